@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Makes the development environment from requirements-dev.lock, outside the checkout, keyed by the lock's hash; prints its path.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=${RECMODEL_CACHE:-$HOME/.cache/recmodel}
+venv=$cache/venv-$(cat requirements-dev.lock hack/venv.sh | sha256sum | cut -c1-12)
+if [ ! -e "$venv/ready" ]; then
+  echo "making the Python environment $venv" >&2
+  rm -rf "$venv"
+  "${PYTHON:-python3.11}" -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
+  "$venv/bin/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes requirements-dev.lock
+  # The checkout itself, without a build: the console script and imports work from any folder.
+  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  printf '#!%s/bin/python\nimport sys\nfrom recmodel.cli import main\nsys.exit(main())\n' "$venv" >"$venv/bin/recmodel"
+  chmod +x "$venv/bin/recmodel"
+  : >"$site/recmodel-checkout.pth"
+  touch "$venv/ready"
+fi
+# Several checkouts may share one environment: the last one that asked is the one that runs.
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+[ "$(cat "$site/recmodel-checkout.pth")" = "$PWD/operator" ] || echo "$PWD/operator" >"$site/recmodel-checkout.pth"
+echo "$venv"

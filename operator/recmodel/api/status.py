@@ -1,0 +1,93 @@
+"""The status that the operator writes: a judgement on what was observed, never on what is about to be done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+ConditionType = Literal["Ready", "ObjectiveMet", "MetricsAvailable", "CapacityAvailable", "Progressing", "Degraded"]
+
+
+class Written(BaseModel):
+    """Base of what the operator writes: camelCase in YAML."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Condition(Written):
+    """One judgement, as every Kubernetes tool reads it."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, Field(max_length=128, description="A CamelCase word that alerts may rely on.")]
+    message: Annotated[str, Field(max_length=1024)]
+    observed_generation: int | None = None
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class PoolStatus(Written):
+    """What is known of one pool. Numbers are strings with a fixed number of digits: the API has no floats."""
+
+    name: str
+    desired: Annotated[int, Field(description="Replicas that the operator decided on.")]
+    ready: Annotated[int, Field(description="Replicas that answer requests.")]
+    weight: Annotated[int, Field(description="Share of the traffic, of 1000.")]
+    load_per_second: Annotated[str | None, Field(description="Requests a second over the rate window.")] = None
+    within_threshold: Annotated[
+        str | None,
+        Field(description="Share of the requests within the threshold, such as 97.2%; a bracket such as 96.1%-98.0% "
+              "where the threshold lies inside a histogram bucket."),
+    ] = None  # fmt: skip
+    latency_percentile: Annotated[
+        str | None, Field(description="The objective's percentile of the latency, as a bracket of bucket edges.")
+    ] = None
+    capacity_per_replica: Annotated[
+        str | None, Field(description="Requests a second that one replica is believed to carry at the objective.")
+    ] = None
+    startup_seconds: Annotated[str | None, Field(description="Median from creation to Ready of recent pods.")] = None
+    unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
+
+
+class ForecastStatus(Written):
+    """The largest load expected within a pool's horizon."""
+
+    pool: str
+    seconds: int
+    p50_per_second: str
+    upper_per_second: str
+
+
+class DecisionStatus(Written):
+    """One past decision that changed something, with its reasons."""
+
+    time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    state: str
+    replicas: Annotated[dict[str, int], Field(description="Per pool, as decided.")]
+    weights: Annotated[dict[str, int], Field(description="Per pool, of 1000.")]
+    wish: Annotated[dict[str, int] | None, Field(description="Per pool, what the plan wanted before the guards.")] = None
+    reason: Annotated[str, Field(description="The first reason.")]
+    message: Annotated[str, Field(max_length=2048, description="All reasons in a sentence each.")]
+    runner_up: Annotated[str | None, Field(max_length=256, description="The next best mix and its price.")] = None
+
+
+class RecModelStatus(Written):
+    """Everything that the operator says about a RecModel."""
+
+    observed_generation: int | None = None
+    conditions: Annotated[
+        list[Condition],
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    state: Annotated[str | None, Field(description="Tracking, Learning, Holding, Degraded or Recommending.")] = None
+    replicas: Annotated[str | None, Field(description="Ready of desired replicas of each pool, for kubectl get.")] = None
+    within_threshold: Annotated[
+        str | None, Field(description="Share of all requests within the threshold, for kubectl get.")
+    ] = None
+    load_per_second: str | None = None
+    cost_per_hour: str | None = None
+    reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
+    pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
+    forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
+    decisions: Annotated[list[DecisionStatus], Field(max_length=10, description="The last ones, newest first.")] = []

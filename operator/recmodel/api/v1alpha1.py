@@ -1,0 +1,221 @@
+"""The RecModel that a user writes (``recmodel.dev/v1alpha1``). The CRD, its descriptions, bounds and defaults are made from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from recmodel.api.pod import PodTemplate, ShortText, Strict
+from recmodel.api.quantity import Decimal, Duration, LabelName, MetricName, Name, Percent, ratio, seconds
+from recmodel.core import types as core
+
+GROUP = "recmodel.dev"
+VERSION = "v1alpha1"
+PLURAL = "recmodels"
+KIND = "RecModel"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+# Names of the files in recmodel/prometheus/profiles; a test holds the two together.
+ProfileName = Literal[
+    "envoy-gateway", "istio", "linkerd", "triton", "tensorflow-serving", "openvino", "mlserver", "bentoml", "kserve",
+    "torchserve", "custom",
+]  # fmt: skip
+
+
+def _rule(rule: str, message: str) -> dict[str, Any]:
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
+
+
+class Latency(Strict):
+    """The latency objective: ``percentile`` % of the requests are answered within ``threshold``."""
+
+    percentile: Annotated[int, Field(ge=50, le=99, description="Share of the requests, in per cent.")] = 95
+    threshold: Annotated[Duration, Field(description="Time within which they are answered, such as 100ms.")]
+
+    @property
+    def threshold_seconds(self) -> float:
+        """``100ms`` is 0.1."""
+        return seconds(self.threshold)
+
+
+class AccuracyBudget(Strict):
+    """How much accuracy the traffic as a whole may lose against the most accurate variant."""
+
+    max_loss: Annotated[Percent, Field(description="Relative to the best variant, averaged over the traffic: 1%.")] = "1%"
+
+
+class Objective(Strict):
+    """What must hold; everything else is chosen for the lowest cost."""
+
+    latency: Latency
+    accuracy: AccuracyBudget | None = None
+
+
+class Accuracy(Strict):
+    """A measured accuracy."""
+
+    metric: Annotated[ShortText, Field(description="What was measured: AUC, NDCG@10, ... the same for all variants.")]
+    value: Annotated[Decimal, Field(description="Its value; more is better.")]
+
+
+class Variant(Strict):
+    """One form of the model: full, quantised, pruned, distilled."""
+
+    name: Name
+    accuracy: Annotated[
+        Accuracy | None, Field(description="Without it the variant gets no traffic while an accuracy budget is set.")
+    ] = None
+
+
+class Replicas(Strict):
+    """The limits of a pool's size. Within them the operator alone decides."""
+
+    min: Annotated[int, Field(ge=0, le=10_000, description="Fewest replicas; 0 lets the pool go to zero.")] = 0
+    max: Annotated[int, Field(ge=1, le=10_000, description="Most replicas.")]
+
+
+class PoolSpec(Strict):
+    """A pool: one variant on one kind of device, with limits and a price."""
+
+    name: Name
+    variant: Annotated[Name | None, Field(description="One of spec.variants; without it, the first one.")] = None
+    replicas: Annotated[
+        Replicas, Field(json_schema_extra=_rule("self.min <= self.max", "replicas.min must not be above replicas.max"))
+    ]
+    cost_per_hour: Annotated[Decimal, Field(description="Price of one replica for an hour, in any one currency.")] = "1.0"
+    port: Annotated[int, Field(ge=1, le=65535, description="Port on which the pods answer requests.")]
+    template: PodTemplate
+
+
+class Series(Strict):
+    """A Prometheus series of the pool's pods. The operator adds the namespace, model and pool matchers itself."""
+
+    name: Annotated[MetricName, Field(description="Metric name; for a histogram without _bucket.")]
+    match_labels: Annotated[
+        dict[LabelName, Annotated[str, StringConstraints(max_length=200)]],
+        Field(max_length=16, description="Labels that the series must have, compared as equal."),
+    ] = {}
+
+
+class LatencySeries(Series):
+    """A classic Prometheus histogram of request durations."""
+
+    unit: Annotated[Literal["s", "ms", "us"], Field(description="Unit of its bucket edges.")]
+
+
+class CustomMetrics(Strict):
+    """Series of a server that has no profile."""
+
+    latency: LatencySeries
+    requests: Annotated[Series | None, Field(description="Counter of all requests; else the histogram's count.")] = None
+    failures: Annotated[Series | None, Field(description="Counter of the failed or shed ones among them.")] = None
+    queue: Annotated[Series | None, Field(description="Gauge of waiting requests.")] = None
+
+
+class Metrics(Strict):
+    """Where the operator looks. The default, the gateway's histogram per pool, works for every model server."""
+
+    profile: Annotated[ProfileName, Field(description="A gateway or model server whose metrics are known, or custom.")] = (
+        "envoy-gateway"
+    )
+    custom: Annotated[CustomMetrics | None, Field(description="The series, where profile is custom.")] = None
+    port: Annotated[
+        ShortText | None, Field(description="Name of the container port with the metrics page, for the PodMonitor.")
+    ] = None
+    path: Annotated[ShortText | None, Field(description="Path of the metrics page; else the profile's.")] = None
+
+
+class ParentRef(Strict):
+    """A Gateway."""
+
+    name: ShortText
+    namespace: ShortText | None = None
+    section_name: ShortText | None = None
+
+
+class Route(Strict):
+    """The traffic that the model answers. The operator makes one HTTPRoute from it and sets its weights."""
+
+    parent_refs: Annotated[list[ParentRef], Field(min_length=1, max_length=8)]
+    hostnames: Annotated[list[ShortText], Field(max_length=16)] | None = None
+    paths: Annotated[list[ShortText], Field(min_length=1, max_length=8, description="Path prefixes.")] = ["/"]
+
+
+class RecModelSpec(Strict):
+    """A recommender, the pools that serve it, and the objective that they must meet at the lowest cost."""
+
+    mode: Annotated[
+        Literal["Auto", "Recommend", "Paused"],
+        Field(description="Auto acts; Recommend decides and reports but changes nothing; Paused leaves all as it is."),
+    ] = "Auto"
+    objective: Objective
+    variants: Annotated[
+        list[Variant],
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+    ] = []
+    pools: Annotated[
+        list[PoolSpec],
+        Field(
+            min_length=1,
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    metrics: Metrics = Metrics()
+    route: Annotated[Route | None, Field(description="Without it the pools get no traffic from a gateway of ours.")] = None
+
+    def accuracy_loss_ratios(self) -> dict[str, float]:
+        """Loss of each measured variant against the best: ``{"full": 0.0, "int8": 0.004}``."""
+        values = {v.name: float(v.accuracy.value) for v in self.variants if v.accuracy is not None}
+        best = max(values.values(), default=0.0)
+        return {name: 1.0 - value / best if best > 0 else 0.0 for name, value in values.items()}
+
+    def variant_of(self, pool: PoolSpec) -> str | None:
+        """The name of the variant that the pool serves: its own, else the first; None where no variants are listed."""
+        return pool.variant or (self.variants[0].name if self.variants else None)
+
+    def model(self, key: str) -> core.Model:
+        """The same as a value of the core; ``key`` is ``namespace/name``."""
+        losses = self.accuracy_loss_ratios()
+        budget = self.objective.accuracy
+        return core.Model(
+            key=key,
+            within_ratio=self.objective.latency.percentile / 100.0,
+            threshold_seconds=self.objective.latency.threshold_seconds,
+            accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
+            acts=self.mode == "Auto",
+            pools=tuple(
+                core.Pool(
+                    name=pool.name,
+                    min_replicas=pool.replicas.min,
+                    max_replicas=pool.replicas.max,
+                    cost_per_hour=float(pool.cost_per_hour),
+                    accuracy_loss_ratio=losses.get(self.variant_of(pool) or ""),
+                )
+                for pool in self.pools
+            ),
+        )
+
+
+SPEC_RULES = [
+    {
+        "rule": "self.pools.all(p, !has(p.variant) || self.variants.exists(v, v.name == p.variant))",
+        "message": "pools[].variant must be the name of one of spec.variants",
+    },
+    {
+        "rule": "self.metrics.profile == 'custom' ? has(self.metrics.custom) : !has(self.metrics.custom)",
+        "message": "metrics.custom must be set if, and only if, metrics.profile is custom",
+    },
+    {
+        "rule": "self.metrics.profile != 'torchserve'",
+        "message": "metrics.profile torchserve has no latency histogram, only a mean, which says nothing of a percentile: "
+        "use a gateway's profile (envoy-gateway, istio, linkerd)",
+    },
+]
+ROOT_RULES = [
+    {
+        "rule": "self.spec.pools.all(p, self.metadata.name.size() + p.name.size() <= 52)",
+        "message": "metadata.name and a pool's name together must not be longer than 52 characters",
+    }
+]

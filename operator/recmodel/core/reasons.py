@@ -1,0 +1,32 @@
+"""The reasons and states that a decision carries. They are API: users alert on them, tests assert them, none is ever renamed."""
+
+# States of a decision: what the loop is doing.
+TRACKING = "Tracking"  # following the forecast with a known capacity
+LEARNING = "Learning"  # the capacity of a pool that matters is not known yet: releases in steps, adds when late
+HOLDING = "Holding"  # something needed is unknown: staying put
+DEGRADED = "Degraded"  # no mix within the limits meets the objective: serving the most requests within it
+RECOMMENDING = "Recommending"  # mode Recommend or Paused: the decision is reported, nothing changes
+
+# Why replicas or weights are what they are.
+FORECAST_RISE = "ForecastRise"
+FORECAST_FALL = "ForecastFall"
+STEADY = "Steady"
+OBJECTIVE_AT_RISK = "ObjectiveAtRisk"
+CAPACITY_UNKNOWN = "CapacityUnknown"
+EXPLORING = "Exploring"
+COST_PLACEMENT = "CostPlacement"
+METRICS_MISSING = "MetricsMissing"
+METRICS_STALE = "MetricsStale"
+POOL_UNSCHEDULABLE = "PoolUnschedulable"
+SCALING_IN_FLIGHT = "ScalingInFlight"
+SCALE_DOWN_STABILISED = "ScaleDownStabilised"
+SCALE_RATE_LIMITED = "ScaleRateLimited"
+NEEDED_AGAIN_SOON = "NeededAgainSoon"
+AT_MINIMUM = "AtMinimum"
+AT_MAXIMUM = "AtMaximum"
+ACCURACY_BUDGET = "AccuracyBudget"
+INFEASIBLE = "Infeasible"
+NO_READY_POOL = "NoReadyPool"
+WEIGHTS_FOLLOW_CAPACITY = "WeightsFollowCapacity"
+MODE_RECOMMEND = "ModeRecommend"
+MODE_PAUSED = "ModePaused"

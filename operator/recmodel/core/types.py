@@ -1,0 +1,107 @@
+"""The values that the decision takes and returns: frozen, with units in their names, and None where something is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool of a model as its owner wrote it: limits, price, and what its variant loses."""
+
+    name: str
+    min_replicas: int
+    max_replicas: int
+    cost_per_hour: float
+    accuracy_loss_ratio: float | None = None  # of the pool's variant, relative to the best one; None: not measured
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model as its owner wrote it: ``within_ratio`` of its requests shall be answered within ``threshold_seconds``."""
+
+    key: str  # "namespace/name"
+    within_ratio: float  # 0.95 for "p95"
+    threshold_seconds: float
+    pools: tuple[Pool, ...]
+    accuracy_budget_ratio: float | None = None  # None: no budget, any variant may serve
+    acts: bool = True  # False (modes Recommend and Paused): decide and report, but ask for no change
+
+
+@dataclass(frozen=True, slots=True)
+class PoolObservation:
+    """What was seen of one pool. Everything but ``desired`` and ``ready`` may be unknown (None), and unknown is never zero."""
+
+    desired: int
+    ready: int
+    unschedulable: int | None = None
+    weight: float | None = None
+    startup_seconds: float | None = None  # median, creation to Ready, of recent pods
+    rate_per_second: float | None = None  # arrivals over the rate window, failed ones included
+    errors_per_second: float | None = None  # of those, failed or shed
+    latency: Mapping[float, float] | None = None  # cumulative requests/s by upper bound in seconds; inf for all
+    utilisation_ratio: float | None = None
+    queue: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of one model at ``time_seconds``: its pools by name (a pool that is absent is unknown)."""
+
+    time_seconds: float
+    pools: Mapping[str, PoolObservation]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a CamelCase constant of :mod:`recmodel.core.reasons` that users may alert on, and a sentence with the numbers."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDecision:
+    """What one pool shall be: replicas, and its share of the traffic as any non-negative number."""
+
+    replicas: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolForecast:
+    """The largest load of the *model* expected within the pool's horizon, in requests/s: middle and planned upper quantile."""
+
+    horizon_seconds: float
+    p50_per_second: float
+    upper_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolEstimate:
+    """What one pool is believed to carry at the objective, in requests/s per ready replica (None: not known yet)."""
+
+    capacity_per_replica: float | None
+    capacity_lower: float | None  # the cautious bound that the plan uses
+    load_per_replica: float | None
+    within_lower_ratio: float | None  # share of requests within the threshold: what is certain ...
+    within_upper_ratio: float | None  # ... and what is possible, where the threshold lies inside a histogram bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision for one model; printing it answers "why 7 replicas?"."""
+
+    time_seconds: float
+    pools: Mapping[str, PoolDecision]
+    state: str
+    reasons: tuple[Reason, ...]
+    forecast: Mapping[str, PoolForecast] = field(default_factory=dict)
+    estimates: Mapping[str, PoolEstimate] = field(default_factory=dict)
+    wish: Mapping[str, int] = field(default_factory=dict)  # replicas that the plan wanted before the guards
+    runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
+    runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
+    cost_per_hour: float | None = None  # of what was decided
