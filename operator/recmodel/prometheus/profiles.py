@@ -1,0 +1,175 @@
+"""Which series a gateway or model server exports, in which unit, and which labels tell whose they are: data, one file a profile."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from recmodel.api.quantity import LabelName, MetricName
+from recmodel.api.v1alpha1 import CustomMetrics, Metrics, ProfileName, Series
+
+CUSTOM = "custom"
+PROFILE_NAMES: tuple[str, ...] = tuple(name for name in get_args(ProfileName) if name != CUSTOM)
+
+# An operator and a value: "=source", "!=OK", "=~5..", "!~/healthz".
+Matcher = Annotated[str, StringConstraints(pattern=r"^(=~|!~|!=|=)[^\n]*$", max_length=220)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Selector(_Part):
+    """A series, and the labels that it must have."""
+
+    name: MetricName
+    match: dict[LabelName, Matcher] = {}
+
+
+class Histogram(Selector):
+    """A classic histogram of durations; ``name`` without ``_bucket``."""
+
+    unit: Literal["s", "ms", "us"]
+    whole_units: bool = False  # times are cut to whole units, so le="K" holds all that took under K + 1 of them
+
+
+class ClusterLabel(_Part):
+    """One label that holds it all: ``pattern`` (anchored) takes namespace, model and the pool's index in spec.pools from it."""
+
+    label: LabelName
+    pattern: str
+
+    @model_validator(mode="after")
+    def _has_groups(self) -> ClusterLabel:
+        if set(re.compile(self.pattern).groupindex) != {"namespace", "model", "index"}:
+            raise ValueError("pattern must have exactly the groups namespace, model and index")
+        return self
+
+
+class WorkloadLabels(_Part):
+    """Two labels: the namespace, and the Service or Deployment of the pool, which are both called MODEL-POOL."""
+
+    namespace: LabelName
+    name: LabelName
+
+
+class PodLabels(_Part):
+    """The labels of the pool's own pods."""
+
+    namespace: LabelName
+    model: LabelName
+    pool: LabelName
+
+
+class Identity(_Part):
+    """How a series tells its model and pool: in exactly one of three ways."""
+
+    cluster: ClusterLabel | None = None
+    workload: WorkloadLabels | None = None
+    pod: PodLabels | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Identity:
+        if sum(x is not None for x in (self.cluster, self.workload, self.pod)) != 1:
+            raise ValueError("identity must be exactly one of cluster, workload and pod")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels to group by."""
+        if self.cluster:
+            return (self.cluster.label,)
+        if self.workload:
+            return (self.workload.namespace, self.workload.name)
+        pod = self.pod
+        return (pod.namespace, pod.model, pod.pool) if pod else ()
+
+
+class Downstream(_Part):
+    """What a gateway answered to its clients, all routes of a listener together: it holds failures that no pool's series shows."""
+
+    requests: Selector
+    failures: Selector
+    no_backend: Selector
+
+
+class ScrapePage(_Part):
+    """Where the page is: the name of the container port, and the path."""
+
+    port: str
+    path: str
+
+
+class Profile(_Part):
+    """Everything the operator must know of one source of metrics. Without ``latency`` it is refused, and says why."""
+
+    name: str
+    title: str
+    scope: Literal["gateway", "pod"]
+    identity: Identity
+    latency: Histogram | None = None
+    requests: Annotated[tuple[Selector, ...], Field(min_length=1)]  # summed: all requests, failed ones included
+    failures: tuple[Selector, ...] = ()  # summed; none: the number of failures is unknown
+    queue: Selector | None = None  # gauge of requests that wait
+    in_flight: Selector | None = None  # gauge of requests inside, waiting or not
+    page: Selector | None = None  # a series that is on the page from the start on; pods have ``up`` for this
+    downstream: Downstream | None = None
+    scrape: ScrapePage
+    refusal: str | None = None
+    remedy: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _usable_or_refused(self) -> Profile:
+        if (self.latency is None) != (self.refusal is not None and self.remedy is not None):
+            raise ValueError("a profile has either a latency histogram, or a refusal and a remedy")
+        if self.scope == "pod" and self.identity.pod is None:
+            raise ValueError("a profile of scope pod needs identity.pod")
+        return self
+
+    @property
+    def failures_are_labels(self) -> bool:
+        """Whether failures are a label of a requests' series, so that their absence beside known requests means none."""
+        return bool(self.failures) and {f.name for f in self.failures} <= {r.name for r in self.requests}
+
+
+@cache
+def load_profile(name: str) -> Profile:
+    """The profile of that name; ``KeyError`` for one that is not shipped."""
+    if name not in PROFILE_NAMES:
+        raise KeyError(f"no metrics profile is called {name!r}; there are {', '.join(PROFILE_NAMES)}")
+    text = (resources.files(__package__) / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
+    return Profile.model_validate({"name": name, **yaml.safe_load(text)})
+
+
+def profile_for(metrics: Metrics) -> Profile:
+    """The profile that a RecModel asks for; equal custom series give equal profiles. ``ValueError`` if custom is empty."""
+    if metrics.profile != CUSTOM:
+        return load_profile(metrics.profile)
+    if metrics.custom is None:
+        raise ValueError("metrics.profile is custom, but metrics.custom is missing")
+    return _custom(metrics.custom, metrics)
+
+
+def _custom(custom: CustomMetrics, metrics: Metrics) -> Profile:
+    def selector(series: Series) -> Selector:
+        return Selector(name=series.name, match={label: f"={value}" for label, value in series.match_labels.items()})
+
+    latency = Histogram(**selector(custom.latency).model_dump(), unit=custom.latency.unit)
+    count = Selector(name=f"{latency.name}_count", match=latency.match)
+    return Profile(
+        name=CUSTOM,
+        title="Series named in spec.metrics.custom",
+        scope="pod",
+        identity=Identity(pod=PodLabels(namespace="namespace", model="recmodel_dev_model", pool="recmodel_dev_pool")),
+        latency=latency,
+        requests=(selector(custom.requests) if custom.requests else count,),
+        failures=(selector(custom.failures),) if custom.failures else (),
+        queue=selector(custom.queue) if custom.queue else None,
+        scrape=ScrapePage(port=metrics.port or "metrics", path=metrics.path or "/metrics"),
+    )
