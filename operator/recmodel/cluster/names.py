@@ -1,0 +1,55 @@
+"""Names and addresses: labels, the names of the children, and where each kind lives in the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recmodel.api.v1alpha1 import GROUP, KIND, PLURAL, VERSION
+
+FIELD_MANAGER = "recmodel"
+MODEL_LABEL = f"{GROUP}/model"
+POOL_LABEL = f"{GROUP}/pool"
+APPLIED_ANNOTATION = f"{GROUP}/applied"  # hash of what was applied: a child that carries it needs no write
+POOL_HEADER = "x-recmodel-pool"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of API object and where it lives: ``group_version`` is ``v1`` or ``apps/v1``."""
+
+    kind: str
+    group_version: str
+    plural: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path; without a namespace all namespaces, without a name the whole list."""
+        root = "/api/" if "/" not in self.group_version else "/apis/"
+        path = root + self.group_version
+        path += f"/namespaces/{namespace}" if namespace else ""
+        path += f"/{self.plural}"
+        path += f"/{name}" if name else ""
+        return path + (f"/{subresource}" if subresource else "")
+
+
+RECMODEL = Kind(KIND, f"{GROUP}/{VERSION}", PLURAL)
+DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
+POD = Kind("Pod", "v1", "pods")
+SERVICE = Kind("Service", "v1", "services")
+DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
+ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
+POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
+EVENT = Kind("Event", "v1", "events")
+AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")
+
+CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, ROUTE, POD_MONITOR)
+
+
+def child_name(model: str, pool: str) -> str:
+    """The name of a pool's children: ``ranker-cpu``."""
+    return f"{model}-{pool}"
+
+
+def labels(model: str, pool: str | None = None) -> dict[str, str]:
+    """The labels of every child; with a pool, of that pool's."""
+    result = {MODEL_LABEL: model, "app.kubernetes.io/managed-by": "recmodel", "app.kubernetes.io/name": model}
+    return {**result, POOL_LABEL: pool} if pool else result

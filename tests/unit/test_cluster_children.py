@@ -1,0 +1,169 @@
+"""The children, as the API gets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.children import (
+    Owner,
+    children,
+    deployment,
+    disruption_budget,
+    initial_replicas,
+    initial_weights,
+    pod_monitor,
+    route,
+    service,
+)
+
+OWNER = Owner("shop", "home-feed", "u-1")
+
+
+def pool(name: str = "cpu", minimum: int = 1, cost: str = "1.0", **pod: Any) -> dict[str, Any]:
+    container = {"name": "server", "image": "server:1", **pod.pop("container", {})}
+    return {
+        "name": name, "replicas": {"min": minimum, "max": 9}, "costPerHour": cost, "port": 8080,
+        "template": {"spec": {"containers": [container], **pod}},
+    }  # fmt: skip
+
+
+def spec(*pools: dict[str, Any], **more: Any) -> RecModelSpec:
+    return RecModelSpec.model_validate({"objective": {"latency": {"threshold": "100ms"}}, "pools": list(pools), **more})
+
+
+def pod_of(**pod: Any) -> dict[str, Any]:
+    return deployment(OWNER, spec(pool(**pod)).pools[0])["spec"]["template"]["spec"]
+
+
+def test_a_deployment_never_carries_replicas() -> None:
+    assert "replicas" not in deployment(OWNER, spec(pool()).pools[0])["spec"]
+
+
+def test_the_defaults_of_a_pod_let_it_leave_without_an_error() -> None:
+    pod = pod_of()
+    (container,) = pod["containers"]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    assert container["readinessProbe"]["tcpSocket"] == {"port": 8080}
+    assert container["ports"] == [{"name": "recmodel", "containerPort": 8080, "protocol": "TCP"}]
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False}
+    assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["terminationGracePeriodSeconds"] == 30
+
+
+def test_what_the_user_wrote_wins() -> None:
+    own = {
+        "lifecycle": {"preStop": {"sleep": {"seconds": 9}}}, "readinessProbe": {"httpGet": {"path": "/", "port": 8080}},
+        "securityContext": {"runAsUser": 7}, "ports": [{"name": "web", "containerPort": 8080}],
+    }  # fmt: skip
+    pod = pod_of(container=own, terminationGracePeriodSeconds=60, securityContext={"runAsNonRoot": True})
+    (container,) = pod["containers"]
+    assert container["lifecycle"] == own["lifecycle"]
+    assert container["readinessProbe"] == own["readinessProbe"]
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "runAsUser": 7}
+    assert container["ports"] == [{"name": "web", "containerPort": 8080, "protocol": "TCP"}]
+    assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}, "runAsNonRoot": True}
+
+
+@pytest.mark.parametrize(("grace", "sleep"), [(1, None), (2, 1), (5, 4), (6, 5), (60, 5)])
+def test_the_sleep_fits_into_the_grace_period(grace: int, sleep: int | None) -> None:
+    (container,) = pod_of(terminationGracePeriodSeconds=grace)["containers"]
+    assert container.get("lifecycle") == (None if sleep is None else {"preStop": {"sleep": {"seconds": sleep}}})
+
+
+def test_all_children_are_owned_labelled_and_named() -> None:
+    both = spec(pool("cpu"), pool("gpu"), metrics={"profile": "triton"}, route={"parentRefs": [{"name": "edge"}]})
+    made = children(OWNER, both, monitors=True)
+    assert [(kind.kind, child["metadata"]["name"]) for kind, child in made] == [
+        ("Service", "home-feed-cpu"), ("PodDisruptionBudget", "home-feed-cpu"),
+        ("Service", "home-feed-gpu"), ("PodDisruptionBudget", "home-feed-gpu"),
+        ("PodMonitor", "home-feed"), ("Deployment", "home-feed-cpu"), ("Deployment", "home-feed-gpu"),
+    ]  # fmt: skip
+    for child in [child for _, child in made] + [route(OWNER, both, {"cpu": 1000})]:
+        assert child is not None
+        (owner,) = child["metadata"]["ownerReferences"]
+        assert owner["uid"] == "u-1"
+        assert owner["controller"]
+        assert owner["blockOwnerDeletion"]
+        assert child["metadata"]["labels"]["recmodel.dev/model"] == "home-feed"
+        assert child["metadata"]["namespace"] == "shop"
+        assert child["metadata"]["annotations"][names.APPLIED_ANNOTATION]
+
+
+def test_pods_carry_the_labels_that_service_budget_and_deployment_select() -> None:
+    one = spec(pool()).pools[0]
+    labels = deployment(OWNER, one)["spec"]["template"]["metadata"]["labels"].items()
+    assert deployment(OWNER, one)["spec"]["selector"]["matchLabels"].items() <= labels
+    assert service(OWNER, one)["spec"]["selector"].items() <= labels
+    assert disruption_budget(OWNER, one)["spec"]["selector"]["matchLabels"].items() <= labels
+
+
+def test_a_users_label_cannot_take_a_pod_out_of_its_pool() -> None:
+    written = pool()
+    written["template"]["metadata"] = {"labels": {"recmodel.dev/pool": "other", "team": "feed"}}
+    labels = deployment(OWNER, spec(written).pools[0])["spec"]["template"]["metadata"]["labels"]
+    assert labels["recmodel.dev/pool"] == "cpu"
+    assert labels["team"] == "feed"
+
+
+def test_the_route_has_one_rule_with_backends_in_the_order_of_the_pools() -> None:
+    both = spec(
+        pool("gpu"), pool("cpu"), route={"parentRefs": [{"name": "edge"}], "hostnames": ["a.b"], "paths": ["/x", "/y"]}
+    )
+    made = route(OWNER, both, {"cpu": 999, "gpu": 1})
+    assert made is not None
+    (rule,) = made["spec"]["rules"]
+    assert [m["path"]["value"] for m in rule["matches"]] == ["/x", "/y"]
+    assert [(b["name"], b["weight"], b["group"], b["kind"], b["port"]) for b in rule["backendRefs"]] == [
+        ("home-feed-gpu", 1, "", "Service", 80), ("home-feed-cpu", 999, "", "Service", 80),
+    ]  # fmt: skip
+    assert rule["backendRefs"][0]["filters"][0]["requestHeaderModifier"]["set"] == [
+        {"name": "x-recmodel-pool", "value": "gpu"}
+    ]
+    assert made["spec"]["hostnames"] == ["a.b"]
+    other_weights = route(OWNER, both, {"cpu": 500, "gpu": 500})
+    assert other_weights is not None
+    assert other_weights["metadata"] == made["metadata"], "the hash says nothing of weights"
+
+
+def test_without_spec_route_there_is_no_route() -> None:
+    assert route(OWNER, spec(pool()), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("pools", "replicas", "weights"),
+    [
+        ([pool("cpu", 2), pool("gpu", 0)], {"cpu": 2, "gpu": 0}, {"cpu": 1000, "gpu": 0}),
+        ([pool("cpu", 0, "2.0"), pool("gpu", 0, "1.0")], {"cpu": 0, "gpu": 1}, {"cpu": 0, "gpu": 1000}),
+        ([pool("cpu", 1), pool("gpu", 1)], {"cpu": 1, "gpu": 1}, {"cpu": 500, "gpu": 500}),
+    ],
+)
+def test_somebody_answers_from_the_start(pools: list[Any], replicas: dict[str, int], weights: dict[str, int]) -> None:
+    assert initial_replicas(spec(*pools)) == replicas
+    assert initial_weights(spec(*pools)) == weights
+
+
+def test_the_pod_monitor_reads_each_port_once() -> None:
+    other = {**pool("gpu"), "port": 9000}
+    two = pod_monitor(OWNER, spec(pool("cpu"), other, metrics={"profile": "triton"}), "/metrics")
+    assert [(e["portNumber"], e["path"]) for e in two["spec"]["podMetricsEndpoints"]] == [
+        (8080, "/metrics"),
+        (9000, "/metrics"),
+    ]
+    named = pod_monitor(OWNER, spec(pool(), metrics={"profile": "triton", "port": "metrics", "path": "/m"}))
+    assert [(e["port"], e["path"]) for e in named["spec"]["podMetricsEndpoints"]] == [("metrics", "/m")]
+
+
+def test_gateway_metrics_need_no_pod_monitor() -> None:
+    assert names.POD_MONITOR not in [kind for kind, _ in children(OWNER, spec(pool()), monitors=True)]
+    assert names.POD_MONITOR not in [
+        kind for kind, _ in children(OWNER, spec(pool(), metrics={"profile": "triton"}), monitors=False)
+    ]
+
+
+def test_the_same_spec_gives_the_same_objects() -> None:
+    assert children(OWNER, spec(pool()), True) == children(OWNER, spec(pool()), True)
