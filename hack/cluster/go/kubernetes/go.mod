@@ -1,4 +1,4 @@
-module recmodel.local/k8s
+module recmodel.dev/hack/cluster/kubernetes
 
 go 1.26.0
 
