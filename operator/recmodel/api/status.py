@@ -66,7 +66,9 @@ class DecisionStatus(Written):
     state: str
     replicas: Annotated[dict[str, int], Field(description="Per pool, as decided.")]
     weights: Annotated[dict[str, int], Field(description="Per pool, of 1000.")]
-    wish: Annotated[dict[str, int] | None, Field(description="Per pool, what the plan wanted before the guards.")] = None
+    wish: Annotated[dict[str, int] | None, Field(description="Per pool, what the plan wanted before the guards.")] = (
+        None
+    )
     reason: Annotated[str, Field(description="The first reason.")]
     message: Annotated[str, Field(max_length=2048, description="All reasons in a sentence each.")]
     runner_up: Annotated[str | None, Field(max_length=256, description="The next best mix and its price.")] = None
@@ -78,10 +80,14 @@ class RecModelStatus(Written):
     observed_generation: int | None = None
     conditions: Annotated[
         list[Condition],
-        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+        Field(
+            max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+        ),
     ] = []
     state: Annotated[str | None, Field(description="Tracking, Learning, Holding, Degraded or Recommending.")] = None
-    replicas: Annotated[str | None, Field(description="Ready of desired replicas of each pool, for kubectl get.")] = None
+    replicas: Annotated[str | None, Field(description="Ready of desired replicas of each pool, for kubectl get.")] = (
+        None
+    )
     within_threshold: Annotated[
         str | None, Field(description="Share of all requests within the threshold, for kubectl get.")
     ] = None

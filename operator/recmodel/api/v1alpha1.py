@@ -42,7 +42,9 @@ class Latency(Strict):
 class AccuracyBudget(Strict):
     """How much accuracy the traffic as a whole may lose against the most accurate variant."""
 
-    max_loss: Annotated[Percent, Field(description="Relative to the best variant, averaged over the traffic: 1%.")] = "1%"
+    max_loss: Annotated[Percent, Field(description="Relative to the best variant, averaged over the traffic: 1%.")] = (
+        "1%"
+    )
 
 
 class Objective(Strict):
@@ -83,7 +85,9 @@ class PoolSpec(Strict):
     replicas: Annotated[
         Replicas, Field(json_schema_extra=_rule("self.min <= self.max", "replicas.min must not be above replicas.max"))
     ]
-    cost_per_hour: Annotated[Decimal, Field(description="Price of one replica for an hour, in any one currency.")] = "1.0"
+    cost_per_hour: Annotated[Decimal, Field(description="Price of one replica for an hour, in any one currency.")] = (
+        "1.0"
+    )
     port: Annotated[int, Field(ge=1, le=65535, description="Port on which the pods answer requests.")]
     template: PodTemplate
 
@@ -116,9 +120,9 @@ class CustomMetrics(Strict):
 class Metrics(Strict):
     """Where the operator looks. The default, the gateway's histogram per pool, works for every model server."""
 
-    profile: Annotated[ProfileName, Field(description="A gateway or model server whose metrics are known, or custom.")] = (
-        "envoy-gateway"
-    )
+    profile: Annotated[
+        ProfileName, Field(description="A gateway or model server whose metrics are known, or custom.")
+    ] = "envoy-gateway"
     custom: Annotated[CustomMetrics | None, Field(description="The series, where profile is custom.")] = None
     port: Annotated[
         ShortText | None, Field(description="Name of the container port with the metrics page, for the PodMonitor.")
@@ -152,7 +156,9 @@ class RecModelSpec(Strict):
     objective: Objective
     variants: Annotated[
         list[Variant],
-        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+        Field(
+            max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+        ),
     ] = []
     pools: Annotated[
         list[PoolSpec],
@@ -163,7 +169,9 @@ class RecModelSpec(Strict):
         ),
     ]
     metrics: Metrics = Metrics()
-    route: Annotated[Route | None, Field(description="Without it the pools get no traffic from a gateway of ours.")] = None
+    route: Annotated[Route | None, Field(description="Without it the pools get no traffic from a gateway of ours.")] = (
+        None
+    )
 
     def accuracy_loss_ratios(self) -> dict[str, float]:
         """Loss of each measured variant against the best: ``{"full": 0.0, "int8": 0.004}``."""

@@ -1,0 +1,36 @@
+# One word for each chore. Everything the words need is installed or built by them, and cached outside the checkout.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+V = $$(hack/venv.sh)
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+check: ## format, lint, types, layers, generated files
+	@v=$(V); $$v/bin/ruff format --check operator tests demo hack
+	@v=$(V); $$v/bin/ruff check operator tests demo hack
+	@v=$(V); $$v/bin/mypy
+	@v=$(V); $$v/bin/lint-imports
+	@v=$(V); diff -u crds/recmodels.recmodel.dev.yaml <($$v/bin/recmodel crds) || { echo 'crds/ is stale: run `make crds`'; exit 1; }
+
+crds: ## write the CustomResourceDefinition from the API models
+	@v=$(V); $$v/bin/recmodel crds > crds/recmodels.recmodel.dev.yaml
+
+test-unit: ## unit and property tests, without a cluster
+	@v=$(V); $$v/bin/pytest tests/unit
+
+test-cluster: up ## the tests on the real cluster
+	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster
+
+test: check test-unit test-cluster ## everything
+
+up: ## a real Kubernetes cluster (CLUSTER=local|kind|current), the gateway, Prometheus, the images
+	@hack/cluster/up.sh
+
+down: ## end what `make up` started
+	@hack/cluster/down.sh
+
+images: ## build the product's images again and load them
+	@hack/cluster/images.sh product
+
+.PHONY: help check crds test-unit test-cluster test up down images

@@ -1,0 +1,188 @@
+"""One tick of the judgement for all models: observations in, decisions out.
+
+``begin`` makes the memory, ``step`` is one tick, ``reindex`` carries the memory over to a changed set of models. Nothing here
+reads a clock: ``now_seconds`` is an argument, and the same input gives the same output, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recmodel.core import capacity as capacities
+from recmodel.core import forecast as forecasts
+from recmodel.core import guards, weights
+from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
+from recmodel.core.carry import carry, stays
+from recmodel.core.history import History, learn_history
+from recmodel.core.plan import UPPER_QUANTILE, plan
+from recmodel.core.record import Decisions
+from recmodel.core.types import Model, Observation
+
+RATE_WINDOW_SECONDS = 60.0
+SCRAPE_LAG_SECONDS = 10.0  # the newest sample in the window is this old on average
+WISH_RING = 64
+SLOW_POOL_SECONDS = 120.0
+BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
+UNSCHEDULABLE_RETRY_TICKS = 20
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Everything that the engine keeps between ticks; a value like any other."""
+
+    fleet: Fleet
+    forecast: forecasts.ForecastMemory
+    capacity: capacities.CapacityMemory
+    startup_seconds: Floats  # [M, P]
+    wishes: Ints  # [WISH_RING, M, P]
+    readies: Ints  # [WISH_RING, M, P]
+    tick: int
+    seen_at: Floats  # [M] time of the newest known load; -inf before any
+    late_ticks: Ints  # [M, P]
+    stuck_ticks: Ints  # [M, P] ticks for which pods were unschedulable
+
+
+def begin(
+    models: Sequence[Model], tick_seconds: float = 15.0, history: Sequence[History | None] | None = None
+) -> Memory:
+    """The memory before the first tick. ``history`` holds for each model its past load, or None where there is none."""
+    fleet = pack(models, tick_seconds)
+    size = fleet.exists.shape
+    startup = np.full(size, STARTUP_SECONDS_UNKNOWN)
+    memory = Memory(
+        fleet=fleet,
+        forecast=forecasts.empty(*size, horizon_seconds=_horizon(startup, tick_seconds)),
+        capacity=capacities.empty(*size),
+        startup_seconds=np.full(size, np.nan),
+        wishes=np.zeros((WISH_RING, *size), np.int64),
+        readies=np.zeros((WISH_RING, *size), np.int64),
+        tick=0,
+        seen_at=np.full(size[0], -np.inf),
+        late_ticks=np.zeros(size, np.int64),
+        stuck_ticks=np.zeros(size, np.int64),
+    )
+    if history is not None and any(h is not None for h in history):
+        memory = replace(memory, forecast=learn_history(memory.forecast, history))
+    return memory
+
+
+def _horizon(startup_seconds: Floats, tick_seconds: float) -> Floats:
+    """Start-up, the wait for the next tick, and the age of the rate: its window's middle and the scrape's lag."""
+    return startup_seconds + tick_seconds + 0.5 * RATE_WINDOW_SECONDS + SCRAPE_LAG_SECONDS
+
+
+def total_load(fleet: Fleet, seen: Seen) -> Floats:
+    """Arrivals of each model in requests/s ``[M]``: completed and failed, over all pools; NaN where a part is unknown.
+
+    A pool without ready replicas, or without weight, may be silent; any other silent pool makes the sum unknown.
+    """
+    silent = ~np.isfinite(seen.rate_per_second)
+    may_be_silent = ~fleet.exists | (seen.ready == 0) | (seen.weight == 0.0)
+    unknown = (silent & ~may_be_silent).any(1) | (silent | ~fleet.exists).all(1)
+    total = np.where(fleet.exists & ~silent, seen.rate_per_second, 0.0).sum(1)
+    return np.where(unknown, np.nan, total)
+
+
+def step(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Decisions]:
+    """One tick: the decisions for all models of the memory's fleet, in their order, and the memory for the next tick."""
+    fleet, tick = memory.fleet, memory.tick + 1
+    seen = see(fleet, observations)
+    load = total_load(fleet, seen)
+    known = np.isfinite(load)
+    seen_at = np.where(known, now_seconds, memory.seen_at)
+    startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, memory.startup_seconds)
+    startup_used = np.where(np.isfinite(startup), startup, STARTUP_SECONDS_UNKNOWN)
+    late = seen.late_lower_ratio > 2.0 * fleet.late_budget_ratio[:, None]
+    late_ticks = np.where(late, memory.late_ticks + 1, 0)
+    stuck = seen.unschedulable > 0
+    stuck_ticks = np.where(stuck, memory.stuck_ticks + 1, 0)
+
+    forecast_memory = forecasts.observe(memory.forecast, load, now_seconds, fleet.tick_seconds)
+    learned = capacities.learn(memory.capacity, fleet, seen, RATE_WINDOW_SECONDS)
+    forecast, forecast_memory = forecasts.predict(
+        forecast_memory,
+        _horizon(startup_used, fleet.tick_seconds),
+        now_seconds,
+        fleet.tick_seconds,
+        now_seconds - seen_at,
+    )
+    capacity = capacities.estimate(learned, fleet, seen.ready)
+    most = np.where(stuck, np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
+    wish = plan(fleet, seen, forecast, capacity, most, startup_used)
+    wish = replace(wish, replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired))
+
+    wishes, readies = memory.wishes.copy(), memory.readies.copy()
+    wishes[tick % WISH_RING], readies[tick % WISH_RING] = wish.replicas, seen.ready
+    slow = startup_used > SLOW_POOL_SECONDS
+    hold = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
+    window_ticks = int(np.ceil(RATE_WINDOW_SECONDS / fleet.tick_seconds))
+    context = guards.Context(
+        fleet=fleet,
+        seen=seen,
+        wish=wish,
+        capacity=capacity,
+        load=load,
+        blind_seconds=now_seconds - seen_at,
+        late_ticks=late_ticks,
+        settled=(learned.settled_ticks > window_ticks) & (seen.ready == seen.desired),
+        recent_wish=_recent_largest(wishes, tick, hold / fleet.tick_seconds),
+        grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
+    )
+    replicas, changed = guards.guard(context)
+    shares = weights.weigh(fleet, seen, capacity, wish.per_replica, load)
+    shares = np.where((context.blind_seconds > 0)[:, None] & np.isfinite(seen.weight), seen.weight, shares)
+    decisions = Decisions(
+        fleet=fleet,
+        seen=seen,
+        now_seconds=now_seconds,
+        load=load,
+        forecast=forecast,
+        capacity=capacity,
+        wish=wish,
+        replicas=replicas,
+        weights=shares,
+        changed=changed,
+        blind_seconds=context.blind_seconds,
+        upper=forecast.quantile(UPPER_QUANTILE),
+        middle=forecast.quantile(0.5),
+    )
+    return (
+        replace(
+            memory,
+            forecast=forecast_memory,
+            capacity=learned,
+            startup_seconds=startup,
+            wishes=wishes,
+            readies=readies,
+            tick=tick,
+            seen_at=seen_at,
+            late_ticks=late_ticks,
+            stuck_ticks=stuck_ticks,
+        ),
+        decisions,
+    )
+
+
+def _recent_largest(ring: Ints, tick: int, ticks: Floats) -> Ints:
+    """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one included."""
+    largest = ring[tick % len(ring)].copy()
+    for back in range(1, min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1) + 1):
+        largest = np.where(back < ticks, np.maximum(largest, ring[(tick - back) % len(ring)]), largest)
+    return largest
+
+
+def _ago(ring: Ints, tick: int, ticks: Floats) -> Ints:
+    """The ring's value ``ticks`` ``[M, P]`` ticks ago, or its oldest."""
+    back = np.clip(np.round(ticks).astype(np.int64), 0, min(len(ring), tick) - 1)
+    rows, columns = np.indices(back.shape)
+    value: Ints = ring[(tick - back) % len(ring), rows, columns]
+    return value
+
+
+def reindex(models: Sequence[Model], memory: Memory) -> Memory:
+    """The memory for a changed set of models: what stays, by key and pool name, keeps all it knew; what is new knows nothing."""
+    fresh = begin(models, memory.fleet.tick_seconds)
+    return carry(fresh, memory, stays(memory.fleet.models, models))

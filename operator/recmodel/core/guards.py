@@ -1,0 +1,160 @@
+"""The ordered checks between what the plan wants and what is decided. Order is read here, not inferred.
+
+Each guard takes the replicas proposed so far and the tick's context, and returns the replicas it lets pass and where it changed
+them. Doubt has a direction: no guard removes a replica because something is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from recmodel.core import reasons
+from recmodel.core.capacity import Capacity
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
+from recmodel.core.plan import Wish, carried
+
+LATE_TICKS_BEFORE_HELP = 2
+HELP_RATIO = 0.2  # of the ready replicas, added when the objective is missed although the plan thought it was kept
+UNKNOWN_GROWTH = 1.0  # per start-up time: while the capacity is not known, replicas may double, not more
+BLIND_GROWTH = 0.5
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the guards look at."""
+
+    fleet: Fleet
+    seen: Seen
+    wish: Wish
+    capacity: Capacity
+    load: Floats  # [M] requests/s now; NaN unknown
+    blind_seconds: Floats  # [M] age of the newest known load; 0: known now; inf: never known
+    late_ticks: Ints  # [M, P] ticks in a row over twice the late budget
+    settled: Bools  # [M, P] the rate window holds no change of ready replicas
+    recent_wish: Ints  # [M, P] largest wish within the pool's break-even time
+    grown_from: Ints  # [M, P] ready replicas one start-up time ago
+
+
+Guard = Callable[[Ints, Context], Ints]
+
+
+def explore_untried(replicas: Ints, context: Context) -> Ints:
+    """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known."""
+    fleet, wish = context.fleet, context.wish
+    spend = np.where(wish.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
+    could_fill = wish.assumed & (fleet.max_replicas > 0) & (spend >= 1.5 * fleet.cost_per_hour)
+    tried = np.where(could_fill, 1, fleet.min_replicas)
+    return np.where(
+        wish.assumed,
+        np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), fleet.min_replicas),
+        replicas,
+    )
+
+
+def help_when_late(replicas: Ints, context: Context) -> Ints:
+    """Late for two ticks with everything ready: the plan was wrong, so a fifth is added whatever it says."""
+    seen = context.seen
+    late = (context.late_ticks >= LATE_TICKS_BEFORE_HELP) & (seen.ready >= seen.desired)
+    more = seen.ready + np.ceil(HELP_RATIO * seen.ready).astype(np.int64)
+    late_now = (context.late_ticks > 0) & (seen.desired > 0)
+    result = np.where(late, np.maximum(replicas, more), replicas)
+    return np.where(late_now, np.maximum(result, seen.desired), result)
+
+
+def release_in_steps(replicas: Ints, context: Context) -> Ints:
+    """A release rests on what was measured at today's size, so the rate window must hold no change of it."""
+    down = replicas < context.seen.desired
+    return np.where(down & ~context.settled, context.seen.desired, replicas)
+
+
+def hold_what_is_needed_again(replicas: Ints, context: Context) -> Ints:
+    """A replica that was wanted within the time a new one takes to start is kept: starting it anew would cost as much."""
+    return np.maximum(replicas, np.minimum(context.recent_wish, context.seen.desired))
+
+
+def keep_ready_capacity(replicas: Ints, context: Context) -> Ints:
+    """No pool shrinks before what stays ready carries the present load: replacements must be ready first."""
+    fleet, seen, wish = context.fleet, context.seen, context.wish
+    staying = np.minimum(replicas, seen.ready).astype(float)
+    able = carried(staying, context.capacity, wish.per_replica, wish.assumed)
+    able = np.where(fleet.exists, able, 0.0).sum(1)
+    down = replicas < seen.desired
+    short = able < np.where(np.isfinite(context.load), context.load, 0.0)
+    return np.where(down & short[:, None], seen.desired, replicas)
+
+
+def grow_within_reason(replicas: Ints, context: Context) -> Ints:
+    """While a pool's capacity is not known its replicas at most double in a start-up time, so a mistake stays small."""
+    start = np.maximum(context.grown_from, 1)
+    most = np.ceil(start * (1.0 + UNKNOWN_GROWTH)).astype(np.int64) + 1
+    most = np.maximum(most, context.seen.desired)
+    return np.where(context.capacity.known | context.wish.assumed, replicas, np.minimum(replicas, most))
+
+
+def hold_when_blind(replicas: Ints, context: Context) -> Ints:
+    """Without metrics nothing is released; the forecast, carried on by the season, may still add up to half."""
+    seen = context.seen
+    blind = context.blind_seconds > 0
+    never = ~np.isfinite(context.blind_seconds)
+    most = np.ceil(seen.desired * (1.0 + BLIND_GROWTH)).astype(np.int64)
+    held = np.where(never[:, None], seen.desired, np.clip(replicas, seen.desired, np.maximum(most, seen.desired)))
+    return np.where(blind[:, None], held, replicas)
+
+
+def plan_without_unschedulable(replicas: Ints, context: Context) -> Ints:
+    """Pods that no node can take stay ordered, so that they run as soon as there is room, but none are added to them."""
+    stuck = context.seen.unschedulable > 0
+    return np.where(stuck, np.minimum(replicas, context.seen.desired), replicas)
+
+
+def within_limits(replicas: Ints, context: Context) -> Ints:
+    """The owner's minimum and maximum are never left."""
+    fleet = context.fleet
+    low = np.where(fleet.exists, fleet.min_replicas, 0)
+    return np.where(fleet.exists, np.clip(replicas, low, np.maximum(fleet.max_replicas, low)), 0)
+
+
+def never_without_replicas(replicas: Ints, context: Context) -> Ints:
+    """At least one replica of some pool stays, or nothing could ever be measured again."""
+    fleet = context.fleet
+    none = replicas.sum(1) == 0
+    price = np.where(fleet.exists & (fleet.max_replicas > 0), fleet.cost_per_hour, np.inf)
+    first = np.argmin(price, axis=1)
+    result = replicas.copy()
+    rows = np.nonzero(none)[0]
+    result[rows, first[rows]] = np.minimum(1, fleet.max_replicas[rows, first[rows]])
+    return result
+
+
+def change_nothing_unless_acting(replicas: Ints, context: Context) -> Ints:
+    """Modes Recommend and Paused: what runs stays; the wish is in the report."""
+    return np.where(context.fleet.acts[:, None], replicas, context.seen.desired)
+
+
+CHAIN: tuple[tuple[str, Guard], ...] = (
+    (reasons.EXPLORING, explore_untried),
+    (reasons.OBJECTIVE_AT_RISK, help_when_late),
+    (reasons.SCALE_RATE_LIMITED, grow_within_reason),
+    (reasons.NEEDED_AGAIN_SOON, hold_what_is_needed_again),
+    (reasons.SCALE_DOWN_STABILISED, release_in_steps),
+    (reasons.SCALING_IN_FLIGHT, keep_ready_capacity),
+    (reasons.METRICS_MISSING, hold_when_blind),
+    (reasons.POOL_UNSCHEDULABLE, plan_without_unschedulable),
+    (reasons.AT_MAXIMUM, within_limits),
+    (reasons.AT_MINIMUM, never_without_replicas),
+    (reasons.MODE_RECOMMEND, change_nothing_unless_acting),
+)
+
+
+def guard(context: Context) -> tuple[Ints, list[tuple[str, Bools]]]:
+    """The replicas that are decided ``[M, P]``, and for each guard in order where it changed the proposal."""
+    replicas = context.wish.replicas
+    changed: list[tuple[str, Bools]] = []
+    for reason, check in CHAIN:
+        passed = check(replicas, context)
+        changed.append((reason, passed != replicas))
+        replicas = passed
+    return replicas, changed

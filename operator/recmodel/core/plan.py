@@ -1,0 +1,193 @@
+"""The cheapest mix of replicas that keeps the objective at every pool's own horizon.
+
+Pools are taken from the slowest to the fastest to start. A slow pool decides for a time in which the faster ones can still
+react, so it is a newsvendor with recourse: its size is the one with the smallest mean cost over the deciles of the load, the
+faster pools filling what is left (two-stage stochastic programming; Birge and Louveaux, 2011, section 1.1). The fastest pool has
+nobody behind it: with what the slow pools have *ready*, it carries the upper quantile of the load.
+
+Shapes: ``[M, P]`` pools, ``[M]`` one pool of every model, ``K`` candidate sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recmodel.core.capacity import Capacity
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
+from recmodel.core.forecast import LoadForecast
+
+DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+UPPER_QUANTILE = 0.95
+START_AMORTISED_OVER_SECONDS = (
+    900.0  # a replica that is started is kept for about this long: its idle start is spread over it
+)
+UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the plan wants before the guards."""
+
+    replicas: Ints  # [M, P]
+    feasible: Bools  # [M] the upper quantile of the load fits into the limits
+    assumed: Bools  # [M, P] the capacity is a guess: the pool was never tried
+    per_replica: Floats  # [M, P] requests/s a replica that the plan counted on
+    runner_up: Ints  # [M, P] the next best mix
+    runner_up_cost: Floats  # [M]
+
+
+def assumed_capacity(fleet: Fleet, capacity: Capacity, ready: Ints) -> tuple[Floats, Bools]:
+    """Requests/s a replica ``[M, P]``, cautious; an untried pool is taken to be worth its price until it is tried.
+
+    A known pool that carries 100 requests/s for 1.0 an hour makes an untried one at 1.6 an hour count as 160. NaN where no pool
+    of the model is known.
+    """
+    known = np.isfinite(capacity.saturation) & fleet.exists
+    each = np.where(known, capacity.per_replica(np.maximum(ready, 1)), np.nan)
+    price = np.maximum(fleet.cost_per_hour, 1e-9)
+    best = np.max(np.where(known, each / price, -np.inf), axis=1, keepdims=True)
+    guess = np.where(np.isfinite(best), best * price, np.nan)
+    return np.where(known, each, guess), ~known & fleet.exists
+
+
+def needed(load: Floats, capacity: Capacity, each: Floats, assumed: Bools, now: Ints) -> Floats:
+    """Replicas (whole, as floats) that carry ``load``; 0 for none. More replicas share better, so each then carries a bit more."""
+    replicas = np.ceil(np.maximum(load, 0.0) / np.maximum(each, 1e-9))
+    for _ in range(2):
+        there = np.where(assumed, each, capacity.per_replica(np.maximum(replicas, 1.0)))
+        replicas = np.ceil(np.maximum(load, 0.0) / np.maximum(there, 1e-9) - 1e-6)
+    return replicas
+
+
+def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:
+    """Requests/s that ``replicas`` of a pool carry at the planned late share."""
+    there = np.where(assumed, each, capacity.per_replica(np.maximum(replicas, 1.0)))
+    return replicas * np.where(np.isfinite(there), there, 0.0)
+
+
+def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
+    """The capacity of the pool that stands at ``rank`` in each model's order, as ``[M, 1]``."""
+
+    def take(values: Floats) -> Floats:
+        return np.take_along_axis(values, order[:, rank : rank + 1], 1)
+
+    return Capacity(
+        saturation=take(capacity.saturation),
+        sharpness=take(capacity.sharpness),
+        slack=take(capacity.slack),
+        caution=take(capacity.caution),
+        limit=take(capacity.limit),
+        known=np.take_along_axis(capacity.known, order[:, rank : rank + 1], 1),
+    )
+
+
+def plan(
+    fleet: Fleet, seen: Seen, forecast: LoadForecast, capacity: Capacity, most: Ints, startup_seconds: Floats
+) -> Wish:
+    """The cheapest mix; ``most`` ``[M, P]`` is what each pool can have now (limits, quota, unschedulable pods)."""
+    models, pools = fleet.exists.shape
+    each, assumed = assumed_capacity(fleet, capacity, seen.ready)
+    upper = forecast.quantile(UPPER_QUANTILE)
+    deciles = np.stack([forecast.quantile(q) for q in DECILES], axis=-1)  # [M, P, D]
+    speed = np.where(fleet.exists, startup_seconds, np.inf)
+    order = np.lexsort((fleet.cost_per_hour, -speed), axis=1)  # padding first, then the slowest
+    low = np.where(fleet.exists, fleet.min_replicas, 0)
+    replicas = np.zeros((models, pools), np.int64)
+    alternative = np.zeros((models, pools), np.int64)
+    extra_cost = np.full(models, np.inf)
+    chosen_capacity = np.zeros((models, 1))  # of the pools decided so far
+    ready_capacity = np.zeros((models, 1))
+    rows = np.arange(models)
+    for rank in range(pools):
+        index = order[:, rank]
+        law, one, guess = _pick(capacity, order, rank), each[rows, index][:, None], assumed[rows, index][:, None]
+        floor, ceiling = low[rows, index], np.where(fleet.exists[rows, index], most[rows, index], 0)
+        current = np.clip(seen.desired[rows, index], floor, np.maximum(ceiling, floor))
+        if rank == pools - 1:
+            short = upper[rows, index][:, None] - ready_capacity
+            wanted = needed(short, law, one, guess, current[:, None])[:, 0]
+            best = np.clip(wanted, floor, np.maximum(ceiling, floor))
+            feasible = (wanted <= ceiling) | ~np.isfinite(wanted)
+            second = best
+        else:
+            levels = deciles[rows, index]  # [M, D]
+            candidates = _candidates(levels - chosen_capacity, law, one, guess, current, floor, ceiling)
+            mean_cost = _mean_cost(
+                candidates,
+                levels - chosen_capacity,
+                law,
+                one,
+                guess,
+                fleet,
+                order,
+                rank,
+                each,
+                most,
+                current,
+                startup_seconds,
+            )
+            ranked = np.argsort(mean_cost, axis=1, kind="stable")
+            best = candidates[rows, ranked[:, 0]]
+            differs = candidates != best[:, None]
+            second_cost = np.where(differs, mean_cost, np.inf)
+            runner = np.argmin(second_cost, axis=1)
+            second = np.where(differs.any(1), candidates[rows, runner], best)
+            extra_cost = np.minimum(extra_cost, second_cost[rows, runner] - mean_cost[rows, ranked[:, 0]])
+        best = np.where(np.isfinite(best), best, current)
+        replicas[rows, index] = best.astype(np.int64)
+        alternative[rows, index] = np.where(np.isfinite(second), second, current).astype(np.int64)
+        chosen_capacity = chosen_capacity + carried(best[:, None], law, one, guess)
+        soon = np.minimum(best, seen.ready[rows, index])[:, None]
+        ready_capacity = ready_capacity + carried(soon, law, one, guess)
+    cost = (replicas * fleet.cost_per_hour).sum(1)
+    return Wish(
+        replicas=replicas,
+        feasible=feasible,
+        assumed=assumed,
+        per_replica=each,
+        runner_up=alternative,
+        runner_up_cost=cost + np.where(np.isfinite(extra_cost), extra_cost, 0.0),
+    )
+
+
+def _candidates(
+    load: Floats, law: Capacity, one: Floats, guess: Bools, current: Ints, floor: Ints, ceiling: Ints
+) -> Floats:
+    """Sizes worth a look ``[M, K]``: what each decile needs and one less, what runs now, and the limits."""
+    need = needed(load, law, one, guess, current[:, None])
+    need = np.where(np.isfinite(need), need, current[:, None])
+    options = np.concatenate([need, need - 1.0, current[:, None], floor[:, None], need[:, -1:] + 1.0], axis=1)
+    clipped: Floats = np.clip(options, floor[:, None], np.maximum(ceiling, floor)[:, None])
+    return clipped
+
+
+def _mean_cost(
+    candidates: Floats, load: Floats, law: Capacity, one: Floats, guess: Bools, fleet: Fleet, order: Ints, rank: int,
+    each: Floats, most: Ints, current: Ints, startup_seconds: Floats,
+) -> Floats:  # fmt: skip
+    """Mean cost per hour ``[M, K]`` of each candidate: itself, its changes, and the faster pools that fill the rest."""
+    rows = np.arange(len(candidates))
+    price = fleet.cost_per_hour[rows, order[:, rank]][:, None]
+    rest = np.maximum(load[:, None, :] - carried(candidates, law, one, guess)[:, :, None], 0.0)  # [M, K, D]
+    later = order[:, rank + 1 :]
+    unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(each, 1e-9), later, 1)
+    unit = np.where(np.take_along_axis(fleet.exists, later, 1), unit, np.inf)
+    cost = np.zeros_like(rest)
+    for position in range(later.shape[1]):  # the cheapest of the faster pools first
+        index = np.take_along_axis(later, np.argsort(unit, axis=1, kind="stable")[:, position : position + 1], 1)[:, 0]
+        carries = np.maximum(each[rows, index], 1e-9)[:, None, None]
+        have = np.where(fleet.exists[rows, index], most[rows, index], 0)[:, None, None]
+        least = np.where(fleet.exists[rows, index], fleet.min_replicas[rows, index], 0)[:, None, None]
+        used = np.clip(np.ceil(rest / carries - 1e-6), least, np.maximum(have, least))
+        cost += used * fleet.cost_per_hour[rows, index][:, None, None]
+        rest = np.maximum(rest - used * carries, 0.0)
+    dearest = np.max(
+        np.where(fleet.exists & np.isfinite(each), fleet.cost_per_hour / np.maximum(each, 1e-9), 0.0), axis=1
+    )
+    cost += UNMET_PRICE * dearest[:, None, None] * rest
+    start = startup_seconds[rows, order[:, rank]][:, None] / START_AMORTISED_OVER_SECONDS
+    change = price * start * np.abs(candidates - current[:, None])
+    result: Floats = price * candidates + cost.mean(-1) + change
+    return result

@@ -1,0 +1,155 @@
+"""Decisions as arrays, and each one as a record that explains itself: what was wished, what was decided, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from recmodel.core import reasons
+from recmodel.core.capacity import Capacity
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
+from recmodel.core.forecast import LoadForecast
+from recmodel.core.plan import UPPER_QUANTILE, Wish
+from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions of one tick. ``decisions[i]`` builds the record of model ``i``; arrays serve who looks at all of them."""
+
+    fleet: Fleet
+    seen: Seen
+    now_seconds: float
+    load: Floats
+    forecast: LoadForecast
+    capacity: Capacity
+    wish: Wish
+    replicas: Ints
+    weights: Floats
+    changed: list[tuple[str, Bools]]
+    blind_seconds: Floats
+    upper: Floats
+    middle: Floats
+
+    def __len__(self) -> int:
+        return len(self.fleet.models)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i: int) -> Decision:
+        """The decision for model ``i``, with its reasons in a sentence each."""
+        model = self.fleet.models[i]
+        pools = range(len(model.pools))
+        names = [pool.name for pool in model.pools]
+        price = self.fleet.cost_per_hour[i]
+        runner_up = {names[k]: int(self.wish.runner_up[i, k]) for k in pools}
+        differs = any(runner_up[names[k]] != self.wish.replicas[i, k] for k in pools)
+        return Decision(
+            time_seconds=self.now_seconds,
+            pools={
+                names[k]: PoolDecision(int(self.replicas[i, k]), round(float(self.weights[i, k]), 3)) for k in pools
+            },
+            state=self.state(i),
+            reasons=self._reasons(i),
+            forecast={names[k]: self._forecast(i, k) for k in pools if np.isfinite(self.upper[i, k])},
+            estimates={names[k]: self._estimate(i, k) for k in pools},
+            wish={names[k]: int(self.wish.replicas[i, k]) for k in pools},
+            runner_up=runner_up if differs else {},
+            runner_up_cost_per_hour=round(float(self.wish.runner_up_cost[i]), 4) if differs else None,
+            cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
+        )
+
+    def state(self, i: int) -> str:
+        """One word for what the loop is doing with model ``i``."""
+        if not self.fleet.acts[i]:
+            return reasons.RECOMMENDING
+        if self.blind_seconds[i] > 0:
+            return reasons.HOLDING
+        if not self.wish.feasible[i]:
+            return reasons.DEGRADED
+        serving = self.fleet.exists[i] & (self.seen.ready[i] > 0)
+        return reasons.TRACKING if (self.capacity.known[i] | ~serving).all() else reasons.LEARNING
+
+    def _forecast(self, i: int, k: int) -> PoolForecast:
+        return PoolForecast(
+            horizon_seconds=round(float(self.forecast.horizon_seconds[i, k]), 1),
+            p50_per_second=round(float(self.middle[i, k]), 3),
+            upper_per_second=round(float(self.upper[i, k]), 3),
+        )
+
+    def _estimate(self, i: int, k: int) -> PoolEstimate:
+        ready = max(int(self.seen.ready[i, k]), 1)
+        replicas = np.full(self.seen.ready.shape, ready)
+        middle = self.capacity.per_replica(replicas, cautious=False)[i, k]
+        lower = self.capacity.per_replica(replicas)[i, k]
+        load = self.seen.rate_per_second[i, k] / ready if self.seen.ready[i, k] > 0 else np.nan
+        return PoolEstimate(
+            capacity_per_replica=_number(middle),
+            capacity_lower=_number(lower),
+            load_per_replica=_number(load),
+            within_lower_ratio=_number(1.0 - self.seen.late_upper_ratio[i, k], 5),
+            within_upper_ratio=_number(1.0 - self.seen.late_lower_ratio[i, k], 5),
+        )
+
+    def _reasons(self, i: int) -> tuple[Reason, ...]:
+        """Why, the binding constraint last: what the forecast asked for, then every guard that changed it, in order."""
+        model, seen, wish = self.fleet.models[i], self.seen, self.wish
+        told = [self._trend(i)]
+        for reason, mask in self.changed:
+            for k, pool in enumerate(model.pools):
+                if mask[i, k]:
+                    told.append(
+                        Reason(
+                            reason,
+                            f"{pool.name}: the plan wanted {wish.replicas[i, k]}, {seen.desired[i, k]} run, "
+                            f"{self.replicas[i, k]} decided ({_WHY[reason]})",
+                        )
+                    )
+        if not wish.feasible[i]:
+            told.append(
+                Reason(
+                    reasons.INFEASIBLE,
+                    "no mix within the limits carries the upper forecast: all that is allowed is used",
+                )
+            )
+        return tuple(told)
+
+    def _trend(self, i: int) -> Reason:
+        k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))
+        if not np.isfinite(self.upper[i, k]):
+            return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
+        more = int(np.sign((self.replicas[i] - self.seen.desired[i]).sum()))
+        reason = {1: reasons.FORECAST_RISE, 0: reasons.STEADY, -1: reasons.FORECAST_FALL}[more]
+        load = f"{self.load[i]:.1f}" if np.isfinite(self.load[i]) else "unknown"
+        each = ", ".join(
+            f"{pool.name} {self.wish.per_replica[i, n]:.1f}/s a replica"
+            for n, pool in enumerate(self.fleet.models[i].pools)
+            if np.isfinite(self.wish.per_replica[i, n])
+        )
+        return Reason(
+            reason,
+            f"load {load}/s, at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within "
+            f"{self.forecast.horizon_seconds[i, k]:.0f} s; planned with {each or 'no capacity known yet'}",
+        )
+
+
+_WHY = {
+    reasons.EXPLORING: "an untried pool is tried with one replica, and kept while it is being learned",
+    reasons.OBJECTIVE_AT_RISK: "too many requests were late",
+    reasons.SCALE_RATE_LIMITED: "the capacity is not known yet: at most twice as many in a start-up time",
+    reasons.NEEDED_AGAIN_SOON: "wanted within the time that a new replica would take to start",
+    reasons.SCALE_DOWN_STABILISED: "the rate window still holds a change of ready replicas",
+    reasons.SCALING_IN_FLIGHT: "what would stay ready does not carry the present load yet",
+    reasons.METRICS_MISSING: "the load is unknown",
+    reasons.POOL_UNSCHEDULABLE: "no node can take more of its pods",
+    reasons.AT_MAXIMUM: "its replicas.min and replicas.max",
+    reasons.AT_MINIMUM: "one replica always stays",
+    reasons.MODE_RECOMMEND: "the mode is not Auto",
+}
+
+
+def _number(value: float, digits: int = 3) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None

@@ -1,0 +1,204 @@
+"""The ``recmodel decide`` protocol: one observation a line in, one decision a line out, as JSON.
+
+One process, one model, no clock, no network; the same input gives the same output, byte for byte. A line that is no valid
+observation is answered with one line ``{"error": "..."}`` and changes nothing. ``docs/decide.md`` has every field.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
+from recmodel.core.engine import begin, step
+from recmodel.core.history import History
+from recmodel.core.types import Decision, Model, Observation, PoolObservation
+
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Unknown = float | None  # NaN and infinities are read as unknown by the core
+
+
+class InvalidManifest(ValueError):
+    """The manifest is no valid RecModel; the message names the field, the value and the rule."""
+
+
+class InvalidHistory(ValueError):
+    """The history is no CSV ``seconds,rps`` with a uniform step."""
+
+
+class _PoolLine(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    desired: Count
+    ready: Count
+    unschedulable: Count | None = None
+    weight: Unknown = None
+    startupSeconds: Unknown = None  # noqa: N815  the protocol's name
+    rate: Unknown = None
+    errors: Unknown = None
+    latency: dict[str, Unknown] | None = None
+    utilisation: Unknown = None
+    queue: Unknown = None
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    time: Annotated[float, Field(allow_inf_nan=False)]
+    pools: dict[str, _PoolLine | dict[str, Any]]
+
+
+def read_model(path: Path) -> Model:
+    """The model of a RecModel manifest; :class:`InvalidManifest` says which field is wrong and why."""
+    try:
+        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidManifest(f"{path}: {error}") from error
+    if not isinstance(body, dict) or body.get("kind") != KIND or body.get("apiVersion") != API_VERSION:
+        raise InvalidManifest(f"{path}: not a {KIND} of {API_VERSION}")
+    try:
+        spec = RecModelSpec.model_validate(body.get("spec"))
+    except ValidationError as error:
+        raise InvalidManifest(f"{path}: {explain_invalid(error)}") from error
+    metadata = body.get("metadata") or {}
+    return spec.model(f"{metadata.get('namespace', 'default')}/{metadata.get('name', 'model')}")
+
+
+def explain_invalid(error: ValidationError) -> str:
+    """Every fault as ``spec.pools.0.replicas.min: -1: Input should be greater than or equal to 0``, joined by semicolons."""
+    faults = []
+    for fault in error.errors():
+        where = ".".join(["spec", *(str(part) for part in fault["loc"])])
+        value = fault.get("input")
+        shown = f"{value!r}: " if isinstance(value, str | int | float | bool) else ""
+        faults.append(f"{where}: {shown}{fault['msg']}")
+    return "; ".join(faults)
+
+
+def read_history(path: Path) -> History:
+    """Seconds and requests/s of a CSV with the header ``seconds,rps``; an empty or non-numeric value is a gap (NaN)."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = next(rows, None)
+        if header is None or [cell.strip() for cell in header[:2]] != ["seconds", "rps"]:
+            raise InvalidHistory(f"{path}: the header must be seconds,rps, not {','.join(header or [])!r}")
+        seconds, load = [], []
+        for number, row in enumerate(rows, start=2):
+            if not row:
+                continue
+            try:
+                seconds.append(float(row[0]))
+            except ValueError as error:
+                raise InvalidHistory(f"{path}: line {number}: {row[0]!r} is not a number of seconds") from error
+            load.append(_number(row[1] if len(row) > 1 else ""))
+    if any(after <= before for before, after in zip(seconds, seconds[1:], strict=False)):
+        raise InvalidHistory(f"{path}: seconds must rise from line to line")
+    return np.array(seconds), np.array(load)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) and value >= 0 else math.nan
+
+
+def parse(text: str, model: Model) -> Observation:
+    """The observation of one line; ``ValueError`` says what is wrong with it."""
+    try:
+        line = _Line.model_validate(json.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    names = {pool.name for pool in model.pools}
+    strangers = sorted(set(line.pools) - names)
+    if strangers:
+        raise ValueError(f"pools.{strangers[0]}: the model has no such pool, only {', '.join(sorted(names))}")
+    pools = {}
+    for name, pool in line.pools.items():
+        if isinstance(pool, dict):
+            if pool:
+                raise ValueError(f"pools.{name}: desired and ready must be whole numbers of replicas")
+            continue
+        pools[name] = PoolObservation(
+            desired=pool.desired,
+            ready=pool.ready,
+            unschedulable=pool.unschedulable,
+            weight=pool.weight,
+            startup_seconds=pool.startupSeconds,
+            rate_per_second=pool.rate,
+            errors_per_second=pool.errors,
+            latency=_latency(name, pool.latency),
+            utilisation_ratio=pool.utilisation,
+            queue=pool.queue,
+        )
+    return Observation(time_seconds=line.time, pools=pools)
+
+
+def _latency(name: str, latency: dict[str, Unknown] | None) -> dict[float, float] | None:
+    if latency is None or any(rate is None for rate in latency.values()):
+        return None
+    try:
+        return {math.inf if edge == "+Inf" else float(edge): rate for edge, rate in latency.items() if rate is not None}
+    except ValueError as error:
+        raise ValueError(f"pools.{name}.latency: {error}: bucket edges are seconds or +Inf") from error
+
+
+def show(decision: Decision) -> str:
+    """A decision as one line of JSON, in the protocol's names."""
+    return json.dumps(
+        {
+            "time": decision.time_seconds,
+            "pools": {
+                name: {"replicas": pool.replicas, "weight": pool.weight} for name, pool in decision.pools.items()
+            },
+            "state": decision.state,
+            "reasons": [{"reason": reason.reason, "message": reason.message} for reason in decision.reasons],
+            "forecast": {
+                name: {
+                    "seconds": forecast.horizon_seconds,
+                    "p50": forecast.p50_per_second,
+                    "upper": forecast.upper_per_second,
+                }
+                for name, forecast in decision.forecast.items()
+            },
+            "capacity": {
+                name: {"perReplica": estimate.capacity_per_replica, "lower": estimate.capacity_lower}
+                for name, estimate in decision.estimates.items()
+            },
+            "wish": dict(decision.wish),
+            "costPerHour": decision.cost_per_hour,
+            "runnerUp": {"replicas": dict(decision.runner_up), "costPerHour": decision.runner_up_cost_per_hour}
+            if decision.runner_up
+            else None,
+        },
+        allow_nan=False,
+    )
+
+
+def decide(lines: Iterable[str], model: Model, history: History | None = None) -> Iterator[str]:
+    """One answer for each non-empty line, in order."""
+    memory = begin([model], history=[history])
+    newest = -math.inf
+    for text in lines:
+        if not text.strip():
+            continue
+        try:
+            observation = parse(text, model)
+            if observation.time_seconds <= newest:
+                raise ValueError(f"time: {observation.time_seconds} is not after {newest}")
+        except ValueError as error:
+            yield json.dumps({"error": str(error)})
+            continue
+        newest = observation.time_seconds
+        memory, decisions = step(memory, [observation], observation.time_seconds)
+        yield show(decisions[0])
