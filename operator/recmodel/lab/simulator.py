@@ -1,0 +1,248 @@
+"""A request-level simulation of one model under a controller. Usage::
+
+    import numpy as np
+    from recmodel.lab.simulator import CPU_POOL, GPU_POOL, Scenario, simulate
+    from recmodel.lab.baselines import Hpa
+
+    scenario = Scenario(pools=(CPU_POOL, GPU_POOL))              # issue defaults; dataclasses.replace() for anything else
+    rates = 300 + 200 * np.sin(np.arange(86400) / 86400 * 2 * np.pi)   # requests/s, one value a second (lab.trace reads CSVs)
+    result = simulate(scenario, rates, Hpa(scenario, target_ratio=0.7, gpu_share=0.5), seed=0)
+    print(result.summary())                                      # minutes over, late, cost, replica-hours, scalings
+    result.late_ratio, result.p95_seconds, result.ready["cpu"], result.replicas["gpu"], result.cost, result.decisions  # by minute / by tick
+
+The controller is any object with ``decide(observation: Observation) -> Decision``; it is asked every ``scenario.tick_seconds``, first at time 0, and
+what it says holds at once: replicas are ordered, weights are set. A pool that its decision leaves out stays as it is. Only ``replicas`` and ``weight``
+of each pool's decision are read. The same seed gives the same arrivals whatever the controller does, and the same run for the same controller.
+Weights count for pools with ready pods only; where those have weights of 0, requests go to ready pods in proportion to their number; where no pod is
+ready, requests fail.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from recmodel.core.types import Decision, Observation
+from recmodel.lab.fleet import Fleet
+from recmodel.lab.kernel import BATCH, FINE_BINS, WORKER, Laws, Routing, Tally, drain, serve, waiting
+from recmodel.lab.monitor import Monitor
+from recmodel.lab.result import Result, Summary
+from recmodel.lab.scenario import (
+    CPU_POOL,
+    EDGES_SECONDS,
+    GPU_POOL,
+    Floats,
+    PoolScenario,
+    Scenario,
+    service_law,
+    size_law,
+    started,
+    value_at,
+)
+from recmodel.lab.slots import Slots
+
+__all__ = ["CPU_POOL", "GPU_POOL", "Controller", "PoolScenario", "Result", "Scenario", "Summary", "simulate", "started"]
+
+class Controller(Protocol):
+    """Whoever decides: an engine, a baseline."""
+
+    def decide(self, observation: Observation) -> Decision:
+        """Replicas and weights from now on."""
+
+
+def simulate(
+    scenario: Scenario,
+    rates_per_second: Floats,
+    controller: Controller,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Result:
+    """Run a load (requests/s, one value a second) under a controller; ``progress`` is called with the share done, once a simulated hour."""
+    rates = _with_bursts(scenario, np.ascontiguousarray(rates_per_second, dtype=np.float64), seed)
+    if rates.ndim != 1 or not len(rates) or not np.all(np.isfinite(rates)) or rates.min() < 0.0:
+        raise ValueError("the load must be a non-empty series of finite, non-negative requests/s, one value a second")
+    scenario = started(scenario, float(rates[:60].mean()))
+    return _Run(scenario, rates, seed).run(controller, progress)
+
+
+def _with_bursts(scenario: Scenario, rates: Floats, seed: int) -> Floats:
+    """Multiply the load by independent gamma factors of mean 1, each for ``burst_seconds``."""
+    if scenario.burst_cv <= 0.0:
+        return rates
+    shape = 1.0 / scenario.burst_cv**2
+    step = max(int(scenario.burst_seconds), 1)
+    factors = np.random.default_rng([seed, 4]).gamma(shape, 1.0 / shape, math.ceil(len(rates) / step))
+    return rates * np.repeat(factors, step)[: len(rates)]
+
+
+class _Run:
+    """One simulation: it walks from one change (tick, scrape, pod ready, schedule) to the next and lets the kernel serve the requests between."""
+
+    def __init__(self, scenario: Scenario, rates: Floats, seed: int) -> None:
+        self.scenario, self.rates = scenario, rates
+        self.seconds = float(len(rates))
+        generator = np.random.default_rng([seed, 0])
+        self.laws = _laws(scenario, generator)
+        self.slots = Slots(self.laws)
+        self.fleets = [Fleet(pool, self.slots, np.random.default_rng([seed, 3, i])) for i, pool in enumerate(scenario.pools)]
+        words = np.random.default_rng([seed, 1]).integers(1, 1 << 63, size=3).astype(np.uint64)
+        self.arrivals, self.choices, self.services = (words[i : i + 1].copy() for i in range(3))
+        minutes = math.ceil(self.seconds / 60.0)
+        self.tally = _tally(scenario, minutes, math.ceil(self.seconds / scenario.scrape_seconds) + 1)
+        self.monitor = Monitor(scenario, self.tally)
+        self.weights = {pool.name: pool.initial_weight for pool in scenario.pools}
+        self.replica_seconds = np.zeros((len(scenario.pools), minutes))
+        self.ready_seconds = np.zeros((len(scenario.pools), minutes))
+        self.clock = np.array([-1.0])
+        self.scalings = 0
+        self.changes = sorted({since for p in scenario.pools for s in (p.schedulable, p.slowdown) for since, _ in s})
+
+    def run(self, controller: Controller, progress: Callable[[float], None] | None) -> Result:
+        for fleet in self.fleets:
+            fleet.begin(fleet.pool.initial_replicas or 0)
+        decisions: list[Decision] = []
+        deciding = 0.0
+        now = 0.0
+        tick = self.scenario.tick_seconds
+        while now < self.seconds:
+            observation = self.monitor.observe(now, self.fleets, self._shares(now))
+            before = time.perf_counter()
+            decision = controller.decide(observation)
+            deciding += time.perf_counter() - before
+            decisions.append(decision)
+            self._act(now, decision)
+            until = min(now + tick, self.seconds)
+            self._advance(now, until)
+            if progress is not None and int(until // 3600) > int(now // 3600):
+                progress(until / self.seconds)
+            now = until
+        price = np.array([pool.price for pool in self.scenario.pools])
+        names = [pool.name for pool in self.scenario.pools]
+        return Result(
+            scenario=self.scenario,
+            tally=self.tally,
+            replicas={name: self.replica_seconds[i] / 60.0 for i, name in enumerate(names)},
+            ready={name: self.ready_seconds[i] / 60.0 for i, name in enumerate(names)},
+            cost=price @ self.replica_seconds / 3600.0,
+            scalings=self.scalings,
+            decide_seconds=deciding / len(decisions),
+            decisions=tuple(decisions),
+        )
+
+    def _act(self, now: float, decision: Decision) -> None:
+        for index, fleet in enumerate(self.fleets):
+            wanted = decision.pools.get(fleet.pool.name)
+            if wanted is None:
+                continue
+            before = fleet.desired
+            for pod in fleet.order(now, wanted.replicas):
+                self._drain(now, index, pod.slot)
+            self.scalings += fleet.desired != before
+            if math.isfinite(wanted.weight) and wanted.weight >= 0.0:
+                self.weights[fleet.pool.name] = wanted.weight
+
+    def _drain(self, now: float, index: int, slot: int) -> None:
+        pool = self.scenario.pools[index]
+        factor = value_at(pool.slowdown, now)
+        end = drain(now, index, slot, self.laws, self.slots.servers, self.tally, factor, self.services)
+        self.slots.give_back(slot, end)
+        self.replica_seconds[index, int(now / 60.0)] += min(end, self.seconds) - now
+
+    def _advance(self, since: float, until: float) -> None:
+        now = since
+        while now < until:
+            for index, fleet in enumerate(self.fleets):
+                for pod in fleet.schedule(now):
+                    self._drain(now, index, pod.slot)
+            end = min(until, self._next_change(now))
+            serve(
+                end, self.clock, self.rates, self._routing(now), self.laws, self.slots.servers, self.tally,
+                self.arrivals, self.choices, self.services,
+            )  # fmt: skip
+            self._account(now, end)
+            now = end
+
+    def _next_change(self, now: float) -> float:
+        scrape = self.scenario.scrape_seconds
+        moments = [(math.floor(now / scrape + 1e-9) + 1) * scrape, (math.floor(now / 60.0 + 1e-9) + 1) * 60.0]
+        moments += [fleet.next_ready(now) for fleet in self.fleets]
+        moments += [since for since in self.changes if since > now]
+        return min(moments)
+
+    def _account(self, since: float, until: float) -> None:
+        minute = int(since / 60.0 + 1e-9)
+        scrape = self.scenario.scrape_seconds
+        interval = int(since / scrape + 1e-9)
+        for index, fleet in enumerate(self.fleets):
+            ready = fleet.ready(since)
+            paid = len(fleet.pods) - (0 if self.scenario.charge_pending else fleet.pending())
+            self.replica_seconds[index, minute] += paid * (until - since)
+            self.ready_seconds[index, minute] += len(ready) * (until - since)
+            servers = fleet.pool.workers if fleet.pool.kind == "worker" else 1
+            self.monitor.server_seconds[index, interval] += len(ready) * servers * (until - since)
+            fleet.note_ready(since, until)
+            if until >= (interval + 1) * scrape - 1e-9:
+                queue = sum(waiting(until, index, slot, self.laws, self.slots.servers) for slot in ready)
+                self.monitor.queue[index, interval + 1] = queue
+
+    def _shares(self, now: float) -> dict[str, float]:
+        """The share of the traffic that each pool gets now, in 0..1."""
+        ready = {fleet.pool.name: len(fleet.ready(now)) for fleet in self.fleets}
+        weights = {name: self.weights[name] if count else 0.0 for name, count in ready.items()}
+        if sum(weights.values()) <= 0.0:
+            weights = {name: float(count) for name, count in ready.items()}
+        total = sum(weights.values())
+        return {name: weight / total if total > 0.0 else 0.0 for name, weight in weights.items()}
+
+    def _routing(self, now: float) -> Routing:
+        slots = [fleet.ready(now) for fleet in self.fleets]
+        shares = self._shares(now)
+        cumulative = np.cumsum([shares[pool.name] for pool in self.scenario.pools])
+        if cumulative[-1] > 0.0:
+            last = int(np.flatnonzero([shares[pool.name] > 0.0 for pool in self.scenario.pools])[-1])
+            cumulative[last:] = 1.0
+        ready = np.zeros((len(slots), max(1, *map(len, slots), 1)), np.int64)
+        for index, chosen in enumerate(slots):
+            ready[index, : len(chosen)] = chosen
+        slowdown = np.array([value_at(pool.slowdown, now) for pool in self.scenario.pools])
+        return Routing(cumulative, ready, np.array([len(s) for s in slots], np.int64), slowdown)
+
+
+def _laws(scenario: Scenario, generator: np.random.Generator) -> Laws:
+    pools = scenario.pools
+    return Laws(
+        kind=np.array([WORKER if p.kind == "worker" else BATCH for p in pools], np.int64),
+        mean_seconds=np.array([p.service_seconds if p.kind == "worker" else p.base_seconds for p in pools]),
+        item_seconds=np.array([p.item_seconds for p in pools]),
+        max_batch=np.array([p.max_batch for p in pools], np.int64),
+        max_wait_seconds=np.array([p.max_wait_seconds for p in pools]),
+        workers=np.array([p.workers for p in pools], np.int64),
+        queue_limit=np.array([p.queue_limit for p in pools], np.int64),
+        noise=np.stack([service_law(p, generator) for p in pools]),
+        sizes=size_law(scenario.sizes, generator),
+        edges_seconds=np.array(EDGES_SECONDS),
+        timeout_seconds=scenario.timeout_seconds,
+        threshold_seconds=scenario.threshold_seconds,
+        scrape_seconds=scenario.scrape_seconds,
+        least_of_all=scenario.balancing == "least",
+    )
+
+
+def _tally(scenario: Scenario, minutes: int, intervals: int) -> Tally:
+    pools = len(scenario.pools)
+    by_minute = [np.zeros(minutes, np.int64) for _ in range(3)]
+    return Tally(
+        requests=by_minute[0],
+        late=by_minute[1],
+        failed=by_minute[2],
+        latency_seconds=np.zeros(minutes),
+        wait_seconds=np.zeros(minutes),
+        fine=np.zeros((minutes, FINE_BINS), np.int32),
+        buckets=np.zeros((pools, intervals, len(EDGES_SECONDS) + 1), np.int64),
+        failures=np.zeros((pools, intervals), np.int64),
+        busy_seconds=np.zeros((pools, intervals)),
+    )
