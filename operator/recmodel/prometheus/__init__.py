@@ -2,40 +2,94 @@
 
 The public surface, in the order of use (all of it is synchronous; the controller calls it in a thread)::
 
-    connection = Connection(url="http://prometheus:9090", bearer_token_file=None, ca_file=None, headers={}, parameters={})
+    connection = Connection(url="http://prometheus:9090", bearer_token_file=None, ca_file=None)   # headers, parameters
     client = PrometheusClient(connection)             # one for the process; thread-safe; close() at the end
 
     view = ModelView(
         namespace="demo", name="ranker",
         threshold_seconds=0.1, within_ratio=0.95,
         metrics=spec.metrics,                         # recmodel.api.v1alpha1.Metrics
-        pools=(PoolView(name="cpu", weight=700.0, ready=3, cpu_limit_cores=2.0), PoolView(name="gpu")),  # order of spec.pools
+        pools=(PoolView(name="cpu", weight=700.0, ready=3, cpu_limit_cores=2.0), PoolView(name="gpu")),  # spec's order
         pods={"ranker-cpu-5d9f-abcde": "cpu"},        # pod name -> pool name, for CPU and GPU use; may be empty
     )
     settings = GatherSettings(window_seconds=60.0, scrape_interval_seconds=15.0, budget_seconds=10.0)
     readings = gather(client, [view], now_seconds, settings)    # never raises for what Prometheus does or does not say
 
     readings.models["demo/ranker"]     -> ModelReading(verdict, reason, message, pools, within)
-        .verdict                       -> Verdict.AVAILABLE | MISSING | STALE | PARTIAL | UNUSABLE   (StrEnum, "Available" ...)
-        .reason, .message              -> CamelCase constant of recmodel.prometheus.readings, a sentence with the numbers
-        .within                        -> Bracket(lower, upper) of the share within the threshold, whole model; None: unknown
-        .pools["cpu"]                  -> PoolReading(rate_per_second, errors_per_second, latency, utilisation_ratio, queue,
-                                          in_flight, age_seconds, coverage_ratio, cpu_utilisation_ratio, gpu_utilisation_ratio)
+        .verdict                       -> Verdict.AVAILABLE | MISSING | STALE | PARTIAL | UNUSABLE   (StrEnum)
+        .reason, .message              -> a CamelCase constant of recmodel.prometheus.readings, and a sentence
+        .within                        -> Bracket(lower, upper) of the model's share within the threshold | None
+        .pools["cpu"]                  -> PoolReading(rate_per_second, errors_per_second, latency, utilisation_ratio,
+                                          queue, in_flight, age_seconds, coverage_ratio, cpu_utilisation_ratio,
+                                          gpu_utilisation_ratio, reason)
         .pools["cpu"].observation(desired=3, ready=3, unschedulable=0, weight=700.0, startup_seconds=40.0)
                                        -> recmodel.core.types.PoolObservation
-    readings.gateway                   -> GatewayReading(rate_per_second, failed_per_second, no_cluster_per_second, age_seconds) | None
-    readings.error                     -> Reason | None: set when Prometheus could not be asked at all (all models are Missing)
+    readings.gateway                   -> GatewayReading(rate_per_second, failed_per_second, no_cluster_per_second,
+                                          age_seconds) | None
+    readings.error                     -> Reason | None: set when Prometheus could not be asked at all
     readings.queries, readings.seconds -> how many queries, and how long all of it took
 
     histories(client, [view], now_seconds, span_seconds=14 * 86400, step_seconds=300.0)
-                                       -> dict key -> History(seconds, per_second): numpy arrays on one grid, NaN in the gaps;
-                                          raises PrometheusError
+                                       -> dict key -> History(seconds, per_second): numpy arrays on one grid, NaN in
+                                          the gaps; raises PrometheusError
     scrape_interval_seconds(client, "envoy-gateway", now_seconds)    -> float | None, from the spacing of the samples
 
-    load_profile("triton"), profile_for(spec.metrics), PROFILE_NAMES -> Profile; .scrape.port, .scrape.path for the PodMonitor
+    load_profile("triton"), profile_for(spec.metrics), PROFILE_NAMES
+                                       -> Profile; .scrape.port and .scrape.path for the PodMonitor
     within_bracket(latency, threshold_seconds), percentile_bracket(latency, ratio)   -> Bracket | None
 
 Every failure to ask is one of ``PrometheusError``: ``PrometheusUnavailable``, ``QueryRefused``, ``AnswerUnusable``.
-Unknown is None throughout; nothing that is missing, stale, NaN, infinite or negative becomes 0. The one place where an absent
-series is read as 0 requests is :func:`recmodel.prometheus.answers.idle`, which says why.
+Unknown is None throughout; nothing that is missing, stale, NaN, infinite or negative becomes 0. The one place where an
+absent series is read as 0 requests is :func:`recmodel.prometheus.answers.idle`, which says why.
 """
+
+from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.gather import gather, scrape_interval_seconds
+from recmodel.prometheus.histogram import Bracket, percentile_bracket, within_bracket
+from recmodel.prometheus.history import History, histories
+from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
+from recmodel.prometheus.readings import (
+    GatewayReading,
+    GatherSettings,
+    ModelReading,
+    ModelView,
+    PoolReading,
+    PoolView,
+    Readings,
+    Verdict,
+)
+from recmodel.prometheus.session import (
+    AnswerUnusable,
+    Connection,
+    PrometheusError,
+    PrometheusUnavailable,
+    QueryRefused,
+)
+
+__all__ = [
+    "PROFILE_NAMES",
+    "AnswerUnusable",
+    "Bracket",
+    "Connection",
+    "GatewayReading",
+    "GatherSettings",
+    "History",
+    "ModelReading",
+    "ModelView",
+    "PoolReading",
+    "PoolView",
+    "Profile",
+    "PrometheusClient",
+    "PrometheusError",
+    "PrometheusUnavailable",
+    "QueryRefused",
+    "Readings",
+    "Verdict",
+    "gather",
+    "histories",
+    "load_profile",
+    "percentile_bracket",
+    "profile_for",
+    "scrape_interval_seconds",
+    "within_bracket",
+]

@@ -12,14 +12,14 @@ _SAME_EDGE = 1e-9  # relative: 100 * 0.001 and 0.1 are one edge
 
 
 class Bracket(NamedTuple):
-    """What is certain: the value is not below ``lower`` and not above ``upper``. The two are equal where it is exact."""
+    """What is certain: the value is neither below ``lower`` nor above ``upper``; they are equal where it is exact."""
 
     lower: float
     upper: float
 
 
 def upper_bound_seconds(edge: str, unit: str, *, whole_units: bool) -> float:
-    """The upper bound in seconds of a bucket with the label ``le="edge"``; ``ValueError`` if that is no positive number.
+    """The upper bound in seconds of a bucket labelled ``le="edge"``; ``ValueError`` if that is no number of at least 0.
 
     ``whole_units``: the source cuts times to whole units, so ``le="99"`` in ms holds all that took *under* 100 ms: 0.1.
     """
@@ -36,7 +36,7 @@ def upper_bound_seconds(edge: str, unit: str, *, whole_units: bool) -> float:
 def cumulative(latency: Mapping[float, float]) -> list[tuple[float, float]]:
     """The buckets by rising upper bound, each at least as large as the one before.
 
-    Buckets of one scrape can differ by a request that arrived between their reading, and ``rate`` extrapolates each alone.
+    Buckets of one scrape can differ by a request that came between their reading, and ``rate`` extrapolates each alone.
     """
     rows: list[tuple[float, float]] = []
     largest = 0.0
@@ -47,7 +47,7 @@ def cumulative(latency: Mapping[float, float]) -> list[tuple[float, float]]:
 
 
 def within_bracket(latency: Mapping[float, float], threshold_seconds: float) -> Bracket | None:
-    """The share (0 to 1) of requests within the threshold; exact when an edge equals it. None: no requests, or no ``+Inf``.
+    """The share (0 to 1) of requests within the threshold; exact at an edge. None: no requests, or no ``+Inf``.
 
     ``{0.05: 40, 0.1: 90, inf: 100}`` gives (0.9, 0.9) at 0.1 and (0.4, 0.9) at 0.06.
     """
@@ -67,7 +67,7 @@ def within_bracket(latency: Mapping[float, float], threshold_seconds: float) -> 
 
 
 def percentile_bracket(latency: Mapping[float, float], ratio: float) -> Bracket | None:
-    """The two edges, in seconds, between which the ``ratio`` percentile lies; ``upper`` is infinite when it is above all edges.
+    """The two edges, in seconds, between which the ``ratio`` percentile lies; ``upper`` is infinite above all edges.
 
     ``{0.05: 40, 0.1: 96, inf: 100}`` gives (0.05, 0.1) at 0.95.
     """
@@ -83,7 +83,7 @@ def percentile_bracket(latency: Mapping[float, float], ratio: float) -> Bracket 
 
 
 def edge_bracket(latency: Mapping[float, float], threshold_seconds: float) -> Bracket:
-    """The nearest edges at or below and at or above the threshold, in seconds: (0, first edge) below all, (last edge, inf) above."""
+    """The nearest edges on both sides, in seconds: (0, first edge) below all of them, (last edge, inf) above."""
     below = [b for b in latency if b <= threshold_seconds * (1 + _SAME_EDGE)]
     above = [b for b in latency if b >= threshold_seconds * (1 - _SAME_EDGE)]
     return Bracket(max(below, default=0.0), min(above, default=INFINITY))

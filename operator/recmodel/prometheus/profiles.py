@@ -1,4 +1,4 @@
-"""Which series a gateway or model server exports, in which unit, and which labels tell whose they are: data, one file a profile."""
+"""Which series a gateway or model server exports, their units, and the labels that tell whose they are: data files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CUSTOM = "custom"
 PROFILE_NAMES: tuple[str, ...] = tuple(name for name in get_args(ProfileName) if name != CUSTOM)
 
 # An operator and a value: "=source", "!=OK", "=~5..", "!~/healthz".
-Matcher = Annotated[str, StringConstraints(pattern=r"^(=~|!~|!=|=)[^\n]*$", max_length=220)]
+Matcher = Annotated[str, StringConstraints(pattern=r"^(=~|!~|!=|=)", max_length=220)]
 
 
 class _Part(BaseModel):
@@ -39,7 +39,7 @@ class Histogram(Selector):
 
 
 class ClusterLabel(_Part):
-    """One label that holds it all: ``pattern`` (anchored) takes namespace, model and the pool's index in spec.pools from it."""
+    """One label that holds it all: ``pattern`` (anchored) finds namespace, model and the pool's index in spec.pools."""
 
     label: LabelName
     pattern: str
@@ -91,7 +91,7 @@ class Identity(_Part):
 
 
 class Downstream(_Part):
-    """What a gateway answered to its clients, all routes of a listener together: it holds failures that no pool's series shows."""
+    """What a gateway answered to its clients, all routes together: failures that no pool's series shows are in it."""
 
     requests: Selector
     failures: Selector
@@ -134,7 +134,7 @@ class Profile(_Part):
 
     @property
     def failures_are_labels(self) -> bool:
-        """Whether failures are a label of a requests' series, so that their absence beside known requests means none."""
+        """Whether failures are a label of a requests' series: then their absence beside known requests means none."""
         return bool(self.failures) and {f.name for f in self.failures} <= {r.name for r in self.requests}
 
 
@@ -148,7 +148,7 @@ def load_profile(name: str) -> Profile:
 
 
 def profile_for(metrics: Metrics) -> Profile:
-    """The profile that a RecModel asks for; equal custom series give equal profiles. ``ValueError`` if custom is empty."""
+    """The profile that a RecModel asks for. ``ValueError`` if custom series are asked for, but missing or malformed."""
     if metrics.profile != CUSTOM:
         return load_profile(metrics.profile)
     if metrics.custom is None:

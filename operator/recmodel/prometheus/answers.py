@@ -1,0 +1,154 @@
+"""From answers to values: whose series it is, and which numbers can be believed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from recmodel.prometheus.client import Vector
+from recmodel.prometheus.histogram import upper_bound_seconds
+from recmodel.prometheus.profiles import Histogram, Profile
+from recmodel.prometheus.readings import ModelView, PoolView
+
+PoolKey = tuple[str, str]  # ("namespace/name", pool)
+Owner = Callable[[Mapping[str, str]], PoolKey | None]
+
+# So few requests expected in the window make it no surprise that none came: e^-3 is 5 %.
+UNSURPRISING_REQUESTS = 3.0
+
+
+def owner_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
+    """A function from a series' labels to the pool of ``models`` that it belongs to; None for everybody else's."""
+    identity = profile.identity
+    if identity.cluster:
+        return _owner_by_cluster(re.compile(identity.cluster.pattern), identity.cluster.label, models)
+    pools: dict[tuple[str, ...], PoolKey] = {}
+    ambiguous: set[tuple[str, ...]] = set()
+    for model in models:
+        for pool in model.pools:
+            names = (f"{model.name}-{pool.name}",) if identity.workload else (model.name, pool.name)
+            values = (model.namespace, *names)
+            if values in pools:  # a-b with pool c, and a with pool b-c: one Service cannot serve both
+                ambiguous.add(values)
+            pools[values] = (model.key, pool.name)
+    for values in ambiguous:
+        del pools[values]
+    labels = identity.labels
+    return lambda series: pools.get(tuple(series.get(label, "") for label in labels))
+
+
+def _owner_by_cluster(pattern: re.Pattern[str], label: str, models: Sequence[ModelView]) -> Owner:
+    by_key = {model.key: model for model in models}
+
+    def owner(series: Mapping[str, str]) -> PoolKey | None:
+        match = pattern.fullmatch(series.get(label, ""))
+        model = by_key.get(f"{match['namespace']}/{match['model']}") if match else None
+        index = int(match["index"]) if match else 0
+        return (model.key, model.pools[index].name) if model and index < len(model.pools) else None
+
+    return owner
+
+
+@dataclass(slots=True)
+class Values:
+    """Numbers by pool, and the pools whose number was NaN, infinite, negative or given twice."""
+
+    known: dict[PoolKey, float] = field(default_factory=dict)
+    invalid: set[PoolKey] = field(default_factory=set)
+
+
+def values(vector: Vector, owner: Owner) -> Values:
+    """One number a pool."""
+    found = Values()
+    for labels, value in vector.rows:
+        pool = owner(labels)
+        if pool is None:
+            continue
+        if pool in found.known or not believable(value):
+            found.invalid.add(pool)
+        else:
+            found.known[pool] = value
+    for pool in found.invalid:
+        found.known.pop(pool, None)
+    return found
+
+
+def total(parts: Iterable[Values]) -> Values:
+    """The sum of several counters; where only some know a pool, of those: a counter begins at its first event."""
+    found = Values()
+    for part in parts:
+        found.invalid |= part.invalid
+        for pool, value in part.known.items():
+            found.known[pool] = found.known.get(pool, 0.0) + value
+    for pool in found.invalid:
+        found.known.pop(pool, None)
+    return found
+
+
+def believable(value: float) -> bool:
+    """Whether a rate, an age or a length can be this."""
+    return math.isfinite(value) and value >= 0.0
+
+
+@dataclass(slots=True)
+class Buckets:
+    """Cumulative requests/s by upper bound in seconds, by pool, and the pools with a bucket that cannot be believed."""
+
+    known: dict[PoolKey, dict[float, float]] = field(default_factory=dict)
+    invalid: set[PoolKey] = field(default_factory=set)
+
+
+def buckets(vector: Vector, owner: Owner, histogram: Histogram) -> Buckets:
+    """The histogram of each pool; one without ``+Inf`` is invalid, since the number of all requests is missing."""
+    by_edge: dict[PoolKey, dict[float, float]] = defaultdict(dict)
+    bounds: dict[str, float] = {}
+    found = Buckets()
+    for labels, value in vector.rows:
+        pool = owner(labels)
+        if pool is None:
+            continue
+        edge = labels.get("le", "")
+        try:
+            bound = (
+                bounds[edge]
+                if edge in bounds
+                else upper_bound_seconds(edge, histogram.unit, whole_units=histogram.whole_units)
+            )
+        except ValueError:
+            found.invalid.add(pool)
+            continue
+        bounds[edge] = bound
+        if not believable(value):
+            found.invalid.add(pool)
+        # Edges within one whole unit (0.5 and 0.7 ms) are one bound, and cumulative: the larger one holds the other.
+        by_edge[pool][bound] = max(value, by_edge[pool].get(bound, 0.0))
+    found.invalid |= {pool for pool, rows in by_edge.items() if math.inf not in rows}
+    found.known = {pool: rows for pool, rows in by_edge.items() if pool not in found.invalid}
+    return found
+
+
+def idle(
+    pool: PoolView, *, page_is_fresh: bool, expected_requests: float | None, dropped_per_second: float | None
+) -> bool:
+    """Whether a pool that has no series at all got no requests, rather than being unknown.
+
+    A gateway makes a pool's series at its first request, so "no series" also means "no request yet". That is believed
+    only if the page on which they would be is fresh, and no request was to be expected:
+
+    - the pool's weight is 0;
+    - or it has no ready pod while the gateway drops nothing (``dropped_per_second`` is 0: what a weight sends to a pool
+      without pods is answered with errors that no series of the pool shows);
+    - or its weight is so small beside the model's other pools that fewer than ``UNSURPRISING_REQUESTS`` were due.
+
+    Everything else stays unknown: relabelling, a wrong gateway, or a route that is not attached look the same.
+    """
+    if not page_is_fresh:
+        return False
+    if pool.weight == 0:
+        return True
+    if pool.ready == 0:
+        return dropped_per_second == 0
+    return expected_requests is not None and expected_requests < UNSURPRISING_REQUESTS

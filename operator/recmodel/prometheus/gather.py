@@ -1,0 +1,151 @@
+"""Gather: one constant set of queries for all models, then what each pool of each model is known to do."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from recmodel.core.types import Reason
+from recmodel.prometheus import readings as r
+from recmodel.prometheus.answers import believable, owner_of
+from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.pools import Answers, Context, found_in, pool_reading
+from recmodel.prometheus.profiles import CUSTOM, Profile, load_profile, profile_for
+from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
+from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
+from recmodel.prometheus.session import AnswerUnusable, PrometheusError, QueryRefused
+from recmodel.prometheus.usage import read_usage
+from recmodel.prometheus.verdicts import judge, unusable
+
+_DEFAULT_SETTINGS = GatherSettings()
+
+
+def gather(
+    client: PrometheusClient,
+    models: Sequence[ModelView],
+    now_seconds: float,
+    settings: GatherSettings = _DEFAULT_SETTINGS,
+) -> Readings:
+    """What Prometheus says of ``models`` at ``now_seconds`` (Unix time). Never raises for what it says or does not say."""
+    started = time.monotonic()
+    found: dict[str, ModelReading] = {}
+    groups = _by_profile(models, settings, found)
+    window = settings.rate_window_seconds
+    asked = [(profile, members, profile_queries(profile, window)) for profile, members in groups]
+    usage = usage_queries({m.namespace for m in models if m.pods}, window)
+    wanted = [query for _, _, queries in asked for query in queries.all()]
+    if any(m.pods for m in models):
+        wanted += usage.all()
+    answers = client.query_all(wanted, now_seconds, settings.budget_seconds)
+    used = read_usage(usage, answers, models)
+    gateway = None
+    for profile, members, queries in asked:
+        gateway = gateway or _gateway(queries, answers)
+        found |= _models(profile, members, queries, answers, Context(settings, gateway, used))
+    return Readings(
+        time_seconds=now_seconds,
+        models=found,
+        gateway=gateway,
+        error=_common_error(answers),
+        queries=len(answers),
+        seconds=time.monotonic() - started,
+    )
+
+
+def scrape_interval_seconds(client: PrometheusClient, profile_name: str, now_seconds: float) -> float | None:
+    """The time between scrapes, from the last five minutes; None where there are none. Raises ``PrometheusError``."""
+    rows = client.query(scrape_spacing(load_profile(profile_name)), now_seconds).rows
+    return rows[0][1] if rows and believable(rows[0][1]) and rows[0][1] > 0 else None
+
+
+def _by_profile(
+    models: Sequence[ModelView], settings: GatherSettings, found: dict[str, ModelReading]
+) -> list[tuple[Profile, list[ModelView]]]:
+    profiles: dict[str, Profile] = {}
+    members: dict[str, list[ModelView]] = defaultdict(list)
+    customs = 0
+    for model in models:
+        custom = model.metrics.custom
+        shape = custom.model_dump_json() if custom and model.metrics.profile == CUSTOM else model.metrics.profile
+        if shape not in profiles:
+            try:
+                profile = profile_for(model.metrics)
+            except ValueError:
+                found[model.key] = unusable(
+                    model,
+                    Reason(r.PROFILE_REFUSED, "spec.metrics names no series that can be asked for"),
+                    Verdict.UNUSABLE,
+                )
+                continue
+            customs += profile.name == CUSTOM
+            if profile.name == CUSTOM and customs > settings.max_custom_profiles:
+                said = f"more than {settings.max_custom_profiles} different spec.metrics.custom are in use"
+                found[model.key] = unusable(model, Reason(r.TOO_MANY_CUSTOM_SERIES, said), Verdict.UNUSABLE)
+                continue
+            profiles[shape] = profile
+        profile = profiles[shape]
+        if profile.refusal:
+            said = f"{profile.refusal}: {profile.remedy}"
+            found[model.key] = unusable(model, Reason(r.PROFILE_REFUSED, said), Verdict.UNUSABLE)
+        else:
+            members[shape].append(model)
+    return [(profiles[shape], group) for shape, group in members.items()]
+
+
+def _common_error(answers: Answers) -> Reason | None:
+    errors = [answer for answer in answers.values() if isinstance(answer, PrometheusError)]
+    return reason_of(errors[0]) if errors and len(errors) == len(answers) else None
+
+
+def reason_of(error: PrometheusError) -> Reason:
+    """The reason constant of an error, with its message."""
+    if isinstance(error, QueryRefused):
+        return Reason(r.QUERY_REFUSED, str(error))
+    if isinstance(error, AnswerUnusable):
+        return Reason(r.ANSWER_UNUSABLE, str(error))
+    return Reason(r.PROMETHEUS_UNAVAILABLE, str(error))
+
+
+def _gateway(queries: ProfileQueries, answers: Answers) -> GatewayReading | None:
+    if queries.downstream is None:
+        return None
+    rate, failed, dropped = (_single(answers, query) for query in queries.downstream)
+    # A class of answers that never occurred has no series yet; the requests' series tell that the page is there.
+    none_yet = 0.0 if rate is not None else None
+    return GatewayReading(
+        rate_per_second=rate,
+        failed_per_second=none_yet if failed is None and _empty(answers, queries.downstream[1]) else failed,
+        no_cluster_per_second=dropped,
+        age_seconds=_single(answers, queries.page_age) if queries.page_age else None,
+    )
+
+
+def _single(answers: Answers, query: str) -> float | None:
+    answer = answers[query]
+    if isinstance(answer, PrometheusError) or len(answer.rows) != 1 or not believable(answer.rows[0][1]):
+        return None
+    return answer.rows[0][1]
+
+
+def _empty(answers: Answers, query: str) -> bool:
+    answer = answers[query]
+    return isinstance(answer, Vector) and not answer.rows
+
+
+def _models(
+    profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, answers: Answers, context: Context
+) -> dict[str, ModelReading]:
+    needed = [*queries.requests, queries.age, *([queries.buckets] if queries.buckets else [])]
+    for query in needed:
+        answer = answers[query]
+        if isinstance(answer, PrometheusError):
+            reason = reason_of(answer)
+            return {model.key: unusable(model, reason, Verdict.MISSING) for model in members}
+    found = found_in(profile, queries, answers, owner_of(profile, members))
+    partial = any(answer.partial for q in queries.all() if isinstance(answer := answers[q], Vector))
+    result = {}
+    for model in members:
+        pools = {pool.name: pool_reading(model, pool, found, context) for pool in model.pools}
+        result[model.key] = judge(model, pools, partial=partial)
+    return result

@@ -1,0 +1,145 @@
+"""From the answers for one profile to the reading of each pool: what is known, and why the rest is not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recmodel.core.types import Reason
+from recmodel.prometheus import readings as r
+from recmodel.prometheus.answers import Buckets, Owner, PoolKey, Values, buckets, idle, total, values
+from recmodel.prometheus.client import Vector
+from recmodel.prometheus.profiles import Profile
+from recmodel.prometheus.queries import ProfileQueries
+from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelView, PoolReading, PoolView
+from recmodel.prometheus.session import PrometheusError
+from recmodel.prometheus.usage import Usage
+
+Answers = Mapping[str, Vector | PrometheusError]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the readings of all profiles share."""
+
+    settings: GatherSettings
+    gateway: GatewayReading | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answers for one profile, by pool."""
+
+    profile: Profile
+    rates: Values
+    errors: Values
+    errors_known: bool
+    latency: Buckets
+    queue: Values
+    in_flight: Values
+    ages: Values
+    up: Values
+
+
+def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, owner: Owner) -> Found:
+    """The answers to ``queries``, by pool; one that failed is as good as empty."""
+
+    def read(query: str | None) -> Values:
+        answer = answers[query] if query else None
+        return values(answer, owner) if isinstance(answer, Vector) else Values()
+
+    histogram = answers[queries.buckets] if queries.buckets else None
+    return Found(
+        profile=profile,
+        rates=total(read(query) for query in queries.requests),
+        errors=total(read(query) for query in queries.failures),
+        errors_known=all(isinstance(answers[query], Vector) for query in queries.failures),
+        latency=buckets(histogram, owner, profile.latency)
+        if isinstance(histogram, Vector) and profile.latency
+        else Buckets(),
+        queue=read(queries.queue),
+        in_flight=read(queries.in_flight),
+        ages=read(queries.age),
+        up=read(queries.up),
+    )
+
+
+def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Context) -> PoolReading:
+    """What is known of one pool."""
+    key = (model.key, pool.name)
+    age = found.ages.known.get(key)
+    known = PoolReading(
+        age_seconds=age,
+        coverage_ratio=_coverage(pool, found.up.known.get(key), found.profile),
+        cpu_utilisation_ratio=context.usage.cpu_ratio.get(key),
+        gpu_utilisation_ratio=context.usage.gpu_ratio.get(key),
+    )
+
+    def unknown(reason: str, message: str) -> PoolReading:
+        return dataclasses.replace(known, reason=Reason(reason, message))
+
+    if key in found.rates.invalid or key in found.ages.invalid:
+        return unknown(r.VALUES_INVALID, "a value is NaN, infinite, negative or given twice")
+    limit = context.settings.stale_after_seconds
+    if age is not None and age > limit:
+        return unknown(r.SERIES_STALE, f"the newest sample is {age:.0f} s old ({limit:.0f} s allowed)")
+    rate = found.rates.known.get(key)
+    if rate is None and age is None and _idle(model, pool, found, context):
+        none = unknown(r.NO_TRAFFIC, "no series yet, and no request was to be expected")
+        return dataclasses.replace(none, rate_per_second=0.0, errors_per_second=0.0)
+    if rate is None:
+        said = "no series" if age is None else "fewer than two samples in the window"
+        return unknown(r.NO_SERIES, f"{said} ({found.profile.title})")
+    invalid = Reason(r.VALUES_INVALID, "the latency histogram has a bucket that can not be, or no +Inf bucket")
+    return dataclasses.replace(
+        known,
+        rate_per_second=rate,
+        errors_per_second=_errors(key, rate, found),
+        latency=found.latency.known.get(key),
+        queue=found.queue.known.get(key),
+        in_flight=found.in_flight.known.get(key),
+        reason=invalid if key in found.latency.invalid else None,
+    )
+
+
+def _errors(key: PoolKey, rate: float, found: Found) -> float | None:
+    if not found.profile.failures or not found.errors_known or key in found.errors.invalid:
+        return None
+    # A failure that is a label of the requests' own counter has no series before the first failure: absent means none.
+    absent = 0.0 if found.profile.failures_are_labels else None
+    errors = found.errors.known.get(key, absent)
+    return None if errors is None else min(errors, rate)
+
+
+def _coverage(pool: PoolView, up: float | None, profile: Profile) -> float | None:
+    if profile.scope != "pod" or not pool.ready:
+        return None
+    return min(1.0, (up or 0.0) / pool.ready)
+
+
+def _idle(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool:
+    limit = context.settings.stale_after_seconds
+    siblings = [(p, found.rates.known.get((model.key, p.name))) for p in model.pools if p.name != pool.name]
+    fresh = [
+        (p, rate)
+        for p, rate in siblings
+        if found.ages.known.get((model.key, p.name), limit + 1) <= limit and rate is not None
+    ]
+    gateway = context.gateway if found.profile.downstream else None
+    if found.profile.scope == "pod":
+        page_is_fresh = (
+            pool.ready == 0 or _coverage(pool, found.up.known.get((model.key, pool.name)), found.profile) == 1.0
+        )
+        dropped = None  # pods do not see what the gateway could not send them
+    else:
+        page_age = gateway.age_seconds if gateway else None
+        page_is_fresh = (page_age is not None and page_age <= limit) or bool(fresh)
+        dropped = gateway.no_cluster_per_second if gateway else None
+    expected = None
+    weights = sum(p.weight or 0.0 for p, _ in fresh)
+    if weights > 0 and pool.weight is not None:
+        per_weight = sum(rate for p, rate in fresh if p.weight) / weights
+        expected = per_weight * pool.weight * context.settings.rate_window_seconds
+    return idle(pool, page_is_fresh=page_is_fresh, expected_requests=expected, dropped_per_second=dropped)

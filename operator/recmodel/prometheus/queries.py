@@ -1,0 +1,179 @@
+"""The questions: pure builders of PromQL. However many RecModels exist, a profile costs the same handful of queries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from recmodel.prometheus.profiles import Downstream, Profile, Selector
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": r"\x00"})
+_REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+# More namespaces than this make a query longer than it saves: then all pods are asked for.
+MAX_NAMESPACES = 100
+
+
+def quoted(value: str) -> str:
+    """``value`` as a PromQL string. ``say "hi"`` is ``"say \\"hi\\""``."""
+    return f'"{value.translate(_ESCAPES)}"'
+
+
+def literal(value: str) -> str:
+    """A regular expression (RE2, as Prometheus has it) that matches ``value`` alone. ``a.b`` is ``a\\.b``."""
+    return _REGEX_SPECIAL.sub(lambda match: "\\" + match[0], value)
+
+
+def any_of(values: Iterable[str]) -> str:
+    """A matcher for one of ``values``: ``=~"a|b"``."""
+    return f"=~{quoted('|'.join(literal(value) for value in sorted(set(values))))}"
+
+
+def selector(series: Selector, extra: Sequence[str] = (), suffix: str = "") -> str:
+    """``name{label="value", ...}``; ``extra`` are matchers already written out."""
+    matchers = [_matcher(label, text) for label, text in series.match.items()] + list(extra)
+    return f"{series.name}{suffix}{{{','.join(matchers)}}}" if matchers else f"{series.name}{suffix}"
+
+
+def _matcher(label: str, text: str) -> str:
+    operator = next(op for op in ("=~", "!~", "!=", "=") if text.startswith(op))
+    return f"{label}{operator}{quoted(text[len(operator) :])}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileQueries:
+    """The questions for all models of one profile. None: the profile has no such series."""
+
+    requests: tuple[str, ...]  # requests/s by identity, one query a series, to be summed
+    failures: tuple[str, ...]
+    buckets: str | None  # cumulative requests/s by identity and ``le``
+    queue: str | None
+    in_flight: str | None
+    age: str  # seconds since the newest sample, by identity
+    page_age: str | None  # seconds since the newest sample of a series that is always on the page
+    up: str | None  # pods whose page was read, by identity
+    downstream: tuple[str, str, str] | None  # of the gateway: requests/s, failed/s, without a backend/s
+
+    def all(self) -> tuple[str, ...]:
+        """Every query, for counting and for checking."""
+        single = (self.buckets, self.queue, self.in_flight, self.age, self.page_age, self.up)
+        return self.requests + self.failures + tuple(q for q in single if q) + (self.downstream or ())
+
+
+def ours(profile: Profile) -> tuple[str, ...]:
+    """Matchers that leave out what can not be a pool of a RecModel."""
+    identity = profile.identity
+    if identity.cluster:
+        return (f"{identity.cluster.label}=~{quoted(_unnamed(identity.cluster.pattern))}",)
+    return tuple(f"{label}!={quoted('')}" for label in identity.labels[1:])
+
+
+def _unnamed(pattern: str) -> str:
+    return re.sub(r"\(\?P<\w+>", "(", pattern)
+
+
+def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
+    """All questions for one profile; rates are taken over ``window_seconds`` (at least four scrape intervals)."""
+    window = duration(window_seconds)
+    by = ", ".join(profile.identity.labels)
+    mine = ours(profile)
+
+    def rate(series: Selector, suffix: str = "", also: str = "") -> str:
+        return f"sum by ({by}{also}) (rate({selector(series, mine, suffix)}[{window}]))"
+
+    def gauge(series: Selector | None) -> str | None:
+        return f"sum by ({by}) ({selector(series, mine)})" if series else None
+
+    newest = " or ".join(f"timestamp({selector(series, mine)})" for series in profile.requests)
+    return ProfileQueries(
+        requests=tuple(rate(series) for series in profile.requests),
+        failures=tuple(rate(series) for series in profile.failures),
+        buckets=rate(profile.latency, "_bucket", ", le") if profile.latency else None,
+        queue=gauge(profile.queue),
+        in_flight=gauge(profile.in_flight),
+        age=f"time() - max by ({by}) ({newest})",
+        page_age=f"time() - max(timestamp({selector(profile.page)}))" if profile.page else None,
+        up=f"sum by ({by}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
+        downstream=_downstream(profile.downstream, window) if profile.downstream else None,
+    )
+
+
+def _downstream(series: Downstream, window: str) -> tuple[str, str, str]:
+    parts = (series.requests, series.failures, series.no_backend)
+    requests, failures, no_backend = (f"sum(rate({selector(part)}[{window}]))" for part in parts)
+    return requests, failures, no_backend
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQueries:
+    """CPU cores used and GPU utilisation of pods. Each pair: the better source, then what stands in for it."""
+
+    cpu_cores: tuple[str, str]  # cAdvisor, then the process' own counter
+    gpu_ratio: tuple[str, str]  # DCGM exporter, then Triton
+
+    def all(self) -> tuple[str, ...]:
+        """Every query."""
+        return self.cpu_cores + self.gpu_ratio
+
+
+def usage_queries(namespaces: Iterable[str], window_seconds: float) -> UsageQueries:
+    """By namespace and pod. The exporter's own labels win where Prometheus has put them aside as ``exported_*``."""
+    names = sorted(set(namespaces))
+    window = duration(window_seconds)
+    where = f"namespace{any_of(names)}," if 0 < len(names) <= MAX_NAMESPACES else ""
+    of_models = f'{where}recmodel_dev_model!=""'
+    containers = f'{where}container!="",container!="POD"'
+    return UsageQueries(
+        cpu_cores=(
+            f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{containers}}}[{window}]))",
+            f"sum by (namespace, pod) (rate(process_cpu_seconds_total{{{of_models}}}[{window}]))",
+        ),
+        gpu_ratio=(
+            "avg by (namespace, pod, exported_namespace, exported_pod) (DCGM_FI_DEV_GPU_UTIL) / 100",
+            f"avg by (namespace, pod) (nv_gpu_utilization{{{of_models}}})",
+        ),
+    )
+
+
+def model_rate(
+    profile: Profile, namespace: str, models: Sequence[tuple[str, Sequence[str]]], window_seconds: float
+) -> str:
+    """Requests/s by identity of some models of one namespace, each with its pools' names: for the history."""
+    identity = profile.identity
+    if identity.cluster:
+        names = "|".join(literal(name) for name, _ in models)
+        groups = {"namespace": literal(namespace), "model": f"(?:{names})"}
+        mine = [f"{identity.cluster.label}=~{quoted(_filled(identity.cluster.pattern, groups))}"]
+    elif identity.workload:
+        workloads = [f"{name}-{pool}" for name, pools in models for pool in pools]
+        mine = [f"{identity.workload.namespace}={quoted(namespace)}", f"{identity.workload.name}{any_of(workloads)}"]
+    else:
+        label_namespace, label_model, _ = identity.labels
+        mine = [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(name for name, _ in models)}"]
+    by = ", ".join(identity.labels)
+    rates = (
+        f"sum by ({by}) (rate({selector(series, mine)}[{duration(window_seconds)}]))" for series in profile.requests
+    )
+    # ``or`` would drop a series that both sides have; a sum over the union of both keeps them.
+    return " or ".join(f'label_replace({rate}, "part", "{i}", "", "")' for i, rate in enumerate(rates))
+
+
+def _filled(pattern: str, groups: dict[str, str]) -> str:
+    for group, value in groups.items():
+        pattern = re.sub(rf"\(\?P<{group}>[^()]*\)", lambda _: value, pattern)  # noqa: B023 (used at once)
+    return _unnamed(pattern)
+
+
+def scrape_spacing(profile: Profile) -> str:
+    """Seconds between samples over the last five minutes, of the series that is scraped most often."""
+    series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
+    extra = () if profile.page else ours(profile)
+    return f"300 / max(count_over_time({selector(series, extra)}[5m]))"
+
+
+def duration(seconds: float) -> str:
+    """A PromQL duration in whole milliseconds: 60.0 is ``60000ms``; ``ValueError`` unless above 0."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds <= 0:
+        raise ValueError(f"a window of {seconds} s is not above 0")
+    return f"{milliseconds}ms"

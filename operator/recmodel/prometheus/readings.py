@@ -1,0 +1,165 @@
+"""What is asked for (views) and what was found (readings): frozen values, None where something is unknown, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from recmodel.api.v1alpha1 import Metrics
+from recmodel.core.types import PoolObservation, Reason
+from recmodel.prometheus.histogram import Bracket
+
+# Reasons of a reading. They are API: users alert on them, none is ever renamed.
+METRICS_FOUND = "MetricsFound"
+THRESHOLD_BETWEEN_EDGES = "ThresholdBetweenEdges"
+NO_TRAFFIC = "NoTraffic"
+PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
+QUERY_REFUSED = "QueryRefused"
+ANSWER_UNUSABLE = "AnswerUnusable"
+NO_SERIES = "NoSeries"
+SERIES_STALE = "SeriesStale"
+POOL_MISSING = "PoolMissing"
+PODS_MISSING = "PodsMissing"
+PARTIAL_ANSWER = "PartialAnswer"
+NO_HISTOGRAM = "NoHistogram"
+NO_EDGE_NEAR_THRESHOLD = "NoEdgeNearThreshold"
+THRESHOLD_ABOVE_EDGES = "ThresholdAboveEdges"
+VALUES_INVALID = "ValuesInvalid"
+PROFILE_REFUSED = "ProfileRefused"
+TOO_MANY_CUSTOM_SERIES = "TooManyCustomSeries"
+
+
+class Verdict(StrEnum):
+    """Whether the readings of a model can be decided on."""
+
+    AVAILABLE = "Available"
+    MISSING = "Missing"  # nothing is known
+    STALE = "Stale"  # it was known, and is too old
+    PARTIAL = "Partial"  # some pools, pods or servers did not report
+    UNUSABLE = "Unusable"  # there are series, but not such as can be decided on
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """What the inventory knows of a pool and the gathering needs; None: unknown."""
+
+    name: str
+    weight: float | None = None
+    ready: int | None = None
+    cpu_limit_cores: float | None = None  # of one pod
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """A RecModel as the gathering needs it: ``pools`` in the order of spec.pools, ``pods`` from pod to pool name."""
+
+    namespace: str
+    name: str
+    threshold_seconds: float
+    within_ratio: float
+    metrics: Metrics
+    pools: tuple[PoolView, ...]
+    pods: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReading:
+    """What Prometheus knows of a pool."""
+
+    rate_per_second: float | None = None  # arrivals, failed ones included
+    errors_per_second: float | None = None  # of those, failed or shed
+    latency: Mapping[float, float] | None = None  # cumulative requests/s by upper bound in seconds; inf for all
+    queue: float | None = None  # requests that wait, all pods together
+    in_flight: float | None = None  # requests inside, waiting or not, all pods together
+    age_seconds: float | None = None  # of the newest sample
+    coverage_ratio: float | None = None  # pods whose page was read, of those that are ready; None at a gateway
+    cpu_utilisation_ratio: float | None = None  # of the limit, mean of the pods
+    gpu_utilisation_ratio: float | None = None  # share of time that any kernel ran, mean of the pods
+    reason: Reason | None = None  # why something above is unknown
+
+    @property
+    def utilisation_ratio(self) -> float | None:
+        """Of the device that the pool is on: the GPU where one reports, else the CPU."""
+        return self.cpu_utilisation_ratio if self.gpu_utilisation_ratio is None else self.gpu_utilisation_ratio
+
+    def observation(
+        self,
+        *,
+        desired: int,
+        ready: int,
+        unschedulable: int | None = None,
+        weight: float | None = None,
+        startup_seconds: float | None = None,
+    ) -> PoolObservation:
+        """The core's value: this and what the inventory knows."""
+        return PoolObservation(
+            desired=desired,
+            ready=ready,
+            unschedulable=unschedulable,
+            weight=weight,
+            startup_seconds=startup_seconds,
+            rate_per_second=self.rate_per_second,
+            errors_per_second=self.errors_per_second,
+            latency=self.latency,
+            utilisation_ratio=self.utilisation_ratio,
+            queue=self.queue,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReading:
+    """What Prometheus knows of a model, and whether that is enough to decide."""
+
+    verdict: Verdict
+    reason: str
+    message: str
+    pools: Mapping[str, PoolReading]
+    within: Bracket | None = None  # share of the model's requests within the threshold
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReading:
+    """What the gateway answered to its clients, all routes together: failures that no pool's series shows are in it."""
+
+    rate_per_second: float | None
+    failed_per_second: float | None
+    no_cluster_per_second: float | None  # 503 or 500 because a weight pointed at a pool without pods
+    age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """One gathering for the whole fleet."""
+
+    time_seconds: float
+    models: Mapping[str, ModelReading]
+    gateway: GatewayReading | None = None
+    error: Reason | None = None  # Prometheus could not be asked at all
+    queries: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatherSettings:
+    """How to look. The rate's window is never shorter than four scrapes, so that one may be lost."""
+
+    window_seconds: float = 60.0
+    scrape_interval_seconds: float = 15.0
+    budget_seconds: float = 10.0  # for all queries together
+    max_custom_profiles: int = 32  # custom series that differ cost queries of their own
+
+    @property
+    def rate_window_seconds(self) -> float:
+        """60 s, or four scrapes where that is more."""
+        return max(self.window_seconds, 4 * self.scrape_interval_seconds)
+
+    @property
+    def stale_after_seconds(self) -> float:
+        """Three scrapes, and a little for the way."""
+        return 3 * self.scrape_interval_seconds + 2.0

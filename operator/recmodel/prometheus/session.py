@@ -1,0 +1,199 @@
+"""One request to Prometheus, bounded in time and size, and what can go wrong with it.
+
+PrometheusError                  the question has no usable answer
+├── PrometheusUnavailable        nobody answered in time, or 429 or 5xx: ask again later
+├── QueryRefused                 4xx or a redirect: asking again will not help
+└── AnswerUnusable               too large, not JSON, or not of the form that was asked for
+
+Messages say what was asked and which rule failed. They never carry the answer's body, a header or a token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError
+
+_CHUNK_BYTES = 256 * 1024
+_RETRY_PAUSE_SECONDS = 0.2
+# What Prometheus says of an error; nothing else of the answer is repeated.
+_ERROR_TYPES = {
+    "timeout",
+    "canceled",
+    "execution",
+    "bad_data",
+    "internal",
+    "unavailable",
+    "not_found",
+    "not_acceptable",
+}
+
+
+class PrometheusError(Exception):
+    """The question has no usable answer."""
+
+
+class PrometheusUnavailable(PrometheusError):  # noqa: N818 (says what is so, not that it is an error)
+    """Nobody answered in time, or the server said that it can not now."""
+
+
+class QueryRefused(PrometheusError):  # noqa: N818
+    """The server does not want this question from us."""
+
+
+class AnswerUnusable(PrometheusError):  # noqa: N818
+    """There is an answer, but not one that can be read."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where Prometheus is and how it is asked: the operator's setting, never a user's.
+
+    The token's file is read before each request, as the kubelet renews it. ``headers`` and ``parameters`` are for
+    several tenants and for Thanos (``X-Scope-OrgID``, ``dedup=true``). ``ValueError`` if the address is not http(s).
+    """
+
+    url: str
+    bearer_token_file: str | None = None
+    ca_file: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connect_timeout_seconds: float = 2.0
+    read_timeout_seconds: float = 5.0
+    deadline_seconds: float = 8.0  # of one query, its retries included
+    retries: int = 1
+    max_answer_bytes: int = 256 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError(
+                "the address of Prometheus must be http(s)://HOST[:PORT][/PATH], without user, query or fragment"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What prometheus-api-client reads of a response; parsed once, and the warnings that it would drop are kept."""
+
+    status_code: int
+    body: Any
+
+    content = b""  # prometheus-api-client puts it into its exceptions: nothing of the body may get there
+
+    def json(self) -> Any:
+        return self.body
+
+
+class Session:
+    """What prometheus-api-client needs of a ``requests.Session``, and all that it leaves open: a deadline, a limit to
+    the answer's size, no redirects, a fresh token."""
+
+    cert = None
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxies and no .netrc from the surroundings
+        self.verify: bool | str = connection.ca_file or True
+        self.mount = self._session.mount
+        self.close = self._session.close
+        self.deadline = math.inf  # monotonic
+        self.partial = False
+
+    def request(self, _method: str, url: str, params: Mapping[str, str], **_given: object) -> _Answer:
+        """Ask once. The method and the rest of what is given do not count: this session decides on them."""
+        connection = self._connection
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise PrometheusUnavailable("no time was left to ask Prometheus")
+        read_seconds = min(left, connection.read_timeout_seconds)
+        headers = {**connection.headers, "Accept-Encoding": "identity", "Accept": "application/json"}
+        if connection.bearer_token_file:
+            headers["Authorization"] = f"Bearer {_token(connection.bearer_token_file)}"
+        # A form, not the address: a long query must not meet a proxy's limit, nor stand in its log.
+        response = self._session.request(
+            "POST",
+            url,
+            data={**connection.parameters, **params, "timeout": f"{max(read_seconds, 0.001):.3f}s"},
+            headers=headers,
+            timeout=(min(left, connection.connect_timeout_seconds), read_seconds),
+            allow_redirects=False,
+            stream=True,
+            verify=self.verify,
+        )
+        with contextlib.closing(response):
+            _raise_for_status(response, self)
+            body = _parsed(self.body(response))
+        self.partial = bool(body.get("warnings"))
+        return _Answer(response.status_code, body)
+
+    def body(self, response: requests.Response) -> bytes:
+        limit = self._connection.max_answer_bytes
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise AnswerUnusable("Prometheus sent a compressed answer, which was not asked for")
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in self._chunks(response):
+            size += len(chunk)
+            if size > limit:
+                raise AnswerUnusable(f"Prometheus' answer is larger than the {limit} bytes allowed")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        # read1 gives what has come; read would wait for a full chunk, however slowly the bytes drip in.
+        while chunk := response.raw.read1(_CHUNK_BYTES):
+            yield chunk
+            if time.monotonic() > self.deadline:
+                raise PrometheusUnavailable("Prometheus' answer did not end within the deadline")
+
+
+def _token(path: str) -> str:
+    try:
+        token = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PrometheusUnavailable(f"the file of the bearer token can not be read ({type(error).__name__})") from None
+    if not token or any(c.isspace() for c in token):
+        raise PrometheusUnavailable("the file of the bearer token must hold one word")
+    return token
+
+
+def _raise_for_status(response: requests.Response, session: Session) -> None:
+    status = response.status_code
+    if status == 200:
+        return
+    kind = ""
+    with contextlib.suppress(AnswerUnusable, HTTPError, OSError):
+        said = _parsed(session.body(response)).get("errorType")
+        kind = f" ({said})" if isinstance(said, str) and said in _ERROR_TYPES else ""
+    if status == 429 or status >= 500:
+        raise PrometheusUnavailable(f"Prometheus answered with status {status}{kind}")
+    if 300 <= status < 400:
+        raise QueryRefused(f"Prometheus answered with a redirect ({status}); redirects are not followed")
+    raise QueryRefused(f"Prometheus refused the query with status {status}{kind}")
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise AnswerUnusable("Prometheus' answer is not JSON") from None
+    if not isinstance(value, dict):
+        raise AnswerUnusable("Prometheus' answer is not a JSON object")
+    return value

@@ -1,0 +1,133 @@
+"""Judging the readings of one model: can they be decided on, and if not, why, in one reason and one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from recmodel.core.types import Reason
+from recmodel.prometheus import readings as r
+from recmodel.prometheus.histogram import Bracket, edge_bracket, within_bracket
+from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, PoolView, Verdict
+
+NEAR_RATIO = 0.2  # an edge this near to the threshold makes the bracket narrow enough to act on
+COVERED_RATIO = 0.8  # fewer pods than this reporting: their sum is not the pool's load
+
+
+def serving(pool: PoolView) -> bool:
+    """Whether the pool may be getting traffic; unknown means that it may."""
+    return pool.weight != 0 and pool.ready != 0
+
+
+def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) -> ModelReading:
+    """The verdict on one model and its pools' readings. ``partial``: the server warned that parts may be missing."""
+    within = model_within(model, pools)
+    verdict, reason, message = (
+        _unknown_rates(model, pools)
+        or _uncovered(pools)
+        or (
+            (Verdict.PARTIAL, r.PARTIAL_ANSWER, "the metrics server warned that its answer may lack a part")
+            if partial
+            else None
+        )
+        or _histogram(model, pools)
+    )
+    return ModelReading(verdict, reason, message, pools, within)
+
+
+_Judgement = tuple[Verdict, str, str]
+
+
+def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judgement | None:
+    candidates = [p.name for p in model.pools if serving(p)] or [p.name for p in model.pools]
+    unknown = {name: pools[name].reason for name in candidates if pools[name].rate_per_second is None}
+    if not unknown:
+        return None
+    said = [reason for reason in unknown.values() if reason]
+    message = "; ".join(f"pool {name}: {reason.message}" for name, reason in unknown.items() if reason)
+    for reason, verdict in ((r.SERIES_STALE, Verdict.STALE), (r.VALUES_INVALID, Verdict.UNUSABLE)):
+        if any(s.reason == reason for s in said):
+            return verdict, reason, message
+    if len(unknown) < len(candidates):
+        return Verdict.PARTIAL, r.POOL_MISSING, message
+    return Verdict.MISSING, r.NO_SERIES, message
+
+
+def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
+    few = {
+        n: p.coverage_ratio
+        for n, p in pools.items()
+        if p.coverage_ratio is not None and p.coverage_ratio < COVERED_RATIO
+    }
+    if not few:
+        return None
+    parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in few.items())
+    return (
+        Verdict.PARTIAL,
+        r.PODS_MISSING,
+        f"too few of the ready pods reported ({parts}; at least {COVERED_RATIO:.0%} must)",
+    )
+
+
+def _histogram(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judgement:
+    busy = {name: pool for name, pool in pools.items() if pool.rate_per_second}
+    if not busy:
+        return Verdict.AVAILABLE, r.NO_TRAFFIC, "no requests in the window"
+    bare = [name for name, pool in busy.items() if pool.latency is None]
+    if bare:
+        invalid = [p.reason for p in busy.values() if p.reason and p.reason.reason == r.VALUES_INVALID]
+        if invalid:
+            return Verdict.UNUSABLE, r.VALUES_INVALID, invalid[0].message
+        return (
+            Verdict.UNUSABLE,
+            r.NO_HISTOGRAM,
+            f"no latency histogram of pool {', '.join(bare)}, though its requests are counted",
+        )
+    return max(
+        (_edges(model.threshold_seconds, pool.latency or {}) for pool in busy.values()), key=lambda e: _SEVERITY[e[1]]
+    )
+
+
+_SEVERITY = {r.METRICS_FOUND: 0, r.THRESHOLD_BETWEEN_EDGES: 1, r.NO_EDGE_NEAR_THRESHOLD: 2, r.THRESHOLD_ABOVE_EDGES: 3}
+
+
+def _edges(threshold_seconds: float, latency: Mapping[float, float]) -> _Judgement:
+    edges = edge_bracket(latency, threshold_seconds)
+    if math.isclose(edges.lower, edges.upper, rel_tol=1e-6):
+        return Verdict.AVAILABLE, r.METRICS_FOUND, "the latency histogram has an edge at the threshold"
+    asked = f"the threshold, {milliseconds(threshold_seconds)}"
+    near = [e for e in edges if math.isfinite(e) and abs(e - threshold_seconds) <= NEAR_RATIO * threshold_seconds]
+    if near:
+        known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
+        message = f"{asked}, lies between the edges {known}: the share within it is known as a bracket"
+        return Verdict.AVAILABLE, r.THRESHOLD_BETWEEN_EDGES, message
+    if math.isinf(edges.upper):
+        message = f"{asked}, is above the highest edge, {milliseconds(edges.lower)}: set an edge at the threshold"
+        return Verdict.UNUSABLE, r.THRESHOLD_ABOVE_EDGES, message
+    known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
+    message = f"{asked}, has no edge within {NEAR_RATIO:.0%}; the nearest are {known}: set an edge at the threshold"
+    return Verdict.UNUSABLE, r.NO_EDGE_NEAR_THRESHOLD, message
+
+
+def milliseconds(seconds: float) -> str:
+    """For messages: 0.1 is ``100ms``."""
+    return "infinity" if math.isinf(seconds) else f"{seconds * 1000:g}ms"
+
+
+def model_within(model: ModelView, pools: Mapping[str, PoolReading]) -> Bracket | None:
+    """The share of the model's requests within its threshold: that of its pools, weighed by their requests."""
+    lower = upper = requests = 0.0
+    for pool in pools.values():
+        if not pool.latency:
+            continue
+        bracket = within_bracket(pool.latency, model.threshold_seconds)
+        if bracket:
+            share = max(pool.latency.values())
+            lower, upper, requests = lower + bracket.lower * share, upper + bracket.upper * share, requests + share
+    return Bracket(lower / requests, upper / requests) if requests > 0 else None
+
+
+def unusable(model: ModelView, reason: Reason, verdict: Verdict) -> ModelReading:
+    """A model of which nothing was read."""
+    empty = {pool.name: PoolReading(reason=reason) for pool in model.pools}
+    return ModelReading(verdict, reason.reason, reason.message, empty)
