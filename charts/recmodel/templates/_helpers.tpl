@@ -1,0 +1,73 @@
+{{- define "recmodel.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "recmodel.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "recmodel.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
+{{- end }}
+
+{{- define "recmodel.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "recmodel.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "recmodel.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: recmodel
+{{- end }}
+
+{{- define "recmodel.image" -}}
+{{- with .Values.image }}{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}{{ end }}
+{{- end }}
+
+{{- /* Where the token and the certificates of Prometheus are in the pod. */ -}}
+{{- define "recmodel.tokenFile" -}}
+{{- if .Values.prometheus.bearerTokenSecret }}/etc/recmodel/token/{{ .Values.prometheus.bearerTokenKey }}{{ else }}{{ .Values.prometheus.bearerTokenFile }}{{ end }}
+{{- end }}
+{{- define "recmodel.caFile" -}}
+{{- if .Values.prometheus.caConfigMap }}/etc/recmodel/ca/{{ .Values.prometheus.caKey }}{{ end }}
+{{- end }}
+
+{{- /* What the operator may do with the objects of the namespaces that it serves. Each verb is one that its code uses:
+       apply is patch, and create where the object is new. */ -}}
+{{- define "recmodel.rules" -}}
+- apiGroups: [recmodel.dev]
+  resources: [recmodels]
+  verbs: [get, list, watch, patch]
+- apiGroups: [recmodel.dev]
+  resources: [recmodels/status]
+  verbs: [get, patch]
+# Owner references with blockOwnerDeletion, where the cluster checks them.
+- apiGroups: [recmodel.dev]
+  resources: [recmodels/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
