@@ -1,8 +1,8 @@
-"""What people run today, as its documentation states: HPA v2 on utilisation, KEDA on requests per replica, and a fixed number of replicas.
+"""What people run today, as documented: HPA v2 on utilisation, KEDA on requests per replica, a fixed number.
 
-Each drives both pools with a traffic share fixed in advance (``gpu_share`` to the second pool), since neither of them sets weights. Where a pool has no
-ready pod, the gateway sends everything to the other. Only the algorithm is written here, from "Horizontal Pod Autoscaling" in the Kubernetes
-documentation (its default behaviour included) and "ScaledObject specification" in KEDA's.
+Each drives both pools with a traffic share fixed in advance (``gpu_share`` to the second pool), since neither of them
+sets weights. Where a pool has no ready pod, the gateway sends everything to the other. The algorithms are those of
+"Horizontal Pod Autoscaling" in the Kubernetes documentation (with its default behaviour) and of KEDA's ScaledObject.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POLLING_SECONDS = 30.0  # KEDA's default pollingInterval
 
 
 class Stabiliser:
-    """HPA's default ``behavior``: at once up within the policies, down to the largest recommendation of the last 300 s."""
+    """HPA's default ``behavior``: up within the policies, down to the highest recommendation of the last 300 s."""
 
     def __init__(self) -> None:
         self._recommendations: deque[tuple[float, int]] = deque()
@@ -50,8 +50,8 @@ class Stabiliser:
 def hpa_recommendation(pool: PoolObservation, target_ratio: float) -> int:
     """ceil(replicas x utilisation / target), within the tolerance no change.
 
-    Pods that are not ready yet have no utilisation: on the way up they count as idle, and a change that this turns round is not made.
-    Worked: 4 ready at 0.9, target 0.6: ceil(4 x 1.5) = 6; with 2 more starting: 4 x 0.9 / 6 = 0.6, no change: stay at 6.
+    Pods that are not ready yet have no utilisation: on the way up they count as idle, and a change that this turns
+    round is not made. Worked: 4 ready at 0.9, target 0.6: ceil(4 x 1.5) = 6; with 2 more starting 4 x 0.9 / 6 = 0.6: 6.
     """
     if pool.utilisation_ratio is None or pool.ready == 0:
         return pool.desired
@@ -68,7 +68,7 @@ def hpa_recommendation(pool: PoolObservation, target_ratio: float) -> int:
 
 
 def keda_recommendation(pool: PoolObservation, requests_per_replica: float) -> int:
-    """ceil(rate / target) of an external metric with an average value, within the tolerance no change. Worked: 250 req/s, target 60: 5."""
+    """ceil(rate / target), within the tolerance no change (``AverageValue``). Worked: 250 req/s, target 60: 5."""
     if pool.rate_per_second is None:
         return pool.desired
     if pool.desired > 0:
@@ -81,8 +81,8 @@ def keda_recommendation(pool: PoolObservation, requests_per_replica: float) -> i
 class FixedShare:
     """Fixed traffic shares, and one autoscaler a pool: subclasses say what each pool is recommended.
 
-    A pool with a share keeps at least one replica (HPA cannot scale from zero, and a pool without traffic would never start); a pool without one has its
-    minimum.
+    A pool with a share keeps at least one replica (HPA cannot scale from zero, and a pool without traffic would never
+    start); a pool without one has its minimum.
     """
 
     def __init__(self, scenario: Scenario, gpu_share: float) -> None:
@@ -123,7 +123,7 @@ class Hpa(FixedShare):
 
 
 class Keda(FixedShare):
-    """KEDA on requests per replica; ``target_ratio`` is that figure relative to the pool's saturated capacity, so that one number serves both pools."""
+    """KEDA on requests per replica, given as ``target_ratio`` of each pool's saturated capacity."""
 
     def __init__(self, scenario: Scenario, target_ratio: float = 0.6, gpu_share: float = 0.5) -> None:
         super().__init__(scenario, gpu_share)
@@ -154,7 +154,7 @@ def _shares(pools: tuple[PoolScenario, ...], gpu_share: float) -> dict[str, floa
     if len(pools) == 1:
         return {pools[0].name: 1.0}
     if len(pools) != 2 or not 0.0 <= gpu_share <= 1.0:
-        raise ValueError(f"the baselines split traffic over one or two pools by a share in 0..1, not {len(pools)} pools by {gpu_share}")
+        raise ValueError(f"a fixed share in 0..1 splits one or two pools, not {len(pools)} pools by {gpu_share}")
     return {pools[0].name: 1.0 - gpu_share, pools[1].name: gpu_share}
 
 

@@ -1,4 +1,4 @@
-"""The pods of one pool in virtual time: ordered, scheduled, started, ready, drained, and what they cost until they are gone."""
+"""The pods of one pool in virtual time: ordered, scheduled, started, ready, drained."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pod:
 
 
 class Fleet:
-    """One pool's pods. Scale-down takes pending pods first, then starting ones, then the youngest ready ones (as a ReplicaSet does)."""
+    """One pool's pods. Scale-down takes pending, then starting, then the youngest ready ones, as a ReplicaSet."""
 
     def __init__(self, pool: PoolScenario, slots: Slots, generator: np.random.Generator) -> None:
         self.pool = pool

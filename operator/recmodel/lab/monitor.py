@@ -23,7 +23,7 @@ class Monitor:
         self.queue = np.zeros((pools, intervals + 1))  # at each scrape
 
     def observe(self, now: float, fleets: list[Fleet], shares: dict[str, float]) -> Observation:
-        """The observation of this moment: rates over the samples inside the window (increase between the first and the last, over their distance)."""
+        """What is seen now. A rate is the increase between the window's first and last sample, over their distance."""
         scenario = self._scenario
         time = scenario.start_seconds + now
         if any(since <= now < until for since, until in scenario.blind):

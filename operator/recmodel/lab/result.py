@@ -30,8 +30,9 @@ class Summary:
     def __str__(self) -> str:
         hours = ", ".join(f"{name} {value:.1f} h" for name, value in self.replica_hours.items())
         return (
-            f"minutes over {self.minutes_over}/{self.minutes} ({self.minutes_over_ratio:.2%}), late {self.late_ratio:.3%}, "
-            f"failed {self.failed_ratio:.3%}, cost {self.cost:.1f} ({hours}), {self.scalings} scalings"
+            f"minutes over {self.minutes_over}/{self.minutes} ({self.minutes_over_ratio:.2%}), "
+            f"late {self.late_ratio:.3%}, failed {self.failed_ratio:.3%}, "
+            f"cost {self.cost:.1f} ({hours}), {self.scalings} scalings"
         )
 
 
@@ -47,6 +48,7 @@ class Result:
     scalings: int
     decide_seconds: float
     decisions: tuple[Decision, ...]
+    finished: bool  # False: given up early, later minutes are empty
 
     @property
     def requests(self) -> NDArray[np.int64]:
@@ -74,7 +76,7 @@ class Result:
         return self.percentile(0.95)
 
     def percentile(self, ratio: float) -> Floats:
-        """A latency percentile by minute in seconds, interpolated in bins of 1 ms; failed requests count as slowest (infinite), no requests give NaN."""
+        """A latency percentile by minute in seconds, from bins of 1 ms. Failed is infinite, no requests give NaN."""
         totals = self.requests
         wanted = ratio * totals
         cumulative = np.cumsum(self.tally.fine, axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -18,22 +17,22 @@ Floats = NDArray[np.float64]
 # A value that holds from a moment on: ((0.0, 1.0), (3600.0, 1.3)) is 1.0 in the first hour and 1.3 after it.
 Schedule = tuple[tuple[float, float], ...]
 
-# 20 equally likely request sizes, in candidates to score (MLPerf inference, DLRM server scenario): mean 270, median 200.
+# 20 equally likely request sizes in candidates to score (MLPerf inference, DLRM): mean 270, median 200.
 MLPERF_SIZES = (100,) * 2 + (200,) * 12 + (300,) * 2 + (400, 500, 600, 700)
 
 # Bucket edges in seconds of the latency histogram that a pool exports; +Inf follows.
 EDGES_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 
-STRATA = 1 << 16  # entries of a sampled law: equally likely values, so that its mean is exact
+STRATA = 1 << 13  # entries of a sampled law: equally likely values, so that its mean is exact
 
 
 @dataclass(frozen=True, slots=True)
 class PoolScenario:
     """How one pool serves, starts and is priced.
 
-    ``kind="worker"``: every pod has ``workers`` that take one request each; a service lasts ``service_seconds`` on average.
-    ``kind="batch"``: every pod runs one batch at a time, of at most ``max_batch`` requests, for ``base_seconds`` + ``item_seconds`` a request;
-    an idle pod starts at once, or waits for a full batch for up to ``max_wait_seconds``.
+    ``kind="worker"``: every pod has ``workers`` that take one request each, for ``service_seconds`` on average.
+    ``kind="batch"``: every pod runs one batch at a time, of at most ``max_batch`` requests, for ``base_seconds`` +
+    ``item_seconds`` a request; an idle pod starts at once, or waits for a full batch for up to ``max_wait_seconds``.
     """
 
     name: str
@@ -53,13 +52,13 @@ class PoolScenario:
     item_seconds: float = 0.0012
     max_batch: int = 32
     max_wait_seconds: float = 0.0
-    queue_limit: int = 1024  # requests at one pod, in service and waiting; more fail at once (as Envoy's circuit breaker)
+    queue_limit: int = 1024  # requests at one pod, in service and waiting; more fail at once
     schedulable: Schedule = ((0.0, math.inf),)  # most pods that find a node; the rest stay pending
     cap_evicts: bool = False  # whether running pods above a lowered cap are lost too
     slowdown: Schedule = ((0.0, 1.0),)  # factor on every service time
 
     def nominal_capacity_per_second(self) -> float:
-        """Requests/s of one saturated pod without slow-down: 4 workers of 25 ms carry 160; batches of 32 in 48.4 ms carry 661."""
+        """Requests/s of a saturated pod: 4 workers of 25 ms carry 160; batches of 32 in 48.4 ms carry 661."""
         if self.kind == "worker":
             return self.workers / self.service_seconds
         return self.max_batch / (self.base_seconds + self.item_seconds * self.max_batch)
@@ -97,7 +96,10 @@ class Scenario:
 
 
 def started(scenario: Scenario, first_rate_per_second: float) -> Scenario:
-    """Fill in unset initial replicas: pools with a minimum above 0 share the first load at 60 % of their capacity; the others start at their minimum."""
+    """Fill in unset initial replicas.
+
+    Pools with a minimum above 0 share the first load at 60 % of their capacity; the others start at their minimum.
+    """
     carriers = [p for p in scenario.pools if p.min_replicas > 0] or list(scenario.pools[:1])
     share = first_rate_per_second / len(carriers)
 
@@ -122,7 +124,7 @@ def value_at(schedule: Schedule, seconds: float) -> float:
 def service_law(pool: PoolScenario, generator: np.random.Generator) -> Floats:
     """``STRATA`` equally likely factors on a service time, mean 1, in random order.
 
-    Each is the mean of its stratum's middle: quantiles at (i + 1/2) / STRATA, rescaled to mean 1 (the far tail is cut at 1/131,072).
+    They are quantiles at (i + 1/2) / STRATA, rescaled to mean 1; the far tail is cut at 1/16,384.
     """
     if pool.service_cv == 0.0 and pool.service_law == "lognormal":
         return np.ones(STRATA)
@@ -135,7 +137,7 @@ def service_law(pool: PoolScenario, generator: np.random.Generator) -> Floats:
 
 
 def size_law(sizes: str, generator: np.random.Generator) -> Floats:
-    """``STRATA`` equally likely request sizes relative to their mean, in random order. "lognormal" is synthetic: median e^4, clipped at 1,024."""
+    """``STRATA`` equally likely request sizes relative to their mean. "lognormal" is synthetic: median e^4."""
     if sizes == "equal":
         return np.ones(STRATA)
     if sizes == "mlperf":
@@ -146,6 +148,6 @@ def size_law(sizes: str, generator: np.random.Generator) -> Floats:
 
 
 def _normal_quantiles(probability: Floats) -> Floats:
-    """Standard normal quantiles by the standard library (scipy is not a dependency): 65,536 take some 50 ms, once a law."""
+    """Standard normal quantiles by the standard library: scipy is not a dependency."""
     inverse = NormalDist().inv_cdf
     return np.fromiter((inverse(p) for p in probability), np.float64, len(probability))

@@ -4,17 +4,19 @@
     from recmodel.lab.simulator import CPU_POOL, GPU_POOL, Scenario, simulate
     from recmodel.lab.baselines import Hpa
 
-    scenario = Scenario(pools=(CPU_POOL, GPU_POOL))              # issue defaults; dataclasses.replace() for anything else
-    rates = 300 + 200 * np.sin(np.arange(86400) / 86400 * 2 * np.pi)   # requests/s, one value a second (lab.trace reads CSVs)
+    scenario = Scenario(pools=(CPU_POOL, GPU_POOL))  # the defaults; dataclasses.replace() for anything else
+    rates = 300 + 200 * np.sin(np.arange(86400) / 86400 * 2 * np.pi)  # requests/s, one value a second (or lab.trace)
     result = simulate(scenario, rates, Hpa(scenario, target_ratio=0.7, gpu_share=0.5), seed=0)
-    print(result.summary())                                      # minutes over, late, cost, replica-hours, scalings
-    result.late_ratio, result.p95_seconds, result.ready["cpu"], result.replicas["gpu"], result.cost, result.decisions  # by minute / by tick
+    print(result.summary())  # minutes over, late, cost, replica-hours, scalings
+    result.late_ratio, result.p95_seconds, result.cost, result.ready["cpu"], result.replicas["gpu"]  # by minute
+    result.decisions  # by tick
 
-The controller is any object with ``decide(observation: Observation) -> Decision``; it is asked every ``scenario.tick_seconds``, first at time 0, and
-what it says holds at once: replicas are ordered, weights are set. A pool that its decision leaves out stays as it is. Only ``replicas`` and ``weight``
-of each pool's decision are read. The same seed gives the same arrivals whatever the controller does, and the same run for the same controller.
-Weights count for pools with ready pods only; where those have weights of 0, requests go to ready pods in proportion to their number; where no pod is
-ready, requests fail.
+The controller is any object with ``decide(observation: Observation) -> Decision``. It is asked every
+``scenario.tick_seconds``, first at time 0, and what it says holds at once: replicas are ordered, weights are set. A
+pool that its decision leaves out stays as it is. Only ``replicas`` and ``weight`` of each pool's decision are read. The
+same seed gives the same arrivals whatever the controller does, and the same run for the same controller. Weights count
+for pools with ready pods only; where those have weights of 0, requests go to ready pods in proportion to their number;
+where no pod is ready, requests fail.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from recmodel.lab.slots import Slots
 
 __all__ = ["CPU_POOL", "GPU_POOL", "Controller", "PoolScenario", "Result", "Scenario", "Summary", "simulate", "started"]
 
+
 class Controller(Protocol):
     """Whoever decides: an engine, a baseline."""
 
@@ -60,13 +63,17 @@ def simulate(
     controller: Controller,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
+    give_up: Callable[[int, float], bool] | None = None,
 ) -> Result:
-    """Run a load (requests/s, one value a second) under a controller; ``progress`` is called with the share done, once a simulated hour."""
+    """Run a load (requests/s, one value a second); ``progress`` gets the share done once a simulated hour.
+
+    So does ``give_up``, with the minutes over and the cost so far: where it says True the run ends there, unfinished.
+    """
     rates = _with_bursts(scenario, np.ascontiguousarray(rates_per_second, dtype=np.float64), seed)
     if rates.ndim != 1 or not len(rates) or not np.all(np.isfinite(rates)) or rates.min() < 0.0:
         raise ValueError("the load must be a non-empty series of finite, non-negative requests/s, one value a second")
     scenario = started(scenario, float(rates[:60].mean()))
-    return _Run(scenario, rates, seed).run(controller, progress)
+    return _Run(scenario, rates, seed).run(controller, progress, give_up)
 
 
 def _with_bursts(scenario: Scenario, rates: Floats, seed: int) -> Floats:
@@ -80,7 +87,7 @@ def _with_bursts(scenario: Scenario, rates: Floats, seed: int) -> Floats:
 
 
 class _Run:
-    """One simulation: it walks from one change (tick, scrape, pod ready, schedule) to the next and lets the kernel serve the requests between."""
+    """One simulation: from one change (tick, scrape, pod ready, schedule) to the next, the kernel serves."""
 
     def __init__(self, scenario: Scenario, rates: Floats, seed: int) -> None:
         self.scenario, self.rates = scenario, rates
@@ -88,7 +95,9 @@ class _Run:
         generator = np.random.default_rng([seed, 0])
         self.laws = _laws(scenario, generator)
         self.slots = Slots(self.laws)
-        self.fleets = [Fleet(pool, self.slots, np.random.default_rng([seed, 3, i])) for i, pool in enumerate(scenario.pools)]
+        self.fleets = [
+            Fleet(pool, self.slots, np.random.default_rng([seed, 3, i])) for i, pool in enumerate(scenario.pools)
+        ]
         words = np.random.default_rng([seed, 1]).integers(1, 1 << 63, size=3).astype(np.uint64)
         self.arrivals, self.choices, self.services = (words[i : i + 1].copy() for i in range(3))
         minutes = math.ceil(self.seconds / 60.0)
@@ -101,7 +110,13 @@ class _Run:
         self.scalings = 0
         self.changes = sorted({since for p in scenario.pools for s in (p.schedulable, p.slowdown) for since, _ in s})
 
-    def run(self, controller: Controller, progress: Callable[[float], None] | None) -> Result:
+    def run(
+        self,
+        controller: Controller,
+        progress: Callable[[float], None] | None,
+        give_up: Callable[[int, float], bool] | None,
+    ) -> Result:
+        """Tick by tick to the end of the load."""
         for fleet in self.fleets:
             fleet.begin(fleet.pool.initial_replicas or 0)
         decisions: list[Decision] = []
@@ -117,9 +132,17 @@ class _Run:
             self._act(now, decision)
             until = min(now + tick, self.seconds)
             self._advance(now, until)
-            if progress is not None and int(until // 3600) > int(now // 3600):
-                progress(until / self.seconds)
+            hour_done = int(until // 3600) > int(now // 3600)
             now = until
+            if progress is not None and hour_done:
+                progress(until / self.seconds)
+            if give_up is not None and hour_done and now < self.seconds:
+                so_far = self._result(decisions, deciding, finished=False)
+                if give_up(int(so_far.over.sum()), float(so_far.cost.sum())):
+                    return so_far
+        return self._result(decisions, deciding, finished=True)
+
+    def _result(self, decisions: list[Decision], deciding: float, *, finished: bool) -> Result:
         price = np.array([pool.price for pool in self.scenario.pools])
         names = [pool.name for pool in self.scenario.pools]
         return Result(
@@ -131,6 +154,7 @@ class _Run:
             scalings=self.scalings,
             decide_seconds=deciding / len(decisions),
             decisions=tuple(decisions),
+            finished=finished,
         )
 
     def _act(self, now: float, decision: Decision) -> None:
@@ -205,7 +229,7 @@ class _Run:
         if cumulative[-1] > 0.0:
             last = int(np.flatnonzero([shares[pool.name] > 0.0 for pool in self.scenario.pools])[-1])
             cumulative[last:] = 1.0
-        ready = np.zeros((len(slots), max(1, *map(len, slots), 1)), np.int64)
+        ready = np.zeros((len(slots), max(1, *map(len, slots))), np.int64)
         for index, chosen in enumerate(slots):
             ready[index, : len(chosen)] = chosen
         slowdown = np.array([value_at(pool.slowdown, now) for pool in self.scenario.pools])

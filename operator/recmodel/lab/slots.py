@@ -1,4 +1,4 @@
-"""Room for pods in the kernel's arrays: a slot is taken by one pod, given back when it is empty, and cleaned for the next."""
+"""Room for pods in the kernel's arrays: a slot is taken by one pod, given back when empty, cleaned for the next."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Slots:
             self.servers = Servers(*(np.concatenate(pair) for pair in zip(self.servers, more, strict=True)))
         self._empty_from[slot] = math.inf
         self.servers.worker_free[slot] = 0.0
-        for values in (self.servers.free, self.servers.in_service, self.servers.head, self.servers.count):
+        for values in (self.servers.free, self.servers.in_service, self.servers.head, self.servers.held):
             values[slot] = 0
         return slot
 
@@ -47,5 +47,5 @@ class Slots:
             times=np.zeros((slots, limit)),
             sizes=np.zeros((slots, limit)),
             head=whole[1],
-            count=whole[2],
+            held=whole[2],
         )

@@ -1,0 +1,124 @@
+"""The best setting of HPA or KEDA that could have been chosen, had the day been known: the bar that an engine must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import Literal
+
+from recmodel.lab.baselines import Hpa, Keda
+from recmodel.lab.result import Summary
+from recmodel.lab.scenario import Floats, Scenario
+from recmodel.lab.simulator import simulate
+
+Kind = Literal["hpa", "keda"]
+CONTROLLERS = {"hpa": Hpa, "keda": Keda}
+
+TARGETS = tuple(round(0.30 + 0.05 * step, 2) for step in range(14))  # 0.30 to 0.95
+SHARES = tuple(round(0.1 * step, 1) for step in range(11))  # of the traffic, to the second pool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One point of the grid, and how the day went with it."""
+
+    kind: Kind
+    target_ratio: float
+    gpu_share: float
+    summary: Summary
+
+    def __str__(self) -> str:
+        return f"{self.kind} target {self.target_ratio:g}, share {self.gpu_share:g}: {self.summary}"
+
+
+def best_in_hindsight(
+    scenario: Scenario,
+    rates_per_second: Floats,
+    most_minutes_over_ratio: float,
+    *,
+    kinds: Sequence[Kind] = ("hpa", "keda"),
+    targets: Sequence[float] = TARGETS,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> Setting | None:
+    """The cheapest setting with at most this share of the minutes over; None where there is none.
+
+    For each kind and share the target is found by halving, since a higher target costs less and is late more often; a run
+    is given up once it is over too often, or dearer than the best one so far, which leaves some 3 short runs a share. (Where
+    minutes over do not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all.)
+    """
+    tasks = [(kind, share) for kind in kinds for share in _middle_first(shares)]
+    search = partial(_search, scenario, rates_per_second, most_minutes_over_ratio, sorted(targets), seed)
+    best: Setting | None = None
+    if jobs <= 1:
+        for number, task in enumerate(tasks, start=1):
+            best = search(task, best)
+            if progress is not None:
+                progress(number / len(tasks))
+        return best
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for number, found in enumerate(pool.map(partial(search, best=None), tasks), start=1):
+            best = _cheaper(best, found)
+            if progress is not None:
+                progress(number / len(tasks))
+    return best
+
+
+def run_setting(scenario: Scenario, rates: Floats, kind: Kind, target: float, share: float, seed: int = 0) -> Setting:
+    """One point, run to the end."""
+    result = simulate(scenario, rates, CONTROLLERS[kind](scenario, target, share), seed)
+    return Setting(kind, target, share, result.summary())
+
+
+def every_setting(
+    scenario: Scenario, rates: Floats, kinds: Sequence[Kind] = ("hpa", "keda"), seed: int = 0
+) -> list[Setting]:
+    """The whole grid, every point run to the end: slow, for a picture of cost against minutes over."""
+    return [run_setting(scenario, rates, k, t, s, seed) for k in kinds for t in TARGETS for s in SHARES]
+
+
+def _search(
+    scenario: Scenario,
+    rates: Floats,
+    most_over_ratio: float,
+    targets: list[float],
+    seed: int,
+    task: tuple[Kind, float],
+    best: Setting | None,
+) -> Setting | None:
+    kind, share = task
+    most_over = int(most_over_ratio * -(-len(rates) // 60))
+    low, high = 0, len(targets) - 1
+    while low <= high:
+        middle = (low + high + 1) // 2
+        dearest = best.summary.cost if best is not None else float("inf")
+        controller = CONTROLLERS[kind](scenario, targets[middle], share)
+
+        def hopeless(minutes_over: int, cost: float, dearest: float = dearest) -> bool:
+            return minutes_over > most_over or cost >= dearest
+
+        result = simulate(scenario, rates, controller, seed, give_up=hopeless)
+        summary = result.summary()
+        if summary.minutes_over > most_over:
+            high = middle - 1
+            continue
+        low = middle + 1
+        if result.finished:
+            best = _cheaper(best, Setting(kind, targets[middle], share, summary))
+    return best
+
+
+def _cheaper(one: Setting | None, other: Setting | None) -> Setting | None:
+    if one is None or other is None:
+        return one or other
+    return other if other.summary.cost < one.summary.cost else one
+
+
+def _middle_first(shares: Sequence[float]) -> list[float]:
+    """Shares near a half first: a good setting early cuts the others short."""
+    return sorted(shares, key=lambda share: (abs(share - 0.5), share))

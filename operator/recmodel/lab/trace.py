@@ -1,0 +1,117 @@
+"""Load over time: read from a CSV, rescaled, cut into days, smoothed where it is thin, and brought to one value a second."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from recmodel.lab.scenario import Floats
+
+DAY_SECONDS = 86_400.0
+ENOUGH_COUNTS = 400.0  # events in a step whose counting noise is 5 %
+MOST_SMOOTHING_SECONDS = 7_200.0  # longer means would flatten the shape of a day
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A load in requests/s, each the mean over ``step_seconds`` from its time on; NaN where it is not known."""
+
+    start_seconds: float
+    step_seconds: float
+    rates: Floats
+
+    @property
+    def seconds(self) -> Floats:
+        """The times, one a step."""
+        return self.start_seconds + self.step_seconds * np.arange(len(self.rates))
+
+    @property
+    def days(self) -> float:
+        """Its length."""
+        return len(self.rates) * self.step_seconds / DAY_SECONDS
+
+    def rescaled(self, *, peak_per_second: float) -> Trace:
+        """The same shape with another peak."""
+        return replace(self, rates=self.rates * (peak_per_second / float(np.nanmax(self.rates))))
+
+    def smoothed(self) -> Trace:
+        """A moving mean long enough for 400 events a window, where the rates are counts: thin counts are mostly noise."""
+        counts = float(np.nanmean(self.rates)) * self.step_seconds
+        most = max(int(MOST_SMOOTHING_SECONDS / self.step_seconds), 1)
+        window = min(int(np.ceil(ENOUGH_COUNTS / max(counts, 1e-9))), most)
+        if window <= 1:
+            return self
+        known = np.isfinite(self.rates)
+        kernel = np.ones(window)
+        sums = np.convolve(np.where(known, self.rates, 0.0), kernel, mode="same")
+        numbers = np.convolve(known.astype(np.float64), kernel, mode="same")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return replace(self, rates=np.where(known, sums / numbers, np.nan))
+
+    def between(self, first_day: float, last_day: float) -> Trace:
+        """The part from one day on up to another, counted from its start (0 is the first day)."""
+        first, last = (round(day * DAY_SECONDS / self.step_seconds) for day in (first_day, last_day))
+        if not 0 <= first < last <= len(self.rates):
+            raise ValueError(f"days {first_day:g} to {last_day:g} are not inside a load of {self.days:.2f} days")
+        return Trace(self.start_seconds + first * self.step_seconds, self.step_seconds, self.rates[first:last])
+
+    def split(self, day: int, history_days: float) -> tuple[Trace, Trace]:
+        """The history (up to ``history_days``, as far as there is any) before a day, and that day."""
+        return self.between(max(day - history_days, 0.0), day), self.between(day, day + 1)
+
+    def per_second(self) -> Floats:
+        """One value a second, straight lines between the middles of the steps; unknown steps are bridged."""
+        known = np.isfinite(self.rates)
+        if not known.any():
+            raise ValueError("a load without a single known value")
+        middles = (np.arange(len(self.rates)) + 0.5) * self.step_seconds
+        moments = np.arange(round(len(self.rates) * self.step_seconds)) + 0.5
+        return np.maximum(np.interp(moments, middles[known], self.rates[known]), 0.0)
+
+
+def read_trace(path: Path) -> Trace:
+    """A CSV, plain or gzipped, with the header ``seconds,rps`` at a uniform step; an empty or NaN rate is unknown. ValueError names the line."""
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows or [cell.strip() for cell in rows[0]] != ["seconds", "rps"]:
+        raise ValueError(f"{path.name}: the first line must be seconds,rps")
+    pairs = [_pair(path.name, number, row) for number, row in enumerate(rows[1:], start=2) if row]
+    if len(pairs) < 2:
+        raise ValueError(f"{path.name}: at least two rows are needed to know the step")
+    seconds, rates = (np.array(values) for values in zip(*pairs, strict=True))
+    steps = np.diff(seconds)
+    step = float(steps[0])
+    wrong = np.flatnonzero((np.abs(steps - step) > 1e-6 * max(step, 1.0)) | (steps <= 0.0))
+    if len(wrong):
+        raise ValueError(
+            f"{path.name}, line {wrong[0] + 3}: the step is {steps[wrong[0]]:g} s, not {step:g} s as before"
+        )
+    return Trace(float(seconds[0]), step, rates)
+
+
+def regular_trace(seconds: Sequence[float], rates: Sequence[float], step_seconds: float) -> Trace:
+    """A trace from samples such as a Prometheus range has them: missing steps become NaN, of two in a step the later one stays."""
+    if len(seconds) == 0:
+        raise ValueError("no samples")
+    places = np.round((np.asarray(seconds) - seconds[0]) / step_seconds).astype(np.int64)
+    values = np.full(int(places.max()) + 1, np.nan)
+    values[places] = rates
+    return Trace(float(seconds[0]), step_seconds, values)
+
+
+def _pair(name: str, number: int, row: list[str]) -> tuple[float, float]:
+    try:
+        seconds, rate = row
+        pair = float(seconds), float(rate) if rate.strip() else float("nan")
+    except ValueError:
+        raise ValueError(f"{name}, line {number}: {','.join(row)!r} is not a time and a rate") from None
+    if not np.isfinite(pair[0]) or pair[1] < 0.0 or np.isinf(pair[1]):
+        raise ValueError(f"{name}, line {number}: a time must be finite and a rate at least 0, not {','.join(row)!r}")
+    return pair
