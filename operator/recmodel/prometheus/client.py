@@ -32,7 +32,7 @@ Question = Callable[[PrometheusConnect], Any]
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """An instant answer: (labels, value) a series. ``partial``: the server warned, so that some of it may be missing."""
+    """An instant answer: (labels, value) a series. ``partial``: the server warned, so some of it may be missing."""
 
     rows: tuple[tuple[Mapping[str, str], float], ...]
     partial: bool = False
@@ -132,8 +132,6 @@ class PrometheusClient:
                     raise
                 time.sleep(_RETRY_PAUSE_SECONDS)
             else:
-                if not isinstance(result, list):
-                    raise AnswerUnusable("Prometheus' answer is not a list of series")
                 return result, session.partial
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -149,8 +147,6 @@ def _asked(question: Question, connect: PrometheusConnect) -> Any:
         raise PrometheusUnavailable(f"Prometheus could not be reached ({type(error).__name__})") from None
     except PrometheusApiClientException:
         raise QueryRefused("Prometheus refused the query") from None
-    except (KeyError, TypeError):
-        raise AnswerUnusable("Prometheus' answer has no data") from None
 
 
 def _labels(row: Any) -> Mapping[str, str]:

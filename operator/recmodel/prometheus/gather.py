@@ -27,7 +27,7 @@ def gather(
     now_seconds: float,
     settings: GatherSettings = _DEFAULT_SETTINGS,
 ) -> Readings:
-    """What Prometheus says of ``models`` at ``now_seconds`` (Unix time). Never raises for what it says or does not say."""
+    """What Prometheus says of ``models`` at ``now_seconds`` (Unix time). Never raises for what it says or leaves out."""
     started = time.monotonic()
     found: dict[str, ModelReading] = {}
     groups = _by_profile(models, settings, found)
@@ -54,7 +54,7 @@ def gather(
 
 
 def scrape_interval_seconds(client: PrometheusClient, profile_name: str, now_seconds: float) -> float | None:
-    """The time between scrapes, from the last five minutes; None where there are none. Raises ``PrometheusError``."""
+    """The time between scrapes, from the last minute; None where there are none. Raises ``PrometheusError``."""
     rows = client.query(scrape_spacing(load_profile(profile_name)), now_seconds).rows
     return rows[0][1] if rows and believable(rows[0][1]) and rows[0][1] > 0 else None
 

@@ -165,10 +165,10 @@ def _filled(pattern: str, groups: dict[str, str]) -> str:
 
 
 def scrape_spacing(profile: Profile) -> str:
-    """Seconds between samples over the last five minutes, of the series that is scraped most often."""
+    """Seconds between samples over the last minute, of the series scraped most often; too long in Prometheus' first minute."""
     series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
     extra = () if profile.page else ours(profile)
-    return f"300 / max(count_over_time({selector(series, extra)}[5m]))"
+    return f"60 / max(count_over_time({selector(series, extra)}[1m]))"
 
 
 def duration(seconds: float) -> str:

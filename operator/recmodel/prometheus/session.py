@@ -116,7 +116,7 @@ class Session:
         self.deadline = math.inf  # monotonic
         self.partial = False
 
-    def request(self, _method: str, url: str, params: Mapping[str, str], **_given: object) -> _Answer:
+    def request(self, url: str, params: Mapping[str, object], **_given: object) -> _Answer:
         """Ask once. The method and the rest of what is given do not count: this session decides on them."""
         connection = self._connection
         left = self.deadline - time.monotonic()
@@ -130,7 +130,7 @@ class Session:
         response = self._session.request(
             "POST",
             url,
-            data={**connection.parameters, **params, "timeout": f"{max(read_seconds, 0.001):.3f}s"},
+            data={**connection.parameters, **params, "timeout": f"{max(read_seconds, 0.001):.3f}"},
             headers=headers,
             timeout=(min(left, connection.connect_timeout_seconds), read_seconds),
             allow_redirects=False,
@@ -140,6 +140,9 @@ class Session:
         with contextlib.closing(response):
             _raise_for_status(response, self)
             body = _parsed(self.body(response))
+        data = body.get("data")
+        if not isinstance(data, dict) or not isinstance(data.get("result"), list):
+            raise AnswerUnusable("Prometheus' answer is not a list of series")
         self.partial = bool(body.get("warnings"))
         return _Answer(response.status_code, body)
 
