@@ -1,0 +1,62 @@
+"""What is asked of Prometheus, for the live view and for the report: series of Envoy Gateway, one Envoy cluster a pool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from recmodel.prometheus.histogram import percentile_bracket, upper_bound_seconds, within_bracket
+from recmodel.prometheus.queries import duration, literal, quoted
+from watch.snapshot import Bracket
+
+# Four scrapes of 5 s: fewer would make the rates jump, more would show a flash crowd late.
+WINDOW_SECONDS = 20.0
+_BACKEND = re.compile(r"/backend/(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """PromQL for one model."""
+
+    requests: str  # requests/s by envoy_cluster_name
+    failures: str  # answered with 5xx or not at all, by envoy_cluster_name
+    pool_buckets: str  # cumulative requests/s by envoy_cluster_name and le
+    door_buckets: str  # of everything that came in at the gateway, by le: a demo's gateway serves one model
+
+
+def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS) -> Questions:
+    """The questions about the RecModel ``namespace/name``."""
+    window = duration(window_seconds)
+    backends = quoted(f"httproute/{literal(namespace)}/{literal(name)}/rule/0/backend/[0-9]+")
+    mine = f"envoy_cluster_name=~{backends}"
+    door = f"envoy_http_conn_manager_prefix=~{quoted('https?-[0-9]+')}"
+    return Questions(
+        requests=f"sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine}}}[{window}]))",
+        failures=f'sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine},envoy_response_code_class="5"}}[{window}]))',
+        pool_buckets=f"sum by (envoy_cluster_name, le) (rate(envoy_cluster_upstream_rq_time_bucket{{{mine}}}[{window}]))",
+        door_buckets=f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{door}}}[{window}]))",
+    )
+
+
+def pool_index(labels: Mapping[str, str]) -> int | None:
+    """The index in spec.pools of the pool that a series is about; None for a series that names no backend."""
+    found = _BACKEND.search(labels.get("envoy_cluster_name", ""))
+    return int(found[1]) if found else None
+
+
+def latency(rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[float, float]:
+    """Cumulative requests/s by upper bound in seconds, as ``recmodel.prometheus.histogram`` takes it."""
+    return {upper_bound_seconds(labels["le"], "ms", whole_units=True): value for labels, value in rows}
+
+
+def percentile(buckets: Mapping[float, float], ratio: float) -> Bracket | None:
+    """The edges around the percentile, in seconds; None without requests."""
+    found = percentile_bracket(buckets, ratio)
+    return None if found is None else Bracket(found.lower, found.upper if found.upper < float("inf") else None)
+
+
+def within(buckets: Mapping[float, float], threshold_seconds: float) -> Bracket | None:
+    """The share of requests within the threshold; None without requests."""
+    found = within_bracket(buckets, threshold_seconds)
+    return None if found is None else Bracket(found.lower, found.upper)

@@ -1,0 +1,169 @@
+"""The live view: a scene as something that rich can draw, and the same in one line where there is no terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from watch import words
+from watch.chart import load_chart
+from watch.scene import Scene
+from watch.snapshot import Bracket, PoolSnapshot
+
+CHART_HEIGHT = 8
+DECISIONS_SHOWN = 4
+WEIGHT_CELLS = 14
+_VERDICT = {True: "bold red", False: "green", None: "yellow"}
+_STATE = {"Tracking": "green", "Learning": "cyan", "Holding": "yellow", "Degraded": "bold red", "Recommending": "blue"}
+
+
+def render(scene: Scene, width: int) -> RenderableType:
+    """Everything, ``width`` cells wide."""
+    return Group(_title(scene), _progress(scene), _load(scene, width), _pools(scene), _figures(scene), _decisions(scene))
+
+
+def _title(scene: Scene) -> RenderableType:
+    state = scene.snapshot.state or "no decision yet"
+    table = Table.grid(expand=True)
+    table.add_column()
+    table.add_column(justify="right")
+    left = Text.assemble((" RecModel ", "bold black on cyan"), " ", (scene.model.key, "bold"), "  ", (state, _STATE.get(state, "yellow")))
+    right = Text(f"objective: {scene.model.within_ratio:.0%} of requests within {scene.model.threshold_seconds * 1000:.0f} ms ", "grey70")
+    table.add_row(left, right)
+    return table
+
+
+def _progress(scene: Scene) -> RenderableType:
+    total = scene.schedule.seconds
+    if scene.elapsed_seconds is None:
+        return Text(" waiting for the load generator's first requests", "yellow")
+    done = min(scene.elapsed_seconds, total)
+    table = Table.grid(expand=True, padding=(0, 1))
+    table.add_column(width=8)
+    table.add_column(ratio=1)
+    table.add_column(justify="right")
+    left = f"{words.clock(total - done)} left of {words.clock(total)}"
+    if scene.in_flash:
+        told = Text.assemble(("FLASH CROWD  ", "bold magenta"), left)
+    elif scene.schedule.flash_start is not None and done < scene.schedule.flash_start:
+        told = Text(f"flash crowd in {words.clock(scene.schedule.flash_start - done)}, {left}")
+    else:
+        told = Text(left)
+    table.add_row(" replay", ProgressBar(total=total, completed=done, complete_style="cyan", finished_style="green"), told)
+    return table
+
+
+def _load(scene: Scene, width: int) -> RenderableType:
+    snapshot = scene.snapshot
+    horizon = f" within {snapshot.forecast_seconds:.0f} s" if snapshot.forecast_seconds is not None else ""
+    heading = Text.assemble(
+        "load ", (words.rate(snapshot.load_per_second), "bold cyan"), "   forecast at most ",
+        (words.rate(snapshot.forecast_upper_per_second), "bold yellow"), horizon,
+    )  # fmt: skip
+    legend = Text.assemble(("█", "cyan"), " measured  ", ("█", "magenta"), " flash crowd  ", ("─", "yellow"), " forecast, upper  ", ("█", "grey42"), " to come")
+    chart = load_chart(scene.schedule, scene.loads, scene.uppers, width - 4, CHART_HEIGHT)
+    return Panel(chart, title=heading, title_align="left", subtitle=legend, subtitle_align="right", border_style="grey37")
+
+
+def _pools(scene: Scene) -> RenderableType:
+    percentile = f"p{scene.model.within_ratio * 100:.0f}"
+    table = Table(expand=True, box=None, header_style="grey62", padding=(0, 1))
+    for name in ("pool", "device"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("ready / desired", justify="right")
+    table.add_column("share of the traffic", no_wrap=True)
+    for name in ("load", percentile, "a replica carries", "per hour"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for pool in scene.snapshot.pools:
+        table.add_row(*_pool_row(pool, scene.model.threshold_seconds))
+    verdict = _VERDICT[words.missed(scene.snapshot.percentile_seconds, scene.model.threshold_seconds)]
+    table.add_row(
+        Text("all", "bold"), Text("at the gateway", "grey62"), "", "", Text(words.rate(scene.snapshot.load_per_second), "bold"),
+        Text(words.milliseconds(scene.snapshot.percentile_seconds), verdict), "", _price(scene.snapshot.cost_per_hour()),
+    )  # fmt: skip
+    return Panel(table, border_style="grey37")
+
+
+def _pool_row(pool: PoolSnapshot, threshold_seconds: float) -> list[RenderableType]:
+    starting = pool.desired is not None and pool.ready is not None and pool.ready < pool.desired
+    filled = round((pool.weight or 0) / 1000 * WEIGHT_CELLS)
+    weight = Text.assemble(("━" * filled, "cyan"), ("━" * (WEIGHT_CELLS - filled), "grey23"), f" {words.whole(pool.weight):>4} of 1000")
+    device = Text(pool.device)
+    if pool.emulated:
+        device.append(" emulated", "italic magenta")
+    return [
+        Text(pool.name, "bold"),
+        device,
+        Text(f"{words.whole(pool.ready)} / {words.whole(pool.desired)}", "yellow" if starting else "bold green"),
+        weight,
+        words.rate(pool.load_per_second),
+        Text(words.milliseconds(pool.percentile_seconds), _VERDICT[words.missed(pool.percentile_seconds, threshold_seconds)]),
+        words.rate(pool.capacity_per_replica),
+        _price(None if pool.desired is None else pool.desired * pool.cost_per_hour),
+    ]
+
+
+def _price(value: float | None) -> str:
+    return words.UNKNOWN if value is None else f"{value:.2f}"
+
+
+def _figures(scene: Scene) -> RenderableType:
+    clients = scene.clients
+    table = Table.grid(expand=True, padding=(0, 1))
+    for _ in range(3):
+        table.add_column(ratio=1)
+    within, wanted = scene.snapshot.within_ratio, scene.model.within_ratio
+    colour = _VERDICT[None if within is None else within.lower < wanted]
+    table.add_row(
+        Text.assemble((" within the threshold  ", "grey62"), (words.share(within), colour), ("  gateway", "grey62")),
+        Text.assemble(("clients, last 10 s  ", "grey62"), (words.share(clients.recent_within_ratio) if clients else words.UNKNOWN, "bold")),
+        Text.assemble(("cost so far  ", "grey62"), (words.amount(scene.spent), "bold green")),
+    )
+    table.add_row(
+        Text.assemble((" requests  ", "grey62"), f"{clients.due:,}" if clients else words.UNKNOWN,
+                      ("   answered  ", "grey62"), f"{clients.answered:,}" if clients else words.UNKNOWN),
+        Text.assemble(("failed or timed out  ", "grey62"), (str(clients.lost), "bold red" if clients.lost else "green") if clients else words.UNKNOWN),
+        Text.assemble(("a plain HPA, computed  ", "grey62"), words.amount(scene.hpa_spent)),
+    )  # fmt: skip
+    return Panel(table, border_style="grey37")
+
+
+def _decisions(scene: Scene) -> RenderableType:
+    table = Table.grid(expand=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for seen in scene.snapshot.decisions[:DECISIONS_SHOWN]:
+        at = datetime.fromtimestamp(seen.time_seconds, UTC).astimezone().strftime("%H:%M:%S")
+        mix = ", ".join(f"{name} {count} ({seen.weights.get(name, 0)})" for name, count in seen.replicas.items())
+        table.add_row(Text.assemble((f" {at}  ", "grey62"), (f"{mix}  ", "bold"), (seen.reason, "bold cyan")))
+        table.add_row(Text(f"           {seen.message}", "grey70"))
+    if not scene.snapshot.decisions:
+        table.add_row(Text(" none yet", "grey62"))
+    title = "last decisions: replicas (weight of 1000), and why"
+    return Panel(table, title=title, title_align="left", border_style="grey37", height=2 + 2 * DECISIONS_SHOWN)
+
+
+def compact(scene: Scene) -> str:
+    """One line, for logs: ``[120/540 s] load 83/s (forecast up to 104/s) p95 50-99 ms ...``."""
+    snapshot = scene.snapshot
+    at = "waiting" if scene.elapsed_seconds is None else f"{min(scene.elapsed_seconds, scene.schedule.seconds):.0f}/{scene.schedule.seconds} s"
+    pools = "  ".join(
+        f"{pool.name}{' (emulated)' if pool.emulated else ''} {words.whole(pool.ready)}/{words.whole(pool.desired)} "
+        f"w{words.whole(pool.weight)} {_short(pool.percentile_seconds)}"
+        for pool in snapshot.pools
+    )
+    lost = f"  lost {scene.clients.lost}" if scene.clients else ""
+    return (
+        f"[{at}]{' FLASH' if scene.in_flash else ''} load {words.rate(snapshot.load_per_second)} "
+        f"(forecast up to {words.rate(snapshot.forecast_upper_per_second)})  {pools}  all {_short(snapshot.percentile_seconds)} "
+        f"{words.share(snapshot.within_ratio)} in time{lost}  cost {words.amount(scene.spent)} (HPA, computed {words.amount(scene.hpa_spent)})  "
+        f"{snapshot.state or words.UNKNOWN} {snapshot.reason or ''}"
+    ).rstrip()
+
+
+def _short(value: Bracket | None) -> str:
+    return words.milliseconds(value).replace(" ", "")
