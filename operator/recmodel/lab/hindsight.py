@@ -1,4 +1,4 @@
-"""The best setting of HPA or KEDA that could have been chosen, had the day been known: the bar that an engine must pass."""
+"""The best setting of HPA or KEDA that could have been chosen, had the day been known: the bar to pass."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from typing import Literal
+
+import numpy as np
 
 from recmodel.lab.baselines import Hpa, Keda
 from recmodel.lab.result import Summary
@@ -42,18 +44,25 @@ def best_in_hindsight(
     kinds: Sequence[Kind] = ("hpa", "keda"),
     targets: Sequence[float] = TARGETS,
     shares: Sequence[float] = SHARES,
+    floor_cost_by_minute: Floats | None = None,
     seed: int = 0,
     jobs: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> Setting | None:
     """The cheapest setting with at most this share of the minutes over; None where there is none.
 
-    For each kind and share the target is found by halving, since a higher target costs less and is late more often; a run
-    is given up once it is over too often, or dearer than the best one so far, which leaves some 3 short runs a share. (Where
-    minutes over do not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all.)
+    For each kind and share the target is found by halving, since a higher target costs less and is late more often. A
+    run is given up once it is over too often, or cannot become cheaper than the best one so far, even if the rest of
+    the day cost no more than ``floor_cost_by_minute`` (the clairvoyant's). Where minutes over do not rise with the
+    target, a cheaper point may be missed: ``every_setting`` runs them all.
     """
     tasks = [(kind, share) for kind in kinds for share in _middle_first(shares)]
-    search = partial(_search, scenario, rates_per_second, most_minutes_over_ratio, sorted(targets), seed)
+    minutes = -(-len(rates_per_second) // 60)
+    floor = np.zeros(minutes) if floor_cost_by_minute is None else floor_cost_by_minute
+    rest = np.append(np.cumsum(floor[::-1])[::-1], 0.0)  # the least that the minutes from each one on cost
+    search = partial(
+        _search, scenario, rates_per_second, int(most_minutes_over_ratio * minutes), rest, sorted(targets), seed
+    )
     best: Setting | None = None
     if jobs <= 1:
         for number, task in enumerate(tasks, start=1):
@@ -85,22 +94,22 @@ def every_setting(
 def _search(
     scenario: Scenario,
     rates: Floats,
-    most_over_ratio: float,
+    most_over: int,
+    least_rest: Floats,
     targets: list[float],
     seed: int,
     task: tuple[Kind, float],
     best: Setting | None,
 ) -> Setting | None:
     kind, share = task
-    most_over = int(most_over_ratio * -(-len(rates) // 60))
     low, high = 0, len(targets) - 1
     while low <= high:
         middle = (low + high + 1) // 2
         dearest = best.summary.cost if best is not None else float("inf")
         controller = CONTROLLERS[kind](scenario, targets[middle], share)
 
-        def hopeless(minutes_over: int, cost: float, dearest: float = dearest) -> bool:
-            return minutes_over > most_over or cost >= dearest
+        def hopeless(minutes: int, minutes_over: int, cost: float, dearest: float = dearest) -> bool:
+            return minutes_over > most_over or cost + least_rest[minutes] >= dearest
 
         result = simulate(scenario, rates, controller, seed, give_up=hopeless)
         summary = result.summary()

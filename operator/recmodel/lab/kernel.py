@@ -60,7 +60,7 @@ class Laws(NamedTuple):
 
 
 class Servers(NamedTuple):
-    """The pods' state by slot. ``times``: a heap of departures at a worker pod, a ring of arrivals at a batching one."""
+    """The pods' state by slot. ``times``: a heap of departures at a worker pod, a ring of arrivals at a batch pod."""
 
     worker_free: Floats  # (slots, workers): when each worker has done all it was given
     free: Floats  # when the running batch ends

@@ -63,11 +63,11 @@ def simulate(
     controller: Controller,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
-    give_up: Callable[[int, float], bool] | None = None,
+    give_up: Callable[[int, int, float], bool] | None = None,
 ) -> Result:
     """Run a load (requests/s, one value a second); ``progress`` gets the share done once a simulated hour.
 
-    So does ``give_up``, with the minutes over and the cost so far: where it says True the run ends there, unfinished.
+    Then ``give_up`` is asked too, with the minutes done, those over, and the cost so far: at True the run ends there.
     """
     rates = _with_bursts(scenario, np.ascontiguousarray(rates_per_second, dtype=np.float64), seed)
     if rates.ndim != 1 or not len(rates) or not np.all(np.isfinite(rates)) or rates.min() < 0.0:
@@ -114,7 +114,7 @@ class _Run:
         self,
         controller: Controller,
         progress: Callable[[float], None] | None,
-        give_up: Callable[[int, float], bool] | None,
+        give_up: Callable[[int, int, float], bool] | None,
     ) -> Result:
         """Tick by tick to the end of the load."""
         for fleet in self.fleets:
@@ -138,7 +138,7 @@ class _Run:
                 progress(until / self.seconds)
             if give_up is not None and hour_done and now < self.seconds:
                 so_far = self._result(decisions, deciding, finished=False)
-                if give_up(int(so_far.over.sum()), float(so_far.cost.sum())):
+                if give_up(int(now / 60.0), int(so_far.over.sum()), float(so_far.cost.sum())):
                     return so_far
         return self._result(decisions, deciding, finished=True)
 

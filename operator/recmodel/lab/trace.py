@@ -1,4 +1,4 @@
-"""Load over time: read from a CSV, rescaled, cut into days, smoothed where it is thin, and brought to one value a second."""
+"""Load over time: read from a CSV, rescaled, cut into days, smoothed where thin, brought to one value a second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Trace:
     @property
     def seconds(self) -> Floats:
         """The times, one a step."""
-        return self.start_seconds + self.step_seconds * np.arange(len(self.rates))
+        return np.asarray(self.start_seconds + self.step_seconds * np.arange(len(self.rates)), np.float64)
 
     @property
     def days(self) -> float:
@@ -41,7 +41,7 @@ class Trace:
         return replace(self, rates=self.rates * (peak_per_second / float(np.nanmax(self.rates))))
 
     def smoothed(self) -> Trace:
-        """A moving mean long enough for 400 events a window, where the rates are counts: thin counts are mostly noise."""
+        """A moving mean long enough for 400 events a window, where rates are counts: thin counts are mostly noise."""
         counts = float(np.nanmean(self.rates)) * self.step_seconds
         most = max(int(MOST_SMOOTHING_SECONDS / self.step_seconds), 1)
         window = min(int(np.ceil(ENOUGH_COUNTS / max(counts, 1e-9))), most)
@@ -72,11 +72,14 @@ class Trace:
             raise ValueError("a load without a single known value")
         middles = (np.arange(len(self.rates)) + 0.5) * self.step_seconds
         moments = np.arange(round(len(self.rates) * self.step_seconds)) + 0.5
-        return np.maximum(np.interp(moments, middles[known], self.rates[known]), 0.0)
+        return np.asarray(np.maximum(np.interp(moments, middles[known], self.rates[known]), 0.0), np.float64)
 
 
 def read_trace(path: Path) -> Trace:
-    """A CSV, plain or gzipped, with the header ``seconds,rps`` at a uniform step; an empty or NaN rate is unknown. ValueError names the line."""
+    """A CSV, plain or gzipped, with the header ``seconds,rps`` at a uniform step; an empty or NaN rate is unknown.
+
+    A ValueError names the line that is wrong.
+    """
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
     rows = list(csv.reader(io.StringIO(text)))
@@ -97,7 +100,7 @@ def read_trace(path: Path) -> Trace:
 
 
 def regular_trace(seconds: Sequence[float], rates: Sequence[float], step_seconds: float) -> Trace:
-    """A trace from samples such as a Prometheus range has them: missing steps become NaN, of two in a step the later one stays."""
+    """A trace from samples as a Prometheus range has them: missing steps become NaN, the last in a step stays."""
     if len(seconds) == 0:
         raise ValueError("no samples")
     places = np.round((np.asarray(seconds) - seconds[0]) / step_seconds).astype(np.int64)

@@ -1,0 +1,171 @@
+"""One model, one load, several controllers: a table and a picture of how the day would have gone under each."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recmodel.core.types import Model
+from recmodel.lab.baselines import Hpa, Keda, Static
+from recmodel.lab.clairvoyant import Clairvoyant, capacity_table, clairvoyant
+from recmodel.lab.engine import EngineController
+from recmodel.lab.hindsight import best_in_hindsight
+from recmodel.lab.result import Result
+from recmodel.lab.scenario import GPU_POOL, Floats, PoolScenario, Scenario
+from recmodel.lab.simulator import Controller, simulate
+from recmodel.lab.trace import Trace
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of it done
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The same day under several controllers, by name, in the order asked for; and the lower bound."""
+
+    results: Mapping[str, Result]
+    bound: Clairvoyant
+
+    def table(self) -> str:
+        """One line a controller; cost relative to the clairvoyant's."""
+        head = ("controller", "minutes over", "late", "failed", "cost", "x clairvoyant", "scalings", "replica-hours")
+        rows = [head, *(self._row(name, result) for name, result in self.results.items())]
+        rows.append(("clairvoyant", "", "", "", f"{self.bound.cost:.1f}", "1.000", "", _hours(self._bound_hours())))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+    def _row(self, name: str, result: Result) -> tuple[str, ...]:
+        summary = result.summary()
+        return (
+            name,
+            f"{summary.minutes_over} ({summary.minutes_over_ratio:.2%})",
+            f"{summary.late_ratio:.3%}",
+            f"{summary.failed_ratio:.3%}",
+            f"{summary.cost:.1f}",
+            f"{summary.cost / self.bound.cost:.3f}",
+            str(summary.scalings),
+            _hours(summary.replica_hours),
+        )
+
+    def _bound_hours(self) -> dict[str, float]:
+        return {name: float(replicas.sum()) / 60.0 for name, replicas in self.bound.replicas.items()}
+
+
+def scenario_of(model: Model, accelerated: Sequence[str] = (), settings: Sequence[str] = ()) -> Scenario:
+    """A scenario for a model: its objective, and its pools with their limits and prices.
+
+    ``accelerated`` pools are simulated as batching ones, the others as worker pools, both as in the benchmark unless
+    ``settings`` say otherwise: ``cpu.service_seconds=0.03``, ``gpu.startup_seconds=240``, ``timeout_seconds=2``.
+    """
+    pools = []
+    for pool in model.pools:
+        kind = GPU_POOL if pool.name in accelerated else PoolScenario(pool.name)
+        most = pool.max_replicas
+        pools.append(
+            replace(kind, name=pool.name, price=pool.cost_per_hour, min_replicas=pool.min_replicas, max_replicas=most)
+        )
+    scenario = Scenario(tuple(pools), threshold_seconds=model.threshold_seconds, within_ratio=model.within_ratio)
+    for setting in settings:
+        scenario = _with_setting(scenario, setting)
+    return scenario
+
+
+def compare(
+    scenario: Scenario,
+    day: Trace,
+    controllers: Sequence[str] = ("engine", "hpa:0.7:0.5", "keda:0.6:0.5"),
+    history: Trace | None = None,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Run a day under each controller.
+
+    Controllers: ``engine``; ``hpa:TARGET:SHARE`` and ``keda:TARGET:SHARE`` (share of the traffic to the second pool);
+    ``best:RATIO``, the cheapest of those with at most this ratio of the minutes over; ``static``, the clairvoyant's
+    largest mix all day. A ValueError names a controller that is none of these.
+    """
+    scenario = replace(scenario, start_seconds=day.start_seconds)
+    rates = day.per_second()
+    tables = {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
+    bound = clairvoyant(scenario, rates, tables)
+    results: dict[str, Result] = {}
+    for name in controllers:
+
+        def tell(done: float, name: str = name) -> None:
+            if progress is not None:
+                progress(name, done)
+
+        label, controller = _controller(name, scenario, rates, bound, history, seed, jobs, tell)
+        results[label] = simulate(scenario, rates, controller, seed, tell)
+        tell(1.0)
+    return Comparison(results, bound)
+
+
+def write_figure(comparison: Comparison, path: Path, title: str = "") -> None:
+    """The comparison as a PNG."""
+    from recmodel.lab.figures import draw_day  # matplotlib takes a second to import: only for who asks for a picture
+
+    draw_day(comparison.results, path, comparison.bound, title)
+
+
+def _controller(
+    name: str,
+    scenario: Scenario,
+    rates: Floats,
+    bound: Clairvoyant,
+    history: Trace | None,
+    seed: int,
+    jobs: int,
+    tell: Callable[[float], None],
+) -> tuple[str, Controller]:
+    match name.split(":"):
+        case ["engine"]:
+            return name, EngineController(scenario, history)
+        case ["static"]:
+            peak = int(bound.cost_by_minute.argmax())
+            replicas = {pool: int(values[peak]) for pool, values in bound.replicas.items()}
+            capacity = {p.name: p.nominal_capacity_per_second() * replicas[p.name] for p in scenario.pools}
+            return name, Static(scenario, replicas, capacity)
+        case ["hpa", target, share]:
+            return name, Hpa(scenario, float(target), float(share))
+        case ["keda", target, share]:
+            return name, Keda(scenario, float(target), float(share))
+        case ["best", ratio]:
+            floor = bound.cost_by_minute
+            best = best_in_hindsight(
+                scenario, rates, float(ratio), floor_cost_by_minute=floor, seed=seed, jobs=jobs, progress=tell
+            )
+            if best is None:
+                raise ValueError(f"no setting of HPA or KEDA has at most {float(ratio):.2%} of the minutes over")
+            kind = Hpa if best.kind == "hpa" else Keda
+            label = f"best {best.kind}:{best.target_ratio:g}:{best.gpu_share:g}"
+            return label, kind(scenario, best.target_ratio, best.gpu_share)
+    raise ValueError(f"{name!r} is not engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO")
+
+
+def _with_setting(scenario: Scenario, setting: str) -> Scenario:
+    path, separator, text = setting.partition("=")
+    pool_name, dot, field = path.rpartition(".")
+    target = next((p for p in scenario.pools if p.name == pool_name), None) if dot else scenario
+    kinds = {f.name: f.type for f in dataclasses.fields(target)} if target is not None else {}
+    if not separator or target is None or kinds.get(field) not in ("int", "float", "int | None"):
+        raise ValueError(f"{setting!r} is not FIELD=NUMBER or POOL.FIELD=NUMBER of a scenario")
+    value = float(text)
+    if not math.isfinite(value) or value < 0.0:
+        raise ValueError(f"{setting!r}: the value must be finite and at least 0")
+    number: Any = value if kinds[field] == "float" else int(value)
+    if isinstance(target, Scenario):
+        return replace(scenario, **{field: number})
+    changed = replace(target, **{field: number})
+    return replace(scenario, pools=tuple(changed if p.name == pool_name else p for p in scenario.pools))
+
+
+def _hours(hours: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in hours.items())
