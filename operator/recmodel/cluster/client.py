@@ -1,0 +1,225 @@
+"""One client of the Kubernetes API: plain dictionaries, a time limit on every call, bounded retries, limited writes.
+
+Writes take from one of two buckets: what keeps the traffic right (children, replicas, weights) never waits behind
+reports (status, Events).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from recmodel.cluster.bucket import TokenBucket
+from recmodel.cluster.credentials import Credentials
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, refused
+from recmodel.cluster.names import EVENT, FIELD_MANAGER, Kind
+
+Object = dict[str, Any]
+
+CONNECT_SECONDS = 5.0
+CALL_SECONDS = 15.0
+WATCH_SECONDS = 300  # asked of the server; a fresh watch now and then heals what went silent
+WATCH_SILENCE_SECONDS = 90.0  # bookmarks come about once a minute, so more silence than this is a dead connection
+RETRIES = 4
+LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
+PAGE = 500
+LINE_BYTES = 8 * 2**20  # one watch event is one line, and holds a whole object
+
+
+class Client:
+    """The API server. One for the process; ``async with`` closes its connections."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        on_call: Callable[[str, str, int], None] = lambda verb, plural, status: None,  # noqa: ARG005
+        acts_per_second: float = 20.0,
+        acts_burst: int = 40,
+        user_agent: str = "recmodel",
+    ) -> None:
+        self._credentials = credentials
+        self._on_call = on_call
+        self._acts = TokenBucket(acts_per_second, acts_burst)
+        self._reports = TokenBucket(acts_per_second / 2, max(1, acts_burst // 2))
+        self._user_agent = user_agent
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
+        self._session = aiohttp.ClientSession(
+            timeout=timeout,
+            connector=aiohttp.TCPConnector(limit=64, ssl=self._credentials.ssl_context),
+            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            read_bufsize=LINE_BYTES // 2,  # aiohttp refuses lines over twice this
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """One object; ``NotFound`` where there is none."""
+        return await self._call("GET", kind, kind.path(namespace, name))
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the cluster knows the kind at all (its CRD is installed and its version served)."""
+        root = "/api/" if "/" not in kind.group_version else "/apis/"
+        try:
+            found = await self._call("GET", kind, root + kind.group_version)
+        except ApiRefused:
+            return False
+        return any(resource["name"] == kind.plural for resource in found.get("resources", []))
+
+    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> tuple[list[Object], str]:
+        """All objects with these labels, and the resource version from which to watch; read in pages."""
+        items: list[Object] = []
+        query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
+        while True:
+            page = await self._call("GET", kind, kind.path(namespace), query)
+            items += page["items"] or []
+            query["continue"] = page["metadata"].get("continue", "")
+            if not query["continue"]:
+                return items, page["metadata"]["resourceVersion"]
+
+    async def watch(
+        self, kind: Kind, version: str, namespace: str | None = None, labels: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Changes after ``version`` as (ADDED, MODIFIED, DELETED or BOOKMARK, object), until the server ends the watch.
+
+        ``Gone`` where the version is too old: list again. ``ApiUnavailable`` where the connection failed or went
+        silent.
+        """
+        query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query["timeoutSeconds"] = str(WATCH_SECONDS)
+        query |= {"labelSelector": labels} if labels else {}
+        doing = f"watch {kind.plural}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        try:
+            async with self._open().get(
+                self._credentials.host + kind.path(namespace),
+                params=query,
+                headers=await self._credentials.headers(),
+                timeout=timeout,
+            ) as response:
+                self._on_call("watch", kind.plural, response.status)
+                if response.status >= 500 or response.status == 429:
+                    raise ApiUnavailable(f"{doing}: HTTP {response.status}")
+                if response.status >= 400:
+                    raise refused(doing, response.status, await _answer(response))
+                async for line in response.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise refused(doing, int(event["object"].get("code", 500)), event["object"])
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise ApiUnavailable(f"{doing}: {error or type(error).__name__}") from error
+
+    async def apply(self, kind: Kind, body: Object, force: bool = True) -> Object:
+        """Server-side apply of the whole of what we own of an object; returns it as it stands then."""
+        metadata = body["metadata"]
+        return await self._apply(kind, kind.path(metadata["namespace"], metadata["name"]), body, force, self._acts)
+
+    async def apply_replicas(self, kind: Kind, namespace: str, name: str, replicas: int) -> Object:
+        """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
+        touches it.
+        """
+        body = {
+            "apiVersion": "autoscaling/v1", "kind": "Scale",
+            "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": replicas},
+        }  # fmt: skip
+        return await self._apply(kind, kind.path(namespace, name, "scale"), body, True, self._acts)
+
+    async def apply_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Object:
+        """Server-side apply of the whole status; ``Conflict`` where another object has taken the name since."""
+        body = {
+            "apiVersion": kind.group_version, "kind": kind.kind,
+            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "status": dict(status),
+        }  # fmt: skip
+        return await self._apply(kind, kind.path(namespace, name, "status"), body, True, self._reports)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Deletes the object with this uid, and what it owns with it; nothing happens where it is gone already."""
+        await self._acts.take()
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._call("DELETE", kind, kind.path(namespace, name), body=body)
+        except ApiRefused as error:
+            if error.status != 404:
+                raise
+
+    async def create_event(self, namespace: str, body: Object) -> Object:
+        """Creates a Kubernetes Event."""
+        await self._reports.take()
+        return await self._call("POST", EVENT, EVENT.path(namespace), body=body)
+
+    async def _apply(self, kind: Kind, path: str, body: Object, force: bool, bucket: TokenBucket) -> Object:
+        await bucket.take()
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        return await self._call("PATCH", kind, path, query, body, "application/apply-patch+yaml")
+
+    async def _call(
+        self, method: str, kind: Kind, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:  # fmt: skip
+        """One call with its retries. All our writes are idempotent (apply, delete by uid), so each may be sent
+        again; Events may repeat.
+        """
+        doing, wait_seconds = f"{method} {path}", 0.0
+        for attempt in range(RETRIES + 1):
+            try:
+                headers = {"Content-Type": content_type, **await self._credentials.headers()}
+                data = None if body is None else json.dumps(body)
+                async with self._open().request(
+                    method,
+                    self._credentials.host + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as response:
+                    self._on_call(method, kind.plural, response.status)
+                    if response.status < 300:
+                        return dict(await response.json())
+                    answer = await _answer(response)
+                    refusal = 400 <= response.status < 500 and response.status != 429
+                    if response.status < 400 or (refusal and not _unauthorised_once(response.status, attempt)):
+                        raise refused(doing, response.status, answer)
+                    problem = f"HTTP {response.status}"
+                    wait_seconds = float(response.headers.get("Retry-After", "0")) if _digits(response) else 0.0
+            except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+                self._on_call(method, kind.plural, 0)
+                problem, wait_seconds = str(error) or type(error).__name__, 0.0
+            if attempt < RETRIES:
+                backoff_seconds = 0.2 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
+                await asyncio.sleep(min(LONGEST_WAIT_SECONDS, max(wait_seconds, backoff_seconds)))
+        raise ApiUnavailable(f"{doing}: {problem}, {RETRIES + 1} times")
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the client is used outside of its 'async with'")
+        return self._session
+
+
+def _unauthorised_once(status: int, attempt: int) -> bool:
+    """A token that rotates just now is refused once; the next attempt reads the new one."""
+    return status == 401 and attempt == 0
+
+
+def _digits(response: aiohttp.ClientResponse) -> bool:
+    return response.headers.get("Retry-After", "").isdigit()
+
+
+async def _answer(response: aiohttp.ClientResponse) -> Any:
+    try:
+        return await response.json()
+    except (aiohttp.ContentTypeError, json.JSONDecodeError):
+        return await response.text(errors="replace")

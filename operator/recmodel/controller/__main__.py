@@ -1,0 +1,78 @@
+"""``python -m recmodel.controller``: the operator, in a pod or on a desk (``KUBECONFIG``), until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+import kopf
+from prometheus_client import start_http_server
+from pydantic import ValidationError
+
+from recmodel import __version__
+from recmodel.cluster import credentials
+from recmodel.cluster.client import Client
+from recmodel.controller.handlers import register
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.operator import Operator
+from recmodel.controller.settings import Settings, from_environment
+from recmodel.controller.tick import Decider
+from recmodel.prometheus import Connection, GatherSettings, PrometheusClient
+
+
+def main() -> int:
+    """Runs the operator; returns the process's exit code."""
+    try:
+        settings = from_environment(os.environ)
+    except ValidationError as error:
+        sys.stderr.write(f"the settings are not valid: {error}\n")
+        return 2
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    # One line for each object's event is too much for thousands of them.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    asyncio.run(run(settings))
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """The operator, until it is told to stop."""
+    metrics = Metrics()
+    prometheus = PrometheusClient(
+        Connection(
+            url=settings.prometheus_url,
+            bearer_token_file=settings.prometheus_token_file,
+            ca_file=settings.prometheus_ca_file,
+            headers=settings.prometheus_headers,
+        )
+    )
+    gathering = GatherSettings(settings.rate_window_seconds, settings.scrape_interval_seconds)
+    decider = Decider(
+        prometheus, gathering, settings.tick_seconds, settings.history_seconds, settings.history_step_seconds
+    )
+    client = Client(
+        await credentials.load(),
+        on_call=metrics.called,
+        acts_per_second=settings.acts_per_second,
+        acts_burst=settings.acts_burst,
+        user_agent=f"recmodel/{__version__}",
+    )
+    operator = Operator(settings, client, decider, metrics)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.listen_address, registry=metrics.registry)
+    health = f"http://{settings.listen_address}:{settings.health_port}/healthz" if settings.health_port else None
+    try:
+        await kopf.operator(
+            registry=register(operator),
+            standalone=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            liveness_endpoint=health,
+        )
+    finally:
+        prometheus.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""kopf: it brings the RecModels, runs the process and answers the kubelet. Thin: unpack, call one function.
+
+Only raw event handlers are used. kopf's change handlers would write an annotation of the whole spec into each
+RecModel, and its timers and daemons a finalizer, which would keep RecModels from being deleted while the operator is
+down; children go by owner references instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import kopf
+
+from recmodel.api.v1alpha1 import GROUP, PLURAL, VERSION
+from recmodel.controller.operator import Operator
+
+logger = logging.getLogger(__name__)
+
+SERVER_WATCH_SECONDS, CLIENT_WATCH_SECONDS, CONNECT_SECONDS, REQUEST_SECONDS = 600, 660, 10, 30
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Time limits on every call, no Events of kopf's own, nothing kept in the objects."""
+    settings.watching.server_timeout = SERVER_WATCH_SECONDS
+    settings.watching.client_timeout = CLIENT_WATCH_SECONDS
+    settings.watching.connect_timeout = CONNECT_SECONDS
+    settings.networking.request_timeout = REQUEST_SECONDS
+    settings.networking.connect_timeout = CONNECT_SECONDS
+    settings.networking.enforce_retry_after = True
+    settings.posting.enabled = False
+    settings.queueing.worker_limit = 50
+    settings.execution.max_workers = 4
+    settings.scanning.disabled = True  # neither CRDs nor namespaces are watched, so no right to them is needed
+    settings.peering.standalone = True
+    settings.process.ultimate_exiting_timeout = 5.0
+    settings.persistence.finalizer = f"{GROUP}/never-set"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+
+
+def register(operator: Operator) -> kopf.OperatorRegistry:
+    """The handlers, in a registry of their own."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configure(settings)
+        await operator.start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await operator.stop()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def observe(event: kopf.RawEvent, **_: Any) -> None:
+        body: Any = event["object"]
+        if event["type"] == "DELETED":
+            operator.forget(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+        else:
+            operator.observe(dict(body))
+        operator.listed()
+
+    @kopf.on.probe(id="ticking", registry=registry)
+    async def ticking(**_: Any) -> bool:
+        if not operator.healthy:
+            raise kopf.PermanentError("the tick is stuck, or a part has died")
+        return True
+
+    return registry

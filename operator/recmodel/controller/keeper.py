@@ -1,0 +1,218 @@
+"""Brings each RecModel's children, weights and replicas to what is wanted: one worker a model at a time, woken by
+whatever changed.
+
+Level-triggered: a wake-up carries no news, only "look again". What is wanted is the spec and the last decision; what
+stands is the inventory; the way between is ``cluster.traffic``. So the order of events does not matter, nor does
+losing some, and a crash between two writes costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import traffic
+from recmodel.cluster.apply import Actor, NameTaken, scaled
+from recmodel.cluster.children import initial_weights
+from recmodel.cluster.errors import ApiRefused, ClusterError
+from recmodel.cluster.inventory import Inventory, PoolState
+from recmodel.cluster.watch import backoff_seconds
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Decision, Reason
+from recmodel.prometheus import profile_for
+
+logger = logging.getLogger(__name__)
+
+NAME_TAKEN = "NameTaken"
+API_REFUSED = "ApiRefused"
+API_UNAVAILABLE = "ApiUnavailable"
+INTERNAL_ERROR = "InternalError"
+
+WORKERS = 16
+SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
+
+
+class Keeper:
+    """The workers, and the RecModels that they keep."""
+
+    def __init__(self, actor: Actor, inventory: Inventory, metrics: Metrics, report: Callable[[Tracked], None]) -> None:
+        self._actor = actor
+        self._inventory = inventory
+        self._metrics = metrics
+        self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
+        self.models: dict[str, Tracked] = {}
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
+
+    def wake(self, key: str) -> None:
+        """Has a model looked at as soon as a worker is free; waking it twice before that is once."""
+        if key in self.models and key not in self._queued:
+            self._queued.add(key)
+            self._queue.put_nowait(key)
+
+    def decided(self, tracked: Tracked, decision: Decision) -> None:
+        """Takes over a decision. Weights that hardly moved stay as they were."""
+        wanted = dict(decision.pools)
+        if tracked.wanted is not None and wanted.keys() == tracked.wanted.keys():
+            before = {name: pool.weight for name, pool in tracked.wanted.items()}
+            after = {name: pool.weight for name, pool in wanted.items()}
+            same_zeros = all((before[name] > 0) == (after[name] > 0) for name in wanted)
+            if same_zeros and not traffic.differs(before, after, SHARE_TOLERANCE_RATIO):
+                wanted = {n: type(pool)(pool.replicas, before[n]) for n, pool in wanted.items()}
+        tracked.wanted = wanted
+        tracked.pending = set(wanted)
+        self.wake(tracked.key)
+
+    def forget(self, key: str) -> None:
+        """Stops keeping a model that is gone; the API server removes its children."""
+        self.models.pop(key, None)
+        self._failures.pop(key, None)
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+
+    async def run(self) -> None:
+        """The workers, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self._queued.discard(key)
+            tracked = self.models.get(key)
+            if tracked is None:
+                continue
+            if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
+                self._again(key, 0.02)
+                continue
+            async with tracked.lock:
+                await self._look(tracked)
+
+    async def _look(self, tracked: Tracked) -> None:
+        """One look at one model. Nothing that is wrong with it reaches the others."""
+        key = tracked.key
+        try:
+            await self._children(tracked)
+            again_seconds = await self._steer(tracked)
+        except Exception as error:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            known = isinstance(error, ClusterError)
+            logger.log(logging.WARNING if known else logging.ERROR, "%s: %s", key, error, exc_info=not known)
+            self._failed(tracked, Reason(_reason(error), str(error)[:900]))
+            # A refusal may heal (a quota, a missing CRD, a name that gets free), so it is tried again, ever more
+            # seldom.
+            self._again(key, backoff_seconds(failures) * (1 if not isinstance(error, ApiRefused | NameTaken) else 3))
+            return
+        self._failures.pop(key, None)
+        self._failed(tracked, None)
+        if again_seconds is not None:
+            self._again(key, again_seconds)
+
+    def _failed(self, tracked: Tracked, reason: Reason | None) -> None:
+        if (reason.reason if reason else None) != (tracked.failed.reason if tracked.failed else None):
+            tracked.failed = reason
+            self._report(tracked)
+
+    def _again(self, key: str, seconds: float) -> None:
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.wake, key)
+
+    async def _children(self, tracked: Tracked) -> None:
+        spec = tracked.spec
+        if (
+            spec is None
+            or tracked.paused
+            or (tracked.applied_generation == tracked.generation and not self._missing(tracked, spec))
+        ):
+            return
+        generation = tracked.generation
+        profile = profile_for(spec.metrics)
+        written = await self._actor.children(
+            tracked.owner, spec, profile.scrape.path if profile.scope == "pod" else None
+        )
+        tracked.applied_generation = generation
+        if written:
+            logger.info("%s: applied %s", tracked.key, ", ".join(written))
+
+    def _missing(self, tracked: Tracked, spec: RecModelSpec) -> bool:
+        """Whether somebody deleted a child that is watched."""
+        pools = [pool.name for pool in spec.pools]
+        if any(not self._inventory.pool(tracked.key, pool).exists for pool in pools):
+            return True
+        return spec.route is not None and self._inventory.weights(tracked.key, pools) is None
+
+    async def _steer(self, tracked: Tracked) -> float | None:
+        """The next step of weights and replicas; returns after how long to look again."""
+        spec = tracked.spec
+        if spec is None or not tracked.acts:
+            return None
+        started = time.monotonic()
+        states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
+        if not all(state.exists for state in states.values()):
+            return None
+        now = self.weights(tracked, spec)
+        step = traffic.step(
+            {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
+            settled_seconds=started - tracked.weights_changed_at,
+            routed=spec.route is not None,
+        )
+        # Growing comes before the weights that it bears; shrinking after the weights that leave.
+        grown = [
+            await self._scale(tracked, n, s, step.replicas[n])
+            for n, s in states.items()
+            if step.replicas[n] > s.desired
+        ]
+        if await self._actor.weights(tracked.owner, spec, step.weights):
+            tracked.weights_changed_at = time.monotonic()
+            self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
+            logger.info("%s: weights %s", tracked.key, dict(step.weights))
+        shrunk = [
+            await self._scale(tracked, n, s, step.replicas[n])
+            for n, s in states.items()
+            if step.replicas[n] < s.desired
+        ]
+        if any(grown) or any(shrunk):
+            logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
+        for name, state in states.items():
+            if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
+                tracked.pending.discard(name)
+        return step.again_seconds
+
+    async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
+        # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
+        if pool not in tracked.pending or state.autoscaler is not None:
+            return False
+        await self._actor.replicas(tracked.owner, pool, replicas)
+        if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:
+            tracked.pending.discard(pool)
+        return True
+
+    def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
+        """The route's weights now, of 1,000; the first ones where there is no route yet."""
+        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
+        return initial_weights(spec) if weights is None else scaled(weights)
+
+
+def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:
+    wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
+    if wanted is None or state.autoscaler is not None:
+        replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
+    else:
+        replicas, share = (wanted.replicas if pool in tracked.pending else state.desired), wanted.weight
+    return traffic.PoolTraffic(weight, state.ready, state.desired, replicas, share)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NameTaken):
+        return NAME_TAKEN
+    if isinstance(error, ApiRefused):
+        return API_REFUSED
+    return API_UNAVAILABLE if isinstance(error, ClusterError) else INTERNAL_ERROR

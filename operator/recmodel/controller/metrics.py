@@ -1,0 +1,118 @@
+"""The operator's own metrics, on ``/metrics``. Every name starts with ``recmodel_``; labels are namespace, model
+and pool.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Decision
+
+MODEL = ("namespace", "model")
+POOL = (*MODEL, "pool")
+
+
+class Metrics:
+    """All of them, in one registry of their own, so that a test may make as many as it likes."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.tick = Histogram("recmodel_tick_seconds", "Duration of a tick.", ("stage",), registry=r)
+        self.tick_failures = Counter("recmodel_tick_failures", "Ticks that failed as a whole.", registry=r)
+        self.quarantined = Gauge(
+            "recmodel_quarantined", "RecModels left out because deciding for them failed.", registry=r
+        )
+        self.models = Gauge("recmodel_models", "RecModels by mode.", ("mode",), registry=r)
+        self.decision_time = Gauge(
+            "recmodel_decision_timestamp_seconds",
+            "When the last decision was made; time() minus this is its age.",
+            MODEL,
+            registry=r,
+        )
+        self.state = Gauge(
+            "recmodel_state", "1 for the state that the last decision is in.", (*MODEL, "state"), registry=r
+        )
+        self.reasons = Counter(
+            "recmodel_decision_reasons", "Decisions that gave this reason.", (*MODEL, "reason"), registry=r
+        )
+        self.desired = Gauge("recmodel_pool_desired_replicas", "Replicas decided on.", POOL, registry=r)
+        self.ready = Gauge("recmodel_pool_ready_replicas", "Replicas that answer.", POOL, registry=r)
+        self.weight = Gauge("recmodel_pool_weight_ratio", "Share of the traffic in the route.", POOL, registry=r)
+        self.capacity = Gauge(
+            "recmodel_pool_capacity_per_second",
+            "Requests a second that one replica carries at the objective.",
+            POOL,
+            registry=r,
+        )
+        self.load = Gauge("recmodel_pool_load_per_second", "Requests a second.", POOL, registry=r)
+        self.forecast = Gauge(
+            "recmodel_forecast_per_second",
+            "Largest load expected within the pool's horizon.",
+            (*POOL, "quantile"),
+            registry=r,
+        )
+        self.cost = Gauge("recmodel_cost_per_hour", "Price of what was decided.", MODEL, registry=r)
+        self.within_lower = Gauge(
+            "recmodel_within_threshold_ratio", "Share within the threshold, at least.", MODEL, registry=r
+        )
+        self.api_calls = Counter(
+            "recmodel_kubernetes_requests", "Kubernetes API calls.", ("verb", "resource", "status"), registry=r
+        )
+        self.prometheus_seconds = Histogram(
+            "recmodel_prometheus_gather_seconds", "Duration of one gathering.", registry=r
+        )
+        self.prometheus_queries = Gauge("recmodel_prometheus_queries", "Queries of the last gathering.", registry=r)
+        self.prometheus_errors = Counter(
+            "recmodel_prometheus_errors", "Gatherings without an answer.", ("reason",), registry=r
+        )
+        self.weight_seconds = Histogram(
+            "recmodel_weight_change_seconds", "From the wish for other weights to the API server's answer.", registry=r,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+        )  # fmt: skip
+        self._series: dict[str, set[tuple[Gauge | Counter, tuple[str, ...]]]] = {}
+
+    def decided(self, tracked: Tracked, decision: Decision, ready: dict[str, int], weights: dict[str, int]) -> None:
+        """One decision."""
+        labels = (tracked.owner.namespace, tracked.owner.name)
+        self._set(tracked.key, self.decision_time, labels, decision.time_seconds)
+        for metric, known in list(self._series.get(tracked.key, ())):
+            if metric is self.state and known[2] != decision.state:
+                self.state.labels(*known).set(0)
+        self._set(tracked.key, self.state, (*labels, decision.state), 1)
+        for reason in decision.reasons:
+            self.reasons.labels(*labels, reason.reason).inc()
+            self._series.setdefault(tracked.key, set()).add((self.reasons, (*labels, reason.reason)))
+        if decision.cost_per_hour is not None:
+            self._set(tracked.key, self.cost, labels, decision.cost_per_hour)
+        if tracked.reading is not None and tracked.reading.within is not None:
+            self._set(tracked.key, self.within_lower, labels, tracked.reading.within.lower)
+        total = sum(weights.values())
+        for pool, decided in decision.pools.items():
+            here = (*labels, pool)
+            self._set(tracked.key, self.desired, here, decided.replicas)
+            self._set(tracked.key, self.ready, here, ready.get(pool, 0))
+            self._set(tracked.key, self.weight, here, weights.get(pool, 0) / total if total else 0.0)
+            estimate, forecast = decision.estimates.get(pool), decision.forecast.get(pool)
+            if estimate is not None and estimate.capacity_per_replica is not None:
+                self._set(tracked.key, self.capacity, here, estimate.capacity_per_replica)
+            if forecast is not None:
+                self._set(tracked.key, self.forecast, (*here, "0.5"), forecast.p50_per_second)
+                self._set(tracked.key, self.forecast, (*here, "upper"), forecast.upper_per_second)
+            reading = tracked.reading.pools.get(pool) if tracked.reading else None
+            if reading is not None and reading.rate_per_second is not None:
+                self._set(tracked.key, self.load, here, reading.rate_per_second)
+
+    def forget(self, key: str) -> None:
+        """Drops all series of a RecModel that is gone."""
+        for metric, labels in self._series.pop(key, set()):
+            metric.remove(*labels)
+
+    def called(self, verb: str, resource: str, status: int) -> None:
+        """One call of the Kubernetes API; status 0: no answer."""
+        self.api_calls.labels(verb, resource, str(status)).inc()
+
+    def _set(self, key: str, metric: Gauge, labels: tuple[str, ...], value: float) -> None:
+        metric.labels(*labels).set(value)
+        self._series.setdefault(key, set()).add((metric, labels))

@@ -1,0 +1,264 @@
+"""The whole: connections, watches, keeper, reporter and tick, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.apply import Actor
+from recmodel.cluster.children import Owner
+from recmodel.cluster.client import Client
+from recmodel.cluster.inventory import Inventory, PoolState
+from recmodel.cluster.watch import follow
+from recmodel.controller.keeper import Keeper
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.reporter import Reporter
+from recmodel.controller.settings import Settings
+from recmodel.controller.tick import Decider, Loop
+from recmodel.controller.tracked import Tracked, read_spec
+from recmodel.controller.views import model_view, observation
+from recmodel.core.types import Decision, Model, Reason
+from recmodel.prometheus import ModelView, PrometheusError, Readings
+
+logger = logging.getLogger(__name__)
+
+# Pods and children are watched by our label, so that the API server sends nothing else.
+LABELLED = (names.POD, names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
+STOP_SECONDS = 3.0
+HISTORY_RETRY_SECONDS = 120.0
+DECIDING_FAILED = "DecidingFailed"
+
+
+class Operator:
+    """One process's work. ``observe`` and ``forget`` tell of RecModels; everything else follows from the watches and
+    the tick.
+    """
+
+    def __init__(self, settings: Settings, client: Client, decider: Decider, metrics: Metrics) -> None:
+        self._settings = settings
+        self._client = client
+        self._decider = decider
+        self._metrics = metrics
+        self.inventory = Inventory(self._changed)
+        self._actor = Actor(client, self.inventory)
+        self.reporter = Reporter(client)
+        self.keeper = Keeper(self._actor, self.inventory, metrics, self._report)
+        self.loop = Loop(self.tick, settings.tick_seconds, metrics)
+        self._synced: list[asyncio.Event] = []
+        self._first_models = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._history: asyncio.Task[None] | None = None
+
+    # --- RecModels, from the handlers ---
+
+    def observe(self, body: Mapping[str, Any]) -> None:
+        """A RecModel as it stands now. Only a new generation or a new object means work."""
+        metadata = body["metadata"]
+        owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
+        tracked = self.keeper.models.get(owner.key)
+        if tracked is not None and tracked.owner.uid != owner.uid:  # deleted and made anew, and the deletion was missed
+            self.forget(owner.key)
+            tracked = None
+        if metadata.get("deletionTimestamp"):
+            self.forget(owner.key)
+            return
+        if tracked is None:
+            tracked = self.keeper.models[owner.key] = Tracked(owner)
+        elif tracked.generation >= metadata["generation"]:
+            return
+        tracked.generation, tracked.body = metadata["generation"], body
+        found = read_spec(body, self._settings.allow_service_accounts)
+        if isinstance(found, Reason):
+            tracked.invalid = found
+            logger.warning("%s: %s", owner.key, found.message)
+            self._report(tracked)
+        else:
+            tracked.spec, tracked.invalid = found, None
+            # What was decided for other pools, or in another mode, is not what is wanted now.
+            if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
+                tracked.wanted, tracked.decision, tracked.pending = None, None, set()
+        self.keeper.wake(owner.key)
+
+    def forget(self, key: str) -> None:
+        """A RecModel that is gone."""
+        self.keeper.forget(key)
+        self.reporter.forget(key)
+        self._metrics.forget(key)
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Starts watching, keeping and ticking; returns at once."""
+        await self._client.__aenter__()
+        self._actor.monitors = await self._client.serves(names.POD_MONITOR)
+        labelled = [*LABELLED, *([names.POD_MONITOR] if self._actor.monitors else [])]
+        for namespace in self._settings.namespaces or (None,):
+            for kind in labelled:
+                self._follow(kind, namespace, names.MODEL_LABEL)
+            self._follow(names.AUTOSCALER, namespace, "")
+        self._spawn(self._work(), "work")
+
+    async def stop(self) -> None:
+        """Stops acting. Everything that serves goes on as it is."""
+        tasks = [*self._tasks, *([self._history] if self._history else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        await self._client.__aexit__(None, None, None)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether ticks end and no part has died."""
+        return not self.loop.stuck and not any(task.done() for task in self._tasks)
+
+    def listed(self) -> None:
+        """The handlers have seen the first RecModels: the first tick need not wait for more of them."""
+        self._first_models.set()
+
+    async def _work(self) -> None:
+        """Nothing acts before all is known that stands: a pool that merely was not listed yet must not lose its
+        weight.
+        """
+        for synced in self._synced:
+            await synced.wait()
+        logger.info("the cluster's state is known")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.keeper.run())
+            group.create_task(self.reporter.run())
+            group.create_task(self._ticks())
+
+    async def _ticks(self) -> None:
+        try:  # without any RecModel there is nothing to wait for
+            async with asyncio.timeout(2.0):
+                await self._first_models.wait()
+                await asyncio.sleep(0.5)  # the rest of the first list
+        except TimeoutError:
+            pass
+        await self.loop.run()
+
+    def _follow(self, kind: names.Kind, namespace: str | None, labels: str) -> None:
+        synced = asyncio.Event()
+        self._synced.append(synced)
+        following = follow(self._client, kind, self.inventory, synced=synced, namespace=namespace, labels=labels)
+        self._spawn(following, f"follow {kind.plural}")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_say_why)
+        self._tasks.append(task)
+
+    def _changed(self, key: str) -> None:
+        """From the inventory: something of a model changed, and its weights may have to move at once."""
+        self.keeper.wake(key)
+
+    # --- the tick ---
+
+    async def tick(self, now_seconds: float) -> None:
+        """Gather, decide, act."""
+        models = [t for t in self.keeper.models.values() if t.spec is not None]
+        self._metrics.models.clear()
+        for tracked in models:
+            if tracked.spec is not None:
+                self._metrics.models.labels(tracked.spec.mode).inc()
+        states = {t.key: self._pools(t) for t in models}
+        views = [model_view(t, states[t.key], self._weights(t)) for t in models]
+        await self._past(views, now_seconds)
+        readings = await asyncio.to_thread(self._decider.gather, views, now_seconds)
+        self._gathered(readings)
+        # What stands may have changed while Prometheus was asked.
+        models = [t for t in models if self.keeper.models.get(t.key) is t]
+        for tracked in models:
+            states[tracked.key] = self._pools(tracked)
+            tracked.reading = readings.models.get(tracked.key)
+        decidable = [t for t in models if all(s.exists for s in states[t.key].values())]
+        started = time.monotonic()
+        decisions, failed = await asyncio.to_thread(
+            self._decider.decide,
+            [_model(t, states[t.key]) for t in decidable],
+            [observation(t, states[t.key], self._weights(t), now_seconds) for t in decidable],
+            now_seconds,
+        )
+        self._metrics.tick.labels("decide").observe(time.monotonic() - started)
+        self._metrics.quarantined.set(len(failed))
+        for tracked in models:
+            self._take_over(tracked, states[tracked.key], decisions, failed)
+            await asyncio.sleep(0)  # thousands of RecModels must not keep a watch event waiting
+
+    def _take_over(
+        self,
+        tracked: Tracked,
+        states: dict[str, PoolState],
+        decisions: Mapping[str, Decision],
+        failed: Mapping[str, str],
+    ) -> None:
+        decision = decisions.get(tracked.key)
+        if decision is not None and set(decision.pools) == set(states):
+            tracked.decision = decision
+            if tracked.acts and not any(state.autoscaler for state in states.values()):
+                self.keeper.decided(tracked, decision)
+            else:
+                tracked.wanted, tracked.pending = None, set()
+            ready = {name: state.ready for name, state in states.items()}
+            self._metrics.decided(tracked, decision, ready, self._weights(tracked))
+        if tracked.key in failed:
+            tracked.failed = Reason(DECIDING_FAILED, failed[tracked.key])
+        elif tracked.failed is not None and tracked.failed.reason == DECIDING_FAILED:
+            tracked.failed = None
+        self._report(tracked)
+
+    async def _past(self, views: list[ModelView], now_seconds: float) -> None:
+        """Has the history read once; the first tick waits for it, but not for long."""
+        if self._settings.history_seconds <= 0 or not views or self._history is not None:
+            return
+        self._history = asyncio.create_task(self._read_past(views, now_seconds), name="history")
+        await asyncio.wait([self._history], timeout=self._settings.history_budget_seconds)
+
+    async def _read_past(self, views: list[ModelView], now_seconds: float) -> None:
+        while True:
+            try:
+                found = await asyncio.to_thread(self._decider.read_history, views, now_seconds)
+                break
+            except PrometheusError as error:
+                logger.warning("the history is not known yet: %s", error)
+                await asyncio.sleep(HISTORY_RETRY_SECONDS)
+        models = [(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
+        await asyncio.to_thread(self._decider.learn, [_model(t, states) for t, states in models], found)
+        logger.info("the history of %d RecModels is known", len(found))
+
+    def _gathered(self, readings: Readings) -> None:
+        self._metrics.prometheus_seconds.observe(readings.seconds)
+        self._metrics.prometheus_queries.set(readings.queries)
+        if readings.error is not None:
+            self._metrics.prometheus_errors.labels(readings.error.reason).inc()
+            logger.warning("Prometheus: %s", readings.error.message)
+
+    # --- what stands ---
+
+    def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
+        spec = tracked.spec
+        return {p.name: self.inventory.pool(tracked.key, p.name) for p in spec.pools} if spec else {}
+
+    def _weights(self, tracked: Tracked) -> dict[str, int]:
+        return self.keeper.weights(tracked, tracked.spec) if isinstance(tracked.spec, RecModelSpec) else {}
+
+    def _report(self, tracked: Tracked) -> None:
+        self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
+
+
+def _model(tracked: Tracked, states: Mapping[str, PoolState]) -> Model:
+    """The core's model of a valid RecModel; one whose replicas somebody else scales is only reported on."""
+    if tracked.spec is None:
+        raise ValueError(f"{tracked.key} has no valid spec")
+    model = tracked.spec.model(tracked.key)
+    return replace(model, acts=model.acts and not any(state.autoscaler for state in states.values()))
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("%s died: %r", task.get_name(), error, exc_info=error)

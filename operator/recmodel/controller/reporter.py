@@ -1,0 +1,87 @@
+"""Writes status and Events in the background: the newest status of each RecModel, in its own time, behind what acts on
+the traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from recmodel.api.status import RecModelStatus
+from recmodel.cluster.client import Client
+from recmodel.cluster.errors import ClusterError, Conflict, NotFound
+from recmodel.cluster.inventory import PoolState
+from recmodel.cluster.names import RECMODEL
+from recmodel.controller.events import changes, event
+from recmodel.controller.status import as_object, judge, worth_writing, written_status
+from recmodel.controller.tracked import Tracked
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 4
+
+
+class Reporter:
+    """Keeps what was last written, so that only changes are."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._written: dict[str, RecModelStatus] = {}
+        self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+
+    def report(self, tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int]) -> None:
+        """Judges a RecModel and has its status written where that is worth it."""
+        key = tracked.key
+        written = self._written.get(key)
+        if written is None:
+            written = self._written[key] = written_status(tracked.body)
+        status = judge(tracked, pools, weights, datetime.now(UTC), written)
+        if not worth_writing(status, written):
+            self._due.pop(key, None)
+            return
+        if key not in self._due:
+            self._queue.put_nowait(key)
+        self._due[key] = (tracked, status)
+
+    def forget(self, key: str) -> None:
+        """Stops reporting on a RecModel that is gone."""
+        self._written.pop(key, None)
+        self._due.pop(key, None)
+
+    async def run(self) -> None:
+        """The writers, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            due = self._due.pop(key, None)
+            if due is None:
+                continue
+            tracked, status = due
+            try:
+                await self._write(tracked, status)
+            except ClusterError as error:
+                # The next tick judges again, and this one is not remembered as written.
+                logger.warning("%s: the status cannot be written: %s", key, error)
+            except Exception:
+                logger.exception("%s: the status cannot be written", key)
+
+    async def _write(self, tracked: Tracked, status: RecModelStatus) -> None:
+        owner = tracked.owner
+        before = self._written.get(owner.key, RecModelStatus())
+        try:
+            await self._client.apply_status(RECMODEL, owner.namespace, owner.name, owner.uid, as_object(status))
+        except (NotFound, Conflict):  # deleted meanwhile, or deleted and made anew
+            return
+        self._written[owner.key] = status
+        for kind, reason in changes(status, before):
+            try:
+                await self._client.create_event(owner.namespace, event(tracked.body, kind, reason, datetime.now(UTC)))
+            except ClusterError as error:
+                logger.info("%s: an Event is lost: %s", owner.key, error)

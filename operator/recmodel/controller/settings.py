@@ -1,0 +1,97 @@
+"""Settings of the operator's process, from ``RECMODEL_*`` environment variables; the chart sets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+PREFIX = "RECMODEL_"
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+", max_length=2000)]
+
+
+class Settings(BaseModel):
+    """Each field is read from the environment variable of its name in capitals, with ``RECMODEL_`` before it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prometheus_url: Url = "http://prometheus.monitoring:9090"
+    """Where Prometheus answers. The operator's setting alone: a namespace's user can never send it elsewhere."""
+
+    prometheus_token_file: str | None = None
+    """File with the bearer token for Prometheus, read anew as it rotates; None: no token."""
+
+    prometheus_ca_file: str | None = None
+    """File with the certificate authority of Prometheus; None: the system's."""
+
+    prometheus_headers: dict[str, str] = {}
+    """Headers of each request, as a JSON object: ``{"X-Scope-OrgID": "shop"}`` for Mimir."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to serve, with commas between (variable RECMODEL_NAMESPACE); none: all of them."""
+
+    tick_seconds: Annotated[float, Field(ge=1.0, le=300.0)] = 15.0
+    """Time between two decisions."""
+
+    rate_window_seconds: Annotated[float, Field(ge=5.0, le=3600.0)] = 60.0
+    """Window of the rates; never shorter than four scrapes."""
+
+    scrape_interval_seconds: Annotated[float, Field(ge=0.5, le=300.0)] = 15.0
+    """How often Prometheus scrapes gateways and pods."""
+
+    history_seconds: Annotated[float, Field(ge=0.0, le=90 * 86400.0)] = 14 * 86400.0
+    """How far back the load is read from Prometheus at the start; 0 reads none."""
+
+    history_step_seconds: Annotated[float, Field(ge=5.0, le=3600.0)] = 120.0
+    """Step of that history: fine enough to tell how wrong forecasts for some minutes were."""
+
+    history_budget_seconds: Annotated[float, Field(ge=1.0, le=300.0)] = 12.0
+    """How long the first decision waits for it; after that it is made without, and the history is taken over when
+    it comes.
+    """
+
+    acts_per_second: Annotated[float, Field(ge=1.0, le=1000.0)] = 20.0
+    """Writes to the Kubernetes API a second, on average; status and Events have half of that for themselves."""
+
+    acts_burst: Annotated[int, Field(ge=1, le=10_000)] = 40
+    """Writes that may come at once."""
+
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    """Port of the operator's own /metrics; 0 for none."""
+
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port of /healthz; 0 for none."""
+
+    listen_address: str = "0.0.0.0"  # noqa: S104  kubelet and Prometheus come from outside of the pod
+    """Address that both listen on."""
+
+    allow_service_accounts: tuple[str, ...] = ()
+    """Service accounts that pods of a pool may use, with commas between; a spec that names another one is refused."""
+
+    log_level: Annotated[str, StringConstraints(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """Least level that is logged."""
+
+    @field_validator("namespaces", "allow_service_accounts", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("prometheus_headers", mode="before")
+    @classmethod
+    def _object(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+
+ALIASES = {"namespaces": "NAMESPACE"}
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings; ``pydantic.ValidationError`` names the field and the rule. An empty variable counts as not set."""
+    given = {}
+    for name in Settings.model_fields:
+        value = environment.get(PREFIX + ALIASES.get(name, name.upper()), "")
+        if value:
+            given[name] = value
+    return Settings.model_validate(given)

@@ -1,0 +1,106 @@
+"""One RecModel as the controller knows it: what its owner wrote, what was decided, and what is still to be done."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.children import Owner
+from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.prometheus import ModelReading, profile_for
+
+INVALID_SPEC = "InvalidSpec"
+LONGEST_NAME = 52  # name and pool together: with the Deployment's and the pod's suffixes they stay a valid label
+
+
+@dataclass
+class Tracked:
+    """Changed by the handlers (what is written), the tick (what is decided) and the keeper (what was done)."""
+
+    owner: Owner
+    generation: int = 0
+    spec: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
+    invalid: Reason | None = None  # why the newest one is not
+    body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
+    applied_generation: int | None = None  # children stand as of this generation
+    failed: Reason | None = None  # why the children could not be applied
+    wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
+    pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
+    weights_changed_at: float = -math.inf  # on the monotonic clock
+    decision: Decision | None = None
+    reading: ModelReading | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return self.owner.key
+
+    @property
+    def paused(self) -> bool:
+        """Mode Paused: nothing of the children is touched, created or deleted."""
+        return self.spec is not None and self.spec.mode == "Paused"
+
+    @property
+    def acts(self) -> bool:
+        """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
+        return self.spec is not None and self.spec.mode == "Auto"
+
+
+def read_spec(body: Mapping[str, Any], allowed_accounts: tuple[str, ...] = ()) -> RecModelSpec | Reason:
+    """The spec, or why it is refused: the field, the value and the rule. ``body`` is the whole RecModel."""
+    try:
+        spec = RecModelSpec.model_validate(body.get("spec", {}))
+    except ValidationError as error:
+        problems = [f"spec.{_place(e['loc'])} is {_shown(e['input'])}: {e['msg']}" for e in error.errors()[:3]]
+        more = error.error_count() - len(problems)
+        return Reason(INVALID_SPEC, "; ".join(problems) + (f"; and {more} more" if more else ""))
+    problem = _crossing_fields(body["metadata"]["name"], spec, allowed_accounts)
+    return Reason(INVALID_SPEC, problem) if problem else spec
+
+
+def _crossing_fields(name: str, spec: RecModelSpec, allowed_accounts: tuple[str, ...]) -> str | None:
+    """The rules between fields, which the API server holds by CEL as well: an older CRD may not have them all."""
+    names = [pool.name for pool in spec.pools]
+    if len(set(names)) < len(names):
+        return f"spec.pools[].name is {names}: each name may stand once"
+    variants = [variant.name for variant in spec.variants]
+    if len(set(variants)) < len(variants):
+        return f"spec.variants[].name is {variants}: each name may stand once"
+    for pool in spec.pools:
+        where = f"spec.pools[{pool.name}]"
+        if pool.replicas.min > pool.replicas.max:
+            return f"{where}.replicas.min is {pool.replicas.min}: must not be above replicas.max, {pool.replicas.max}"
+        if pool.variant is not None and pool.variant not in variants:
+            return f"{where}.variant is {pool.variant!r}: must be the name of one of spec.variants, {variants}"
+        if len(name) + len(pool.name) > LONGEST_NAME:
+            return f"{where}.name is {pool.name!r}: with metadata.name, {name!r}, longer than {LONGEST_NAME} characters"
+        account = pool.template.spec.service_account_name
+        if account is not None and account not in allowed_accounts:
+            return (
+                f"{where}.template.spec.serviceAccountName is {account!r}: the operator's setting allowServiceAccounts "
+                f"names {list(allowed_accounts) or 'none'}"
+            )
+    if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
+        profile = spec.metrics.profile
+        return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
+    refusal = profile_for(spec.metrics).refusal
+    if refusal is not None:
+        return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
+    return None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.lstrip(".")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

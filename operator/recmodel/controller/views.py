@@ -1,0 +1,76 @@
+"""What the inventory knows, in the words of those who are asked next: Prometheus' gathering, and the core. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recmodel.api.v1alpha1 import PoolSpec
+from recmodel.cluster.inventory import PoolState
+from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Observation
+from recmodel.prometheus import ModelView, PoolReading, PoolView
+
+_UNKNOWN = PoolReading()
+
+
+def model_view(tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int]) -> ModelView:
+    """What the gathering must know of a RecModel; ``ValueError`` where it has no valid spec."""
+    spec = tracked.spec
+    if spec is None:
+        raise ValueError(f"{tracked.key} has no valid spec")
+    routed = spec.route is not None
+    return ModelView(
+        namespace=tracked.owner.namespace,
+        name=tracked.owner.name,
+        threshold_seconds=spec.objective.latency.threshold_seconds,
+        within_ratio=spec.objective.latency.percentile / 100.0,
+        metrics=spec.metrics,
+        pools=tuple(
+            PoolView(
+                name=pool.name,
+                weight=float(weights.get(pool.name, 0)) if routed else None,
+                ready=pools[pool.name].ready,
+                cpu_limit_cores=cpu_limit_cores(pool),
+            )
+            for pool in spec.pools
+        ),
+        pods={pod: name for name, state in pools.items() for pod in state.pods},
+    )
+
+
+def observation(
+    tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int], now_seconds: float
+) -> Observation:
+    """What was seen of a RecModel: the cluster's part and Prometheus' part."""
+    readings = tracked.reading.pools if tracked.reading is not None else {}
+    routed = tracked.spec is not None and tracked.spec.route is not None
+    return Observation(
+        time_seconds=now_seconds,
+        pools={
+            name: readings.get(name, _UNKNOWN).observation(
+                desired=state.desired,
+                ready=state.ready,
+                unschedulable=state.unschedulable,
+                weight=float(weights.get(name, 0)) if routed else None,
+                startup_seconds=state.startup_seconds,
+            )
+            for name, state in pools.items()
+        },
+    )
+
+
+def cpu_limit_cores(pool: PoolSpec) -> float | None:
+    """The CPU limit of one pod in cores; None where a container has none. ``{"cpu": "500m"}`` and ``{"cpu": 2}`` are
+    2.5.
+    """
+    total = 0.0
+    for container in pool.template.spec.containers:
+        limit = (container.resources.limits or {}).get("cpu") if container.resources else None
+        if limit is None:
+            return None
+        text = str(limit)
+        try:
+            total += float(text[:-1]) / 1000.0 if text.endswith("m") else float(text)
+        except ValueError:  # the API server refuses it with the Deployment, and says so better
+            return None
+    return total
