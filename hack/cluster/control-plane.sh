@@ -16,13 +16,13 @@ control_plane() {
     --authorization-mode=Node,RBAC --token-auth-file="$pki/tokens.csv" --allow-privileged=true --anonymous-auth=false \
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
     --profiling=false --event-ttl=1h
+  wait_for 60 'the API server is ready' kubectl get --raw /readyz   # before that its rules lack the two below, and they would leave
   start kube-controller-manager "$K8S_BIN/kube-controller-manager" --bind-address=127.0.0.1 --leader-elect=false \
     --kubeconfig="$RUN/controller-manager.kubeconfig" --authentication-kubeconfig="$RUN/controller-manager.kubeconfig" \
     --authorization-kubeconfig="$RUN/controller-manager.kubeconfig" --use-service-account-credentials=true \
     --root-ca-file="$pki/ca.crt" --service-account-private-key-file="$pki/sa.key"
   start kube-scheduler "$K8S_BIN/kube-scheduler" --bind-address=127.0.0.1 --leader-elect=false \
     --kubeconfig="$RUN/scheduler.kubeconfig" --authentication-kubeconfig="$RUN/scheduler.kubeconfig" --authorization-kubeconfig="$RUN/scheduler.kubeconfig"
-  wait_for 60 'the API server is ready' kubectl get --raw /readyz
 }
 
 # CoreDNS as a process on the bridge's address: pods and the machine itself can ask it.

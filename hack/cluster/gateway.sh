@@ -11,7 +11,7 @@ envoy_gateway() {
     { tail -5 "$RUN/log/gateway-crds.log" >&2; return 1; }
   if [ "$ENVOY_GATEWAY_IMAGE" != "envoyproxy/gateway:v$ENVOY_GATEWAY_VERSION" ]; then images=(--set "global.images.envoyGateway.image=$ENVOY_GATEWAY_IMAGE"); fi
   helm upgrade --install eg "$GATEWAY_CHART" -n envoy-gateway-system --create-namespace --set crds.enabled=false "${images[@]}" \
-    --set deployment.envoyGateway.resources.requests.cpu=50m --wait --timeout 300s >"$RUN/log/helm.log" 2>&1 ||
+    --set deployment.envoyGateway.resources.requests.cpu=50m --wait --timeout 120s >"$RUN/log/helm.log" 2>&1 ||
     { tail -5 "$RUN/log/helm.log" >&2; return 1; }
 }
 

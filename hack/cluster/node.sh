@@ -90,6 +90,7 @@ node_ready() {
   wait_for 60 'the node has registered' kubectl get node "$NODE"
   kubectl wait --for=condition=Ready "node/$NODE" --timeout=90s >/dev/null
   log '  the node is Ready'
+  all_run
 }
 
 # Ends pods with their processes, shims, mounts and namespaces: a plain SIGTERM to containerd would leave them running.

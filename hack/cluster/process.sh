@@ -27,3 +27,13 @@ stop() { # stop NAME: TERM, up to 4 s, then KILL
   fi
   rm -f "$RUN/pids/$name"
 }
+
+# all_run: says which of the daemons that were started runs no more, and where it wrote why.
+all_run() {
+  local file name status=0
+  for file in "$RUN"/pids/*; do
+    name=$(basename "$file")
+    running "$name" || { log "$name has ended: $(tail -1 "$RUN/log/$name.log" | cut -c1-300)"; status=1; }
+  done
+  return $status
+}

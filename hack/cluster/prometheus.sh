@@ -9,7 +9,7 @@ prometheus() {
 
 # targets_up JOB: at least one target of the job is scraped (asked through the API server, so from anywhere).
 targets_up() {
-  kubectl get --raw "/api/v1/namespaces/monitoring/services/prometheus:web/proxy/api/v1/query?query=sum(up%7Bjob%3D%22$1%22%7D)" | grep -q '"value":\[[0-9.]*,"[1-9]'
+  kubectl get --raw "/api/v1/namespaces/monitoring/services/prometheus:web/proxy/api/v1/query?query=sum(max_over_time(up%7Bjob%3D%22$1%22%7D%5B10s%5D))" | grep -q '"value":\[[0-9.]*,"[1-9]'
 }
 prometheus_scrapes() {
   wait_for 60 'Prometheus scrapes Envoy' targets_up envoy
