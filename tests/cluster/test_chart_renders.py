@@ -1,0 +1,151 @@
+"""The chart rendered by the real helm, and taken by the real API server (server-side dry run)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "recmodel"
+URL = "prometheus.url=http://prometheus.monitoring:9090"
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """The helm binary: of the PATH, else the one that hack/cluster built."""
+    found = shutil.which("helm")
+    cache = Path(os.environ.get("RECMODEL_CACHE", Path.home() / ".cache" / "recmodel"))
+    binaries = [found] if found else [str(path) for path in sorted(cache.glob("bin/helm-*/helm"))]
+    assert binaries, "no helm: run `make up` first"
+    return str(binaries[-1])
+
+
+def run(*command: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=False)
+
+
+def render(helm: str, *settings: str) -> list[dict[str, Any]]:
+    """The objects of the chart with these settings."""
+    flags = [part for setting in settings for part in ("--set", setting)]
+    result = run(helm, "template", "recmodel", str(CHART), "--namespace", "recmodel-system", *flags)
+    assert result.returncode == 0, result.stderr
+    return [body for body in yaml.safe_load_all(result.stdout) if body]
+
+
+def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [body for body in objects if body["kind"] == kind]
+
+
+def test_lint_finds_nothing(helm: str) -> None:
+    result = run(helm, "lint", "--strict", str(CHART), "--set", URL)
+    assert result.returncode == 0, result.stdout
+
+
+def test_without_a_prometheus_address_it_says_what_is_missing(helm: str) -> None:
+    result = run(helm, "template", str(CHART))
+    assert result.returncode != 0
+    assert "prometheus.url is required" in result.stderr
+
+
+@pytest.mark.parametrize("setting", ["tickSeconds=0", "watchNamespace=shop", "logLevel=loud", "prometheus.url=ftp://x"])
+def test_a_wrong_value_is_refused(helm: str, setting: str) -> None:
+    result = run(helm, "template", str(CHART), "--set", URL, "--set", setting)
+    assert result.returncode != 0
+    assert setting.split("=")[0].split(".")[0] in result.stderr
+
+
+def test_the_crd_is_the_generated_one_and_stays(helm: str) -> None:
+    (crd,) = of_kind(render(helm, URL), "CustomResourceDefinition")
+    generated = yaml.safe_load((ROOT / "crds" / "recmodels.recmodel.dev.yaml").read_text(encoding="utf-8"))
+    assert crd["spec"] == generated["spec"]
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert of_kind(render(helm, URL, "crds.install=false"), "CustomResourceDefinition") == []
+
+
+def test_named_namespaces_get_roles_and_nothing_cluster_wide(helm: str) -> None:
+    objects = render(helm, URL, "watchNamespaces={shop,news}", "rbac.aggregate=false")
+    assert [role["metadata"]["namespace"] for role in of_kind(objects, "Role")] == ["shop", "news"]
+    assert [binding["metadata"]["namespace"] for binding in of_kind(objects, "RoleBinding")] == ["shop", "news"]
+    assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
+    (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RECMODEL_NAMESPACE", "value": "shop,news"} in container["env"]
+
+
+def test_by_default_the_rights_are_cluster_wide(helm: str) -> None:
+    objects = render(helm, URL)
+    (binding,) = of_kind(objects, "ClusterRoleBinding")
+    (account,) = of_kind(objects, "ServiceAccount")
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": "recmodel-system"}
+    ]
+
+
+def test_token_and_certificates_are_mounted(helm: str) -> None:
+    objects = render(helm, URL, "prometheus.bearerTokenSecret=token", "prometheus.caConfigMap=ca")
+    pod = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
+    environment = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
+    mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    for name in ("RECMODEL_PROMETHEUS_TOKEN_FILE", "RECMODEL_PROMETHEUS_CA_FILE"):
+        assert any(environment[name].startswith(f"{mount}/") for mount in mounts)
+
+
+EVERYTHING = (
+    URL,
+    "networkPolicy.enabled=true",
+    "metrics.dashboard.enabled=true",
+    "prometheus.headers.X-Scope-OrgID=shop",
+)
+
+
+def test_the_api_server_takes_all_of_it(helm: str) -> None:
+    objects = render(helm, *EVERYTHING)
+    for body in objects:
+        if "namespace" in body["metadata"]:
+            body["metadata"]["namespace"] = "default"  # it exists, and a dry run creates nothing
+    text = yaml.safe_dump_all(objects)
+    result = run(
+        "kubectl",
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--dry-run=server",
+        "--validate=strict",
+        "-f",
+        "-",
+        given=text,
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == len(objects)
+
+
+def test_the_pod_is_admitted_where_pod_security_is_restricted(helm: str) -> None:
+    (deployment,) = of_kind(render(helm, *EVERYTHING), "Deployment")
+    name = "recmodel-restricted-test"
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    }
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "recmodel", "namespace": name}}
+    template = deployment["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "operator", "namespace": name, "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    }
+    try:
+        made = run("kubectl", "apply", "-f", "-", given=yaml.safe_dump_all([namespace, account]))
+        assert made.returncode == 0, made.stderr
+        result = run("kubectl", "create", "--dry-run=server", "-f", "-", given=yaml.safe_dump(pod))
+        assert result.returncode == 0, result.stderr
+    finally:
+        run("kubectl", "delete", "namespace", name, "--wait=false", "--ignore-not-found")

@@ -1,0 +1,101 @@
+"""Every sample, and every YAML and JSON block of the README and the docs, is what the operator really takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recmodel.api.v1alpha1 import API_VERSION, KIND
+from recmodel.cluster.children import Owner, children, route
+from recmodel.controller.tracked import read_spec
+from recmodel.core.types import Reason
+from recmodel.decide import decide, read_model
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of one language in a page."""
+    return [text for found, text in FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def recmodels(text: str) -> list[dict[str, Any]]:
+    """The RecModels among the YAML documents of ``text``."""
+    return [body for body in yaml.safe_load_all(text) if isinstance(body, dict) and body.get("kind") == KIND]
+
+
+def test_there_are_the_samples_that_the_readme_names() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {path.name for path in SAMPLES} == {
+        "custom-metrics.yaml", "minimal.yaml", "ranker.yaml", "three-pools.yaml", "triton.yaml",
+    }  # fmt: skip
+    assert [path.name for path in SAMPLES if path.name not in readme] == []
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_a_sample_is_one_valid_recmodel_with_children(path: Path) -> None:
+    (body,) = recmodels(path.read_text(encoding="utf-8"))
+    assert body["apiVersion"] == API_VERSION
+    spec = read_spec(body)
+    assert not isinstance(spec, Reason), spec
+    owner = Owner(body["metadata"]["namespace"], body["metadata"]["name"], "uid")
+    kinds = [kind.kind for kind, _ in children(owner, spec, monitors=True)]
+    assert kinds.count("Deployment") == len(spec.pools) == kinds.count("Service")
+    if spec.route:
+        backends = route(owner, spec, {pool.name: 1 for pool in spec.pools})["spec"]["rules"][0]["backendRefs"]
+        assert len(backends) == len(spec.pools)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_a_sample_can_be_decided_on(path: Path) -> None:
+    model = read_model(path)
+    pools = {
+        pool.name: {"desired": max(1, pool.min_replicas), "ready": max(1, pool.min_replicas)} for pool in model.pools
+    }
+    (answer,) = decide([json.dumps({"time": 0.0, "pools": pools})], model)
+    assert set(json.loads(answer)["pools"]) == set(pools)
+
+
+def test_a_wrong_sample_is_refused_with_the_field_and_the_rule(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((ROOT / "manifests/samples/minimal.yaml").read_text().replace("min: 0", "min: -1"))
+    with pytest.raises(ValueError, match=r"spec\.pools\.1\.replicas\.min: -1: Input should be greater than or equal"):
+        read_model(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_yaml_blocks_parse_and_their_recmodels_are_valid(page: Path) -> None:
+    for text in blocks(page, "yaml"):
+        documents = list(yaml.safe_load_all(text))
+        assert documents
+        assert None not in documents
+        for body in recmodels(text):
+            spec = read_spec(body)
+            assert not isinstance(spec, Reason), spec
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_json_blocks_are_one_json_value_a_line(page: Path) -> None:
+    for text in blocks(page, "json"):
+        for line in text.splitlines():
+            json.loads(line)
+
+
+def test_the_readme_shows_a_recmodel() -> None:
+    assert any(recmodels(text) for text in blocks(ROOT / "README.md", "yaml"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        if target.startswith(("images/", "docs/images/")):
+            continue  # pictures are made by `make demo` and `make bench`
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
