@@ -3,8 +3,8 @@
     python generator.py --url http://GATEWAY/v2/models/ranker/infer --host ranker.example --schedule schedule.csv
     python generator.py --url ... --rps 50 --seconds 60
 
-Prints one JSON line a second of arrivals, then a summary line; exits 0 when the schedule is through (a failing server is a
-measurement, not an error), 2 on a wrong argument. SIGTERM and SIGINT end it early, with the summary of what was sent.
+Prints one JSON line a second of arrivals, then a summary line; exits 0 when the schedule is through (a failing server
+is a measurement, not an error), 2 on a wrong argument. SIGTERM and SIGINT end it early, with the summary of what was sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from tally import CONNECTION, OK, TIMEOUT, UNSENT, LoadMetrics, Tally
 
 POOL_HEADER = "x-recmodel-pool"
-# Timers of the event loop are about this exact; shorter sleeps only cost wake-ups. Arrivals due meanwhile leave together.
+# The event loop's timers are about this exact; shorter sleeps only cost wake-ups. What falls due meanwhile leaves then.
 SHORTEST_SLEEP_SECONDS = 0.002
 
 
@@ -40,7 +40,7 @@ class Target:
 
 
 def payloads(count: int, users: int, items: int, generator: np.random.Generator) -> list[bytes]:
-    """Ready-made request bodies. Candidates per request: lognormal(5.1, 0.2), at most 1,024 (DeepRecSys, median 164)."""
+    """Ready-made request bodies. Candidates of each: lognormal(5.1, 0.2), at most 1,024 (DeepRecSys; median 164)."""
     bodies = []
     for _ in range(count):
         rows = int(np.clip(generator.lognormal(5.1, 0.2), 1, 1024))

@@ -1,9 +1,9 @@
-"""Builds a load schedule from a recorded trace: a window of it, replayed faster, scaled to a peak, with a flash crowd on top.
+"""Builds a load schedule from a recorded trace: a window of it, replayed faster, scaled to a peak, plus a flash crowd.
 
-    python demo/load/schedule.py --out schedule.csv [--trace demo/data/traces/tencent_14.csv.gz] [--peak 150] [--seconds 540]
+    python demo/load/schedule.py --out schedule.csv [--trace TRACE.csv.gz] [--peak 180] [--seconds 540]
 
-The CSV has the header ``seconds,rps,mark``: one row a second, ``mark`` is ``flash`` where load was added by hand and empty where
-it is the trace's own shape. Nothing is random: the generator draws the arrivals.
+The CSV has the header ``seconds,rps,mark``: one row a second, ``mark`` is ``flash`` where load was added by hand and
+empty where it is the trace's own shape. Nothing is random: the generator draws the arrivals.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Flash:
 
 
 def read_trace(path: Path) -> tuple[float, Series]:
-    """The step in seconds and the rates of a ``seconds,rps`` file (gzip or plain). Raises ValueError for an uneven step."""
+    """Step in seconds and rates of a ``seconds,rps`` file (gzip or plain). Raises ValueError for an uneven step."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         table = np.loadtxt(file, delimiter=",", skiprows=1)
     steps = np.diff(table[:, 0])
@@ -49,10 +49,10 @@ def read_trace(path: Path) -> tuple[float, Series]:
 
 
 def steepest_rise(rates: Series, window: int, *, skip: int = 0) -> int:
-    """Index at which the window with the largest lasting rise begins: mean of its last third over the mean of its first third.
+    """Where the window with the largest lasting rise begins: mean of its last third over the mean of its first third.
 
-    Thirds, so that one spike of a minute does not win. Windows with an almost empty minute (a dropout of the recording: less
-    than a tenth of the trace's median) are left out. Raises ValueError when no window is left.
+    Thirds, so that one spike of a minute does not win. Windows with an almost empty minute (a dropout of the recording:
+    less than a tenth of the trace's median) are left out. Raises ValueError when no window is left.
     """
     if window < 3 or len(rates) - skip < window:
         raise ValueError(f"a window of {window} steps does not fit into {len(rates) - skip}")
@@ -67,7 +67,7 @@ def steepest_rise(rates: Series, window: int, *, skip: int = 0) -> int:
 
 
 def compress(rates: Series, seconds: int, peak_per_second: float) -> Series:
-    """[seconds]: the window stretched or squeezed to ``seconds`` (straight lines between its points), its maximum at the peak."""
+    """[seconds]: the window stretched to ``seconds`` (straight lines between points), its maximum the peak."""
     at = np.linspace(0.0, len(rates) - 1.0, seconds)
     shape = np.interp(at, np.arange(len(rates)), rates)
     return np.asarray(shape * (peak_per_second / shape.max()))
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="build a load schedule from a trace")
     parser.add_argument("--trace", type=Path, default=DEFAULT_TRACE)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--window-minutes", type=float, default=150.0, help="how much of the trace to replay")
+    parser.add_argument("--window-minutes", type=float, default=180.0, help="how much of the trace to replay")
     parser.add_argument("--from-minute", type=float, help="where the window begins; default: its steepest lasting rise")
     parser.add_argument("--seconds", type=int, default=540, help="length of the replay")
     parser.add_argument(
@@ -124,8 +124,9 @@ def main() -> None:
             for second, (rate, mark) in enumerate(zip(load, marked, strict=True))
         )
     print(
-        f"{arguments.trace.name} from minute {start * step_seconds / 60:g}: {arguments.window_minutes:g} min in {arguments.seconds} s "
-        f"({arguments.window_minutes * 60 / arguments.seconds:.1f}x), {load.min():.0f} to {load.max():.0f} requests/s, {load.sum():.0f} in all",
+        f"{arguments.trace.name} from minute {start * step_seconds / 60:g}: {arguments.window_minutes:g} min in "
+        f"{arguments.seconds} s ({arguments.window_minutes * 60 / arguments.seconds:.1f}x), {load.min():.0f} to "
+        f"{load.max():.0f} requests/s, {load.sum():.0f} in all",
         file=sys.stderr,
     )
 

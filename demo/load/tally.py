@@ -1,7 +1,7 @@
 """What became of the requests: one line a second of arrivals, a summary, and Prometheus series.
 
-Latency is counted from the moment a request was *meant* to leave. A generator that is late itself, or a server that holds
-connections back, can then not make the figures look better (coordinated omission).
+Latency is counted from the moment a request was *meant* to leave. A generator that is late itself, or a server that
+holds connections back, can then not make the figures look better (coordinated omission).
 """
 
 from __future__ import annotations

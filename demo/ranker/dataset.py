@@ -1,8 +1,9 @@
 """The film ratings as arrays: dense ids, the label, and features that know nothing of their own row or of the future.
 
-The global time cut is the only split: a random one would let the model read tomorrow's taste of the same user. Every smoothed
-mean is prequential: that of a training row counts only ratings strictly before it, that of a row after the cut counts only the
-training rows. So a feature never contains its own label, which would make training look perfect and the validation poor.
+The global time cut is the only split: a random one would let the model read tomorrow's taste of the same user. Every
+smoothed mean is prequential: that of a training row counts only ratings strictly before it, that of a row after the cut
+counts only the training rows. So a feature never contains its own label, which would make training look perfect and the
+validation poor.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class _RunningMeans:
         self._mean = mean
 
     def stats(self) -> Floats:
-        """[ids, 2] as of now: smoothed share of likes minus the global share; log1p of the count. Id 0 stays neutral."""
+        """[ids, 2] as of now: smoothed share of likes minus the global one; log1p of the count. Id 0 stays neutral."""
         share = (self._likes + PRIOR_COUNT * self._mean) / (self._count + PRIOR_COUNT) - self._mean
         return np.stack([share, np.log1p(self._count)], axis=1).astype(np.float32)
 
@@ -73,7 +74,7 @@ class _RunningMeans:
 
 
 def _dense(train: Ints, every: Ints) -> tuple[Ints, int]:
-    """Ids 1, 2, ... for the values seen in ``train`` (in sorted order), 0 for others; and how many ids there are with 0."""
+    """Ids 1, 2, ... for the values seen in ``train`` (sorted), 0 for others; and how many ids there are with 0."""
     known = np.unique(train)
     place = np.clip(np.searchsorted(known, every), 0, len(known) - 1)
     return np.where(known[place] == every, place + 1, 0).astype(np.int64), len(known) + 1

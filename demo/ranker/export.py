@@ -1,7 +1,8 @@
 """The trained network as an ONNX graph, fp32 and int8.
 
-Inputs ``user`` and ``item`` (int64, [rows], one row a candidate), output ``score`` (float, [rows], a probability). What a server
-would join per request (smoothed means, genres) is folded into two lookup tables at export, so that a request is ids only.
+Inputs ``user`` and ``item`` (int64, [rows], one row a candidate), output ``score`` (float, [rows], a probability). What
+a server would join per request (smoothed means, genres) is folded into two lookup tables at export, so that a request
+is ids only.
 """
 
 from __future__ import annotations
@@ -79,14 +80,19 @@ def graph(p: Parameters, data: Dataset) -> onnx.ModelProto:
 
 
 def quantised(full: Path, int8: Path) -> None:
-    """Writes ``int8``: the two wide layers in 8 bits, activations scaled as they come (dynamic: no calibration data).
+    """Writes ``int8``: the widest layer (nine tenths of the work) in 8 bits, activations scaled as they come.
 
-    The last layer and the linear term stay in fp32: they are cheap, and they carry the means that decide the order.
+    The first layer stays in fp32: its inputs have very different ranges, and one scale for all of them rounds the smoothed
+    means away (measured: 0.0096 of AUC). So do the last layer and the linear term: cheap, and they decide the order.
     """
     quantize_dynamic(
-        full, int8, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True,
-        nodes_to_exclude=["deep", "wide"],
-    )  # fmt: skip
+        full,
+        int8,
+        op_types_to_quantize=["MatMul"],
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        nodes_to_exclude=["x_w1", "deep", "wide"],
+    )
 
 
 def scores(model: Path, user: Ints, item: Ints) -> Floats:

@@ -4,19 +4,22 @@
     {"inputs": [{"name": "user", "shape": [N], "datatype": "INT64", "data": [7, 7, ...]},
                 {"name": "item", "shape": [N], "datatype": "INT64", "data": [12, 951, ...]}]}
 
-One request asks for one user's N candidates. The user's id is repeated per row because MLServer's adaptive batching joins requests
-along the first axis: rows of different users then go through the network together, whatever N each request has.
-MLServer reads MLSERVER_MODEL_* from the environment: MLSERVER_MODEL_URI picks the variant (ranker-fp32.onnx or ranker-int8.onnx),
-MLSERVER_MODEL_MAX_BATCH_SIZE (requests) and MLSERVER_MODEL_MAX_BATCH_TIME (seconds) turn batching on.
+One request asks for one user's N candidates. The user's id is repeated per row because MLServer's adaptive batching
+joins requests along the first axis: rows of different users then go through the network together, whatever N each has.
+MLServer reads its settings from the environment too: MLSERVER_MODEL_URI picks the variant (ranker-fp32.onnx or
+ranker-int8.onnx); MLSERVER_MODEL_MAX_BATCH_SIZE (requests) and MLSERVER_MODEL_MAX_BATCH_TIME (seconds) make it batch.
+RECMODEL_POOL, when set, is named in the answer's header x-recmodel-pool, so that a client can count who answered.
 """
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 import onnxruntime
 from mlserver import MLModel
 from mlserver.errors import InferenceError
-from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+from mlserver.types import InferenceRequest, InferenceResponse, Parameters, ResponseOutput
 from mlserver.utils import get_model_uri
 from numpy.typing import NDArray
 
@@ -50,9 +53,14 @@ class Ranker(MLModel):
             raise InferenceError(f"{len(user)} users for {len(item)} items: both need one id a row")
         score = self._scores(user, item)
         output = ResponseOutput(name="score", shape=[len(score)], datatype="FP32", data=score.tolist())
-        return InferenceResponse(model_name=self.name, model_version=self.version, outputs=[output])
+        pool = os.environ.get("RECMODEL_POOL")
+        # MLServer takes the headers out of the parameters it sends, so each answer needs its own.
+        parameters = Parameters(headers={"x-recmodel-pool": pool}) if pool else None
+        return InferenceResponse(
+            model_name=self.name, model_version=self.version, outputs=[output], parameters=parameters
+        )
 
-    def _scores(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _scores(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float64]:
         (score,) = self._session.run(["score"], {"user": user, "item": item})
         # Five digits order the candidates as well as nine do, and halve the answer.
         return np.round(np.asarray(score, np.float64), 5)
