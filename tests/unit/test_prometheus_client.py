@@ -1,4 +1,4 @@
-"""The client against a real HTTP server on loopback: bounded in time, size and tries, and silent about what it must not tell."""
+"""The client against a real HTTP server on loopback: bounded in time, size and tries, and silent about secrets."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_refusal_is_final_and_its_body_is_not_repeated(server: Server, client:
 
 def test_an_error_type_that_prometheus_does_not_have_is_not_repeated(server: Server, client: PrometheusClient) -> None:
     server.replies = [body('{"errorType": "<script>"}', 400)]
-    with pytest.raises(QueryRefused, match="status 400$"):
+    with pytest.raises(QueryRefused, match=r"status 400$"):
         client.query("up", 1)
 
 

@@ -48,7 +48,7 @@ EDGES = {"49": 50.0, "99": 95.0, "199": 99.0, "+Inf": 100.0}
 
 
 def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusError]:
-    """A healthy answer to each query: two pools with 100 requests/s each, 2 of them failing; ``changed`` replaces some."""
+    """A healthy answer to each query: two pools of 100 requests/s, 2 of them failing; ``changed`` replaces some."""
     assert ENVOY.buckets is not None
     assert ENVOY.queue is not None
     assert ENVOY.in_flight is not None

@@ -69,7 +69,7 @@ def matches(labels: Mapping[str, str], matcher: tuple[str, str]) -> bool:
 
 
 class PageClient(PrometheusClient):
-    """Answers a profile's queries from one page, as if all of it had happened within the window and was read just now."""
+    """Answers a profile's queries from one page, as if all of it had happened in the window and was read just now."""
 
     def __init__(self, profile: Profile, samples: list[Sample]) -> None:
         super().__init__(Connection(url="http://127.0.0.1:1"))

@@ -13,7 +13,8 @@ The public surface, in the order of use (all of it is synchronous; the controlle
         pods={"ranker-cpu-5d9f-abcde": "cpu"},        # pod name -> pool name, for CPU and GPU use; may be empty
     )
     settings = GatherSettings(window_seconds=60.0, scrape_interval_seconds=15.0, budget_seconds=10.0)
-    readings = gather(client, [view], now_seconds, settings)    # never raises for what Prometheus does or does not say
+    edges = EdgeMemory()                              # one for the process: a large fleet is asked for fewer buckets
+    readings = gather(client, [view], now_seconds, settings, edges)   # never raises for what Prometheus says or not
 
     readings.models["demo/ranker"]     -> ModelReading(verdict, reason, message, pools, within)
         .verdict                       -> Verdict.AVAILABLE | MISSING | STALE | PARTIAL | UNUSABLE   (StrEnum)
@@ -44,6 +45,7 @@ absent series is read as 0 requests is :func:`recmodel.prometheus.answers.idle`,
 """
 
 from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.gather import gather, scrape_interval_seconds
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
@@ -71,6 +73,7 @@ __all__ = [
     "AnswerUnusable",
     "Bracket",
     "Connection",
+    "EdgeMemory",
     "GatewayReading",
     "GatherSettings",
     "History",

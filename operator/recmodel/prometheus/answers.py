@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.histogram import upper_bound_seconds
@@ -41,15 +42,16 @@ def owner_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
 
 
 def _owner_by_cluster(pattern: re.Pattern[str], label: str, models: Sequence[ModelView]) -> Owner:
-    by_key = {model.key: model for model in models}
+    pools = {model.key: [(model.key, pool.name) for pool in model.pools] for model in models}
 
-    def owner(series: Mapping[str, str]) -> PoolKey | None:
-        match = pattern.fullmatch(series.get(label, ""))
-        model = by_key.get(f"{match['namespace']}/{match['model']}") if match else None
+    @cache  # each name comes once for every query and bucket
+    def owner_of_cluster(name: str) -> PoolKey | None:
+        match = pattern.fullmatch(name)
+        mine = pools.get(f"{match['namespace']}/{match['model']}", []) if match else []
         index = int(match["index"]) if match else 0
-        return (model.key, model.pools[index].name) if model and index < len(model.pools) else None
+        return mine[index] if index < len(mine) else None
 
-    return owner
+    return lambda series: owner_of_cluster(series.get(label, ""))
 
 
 @dataclass(slots=True)

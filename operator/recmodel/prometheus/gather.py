@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.answers import believable, owner_of
 from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.pools import Answers, Context, found_in, pool_reading
 from recmodel.prometheus.profiles import CUSTOM, Profile, load_profile, profile_for
 from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
@@ -19,6 +21,7 @@ from recmodel.prometheus.usage import read_usage
 from recmodel.prometheus.verdicts import judge, unusable
 
 _DEFAULT_SETTINGS = GatherSettings()
+_Asked = tuple[Profile, list[ModelView], ProfileQueries]
 
 
 def gather(
@@ -26,18 +29,28 @@ def gather(
     models: Sequence[ModelView],
     now_seconds: float,
     settings: GatherSettings = _DEFAULT_SETTINGS,
+    edges: EdgeMemory | None = None,
 ) -> Readings:
-    """What Prometheus says of ``models`` at ``now_seconds`` (Unix time). Never raises for what it says or leaves out."""
+    """What Prometheus says of ``models`` at ``now_seconds`` (Unix time). Never raises for what it says or not.
+
+    With ``edges``, kept by the caller from one gathering to the next, a large fleet is asked for the buckets that the
+    decision needs; without, for all of them always.
+    """
     started = time.monotonic()
     found: dict[str, ModelReading] = {}
     groups = _by_profile(models, settings, found)
     window = settings.rate_window_seconds
     asked = [(profile, members, profile_queries(profile, window)) for profile, members in groups]
+    learning: dict[str, Vector | PrometheusError] = {}
+    if edges is not None:
+        learning = _learn_edges(client, asked, edges, now_seconds, settings)
+        asked = [(profile, members, _narrowed(profile, members, queries, edges)) for profile, members, queries in asked]
     usage = usage_queries({m.namespace for m in models if m.pods}, window)
     wanted = [query for _, _, queries in asked for query in queries.all()]
     if any(m.pods for m in models):
         wanted += usage.all()
-    answers = client.query_all(wanted, now_seconds, settings.budget_seconds)
+    left_seconds = settings.budget_seconds - (time.monotonic() - started)
+    answers = client.query_all(wanted, now_seconds, left_seconds)
     used = read_usage(usage, answers, models)
     gateway = None
     for profile, members, queries in asked:
@@ -48,9 +61,37 @@ def gather(
         models=found,
         gateway=gateway,
         error=_common_error(answers),
-        queries=len(answers),
+        queries=len(answers) + len(learning),
         seconds=time.monotonic() - started,
     )
+
+
+def _learn_edges(
+    client: PrometheusClient, asked: Sequence[_Asked], edges: EdgeMemory, now_seconds: float, settings: GatherSettings
+) -> dict[str, Vector | PrometheusError]:
+    questions = {}
+    for profile, members, _ in asked:
+        question = edges.question(profile, len(members), now_seconds)
+        if question:
+            questions[question] = profile
+    if not questions:
+        return {}
+    # Half of the budget at most: without an answer all edges are asked for, as for a small fleet.
+    answers = client.query_all(questions, now_seconds, settings.budget_seconds / 2)
+    for question, answer in answers.items():
+        if isinstance(answer, Vector):
+            edges.learn(questions[question], answer, now_seconds)
+    return answers
+
+
+def _narrowed(
+    profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, edges: EdgeMemory
+) -> ProfileQueries:
+    if queries.buckets is None:
+        return queries
+    thresholds = {model.threshold_seconds for model in members}
+    buckets = edges.narrowed(profile, queries.buckets, len(members), thresholds)
+    return dataclasses.replace(queries, buckets=buckets)
 
 
 def scrape_interval_seconds(client: PrometheusClient, profile_name: str, now_seconds: float) -> float | None:

@@ -36,6 +36,7 @@ class Found:
     rates: Values
     errors: Values
     errors_known: bool
+    failures_are_labels: bool
     latency: Buckets
     queue: Values
     in_flight: Values
@@ -55,6 +56,7 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, owner:
         profile=profile,
         rates=total(read(query) for query in queries.requests),
         errors=total(read(query) for query in queries.failures),
+        failures_are_labels=profile.failures_are_labels,
         errors_known=all(isinstance(answers[query], Vector) for query in queries.failures),
         latency=buckets(histogram, owner, profile.latency)
         if isinstance(histogram, Vector) and profile.latency
@@ -108,15 +110,15 @@ def _errors(key: PoolKey, rate: float, found: Found) -> float | None:
     if not found.profile.failures or not found.errors_known or key in found.errors.invalid:
         return None
     # A failure that is a label of the requests' own counter has no series before the first failure: absent means none.
-    absent = 0.0 if found.profile.failures_are_labels else None
+    absent = 0.0 if found.failures_are_labels else None
     errors = found.errors.known.get(key, absent)
     return None if errors is None else min(errors, rate)
 
 
 def _coverage(pool: PoolView, up: float | None, profile: Profile) -> float | None:
-    if profile.scope != "pod" or not pool.ready:
+    if profile.scope != "pod" or not pool.ready or up is None:
         return None
-    return min(1.0, (up or 0.0) / pool.ready)
+    return min(1.0, up / pool.ready)
 
 
 def _idle(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool:

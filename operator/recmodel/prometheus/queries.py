@@ -98,6 +98,21 @@ def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
     )
 
 
+def edges_of(profile: Profile) -> str:
+    """How many buckets each edge has: this reads one sample of each alone, and costs far less than their rates."""
+    if profile.latency is None:
+        raise ValueError(f"profile {profile.name} has no histogram")
+    return f"count by (le) ({selector(profile.latency, ours(profile), '_bucket')})"
+
+
+def with_edges(query: str, profile: Profile, edges: Iterable[str]) -> str:
+    """The query for buckets, for some edges only."""
+    if profile.latency is None:
+        raise ValueError(f"profile {profile.name} has no histogram")
+    whole = selector(profile.latency, ours(profile), "_bucket")
+    return query.replace(whole, selector(profile.latency, (*ours(profile), f"le{any_of(edges)}"), "_bucket"))
+
+
 def _downstream(series: Downstream, window: str) -> tuple[str, str, str]:
     parts = (series.requests, series.failures, series.no_backend)
     requests, failures, no_backend = (f"sum(rate({selector(part)}[{window}]))" for part in parts)
@@ -165,7 +180,7 @@ def _filled(pattern: str, groups: dict[str, str]) -> str:
 
 
 def scrape_spacing(profile: Profile) -> str:
-    """Seconds between samples over the last minute, of the series scraped most often; too long in Prometheus' first minute."""
+    """Seconds between the samples of the last minute; too long while Prometheus has not yet run for a minute."""
     series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
     extra = () if profile.page else ours(profile)
     return f"60 / max(count_over_time({selector(series, extra)}[1m]))"

@@ -1,0 +1,77 @@
+"""Asking a large fleet for fewer buckets: those around the thresholds in use, once it is known which edges exist.
+
+Ten thousand models of two pools with thirty edges are 600,000 buckets a tick, 70 MB of JSON. What the decision needs
+is the share within the threshold: the edges next to it, and ``+Inf``. A small fleet is asked for all of them, which
+shows percentiles too.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from recmodel.prometheus.client import Vector
+from recmodel.prometheus.histogram import edge_bracket, upper_bound_seconds
+from recmodel.prometheus.profiles import Histogram, Profile
+from recmodel.prometheus.queries import edges_of, with_edges
+
+LARGE_FLEET_MODELS = 500
+LEARN_AGAIN_SECONDS = 600.0  # edges change only with a server's or gateway's configuration
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    at_seconds: float
+    edges: frozenset[str]  # values of ``le`` as Prometheus stores them: 100 and 100.0 are two
+
+
+@dataclass(slots=True)
+class EdgeMemory:
+    """Which edges each profile's histogram has. One for the process; losing it costs one query a profile."""
+
+    learned: dict[str, _Learned] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def question(self, profile: Profile, models: int, now_seconds: float) -> str | None:
+        """The query that must be asked first; None for a small fleet, or while the edges are known."""
+        if models < LARGE_FLEET_MODELS or profile.latency is None:
+            return None
+        known = self.learned.get(_key(profile))
+        fresh = known is not None and 0 <= now_seconds - known.at_seconds < LEARN_AGAIN_SECONDS
+        return None if fresh else edges_of(profile)
+
+    def learn(self, profile: Profile, answer: Vector, now_seconds: float) -> None:
+        """Remember what the query was answered."""
+        edges = frozenset(labels["le"] for labels, _ in answer.rows if "le" in labels)
+        with self._lock:
+            self.learned[_key(profile)] = _Learned(now_seconds, edges)
+
+    def narrowed(self, profile: Profile, query: str, models: int, thresholds_seconds: Iterable[float]) -> str:
+        """``query`` for the edges next to the thresholds, where that is worth it and they are known; else unchanged."""
+        known = self.learned.get(_key(profile))
+        if models < LARGE_FLEET_MODELS or known is None or profile.latency is None:
+            return query
+        chosen = nearest(known.edges, profile.latency, thresholds_seconds)
+        return with_edges(query, profile, chosen) if chosen else query
+
+
+def nearest(edges: Iterable[str], histogram: Histogram, thresholds_seconds: Iterable[float]) -> frozenset[str]:
+    """The edges at or next to the thresholds, and ``+Inf``: of 25, 50, 99 and 200 (whole ms) for 0.1 s, 99 and +Inf."""
+    bounds: dict[float, set[str]] = {}
+    for edge in edges:
+        try:
+            bounds.setdefault(upper_bound_seconds(edge, histogram.unit, whole_units=histogram.whole_units), set()).add(
+                edge
+            )
+        except ValueError:
+            continue
+    wanted = {math.inf} | {
+        bound for t in set(thresholds_seconds) for bound in edge_bracket(dict.fromkeys(bounds, 0.0), t)
+    }
+    return frozenset(edge for bound in wanted for edge in bounds.get(bound, ()))
+
+
+def _key(profile: Profile) -> str:
+    return profile.latency.model_dump_json() if profile.latency else profile.name

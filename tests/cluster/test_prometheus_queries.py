@@ -1,0 +1,101 @@
+"""Every query that is ever generated, asked of the real Prometheus of the cluster (PROMETHEUS_URL)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, Series
+from recmodel.prometheus import (
+    PROFILE_NAMES,
+    Connection,
+    EdgeMemory,
+    GatherSettings,
+    ModelView,
+    PoolView,
+    Profile,
+    PrometheusClient,
+    QueryRefused,
+    Verdict,
+    gather,
+    histories,
+    load_profile,
+    profile_for,
+    scrape_interval_seconds,
+)
+from recmodel.prometheus.queries import edges_of, model_rate, profile_queries, scrape_spacing, usage_queries, with_edges
+
+pytestmark = pytest.mark.cluster
+
+NASTY = "a\"b\\c\n{}|.*'日本"
+CUSTOM = Metrics(
+    profile="custom",
+    custom=CustomMetrics(
+        latency=LatencySeries(name="took", unit="ms", match_labels={"code": NASTY}),
+        requests=Series(name=":a:b", match_labels={"code": NASTY}),
+        failures=Series(name="failed"),
+        queue=Series(name="waiting"),
+    ),
+)
+# No such series exist: a typo in PromQL is refused all the same, and a right query is answered with nothing.
+PROFILES = [*map(load_profile, PROFILE_NAMES), profile_for(CUSTOM)]
+
+
+@pytest.fixture
+def client() -> Iterator[PrometheusClient]:
+    made = PrometheusClient(Connection(url=os.environ.get("PROMETHEUS_URL", "http://127.0.0.1:9090")))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.name)
+def test_every_query_of_a_profile_is_valid(client: PrometheusClient, profile: Profile) -> None:
+    queries = list(profile_queries(profile, 60).all())
+    queries += [scrape_spacing(profile), *usage_queries(["demo", "a.b"], 60).all()]
+    queries += [model_rate(profile, "de.mo", [("ran-ker", ["cpu", "gpu"]), ("b", ["cpu"])], 300)]
+    if profile.latency:
+        buckets = profile_queries(profile, 60).buckets
+        assert buckets is not None
+        queries += [edges_of(profile), with_edges(buckets, profile, ["99", "100.0", "+Inf"])]
+    for query in queries:
+        client.query(query, time.time())
+
+
+def test_a_query_that_is_not_valid_is_refused(client: PrometheusClient) -> None:
+    with pytest.raises(QueryRefused, match=r"status 400 \(bad_data\)"):
+        client.query("sum by (", time.time())
+
+
+def test_special_values_come_through(client: PrometheusClient) -> None:
+    values = [client.query(query, time.time()).rows[0][1] for query in ("vector(1/0)", "vector(-1/0)", "vector(0/0)")]
+    assert values[0] == float("inf")
+    assert values[1] == -float("inf")
+    assert values[2] != values[2]
+
+
+def test_a_model_that_does_not_exist_is_missing_and_has_no_past(client: PrometheusClient) -> None:
+    view = ModelView("nowhere", "nobody", 0.1, 0.95, Metrics(), (PoolView("cpu", weight=1.0, ready=1),))
+    readings = gather(client, [view], time.time(), GatherSettings(), EdgeMemory())
+    assert readings.error is None
+    model = readings.models["nowhere/nobody"]
+    assert (model.verdict, model.reason) == (Verdict.MISSING, "NoSeries")
+    assert model.pools["cpu"].rate_per_second is None
+    past = histories(client, [view], time.time(), span_seconds=86400.0)["nowhere/nobody"]
+    assert past.seconds.size == 288
+    assert not (past.per_second >= 0).any()
+
+
+def test_the_gateways_page_is_read_and_its_scrape_interval_known(client: PrometheusClient) -> None:
+    view = ModelView("nowhere", "nobody", 0.1, 0.95, Metrics(), (PoolView("cpu", weight=0.0, ready=0),))
+    readings = gather(client, [view], time.time())
+    assert readings.gateway is not None
+    assert readings.gateway.age_seconds is not None, "Prometheus does not scrape the gateway"
+    assert readings.gateway.age_seconds < 60.0
+    interval = scrape_interval_seconds(client, "envoy-gateway", time.time())
+    assert interval is not None
+    assert 0.5 < interval <= 60.0
+    # On a fresh page, a pool of weight 0 without series got no requests: known, not unknown.
+    assert readings.models["nowhere/nobody"].pools["cpu"].rate_per_second == 0.0

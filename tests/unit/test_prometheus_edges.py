@@ -1,0 +1,106 @@
+"""A large fleet is asked for the buckets around its thresholds, a small one for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pytest
+
+from recmodel.api.v1alpha1 import Metrics
+from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.edges import LARGE_FLEET_MODELS, LEARN_AGAIN_SECONDS, EdgeMemory, nearest
+from recmodel.prometheus.gather import gather
+from recmodel.prometheus.profiles import Histogram, load_profile
+from recmodel.prometheus.queries import edges_of, profile_queries
+from recmodel.prometheus.readings import GatherSettings, ModelView, PoolView
+from recmodel.prometheus.session import Connection, PrometheusError, PrometheusUnavailable
+
+ENVOY = load_profile("envoy-gateway")
+EDGES = ("24", "49", "99", "199", "+Inf")
+NOW = 1_700_000_000.0
+
+
+class Fleet(PrometheusClient):
+    """Knows the edges and nothing else, and remembers what it was asked."""
+
+    def __init__(self, edges: Vector | PrometheusError) -> None:
+        super().__init__(Connection(url="http://127.0.0.1:1"))
+        self.edges = edges
+        self.asked: list[str] = []
+
+    def query_all(
+        self, queries: Iterable[str], at_seconds: float, budget_seconds: float
+    ) -> dict[str, Vector | PrometheusError]:
+        now = list(queries)
+        self.asked += now
+        return {query: self.edges if query == edges_of(ENVOY) else Vector(()) for query in now}
+
+    def buckets_asked(self) -> list[str]:
+        return [query for query in self.asked if query.startswith("sum by (envoy_cluster_name, le)")]
+
+
+def models(number: int, threshold_seconds: float = 0.1) -> list[ModelView]:
+    return [
+        ModelView("demo", f"m{i}", threshold_seconds, 0.95, Metrics(), (PoolView("cpu", 1.0, 1),))
+        for i in range(number)
+    ]
+
+
+def known() -> Vector:
+    return Vector(tuple(({"le": edge}, 1000.0) for edge in EDGES))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        ([0.1], {"99", "+Inf"}),  # whole ms: le="99" is the edge of 100 ms
+        ([0.15], {"99", "199", "+Inf"}),
+        ([0.1, 0.03], {"24", "49", "99", "+Inf"}),
+        ([9.0], {"199", "+Inf"}),
+        ([0.001], {"24", "+Inf"}),
+    ],
+)
+def test_the_edges_next_to_the_thresholds_are_chosen(thresholds: list[float], expected: set[str]) -> None:
+    histogram = ENVOY.latency
+    assert histogram is not None
+    assert nearest(EDGES, histogram, thresholds) == expected
+
+
+def test_both_spellings_of_an_edge_are_asked_for() -> None:
+    histogram = Histogram(name="took", unit="ms")
+    assert nearest(["100", "100.0", "250", "+Inf", "what"], histogram, [0.1]) == {"100", "100.0", "+Inf"}
+
+
+def test_a_large_fleet_learns_its_edges_once_and_then_asks_for_those_it_needs() -> None:
+    client, memory = Fleet(known()), EdgeMemory()
+    for tick in range(3):
+        gather(client, models(LARGE_FLEET_MODELS), NOW + 15 * tick, GatherSettings(), memory)
+    assert client.asked.count(edges_of(ENVOY)) == 1
+    assert all(query.count('le=~"\\\\+Inf|99"') == 1 for query in client.buckets_asked())
+    assert len(client.buckets_asked()) == 3
+    gather(client, models(LARGE_FLEET_MODELS), NOW + LEARN_AGAIN_SECONDS + 1, GatherSettings(), memory)
+    assert client.asked.count(edges_of(ENVOY)) == 2
+
+
+def test_a_small_fleet_is_asked_for_all_edges() -> None:
+    client = Fleet(known())
+    gather(client, models(3), NOW, GatherSettings(), EdgeMemory())
+    assert edges_of(ENVOY) not in client.asked
+    assert client.buckets_asked() == [profile_queries(ENVOY, 60).buckets]
+
+
+@pytest.mark.parametrize("answer", [PrometheusUnavailable("no"), Vector(())])
+def test_a_large_fleet_whose_edges_are_not_known_is_asked_for_all(answer: Vector | PrometheusError) -> None:
+    client = Fleet(answer)
+    gather(client, models(LARGE_FLEET_MODELS), NOW, GatherSettings(), EdgeMemory())
+    assert client.buckets_asked() == [profile_queries(ENVOY, 60).buckets]
+
+
+def test_no_edge_is_lost_that_the_bracket_needs() -> None:
+    histogram = ENVOY.latency
+    assert histogram is not None
+    for threshold in (0.0005, 0.025, 0.05, 0.07, 0.1, 0.2, 0.9, math.pi):
+        chosen = nearest(EDGES, histogram, [threshold])
+        assert "+Inf" in chosen
+        assert len(chosen) <= 3
