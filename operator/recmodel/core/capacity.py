@@ -10,10 +10,9 @@ rises towards it, ``b`` what is late even when idle (large requests), ``g`` how 
 (1: one common queue; 0: each for itself). Worker pools and batching pools differ in ``X``, ``k`` and ``b`` alone, so which one
 a pool is follows from the data.
 
-For every pool a posterior over (X, shape) is kept on a grid and multiplied each clean tick by the likelihood of what was seen.
-It forgets by contradiction, not by time: an observation that the posterior thinks nearly impossible flattens it, so a model that
-became slower is noticed within ticks and a quiet night makes nobody forget the day. Not knowing the capacity is never a reason
-to scale up: the plan may rely on a load per replica only a step above what was seen to be good (the trust region).
+The evidence is kept by load (:mod:`recmodel.core.evidence`); the belief over (X, shape) on a grid is the product of its
+likelihoods. Not knowing the capacity is never a reason to scale up: the plan may rely on a load per replica only a step above
+what was seen to be good (the trust region).
 
 Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X.
 """
@@ -25,6 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core import evidence as evidences
+from recmodel.core.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 
 Small = NDArray[np.float32]
@@ -38,23 +39,20 @@ SHARING = 0.4  # g: least-request balancing lies between a common queue (1) and 
 LARGEST_SHARPNESS = 160.0
 
 PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every second minute would be over it
-TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would
-SURPRISE = -5.0  # log evidence under which an observation contradicts what was believed
-FORGOTTEN = 0.25  # share of the belief that a contradiction spreads over the neighbourhood
-TRUST_GROWTH = (
-    0.5  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
-)
+TRUST_GROWTH = 0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
 SAFE_UTILISATION = 0.6  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
-ENOUGH_REQUESTS = 60.0  # in one tick, for its lateness to say anything about the trust region
+UTILISATION_GAIN = 0.2  # a scrape sees one moment of the workers: their mean is needed
+NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
 
 
 @dataclass(frozen=True)
 class CapacityMemory:
     """What is believed of every pool."""
 
-    log_belief: Small  # [M, P, S, G] log posterior, largest 0
+    evidence: Evidence
+    log_belief: Small  # [M, P, S, G] log likelihood of the evidence
     origin: Floats  # [M, P] log X of the first grid point; NaN before the first load
-    trusted: Floats  # [M, P] largest load per replica that may be planned; 0 before any was seen to be good
+    utilisation: Floats  # [M, P] smoothed, over load per replica; NaN unknown
     settled_ticks: Ints  # [M, P] ticks since the ready replicas last changed
     ready_before: Ints  # [M, P]
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
@@ -86,9 +84,10 @@ def empty(models: int, pools: int) -> CapacityMemory:
     """Nothing is known of any pool."""
     shape = (models, pools)
     return CapacityMemory(
+        evidence=evidences.empty(models, pools),
         log_belief=np.zeros((*shape, len(SHAPES), GRID), np.float32),
         origin=np.full(shape, np.nan),
-        trusted=np.zeros(shape),
+        utilisation=np.full(shape, np.nan),
         settled_ticks=np.zeros(shape, np.int64),
         ready_before=np.full(shape, -1, np.int64),
         late_before=np.full(shape, np.nan),
@@ -120,85 +119,67 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
     if not clean.any():
         return memory
     rows = np.nonzero(clean)
-    origin = memory.origin.copy()
+    ready = np.maximum(seen.ready[rows], 1)
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
+    requests = seen.rate_per_second[rows] * fleet.tick_seconds
+    told = evidences.Told(load[rows], ready, seen.late_lower_ratio[rows], seen.late_upper_ratio[rows], requests, budget)
+    before, after, rewritten = evidences.add(memory.evidence, rows, told)
+
+    origin, belief = memory.origin.copy(), memory.log_belief.copy()
     new = np.isnan(origin[rows])
     origin[rows] = np.where(new, np.log(load[rows]) - START_INDEX * GRID_STEP, origin[rows])
-    belief = memory.log_belief.copy()
-    belief[rows], origin[rows] = _update(
-        belief[rows],
-        origin[rows],
-        load[rows],
-        seen.ready[rows],
-        seen.late_lower_ratio[rows],
-        seen.late_upper_ratio[rows],
-        seen.rate_per_second[rows] * fleet.tick_seconds,
+    moved, shifted = _recentred(origin[rows], belief[rows], load[rows])
+    origin[rows] = moved
+    rewritten = rewritten | shifted | new
+    change = _log_likelihood(after.last(rows), moved, budget) - _log_likelihood(before.last(rows), moved, budget)
+    belief[rows] += change
+    if rewritten.any():  # evidence was wiped, or the grid moved: the belief is made anew from what is left
+        again = (rows[0][rewritten], rows[1][rewritten])
+        belief[again] = _whole_likelihood(after, again, moved[rewritten], budget[rewritten])
+    belief[rows] -= belief[rows].max((-2, -1), keepdims=True)
+    busy = seen.utilisation_ratio[rows] / load[rows]
+    smooth = memory.utilisation.copy()
+    smooth[rows] = np.where(
+        np.isfinite(smooth[rows]) & np.isfinite(busy), smooth[rows] + UTILISATION_GAIN * (busy - smooth[rows]), busy
     )
-    return replace(memory, log_belief=belief, origin=origin, trusted=_trust(memory.trusted, fleet, seen, load, clean))
+    return replace(memory, evidence=after, log_belief=belief, origin=origin, utilisation=smooth)
 
 
-def _trust(trusted: Floats, fleet: Fleet, seen: Seen, load: Floats, clean: Bools) -> Floats:
-    """The trust region after one tick: a step beyond what was good, the larger the less was late; back to what was bad.
-
-    Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at load / u, and a
-    batching pool later still, so load * 0.6 / u is safe for both.
-    """
-    planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]
-    requests = seen.rate_per_second * fleet.tick_seconds
-    late = seen.late_upper_ratio
-    worst = late + 1.64 * np.sqrt((late * (1.0 - late) + 1.0 / np.maximum(requests, 1.0)) / np.maximum(requests, 1.0))
-    step = TRUST_GROWTH * np.clip(1.0 - worst / planned, 0.0, 1.0)
-    good = clean & (late <= planned) & (requests >= ENOUGH_REQUESTS)
-    trusted = np.where(good, np.maximum(trusted, load * (1.0 + step)), trusted)
-    busy = good & (seen.utilisation_ratio > 0.02)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        safe = load * SAFE_UTILISATION / seen.utilisation_ratio
-    trusted = np.where(busy & (safe > trusted), safe, trusted)
-    bad = clean & (seen.late_lower_ratio > 2.0 * fleet.late_budget_ratio[:, None])
-    return np.where(bad, np.minimum(trusted, load), trusted)
-
-
-def _update(
-    belief: Small, origin: Floats, load: Floats, ready: Ints, late_low: Floats, late_high: Floats, requests: Floats
-) -> tuple[Small, Floats]:
-    """The belief ``[N, S, G]`` after the likelihood of one tick's counts, recentred where it runs out of the grid."""
-    belief, origin = _recentre(belief, origin, load)
+def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Small:
+    """Log likelihood ``[N, S, G]`` of one bin's evidence under every law of the grid."""
     saturation = np.exp(origin[:, None] + GRID_STEP * np.arange(GRID))[:, None, :]  # [N, 1, G]
-    sharp = np.minimum(SHAPES[:, 0] * np.maximum(ready, 1)[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None]
-    share = np.clip(law(load[:, None, None], saturation, sharp, SHAPES[None, :, 1:2]), 1e-4, 0.97).astype(np.float32)
-    told = np.clip(share, late_low[:, None, None], late_high[:, None, None]).astype(np.float32)
-    told = np.clip(told, 0.0, 1.0)
+    sharp = np.minimum(SHAPES[:, 0] * told.replicas[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None]
+    share = np.clip(law(told.load[:, None, None], saturation, sharp, SHAPES[None, :, 1:2]), 1e-4, 0.97).astype(np.float32)
+    # Shares far below the budget tell nothing apart: a law that is wrong by a thousandth there must not win by its many ticks.
+    resolution = evidences.RESOLUTION * budget
+    low = np.where(told.late_low < resolution, 0.0, told.late_low)[:, None, None]
+    high = np.maximum(told.late_high, resolution)[:, None, None]
+    seen = np.clip(share, low, high).astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 * log 0 is 0
-        distance = np.where(told > 0, told * np.log(told / share), 0.0)
-        distance += np.where(told < 1, (1.0 - told) * np.log((1.0 - told) / (1.0 - share)), 0.0)
-    # Counts are bounded: a thousand requests of one tick met the same few queues.
-    weight = TEMPER * np.minimum(requests, 1500.0)[:, None, None]
-    likelihood = (-weight * distance).astype(np.float32)
-    posterior = belief + likelihood
-    size = posterior.shape[0]
-    prior_mass = np.exp(belief).reshape(size, -1).sum(-1)
-    evidence = np.log(np.maximum(np.exp(posterior).reshape(size, -1).sum(-1), 1e-30) / prior_mass)
-    surprised = evidence < SURPRISE
-    if surprised.any():
-        floor = np.log(FORGOTTEN) + belief[surprised].reshape(int(surprised.sum()), -1).max(-1)[:, None, None]
-        posterior[surprised] = np.maximum(belief[surprised], floor) + likelihood[surprised]
-    posterior = posterior - posterior.reshape(size, -1).max(-1)[:, None, None]
-    return np.maximum(posterior, -30.0).astype(np.float32), origin
+        distance = np.where(seen > 0, seen * np.log(seen / share), 0.0)
+        distance += np.where(seen < 1, (1.0 - seen) * np.log((1.0 - seen) / (1.0 - share)), 0.0)
+    result: Small = (-told.weight[:, None, None] * distance).astype(np.float32)
+    return result
 
 
-def _recentre(belief: Small, origin: Floats, load: Floats) -> tuple[Small, Floats]:
-    """Shifts the grid of those whose load comes near its ends; what was off the grid gets the belief of the end."""
+def _whole_likelihood(evidence: Evidence, rows: tuple[Ints, Ints], origin: Floats, budget: Floats) -> Small:
+    """Log likelihood ``[N, S, G]`` of all the evidence of the pools at ``rows``."""
+    total = np.zeros((len(origin), len(SHAPES), GRID), np.float32)
+    for index in range(evidences.BINS):
+        told = evidence.bin(rows, np.full(len(origin), index))
+        if (told.weight > 0).any():
+            total += _log_likelihood(told, origin, budget)
+    return total
+
+
+def _recentred(origin: Floats, belief: Small, load: Floats) -> tuple[Floats, Bools]:
+    """The grid's origin, moved for those whose load or belief comes near an end of it; and which ones were moved."""
     index = (np.log(load) - origin) / GRID_STEP
-    shift = np.where(
-        index > GRID - 12, np.ceil(index) - START_INDEX, np.where(index < 4, np.floor(index) - START_INDEX, 0)
-    )
-    # Never shift away from what is believed because of a night's small load: only a load above the grid moves it up, and one
-    # below it moves it down only while nothing is known (a flat belief).
-    flat = belief.reshape(len(belief), -1).min(-1) > -3.0
-    shift = np.where((shift < 0) & ~flat, 0, shift).astype(int)
-    if not shift.any():
-        return belief, origin
-    where = np.clip(np.arange(GRID) + shift[:, None], 0, GRID - 1)
-    return np.take_along_axis(belief, where[:, None, :], -1), origin + shift * GRID_STEP
+    peak = belief.max(1).argmax(-1)  # [N] of log X
+    up = (index > GRID - 12) | ((peak > GRID - 4) & (index > GRID // 2))
+    down = (index < 3) & (peak < START_INDEX)
+    shift = np.where(up | down, np.round(index) - START_INDEX, 0.0)
+    return origin + shift * GRID_STEP, shift != 0
 
 
 def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
@@ -227,6 +208,23 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
         sharpness=sharpness,
         slack=slack_used,
         caution=np.exp(-np.minimum(spread, 1.0)),
-        limit=np.where(memory.trusted > 0, memory.trusted, np.inf),
+        limit=_trusted(memory, fleet),
         known=np.isfinite(memory.origin) & (spread < 0.15),
     )
+
+
+def _trusted(memory: CapacityMemory, fleet: Fleet) -> Floats:
+    """The largest load per replica that may be planned ``[M, P]``: a step beyond what was good; inf before anything was.
+
+    Lateness rises exponentially with the load, so the step is told by the logarithm of what is left to the planned share.
+    Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at load / u, and a
+    batching pool later still, so load * 0.6 / u is safe for both.
+    """
+    planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]
+    good, late_there, bad = memory.evidence.proven(planned, fleet.late_budget_ratio[:, None])
+    left = np.log(planned / np.clip(late_there, NOTHING_LATE, None)) / np.log(planned / NOTHING_LATE)
+    trusted = good * (1.0 + TRUST_GROWTH * np.clip(left, 0.0, 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        safe = np.where((good > 0) & (memory.utilisation > 0), SAFE_UTILISATION / memory.utilisation, 0.0)
+    trusted = np.minimum(np.maximum(trusted, safe), np.where(bad > 0, np.maximum(bad, good), np.inf))
+    return np.where(trusted > 0, trusted, np.inf)

@@ -242,7 +242,7 @@ def predict(
 
 def _season_at_each(season: Small, times: Floats) -> Floats:
     """As :func:`_season_at`, with one time for each model."""
-    position = (times % 86400.0) / SEASON_BIN_SECONDS - 0.5
+    position = (np.where(np.isfinite(times), times, 0.0) % 86400.0) / SEASON_BIN_SECONDS - 0.5
     first = np.floor(position)
     share = position - first
     index = first.astype(int)

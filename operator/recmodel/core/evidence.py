@@ -1,0 +1,140 @@
+"""What was seen of a pool, kept by load per replica: forgotten by contradiction, not by time.
+
+Each bin of load (about 6 % wide) holds the late share that was last seen there. Repeating the same observation says nothing new:
+a bin's weight is bounded. A fresh observation that contradicts a bin replaces it, and wipes what it refutes on the right side of
+it: late where it was good refutes all that was good at higher loads, good where it was late refutes all that was late at lower
+ones. So a quiet night makes nobody forget the day, and a model that became slower is believed at once.
+
+Shapes: ``[M, P, B]`` bins; ``N`` the pools that are told something in this tick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.core.fleet import Bools, Floats, Ints
+
+Small = NDArray[np.float32]
+
+BINS = 72
+BIN_STEP = 0.06  # of log load: the bins span a factor of 75 and are used as a ring
+TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would
+LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same says no more
+RESOLUTION = 0.08  # of the budget: late shares below it are told apart from nothing by neither histogram nor law
+CONTRADICTION = 3.0  # standard errors
+
+ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
+
+
+@dataclass(frozen=True)
+class Told:
+    """One clean tick of ``N`` pools."""
+
+    load: Floats  # requests/s per ready replica
+    replicas: Ints
+    late_low: Floats  # share late: certain ...
+    late_high: Floats  # ... and possible
+    requests: Floats  # in the tick
+    budget: Floats  # late share that the objective allows
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of each of ``N`` pools."""
+
+    load: Floats
+    replicas: Floats
+    late_low: Floats
+    late_high: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All bins of all pools; weight 0: nothing was seen there."""
+
+    load: Small
+    replicas: Small
+    late_low: Small
+    late_high: Small
+    weight: Small
+    newest: NDArray[np.int32]  # [M, P] the bin that was told last
+
+    def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
+        """The bin ``index`` of the pools at ``rows``."""
+        at = (*rows, index)
+        return Bin(
+            self.load[at].astype(float),
+            np.maximum(self.replicas[at].astype(float), 1.0),
+            self.late_low[at].astype(float),
+            self.late_high[at].astype(float),
+            self.weight[at].astype(float),
+        )
+
+    def last(self, rows: tuple[Ints, Ints]) -> Bin:
+        """The bin of the pools at ``rows`` that was told last."""
+        return self.bin(rows, self.newest[rows])
+
+    def proven(self, planned: Floats, budget: Floats) -> tuple[Floats, Floats, Floats]:
+        """``[M, P]``: the largest load that was good (0: none), its late share, and the smallest one that was bad (0: none)."""
+        told = self.weight >= ENOUGH_WEIGHT
+        good = told & (self.late_high <= planned[..., None])
+        bad = told & (self.late_low > budget[..., None])
+        best = np.argmax(np.where(good, self.load, -1.0), axis=-1)[..., None]
+        largest = np.where(good.any(-1), np.take_along_axis(self.load, best, -1)[..., 0], 0.0).astype(float)
+        share = np.take_along_axis(self.late_high, best, -1)[..., 0].astype(float)
+        weight = np.maximum(np.take_along_axis(self.weight, best, -1)[..., 0].astype(float), 1.0)
+        worst = share + 1.64 * np.sqrt((share * (1.0 - share) + 1.0 / weight) / weight) * TEMPER
+        smallest = np.where(bad, self.load, np.inf).min(-1).astype(float)
+        return largest, worst, np.where(np.isfinite(smallest), smallest, 0.0)
+
+
+def empty(models: int, pools: int) -> Evidence:
+    """Nothing was seen."""
+    zero = np.zeros((models, pools, BINS), np.float32)
+    return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
+
+
+def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools]:
+    """The evidence before (with ``newest`` at the bin that is told now) and after a tick, and whose other bins changed too."""
+    index = (np.floor(np.log(told.load) / BIN_STEP) % BINS).astype(np.int32)
+    newest = evidence.newest.copy()
+    newest[rows] = index
+    before = replace(evidence, newest=newest)
+    arrays = {n: getattr(evidence, n).copy() for n in ("load", "replicas", "late_low", "late_high", "weight")}
+    count = TEMPER * np.minimum(told.requests, LARGEST_WEIGHT)
+
+    weight = arrays["weight"][rows]  # [N, B]
+    load, low, high = arrays["load"][rows], arrays["late_low"][rows], arrays["late_high"][rows]
+    error = np.sqrt(
+        (np.clip(told.late_high, 1e-3, 0.5) / np.maximum(count, 1.0))[:, None]
+        + np.clip(high, 1e-3, 0.5) / np.maximum(weight, 1.0)
+    )
+    margin = CONTRADICTION * error + (RESOLUTION * told.budget)[:, None]
+    too_good = (load >= told.load[:, None]) & (high < told.late_low[:, None] - margin)
+    too_bad = (load <= told.load[:, None]) & (low > told.late_high[:, None] + margin)
+    refuted = (weight > 0) & (too_good | too_bad)
+    here = index[:, None] == np.arange(BINS)
+    foreign = here & (weight > 0) & (np.abs(np.log(np.maximum(load, 1e-9) / told.load[:, None])) > 2 * BIN_STEP)
+    kept = np.where(refuted | foreign, 0.0, weight)
+    rewritten = (refuted & ~here).any(-1) | foreign.any(-1)
+    arrays["weight"][rows] = kept
+
+    at = (*rows, index)
+    old = arrays["weight"][at]
+    total = np.minimum(old + count, LARGEST_WEIGHT)
+    gain = np.minimum(count / np.maximum(total, 1e-9), 1.0)
+    gain = np.where(old > 0, gain, 1.0)
+    for name, value in (
+        ("load", told.load),
+        ("replicas", told.replicas),
+        ("late_low", told.late_low),
+        ("late_high", told.late_high),
+    ):
+        arrays[name][at] += (gain * (value - arrays[name][at])).astype(np.float32)
+    arrays["weight"][at] = total
+    after = Evidence(**arrays, newest=newest)
+    return before, after, rewritten
