@@ -23,6 +23,8 @@ class Questions:
     failures: str  # answered with 5xx or not at all, by envoy_cluster_name
     pool_buckets: str  # cumulative requests/s by envoy_cluster_name and le
     door_buckets: str  # of everything that came in at the gateway, by le: a demo's gateway serves one model
+    forecast: str  # the operator's own metric, by pool: the upper quantile. The status holds it too, but only in coarse steps
+    capacity: str  # the same for the requests/s that a replica carries
 
 
 def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS) -> Questions:
@@ -36,6 +38,8 @@ def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS)
         failures=f'sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine},envoy_response_code_class="5"}}[{window}]))',
         pool_buckets=f"sum by (envoy_cluster_name, le) (rate(envoy_cluster_upstream_rq_time_bucket{{{mine}}}[{window}]))",
         door_buckets=f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{door}}}[{window}]))",
+        forecast=f'max by (pool) (recmodel_forecast_per_second{{model={quoted(name)},quantile="upper"}})',
+        capacity=f"max by (pool) (recmodel_pool_capacity_per_second{{model={quoted(name)}}})",
     )
 
 

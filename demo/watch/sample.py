@@ -47,7 +47,7 @@ def gather(
             objects[what] = api.get(path)
         except NotAnswered:
             continue
-    queries = (asked.requests, asked.pool_buckets, asked.door_buckets)
+    queries = (asked.requests, asked.pool_buckets, asked.door_buckets, asked.forecast, asked.capacity)
     answers = prometheus.query_all(queries, now_seconds, BUDGET_SECONDS)
     return Reading(
         now_seconds,
@@ -62,13 +62,14 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
     """The snapshot of a reading."""
     status = (reading.recmodel or {}).get("status", {})
     of_pool = {pool["name"]: pool for pool in status.get("pools", [])}
+    capacity = _operator(reading.answers.get(asked.capacity))
     pools = [
         PoolSnapshot(
             name=pool.name,
             device=subject.devices[pool.name],
             emulated=pool.name in subject.emulated,
             cost_per_hour=pool.cost_per_hour,
-            capacity_per_replica=number(of_pool.get(pool.name, {}).get("capacityPerReplica")),
+            capacity_per_replica=capacity.get(pool.name, number(of_pool.get(pool.name, {}).get("capacityPerReplica"))),
             startup_seconds=number(of_pool.get(pool.name, {}).get("startupSeconds")),
             **_replicas(reading.deployments.get(pool.name)),
         )
@@ -79,6 +80,7 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
     door = reading.answers.get(asked.door_buckets)
     buckets = latency(door.rows) if door else {}
     forecast = max(status.get("forecast", []), key=lambda f: f["seconds"], default={})
+    upper = max(_operator(reading.answers.get(asked.forecast)).values(), default=number(forecast.get("upperPerSecond")))
     return Snapshot(
         time_seconds=reading.time_seconds,
         pools=tuple(pools),
@@ -87,7 +89,7 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
         load_per_second=load,
         percentile_seconds=percentile(buckets, subject.model.within_ratio),
         within_ratio=within(buckets, subject.model.threshold_seconds),
-        forecast_upper_per_second=number(forecast.get("upperPerSecond")),
+        forecast_upper_per_second=upper,
         forecast_seconds=number(forecast.get("seconds")),
         conditions={c["type"]: c["status"] for c in status.get("conditions", [])} or None,
         decisions=tuple(_decision(d) for d in status.get("decisions", [])),
@@ -130,6 +132,11 @@ def _measured(
         for i, pool in enumerate(pools)
     ]
     return found, sum(loads.values()) if loads else None
+
+
+def _operator(answer: Vector | None) -> dict[str, float]:
+    """By pool, what the operator says of itself in Prometheus."""
+    return {labels["pool"]: value for labels, value in answer.rows if "pool" in labels} if answer else {}
 
 
 def _decision(value: Object) -> DecisionSeen:

@@ -9,10 +9,16 @@ DEMO = Path(__file__).resolve().parents[2] / "demo"
 if str(DEMO) not in sys.path:
     sys.path.insert(0, str(DEMO))
 
+import numpy as np  # noqa: E402
 from recmodel.core.types import Model, Pool  # noqa: E402
+from recmodel.prometheus.client import Matrix  # noqa: E402
+from report.collect import Event, Run, measure  # noqa: E402
+from watch.generator_log import ClientLog, ClientSecond  # noqa: E402
+from watch.questions import questions  # noqa: E402
 from watch.scene import Clients, Scene  # noqa: E402
 from watch.schedule import Schedule  # noqa: E402
 from watch.snapshot import Bracket, DecisionSeen, PoolSnapshot, Snapshot  # noqa: E402
+from watch.subject import Subject  # noqa: E402
 
 START = 1_700_000_000.0
 DEVICES = {"cpu": "cpu", "gpu": "nvidia.com/gpu"}
@@ -50,3 +56,45 @@ def scene(second: float | None = 410.0) -> Scene:
         loads={s: 20.0 + s / 10.0 for s in seconds}, uppers={s: 35.0 + s / 9.0 for s in seconds},
         clients=Clients(9000, 8990, 4, 0.984, 0.071), spent=0.31, hpa_spent=0.35,
     )  # fmt: skip
+
+
+SUBJECT = Subject("demo", "ranker", "2023-11-14T22:12:00Z", MODEL, DEVICES, frozenset({"gpu"}))
+
+
+def client_second(second: int, due: int = 60, late: int = 1, lost: int = 0) -> ClientSecond:
+    """All but ``lost`` are answered, ``late`` of them after the threshold."""
+    ok = due - lost
+    return ClientSecond(second, due, ok, ok - late, lost, 0, 0, 0.04, 0.12 if late > 0.05 * due else 0.07, 0.1)
+
+
+def answer(query: str) -> Matrix:
+    """Prometheus' range: 36/s and 24/s, all in time, p95 in (50 ms, 100 ms], every 2 s from 10 s before the start on."""
+    asked = questions("demo", "ranker")
+    times = [START - 10.0 + 2.0 * i for i in range(311)]
+    clusters = {f"httproute/demo/ranker/rule/0/backend/{i}": rate for i, rate in enumerate((36.0, 24.0))}
+    edges = {"49": 0.5, "99": 0.98, "+Inf": 1.0}
+
+    def flat(value: float) -> tuple[tuple[float, float], ...]:
+        return tuple((at, value) for at in times)
+
+    if query == asked.requests:
+        return Matrix(tuple(({"envoy_cluster_name": name}, flat(rate)) for name, rate in clusters.items()))
+    if query == asked.failures:
+        return Matrix(())
+    if query == asked.pool_buckets:
+        return Matrix(tuple(({"envoy_cluster_name": n, "le": le}, flat(r * part)) for n, r in clusters.items() for le, part in edges.items()))
+    if query == asked.door_buckets:
+        return Matrix(tuple(({"le": le}, flat(60.0 * part)) for le, part in edges.items()))
+    if query == asked.forecast:
+        return Matrix((({"pool": "cpu"}, flat(70.0)), ({"pool": "gpu"}, flat(80.0))))
+    raise AssertionError(f"not expected: {query}")
+
+
+def run(seconds: list[ClientSecond] | None = None, snapshots: list[Snapshot] | None = None) -> Run:
+    """Ten minutes in which two CPU pods and one accelerator serve 60/s, and the flash crowd brings one more of each."""
+    if snapshots is None:
+        snapshots = [snapshot(s, *((3, 2) if 410 <= s < 500 else (2, 1))) for s in range(-10, 606, 2)]
+    log = ClientLog(START, tuple(seconds if seconds is not None else [client_second(s) for s in range(600)]), True)
+    measured = measure(answer, SUBJECT, START, START + np.arange(-10.0, 611.0, 2.0))
+    events = [Event("2023-11-14T22:14:00Z", "Normal", "ForecastRise", "cpu 2 -> 3", 1)]
+    return Run(SUBJECT, SCHEDULE, log, START, snapshots, measured, events, {"RECMODEL_TICK_SECONDS": "5"}, [("the cluster", 31.0)])

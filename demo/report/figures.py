@@ -1,0 +1,182 @@
+"""The picture of a run: load, latency, replicas, weights and cost over the same minutes, in a light and a dark dress."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from watch.snapshot import PoolSnapshot, Snapshot
+
+from report.collect import Run, Series
+from report.measures import Measures, cost, in_replay
+
+HEIGHTS = (2.3, 2.2, 1.9, 1.3, 1.7)
+
+
+@dataclass(frozen=True)
+class Dress:
+    """Colours of one appearance."""
+
+    paper: str
+    ink: str
+    faint: str
+    grid: str
+    pools: tuple[str, ...]
+    load: str
+    forecast: str
+    objective: str
+    crowd: str
+    hpa: str
+
+
+LIGHT = Dress("#ffffff", "#1f2328", "#656d76", "#e6e8eb", ("#2f6fdb", "#e07b21", "#3a9d5d", "#9a55c9"), "#0f8b8d", "#c59a00", "#cf222e", "#c084fc", "#7d8590")
+DARK = Dress("#0d1117", "#e6edf3", "#9198a1", "#262c36", ("#5b9bff", "#ff9b4a", "#56c97c", "#c58aff"), "#3cc5c7", "#e3b93c", "#ff6b6b", "#a855f7", "#8b949e")
+
+
+def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> bytes:
+    """A PNG. Panels share the time axis, in minutes of the replay."""
+    with mpl.rc_context(_style(dress)):
+        figure = Figure(figsize=(11.5, 14.2), dpi=130, layout="constrained")
+        panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=HEIGHTS)
+        during = in_replay(run)
+        _load(panels[0], run, during, dress)
+        _latency(panels[1], run, dress)
+        _replicas(panels[2], run, during, measures, dress)
+        _weights(panels[3], run, during, dress)
+        _cost(panels[4], run, during, measures, dress)
+        for panel in panels:
+            _crowd(panel, run, dress)
+            panel.set_xlim(0, run.schedule.seconds / 60)
+        panels[-1].set_xlabel("minutes of the replay")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        if title:
+            figure.suptitle(f"RecModel {run.subject.model.key}: replicas and weights of {len(run.subject.model.pools)} pools under a replayed trace",
+                            x=0.012, ha="left", fontsize=14, fontweight="bold")  # fmt: skip
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def _style(dress: Dress) -> dict[str, object]:
+    return {
+        "figure.facecolor": dress.paper, "axes.facecolor": dress.paper, "savefig.facecolor": dress.paper,
+        "text.color": dress.ink, "axes.labelcolor": dress.faint, "axes.edgecolor": dress.grid, "xtick.color": dress.faint,
+        "ytick.color": dress.faint, "grid.color": dress.grid, "axes.grid": True, "grid.linewidth": 0.8, "axes.axisbelow": True,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False, "xtick.major.size": 0, "ytick.major.size": 0,
+        "font.size": 10, "legend.frameon": False, "legend.fontsize": 9, "axes.titlesize": 11, "axes.titleweight": "bold",
+        "axes.titlelocation": "left", "axes.titlepad": 8, "lines.linewidth": 1.8, "lines.solid_capstyle": "round",
+    }  # fmt: skip
+
+
+def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
+    arrivals = np.array([s.due for s in run.log.seconds], dtype=np.float64)
+    at = np.array([s.second for s in run.log.seconds], dtype=np.float64)
+    smooth = np.convolve(arrivals, np.ones(5) / 5, mode="same") if len(arrivals) >= 5 else arrivals
+    panel.fill_between(at / 60, 0, smooth, color=dress.load, alpha=0.18, lw=0, label="offered by the load generator (5 s mean)")
+    panel.plot(run.measured.times / 60, run.measured.total_load(), color=dress.load, label="measured by Prometheus (20 s rate)")
+    horizons = [s.forecast_seconds for s in during if s.forecast_seconds is not None]
+    ahead = f"largest load of the next {np.median(horizons):.0f} s" if horizons else "largest load ahead"
+    panel.step(run.measured.times / 60, run.measured.forecast, where="post", color=dress.forecast, lw=1.4, label=f"forecast, upper quantile: {ahead}")
+    panel.set_ylim(0, None)
+    _named(panel, "Load", "requests/s")
+
+
+def _latency(panel: Axes, run: Run, dress: Dress) -> None:
+    model, times = run.subject.model, run.measured.times / 60
+    percent = f"p{model.within_ratio * 100:.0f}"
+    for i, (name, band) in enumerate(run.measured.percentile.items()):
+        panel.fill_between(times, band.lower * 1000, band.upper * 1000, color=dress.pools[i % 4], alpha=0.28, lw=0, step="mid", label=f"{percent} of {_label(run, name)}, between two bucket edges")
+    seconds = [s for s in run.log.seconds if s.p95_seconds is not None]
+    if percent == "p95" and seconds:
+        values = np.array([s.p95_seconds for s in seconds], dtype=np.float64) * 1000
+        panel.plot([s.second / 60 for s in seconds], _median5(values), color=dress.ink, lw=1.1, label="p95 as the clients saw it (median of 5 s)")
+    panel.axhline(model.threshold_seconds * 1000, color=dress.objective, lw=1.4, ls=(0, (5, 3)), label=f"objective: {percent} within {model.threshold_seconds * 1000:.0f} ms")
+    panel.set_yscale("log")
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())
+    ticks = [value for value in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if panel.get_ylim()[0] <= value <= panel.get_ylim()[1]]
+    panel.set_yticks(ticks)
+    _named(panel, "Latency against the objective", "ms")
+
+
+def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measures, dress: Dress) -> None:
+    times = _minutes(run, during)
+    for i, pool in enumerate(run.subject.model.pools):
+        seen = [_pool(s, pool.name) for s in during]
+        colour = dress.pools[i % 4]
+        panel.step(times, _values([p.desired if p else None for p in seen]), where="post", color=colour, lw=1.1, ls=(0, (1, 1.5)))
+        panel.step(times, _values([p.ready if p else None for p in seen]), where="post", color=colour, lw=2.2, label=f"{_label(run, pool.name)}: ready (dotted: asked for)")
+    if measures.hpa is not None:
+        at = np.arange(len(measures.hpa.desired)) / 60
+        panel.step(at, measures.hpa.desired, where="post", color=dress.hpa, lw=1.3, ls=(0, (4, 2)), label="a plain HPA on the CPU pool alone (computed, not run)")
+    panel.set_ylim(0, max(panel.get_ylim()[1], 1.0) * 1.08)
+    panel.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _named(panel, "Replicas", "pods")
+
+
+def _weights(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
+    times = _minutes(run, during)
+    below = np.zeros(len(during))
+    for i, pool in enumerate(run.subject.model.pools):
+        weight = np.nan_to_num(_values([p.weight if (p := _pool(s, pool.name)) else None for s in during]) / 10.0)
+        panel.fill_between(times, below, below + weight, step="post", color=dress.pools[i % 4], alpha=0.75, lw=0, label=_label(run, pool.name))
+        below = below + weight
+    panel.set_ylim(0, 100)
+    panel.set_yticks([0, 50, 100])
+    _named(panel, "Weights of the route", "% of the traffic")
+
+
+def _cost(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measures, dress: Dress) -> None:
+    at, spent = cost(run, during)
+    panel.plot(at / 60, spent, color=dress.pools[0], lw=2.2, label="what ran" + _total(measures.cost))
+    if measures.hpa is not None:
+        total = measures.hpa.cost()
+        panel.plot(np.arange(1, len(total) + 1) / 60, total, color=dress.hpa, ls=(0, (4, 2)), lw=1.5, label="a plain HPA (computed, not run)" + _total(float(total[-1])))
+    panel.set_ylim(0, None)
+    _named(panel, "Cost so far", "currency of costPerHour")
+
+
+def _crowd(panel: Axes, run: Run, dress: Dress) -> None:
+    if run.schedule.flash_start is not None and run.schedule.flash_end is not None:
+        panel.axvspan(run.schedule.flash_start / 60, run.schedule.flash_end / 60, color=dress.crowd, alpha=0.13, lw=0)
+        if panel.get_title(loc="left") == "Load":
+            panel.annotate("flash crowd", (run.schedule.flash_start / 60, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2), textcoords="offset points",
+                           ha="right", va="top", color=dress.crowd, fontsize=9, fontweight="bold")  # fmt: skip
+
+
+def _named(panel: Axes, title: str, unit: str) -> None:
+    panel.set_title(title)
+    panel.set_ylabel(unit)
+    panel.grid(visible=False, axis="x")
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4)
+
+
+def _label(run: Run, name: str) -> str:
+    return f"{name} (emulated accelerator)" if name in run.subject.emulated else name
+
+
+def _total(value: float | None) -> str:
+    return "" if value is None else f": {value:.3f}"
+
+
+def _minutes(run: Run, during: Sequence[Snapshot]) -> Series:
+    return np.array([(s.time_seconds - run.start_seconds) / 60 for s in during])
+
+
+def _values(values: Sequence[float | int | None]) -> Series:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _pool(snapshot: Snapshot, name: str) -> PoolSnapshot | None:
+    return next((pool for pool in snapshot.pools if pool.name == name), None)
+
+
+def _median5(values: Series) -> Series:
+    padded = np.pad(values, 2, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))

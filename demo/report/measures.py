@@ -1,0 +1,193 @@
+"""The figures of a run's table. Pure: a run in, numbers out, None where the run does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from watch.generator_log import ClientSecond
+from watch.money import HpaRun, plain_hpa
+from watch.scene import hpa_rules
+from watch.snapshot import DecisionSeen, Snapshot
+
+from report.collect import Run, Series
+
+WINDOW_SECONDS = 10  # the objective is judged over this many seconds of arrivals
+AFTERMATH_SECONDS = 60  # a crowd's effect is looked for until this long after its end
+MAX_FAILED_RATIO = 0.01
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """To the flash crowd, in seconds from its start. None: unknown, or not before the end of what was looked at."""
+
+    short: bool | None  # ready capacity was below the offered load at some time of the crowd
+    capacity_seconds: float | None  # until it no longer was (0: it never was)
+    late: bool  # the percentile was above the threshold at some time
+    recovered_seconds: float | None  # until it no longer was (0: it never was)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the table shows. Counts are the load generator's; cost is over the replay."""
+
+    requests: int
+    answered: int
+    failed: int
+    timeouts: int
+    unsent: int
+    late: int
+    over_objective_seconds: int
+    cost: float | None
+    hpa: HpaRun | None
+    hpa_short_seconds: int | None
+    short_seconds: float | None
+    replica_changes: int
+    weight_changes: int
+    decisions: Sequence[DecisionSeen]  # oldest first
+    first_decision_seconds: float | None  # after the RecModel was created
+    reaction: Reaction | None  # None: no flash crowd in the schedule
+
+    @property
+    def failed_ratio(self) -> float:
+        """Of the requests that left: timeouts and errors."""
+        sent = self.requests - self.unsent
+        return (self.failed + self.timeouts) / sent if sent else 1.0
+
+    @property
+    def late_ratio(self) -> float | None:
+        """Of the answered ones."""
+        return self.late / self.answered if self.answered else None
+
+    def problems(self) -> list[str]:
+        """Why the run was not sound; empty: it was."""
+        found = []
+        if not self.answered:
+            found.append("no request was answered")
+        if not self.decisions:
+            found.append("the operator made no decision")
+        if self.failed_ratio >= MAX_FAILED_RATIO:
+            found.append(f"{self.failed_ratio:.2%} of the requests failed or timed out; at most {MAX_FAILED_RATIO:.0%} may")
+        if self.unsent:
+            found.append(f"the load generator could not send {self.unsent} requests (its own limit): the load was not what was planned")
+        return found
+
+
+def measures(run: Run) -> Measures:
+    """All of them."""
+    seconds = run.log.seconds
+    during = in_replay(run)
+    loads = load_by_second(run)
+    rules = hpa_rules(run.subject.model, run.subject.devices, during, _first_replicas(during))
+    hpa = plain_hpa(loads, rules) if rules else None
+    decisions = all_decisions(run.snapshots, since_seconds=datetime.fromisoformat(run.subject.created).timestamp() - 1.0)
+    return Measures(
+        requests=sum(s.due for s in seconds),
+        answered=sum(s.ok for s in seconds),
+        failed=sum(s.failed for s in seconds),
+        timeouts=sum(s.timeouts for s in seconds),
+        unsent=sum(s.unsent for s in seconds),
+        late=sum(s.ok - s.within for s in seconds),
+        over_objective_seconds=WINDOW_SECONDS * sum(over_objective(seconds, run.subject.model.within_ratio).values()),
+        cost=_last(cost(run, during)[1]),
+        hpa=hpa,
+        hpa_short_seconds=hpa.short_seconds(loads) if hpa else None,
+        short_seconds=_short_seconds(run, during),
+        replica_changes=_changes([tuple(pool.desired for pool in s.pools) for s in during]),
+        weight_changes=_changes([tuple(pool.weight for pool in s.pools) for s in during]),
+        decisions=decisions,
+        first_decision_seconds=decisions[0].time_seconds - datetime.fromisoformat(run.subject.created).timestamp() if decisions else None,
+        reaction=reaction(run, during),
+    )
+
+
+def in_replay(run: Run) -> list[Snapshot]:
+    """The snapshots from just before the first request to the schedule's end."""
+    at = [s.time_seconds - run.start_seconds for s in run.snapshots]
+    first = max((i for i, second in enumerate(at) if second <= 0), default=0)
+    return [s for i, s in enumerate(run.snapshots) if i >= first and at[i] <= run.schedule.seconds]
+
+
+def load_by_second(run: Run) -> list[float]:
+    """Prometheus' load at every second of the schedule, straight lines between its points; NaN where none is near."""
+    load, times = run.measured.total_load(), run.measured.times
+    known = ~np.isnan(load)
+    if not known.any():
+        return [float("nan")] * run.schedule.seconds
+    return np.interp(np.arange(run.schedule.seconds), times[known], load[known], left=np.nan, right=np.nan).tolist()
+
+
+def cost(run: Run, during: Sequence[Snapshot]) -> tuple[Series, Series]:
+    """Seconds of the schedule, and the cumulative cost at them; NaN from where a pool's replicas were unknown."""
+    at = np.array([s.time_seconds - run.start_seconds for s in during] + [float(run.schedule.seconds)]).clip(0.0)
+    prices = np.array([np.nan if s.cost_per_hour() is None else s.cost_per_hour() for s in during], dtype=np.float64)
+    return at, np.concatenate([[0.0], np.cumsum(prices * np.diff(at) / 3600.0)])
+
+
+def all_decisions(snapshots: Sequence[Snapshot], since_seconds: float) -> list[DecisionSeen]:
+    """Every decision that the status ever showed (it keeps the last ten), oldest first."""
+    found = {(d.time_seconds, d.reason, tuple(sorted(d.replicas.items()))): d for s in snapshots for d in s.decisions}
+    return sorted((d for d in found.values() if d.time_seconds >= since_seconds), key=lambda d: d.time_seconds)
+
+
+def over_objective(seconds: Sequence[ClientSecond], within_ratio: float) -> dict[int, bool]:
+    """By first second of each window: fewer than ``within_ratio`` of its arrivals were answered in time (lost ones are not)."""
+    due, good = dict[int, int](), dict[int, int]()
+    for s in seconds:
+        window = s.second // WINDOW_SECONDS * WINDOW_SECONDS
+        due[window] = due.get(window, 0) + s.due
+        good[window] = good.get(window, 0) + s.within
+    return {window: good[window] < within_ratio * count for window, count in due.items() if count}
+
+
+def reaction(run: Run, during: Sequence[Snapshot]) -> Reaction | None:
+    """How the flash crowd was met."""
+    start, end = run.schedule.flash_start, run.schedule.flash_end
+    if start is None or end is None:
+        return None
+    crowd = [(s.time_seconds - run.start_seconds, s.capacity_per_second()) for s in during]
+    crowd = [(at, capacity) for at, capacity in crowd if start <= at < end]
+    known = [(at, capacity < run.schedule.rates[int(at)]) for at, capacity in crowd if capacity is not None]
+    capacity = _until(known, start) if known and len(known) == len(crowd) else (None, None)
+    late = [
+        (window + WINDOW_SECONDS, over)
+        for window, over in over_objective(run.log.seconds, run.subject.model.within_ratio).items()
+        if start - WINDOW_SECONDS < window < end + AFTERMATH_SECONDS
+    ]
+    is_late, recovered = _until(late, start)
+    return Reaction(capacity[0], capacity[1], bool(is_late), recovered)
+
+
+def _until(points: Sequence[tuple[float, bool]], start: float) -> tuple[bool, float | None]:
+    """Whether it was ever so, and the seconds until it last was (None: it still was at the last point)."""
+    bad = [i for i, (_, value) in enumerate(points) if value]
+    if not bad:
+        return False, 0.0
+    return True, None if bad[-1] == len(points) - 1 else points[bad[-1] + 1][0] - start
+
+
+def _short_seconds(run: Run, during: Sequence[Snapshot]) -> float | None:
+    """Seconds in which the ready capacity was below the offered load; None if that was never known."""
+    at = [s.time_seconds - run.start_seconds for s in during] + [float(run.schedule.seconds)]
+    total, known = 0.0, False
+    for i, s in enumerate(during):
+        capacity, second = s.capacity_per_second(), int(at[i])
+        if capacity is not None and 0 <= second < run.schedule.seconds:
+            known = True
+            total += (at[i + 1] - at[i]) * (capacity < run.schedule.rates[second])
+    return total if known else None
+
+
+def _first_replicas(during: Sequence[Snapshot]) -> dict[str, int | None]:
+    return {pool.name: pool.desired for pool in during[0].pools} if during else {}
+
+
+def _changes(values: Sequence[tuple[int | None, ...]]) -> int:
+    known = [value for value in values if None not in value]
+    return sum(before != after for before, after in zip(known, known[1:], strict=False))
+
+
+def _last(values: Series) -> float | None:
+    return None if np.isnan(values[-1]) else float(values[-1])

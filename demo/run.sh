@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# run.sh: the whole of it in one command. A cluster, the images, the operator by its Helm chart, a RecModel, a replayed trace, a report.
+# Settings (environment): DEMO_MINUTES=9 length of the replay; PEAK=80 its highest load in requests/s; CLUSTER=local|kind|current;
+# OUT=DIR where the report goes; KEEP=0 takes the RecModel and the operator away at the end (1, the default, leaves everything to look at).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. hack/cluster/progress.sh
+
+CACHE=${RECMODEL_CACHE:-$HOME/.cache/recmodel}
+SECONDS_OF_REPLAY=$(awk -v m="${DEMO_MINUTES:-9}" 'BEGIN { printf "%d", m * 60 }')
+TRACE_MINUTES=90  # of the recorded trace
+PEAK=${PEAK:-80}
+FLASH_FACTOR=1.8
+FLASH_SECONDS=45
+RUN_DIR=${OUT:-$CACHE/demo/report-$(date +%Y%m%d-%H%M%S)}
+NAMESPACE=demo
+JOB=load
+GENERATOR=load/generator.py  # in the ranker's image
+FORWARD=
+OUTCOME=0
+
+# step WHAT COMMAND...: numbered, timed, and written down for the report.
+NUMBER=0
+step() {
+  local what=$1 began=$SECONDS; shift
+  NUMBER=$((NUMBER + 1))
+  log "demo, step $NUMBER of 8: $what"
+  "$@"
+  printf '%s\t%s\n' "$what" "$((SECONDS - began))" >>"$RUN_DIR/steps.tsv"
+}
+
+# A namespace's objects of an earlier demo go first: a RecModel that has learned already would show nothing.
+clear_earlier() {
+  kubectl delete job "$JOB" -n "$NAMESPACE" --ignore-not-found --wait >/dev/null
+  if kubectl get crd recmodels.recmodel.dev >/dev/null 2>&1; then
+    kubectl delete recmodel ranker -n "$NAMESPACE" --ignore-not-found --wait --timeout=90s >/dev/null
+  fi
+  wait_for 90 'nothing is left of an earlier RecModel' no_pods_of_pools
+}
+no_pods_of_pools() { [ -z "$(kubectl get pods -n "$NAMESPACE" -l recmodel.dev/model=ranker -o name)" ]; }
+
+# Scrapes come every 5 s here, and 90 minutes pass in nine: shorter windows and ticks than the chart's defaults.
+operator() {
+  helm upgrade --install recmodel charts/recmodel -n recmodel-system --create-namespace --wait --timeout 180s \
+    --set "image.repository=${IMAGE_PREFIX}recmodel" --set image.tag=dev --set prometheus.url=http://prometheus.monitoring:9090 \
+    --set prometheus.scrapeIntervalSeconds=5 --set prometheus.rateWindowSeconds=20 --set tickSeconds=5 >"$RUN_DIR/helm.log" 2>&1 ||
+    { tail -20 "$RUN_DIR/helm.log" >&2; return 1; }
+  # The tag stays `dev` when the image behind it changes, so the Deployment would keep the old one.
+  local image; image=$(cat "$CACHE/run/images/"*recmodel_dev 2>/dev/null || true)
+  kubectl patch deployment -n recmodel-system recmodel -p "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"recmodel.dev/image\":\"$image\"}}}}}" >/dev/null
+  kubectl rollout status -n recmodel-system deployment/recmodel --timeout=180s >/dev/null
+}
+
+recmodel() {
+  sed "s|localhost/|$IMAGE_PREFIX|" manifests/samples/ranker.yaml | kubectl apply -f - >&2
+  with_heartbeat 'waiting until the RecModel is Ready' kubectl wait --for=condition=Ready recmodel/ranker -n "$NAMESPACE" --timeout=180s >&2
+}
+
+# generator NAME ARGUMENT...: the load generator as a Job in the cluster. It talks to the gateway only.
+generator() {
+  local name=$1 arguments; shift
+  arguments=$(printf '"%s",' --url "http://$GATEWAY_ADDRESS/v2/models/ranker/infer" "$@")
+  kubectl apply -f - >/dev/null <<MANIFEST
+apiVersion: batch/v1
+kind: Job
+metadata: {name: $name, namespace: $NAMESPACE}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      automountServiceAccountToken: false
+      containers:
+      - name: generator
+        image: ${IMAGE_PREFIX}recmodel-ranker:dev
+        imagePullPolicy: IfNotPresent
+        command: [python, $GENERATOR]
+        args: [${arguments%,}]
+        resources: {requests: {cpu: 100m, memory: 128Mi}}
+        volumeMounts: [{name: schedule, mountPath: /schedule}]
+      volumes:
+      - {name: schedule, configMap: {name: schedule, optional: true}}
+MANIFEST
+}
+
+# A few requests before the replay: a route that does not answer is found now, and the gateway's counters begin to exist.
+first_traffic() {
+  kubectl delete job first-traffic -n "$NAMESPACE" --ignore-not-found --wait >/dev/null
+  generator first-traffic --rps 5 --seconds 10 --seed 2
+  wait_for 90 'the first requests have been sent' kubectl wait --for=condition=Complete job/first-traffic -n "$NAMESPACE" --timeout=1s
+  kubectl logs -n "$NAMESPACE" job/first-traffic | "$PYTHON" -c '
+import json, sys
+told = json.loads(sys.stdin.read().splitlines()[-1])
+print("  {ok} of {due} requests answered through the gateway, p95 {p95_ms} ms".format(**told), file=sys.stderr)
+sys.exit(0 if told["ok"] else "no request was answered through the gateway")'
+}
+
+schedule() {
+  "$PYTHON" demo/load/schedule.py --out "$RUN_DIR/schedule.csv" --window-minutes "$TRACE_MINUTES" --seconds "$SECONDS_OF_REPLAY" --peak "$PEAK" \
+    --flash-factor "$FLASH_FACTOR" --flash-seconds "$FLASH_SECONDS"
+  kubectl create configmap schedule -n "$NAMESPACE" --from-file="$RUN_DIR/schedule.csv" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+}
+
+replay() {
+  schedule
+  generator "$JOB" --schedule /schedule/schedule.csv
+  # A replay that did not end well is still reported on.
+  PYTHONPATH=demo "$PYTHON" -m watch --run "$RUN_DIR" --job "$JOB" --namespace "$NAMESPACE" --name ranker || OUTCOME=1
+}
+
+report() { PYTHONPATH=demo "$PYTHON" -m report --run "$RUN_DIR" --namespace "$NAMESPACE" --name ranker || OUTCOME=1; }
+
+# The report reads Prometheus from this machine. Where its Service has no route from here, kubectl forwards a port until the demo ends.
+reach_prometheus() {
+  eval "$(hack/cluster/env.sh)"
+  [ "$CLUSTER" != local ] || return 0
+  kubectl port-forward -n monitoring service/prometheus :9090 >"$RUN_DIR/port-forward.log" 2>&1 &
+  FORWARD=$!
+  wait_for 20 'Prometheus answers through kubectl port-forward' grep -q 'Forwarding from 127' "$RUN_DIR/port-forward.log"
+  PROMETHEUS_URL=http://127.0.0.1:$(sed -n 's/^Forwarding from 127[.]0[.]0[.]1:\([0-9]*\).*/\1/p' "$RUN_DIR/port-forward.log")
+  export PROMETHEUS_URL
+}
+
+finish() {
+  local status=$?
+  trap - EXIT
+  if [ -n "$FORWARD" ]; then kill "$FORWARD" 2>/dev/null || true; fi
+  # Interrupted or failed, the load must not go on alone.
+  if [ "$status" != 0 ]; then kubectl delete job "$JOB" first-traffic -n "$NAMESPACE" --ignore-not-found --wait=false >/dev/null 2>&1 || true; fi
+  exit "$status"
+}
+
+how_to_look() {
+  cat >&2 <<WORDS
+
+Everything is still running. To look at it:
+  eval "\$(hack/cluster/env.sh)"
+  kubectl get recmodels -A
+  kubectl describe recmodel ranker -n $NAMESPACE
+  kubectl get pods -n $NAMESPACE -w
+  make demo     once more, in under two minutes to the first request
+  make down     ends it all
+WORDS
+}
+
+take_away() {
+  kubectl delete job "$JOB" first-traffic -n "$NAMESPACE" --ignore-not-found >/dev/null
+  kubectl delete recmodel ranker -n "$NAMESPACE" --ignore-not-found --timeout=90s >/dev/null
+  helm uninstall recmodel -n recmodel-system >/dev/null
+  log 'the RecModel and the operator are gone; the cluster runs on (make down ends it)'
+}
+
+main() {
+  mkdir -p "$RUN_DIR"
+  : >"$RUN_DIR/steps.tsv"
+  trap finish EXIT
+  trap 'exit 130' INT TERM
+  step 'the Python environment' hack/venv.sh >/dev/null
+  PYTHON=$(hack/venv.sh)/bin/python
+  step 'the cluster, the gateway and Prometheus' hack/cluster/up.sh
+  reach_prometheus
+  step 'the images of the operator and of the ranker' hack/cluster/images.sh product
+  step 'the operator, by its Helm chart' operator
+  clear_earlier
+  step 'the RecModel: two pools of a ranker' recmodel
+  step 'the first requests through the gateway' first_traffic
+  step "the replay: $TRACE_MINUTES minutes of a recorded trace in ${DEMO_MINUTES:-9}, with a flash crowd" replay
+  step 'the report' report
+  if [ "${KEEP:-1}" = 1 ]; then how_to_look; else take_away; fi
+  return "$OUTCOME"
+}
+
+main
