@@ -26,20 +26,23 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY operator operator
 RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
  && /build/tools/bin/pip --python /opt/recmodel/bin/python install --quiet --no-compile --no-deps dist/*.whl
-# The root file system is read-only in the cluster, so byte code is written now; of the modules that the operator loads, not of the
-# thousands of generated API types beside them. A module that cannot be imported fails the build here, not in the cluster.
-RUN /opt/recmodel/bin/python -c 'import recmodel.controller, recmodel.decide, kopf, importlib.util as u; \
-name = "recmodel.controller.__main__"; u.find_spec(name) and __import__(name)'
+# Of the kubernetes package only the reading of credentials is used: API objects are plain dictionaries here, so its
+# generated types and calls (72 MB) go. Byte code is written now, since the root file system is read-only in the cluster: importing the
+# operator does it for just the modules that it loads, and a module that is missing fails the build and not the cluster.
+RUN cd /opt/recmodel/lib/python3.11/site-packages/kubernetes \
+ && find client/api client/models aio/client/api aio/client/models -type f ! -name __init__.py -delete \
+ && /opt/recmodel/bin/python -c 'import recmodel.controller.__main__, recmodel.cli, recmodel.decide, recmodel.api.crd'
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="recmodel" \
       org.opencontainers.image.description="Kubernetes operator for elastic recommender inference" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Where the base image carries pip, it goes: nothing is installed in a running container.
-RUN rm -rf /usr/local/lib/python3.11/site-packages/* /usr/local/bin/pip*
+RUN rm -rf /usr/local/lib/python3.11/site-packages/* /usr/local/bin/pip* /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/share/python-wheels
 COPY --from=build /opt/recmodel /opt/recmodel
 COPY LICENSE NOTICE /licenses/
-ENV PATH=/opt/recmodel/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# USER: kopf asks for the user's name, and the number below has none (nor has the one that OpenShift picks).
+ENV PATH=/opt/recmodel/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 USER=recmodel HOME=/tmp
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8080 9090
