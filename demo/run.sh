@@ -15,7 +15,7 @@ FLASH_SECONDS=45
 RUN_DIR=${OUT:-$CACHE/demo/report-$(date +%Y%m%d-%H%M%S)}
 NAMESPACE=demo
 JOB=load
-GENERATOR=load/generator.py  # in the ranker's image
+GENERATOR=/app/load/generator.py  # in the ranker's image
 FORWARD=
 OUTCOME=0
 

@@ -47,7 +47,6 @@ class Measured:
     load: Mapping[str, Series]  # requests/s by pool
     failures: Mapping[str, Series]  # of those, failed
     percentile: Mapping[str, Band]  # by pool
-    door: Band  # of everything that came in at the gateway
     forecast: Series  # the operator's upper quantile: the largest of the pools'
 
     def total_load(self) -> Series:
@@ -120,7 +119,6 @@ def measure(ask: Callable[[str], Matrix], seen: Subject, start_seconds: float, t
         _by_pool(ask(asked.requests), names, times),
         _by_pool(ask(asked.failures), names, times),
         {pool: _band(buckets, ratio, times, index) for index, pool in enumerate(names)},
-        _band(ask(asked.door_buckets), ratio, times, None),
         _largest(ask(asked.forecast), times),
     )
 
@@ -135,7 +133,7 @@ def _by_pool(matrix: Matrix, names: Sequence[str], times: Series) -> dict[str, S
     return found
 
 
-def _band(matrix: Matrix, ratio: float, times: Series, index: int | None) -> Band:
+def _band(matrix: Matrix, ratio: float, times: Series, index: int) -> Band:
     rows: dict[int, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
     for labels, values in matrix.rows:
         if pool_index(labels) == index:

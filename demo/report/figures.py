@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from watch.snapshot import PoolSnapshot, Snapshot
 
 from report.collect import Run, Series
@@ -77,12 +77,14 @@ def _style(dress: Dress) -> dict[str, object]:
 def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
     arrivals = np.array([s.due for s in run.log.seconds], dtype=np.float64)
     at = np.array([s.second for s in run.log.seconds], dtype=np.float64)
-    smooth = np.convolve(arrivals, np.ones(5) / 5, mode="same") if len(arrivals) >= 5 else arrivals
-    panel.fill_between(at / 60, 0, smooth, color=dress.load, alpha=0.18, lw=0, label="offered by the load generator (5 s mean)")
-    panel.plot(run.measured.times / 60, run.measured.total_load(), color=dress.load, label="measured by Prometheus (20 s rate)")
+    smooth = _windows5(arrivals).mean(axis=1)
+    panel.fill_between(at / 60, 0, smooth, color=dress.load, alpha=0.18, lw=0, label="offered (5 s mean)")
+    panel.plot(run.measured.times / 60, run.measured.total_load(), color=dress.load, label="measured (20 s rate)")
     horizons = [s.forecast_seconds for s in during if s.forecast_seconds is not None]
-    ahead = f"largest load of the next {np.median(horizons):.0f} s" if horizons else "largest load ahead"
-    panel.step(run.measured.times / 60, run.measured.forecast, where="post", color=dress.forecast, lw=1.4, label=f"forecast, upper quantile: {ahead}")
+    ahead = f"next {np.median(horizons):.0f} s" if horizons else "ahead"
+    panel.step(run.measured.times / 60, run.measured.forecast, where="post", color=dress.forecast, lw=1.4, label=f"forecast, upper ({ahead})")
+    capacity = _values([s.capacity_per_second() for s in during])
+    panel.step(_minutes(run, during), capacity, where="post", color=dress.faint, lw=1.0, ls=(0, (1, 1.5)), label="ready capacity, as found")
     panel.set_ylim(0, None)
     _named(panel, "Load", "requests/s")
 
@@ -91,18 +93,18 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
     model, times = run.subject.model, run.measured.times / 60
     percent = f"p{model.within_ratio * 100:.0f}"
     for i, (name, band) in enumerate(run.measured.percentile.items()):
-        panel.fill_between(times, band.lower * 1000, band.upper * 1000, color=dress.pools[i % 4], alpha=0.28, lw=0, step="mid", label=f"{percent} of {_label(run, name)}, between two bucket edges")
+        panel.fill_between(times, band.lower * 1000, band.upper * 1000, color=dress.pools[i % 4], alpha=0.28, lw=0, step="mid", label=f"{_label(run, name)}, at the gateway")
     seconds = [s for s in run.log.seconds if s.p95_seconds is not None]
     if percent == "p95" and seconds:
         values = np.array([s.p95_seconds for s in seconds], dtype=np.float64) * 1000
-        panel.plot([s.second / 60 for s in seconds], _median5(values), color=dress.ink, lw=1.1, label="p95 as the clients saw it (median of 5 s)")
-    panel.axhline(model.threshold_seconds * 1000, color=dress.objective, lw=1.4, ls=(0, (5, 3)), label=f"objective: {percent} within {model.threshold_seconds * 1000:.0f} ms")
+        panel.plot([s.second / 60 for s in seconds], _median5(values), color=dress.ink, lw=1.1, label="all, at the clients (median of 5 s)")
+    panel.axhline(model.threshold_seconds * 1000, color=dress.objective, lw=1.4, ls=(0, (5, 3)), label=f"objective: {model.threshold_seconds * 1000:.0f} ms")
     panel.set_yscale("log")
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_minor_formatter(NullFormatter())
+    panel.yaxis.set_minor_locator(NullLocator())
     ticks = [value for value in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if panel.get_ylim()[0] <= value <= panel.get_ylim()[1]]
     panel.set_yticks(ticks)
-    _named(panel, "Latency against the objective", "ms")
+    _named(panel, f"Latency, {percent}", "ms (bands: bucket edges)")
 
 
 def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measures, dress: Dress) -> None:
@@ -154,7 +156,7 @@ def _named(panel: Axes, title: str, unit: str) -> None:
     panel.set_title(title)
     panel.set_ylabel(unit)
     panel.grid(visible=False, axis="x")
-    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4)
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4)
 
 
 def _label(run: Run, name: str) -> str:
@@ -178,5 +180,9 @@ def _pool(snapshot: Snapshot, name: str) -> PoolSnapshot | None:
 
 
 def _median5(values: Series) -> Series:
-    padded = np.pad(values, 2, mode="edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))
+    return np.asarray(np.median(_windows5(values), axis=1))
+
+
+def _windows5(values: Series) -> Series:
+    """Around each value the five nearest ones; the first and the last are repeated at the ends."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,6 @@ class Questions:
     requests: str  # requests/s by envoy_cluster_name
     failures: str  # answered with 5xx or not at all, by envoy_cluster_name
     pool_buckets: str  # cumulative requests/s by envoy_cluster_name and le
-    door_buckets: str  # of everything that came in at the gateway, by le: a demo's gateway serves one model
     forecast: str  # the operator's own metric, by pool: the upper quantile. The status holds it too, but only in coarse steps
     capacity: str  # the same for the requests/s that a replica carries
 
@@ -32,12 +32,10 @@ def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS)
     window = duration(window_seconds)
     backends = quoted(f"httproute/{literal(namespace)}/{literal(name)}/rule/0/backend/[0-9]+")
     mine = f"envoy_cluster_name=~{backends}"
-    door = f"envoy_http_conn_manager_prefix=~{quoted('https?-[0-9]+')}"
     return Questions(
         requests=f"sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine}}}[{window}]))",
         failures=f'sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine},envoy_response_code_class="5"}}[{window}]))',
         pool_buckets=f"sum by (envoy_cluster_name, le) (rate(envoy_cluster_upstream_rq_time_bucket{{{mine}}}[{window}]))",
-        door_buckets=f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{door}}}[{window}]))",
         forecast=f'max by (pool) (recmodel_forecast_per_second{{model={quoted(name)},quantile="upper"}})',
         capacity=f"max by (pool) (recmodel_pool_capacity_per_second{{model={quoted(name)}}})",
     )
@@ -50,8 +48,11 @@ def pool_index(labels: Mapping[str, str]) -> int | None:
 
 
 def latency(rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[float, float]:
-    """Cumulative requests/s by upper bound in seconds, as ``recmodel.prometheus.histogram`` takes it."""
-    return {upper_bound_seconds(labels["le"], "ms", whole_units=True): value for labels, value in rows}
+    """Cumulative requests/s by upper bound in seconds, as ``recmodel.prometheus.histogram`` takes it; pools are added up."""
+    found: dict[float, float] = defaultdict(float)
+    for labels, value in rows:
+        found[upper_bound_seconds(labels["le"], "ms", whole_units=True)] += value
+    return dict(found)
 
 
 def percentile(buckets: Mapping[float, float], ratio: float) -> Bracket | None:

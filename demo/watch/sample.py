@@ -47,7 +47,7 @@ def gather(
             objects[what] = api.get(path)
         except NotAnswered:
             continue
-    queries = (asked.requests, asked.pool_buckets, asked.door_buckets, asked.forecast, asked.capacity)
+    queries = (asked.requests, asked.pool_buckets, asked.forecast, asked.capacity)
     answers = prometheus.query_all(queries, now_seconds, BUDGET_SECONDS)
     return Reading(
         now_seconds,
@@ -77,8 +77,8 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
     ]
     pools = _weighed(pools, reading.route)
     pools, load = _measured(pools, reading.answers, asked, subject.model.within_ratio)
-    door = reading.answers.get(asked.door_buckets)
-    buckets = latency(door.rows) if door else {}
+    histogram = reading.answers.get(asked.pool_buckets)
+    whole = latency(histogram.rows) if histogram else {}
     forecast = max(status.get("forecast", []), key=lambda f: f["seconds"], default={})
     upper = max(_operator(reading.answers.get(asked.forecast)).values(), default=number(forecast.get("upperPerSecond")))
     return Snapshot(
@@ -87,8 +87,8 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
         state=status.get("state"),
         reason=status.get("reason"),
         load_per_second=load,
-        percentile_seconds=percentile(buckets, subject.model.within_ratio),
-        within_ratio=within(buckets, subject.model.threshold_seconds),
+        percentile_seconds=percentile(whole, subject.model.within_ratio),
+        within_ratio=within(whole, subject.model.threshold_seconds),
         forecast_upper_per_second=upper,
         forecast_seconds=number(forecast.get("seconds")),
         conditions={c["type"]: c["status"] for c in status.get("conditions", [])} or None,

@@ -54,7 +54,7 @@ class Snapshot:
     state: str | None = None
     reason: str | None = None
     load_per_second: float | None = None  # of all pools, from the gateway's counters
-    percentile_seconds: Bracket | None = None  # at the gateway's door: what clients of the route get
+    percentile_seconds: Bracket | None = None  # of all pools together, as the gateway counts
     within_ratio: Bracket | None = None
     forecast_upper_per_second: float | None = None  # of the pool that is planned furthest ahead
     forecast_seconds: float | None = None

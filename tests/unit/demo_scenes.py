@@ -83,8 +83,6 @@ def answer(query: str) -> Matrix:
         return Matrix(())
     if query == asked.pool_buckets:
         return Matrix(tuple(({"envoy_cluster_name": n, "le": le}, flat(r * part)) for n, r in clusters.items() for le, part in edges.items()))
-    if query == asked.door_buckets:
-        return Matrix(tuple(({"le": le}, flat(60.0 * part)) for le, part in edges.items()))
     if query == asked.forecast:
         return Matrix((({"pool": "cpu"}, flat(70.0)), ({"pool": "gpu"}, flat(80.0))))
     raise AssertionError(f"not expected: {query}")
