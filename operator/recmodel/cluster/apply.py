@@ -30,26 +30,37 @@ class Actor:
         self._client = client
         self._inventory = inventory
         self.monitors = False  # whether the cluster knows PodMonitors
+        self._generations: dict[str, int] = {}  # of each Deployment after our last write, by uid
 
-    async def children(self, owner: build.Owner, spec: RecModelSpec, metrics_path: str | None) -> list[str]:
+    def intact(self, owner: build.Owner, spec: RecModelSpec) -> bool:
+        """Whether all children are there and nobody has changed a Deployment since our last write."""
+        children = self._inventory.children_of(owner.key)
+        found = {(kind.kind, obj["metadata"]["name"]) for kind, obj in children if _owned(obj, owner)}
+        touched = any(kind == names.DEPLOYMENT and self._touched(obj) for kind, obj in children)
+        return not touched and build.expected(owner, spec, self.monitors) <= found
+
+    async def children(
+        self, owner: build.Owner, spec: RecModelSpec, metrics_path: str | None, replicas: Mapping[str, int]
+    ) -> list[str]:
         """Applies what is missing or changed and removes what the spec no longer asks for; returns the names written.
 
-        ``NameTaken`` where a child's name belongs to somebody else. Replicas and weights stay as they are; new pools
-        start with their first replicas and without weight, unless the whole route is new.
+        ``NameTaken`` where a child's name belongs to somebody else. Weights, and replicas of Deployments that exist,
+        stay as they are; a new Deployment gets its pool's number from ``replicas``. A new pool has no weight, unless
+        the whole route is new.
         """
         wanted = build.children(owner, spec, self.monitors, metrics_path)
         written = []
         for kind, body in wanted:
             live = await self._live(owner, kind, body["metadata"]["name"])
-            if live is not None and _applied(live) == _applied(body):
+            if live is not None and _applied(live) == _applied(body) and not self._touched(live):
                 continue
             if kind == names.DEPLOYMENT:
-                await self._deployment(owner, spec, body, live)
+                await self._deployment(owner, body, live, replicas)
             else:
                 self._inventory.see(kind, "MODIFIED", await self._client.apply(kind, body))
             written.append(f"{kind.kind} {body['metadata']['name']}")
         pools = [pool.name for pool in spec.pools]
-        stale = self._stale(owner, {(kind.kind, body["metadata"]["name"]) for kind, body in wanted}, spec)
+        stale = self._stale(owner, build.expected(owner, spec, self.monitors))
         await self._drain(owner, stale)
         if spec.route is not None and await self.weights(owner, spec, self._weights_to_keep(owner, spec, pools)):
             written.append(f"{names.ROUTE.kind} {owner.name}")
@@ -62,13 +73,21 @@ class Actor:
             written.append(f"{kind.kind} {metadata['name']}")
         return written
 
+    def route_differs(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+        """Whether the route in the cluster is not the one with these weights; False for a model without a route."""
+        body = build.route(owner, spec, weights)
+        live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
+        if body is None or live is None:
+            return body is not None
+        return _applied(live) != _applied(body) or not _contains(live["spec"], body["spec"])
+
     async def weights(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
         body = build.route(owner, spec, weights)
         if body is None:
             return False
-        live = await self._live(owner, names.ROUTE, owner.name)
-        if live is not None and _applied(live) == _applied(body) and _same_route(live, body):
+        await self._live(owner, names.ROUTE, owner.name)
+        if not self.route_differs(owner, spec, weights):
             return False
         self._inventory.see(names.ROUTE, "MODIFIED", await self._client.apply(names.ROUTE, body))
         return True
@@ -78,28 +97,45 @@ class Actor:
         name = names.child_name(owner.name, pool)
         live = self._inventory.child(names.DEPLOYMENT, owner.namespace, name)
         scale = await self._client.apply_replicas(names.DEPLOYMENT, owner.namespace, name, replicas)
-        if live is not None:
-            # The answer is a Scale; with its version and number the Deployment is what the watch will say soon.
-            updated = copy.deepcopy(live)
-            updated["spec"]["replicas"] = scale["spec"].get("replicas", 0)
-            updated["metadata"]["resourceVersion"] = scale["metadata"]["resourceVersion"]
-            self._inventory.see(names.DEPLOYMENT, "MODIFIED", updated)
+        if live is None:
+            return
+        # The answer is a Scale; with its version and number the Deployment is what the watch will say soon.
+        updated = copy.deepcopy(live)
+        metadata, before = updated["metadata"], updated["spec"].get("replicas", 1)
+        updated["spec"]["replicas"] = scale["spec"].get("replicas", 0)
+        metadata["resourceVersion"] = scale["metadata"]["resourceVersion"]
+        if before != updated["spec"]["replicas"]:
+            metadata["generation"] = metadata.get("generation", 0) + 1
+            if metadata["uid"] in self._generations:
+                self._generations[metadata["uid"]] += 1
+        self._inventory.see(names.DEPLOYMENT, "MODIFIED", updated)
 
-    async def _deployment(self, owner: build.Owner, spec: RecModelSpec, body: Object, live: Object | None) -> None:
+    async def _deployment(
+        self, owner: build.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]
+    ) -> None:
         """Applies a Deployment without replicas; a new one gets its first replicas in the same write.
 
         The scale subresource's entry must own the number before the Deployment's own entry drops it, else it would fall
         back to 1 with the next apply.
         """
         pool = body["metadata"]["labels"][names.POOL_LABEL]
-        first = build.initial_replicas(spec)[pool]
         if live is not None:
             await self.replicas(owner, pool, int(live["spec"].get("replicas", 1)))
         else:
-            body = {**body, "spec": {**body["spec"], "replicas": first}}
-        self._inventory.see(names.DEPLOYMENT, "MODIFIED", await self._client.apply(names.DEPLOYMENT, body))
+            body = {**body, "spec": {**body["spec"], "replicas": replicas[pool]}}
+        applied = await self._client.apply(names.DEPLOYMENT, body)
+        self._generations[applied["metadata"]["uid"]] = applied["metadata"]["generation"]
+        self._inventory.see(names.DEPLOYMENT, "MODIFIED", applied)
         if live is None:
-            await self.replicas(owner, pool, first)
+            await self.replicas(owner, pool, replicas[pool])
+
+    def _touched(self, obj: Object) -> bool:
+        """Whether somebody changed a Deployment's spec since our last write; False where we have not written it yet.
+
+        A comparison with what we apply would not do: the API rewrites quantities ("0.5" becomes "500m").
+        """
+        known = self._generations.get(obj["metadata"]["uid"])
+        return known is not None and obj["metadata"].get("generation", known) > known
 
     async def _live(self, owner: build.Owner, kind: names.Kind, name: str) -> Object | None:
         """The child as it stands; ``NameTaken`` where it is not this very RecModel's."""
@@ -117,13 +153,9 @@ class Actor:
             )
         return live
 
-    def _stale(
-        self, owner: build.Owner, wanted: set[tuple[str, str]], spec: RecModelSpec
-    ) -> list[tuple[names.Kind, Object]]:
-        if spec.route is not None:
-            wanted = wanted | {(names.ROUTE.kind, owner.name)}
+    def _stale(self, owner: build.Owner, expected: set[tuple[str, str]]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)
-        return [(k, o) for k, o in found if (k.kind, o["metadata"]["name"]) not in wanted and _owned(o, owner)]
+        return [(k, o) for k, o in found if (k.kind, o["metadata"]["name"]) not in expected and _owned(o, owner)]
 
     async def _drain(self, owner: build.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
         """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
@@ -177,12 +209,10 @@ def _owned(obj: Object, owner: build.Owner) -> bool:
     return any(reference.get("controller") and reference["uid"] == owner.uid for reference in references)
 
 
-def _same_route(live: Object, body: Object) -> bool:
-    """Whether the live route's rules are ours, defaults of the API aside: others may have written them since."""
-    return _contains(live["spec"], body["spec"])
-
-
 def _contains(live: Any, wanted: Any) -> bool:
+    """Whether all of ``wanted`` stands in ``live``; what the API filled in, or others added beside it, may be there
+    too.
+    """
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
             key in live and _contains(live[key], value) for key, value in wanted.items()

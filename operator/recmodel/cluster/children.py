@@ -63,6 +63,16 @@ def children(
     return result
 
 
+def expected(owner: Owner, spec: RecModelSpec, monitors: bool) -> set[tuple[str, str]]:
+    """Kind and name of every child that the spec asks for, the HTTPRoute included."""
+    result = {(names.ROUTE.kind, owner.name)} if spec.route is not None else set()
+    if monitors and wants_monitor(spec):
+        result.add((names.POD_MONITOR.kind, owner.name))
+    for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
+        result |= {(kind.kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
+    return result
+
+
 def initial_replicas(spec: RecModelSpec) -> dict[str, int]:
     """Replicas at creation: each pool's minimum, and at least 1 of the cheapest pool, so that somebody answers
     from the start.

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import traffic
 from recmodel.cluster.apply import Actor, NameTaken, scaled
-from recmodel.cluster.children import initial_weights
+from recmodel.cluster.children import initial_replicas, initial_weights
 from recmodel.cluster.errors import ApiRefused, ClusterError
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.watch import backoff_seconds
@@ -99,8 +99,7 @@ class Keeper:
         """One look at one model. Nothing that is wrong with it reaches the others."""
         key = tracked.key
         try:
-            await self._children(tracked)
-            again_seconds = await self._steer(tracked)
+            waits = [await self._children(tracked), await self._steer(tracked)]
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             known = isinstance(error, ClusterError)
@@ -112,8 +111,8 @@ class Keeper:
             return
         self._failures.pop(key, None)
         self._failed(tracked, None)
-        if again_seconds is not None:
-            self._again(key, again_seconds)
+        if again := [seconds for seconds in waits if seconds is not None]:
+            self._again(key, min(again))
 
     def _failed(self, tracked: Tracked, reason: Reason | None) -> None:
         if (reason.reason if reason else None) != (tracked.failed.reason if tracked.failed else None):
@@ -125,29 +124,28 @@ class Keeper:
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.wake, key)
 
-    async def _children(self, tracked: Tracked) -> None:
+    async def _children(self, tracked: Tracked) -> float | None:
+        """Applies the children where something is missing or changed; returns after how long to look again."""
         spec = tracked.spec
-        if (
-            spec is None
-            or tracked.paused
-            or (tracked.applied_generation == tracked.generation and not self._missing(tracked, spec))
-        ):
-            return
+        if spec is None or tracked.paused:
+            return None
+        if tracked.applied_generation == tracked.generation:
+            if self._actor.intact(tracked.owner, spec):
+                return None
+            if (wait_seconds := tracked.patience.due_in(time.monotonic())) > 0:
+                return wait_seconds
         generation = tracked.generation
         profile = profile_for(spec.metrics)
-        written = await self._actor.children(
-            tracked.owner, spec, profile.scrape.path if profile.scope == "pod" else None
-        )
+        path = profile.scrape.path if profile.scope == "pod" else None
+        first = initial_replicas(spec)
+        if tracked.acts and tracked.wanted is not None:
+            first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
+        written = await self._actor.children(tracked.owner, spec, path, first)
         tracked.applied_generation = generation
         if written:
+            tracked.steered = None
             logger.info("%s: applied %s", tracked.key, ", ".join(written))
-
-    def _missing(self, tracked: Tracked, spec: RecModelSpec) -> bool:
-        """Whether somebody deleted a child that is watched."""
-        pools = [pool.name for pool in spec.pools]
-        if any(not self._inventory.pool(tracked.key, pool).exists for pool in pools):
-            return True
-        return spec.route is not None and self._inventory.weights(tracked.key, pools) is None
+        return None
 
     async def _steer(self, tracked: Tracked) -> float | None:
         """The next step of weights and replicas; returns after how long to look again."""
@@ -170,8 +168,14 @@ class Keeper:
             for n, s in states.items()
             if step.replicas[n] > s.desired
         ]
-        if await self._actor.weights(tracked.owner, spec, step.weights):
+        if self._actor.route_differs(tracked.owner, spec, step.weights):
+            if _overwritten(tracked, now, step.weights, states):
+                wait_seconds = tracked.patience.due_in(started)
+                if wait_seconds > 0:
+                    return wait_seconds
+            await self._actor.weights(tracked.owner, spec, step.weights)
             tracked.weights_changed_at = time.monotonic()
+            tracked.steered = dict(step.weights)
             self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
             logger.info("%s: weights %s", tracked.key, dict(step.weights))
         shrunk = [
@@ -199,6 +203,16 @@ class Keeper:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
         weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
         return initial_weights(spec) if weights is None else scaled(weights)
+
+
+def _overwritten(
+    tracked: Tracked, now: Mapping[str, int], wanted: Mapping[str, int], states: Mapping[str, PoolState]
+) -> bool:
+    """Whether somebody else wrote the route since we did; False while a pool without ready pods bears traffic: no time
+    then.
+    """
+    urgent = any(states[name].ready == 0 for name, weight in now.items() if weight > 0)
+    return tracked.steered is not None and not urgent and (now != tracked.steered or now == wanted)
 
 
 def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:

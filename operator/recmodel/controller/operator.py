@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping
@@ -79,7 +80,10 @@ class Operator:
             logger.warning("%s: %s", owner.key, found.message)
             self._report(tracked)
         else:
+            healed = tracked.invalid is not None
             tracked.spec, tracked.invalid = found, None
+            if healed:
+                self._report(tracked)
             # What was decided for other pools, or in another mode, is not what is wanted now.
             if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
                 tracked.wanted, tracked.decision, tracked.pending = None, None, set()
@@ -134,12 +138,10 @@ class Operator:
             group.create_task(self._ticks())
 
     async def _ticks(self) -> None:
-        try:  # without any RecModel there is nothing to wait for
+        with contextlib.suppress(TimeoutError):  # without any RecModel there is nothing to wait for
             async with asyncio.timeout(2.0):
                 await self._first_models.wait()
                 await asyncio.sleep(0.5)  # the rest of the first list
-        except TimeoutError:
-            pass
         await self.loop.run()
 
     def _follow(self, kind: names.Kind, namespace: str | None, labels: str) -> None:
@@ -216,20 +218,26 @@ class Operator:
         """Has the history read once; the first tick waits for it, but not for long."""
         if self._settings.history_seconds <= 0 or not views or self._history is not None:
             return
-        self._history = asyncio.create_task(self._read_past(views, now_seconds), name="history")
-        await asyncio.wait([self._history], timeout=self._settings.history_budget_seconds)
+        tried = asyncio.Event()
+        self._history = asyncio.create_task(self._read_past(views, now_seconds, tried), name="history")
+        self._history.add_done_callback(_say_why)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.history_budget_seconds):
+                await tried.wait()
 
-    async def _read_past(self, views: list[ModelView], now_seconds: float) -> None:
-        while True:
+    async def _read_past(self, views: list[ModelView], now_seconds: float, tried: asyncio.Event) -> None:
+        found = None
+        while found is None:
             try:
                 found = await asyncio.to_thread(self._decider.read_history, views, now_seconds)
-                break
             except PrometheusError as error:
                 logger.warning("the history is not known yet: %s", error)
+                tried.set()
                 await asyncio.sleep(HISTORY_RETRY_SECONDS)
         models = [(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
         await asyncio.to_thread(self._decider.learn, [_model(t, states) for t, states in models], found)
         logger.info("the history of %d RecModels is known", len(found))
+        tried.set()
 
     def _gathered(self, readings: Readings) -> None:
         self._metrics.prometheus_seconds.observe(readings.seconds)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children import Owner
+from recmodel.controller.patience import Patience
 from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
 
@@ -33,6 +34,8 @@ class Tracked:
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
     weights_changed_at: float = -math.inf  # on the monotonic clock
+    steered: Mapping[str, int] | None = None  # the weights that we wrote last
+    patience: Patience = field(default_factory=Patience)
     decision: Decision | None = None
     reading: ModelReading | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
