@@ -49,14 +49,17 @@ EDGES = {"49": 50.0, "99": 95.0, "199": 99.0, "+Inf": 100.0}
 
 def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusError]:
     """A healthy answer to each query: two pools of 100 requests/s, 2 of them failing; ``changed`` replaces some."""
+    assert ENVOY.answered is not None
+    assert ENVOY.failures is not None
     assert ENVOY.buckets is not None
     assert ENVOY.queue is not None
     assert ENVOY.in_flight is not None
     assert ENVOY.page_age is not None
     assert ENVOY.downstream is not None
     names = {
-        "requests": ENVOY.requests[0],
-        "failures": ENVOY.failures[0],
+        "requests": ENVOY.requests,
+        "answered": ENVOY.answered,
+        "failures": ENVOY.failures,
         "buckets": ENVOY.buckets,
         "queue": ENVOY.queue,
         "in_flight": ENVOY.in_flight,
@@ -68,6 +71,7 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
     }
     healthy: dict[str, Vector | PrometheusError] = {
         "requests": by_pool({0: 100.0, 1: 100.0}),
+        "answered": by_pool({0: 100.0, 1: 100.0}),
         "failures": by_pool({0: 2.0, 1: 2.0}),
         "buckets": histogram({0: EDGES, 1: EDGES}),
         "queue": by_pool({0: 3.0, 1: 0.0}),
@@ -215,6 +219,31 @@ def test_more_failures_than_requests_are_all_requests() -> None:
 
 
 @pytest.mark.parametrize(
+    ("case", "requests", "answered", "failures", "rate", "errors"),
+    [
+        ("clients gave up 40 of 100", 100.0, 60.0, 1.0, 100.0, 41.0),
+        ("one of 100 is still inside", 100.0, 99.0, 1.0, 100.0, 1.0),
+        ("some of the counters were not scraped", 80.0, 100.0, 25.0, 100.0, 25.0),
+        ("no counter of the answers was scraped", 100.0, None, 1.0, 100.0, 1.0),
+    ],
+)
+def test_requests_that_got_no_answer_are_load_and_failures(
+    case: str, requests: float, answered: float | None, failures: float, rate: float, errors: float
+) -> None:
+    answers = Vector(()) if answered is None else by_pool({0: answered, 1: 100.0})
+    reading = read(requests=by_pool({0: requests, 1: 100.0}), answered=answers, failures=by_pool({0: failures}))
+    cpu = reading.pools["cpu"]
+    assert (cpu.rate_per_second, cpu.errors_per_second) == (rate, errors), case
+
+
+def test_a_pool_that_only_fails_has_no_histogram_and_is_known_to_fail() -> None:
+    reading = read(failures=by_pool({0: 100.0, 1: 100.0}), buckets=Vector(()))
+    assert (reading.verdict, reading.reason) == (Verdict.AVAILABLE, r.NOTHING_SERVED)
+    half = read(failures=by_pool({0: 100.0, 1: 0.0}), buckets=histogram({1: EDGES}))
+    assert (half.verdict, half.reason) == (Verdict.AVAILABLE, r.METRICS_FOUND)
+
+
+@pytest.mark.parametrize(
     ("threshold", "verdict", "reason", "said"),
     [
         (0.1, "Available", "MetricsFound", "an edge at the threshold"),
@@ -238,11 +267,18 @@ def test_a_threshold_that_is_no_edge_is_reported_with_the_bracket(
 
 ONLY_CPU = {
     "requests": by_pool({0: 100.0}),
+    "answered": by_pool({0: 100.0}),
     "failures": by_pool({0: 2.0}),
     "age": by_pool({0: 2.0}),
     "buckets": histogram({0: EDGES}),
 }
-NOTHING = {"requests": Vector(()), "failures": Vector(()), "age": Vector(()), "buckets": Vector(())}
+NOTHING = {
+    "requests": Vector(()),
+    "answered": Vector(()),
+    "failures": Vector(()),
+    "age": Vector(()),
+    "buckets": Vector(()),
+}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -73,18 +73,6 @@ def values(vector: Vector, owner: Owner) -> Values:
             found.invalid.add(pool)
         else:
             found.known[pool] = value
-    for pool in found.invalid:
-        found.known.pop(pool, None)
-    return found
-
-
-def total(parts: Iterable[Values]) -> Values:
-    """The sum of several counters; where only some know a pool, of those: a counter begins at its first event."""
-    found = Values()
-    for part in parts:
-        found.invalid |= part.invalid
-        for pool, value in part.known.items():
-            found.known[pool] = found.known.get(pool, 0.0) + value
     for pool in found.invalid:
         found.known.pop(pool, None)
     return found

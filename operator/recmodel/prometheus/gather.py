@@ -177,7 +177,7 @@ def _empty(answers: Answers, query: str) -> bool:
 def _models(
     profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, answers: Answers, context: Context
 ) -> dict[str, ModelReading]:
-    needed = [*queries.requests, queries.age, *([queries.buckets] if queries.buckets else [])]
+    needed = [queries.requests, queries.age, *([queries.buckets] if queries.buckets else [])]
     for query in needed:
         answer = answers[query]
         if isinstance(answer, PrometheusError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
-from recmodel.prometheus.answers import Buckets, Owner, PoolKey, Values, buckets, idle, total, values
+from recmodel.prometheus.answers import Buckets, Owner, PoolKey, Values, buckets, idle, values
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.queries import ProfileQueries
@@ -16,6 +16,8 @@ from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelVi
 from recmodel.prometheus.session import PrometheusError
 from recmodel.prometheus.usage import Usage
 
+# Fewer than this of the requests without an answer are those that were still inside when the counters were read.
+UNANSWERED_NOISE_RATIO = 0.02
 Answers = Mapping[str, Vector | PrometheusError]
 
 
@@ -34,6 +36,7 @@ class Found:
 
     profile: Profile
     rates: Values
+    answered: Values
     errors: Values
     errors_known: bool
     failures_are_labels: bool
@@ -54,10 +57,11 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, owner:
     histogram = answers[queries.buckets] if queries.buckets else None
     return Found(
         profile=profile,
-        rates=total(read(query) for query in queries.requests),
-        errors=total(read(query) for query in queries.failures),
+        rates=read(queries.requests),
+        answered=read(queries.answered),
+        errors=read(queries.failures),
         failures_are_labels=profile.failures_are_labels,
-        errors_known=all(isinstance(answers[query], Vector) for query in queries.failures),
+        errors_known=queries.failures is not None and isinstance(answers[queries.failures], Vector),
         latency=buckets(histogram, owner, profile.latency)
         if isinstance(histogram, Vector) and profile.latency
         else Buckets(),
@@ -87,7 +91,9 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
     limit = context.settings.stale_after_seconds
     if age is not None and age > limit:
         return unknown(r.SERIES_STALE, f"the newest sample is {age:.0f} s old ({limit:.0f} s allowed)")
+    # Where parts of the requests were not scraped, those that were answered are still requests.
     rate = found.rates.known.get(key)
+    rate = rate if rate is None else max(rate, found.answered.known.get(key, 0.0))
     if rate is None and age is None and _idle(model, pool, found, context):
         none = unknown(r.NO_TRAFFIC, "no series yet, and no request was to be expected")
         return dataclasses.replace(none, rate_per_second=0.0, errors_per_second=0.0)
@@ -107,12 +113,16 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
 
 
 def _errors(key: PoolKey, rate: float, found: Found) -> float | None:
-    if not found.profile.failures or not found.errors_known or key in found.errors.invalid:
+    if not found.errors_known or key in found.errors.invalid:
         return None
     # A failure that is a label of the requests' own counter has no series before the first failure: absent means none.
     absent = 0.0 if found.failures_are_labels else None
     errors = found.errors.known.get(key, absent)
-    return None if errors is None else min(errors, rate)
+    if errors is None:
+        return None
+    # Those that got no answer failed too. A change of the number of requests inside looks the same, but is small.
+    unanswered = rate - found.answered.known.get(key, rate)
+    return min(rate, errors + (unanswered if unanswered > UNANSWERED_NOISE_RATIO * rate else 0.0))
 
 
 def _coverage(pool: PoolView, up: float | None, profile: Profile) -> float | None:

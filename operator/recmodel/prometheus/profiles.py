@@ -114,6 +114,9 @@ class Profile(_Part):
     identity: Identity
     latency: Histogram | None = None
     requests: Annotated[tuple[Selector, ...], Field(min_length=1)]  # summed: all requests, failed ones included
+    answered: tuple[
+        Selector, ...
+    ] = ()  # summed: those of them that got any answer; the rest were given up by their clients
     failures: tuple[Selector, ...] = ()  # summed; none: the number of failures is unknown
     queue: Selector | None = None  # gauge of requests that wait
     in_flight: Selector | None = None  # gauge of requests inside, waiting or not
@@ -135,7 +138,9 @@ class Profile(_Part):
     @property
     def failures_are_labels(self) -> bool:
         """Whether failures are a label of a requests' series: then their absence beside known requests means none."""
-        return bool(self.failures) and {f.name for f in self.failures} <= {r.name for r in self.requests}
+        return bool(self.failures) and {f.name for f in self.failures} <= {
+            r.name for r in self.requests + self.answered
+        }
 
 
 @cache

@@ -44,8 +44,9 @@ def _matcher(label: str, text: str) -> str:
 class ProfileQueries:
     """The questions for all models of one profile. None: the profile has no such series."""
 
-    requests: tuple[str, ...]  # requests/s by identity, one query a series, to be summed
-    failures: tuple[str, ...]
+    requests: str  # requests/s by identity
+    answered: str | None
+    failures: str | None
     buckets: str | None  # cumulative requests/s by identity and ``le``
     queue: str | None
     in_flight: str | None
@@ -56,8 +57,8 @@ class ProfileQueries:
 
     def all(self) -> tuple[str, ...]:
         """Every query, for counting and for checking."""
-        single = (self.buckets, self.queue, self.in_flight, self.age, self.page_age, self.up)
-        return self.requests + self.failures + tuple(q for q in single if q) + (self.downstream or ())
+        single = (self.answered, self.failures, self.buckets, self.queue, self.in_flight, self.page_age, self.up)
+        return (self.requests, self.age, *(query for query in single if query), *(self.downstream or ()))
 
 
 def ours(profile: Profile) -> tuple[str, ...]:
@@ -78,17 +79,17 @@ def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
     by = ", ".join(profile.identity.labels)
     mine = ours(profile)
 
-    def rate(series: Selector, suffix: str = "", also: str = "") -> str:
-        return f"sum by ({by}{also}) (rate({selector(series, mine, suffix)}[{window}]))"
-
     def gauge(series: Selector | None) -> str | None:
         return f"sum by ({by}) ({selector(series, mine)})" if series else None
 
     newest = " or ".join(f"timestamp({selector(series, mine)})" for series in profile.requests)
     return ProfileQueries(
-        requests=tuple(rate(series) for series in profile.requests),
-        failures=tuple(rate(series) for series in profile.failures),
-        buckets=rate(profile.latency, "_bucket", ", le") if profile.latency else None,
+        requests=_rates(profile.requests, mine, by, window),
+        answered=_rates(profile.answered, mine, by, window) if profile.answered else None,
+        failures=_rates(profile.failures, mine, by, window) if profile.failures else None,
+        buckets=f"sum by ({by}, le) (rate({selector(profile.latency, mine, '_bucket')}[{window}]))"
+        if profile.latency
+        else None,
         queue=gauge(profile.queue),
         in_flight=gauge(profile.in_flight),
         age=f"time() - max by ({by}) ({newest})",
@@ -111,6 +112,14 @@ def with_edges(query: str, profile: Profile, edges: Iterable[str]) -> str:
         raise ValueError(f"profile {profile.name} has no histogram")
     whole = selector(profile.latency, ours(profile), "_bucket")
     return query.replace(whole, selector(profile.latency, (*ours(profile), f"le{any_of(edges)}"), "_bucket"))
+
+
+def _rates(series: Sequence[Selector], matchers: Sequence[str], by: str, window: str) -> str:
+    rates = [f"rate({selector(part, matchers)}[{window}])" for part in series]
+    if len(rates) > 1:
+        # rate() drops the name, and ``or`` keeps one of two equal series: each part needs a label of its own.
+        rates = [f'label_replace({rate}, "part", "{i}", "", "")' for i, rate in enumerate(rates)]
+    return f"sum by ({by}) ({' or '.join(rates)})"
 
 
 def _downstream(series: Downstream, window: str) -> tuple[str, str, str]:
@@ -165,12 +174,7 @@ def model_rate(
     else:
         label_namespace, label_model, _ = identity.labels
         mine = [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(name for name, _ in models)}"]
-    by = ", ".join(identity.labels)
-    rates = (
-        f"sum by ({by}) (rate({selector(series, mine)}[{duration(window_seconds)}]))" for series in profile.requests
-    )
-    # ``or`` would drop a series that both sides have; a sum over the union of both keeps them.
-    return " or ".join(f'label_replace({rate}, "part", "{i}", "", "")' for i, rate in enumerate(rates))
+    return _rates(profile.requests, mine, ", ".join(identity.labels), duration(window_seconds))
 
 
 def _filled(pattern: str, groups: dict[str, str]) -> str:

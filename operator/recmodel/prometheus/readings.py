@@ -14,6 +14,7 @@ from recmodel.prometheus.histogram import Bracket
 METRICS_FOUND = "MetricsFound"
 THRESHOLD_BETWEEN_EDGES = "ThresholdBetweenEdges"
 NO_TRAFFIC = "NoTraffic"
+NOTHING_SERVED = "NothingServed"
 PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
 QUERY_REFUSED = "QueryRefused"
 ANSWER_UNUSABLE = "AnswerUnusable"

@@ -11,6 +11,7 @@ from recmodel.prometheus.histogram import Bracket, edge_bracket, within_bracket
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, PoolView, Verdict
 
 NEAR_RATIO = 0.2  # an edge this near to the threshold makes the bracket narrow enough to act on
+ALL_FAILED_RATIO = 0.99  # the two counters are extrapolated each alone
 COVERED_RATIO = 0.8  # fewer pods than this reporting: their sum is not the pool's load
 
 
@@ -73,6 +74,11 @@ def _histogram(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judgement
     busy = {name: pool for name, pool in pools.items() if pool.rate_per_second}
     if not busy:
         return Verdict.AVAILABLE, r.NO_TRAFFIC, "no requests in the window"
+    # Envoy makes the histogram at the first answer of a pod: a pool that only ever failed has none, and that is known.
+    failing = [name for name, pool in busy.items() if pool.latency is None and _all_failed(pool)]
+    busy = {name: pool for name, pool in busy.items() if name not in failing}
+    if not busy:
+        return Verdict.AVAILABLE, r.NOTHING_SERVED, f"all requests of pool {', '.join(failing)} failed"
     bare = [name for name, pool in busy.items() if pool.latency is None]
     if bare:
         invalid = [p.reason for p in busy.values() if p.reason and p.reason.reason == r.VALUES_INVALID]
@@ -86,6 +92,11 @@ def _histogram(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judgement
     return max(
         (_edges(model.threshold_seconds, pool.latency or {}) for pool in busy.values()), key=lambda e: _SEVERITY[e[1]]
     )
+
+
+def _all_failed(pool: PoolReading) -> bool:
+    rate, errors, no_reason = pool.rate_per_second, pool.errors_per_second, pool.reason is None
+    return bool(no_reason and rate and errors is not None and errors >= ALL_FAILED_RATIO * rate)
 
 
 _SEVERITY = {r.METRICS_FOUND: 0, r.THRESHOLD_BETWEEN_EDGES: 1, r.NO_EDGE_NEAR_THRESHOLD: 2, r.THRESHOLD_ABOVE_EDGES: 3}
