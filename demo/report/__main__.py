@@ -13,12 +13,11 @@ from pathlib import Path
 
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.session import Connection, PrometheusError
-from watch.kubernetes_api import KubernetesApi, NotAnswered
-
 from report.collect import RunIncomplete, collect
 from report.figures import DARK, LIGHT, picture
 from report.measures import measures
 from report.page import page, rows
+from watch.kubernetes_api import KubernetesApi, NotAnswered
 
 
 def main() -> int:
@@ -28,7 +27,9 @@ def main() -> int:
     parser.add_argument("--namespace", default="demo")
     parser.add_argument("--name", default="ranker")
     arguments = parser.parse_args()
-    prometheus = PrometheusClient(Connection(os.environ["PROMETHEUS_URL"], read_timeout_seconds=20.0, deadline_seconds=30.0))
+    prometheus = PrometheusClient(
+        Connection(os.environ["PROMETHEUS_URL"], read_timeout_seconds=20.0, deadline_seconds=30.0)
+    )
     try:
         run = collect(arguments.run, KubernetesApi(), prometheus, arguments.namespace, arguments.name)
     except (RunIncomplete, NotAnswered, PrometheusError, OSError) as error:

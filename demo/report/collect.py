@@ -1,4 +1,6 @@
-"""Everything that is known of a run, from its three sources: the range queries, the API's snapshots, the generator's log."""
+"""Everything that is known of a run, from its three sources: the range queries, the API's snapshots, the generator's
+log.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from recmodel.prometheus.client import Matrix, PrometheusClient
 from watch import schedule as schedules
 from watch.generator_log import ClientLog, parse
@@ -33,7 +36,9 @@ class RunIncomplete(Exception):  # noqa: N818 (says what is so)
 
 @dataclass(frozen=True)
 class Band:
-    """A percentile over time in seconds, as the histogram knows it: between two edges. NaN: no requests, or above all edges."""
+    """A percentile over time in seconds, as the histogram knows it: between two edges. NaN: no requests, or above all
+    edges.
+    """
 
     lower: Series
     upper: Series
@@ -68,7 +73,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Run:
-    """One replay. ``start_seconds`` (Unix time) is the schedule's second 0; ``settings``: the operator's environment."""
+    """One replay. ``start_seconds`` (Unix time) is the schedule's second 0, ``settings`` the operator's environment."""
 
     subject: Subject
     schedule: Schedule
@@ -98,11 +103,21 @@ def collect(folder: Path, api: KubernetesApi, prometheus: PrometheusClient, name
     def ask(query: str) -> Matrix:
         return prometheus.query_range(query, start - LEAD_SECONDS, end, STEP_SECONDS, BUDGET_SECONDS)
 
-    measured = measure(ask, seen, log.start_seconds, np.arange(start - LEAD_SECONDS, end + STEP_SECONDS / 2, STEP_SECONDS))
+    measured = measure(
+        ask, seen, log.start_seconds, np.arange(start - LEAD_SECONDS, end + STEP_SECONDS / 2, STEP_SECONDS)
+    )
     events = _events(api.items(f"/api/v1/namespaces/{namespace}/events"), name, log.start_seconds - 600)
     steps = [line.split("\t") for line in _text(folder / "steps.tsv").splitlines()]
     run = Run(
-        seen, schedule, log, log.start_seconds, snapshots, measured, events, _settings(api), [(what, float(took)) for what, took in steps]
+        seen,
+        schedule,
+        log,
+        log.start_seconds,
+        snapshots,
+        measured,
+        events,
+        _settings(api),
+        [(what, float(took)) for what, took in steps],
     )
     (folder / "prometheus.json").write_text(json.dumps(asdict(measured), default=_listed))
     return run
@@ -165,7 +180,11 @@ def _events(items: Sequence[Mapping[str, Any]], name: str, since_seconds: float)
         about = item["involvedObject"]
         time = item.get("lastTimestamp") or item.get("eventTime") or item["metadata"]["creationTimestamp"]
         if about.get("kind") == "RecModel" and about.get("name") == name and _unix(time) >= since_seconds:
-            found.append(Event(time, item.get("type", ""), item.get("reason", ""), item.get("message", ""), item.get("count") or 1))
+            found.append(
+                Event(
+                    time, item.get("type", ""), item.get("reason", ""), item.get("message", ""), item.get("count") or 1
+                )
+            )
     return sorted(found, key=lambda event: event.time)
 
 

@@ -1,20 +1,21 @@
-"""The picture of a run: load, latency, replicas, weights and cost over the same minutes, in a light and a dark dress."""
+"""The picture of a run: load, latency, replicas, weights and cost over the same minutes, in light and in dark."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-from watch.snapshot import PoolSnapshot, Snapshot
 
 from report.collect import Run, Series
 from report.measures import Measures, cost, in_replay
+from watch.snapshot import PoolSnapshot, Snapshot
 
 HEIGHTS = (2.3, 2.2, 1.9, 1.3, 1.7)
 
@@ -35,8 +36,30 @@ class Dress:
     hpa: str
 
 
-LIGHT = Dress("#ffffff", "#1f2328", "#656d76", "#e6e8eb", ("#2f6fdb", "#e07b21", "#3a9d5d", "#9a55c9"), "#0f8b8d", "#c59a00", "#cf222e", "#c084fc", "#7d8590")
-DARK = Dress("#0d1117", "#e6edf3", "#9198a1", "#262c36", ("#5b9bff", "#ff9b4a", "#56c97c", "#c58aff"), "#3cc5c7", "#e3b93c", "#ff6b6b", "#a855f7", "#8b949e")
+LIGHT = Dress(
+    "#ffffff",
+    "#1f2328",
+    "#656d76",
+    "#e6e8eb",
+    ("#2f6fdb", "#e07b21", "#3a9d5d", "#9a55c9"),
+    "#0f8b8d",
+    "#c59a00",
+    "#cf222e",
+    "#c084fc",
+    "#7d8590",
+)
+DARK = Dress(
+    "#0d1117",
+    "#e6edf3",
+    "#9198a1",
+    "#262c36",
+    ("#5b9bff", "#ff9b4a", "#56c97c", "#c58aff"),
+    "#3cc5c7",
+    "#e3b93c",
+    "#ff6b6b",
+    "#a855f7",
+    "#8b949e",
+)
 
 
 def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> bytes:
@@ -56,22 +79,47 @@ def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> b
         panels[-1].set_xlabel("minutes of the replay")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         if title:
-            figure.suptitle(f"RecModel {run.subject.model.key}: replicas and weights of {len(run.subject.model.pools)} pools under a replayed trace",
-                            x=0.012, ha="left", fontsize=14, fontweight="bold")  # fmt: skip
+            figure.suptitle(
+                f"RecModel {run.subject.model.key} under a replayed trace",
+                x=0.012,
+                ha="left",
+                fontsize=14,
+                fontweight="bold",
+            )
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         return buffer.getvalue()
 
 
-def _style(dress: Dress) -> dict[str, object]:
+def _style(dress: Dress) -> dict[str, Any]:
     return {
-        "figure.facecolor": dress.paper, "axes.facecolor": dress.paper, "savefig.facecolor": dress.paper,
-        "text.color": dress.ink, "axes.labelcolor": dress.faint, "axes.edgecolor": dress.grid, "xtick.color": dress.faint,
-        "ytick.color": dress.faint, "grid.color": dress.grid, "axes.grid": True, "grid.linewidth": 0.8, "axes.axisbelow": True,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False, "xtick.major.size": 0, "ytick.major.size": 0,
-        "font.size": 10, "legend.frameon": False, "legend.fontsize": 9, "axes.titlesize": 11, "axes.titleweight": "bold",
-        "axes.titlelocation": "left", "axes.titlepad": 8, "lines.linewidth": 1.8, "lines.solid_capstyle": "round",
-    }  # fmt: skip
+        "figure.facecolor": dress.paper,
+        "axes.facecolor": dress.paper,
+        "savefig.facecolor": dress.paper,
+        "text.color": dress.ink,
+        "axes.labelcolor": dress.faint,
+        "axes.edgecolor": dress.grid,
+        "xtick.color": dress.faint,
+        "ytick.color": dress.faint,
+        "grid.color": dress.grid,
+        "axes.grid": True,
+        "grid.linewidth": 0.8,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.spines.left": False,
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+        "font.size": 10,
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlepad": 8,
+        "lines.linewidth": 1.8,
+        "lines.solid_capstyle": "round",
+    }
 
 
 def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
@@ -82,9 +130,24 @@ def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> No
     panel.plot(run.measured.times / 60, run.measured.total_load(), color=dress.load, label="measured (20 s rate)")
     horizons = [s.forecast_seconds for s in during if s.forecast_seconds is not None]
     ahead = f"next {np.median(horizons):.0f} s" if horizons else "ahead"
-    panel.step(run.measured.times / 60, run.measured.forecast, where="post", color=dress.forecast, lw=1.4, label=f"forecast, upper ({ahead})")
+    panel.step(
+        run.measured.times / 60,
+        run.measured.forecast,
+        where="post",
+        color=dress.forecast,
+        lw=1.4,
+        label=f"forecast, upper ({ahead})",
+    )
     capacity = _values([s.capacity_per_second() for s in during])
-    panel.step(_minutes(run, during), capacity, where="post", color=dress.faint, lw=1.0, ls=(0, (1, 1.5)), label="ready capacity, as found")
+    panel.step(
+        _minutes(run, during),
+        capacity,
+        where="post",
+        color=dress.faint,
+        lw=1.0,
+        ls=(0, (1, 1.5)),
+        label="ready capacity, as found",
+    )
     panel.set_ylim(0, None)
     _named(panel, "Load", "requests/s")
 
@@ -93,16 +156,41 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
     model, times = run.subject.model, run.measured.times / 60
     percent = f"p{model.within_ratio * 100:.0f}"
     for i, (name, band) in enumerate(run.measured.percentile.items()):
-        panel.fill_between(times, band.lower * 1000, band.upper * 1000, color=dress.pools[i % 4], alpha=0.28, lw=0, step="mid", label=f"{_label(run, name)}, at the gateway")
+        panel.fill_between(
+            times,
+            band.lower * 1000,
+            band.upper * 1000,
+            color=dress.pools[i % 4],
+            alpha=0.28,
+            lw=0,
+            step="mid",
+            label=f"{_label(run, name)}, at the gateway",
+        )
     seconds = [s for s in run.log.seconds if s.p95_seconds is not None]
     if percent == "p95" and seconds:
         values = np.array([s.p95_seconds for s in seconds], dtype=np.float64) * 1000
-        panel.plot([s.second / 60 for s in seconds], _median5(values), color=dress.ink, lw=1.1, label="all, at the clients (median of 5 s)")
-    panel.axhline(model.threshold_seconds * 1000, color=dress.objective, lw=1.4, ls=(0, (5, 3)), label=f"objective: {model.threshold_seconds * 1000:.0f} ms")
+        panel.plot(
+            [s.second / 60 for s in seconds],
+            _median5(values),
+            color=dress.ink,
+            lw=1.1,
+            label="all, at the clients (median of 5 s)",
+        )
+    panel.axhline(
+        model.threshold_seconds * 1000,
+        color=dress.objective,
+        lw=1.4,
+        ls=(0, (5, 3)),
+        label=f"objective: {model.threshold_seconds * 1000:.0f} ms",
+    )
     panel.set_yscale("log")
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_locator(NullLocator())
-    ticks = [value for value in (5, 10, 20, 50, 100, 200, 500, 1000, 2000) if panel.get_ylim()[0] <= value <= panel.get_ylim()[1]]
+    ticks = [
+        value
+        for value in (5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+        if panel.get_ylim()[0] <= value <= panel.get_ylim()[1]
+    ]
     panel.set_yticks(ticks)
     _named(panel, f"Latency, {percent}", "ms (bands: bucket edges)")
 
@@ -112,11 +200,33 @@ def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measu
     for i, pool in enumerate(run.subject.model.pools):
         seen = [_pool(s, pool.name) for s in during]
         colour = dress.pools[i % 4]
-        panel.step(times, _values([p.desired if p else None for p in seen]), where="post", color=colour, lw=1.1, ls=(0, (1, 1.5)))
-        panel.step(times, _values([p.ready if p else None for p in seen]), where="post", color=colour, lw=2.2, label=f"{_label(run, pool.name)}: ready (dotted: asked for)")
+        panel.step(
+            times,
+            _values([p.desired if p else None for p in seen]),
+            where="post",
+            color=colour,
+            lw=1.1,
+            ls=(0, (1, 1.5)),
+        )
+        panel.step(
+            times,
+            _values([p.ready if p else None for p in seen]),
+            where="post",
+            color=colour,
+            lw=2.2,
+            label=f"{_label(run, pool.name)}: ready (dotted: asked for)",
+        )
     if measures.hpa is not None:
         at = np.arange(len(measures.hpa.desired)) / 60
-        panel.step(at, measures.hpa.desired, where="post", color=dress.hpa, lw=1.3, ls=(0, (4, 2)), label="a plain HPA on the CPU pool alone (computed, not run)")
+        panel.step(
+            at,
+            measures.hpa.desired,
+            where="post",
+            color=dress.hpa,
+            lw=1.3,
+            ls=(0, (4, 2)),
+            label="a plain HPA on the CPU pool alone (computed, not run)",
+        )
     panel.set_ylim(0, max(panel.get_ylim()[1], 1.0) * 1.08)
     panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     _named(panel, "Replicas", "pods")
@@ -127,7 +237,16 @@ def _weights(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) ->
     below = np.zeros(len(during))
     for i, pool in enumerate(run.subject.model.pools):
         weight = np.nan_to_num(_values([p.weight if (p := _pool(s, pool.name)) else None for s in during]) / 10.0)
-        panel.fill_between(times, below, below + weight, step="post", color=dress.pools[i % 4], alpha=0.75, lw=0, label=_label(run, pool.name))
+        panel.fill_between(
+            times,
+            below,
+            below + weight,
+            step="post",
+            color=dress.pools[i % 4],
+            alpha=0.75,
+            lw=0,
+            label=_label(run, pool.name),
+        )
         below = below + weight
     panel.set_ylim(0, 100)
     panel.set_yticks([0, 50, 100])
@@ -139,7 +258,14 @@ def _cost(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measures,
     panel.plot(at / 60, spent, color=dress.pools[0], lw=2.2, label="what ran" + _total(measures.cost))
     if measures.hpa is not None:
         total = measures.hpa.cost()
-        panel.plot(np.arange(1, len(total) + 1) / 60, total, color=dress.hpa, ls=(0, (4, 2)), lw=1.5, label="a plain HPA (computed, not run)" + _total(float(total[-1])))
+        panel.plot(
+            np.arange(1, len(total) + 1) / 60,
+            total,
+            color=dress.hpa,
+            ls=(0, (4, 2)),
+            lw=1.5,
+            label="a plain HPA (computed, not run)" + _total(float(total[-1])),
+        )
     panel.set_ylim(0, None)
     _named(panel, "Cost so far", "currency of costPerHour")
 
@@ -148,15 +274,27 @@ def _crowd(panel: Axes, run: Run, dress: Dress) -> None:
     if run.schedule.flash_start is not None and run.schedule.flash_end is not None:
         panel.axvspan(run.schedule.flash_start / 60, run.schedule.flash_end / 60, color=dress.crowd, alpha=0.13, lw=0)
         if panel.get_title(loc="left") == "Load":
-            panel.annotate("flash crowd", (run.schedule.flash_start / 60, 1), xycoords=("data", "axes fraction"), xytext=(-4, -2), textcoords="offset points",
-                           ha="right", va="top", color=dress.crowd, fontsize=9, fontweight="bold")  # fmt: skip
+            panel.annotate(
+                "flash crowd",
+                (run.schedule.flash_start / 60, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(-4, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                color=dress.crowd,
+                fontsize=9,
+                fontweight="bold",
+            )
 
 
 def _named(panel: Axes, title: str, unit: str) -> None:
     panel.set_title(title)
     panel.set_ylabel(unit)
     panel.grid(visible=False, axis="x")
-    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4)
+    panel.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4
+    )
 
 
 def _label(run: Run, name: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+
+from report.collect import Run, Series
 from watch.generator_log import ClientSecond
 from watch.money import HpaRun, plain_hpa
 from watch.scene import hpa_rules
 from watch.snapshot import DecisionSeen, Snapshot
-
-from report.collect import Run, Series
 
 WINDOW_SECONDS = 10  # the objective is judged over this many seconds of arrivals
 AFTERMATH_SECONDS = 60  # a crowd's effect is looked for until this long after its end
@@ -69,9 +70,13 @@ class Measures:
         if not self.decisions:
             found.append("the operator made no decision")
         if self.failed_ratio >= MAX_FAILED_RATIO:
-            found.append(f"{self.failed_ratio:.2%} of the requests failed or timed out; at most {MAX_FAILED_RATIO:.0%} may")
+            found.append(
+                f"{self.failed_ratio:.2%} of the requests failed or timed out; at most {MAX_FAILED_RATIO:.0%} may"
+            )
         if self.unsent:
-            found.append(f"the load generator could not send {self.unsent} requests (its own limit): the load was not what was planned")
+            found.append(
+                f"the load generator did not send {self.unsent} requests (its own limit): the load is not the plan's"
+            )
         return found
 
 
@@ -82,7 +87,9 @@ def measures(run: Run) -> Measures:
     loads = load_by_second(run)
     rules = hpa_rules(run.subject.model, run.subject.devices, during, _first_replicas(during))
     hpa = plain_hpa(loads, rules) if rules else None
-    decisions = all_decisions(run.snapshots, since_seconds=datetime.fromisoformat(run.subject.created).timestamp() - 1.0)
+    decisions = all_decisions(
+        run.snapshots, since_seconds=datetime.fromisoformat(run.subject.created).timestamp() - 1.0
+    )
     return Measures(
         requests=sum(s.due for s in seconds),
         answered=sum(s.ok for s in seconds),
@@ -98,7 +105,9 @@ def measures(run: Run) -> Measures:
         replica_changes=_changes([tuple(pool.desired for pool in s.pools) for s in during]),
         weight_changes=_changes([tuple(pool.weight for pool in s.pools) for s in during]),
         decisions=decisions,
-        first_decision_seconds=decisions[0].time_seconds - datetime.fromisoformat(run.subject.created).timestamp() if decisions else None,
+        first_decision_seconds=decisions[0].time_seconds - datetime.fromisoformat(run.subject.created).timestamp()
+        if decisions
+        else None,
         reaction=reaction(run, during),
     )
 
@@ -133,7 +142,9 @@ def all_decisions(snapshots: Sequence[Snapshot], since_seconds: float) -> list[D
 
 
 def over_objective(seconds: Sequence[ClientSecond], within_ratio: float) -> dict[int, bool]:
-    """By first second of each window: fewer than ``within_ratio`` of its arrivals were answered in time (lost ones are not)."""
+    """By first second of each window: fewer than ``within_ratio`` of its arrivals were answered in time (lost ones
+    are not).
+    """
     due, good = dict[int, int](), dict[int, int]()
     for s in seconds:
         window = s.second // WINDOW_SECONDS * WINDOW_SECONDS
@@ -186,7 +197,7 @@ def _first_replicas(during: Sequence[Snapshot]) -> dict[str, int | None]:
 
 def _changes(values: Sequence[tuple[int | None, ...]]) -> int:
     known = [value for value in values if None not in value]
-    return sum(before != after for before, after in zip(known, known[1:], strict=False))
+    return sum(before != after for before, after in itertools.pairwise(known))
 
 
 def _last(values: Series) -> float | None:

@@ -7,25 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-
-from watch.money import HPA_TARGET_RATIO
-from watch.words import UNKNOWN, amount, clock, share
+from pathlib import Path
 
 from report.collect import Run
 from report.measures import WINDOW_SECONDS, Measures, Reaction
+from watch.money import HPA_TARGET_RATIO, HpaRun
+from watch.words import UNKNOWN, amount, clock, share
 
-_STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1f2328;--faint:#656d76;--line:#d8dee4;--card:#f6f8fa;--good:#1a7f37;--bad:#cf222e;--note:#8250df}
-@media(prefers-color-scheme:dark){:root{--paper:#0d1117;--ink:#e6edf3;--faint:#9198a1;--line:#30363d;--card:#161b22;--good:#3fb950;--bad:#ff7b72;--note:#c297ff}}
-body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1.2rem}
-h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .6rem}p.sub{color:var(--faint);margin:.1rem 0 1rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:.8rem;margin:1.2rem 0}
-.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.7rem .9rem}.card b{display:block;font-size:1.35rem}
-.card span{color:var(--faint);font-size:.85rem}.good{color:var(--good)}.bad{color:var(--bad)}.note{color:var(--note)}
-img{width:100%;height:auto;border:1px solid var(--line);border-radius:10px}.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:left;padding:.38rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--faint);font-weight:600}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}small{color:var(--faint)}
-"""
+_STYLE = Path(__file__).with_name("page.css")
 
 
 @dataclass(frozen=True)
@@ -41,19 +30,35 @@ def page(run: Run, measures: Measures, light: bytes, dark: bytes) -> str:
     """The whole file."""
     model = run.subject.model
     began = datetime.fromtimestamp(run.start_seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-    emulated = (
-        f'<p class="note">The accelerator of pool {escape(", ".join(sorted(run.subject.emulated)))} is emulated: the nodes say that they have it, and the pods run '
-        "for real on the CPU. Its latency and capacity say nothing of a real accelerator.</p>"
-        if run.subject.emulated
-        else ""
-    )
+    objective = f"{model.within_ratio:.0%} of the requests within {model.threshold_seconds * 1000:.0f} ms"
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        f"<title>RecModel {escape(model.key)}: a demo run</title><style>{_STYLE.read_text()}</style></head><body>",
+        f"<h1>RecModel {escape(model.key)}</h1>",
+        f'<p class="sub">{escape(began)}, {clock(run.schedule.seconds)} min of replay. Objective: {objective}.</p>',
+        _verdict(measures),
+        _emulated(run),
+        _cards(run, measures),
+        _picture(light, dark),
+        f"<h2>What was measured</h2>{_rows(rows(run, measures))}",
+        _pools(run),
+        _decisions(measures),
+        _events(run),
+        _steps(run),
+        "</body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _emulated(run: Run) -> str:
+    if not run.subject.emulated:
+        return ""
+    names = escape(", ".join(sorted(run.subject.emulated)))
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>RecModel {escape(model.key)}: a demo run</title><style>{_STYLE}</style></head><body>"
-        f"<h1>RecModel {escape(model.key)}</h1>"
-        f'<p class="sub">{escape(began)}, {clock(run.schedule.seconds)} min of replay. Objective: {model.within_ratio:.0%} of the requests within '
-        f"{model.threshold_seconds * 1000:.0f} ms.</p>{_verdict(measures)}{emulated}{_cards(run, measures)}"
-        f"{_picture(light, dark)}<h2>What was measured</h2>{_rows(rows(run, measures))}{_pools(run)}{_decisions(measures)}{_events(run)}{_steps(run)}</body></html>\n"
+        f'<p class="note">The accelerator of pool {names} is emulated: the nodes say that they have it, and the pods '
+        "run for real, on the CPU. Its latency and capacity say nothing of a real accelerator.</p>"
     )
 
 
@@ -61,12 +66,6 @@ def rows(run: Run, measures: Measures) -> list[Row]:
     """The table."""
     client, api, both = "load generator", "Kubernetes API", "Kubernetes API, Prometheus"
     hpa = measures.hpa
-    given = (
-        f"computed, not run: HPA v2 with its defaults on the CPU pool alone, target {HPA_TARGET_RATIO:.0%} of {hpa.rules.capacity_per_replica:.1f}/s a replica, "
-        f"ready after {hpa.rules.startup_seconds:.0f} s (both found in this run), {hpa.rules.min_replicas} to {hpa.rules.max_replicas} replicas, the load as Prometheus measured it"
-        if hpa
-        else "not computed: the operator had found no capacity or start-up time of a CPU pool"
-    )
     return [
         Row("Requests", f"{measures.requests:,}", client),
         Row("Answered", f"{measures.answered:,}", client),
@@ -74,17 +73,36 @@ def rows(run: Run, measures: Measures) -> list[Row]:
         Row("Timed out", f"{measures.timeouts:,}", client),
         Row("Not sent (the generator's own limit)", f"{measures.unsent:,}", client),
         Row("Answered late", f"{measures.late:,} ({share(measures.late_ratio)})", client),
-        Row("Over the objective", f"{measures.over_objective_seconds / 60:.1f} min of {clock(run.schedule.seconds)}", f"{client}, in windows of {WINDOW_SECONDS} s"),
+        Row(
+            "Over the objective",
+            f"{measures.over_objective_seconds / 60:.1f} min of {clock(run.schedule.seconds)}",
+            f"{client}, in windows of {WINDOW_SECONDS} s",
+        ),
         Row("Cost", amount(measures.cost), f"{api}: replicas asked for, with their costPerHour"),
-        Row("Cost of a plain HPA", amount(float(hpa.cost()[-1])) if hpa else UNKNOWN, given),
-        Row("Ready capacity below the load", _seconds(measures.short_seconds), f"{api}, capacity as the operator found it, the offered load"),
+        Row("Cost of a plain HPA", amount(float(hpa.cost()[-1])) if hpa else UNKNOWN, _given(hpa)),
+        Row(
+            "Ready capacity below the load",
+            _seconds(measures.short_seconds),
+            f"{api}, capacity as the operator found it, the offered load",
+        ),
         Row("The same of the plain HPA", _seconds(measures.hpa_short_seconds), "computed, not run"),
         Row("Changes of replicas", str(measures.replica_changes), f"{api}, every 2 s"),
         Row("Changes of weights", str(measures.weight_changes), f"{api}, every 2 s"),
         Row("Decisions that changed something", str(len(measures.decisions)), f"{api}: status.decisions"),
         Row("First decision", _seconds(measures.first_decision_seconds), f"{api}: after the RecModel was created"),
         *_reaction(measures.reaction, both, client),
-    ]  # fmt: skip
+    ]
+
+
+def _given(hpa: HpaRun | None) -> str:
+    if hpa is None:
+        return "not computed: the operator had found no capacity or start-up time of a CPU pool"
+    rules = hpa.rules
+    return (
+        "computed, not run: HPA v2 with its defaults on the CPU pool alone, the load as Prometheus measured it, target "
+        f"{HPA_TARGET_RATIO:.0%} of {rules.capacity_per_replica:.1f}/s a replica, ready after "
+        f"{rules.startup_seconds:.0f} s (both found in this run), {rules.min_replicas} to {rules.max_replicas} replicas"
+    )
 
 
 def _reaction(reaction: Reaction | None, api: str, client: str) -> list[Row]:
@@ -95,11 +113,21 @@ def _reaction(reaction: Reaction | None, api: str, client: str) -> list[Row]:
     elif not reaction.short:
         capacity = "enough from the start"
     else:
-        capacity = "not while it lasted" if reaction.capacity_seconds is None else f"after {reaction.capacity_seconds:.0f} s"
-    recovered = "not within a minute of its end" if reaction.recovered_seconds is None else f"after {reaction.recovered_seconds:.0f} s"
+        capacity = (
+            "not while it lasted" if reaction.capacity_seconds is None else f"after {reaction.capacity_seconds:.0f} s"
+        )
+    recovered = (
+        "not within a minute of its end"
+        if reaction.recovered_seconds is None
+        else f"after {reaction.recovered_seconds:.0f} s"
+    )
     return [
         Row("Flash crowd: ready capacity at the load", capacity, f"{api}, from the crowd's start"),
-        Row("Flash crowd: within the objective again", recovered if reaction.late else "never left it", f"{client}, from the crowd's start"),
+        Row(
+            "Flash crowd: within the objective again",
+            recovered if reaction.late else "never left it",
+            f"{client}, from the crowd's start",
+        ),
     ]
 
 
@@ -117,27 +145,51 @@ def _cards(run: Run, measures: Measures) -> str:
     if measures.hpa is not None and measures.cost is not None:
         saved = 1.0 - measures.cost / float(measures.hpa.cost()[-1])
     cards = [
-        ("good" if met else "bad", share(within), f"of all requests answered within {run.subject.model.threshold_seconds * 1000:.0f} ms"),
+        (
+            "good" if met else "bad",
+            share(within),
+            f"of all requests answered within {run.subject.model.threshold_seconds * 1000:.0f} ms",
+        ),
         ("", f"{measures.requests:,}", "requests offered"),
-        ("good" if not measures.failed + measures.timeouts else "bad", f"{measures.failed + measures.timeouts:,}", "failed or timed out"),
+        (
+            "good" if not measures.failed + measures.timeouts else "bad",
+            f"{measures.failed + measures.timeouts:,}",
+            "failed or timed out",
+        ),
         ("", amount(measures.cost), "cost of the replay"),
-        ("", UNKNOWN if saved is None else f"{abs(saved):.0%} {'less' if saved >= 0 else 'more'}", "than a plain HPA (computed)"),
+        (
+            "",
+            UNKNOWN if saved is None else f"{abs(saved):.0%} {'less' if saved >= 0 else 'more'}",
+            "than a plain HPA (computed)",
+        ),
         ("", f"{measures.replica_changes} / {measures.weight_changes}", "changes of replicas / weights"),
-    ]  # fmt: skip
-    return '<div class="cards">' + "".join(f'<div class="card"><b class="{c}">{escape(f)}</b><span>{escape(t)}</span></div>' for c, f, t in cards) + "</div>"
+    ]
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card"><b class="{c}">{escape(f)}</b><span>{escape(t)}</span></div>' for c, f, t in cards
+        )
+        + "</div>"
+    )
 
 
 def _picture(light: bytes, dark: bytes) -> str:
     sources = [f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (light, dark)]
     text = "load and forecast, latency against the objective, replicas, weights and cost over the minutes of the replay"
-    return f'<picture><source media="(prefers-color-scheme: dark)" srcset="{sources[1]}"><img src="{sources[0]}" alt="{text}"></picture>'
+    dark_source = f'<source media="(prefers-color-scheme: dark)" srcset="{sources[1]}">'
+    return f'<picture>{dark_source}<img src="{sources[0]}" alt="{text}"></picture>'
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]], number: int | None = None) -> str:
     cells = "".join(
-        "<tr>" + "".join(f"<td{' class=n' if i == number else ''}>{escape(cell)}</td>" for i, cell in enumerate(row)) + "</tr>" for row in body
+        "<tr>"
+        + "".join(f"<td{' class=n' if i == number else ''}>{escape(cell)}</td>" for i, cell in enumerate(row))
+        + "</tr>"
+        for row in body
     )
-    return f'<div class="wide"><table><tr>{"".join(f"<th>{escape(name)}</th>" for name in head)}</tr>{cells}</table></div>'
+    return (
+        f'<div class="wide"><table><tr>{"".join(f"<th>{escape(name)}</th>" for name in head)}</tr>{cells}</table></div>'
+    )
 
 
 def _rows(table: Sequence[Row]) -> str:
@@ -152,8 +204,19 @@ def _pools(run: Run) -> str:
         found = last.get(pool.name)
         capacity = f"{found.capacity_per_replica:.1f}/s" if found and found.capacity_per_replica else UNKNOWN
         startup = f"{found.startup_seconds:.0f} s" if found and found.startup_seconds else UNKNOWN
-        body.append((pool.name, device, f"{pool.min_replicas} to {pool.max_replicas}", f"{pool.cost_per_hour:g}", capacity, startup))
-    settings = ", ".join(f"{name}={value}" for name, value in sorted(run.settings.items()) if name.endswith(("_SECONDS", "_MODE")))
+        body.append(
+            (
+                pool.name,
+                device,
+                f"{pool.min_replicas} to {pool.max_replicas}",
+                f"{pool.cost_per_hour:g}",
+                capacity,
+                startup,
+            )
+        )
+    settings = ", ".join(
+        f"{name}={value}" for name, value in sorted(run.settings.items()) if name.endswith(("_SECONDS", "_MODE"))
+    )
     note = f"<p><small>Operator: {escape(settings)}</small></p>" if settings else ""
     head = ("pool", "device", "replicas allowed", "cost per hour", "a replica carries, as found", "start-up, as found")
     return f"<h2>The pools</h2>{_table(head, body)}{note}"
@@ -169,12 +232,15 @@ def _decisions(measures: Measures) -> str:
         )
         for d in measures.decisions
     ]
-    return f"<h2>Every decision that changed something</h2>{_table(('time', 'replicas (weight of 1000)', 'reason', 'why'), body, 1)}"
+    head = ("time", "replicas (weight of 1000)", "reason", "why")
+    return f"<h2>Every decision that changed something</h2>{_table(head, body, 1)}"
 
 
 def _events(run: Run) -> str:
     body = [(event.time[11:19], event.reason, event.message, str(event.count)) for event in run.events]
-    return f"<h2>Events of the RecModel</h2>{_table(('time (UTC)', 'reason', 'message', 'times'), body)}" if body else ""
+    return (
+        f"<h2>Events of the RecModel</h2>{_table(('time (UTC)', 'reason', 'message', 'times'), body)}" if body else ""
+    )
 
 
 def _steps(run: Run) -> str:

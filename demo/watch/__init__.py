@@ -1,1 +1,3 @@
-"""What the demo shows while it runs: readings of the cluster, the gateway's measurements and the load generator's log."""
+"""What the demo shows while it runs: readings of the cluster, the gateway's measurements and the load generator's
+log.
+"""

@@ -1,8 +1,8 @@
 """Shows a replay while it runs, and writes down what it saw: ``python -m watch --run DIR --job NAME``.
 
-DIR holds ``schedule.csv``; this adds ``samples.jsonl`` (a snapshot every two seconds) and ``generator.log``. Exits 0 when the
-load generator is through, 1 when its Job failed or nothing was heard of it in time. The addresses come from the
-environment: KUBECONFIG, PROMETHEUS_URL.
+DIR holds ``schedule.csv``; this adds ``samples.jsonl`` (a snapshot every two seconds) and ``generator.log``. Exits 0
+when the load generator is through, 1 when its Job failed or nothing was heard of it in time. The addresses come from
+the environment: KUBECONFIG, PROMETHEUS_URL.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recmodel.prometheus.client import PrometheusClient
-from recmodel.prometheus.session import Connection
 from rich.console import Console
 from rich.live import Live
 
+from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.session import Connection
 from watch import schedule as schedules
 from watch.follow import FollowedLog
 from watch.kubernetes_api import KubernetesApi, NotAnswered
@@ -56,7 +56,11 @@ class Watch:
             with self._samples.open("w") as file:
                 while True:
                     tick = time.monotonic()
-                    snapshot = judge(gather(self._api, self._prometheus, self._subject, self._asked, time.time()), self._subject, self._asked)
+                    snapshot = judge(
+                        gather(self._api, self._prometheus, self._subject, self._asked, time.time()),
+                        self._subject,
+                        self._asked,
+                    )
                     file.write(to_line(snapshot) + "\n")
                     file.flush()
                     scene = self._scene(snapshot)
@@ -95,11 +99,16 @@ class Watch:
         if self._log.read().finished:
             return True, None
         if scene.elapsed_seconds is None and waited_seconds > FIRST_LINE_SECONDS:
-            return True, f"the load generator wrote nothing for {FIRST_LINE_SECONDS:.0f} s (kubectl describe job/{self._job})"
+            return (
+                True,
+                f"the load generator wrote nothing for {FIRST_LINE_SECONDS:.0f} s (kubectl describe job/{self._job})",
+            )
         if scene.elapsed_seconds is not None and scene.elapsed_seconds > scene.schedule.seconds + OVERTIME_SECONDS:
             return True, f"the load generator did not end within {OVERTIME_SECONDS:.0f} s of the schedule's end"
         try:
-            status = self._api.get(f"/apis/batch/v1/namespaces/{self._subject.namespace}/jobs/{self._job}").get("status", {})
+            status = self._api.get(f"/apis/batch/v1/namespaces/{self._subject.namespace}/jobs/{self._job}").get(
+                "status", {}
+            )
         except NotAnswered:
             return False, None
         return (True, "the load generator's Job failed") if status.get("failed") else (False, None)

@@ -26,7 +26,9 @@ def load_chart(
     top = _round_up(max(known, default=1.0))
     text = Text(no_wrap=True)
     for row in range(height - 1, -1, -1):
-        text.append(f"{top * (row + 1) / height:5.0f} ┤" if row in (height - 1, height // 2 - 1) else "      │", "grey50")
+        text.append(
+            f"{top * (row + 1) / height:5.0f} ┤" if row in (height - 1, height // 2 - 1) else "      │", "grey50"
+        )
         for column, span in enumerate(spans):
             text.append(*_cell(schedule, span, planned[column], measured[column], upper[column], row, height / top))
         text.append("\n" if row else "")
@@ -34,7 +36,13 @@ def load_chart(
 
 
 def _cell(
-    schedule: Schedule, span: tuple[int, int], planned: float, measured: float | None, upper: float | None, row: int, scale: float
+    schedule: Schedule,
+    span: tuple[int, int],
+    planned: float,
+    measured: float | None,
+    upper: float | None,
+    row: int,
+    scale: float,
 ) -> tuple[str, str]:
     value = planned if measured is None else measured
     filled = min(max(math.floor((value * scale - row) * 8), 0), 8)
@@ -61,5 +69,5 @@ def _within(values: Mapping[int, float], span: tuple[int, int]) -> float | None:
 
 
 def _round_up(value: float) -> float:
-    step = 10 ** math.floor(math.log10(max(value, 1.0))) / 2
-    return math.ceil(value / step) * step
+    step = 10.0 ** math.floor(math.log10(max(value, 1.0))) / 2
+    return float(math.ceil(value / step) * step)

@@ -12,7 +12,9 @@ TERMINATE_SECONDS = 3.0
 
 
 class FollowedLog:
-    """``kubectl logs --follow`` of a Job, started again from the log's beginning whenever it ends before the log does."""
+    """``kubectl logs --follow`` of a Job, started again from the log's beginning whenever it ends before the log
+    does.
+    """
 
     def __init__(self, namespace: str, job: str, path: Path) -> None:
         self._command = ["kubectl", "logs", "-n", namespace, f"job/{job}", "--timestamps"]

@@ -16,7 +16,9 @@ _NANOSECONDS = re.compile(r"\.(\d{6})\d*")
 
 @dataclass(frozen=True, slots=True)
 class ClientSecond:
-    """The requests that were meant to leave in one second of the schedule. Latency counts from the intended send time."""
+    """The requests that were meant to leave in one second of the schedule. Latency counts from the intended send
+    time.
+    """
 
     second: int
     due: int
@@ -71,9 +73,7 @@ def parse(text: str) -> ClientLog:
 
 
 def _second(value: dict[str, Any]) -> ClientSecond:
-    p50, p95, p99 = (
-        None if value[name] is None else value[name] / 1000.0 for name in ("p50_ms", "p95_ms", "p99_ms")
-    )
+    p50, p95, p99 = (None if value[name] is None else value[name] / 1000.0 for name in ("p50_ms", "p95_ms", "p99_ms"))
     return ClientSecond(
         second=value["second"],
         due=value["due"],
@@ -85,4 +85,4 @@ def _second(value: dict[str, Any]) -> ClientSecond:
         p50_seconds=p50,
         p95_seconds=p95,
         p99_seconds=p99,
-    )  # fmt: skip
+    )

@@ -15,7 +15,7 @@ class KubernetesApi:
     """The API server of the kubeconfig in force."""
 
     def __init__(self) -> None:
-        self._client = config.new_client_from_config()
+        self._client = config.new_client_from_config()  # type: ignore[no-untyped-call]
 
     def get(self, path: str) -> dict[str, Any]:
         """The object or list at ``path``. Raises ``NotAnswered``."""

@@ -1,4 +1,5 @@
-"""What was spent, and what a plain HPA would have spent on the same load: the one place where both are counted, in the same way.
+"""What was spent, and what a plain HPA would have spent on the same load: the one place where both are counted, in the
+same way.
 
 A replica costs from the moment that it is asked for, ready or not: that is when its node is taken.
 """
@@ -21,13 +22,17 @@ HPA_SYNC_SECONDS = 15  # --horizontal-pod-autoscaler-sync-period
 
 
 def spent(cost_per_hour: Series, step_seconds: Series | float) -> Series:
-    """Cumulative cost of a price that holds from each point for ``step_seconds``. Unknown prices (NaN) make the rest unknown."""
+    """Cumulative cost of a price that holds from each point for ``step_seconds``. Unknown prices (NaN) make the rest
+    unknown.
+    """
     return np.cumsum(cost_per_hour * step_seconds / 3600.0)
 
 
 @dataclass(frozen=True, slots=True)
 class HpaRules:
-    """What the computed HPA is given. Everything is of this run: the RecModel's limits and price, the operator's findings."""
+    """What the computed HPA is given. Everything is of this run: the RecModel's limits and price, the operator's
+    findings.
+    """
 
     capacity_per_replica: float  # requests/s at the objective
     startup_seconds: float
@@ -55,10 +60,13 @@ class HpaRun:
 
 
 def plain_hpa(load_per_second: Sequence[float], rules: HpaRules) -> HpaRun:
-    """HPA v2 with its default behaviour on one pool, computed second by second on a measured load (NaN: unknown, it stays).
+    """HPA v2 with its default behaviour on one pool, computed second by second on a measured load (NaN: unknown, it
+    stays).
 
-    Every 15 s: replicas = ceil(ready x utilisation / 0.7), utilisation = load / (ready x capacity), with HPA's tolerance, its
-    scale-up policies and its 300 s scale-down window (``recmodel.lab.baselines``). New replicas are ready after the start-up time.
+    Every 15 s: replicas = ceil(ready x utilisation / 0.7), utilisation = load / (ready x capacity), with HPA's
+    tolerance, its
+    scale-up policies and its 300 s scale-down window (``recmodel.lab.baselines``). New replicas are ready after the
+    start-up time.
     Worked: 100/s, capacity 30/s, 2 ready: 2 x (100/60) / 0.7 = 4.8, so 5.
     """
     stabiliser = Stabiliser()
@@ -70,7 +78,9 @@ def plain_hpa(load_per_second: Sequence[float], rules: HpaRules) -> HpaRun:
         starting = [(at, pods) for at, pods in starting if at > second]
         if second % HPA_SYNC_SECONDS == 0:
             utilisation = None if np.isnan(load) else load / (ready * rules.capacity_per_replica)
-            wanted = hpa_recommendation(PoolObservation(desired, ready, utilisation_ratio=utilisation), HPA_TARGET_RATIO)
+            wanted = hpa_recommendation(
+                PoolObservation(desired, ready, utilisation_ratio=utilisation), HPA_TARGET_RATIO
+            )
             decided = stabiliser.limit(second, desired, min(max(wanted, rules.min_replicas, 1), rules.max_replicas))
             if decided > desired:
                 starting.append((second + rules.startup_seconds, decided - desired))

@@ -1,4 +1,6 @@
-"""What is asked of Prometheus, for the live view and for the report: series of Envoy Gateway, one Envoy cluster a pool."""
+"""What is asked of Prometheus, for the live view and for the report: series of Envoy Gateway, one Envoy cluster a
+pool.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Questions:
     requests: str  # requests/s by envoy_cluster_name
     failures: str  # answered with 5xx or not at all, by envoy_cluster_name
     pool_buckets: str  # cumulative requests/s by envoy_cluster_name and le
-    forecast: str  # the operator's own metric, by pool: the upper quantile. The status holds it too, but only in coarse steps
+    forecast: (
+        str  # the operator's own metric, by pool: the upper quantile. The status holds it too, but only in coarse steps
+    )
     capacity: str  # the same for the requests/s that a replica carries
 
 
@@ -32,10 +36,15 @@ def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS)
     window = duration(window_seconds)
     backends = quoted(f"httproute/{literal(namespace)}/{literal(name)}/rule/0/backend/[0-9]+")
     mine = f"envoy_cluster_name=~{backends}"
+    failed = f'{mine},envoy_response_code_class="5"'
+
+    def rate(series: str, matchers: str, by: str) -> str:
+        return f"sum by ({by}) (rate(envoy_cluster_{series}{{{matchers}}}[{window}]))"
+
     return Questions(
-        requests=f"sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine}}}[{window}]))",
-        failures=f'sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{mine},envoy_response_code_class="5"}}[{window}]))',
-        pool_buckets=f"sum by (envoy_cluster_name, le) (rate(envoy_cluster_upstream_rq_time_bucket{{{mine}}}[{window}]))",
+        requests=rate("upstream_rq_xx", mine, "envoy_cluster_name"),
+        failures=rate("upstream_rq_xx", failed, "envoy_cluster_name"),
+        pool_buckets=rate("upstream_rq_time_bucket", mine, "envoy_cluster_name, le"),
         forecast=f'max by (pool) (recmodel_forecast_per_second{{model={quoted(name)},quantile="upper"}})',
         capacity=f"max by (pool) (recmodel_pool_capacity_per_second{{model={quoted(name)}}})",
     )
@@ -48,7 +57,9 @@ def pool_index(labels: Mapping[str, str]) -> int | None:
 
 
 def latency(rows: Iterable[tuple[Mapping[str, str], float]]) -> dict[float, float]:
-    """Cumulative requests/s by upper bound in seconds, as ``recmodel.prometheus.histogram`` takes it; pools are added up."""
+    """Cumulative requests/s by upper bound in seconds, as ``recmodel.prometheus.histogram`` takes it; pools are added
+    up.
+    """
     found: dict[float, float] = defaultdict(float)
     for labels, value in rows:
         found[upper_bound_seconds(labels["le"], "ms", whole_units=True)] += value

@@ -34,7 +34,9 @@ class Reading:
 def gather(
     api: KubernetesApi, prometheus: PrometheusClient, subject: Subject, asked: Questions, now_seconds: float
 ) -> Reading:
-    """Asks everything once. A source that does not answer leaves a gap, not an error: the demo is about to show gaps too."""
+    """Asks everything once. A source that does not answer leaves a gap, not an error: the demo is about to show gaps
+    too.
+    """
     namespace, name = subject.namespace, subject.name
     paths = {
         "recmodel": f"/apis/recmodel.dev/v1alpha1/namespaces/{namespace}/recmodels/{name}",
@@ -71,7 +73,8 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
             cost_per_hour=pool.cost_per_hour,
             capacity_per_replica=capacity.get(pool.name, number(of_pool.get(pool.name, {}).get("capacityPerReplica"))),
             startup_seconds=number(of_pool.get(pool.name, {}).get("startupSeconds")),
-            **_replicas(reading.deployments.get(pool.name)),
+            desired=_desired(reading.deployments.get(pool.name)),
+            ready=_ready(reading.deployments.get(pool.name)),
         )
         for pool in subject.model.pools
     ]
@@ -79,7 +82,7 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
     pools, load = _measured(pools, reading.answers, asked, subject.model.within_ratio)
     histogram = reading.answers.get(asked.pool_buckets)
     whole = latency(histogram.rows) if histogram else {}
-    forecast = max(status.get("forecast", []), key=lambda f: f["seconds"], default={})
+    forecast: Object = max(status.get("forecast", []), key=lambda f: f["seconds"], default={})
     upper = max(_operator(reading.answers.get(asked.forecast)).values(), default=number(forecast.get("upperPerSecond")))
     return Snapshot(
         time_seconds=reading.time_seconds,
@@ -102,11 +105,13 @@ def number(value: object) -> float | None:
     return float(found[0]) if found else None
 
 
-def _replicas(deployment: Object | None) -> dict[str, int | None]:
-    if deployment is None:
-        return {"desired": None, "ready": None}
+def _desired(deployment: Object | None) -> int | None:
+    return None if deployment is None else deployment["spec"].get("replicas")
+
+
+def _ready(deployment: Object | None) -> int | None:
     # The API leaves readyReplicas out where it is 0.
-    return {"desired": deployment["spec"].get("replicas"), "ready": deployment.get("status", {}).get("readyReplicas", 0)}
+    return None if deployment is None else deployment.get("status", {}).get("readyReplicas", 0)
 
 
 def _weighed(pools: Sequence[PoolSnapshot], route: Object | None) -> list[PoolSnapshot]:

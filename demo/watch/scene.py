@@ -44,7 +44,12 @@ class Scene:
     def in_flash(self) -> bool:
         """The flash crowd is on."""
         start, end = self.schedule.flash_start, self.schedule.flash_end
-        return self.elapsed_seconds is not None and start is not None and end is not None and start <= self.elapsed_seconds < end
+        return (
+            self.elapsed_seconds is not None
+            and start is not None
+            and end is not None
+            and start <= self.elapsed_seconds < end
+        )
 
 
 def clients(log: ClientLog) -> Clients | None:
@@ -116,7 +121,9 @@ def filled(by_second: Mapping[int, float]) -> list[float]:
 def hpa_rules(
     model: Model, devices: Mapping[str, str], snapshots: Sequence[Snapshot], first_replicas: Mapping[str, int | None]
 ) -> HpaRules | None:
-    """The computed HPA's inputs: the newest known capacity and start-up time of the first pool on CPUs; None without them."""
+    """The computed HPA's inputs: the newest known capacity and start-up time of the first pool on CPUs; None without
+    them.
+    """
     pool = next((pool for pool in model.pools if devices[pool.name] == "cpu"), None)
     if pool is None:
         return None

@@ -1,4 +1,6 @@
-"""The schedule that the load generator plays, as ``demo/load/schedule.py`` wrote it: the load of each second, and the flash crowd."""
+"""The schedule that the load generator plays, as ``demo/load/schedule.py`` wrote it: the load of each second, and the
+flash crowd.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``rates[s]``: requests/s in second s. The flash crowd is the seconds from ``flash_start`` to before ``flash_end``."""
+    """``rates[s]``: requests/s in second s. The flash crowd is the seconds from ``flash_start`` to before
+    ``flash_end``.
+    """
 
     rates: tuple[float, ...]
     flash_start: int | None = None

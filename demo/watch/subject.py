@@ -15,7 +15,9 @@ EMULATED_LABEL = "recmodel.dev/accelerator"  # set to "emulated" by hack/cluster
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``devices``: by pool, "cpu" or the resource that its pods ask for. ``emulated``: the pools whose device is none."""
+    """``devices``: by pool, "cpu" or the resource that its pods ask for. ``emulated``: the pools whose device is
+    none.
+    """
 
     namespace: str
     name: str
@@ -26,7 +28,9 @@ class Subject:
 
 
 def subject(recmodel: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Subject:
-    """Raises pydantic.ValidationError for a spec that is none. An accelerator counts as emulated if any node emulates one."""
+    """Raises pydantic.ValidationError for a spec that is none. An accelerator counts as emulated if any node emulates
+    one.
+    """
     metadata = recmodel["metadata"]
     spec = RecModelSpec.model_validate(recmodel["spec"])
     devices = {pool["name"]: _device(pool) for pool in recmodel["spec"]["pools"]}

@@ -24,7 +24,9 @@ _STATE = {"Tracking": "green", "Learning": "cyan", "Holding": "yellow", "Degrade
 
 def render(scene: Scene, width: int) -> RenderableType:
     """Everything, ``width`` cells wide."""
-    return Group(_title(scene), _progress(scene), _load(scene, width), _pools(scene), _figures(scene), _decisions(scene))
+    return Group(
+        _title(scene), _progress(scene), _load(scene, width), _pools(scene), _figures(scene), _decisions(scene)
+    )
 
 
 def _title(scene: Scene) -> RenderableType:
@@ -32,8 +34,13 @@ def _title(scene: Scene) -> RenderableType:
     table = Table.grid(expand=True)
     table.add_column()
     table.add_column(justify="right")
-    left = Text.assemble((" RecModel ", "bold black on cyan"), " ", (scene.model.key, "bold"), "  ", (state, _STATE.get(state, "yellow")))
-    right = Text(f"objective: {scene.model.within_ratio:.0%} of requests within {scene.model.threshold_seconds * 1000:.0f} ms ", "grey70")
+    left = Text.assemble(
+        (" RecModel ", "bold black on cyan"), " ", (scene.model.key, "bold"), "  ", (state, _STATE.get(state, "yellow"))
+    )
+    right = Text(
+        f"objective: {scene.model.within_ratio:.0%} of requests within {scene.model.threshold_seconds * 1000:.0f} ms ",
+        "grey70",
+    )
     table.add_row(left, right)
     return table
 
@@ -54,7 +61,9 @@ def _progress(scene: Scene) -> RenderableType:
         told = Text(f"flash crowd in {words.clock(scene.schedule.flash_start - done)}, {left}")
     else:
         told = Text(left)
-    table.add_row(" replay", ProgressBar(total=total, completed=done, complete_style="cyan", finished_style="green"), told)
+    table.add_row(
+        " replay", ProgressBar(total=total, completed=done, complete_style="cyan", finished_style="green"), told
+    )
     return table
 
 
@@ -62,12 +71,26 @@ def _load(scene: Scene, width: int) -> RenderableType:
     snapshot = scene.snapshot
     horizon = f" within {snapshot.forecast_seconds:.0f} s" if snapshot.forecast_seconds is not None else ""
     heading = Text.assemble(
-        "load ", (words.rate(snapshot.load_per_second), "bold cyan"), "   forecast at most ",
-        (words.rate(snapshot.forecast_upper_per_second), "bold yellow"), horizon,
-    )  # fmt: skip
-    legend = Text.assemble(("█", "cyan"), " measured  ", ("█", "magenta"), " flash crowd  ", ("─", "yellow"), " forecast, upper  ", ("█", "grey42"), " to come")
+        "load ",
+        (words.rate(snapshot.load_per_second), "bold cyan"),
+        "   forecast at most ",
+        (words.rate(snapshot.forecast_upper_per_second), "bold yellow"),
+        horizon,
+    )
+    legend = Text.assemble(
+        ("█", "cyan"),
+        " measured  ",
+        ("█", "magenta"),
+        " flash crowd  ",
+        ("─", "yellow"),
+        " forecast, upper  ",
+        ("█", "grey42"),
+        " to come",
+    )
     chart = load_chart(scene.schedule, scene.loads, scene.uppers, width - 4, CHART_HEIGHT)
-    return Panel(chart, title=heading, title_align="left", subtitle=legend, subtitle_align="right", border_style="grey37")
+    return Panel(
+        chart, title=heading, title_align="left", subtitle=legend, subtitle_align="right", border_style="grey37"
+    )
 
 
 def _pools(scene: Scene) -> RenderableType:
@@ -75,24 +98,32 @@ def _pools(scene: Scene) -> RenderableType:
     table = Table(expand=True, box=None, header_style="grey62", padding=(0, 1))
     for name in ("pool", "device"):
         table.add_column(name, no_wrap=True)
-    table.add_column("ready / desired", justify="right")
-    table.add_column("share of the traffic", no_wrap=True)
-    for name in ("load", percentile, "a replica carries", "per hour"):
+    table.add_column("ready / desired", justify="right", no_wrap=True)
+    table.add_column("weight of 1000", no_wrap=True)
+    for name in ("load", percentile, "carries each", "per hour"):
         table.add_column(name, justify="right", no_wrap=True)
     for pool in scene.snapshot.pools:
         table.add_row(*_pool_row(pool, scene.model.threshold_seconds))
     verdict = _VERDICT[words.missed(scene.snapshot.percentile_seconds, scene.model.threshold_seconds)]
     table.add_row(
-        Text("all", "bold"), Text("at the gateway", "grey62"), "", "", Text(words.rate(scene.snapshot.load_per_second), "bold"),
-        Text(words.milliseconds(scene.snapshot.percentile_seconds), verdict), "", _price(scene.snapshot.cost_per_hour()),
-    )  # fmt: skip
+        Text("all", "bold"),
+        Text("at the gateway", "grey62"),
+        "",
+        "",
+        Text(words.rate(scene.snapshot.load_per_second), "bold"),
+        Text(words.milliseconds(scene.snapshot.percentile_seconds), verdict),
+        "",
+        _price(scene.snapshot.cost_per_hour()),
+    )
     return Panel(table, border_style="grey37")
 
 
 def _pool_row(pool: PoolSnapshot, threshold_seconds: float) -> list[RenderableType]:
     starting = pool.desired is not None and pool.ready is not None and pool.ready < pool.desired
     filled = round((pool.weight or 0) / 1000 * WEIGHT_CELLS)
-    weight = Text.assemble(("━" * filled, "cyan"), ("━" * (WEIGHT_CELLS - filled), "grey23"), f" {words.whole(pool.weight):>4} of 1000")
+    weight = Text.assemble(
+        ("━" * filled, "cyan"), ("━" * (WEIGHT_CELLS - filled), "grey23"), f" {words.whole(pool.weight):>4}"
+    )
     device = Text(pool.device)
     if pool.emulated:
         device.append(" emulated", "italic magenta")
@@ -102,7 +133,10 @@ def _pool_row(pool: PoolSnapshot, threshold_seconds: float) -> list[RenderableTy
         Text(f"{words.whole(pool.ready)} / {words.whole(pool.desired)}", "yellow" if starting else "bold green"),
         weight,
         words.rate(pool.load_per_second),
-        Text(words.milliseconds(pool.percentile_seconds), _VERDICT[words.missed(pool.percentile_seconds, threshold_seconds)]),
+        Text(
+            words.milliseconds(pool.percentile_seconds),
+            _VERDICT[words.missed(pool.percentile_seconds, threshold_seconds)],
+        ),
         words.rate(pool.capacity_per_replica),
         _price(None if pool.desired is None else pool.desired * pool.cost_per_hour),
     ]
@@ -121,15 +155,25 @@ def _figures(scene: Scene) -> RenderableType:
     colour = _VERDICT[None if within is None else within.lower < wanted]
     table.add_row(
         Text.assemble((" within the threshold  ", "grey62"), (words.share(within), colour), ("  gateway", "grey62")),
-        Text.assemble(("clients, last 10 s  ", "grey62"), (words.share(clients.recent_within_ratio) if clients else words.UNKNOWN, "bold")),
+        Text.assemble(
+            ("clients, last 10 s  ", "grey62"),
+            (words.share(clients.recent_within_ratio) if clients else words.UNKNOWN, "bold"),
+        ),
         Text.assemble(("cost so far  ", "grey62"), (words.amount(scene.spent), "bold green")),
     )
     table.add_row(
-        Text.assemble((" requests  ", "grey62"), f"{clients.due:,}" if clients else words.UNKNOWN,
-                      ("   answered  ", "grey62"), f"{clients.answered:,}" if clients else words.UNKNOWN),
-        Text.assemble(("failed or timed out  ", "grey62"), (str(clients.lost), "bold red" if clients.lost else "green") if clients else words.UNKNOWN),
+        Text.assemble(
+            (" requests  ", "grey62"),
+            f"{clients.due:,}" if clients else words.UNKNOWN,
+            ("   answered  ", "grey62"),
+            f"{clients.answered:,}" if clients else words.UNKNOWN,
+        ),
+        Text.assemble(
+            ("failed or timed out  ", "grey62"),
+            (str(clients.lost), "bold red" if clients.lost else "green") if clients else words.UNKNOWN,
+        ),
         Text.assemble(("a plain HPA, computed  ", "grey62"), words.amount(scene.hpa_spent)),
-    )  # fmt: skip
+    )
     return Panel(table, border_style="grey37")
 
 
@@ -150,19 +194,26 @@ def _decisions(scene: Scene) -> RenderableType:
 def compact(scene: Scene) -> str:
     """One line, for logs: ``[120/540 s] load 83/s (forecast up to 104/s) p95 50-99 ms ...``."""
     snapshot = scene.snapshot
-    at = "waiting" if scene.elapsed_seconds is None else f"{min(scene.elapsed_seconds, scene.schedule.seconds):.0f}/{scene.schedule.seconds} s"
+    at = (
+        "waiting"
+        if scene.elapsed_seconds is None
+        else f"{min(scene.elapsed_seconds, scene.schedule.seconds):.0f}/{scene.schedule.seconds} s"
+    )
     pools = "  ".join(
         f"{pool.name}{' (emulated)' if pool.emulated else ''} {words.whole(pool.ready)}/{words.whole(pool.desired)} "
         f"w{words.whole(pool.weight)} {_short(pool.percentile_seconds)}"
         for pool in snapshot.pools
     )
     lost = f"  lost {scene.clients.lost}" if scene.clients else ""
-    return (
+    parts = [
         f"[{at}]{' FLASH' if scene.in_flash else ''} load {words.rate(snapshot.load_per_second)} "
-        f"(forecast up to {words.rate(snapshot.forecast_upper_per_second)})  {pools}  all {_short(snapshot.percentile_seconds)} "
-        f"{words.share(snapshot.within_ratio)} in time{lost}  cost {words.amount(scene.spent)} (HPA, computed {words.amount(scene.hpa_spent)})  "
-        f"{snapshot.state or words.UNKNOWN} {snapshot.reason or ''}"
-    ).rstrip()
+        f"(forecast up to {words.rate(snapshot.forecast_upper_per_second)})",
+        pools,
+        f"all {_short(snapshot.percentile_seconds)} {words.share(snapshot.within_ratio)} in time{lost}",
+        f"cost {words.amount(scene.spent)} (HPA, computed {words.amount(scene.hpa_spent)})",
+        f"{snapshot.state or words.UNKNOWN} {snapshot.reason or ''}".rstrip(),
+    ]
+    return "  ".join(parts)
 
 
 def _short(value: Bracket | None) -> str:

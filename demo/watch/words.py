@@ -1,4 +1,6 @@
-"""How figures read: the same words in the live view, the compact lines and the report. Unknown is a dash, never a zero."""
+"""How figures read: the same words in the live view, the compact lines and the report. Unknown is a dash, never a
+zero.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def whole(value: int | None) -> str:
 
 
 def device(pool: PoolSnapshot) -> str:
-    """``nvidia.com/gpu, emulated``: an accelerator that the nodes only pretend to have is never shown without the word."""
+    """``nvidia.com/gpu, emulated``: an accelerator that the nodes only pretend to have is never shown without the
+    word.
+    """
     return f"{pool.device}, emulated" if pool.emulated else pool.device
 
 
@@ -55,7 +59,9 @@ def clock(seconds: float) -> str:
 
 
 def missed(value: Bracket | None, threshold_seconds: float) -> bool | None:
-    """True: the percentile is above the threshold for certain; False: within it for certain; None: unknown or in between."""
+    """True: the percentile is above the threshold for certain; False: within it for certain; None: unknown or in
+    between.
+    """
     if value is None:
         return None
     if value.lower >= threshold_seconds:

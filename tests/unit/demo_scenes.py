@@ -10,6 +10,7 @@ if str(DEMO) not in sys.path:
     sys.path.insert(0, str(DEMO))
 
 import numpy as np  # noqa: E402
+
 from recmodel.core.types import Model, Pool  # noqa: E402
 from recmodel.prometheus.client import Matrix  # noqa: E402
 from report.collect import Event, Run, measure  # noqa: E402
@@ -38,24 +39,42 @@ def snapshot(second: float, cpu: int = 2, gpu: int = 1, load: float | None = 60.
         PoolSnapshot("gpu", "nvidia.com/gpu", True, 1.6, gpu, gpu, 400, 24.0, Bracket(0.04, 0.049), 40.0, 14.0),
     )
     decision = DecisionSeen(
-        START + second - 3.0, "Tracking", {"cpu": cpu, "gpu": gpu}, {"cpu": 600, "gpu": 400}, "ForecastRise",
+        START - 10.0,
+        "Tracking",
+        {"cpu": cpu, "gpu": gpu},
+        {"cpu": 600, "gpu": 400},
+        "ForecastRise",
         "load 60.0/s, at most 80.0/s expected (q0.95) within 20 s; planned with cpu 25.0/s a replica",
-    )  # fmt: skip
+    )
     return Snapshot(
-        time_seconds=START + second, pools=pools, state="Tracking", reason="ForecastRise", load_per_second=load,
-        percentile_seconds=Bracket(0.05, 0.06), within_ratio=Bracket(0.981, 0.981), forecast_upper_per_second=80.0,
-        forecast_seconds=20.0, conditions={"Ready": "True"}, decisions=(decision,),
-    )  # fmt: skip
+        time_seconds=START + second,
+        pools=pools,
+        state="Tracking",
+        reason="ForecastRise",
+        load_per_second=load,
+        percentile_seconds=Bracket(0.05, 0.06),
+        within_ratio=Bracket(0.981, 0.981),
+        forecast_upper_per_second=80.0,
+        forecast_seconds=20.0,
+        conditions={"Ready": "True"},
+        decisions=(decision,),
+    )
 
 
 def scene(second: float | None = 410.0) -> Scene:
     """Inside the flash crowd."""
     seconds = range(0, int(second or 0), 2)
     return Scene(
-        MODEL, SCHEDULE, snapshot(second or 0.0), second,
-        loads={s: 20.0 + s / 10.0 for s in seconds}, uppers={s: 35.0 + s / 9.0 for s in seconds},
-        clients=Clients(9000, 8990, 4, 0.984, 0.071), spent=0.31, hpa_spent=0.35,
-    )  # fmt: skip
+        MODEL,
+        SCHEDULE,
+        snapshot(second or 0.0),
+        second,
+        loads={s: 20.0 + s / 10.0 for s in seconds},
+        uppers={s: 35.0 + s / 9.0 for s in seconds},
+        clients=Clients(9000, 8990, 4, 0.984, 0.071),
+        spent=0.31,
+        hpa_spent=0.35,
+    )
 
 
 SUBJECT = Subject("demo", "ranker", "2023-11-14T22:12:00Z", MODEL, DEVICES, frozenset({"gpu"}))
@@ -68,7 +87,7 @@ def client_second(second: int, due: int = 60, late: int = 1, lost: int = 0) -> C
 
 
 def answer(query: str) -> Matrix:
-    """Prometheus' range: 36/s and 24/s, all in time, p95 in (50 ms, 100 ms], every 2 s from 10 s before the start on."""
+    """Prometheus' range: 36/s and 24/s, all in time, p95 in (50 ms, 100 ms], every 2 s from 10 s before the start."""
     asked = questions("demo", "ranker")
     times = [START - 10.0 + 2.0 * i for i in range(311)]
     clusters = {f"httproute/demo/ranker/rule/0/backend/{i}": rate for i, rate in enumerate((36.0, 24.0))}
@@ -82,7 +101,13 @@ def answer(query: str) -> Matrix:
     if query == asked.failures:
         return Matrix(())
     if query == asked.pool_buckets:
-        return Matrix(tuple(({"envoy_cluster_name": n, "le": le}, flat(r * part)) for n, r in clusters.items() for le, part in edges.items()))
+        return Matrix(
+            tuple(
+                ({"envoy_cluster_name": n, "le": le}, flat(r * part))
+                for n, r in clusters.items()
+                for le, part in edges.items()
+            )
+        )
     if query == asked.forecast:
         return Matrix((({"pool": "cpu"}, flat(70.0)), ({"pool": "gpu"}, flat(80.0))))
     raise AssertionError(f"not expected: {query}")
@@ -95,4 +120,14 @@ def run(seconds: list[ClientSecond] | None = None, snapshots: list[Snapshot] | N
     log = ClientLog(START, tuple(seconds if seconds is not None else [client_second(s) for s in range(600)]), True)
     measured = measure(answer, SUBJECT, START, START + np.arange(-10.0, 611.0, 2.0))
     events = [Event("2023-11-14T22:14:00Z", "Normal", "ForecastRise", "cpu 2 -> 3", 1)]
-    return Run(SUBJECT, SCHEDULE, log, START, snapshots, measured, events, {"RECMODEL_TICK_SECONDS": "5"}, [("the cluster", 31.0)])
+    return Run(
+        SUBJECT,
+        SCHEDULE,
+        log,
+        START,
+        snapshots,
+        measured,
+        events,
+        {"RECMODEL_TICK_SECONDS": "5"},
+        [("the cluster", 31.0)],
+    )
