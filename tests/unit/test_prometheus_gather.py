@@ -119,7 +119,7 @@ def test_a_healthy_answer_is_available_with_every_number() -> None:
     readings = gather_with(page())
     model = readings.models["demo/ranker"]
     assert (model.verdict, model.reason) == (Verdict.AVAILABLE, r.METRICS_FOUND)
-    assert model.within == pytest.approx((0.95, 0.95))
+    assert model.within == pytest.approx((0.93, 0.95))  # the 2 failures may be quick ones
     cpu = model.pools["cpu"]
     assert (cpu.rate_per_second, cpu.errors_per_second, cpu.queue, cpu.in_flight) == (100.0, 2.0, 3.0, 7.0)
     assert cpu.latency == {0.05: 50.0, 0.1: 95.0, 0.2: 99.0, INF: 100.0}
@@ -239,8 +239,10 @@ def test_requests_that_got_no_answer_are_load_and_failures(
 def test_a_pool_that_only_fails_has_no_histogram_and_is_known_to_fail() -> None:
     reading = read(failures=by_pool({0: 100.0, 1: 100.0}), buckets=Vector(()))
     assert (reading.verdict, reading.reason) == (Verdict.AVAILABLE, r.NOTHING_SERVED)
+    assert reading.within == (0.0, 0.0)
     half = read(failures=by_pool({0: 100.0, 1: 0.0}), buckets=histogram({1: EDGES}))
     assert (half.verdict, half.reason) == (Verdict.AVAILABLE, r.METRICS_FOUND)
+    assert half.within == pytest.approx((0.475, 0.475))
 
 
 @pytest.mark.parametrize(

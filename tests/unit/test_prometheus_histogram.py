@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recmodel.prometheus.histogram import Bracket, edge_bracket, percentile_bracket, upper_bound_seconds, within_bracket
+from recmodel.prometheus.histogram import (
+    Bracket,
+    edge_bracket,
+    percentile_bracket,
+    served_bracket,
+    upper_bound_seconds,
+    within_bracket,
+)
 
 INF = math.inf
 LATENCY = {0.05: 40.0, 0.1: 90.0, 0.25: 99.0, INF: 100.0}
@@ -54,6 +61,39 @@ def test_the_share_within_a_threshold_is_a_bracket(threshold: float, expected: t
 def test_without_requests_or_without_the_last_bucket_nothing_is_known(latency: dict[float, float]) -> None:
     assert within_bracket(latency, 0.1) is None
     assert percentile_bracket(latency, 0.95) is None
+
+
+@pytest.mark.parametrize(
+    ("case", "rate", "errors", "expected"),
+    [
+        ("no errors", 100.0, 0.0, (0.9, 0.9)),
+        ("unknown errors: the histogram alone", 100.0, None, (0.9, 0.9)),
+        ("10 errors among the answers, quick or slow", 100.0, 10.0, (0.8, 0.9)),
+        ("20 without any answer", 120.0, 20.0, (0.75, 0.75)),
+        ("both", 120.0, 30.0, (80 / 120, 90 / 120)),
+        ("the buckets lag behind: no failure", 110.0, 0.0, (0.9, 0.9)),
+        ("the buckets are ahead", 90.0, 5.0, (0.85, 0.9)),
+        ("nothing but errors", 100.0, 100.0, (0.0, 0.0)),
+    ],
+)
+def test_a_failure_is_never_within_the_threshold(
+    case: str, rate: float, errors: float | None, expected: tuple[float, float]
+) -> None:
+    assert served_bracket(LATENCY, 0.1, rate, errors) == pytest.approx(expected), case
+
+
+@given(
+    answers=st.lists(st.tuples(st.floats(0.001, 1.0), st.booleans()), min_size=1, max_size=80),
+    lost=st.integers(0, 50),
+)
+def test_the_share_served_holds_the_truth(answers: list[tuple[float, bool]], lost: int) -> None:
+    latency = {edge: float(sum(t <= edge for t, _ in answers)) for edge in (0.05, 0.2)} | {INF: float(len(answers))}
+    everything = len(answers) + lost
+    errors = lost + sum(not good for _, good in answers)
+    truth = sum(good and t <= 0.1 for t, good in answers) / everything
+    bracket = served_bracket(latency, 0.1, everything, errors)
+    assert bracket is not None
+    assert bracket.lower - 1e-9 <= truth <= bracket.upper + 1e-9
 
 
 def test_a_percentile_lies_between_two_edges() -> None:

@@ -38,6 +38,7 @@ The public surface, in the order of use (all of it is synchronous; the controlle
     load_profile("triton"), profile_for(spec.metrics), PROFILE_NAMES
                                        -> Profile; .scrape.port and .scrape.path for the PodMonitor
     within_bracket(latency, threshold_seconds), percentile_bracket(latency, ratio)   -> Bracket | None
+    served_bracket(latency, threshold_seconds, rate, errors)    -> the same of all requests, failures never within
 
 Every failure to ask is one of ``PrometheusError``: ``PrometheusUnavailable``, ``QueryRefused``, ``AnswerUnusable``.
 Unknown is None throughout; nothing that is missing, stale, NaN, infinite or negative becomes 0. The one place where an
@@ -47,7 +48,7 @@ absent series is read as 0 requests is :func:`recmodel.prometheus.answers.idle`,
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.gather import gather, scrape_interval_seconds
-from recmodel.prometheus.histogram import Bracket, percentile_bracket, within_bracket
+from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
 from recmodel.prometheus.readings import (
@@ -94,5 +95,6 @@ __all__ = [
     "percentile_bracket",
     "profile_for",
     "scrape_interval_seconds",
+    "served_bracket",
     "within_bracket",
 ]

@@ -66,6 +66,29 @@ def within_bracket(latency: Mapping[float, float], threshold_seconds: float) -> 
     return Bracket(lower / total, upper / total)
 
 
+def served_bracket(
+    latency: Mapping[float, float], threshold_seconds: float, rate_per_second: float, errors_per_second: float | None
+) -> Bracket | None:
+    """The share of *all* requests that were answered well and within the threshold: a failure is never within it.
+
+    Failures that got no answer from a pod (shed, no connection, given up by the client) are in no histogram; the others
+    are, and a quick error would pass for a quick answer. None: no requests. Unknown errors: the histogram's share alone.
+
+    ``{0.1: 90, inf: 100}`` with 120 requests/s, 30 of them failing, of which 20 are in no histogram and 10 may be quick
+    or slow ones, gives (80 / 120, 90 / 120) at 0.1.
+    """
+    within = within_bracket(latency, threshold_seconds)
+    if within is None or errors_per_second is None:
+        return within
+    counted = cumulative(latency)[-1][1]
+    # Not more than the errors: buckets lag behind counters, and what is merely late is no failure.
+    outside = min(max(0.0, rate_per_second - counted), errors_per_second)
+    inside = min(counted, errors_per_second - outside)
+    lower = max(0.0, within.lower * counted - inside)
+    upper = min(within.upper * counted, counted - inside)
+    return Bracket(lower / (counted + outside), upper / (counted + outside))
+
+
 def percentile_bracket(latency: Mapping[float, float], ratio: float) -> Bracket | None:
     """The two edges, in seconds, between which the ``ratio`` percentile lies; ``upper`` is infinite above all edges.
 

@@ -121,7 +121,7 @@ class ModelReading:
     reason: str
     message: str
     pools: Mapping[str, PoolReading]
-    within: Bracket | None = None  # share of the model's requests within the threshold
+    within: Bracket | None = None  # share of all the model's requests answered well and within the threshold
 
 
 @dataclass(frozen=True, slots=True)

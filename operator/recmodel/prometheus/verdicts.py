@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
-from recmodel.prometheus.histogram import Bracket, edge_bracket, within_bracket
+from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, PoolView, Verdict
 
 NEAR_RATIO = 0.2  # an edge this near to the threshold makes the bracket narrow enough to act on
@@ -126,15 +126,18 @@ def milliseconds(seconds: float) -> str:
 
 
 def model_within(model: ModelView, pools: Mapping[str, PoolReading]) -> Bracket | None:
-    """The share of the model's requests within its threshold: that of its pools, weighed by their requests."""
+    """The share of the model's requests answered well within its threshold: its pools', weighed by their requests."""
     lower = upper = requests = 0.0
     for pool in pools.values():
-        if not pool.latency:
+        rate = pool.rate_per_second
+        if not rate:
             continue
-        bracket = within_bracket(pool.latency, model.threshold_seconds)
-        if bracket:
-            share = max(pool.latency.values())
-            lower, upper, requests = lower + bracket.lower * share, upper + bracket.upper * share, requests + share
+        if pool.latency is None and _all_failed(pool):
+            requests += rate
+        elif pool.latency is not None:
+            bracket = served_bracket(pool.latency, model.threshold_seconds, rate, pool.errors_per_second)
+            if bracket:
+                lower, upper, requests = lower + bracket.lower * rate, upper + bracket.upper * rate, requests + rate
     return Bracket(lower / requests, upper / requests) if requests > 0 else None
 
 
