@@ -72,7 +72,7 @@ def served_bracket(
     """The share of *all* requests that were answered well and within the threshold: a failure is never within it.
 
     Failures that got no answer from a pod (shed, no connection, given up by the client) are in no histogram; the others
-    are, and a quick error would pass for a quick answer. None: no requests. Unknown errors: the histogram's share alone.
+    are, and a quick error would pass for a quick answer. None: no requests. Unknown errors: the histogram alone counts.
 
     ``{0.1: 90, inf: 100}`` with 120 requests/s, 30 of them failing, of which 20 are in no histogram and 10 may be quick
     or slow ones, gives (80 / 120, 90 / 120) at 0.1.
