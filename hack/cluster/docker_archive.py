@@ -19,6 +19,8 @@ from pathlib import Path
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+CREATED = "1970-01-01T00:00:00Z"  # the same inputs give the same image
+
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
@@ -66,7 +68,10 @@ def write(out: Path, base: Path, images: list[str], folder: Path) -> None:
                     archive.add(layer, f"{layer_digest}.tar")
                     added.add(layer_digest)
             rootfs = {"type": "layers", "diff_ids": [f"sha256:{value}" for value in digests]}
-            text = json.dumps({"architecture": "amd64", "os": "linux", "config": config, "rootfs": rootfs})
+            # One entry of history a layer: builders that put layers on top refuse an image without it.
+            history = [{"created": CREATED, "created_by": layer.name} for layer in layers]
+            image_config = {"architecture": "amd64", "os": "linux", "created": CREATED, "config": config, "rootfs": rootfs}
+            text = json.dumps(image_config | {"history": history})
             config_name = hashlib.sha256(text.encode()).hexdigest() + ".json"
             add_text(archive, config_name, text)
             manifest.append({"Config": config_name, "RepoTags": [name], "Layers": [f"{value}.tar" for value in digests]})

@@ -4,6 +4,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
 for piece in progress process network node; do . "$HERE/$piece.sh"; done
 
+[ -d "$RUN" ] || exit 0
+exec 9>"$RECMODEL_CACHE/cluster.lock"
+flock 9
 case $CLUSTER in
   local)
     for name in kube-scheduler kube-controller-manager coredns; do stop "$name"; done

@@ -11,7 +11,7 @@ envoy_gateway() {
     { tail -5 "$RUN/log/gateway-crds.log" >&2; return 1; }
   if [ "$ENVOY_GATEWAY_IMAGE" != "envoyproxy/gateway:v$ENVOY_GATEWAY_VERSION" ]; then images=(--set "global.images.envoyGateway.image=$ENVOY_GATEWAY_IMAGE"); fi
   helm upgrade --install eg "$GATEWAY_CHART" -n envoy-gateway-system --create-namespace --set crds.enabled=false "${images[@]}" \
-    --set deployment.envoyGateway.resources.requests.cpu=50m --wait --timeout 120s >"$RUN/log/helm.log" 2>&1 ||
+    --set deployment.envoyGateway.resources.requests.cpu=50m --timeout 120s >"$RUN/log/helm.log" 2>&1 ||
     { tail -5 "$RUN/log/helm.log" >&2; return 1; }
 }
 
@@ -19,6 +19,9 @@ envoy_gateway() {
 gateway() {
   if [ -n "$ENVOY_IMAGE" ]; then sed "s|ENVOY_IMAGE|$ENVOY_IMAGE|" "$HERE/manifests/gateway-class.yaml"
   else sed '/image: ENVOY_IMAGE/d' "$HERE/manifests/gateway-class.yaml"; fi | kubectl apply -f - >/dev/null
+}
+gateway_ready() {
+  kubectl rollout status -n envoy-gateway-system deployment/envoy-gateway --timeout=120s >/dev/null
   kubectl wait --for=condition=Programmed gateway/edge -n demo --timeout=180s >/dev/null
   log '  the Gateway demo/edge is Programmed'
 }

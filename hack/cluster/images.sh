@@ -8,25 +8,30 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
 . "$HERE/progress.sh"
 IMAGES=$RECMODEL_CACHE/images
-SYSTEM_IMAGES=$IMAGES/system-k$K8S_VERSION-e$ENVOY_VERSION-g$ENVOY_GATEWAY_VERSION-p$PROMETHEUS_VERSION-$BASE_VERSION.tar
+SYSTEM_IMAGES=$IMAGES/system-$(echo "$K8S_VERSION $ENVOY_VERSION $ENVOY_GATEWAY_VERSION $PROMETHEUS_VERSION $BASE_VERSION" |
+  cat - "$HERE/docker_archive.py" | sha256sum | cut -c1-12).tar
 
 in_containerd() { local name; for name in "$@"; do $CTR images ls -q | grep -qxF "$name" || return 1; done; }
 
 system_images() {
   local names=(localhost/pause:1 localhost/python:3.11 "$ENVOY_IMAGE" "$ENVOY_GATEWAY_IMAGE" "$PROMETHEUS_IMAGE")
-  mkdir -p "$IMAGES"
+  mkdir -p "$IMAGES" "$RUN/images" "$RUN/log"
   if [ ! -s "$SYSTEM_IMAGES" ]; then
     rm -f "$IMAGES"/system-*.tar
     timed 'system images' python3 "$HERE/docker_archive.py" "$SYSTEM_IMAGES" "$BASE_IMAGE_TAR" localhost/python:3.11 "localhost/pause:1=$PAUSE_BIN/pause" \
       "$ENVOY_IMAGE=$ENVOY_BIN/envoy,base" "$ENVOY_GATEWAY_IMAGE=$ENVOY_GATEWAY_BIN/envoy-gateway,base" "$PROMETHEUS_IMAGE=$PROMETHEUS_BIN/prometheus,base"
   fi
-  in_containerd "${names[@]}" || with_heartbeat 'importing the system images' $CTR images import "$SYSTEM_IMAGES" >"$RUN/log/import.log"
+  if [ "$(cat "$RUN/images/system" 2>/dev/null)" != "$SYSTEM_IMAGES" ] || ! in_containerd "${names[@]}"; then
+    with_heartbeat 'importing the system images' $CTR images import "$SYSTEM_IMAGES" >"$RUN/log/import.log"
+    echo "$SYSTEM_IMAGES" >"$RUN/images/system"
+  fi
 }
 
-# inputs_hash DOCKERFILE: of all that the checkout's builds can read: tracked files, and untracked ones that git does not ignore.
+# inputs_hash DOCKERFILE: of the Dockerfile and of all that its COPY lines name, as far as git does not ignore it.
 inputs_hash() {
-  (cd "$ROOT" && { echo "$1 $BASE_VERSION"; git ls-files -z --cached --others --exclude-standard -- "${@:2}" | sort -z |
-    xargs -0 sha256sum 2>/dev/null; cat "$1"; } | sha256sum | cut -c1-16)
+  local inputs; mapfile -t inputs < <(awk '$1 == "COPY" && !/--from=/ { for (i = 2; i < NF; i++) if ($i !~ /^--/) print $i }' "$ROOT/$1")
+  (cd "$ROOT" && { echo "$BASE_VERSION"; git ls-files -z --cached --others --exclude-standard -- "$1" "${inputs[@]}" | sort -zu | xargs -0 sha256sum 2>/dev/null; } |
+    sha256sum | cut -c1-16)
 }
 
 # Settings of this machine that a build needs to reach the package registries: certificates, pip's configuration, a folder of wheels.
@@ -36,11 +41,14 @@ network_settings() {
   for file in /etc/ssl/certs /etc/pip.conf "${PIP_FIND_LINKS:-}"; do [ -z "$file" ] || [ ! -e "$file" ] || printf -- '-v\n%s:%s:ro\n' "$file" "$file"; done
 }
 
-storage() { buildah --root "$RECMODEL_CACHE/buildah" --runroot "$RUN/buildah" "$@"; }
+storage() { buildah --root "$RECMODEL_CACHE/buildah" --runroot "$RECMODEL_CACHE/buildah-run" "$@"; }
 buildah_build() { # NAME DOCKERFILE
   local settings; mapfile -t settings < <(network_settings)
   export BUILDAH_ISOLATION=chroot
-  storage images -q localhost/python:3.11 >/dev/null 2>&1 || storage pull -q "docker-archive:$SYSTEM_IMAGES:localhost/python:3.11" >/dev/null
+  if [ "$(cat "$IMAGES/buildah-base" 2>/dev/null)" != "$SYSTEM_IMAGES" ]; then
+    storage pull -q "docker-archive:$SYSTEM_IMAGES:localhost/python:3.11" >/dev/null
+    echo "$SYSTEM_IMAGES" >"$IMAGES/buildah-base"
+  fi
   storage bud -q --layers --network host --pull-never --format docker "${settings[@]}" --build-arg BASE=localhost/python:3.11 -t "$1" -f "$ROOT/$2" "$ROOT"
 }
 
@@ -60,10 +68,10 @@ deliver() {
   esac
 }
 
-product_image() { # NAME DOCKERFILE INPUT...
+product_image() { # NAME DOCKERFILE
   local name=$IMAGE_PREFIX$1 dockerfile=$2 hash mark
   if [ ! -e "$ROOT/$dockerfile" ]; then log "  no $dockerfile: $name is not built"; return 0; fi
-  hash=$(inputs_hash "$dockerfile" "${@:3}")
+  hash=$(inputs_hash "$dockerfile")
   mark=$RUN/images/$(tr '/:' '__' <<<"$name")
   mkdir -p "$RUN/images" "$IMAGES" "$RUN/log"
   if [ "$(cat "$mark" 2>/dev/null)" = "$hash" ] && { [ "$CLUSTER" != local ] || in_containerd "$name"; }; then log "  $name is up to date"; return 0; fi
@@ -75,14 +83,16 @@ product_image() { # NAME DOCKERFILE INPUT...
   echo "$hash" >"$mark"
 }
 product_images() {
-  product_image recmodel:dev Dockerfile operator pyproject.toml requirements.lock README.md LICENSE
-  product_image recmodel-ranker:dev demo/ranker/Dockerfile demo
+  product_image recmodel:dev Dockerfile
+  product_image recmodel-ranker:dev demo/ranker/Dockerfile
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+  exec 8>"$RECMODEL_CACHE/images.lock"
+  flock 8
   case ${1:-product} in
     product) product_images ;;
-    system) mkdir -p "$RUN/log"; system_images ;;
+    system) system_images ;;
     *) sed -n 2,6p "$0"; exit 2 ;;
   esac
 fi

@@ -52,6 +52,7 @@ base_image() {
 }
 
 # go_build MODULE VERSION-FLAGS PACKAGE=DESTINATION...: one `go build` for all that are missing, so that links and compiles overlap.
+# Without debugging information the compiler needs a seventh less time (traces keep their line numbers).
 go_build() {
   local module=$1 flags=$2 pair packages=() pairs=(); shift 2
   for pair in "$@"; do present "${pair#*=}" || { packages+=("${pair%%=*}"); pairs+=("$pair"); }; done
@@ -60,7 +61,7 @@ go_build() {
   mkdir -p "$out"
   log "  compiling ${packages[*]##*/}"
   (cd "$HERE/go/$module" && go build -v -mod=readonly -buildvcs=false -trimpath -tags remove_all_sd,enable_kubernetes_sd \
-    -ldflags "-s -w $flags" -o "$out/" "${packages[@]}") 2>"$BUILD_LOG" || { grep -v '^[a-z0-9.]*/' "$BUILD_LOG" | tail -20 >&2; return 1; }
+    -gcflags all=-dwarf=false -ldflags "-s -w $flags" -o "$out/" "${packages[@]}") 2>"$BUILD_LOG" || { grep -v '^[a-z0-9.]*/' "$BUILD_LOG" | tail -20 >&2; return 1; }
   for pair in "${pairs[@]}"; do mkdir -p "$(dirname "${pair#*=}")"; mv "$out/$(basename "${pair%%=*}")" "${pair#*=}"; done
   rm -rf "$out"
 }

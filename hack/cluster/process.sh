@@ -11,7 +11,7 @@ start() { # start NAME COMMAND...
   local name=$1 pid; shift
   running "$name" && return 0
   mkdir -p "$RUN/pids" "$RUN/log"
-  setsid "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null &
+  setsid "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null 9>&- &   # 9: up.sh's lock
   pid=$!
   echo "$pid $(start_time "$pid")" >"$RUN/pids/$name"
 }

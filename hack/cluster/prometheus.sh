@@ -3,6 +3,8 @@
 prometheus() {
   local hash; hash=$(sha256sum "$HERE/manifests/prometheus.yaml" | cut -c1-16)
   sed "s|PROMETHEUS_IMAGE|$PROMETHEUS_IMAGE|; s|CONFIG_HASH|$hash|" "$HERE/manifests/prometheus.yaml" | kubectl apply -f - >/dev/null
+}
+prometheus_ready() {
   kubectl rollout status -n monitoring deployment/prometheus --timeout=180s >/dev/null
   log '  Prometheus is ready'
 }

@@ -19,7 +19,7 @@ cluster() {
     local)
       network_up
       certificates
-      container_runtime & local runtime=$!          # beside the control plane: each waits mostly for itself
+      (container_runtime && system_images) & local runtime=$!   # beside the control plane, which waits mostly for itself
       control_plane
       wait "$runtime"
       ;;
@@ -36,8 +36,20 @@ node() {
   kubelet
   kube_proxy
   dns
-  system_images
   node_ready
+}
+
+# Everything is applied before anything is waited for.
+add_ons() {
+  prometheus
+  envoy_gateway
+  gateway
+  accelerators "${ACCELERATORS:-4}"
+}
+wait_for_add_ons() {
+  prometheus_ready
+  gateway_ready
+  prometheus_scrapes
 }
 
 addresses() {
@@ -57,8 +69,11 @@ addresses() {
 }
 
 main() {
-  local name number=0 steps=(parts cluster node envoy_gateway prometheus gateway accelerator_of_nodes prometheus_scrapes addresses)
+  local name number=0 steps=(parts cluster node add_ons wait_for_add_ons addresses)
   check_machine
+  mkdir -p "$RECMODEL_CACHE"
+  exec 9>"$RECMODEL_CACHE/cluster.lock"
+  flock 9
   mkdir -p "$RUN/log" "$RUN/pids" "$BIN" "$WORK"
   echo "$CLUSTER" >"$RUN/cluster"
   for name in "${steps[@]}"; do
@@ -68,6 +83,5 @@ main() {
   done
   log "the cluster is up ($CLUSTER); eval \"\$(hack/cluster/env.sh)\" gives a shell kubectl, helm and the addresses"
 }
-accelerator_of_nodes() { accelerators "${ACCELERATORS:-4}"; }
 
 main
