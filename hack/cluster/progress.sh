@@ -5,9 +5,12 @@ log() { printf '%s [%4d s] %s\n' "$(date +%H:%M:%S)" $(($(date +%s) - STARTED)) 
 
 # with_heartbeat WHAT COMMAND...: runs it, and says every 15 s that it still runs (and how many Go packages it has compiled).
 with_heartbeat() {
-  local what=$1 status=0 beat began=$SECONDS compiled=''; shift
+  local what=$1 status=0 beat nap began=$SECONDS compiled=''; shift
   (
-    while sleep 15; do
+    trap 'kill "$nap" 2>/dev/null; exit 0' TERM
+    while :; do
+      sleep 15 & nap=$!
+      wait "$nap"
       [ -s "${BUILD_LOG:-}" ] && compiled=", $(wc -l <"$BUILD_LOG") packages compiled"
       log "  ... $what, $((SECONDS - began)) s$compiled"
     done
