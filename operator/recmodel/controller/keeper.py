@@ -22,7 +22,7 @@ from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.watch import backoff_seconds
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.tracked import Tracked
-from recmodel.core.types import Decision, Reason
+from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.prometheus import profile_for
 
 logger = logging.getLogger(__name__)
@@ -56,18 +56,18 @@ class Keeper:
             self._queued.add(key)
             self._queue.put_nowait(key)
 
-    def decided(self, tracked: Tracked, decision: Decision) -> None:
-        """Takes over a decision. Weights that hardly moved stay as they were."""
+    def decided(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
+        """Takes over a decision. Weights that hardly moved stay as they were; where nothing is to be done, nobody is
+        woken.
+        """
         wanted = dict(decision.pools)
-        if tracked.wanted is not None and wanted.keys() == tracked.wanted.keys():
-            before = {name: pool.weight for name, pool in tracked.wanted.items()}
-            after = {name: pool.weight for name, pool in wanted.items()}
-            same_zeros = all((before[name] > 0) == (after[name] > 0) for name in wanted)
-            if same_zeros and not traffic.differs(before, after, SHARE_TOLERANCE_RATIO):
-                wanted = {n: type(pool)(pool.replicas, before[n]) for n, pool in wanted.items()}
+        if tracked.wanted is not None and not _other_shares(tracked.wanted, wanted):
+            wanted = {n: PoolDecision(pool.replicas, tracked.wanted[n].weight) for n, pool in wanted.items()}
+        moved = wanted != tracked.wanted or any(states[n].desired != pool.replicas for n, pool in wanted.items())
         tracked.wanted = wanted
-        tracked.pending = set(wanted)
-        self.wake(tracked.key)
+        if moved:
+            tracked.pending = set(wanted)
+            self.wake(tracked.key)
 
     def forget(self, key: str) -> None:
         """Stops keeping a model that is gone; the API server removes its children."""
@@ -203,6 +203,14 @@ class Keeper:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
         weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
         return initial_weights(spec) if weights is None else scaled(weights)
+
+
+def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
+    """Whether the traffic shall be shared otherwise than before, by more than is worth ignoring."""
+    if before.keys() != after.keys() or any((before[n].weight > 0) != (after[n].weight > 0) for n in after):
+        return True
+    shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
+    return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
 
 
 def _overwritten(

@@ -81,7 +81,7 @@ class Operator:
             self._report(tracked)
         else:
             healed = tracked.invalid is not None
-            tracked.spec, tracked.invalid = found, None
+            tracked.spec, tracked.model, tracked.invalid = found, found.model(owner.key), None
             if healed:
                 self._report(tracked)
             # What was decided for other pools, or in another mode, is not what is wanted now.
@@ -203,7 +203,7 @@ class Operator:
         if decision is not None and set(decision.pools) == set(states):
             tracked.decision = decision
             if tracked.acts and not any(state.autoscaler for state in states.values()):
-                self.keeper.decided(tracked, decision)
+                self.keeper.decided(tracked, decision, states)
             else:
                 tracked.wanted, tracked.pending = None, set()
             ready = {name: state.ready for name, state in states.items()}
@@ -261,10 +261,10 @@ class Operator:
 
 def _model(tracked: Tracked, states: Mapping[str, PoolState]) -> Model:
     """The core's model of a valid RecModel; one whose replicas somebody else scales is only reported on."""
-    if tracked.spec is None:
+    if tracked.model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
-    model = tracked.spec.model(tracked.key)
-    return replace(model, acts=model.acts and not any(state.autoscaler for state in states.values()))
+    scaled_by_others = any(state.autoscaler for state in states.values())
+    return replace(tracked.model, acts=False) if scaled_by_others else tracked.model
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children import Owner
 from recmodel.controller.patience import Patience
-from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
 
 INVALID_SPEC = "InvalidSpec"
@@ -27,6 +27,7 @@ class Tracked:
     owner: Owner
     generation: int = 0
     spec: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
+    model: Model | None = None  # the same in the core's words
     invalid: Reason | None = None  # why the newest one is not
     body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
     applied_generation: int | None = None  # children stand as of this generation

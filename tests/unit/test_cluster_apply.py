@@ -1,0 +1,277 @@
+"""Acting on a cluster: a dictionary stands in for the API server, with server-side apply's rules as far as they matter here."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names, traffic
+from recmodel.cluster.apply import Actor, NameTaken, scaled
+from recmodel.cluster.children import Owner, initial_replicas
+from recmodel.cluster.errors import ApiUnavailable, NotFound
+from recmodel.cluster.inventory import Inventory
+
+OWNER = Owner("shop", "feed", "u-1")
+
+
+def pool(name: str, minimum: int = 1, image: str = "server:1", cost: str = "1.0") -> dict[str, Any]:
+    template = {"spec": {"containers": [{"name": "server", "image": image}]}}
+    replicas = {"min": minimum, "max": 9}
+    return {"name": name, "replicas": replicas, "costPerHour": cost, "port": 8080, "template": template}
+
+
+def spec(*pools: dict[str, Any], **more: Any) -> RecModelSpec:
+    route = {"parentRefs": [{"name": "edge"}]}
+    objective = {"latency": {"threshold": "100ms"}}
+    return RecModelSpec.model_validate({"objective": objective, "route": route, "pools": list(pools), **more})
+
+
+class FakeCluster:
+    """The client's surface over a dictionary. ``writes`` lists what was written; ``fail_at`` breaks off before that write."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.scaled_by_us: set[tuple[str, str]] = set()
+        self.owns_replicas: set[tuple[str, str]] = set()
+        self.writes: list[str] = []
+        self.fail_at: int | None = None
+        self._version = 0
+
+    async def get(self, kind: names.Kind, namespace: str, name: str) -> dict[str, Any]:
+        if (kind.kind, name) not in self.objects:
+            raise NotFound(f"{kind.kind} {name}", 404)
+        return copy.deepcopy(self.objects[kind.kind, name])
+
+    async def apply(self, kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+        name = body["metadata"]["name"]
+        what = f"{kind.kind} {name}"
+        if kind == names.ROUTE:
+            what += " " + " ".join(str(b["weight"]) for b in body["spec"]["rules"][0]["backendRefs"])
+        self._write(what)
+        where = (kind.kind, name)
+        live = self.objects.get(where)
+        new = copy.deepcopy(body)
+        new["metadata"]["uid"] = live["metadata"]["uid"] if live else f"{kind.kind}-{name}-{self._version}"
+        if kind == names.DEPLOYMENT:
+            if "replicas" in body["spec"]:
+                self.owns_replicas.add(where)
+            else:  # what we no longer apply goes, unless the scale subresource's entry holds it
+                kept = live["spec"]["replicas"] if live and where in self.scaled_by_us else 1
+                new["spec"]["replicas"] = kept
+        return self._store(where, new, live)
+
+    async def apply_replicas(self, kind: names.Kind, namespace: str, name: str, replicas: int) -> dict[str, Any]:
+        self._write(f"scale {name} {replicas}")
+        where = (kind.kind, name)
+        live = self.objects[where]
+        new = copy.deepcopy(live)
+        new["spec"]["replicas"] = replicas
+        self.scaled_by_us.add(where)
+        stored = self._store(where, new, live)
+        zero = {} if replicas == 0 else {"replicas": replicas}  # as the real API answers
+        return {"kind": "Scale", "metadata": stored["metadata"], "spec": zero}
+
+    async def delete(self, kind: names.Kind, namespace: str, name: str, uid: str) -> None:
+        self._write(f"delete {kind.kind} {name}")
+        self.objects.pop((kind.kind, name), None)
+
+    def _write(self, what: str) -> None:
+        if self.fail_at is not None and len(self.writes) >= self.fail_at:
+            raise ApiUnavailable("the process was killed here")
+        self.writes.append(what)
+
+    def _store(self, where: tuple[str, str], new: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+        if live is None or live["spec"] != new["spec"]:
+            generation = live["metadata"].get("generation", 0) if live else 0
+            new["metadata"]["generation"] = generation + 1
+        else:
+            new["metadata"]["generation"] = live["metadata"]["generation"]
+        if live is None or {**live, "metadata": {**live["metadata"], "resourceVersion": ""}} != {
+            **new,
+            "metadata": {**new["metadata"], "resourceVersion": ""},
+        }:
+            self._version += 1
+        new["metadata"]["resourceVersion"] = str(self._version)
+        self.objects[where] = new
+        return copy.deepcopy(new)
+
+    def weights(self, model: str = "feed") -> list[int]:
+        route = self.objects["HTTPRoute", model]
+        return [backend["weight"] for backend in route["spec"]["rules"][0]["backendRefs"]]
+
+    def replicas(self, name: str) -> int:
+        return int(self.objects["Deployment", name]["spec"]["replicas"])
+
+    def inventory(self) -> Inventory:
+        """A new inventory, listed from here: what a new process knows."""
+        result = Inventory()
+        kinds = {kind.kind: kind for kind in names.CHILD_KINDS}
+        for (kind, _), obj in self.objects.items():
+            result.see(kinds[kind], "ADDED", copy.deepcopy(obj))
+        return result
+
+
+@pytest.fixture(autouse=True)
+def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "LEAVE_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(traffic, "JOIN_SETTLE_SECONDS", 0.0)
+
+
+def actor(cluster: FakeCluster, inventory: Inventory | None = None) -> Actor:
+    return Actor(cluster, inventory or cluster.inventory())  # type: ignore[arg-type]
+
+
+def apply(cluster: FakeCluster, wanted: RecModelSpec, by: Actor | None = None) -> list[str]:
+    before = len(cluster.writes)
+    asyncio.run((by or actor(cluster)).children(OWNER, wanted, None, initial_replicas(wanted)))
+    return cluster.writes[before:]
+
+
+def test_a_new_model_gets_all_its_children_and_a_second_look_writes_nothing() -> None:
+    cluster = FakeCluster()
+    assert apply(cluster, spec(pool("cpu", 2), pool("gpu", 0))) == [
+        "Service feed-cpu",
+        "PodDisruptionBudget feed-cpu",
+        "Service feed-gpu",
+        "PodDisruptionBudget feed-gpu",
+        "Deployment feed-cpu",
+        "scale feed-cpu 2",
+        "Deployment feed-gpu",
+        "scale feed-gpu 0",
+        "HTTPRoute feed 1000 0",
+    ]
+    assert apply(cluster, spec(pool("cpu", 2), pool("gpu", 0))) == []
+
+
+def test_a_new_image_changes_one_deployment_and_keeps_replicas_and_weights() -> None:
+    cluster = FakeCluster()
+    apply(cluster, spec(pool("cpu", 1), pool("gpu", 1)))
+    by = actor(cluster)
+    asyncio.run(by.replicas(OWNER, "cpu", 7))
+    asyncio.run(by.weights(OWNER, spec(pool("cpu", 1), pool("gpu", 1)), {"cpu": 900, "gpu": 100}))
+    assert apply(cluster, spec(pool("cpu", 1, "server:2"), pool("gpu", 1))) == [
+        "scale feed-cpu 7",
+        "Deployment feed-cpu",
+    ]
+    assert cluster.replicas("feed-cpu") == 7
+    assert cluster.weights() == [900, 100]
+
+
+def test_killed_after_any_write_the_next_process_arrives_at_the_same_objects() -> None:
+    wanted = spec(pool("cpu", 2), pool("gpu", 0))
+    whole = FakeCluster()
+    apply(whole, wanted)
+    for killed_at in range(len(whole.writes)):
+        cluster = FakeCluster()
+        cluster.fail_at = killed_at
+        with pytest.raises(ApiUnavailable):
+            apply(cluster, wanted)
+        cluster.fail_at = None
+        apply(cluster, wanted)
+        apply(cluster, spec(pool("cpu", 2, "server:2"), pool("gpu", 0)))  # and a roll-out does not reset the replicas
+        assert (cluster.replicas("feed-cpu"), cluster.replicas("feed-gpu")) == (2, 0), f"killed at write {killed_at}"
+        assert cluster.objects.keys() == whole.objects.keys()
+        assert cluster.weights() == [1000, 0]
+
+
+def test_a_pool_that_leaves_the_spec_is_drained_before_it_goes() -> None:
+    cluster = FakeCluster()
+    apply(cluster, spec(pool("cpu", 1), pool("gpu", 1)))
+    first, second, *deleted = apply(cluster, spec(pool("cpu", 1)))
+    assert (first, second) == ("HTTPRoute feed 500 1", "HTTPRoute feed 1000")
+    kinds = ["Deployment", "PodDisruptionBudget", "Service"]
+    assert sorted(deleted) == [f"delete {kind} feed-gpu" for kind in kinds]
+    assert cluster.weights() == [1000]
+
+
+def test_a_new_pool_comes_without_weight() -> None:
+    cluster = FakeCluster()
+    apply(cluster, spec(pool("cpu", 1)))
+    apply(cluster, spec(pool("cpu", 1), pool("gpu", 2)))
+    assert cluster.weights() == [1000, 0]
+    assert cluster.replicas("feed-gpu") == 2
+
+
+def test_a_route_that_leaves_the_spec_is_deleted() -> None:
+    cluster = FakeCluster()
+    apply(cluster, spec(pool("cpu", 1)))
+    assert apply(cluster, spec(pool("cpu", 1), route=None)) == ["delete HTTPRoute feed"]
+
+
+def test_somebody_elses_object_is_left_alone() -> None:
+    cluster = FakeCluster()
+    foreign = {"metadata": {"name": "feed-cpu", "namespace": "shop", "uid": "x", "resourceVersion": "1"}, "spec": {}}
+    cluster.objects["Service", "feed-cpu"] = foreign
+    with pytest.raises(NameTaken, match="Service shop/feed-cpu exists and is not owned"):
+        apply(cluster, spec(pool("cpu")))
+    assert cluster.objects["Service", "feed-cpu"] == foreign
+
+
+def test_a_child_of_a_deleted_model_of_the_same_name_is_not_taken_over() -> None:
+    cluster = FakeCluster()
+    apply(cluster, spec(pool("cpu")))
+    successor = Owner("shop", "feed", "u-2")
+    with pytest.raises(NameTaken):
+        asyncio.run(actor(cluster).children(successor, spec(pool("cpu")), None, {"cpu": 1}))
+
+
+def test_an_edited_deployment_is_applied_again_and_our_own_scaling_is_no_edit() -> None:
+    cluster = FakeCluster()
+    wanted = spec(pool("cpu", 2))
+    inventory = cluster.inventory()
+    by = actor(cluster, inventory)
+    apply(cluster, wanted, by)
+    asyncio.run(by.replicas(OWNER, "cpu", 5))
+    assert by.intact(OWNER, wanted)
+    edited = copy.deepcopy(cluster.objects["Deployment", "feed-cpu"])
+    edited["spec"]["template"]["spec"]["containers"][0]["image"] = "other:1"
+    cluster._store(("Deployment", "feed-cpu"), edited, cluster.objects["Deployment", "feed-cpu"])
+    inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(cluster.objects["Deployment", "feed-cpu"]))
+    assert not by.intact(OWNER, wanted)
+    apply(cluster, wanted, by)
+    container = cluster.objects["Deployment", "feed-cpu"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "server:1"
+    assert cluster.replicas("feed-cpu") == 5
+    assert by.intact(OWNER, wanted)
+
+
+def test_a_deleted_child_is_seen() -> None:
+    cluster = FakeCluster()
+    wanted = spec(pool("cpu", 2))
+    inventory = cluster.inventory()
+    by = actor(cluster, inventory)
+    apply(cluster, wanted, by)
+    inventory.see(names.SERVICE, "DELETED", cluster.objects.pop(("Service", "feed-cpu")))
+    assert not by.intact(OWNER, wanted)
+    assert apply(cluster, wanted, by) == ["Service feed-cpu"]
+
+
+def test_weights_are_written_only_where_they_differ() -> None:
+    cluster = FakeCluster()
+    wanted = spec(pool("cpu"), pool("gpu"))
+    by = actor(cluster)
+    apply(cluster, wanted, by)
+    assert not asyncio.run(by.weights(OWNER, wanted, {"cpu": 500, "gpu": 500}))
+    assert asyncio.run(by.weights(OWNER, wanted, {"cpu": 501, "gpu": 499}))
+    live = copy.deepcopy(cluster.objects["HTTPRoute", "feed"])
+    del live["spec"]["rules"][0]["backendRefs"][0]["filters"]  # somebody's apply without the filters
+    cluster._store(("HTTPRoute", "feed"), live, cluster.objects["HTTPRoute", "feed"])
+    by = actor(cluster)
+    assert asyncio.run(by.weights(OWNER, wanted, {"cpu": 501, "gpu": 499}))
+
+
+@pytest.mark.parametrize(
+    ("written", "ours"),
+    [
+        ({"a": 70, "b": 30}, {"a": 700, "b": 300}),
+        ({"a": 1000, "b": 0}, {"a": 1000, "b": 0}),
+        ({"a": 5, "b": 0}, {"a": 1000, "b": 0}),
+        ({"a": 0, "b": 0}, {"a": 0, "b": 0}),
+    ],
+)
+def test_weights_of_any_total_are_read_as_shares(written: dict[str, int], ours: dict[str, int]) -> None:
+    assert scaled(written) == ours

@@ -1,0 +1,238 @@
+"""The API client against a real HTTP server on the loopback: retries, time limits, watches, tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client import Configuration
+
+from recmodel.cluster import client as client_module
+from recmodel.cluster import names
+from recmodel.cluster.client import Client
+from recmodel.cluster.credentials import Credentials
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, Conflict, Gone, NotFound
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BODY = {"metadata": {"namespace": "shop", "name": "feed"}, "spec": {}}
+
+
+def served(handler: Handler, story: Callable[[Client], Awaitable[Any]], token: str | None = None) -> Any:
+    """Runs a story with a client of a server that answers everything with ``handler``."""
+
+    async def run() -> Any:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        async with TestServer(app) as server:
+            configuration = Configuration()
+            if token is not None:
+                configuration.api_key["BearerToken"] = f"bearer {token}"
+            credentials = Credentials(str(server.make_url("")).rstrip("/"), False, configuration)
+            async with Client(credentials) as client:
+                return await story(client)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module.random, "uniform", lambda low, high: 0.01)
+
+
+def answers(*statuses: int, headers: dict[str, str] | None = None) -> tuple[Handler, list[web.Request]]:
+    """A handler that answers with these statuses in turn, the last one for ever; and the requests that it got."""
+    left, seen = list(statuses), []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        seen.append(request)
+        status = left.pop(0) if len(left) > 1 else left[0]
+        return web.json_response({"message": f"said {status}", "metadata": {}}, status=status, headers=headers)
+
+    return handler, seen
+
+
+def test_an_apply_is_a_forced_server_side_apply_of_our_field_manager() -> None:
+    handler, seen = answers(200)
+    served(handler, lambda c: c.apply(names.ROUTE, BODY), token="secret")
+    (request,) = seen
+    assert request.method == "PATCH"
+    assert request.path == "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/feed"
+    assert dict(request.query) == {"fieldManager": "recmodel", "force": "true"}
+    assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert request.headers["Authorization"] == "Bearer secret"
+
+
+def test_replicas_go_through_the_scale_subresource() -> None:
+    bodies = []
+
+    async def handler(request: web.Request) -> web.Response:
+        bodies.append((request.path, await request.json()))
+        return web.json_response({})
+
+    served(handler, lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", 3))
+    ((path, body),) = bodies
+    assert path == "/apis/apps/v1/namespaces/shop/deployments/feed-cpu/scale"
+    assert body["kind"] == "Scale"
+    assert body["spec"] == {"replicas": 3}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_the_server_cannot_do_now_is_tried_again(status: int) -> None:
+    handler, seen = answers(status, status, 200)
+    served(handler, lambda c: c.apply(names.ROUTE, BODY))
+    assert len(seen) == 3
+
+
+def test_retries_are_bounded() -> None:
+    handler, seen = answers(503)
+    with pytest.raises(ApiUnavailable, match=r"PATCH /apis/.*: HTTP 503, 5 times"):
+        served(handler, lambda c: c.apply(names.ROUTE, BODY))
+    assert len(seen) == 5
+
+
+def test_retry_after_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def recorded(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(client_module.asyncio, "sleep", recorded)
+    handler, _ = answers(429, 200, headers={"Retry-After": "7"})
+    served(handler, lambda c: c.get(names.POD, "shop", "x"))
+    assert 7.0 in slept
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, ApiRefused), (403, ApiRefused), (404, NotFound), (409, Conflict), (422, ApiRefused)]
+)
+def test_a_refusal_is_not_tried_again_and_says_what_was_done(status: int, error: type[ApiRefused]) -> None:
+    handler, seen = answers(status)
+    with pytest.raises(error, match=f"PATCH /apis/.*feed: HTTP {status}: said {status}"):
+        served(handler, lambda c: c.apply(names.ROUTE, BODY))
+    assert len(seen) == 1
+
+
+def test_a_token_that_rotates_just_now_costs_one_retry() -> None:
+    handler, seen = answers(401, 200)
+    served(handler, lambda c: c.get(names.POD, "shop", "x"), token="old")
+    assert len(seen) == 2
+    handler, seen = answers(401)
+    with pytest.raises(ApiRefused):
+        served(handler, lambda c: c.get(names.POD, "shop", "x"), token="old")
+
+
+def test_the_token_is_read_anew_for_each_request() -> None:
+    tokens = iter(["one", "two"])
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({"got": request.headers["Authorization"]})
+
+    async def story(client: Client) -> list[str]:
+        def refresh(configuration: Configuration) -> None:
+            configuration.api_key["BearerToken"] = f"bearer {next(tokens)}"
+
+        client._credentials.configuration.refresh_api_key_hook = refresh
+        return [(await client.get(names.POD, "shop", "x"))["got"] for _ in range(2)]
+
+    assert served(handler, story) == ["Bearer one", "Bearer two"]
+
+
+def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "CALL_SECONDS", 0.05)
+
+    async def handler(request: web.Request) -> web.Response:
+        await asyncio.sleep(5)
+        return web.json_response({})
+
+    with pytest.raises(ApiUnavailable, match="TimeoutError|imeout"):
+        served(handler, lambda c: c.get(names.POD, "shop", "x"))
+
+
+def test_an_answer_that_is_no_json_is_no_answer() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text="<html>", content_type="application/json")
+
+    with pytest.raises(ApiUnavailable):
+        served(handler, lambda c: c.get(names.POD, "shop", "x"))
+
+
+def test_a_redirect_is_not_followed() -> None:
+    handler, seen = answers(307, headers={"Location": "http://127.0.0.1:1/"})
+    with pytest.raises(ApiRefused, match="HTTP 307"):
+        served(handler, lambda c: c.get(names.POD, "shop", "x"), token="secret")
+    assert len(seen) == 1
+
+
+def test_a_list_is_read_in_pages() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        more = request.query.get("continue", "") != "next"
+        items = [{"page": 1}] if more else [{"page": 2}]
+        assert request.query["labelSelector"] == "recmodel.dev/model"
+        return web.json_response(
+            {"items": items, "metadata": {"resourceVersion": "9", **({"continue": "next"} if more else {})}}
+        )
+
+    items, version = served(handler, lambda c: c.list(names.POD, labels="recmodel.dev/model"))
+    assert items == [{"page": 1}, {"page": 2}]
+    assert version == "9"
+
+
+def stream(*events: dict[str, Any] | bytes) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for event in events:
+            await response.write(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
+        return response
+
+    return handler
+
+
+async def watched(client: Client) -> list[tuple[str, Any]]:
+    return [change async for change in client.watch(names.POD, "1")]
+
+
+def test_a_watch_gives_each_change_however_large() -> None:
+    large = {"type": "MODIFIED", "object": {"pad": "x" * 1_500_000}}
+    changes = served(stream({"type": "ADDED", "object": {"a": 1}}, large), watched)
+    assert [kind for kind, _ in changes] == ["ADDED", "MODIFIED"]
+
+
+def test_a_watch_in_single_bytes_is_the_same_watch() -> None:
+    line = json.dumps({"type": "ADDED", "object": {"a": 1}}).encode() + b"\n"
+    assert served(stream(*[line[i : i + 1] for i in range(len(line))]), watched) == [("ADDED", {"a": 1})]
+
+
+def test_a_watch_whose_place_is_lost_is_gone() -> None:
+    error = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
+    with pytest.raises(Gone):
+        served(stream(error), watched)
+    handler, _ = answers(410)
+    with pytest.raises(Gone):
+        served(handler, watched)
+
+
+def test_a_watch_that_breaks_off_in_the_middle_of_a_line_is_unavailable() -> None:
+    with pytest.raises(ApiUnavailable):
+        served(stream(b'{"type": "ADD'), watched)
+
+
+def test_a_silent_watch_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "WATCH_SILENCE_SECONDS", 0.1)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(3)
+        return response
+
+    with pytest.raises(ApiUnavailable):
+        served(handler, watched)

@@ -1,0 +1,140 @@
+"""What the inventory makes of watch events, in whatever order they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recmodel.cluster import names
+from recmodel.cluster.inventory import Inventory
+
+KEY = "shop/feed"
+
+
+def pod(name: str = "p1", version: int = 1, pool: str = "cpu", ready: bool = True, **more: Any) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:40Z"}]
+    if more.pop("unschedulable", False):
+        conditions.append({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"})
+    metadata = {
+        "namespace": "shop", "name": name, "uid": more.pop("uid", f"uid-{name}"), "resourceVersion": str(version),
+        "creationTimestamp": more.pop("created", "2026-01-01T00:00:00Z"),
+        "labels": {names.MODEL_LABEL: "feed", names.POOL_LABEL: pool},
+    }  # fmt: skip
+    if more.pop("deleting", False):
+        metadata["deletionTimestamp"] = "2026-01-01T01:00:00Z"
+    containers = [{"restartCount": more.pop("restarts", 0)}]
+    return {"metadata": metadata, "status": {"conditions": conditions, "containerStatuses": containers}}
+
+
+def deployment(version: int = 1, replicas: int = 3, uid: str = "d", **status: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "shop", "name": "feed-cpu", "uid": uid, "resourceVersion": str(version), "generation": 1,
+        "labels": {names.MODEL_LABEL: "feed", names.POOL_LABEL: "cpu"}, "managedFields": [{"large": 1}],
+    }  # fmt: skip
+    return {"metadata": metadata, "spec": {"replicas": replicas}, "status": {"observedGeneration": 1, **status}}
+
+
+def inventory(*objects: tuple[names.Kind, dict[str, Any]]) -> tuple[Inventory, list[str]]:
+    changed: list[str] = []
+    result = Inventory(changed.append)
+    for kind, obj in objects:
+        result.see(kind, "ADDED", obj)
+    return result, changed
+
+
+def test_ready_pods_are_those_that_answer_and_stay() -> None:
+    found, _ = inventory(
+        (names.POD, pod("a")),
+        (names.POD, pod("b", ready=False)),
+        (names.POD, pod("c", deleting=True)),
+        (names.POD, pod("d", ready=False, unschedulable=True)),
+        (names.POD, pod("e", pool="gpu")),
+    )
+    state = found.pool(KEY, "cpu")
+    assert (state.ready, state.unschedulable, state.pods) == (1, 1, ("a", "b", "c", "d"))
+
+
+def test_an_older_word_never_replaces_a_newer_one() -> None:
+    found, _ = inventory((names.POD, pod(version=5, ready=False)), (names.POD, pod(version=4, ready=True)))
+    assert found.pool(KEY, "cpu").ready == 0
+    found.see(names.DEPLOYMENT, "MODIFIED", deployment(7, 9))
+    found.see(names.DEPLOYMENT, "MODIFIED", deployment(6, 2))
+    assert found.pool(KEY, "cpu").desired == 9
+
+
+def test_a_successor_of_the_same_name_counts_and_the_late_deletion_of_the_first_does_not() -> None:
+    found, _ = inventory((names.POD, pod(version=5, uid="first")), (names.POD, pod(version=9, uid="second")))
+    found.see(names.POD, "DELETED", pod(version=8, uid="first"))
+    assert found.pool(KEY, "cpu").ready == 1
+    found.see(names.POD, "DELETED", pod(version=10, uid="second"))
+    assert found.pool(KEY, "cpu").ready == 0
+
+
+def test_a_list_drops_what_is_gone_but_only_in_its_namespace() -> None:
+    other = pod("x")
+    other["metadata"]["namespace"] = "other"
+    found, _ = inventory((names.POD, pod("a")), (names.POD, other), (names.DEPLOYMENT, deployment()))
+    found.replace(names.POD, [pod("b", version=3)], "shop")
+    assert found.pool(KEY, "cpu").pods == ("b",)
+    assert found.pool("other/feed", "cpu").pods == ("x",)
+    found.replace(names.DEPLOYMENT, [], None)
+    assert not found.pool(KEY, "cpu").exists
+
+
+def test_only_changes_that_matter_wake_the_model() -> None:
+    found, changed = inventory((names.POD, pod(version=1)))
+    changed.clear()
+    found.see(names.POD, "MODIFIED", pod(version=2))
+    assert changed == []
+    found.see(names.POD, "MODIFIED", pod(version=3, ready=False))
+    assert changed == [KEY]
+
+
+def test_start_up_is_the_median_of_recent_pods_and_a_restart_is_none() -> None:
+    found, _ = inventory(
+        (names.POD, pod("a", created="2026-01-01T00:00:00Z")),
+        (names.POD, pod("b", created="2026-01-01T00:00:30Z")),
+        (names.POD, pod("c", created="2026-01-01T00:00:38Z")),
+        (names.POD, pod("d", created="2025-01-01T00:00:00Z", restarts=1)),
+    )
+    assert found.pool(KEY, "cpu").startup_seconds == 10.0
+    found.see(names.POD, "MODIFIED", pod("a", version=2, created="2026-01-01T00:00:00Z"))  # a later flap adds nothing
+    for name in "abc":
+        found.see(names.POD, "DELETED", pod(name, version=9))
+    assert found.pool(KEY, "cpu").startup_seconds == 10.0
+    assert found.pool(KEY, "gpu").startup_seconds is None
+
+
+def test_pods_that_a_quota_forbids_count_as_unschedulable() -> None:
+    failure = [{"type": "ReplicaFailure", "status": "True"}]
+    found, _ = inventory((names.DEPLOYMENT, deployment(replicas=4, conditions=failure)), (names.POD, pod("a")))
+    assert found.pool(KEY, "cpu").unschedulable == 3
+
+
+def test_somebody_elses_autoscaler_is_seen_until_it_goes() -> None:
+    scaler = {
+        "metadata": {"namespace": "shop", "name": "h", "uid": "h"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "feed-cpu"}},
+    }
+    found, _ = inventory((names.AUTOSCALER, scaler))
+    assert found.pool(KEY, "cpu").autoscaler == "shop/h"
+    assert found.pool("other/feed", "cpu").autoscaler is None
+    found.see(names.AUTOSCALER, "DELETED", scaler)
+    assert found.pool(KEY, "cpu").autoscaler is None
+
+
+def test_weights_are_read_by_service_name() -> None:
+    backends = [{"name": "feed-gpu", "weight": 3}, {"name": "feed-cpu"}, {"name": "stranger", "weight": 5}]
+    route = {
+        "metadata": {"namespace": "shop", "name": "feed", "uid": "r", "resourceVersion": "1"},
+        "spec": {"rules": [{"backendRefs": backends}]},
+    }
+    found, _ = inventory((names.ROUTE, route))
+    assert found.weights(KEY, ["cpu", "gpu"]) == {"cpu": 1, "gpu": 3}
+    assert found.weights("shop/other", ["cpu"]) is None
+
+
+def test_what_is_large_and_never_read_is_not_kept() -> None:
+    found, _ = inventory((names.DEPLOYMENT, deployment()))
+    kept = found.child(names.DEPLOYMENT, "shop", "feed-cpu")
+    assert kept is not None
+    assert "managedFields" not in kept["metadata"]
