@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ import yaml
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.children import Owner, children, route
+from recmodel.controller import keeper, status, tracked
+from recmodel.controller import operator as operator_module
 from recmodel.controller.tracked import read_spec
+from recmodel.core import reasons as core_reasons
 from recmodel.core.types import Reason
 from recmodel.decide import decide, read_model
+from recmodel.prometheus import readings
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
@@ -93,9 +99,28 @@ def test_the_readme_shows_a_recmodel() -> None:
     assert any(recmodels(text) for text in blocks(ROOT / "README.md", "yaml"))
 
 
+def test_pages_made_from_the_code_are_fresh() -> None:
+    script = ROOT / "hack" / "api-docs.py"
+    result = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_reason_is_explained() -> None:
+    manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    modules = (core_reasons, readings, status, keeper, tracked, operator_module)
+    words = {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, str) and re.fullmatch(r"([A-Z][a-z]+)+", value)
+    }
+    assert {"ForecastRise", "NoSeries", "Serving", "NameTaken", "InvalidSpec", "DecidingFailed"} <= words
+    assert sorted(word for word in words if f"`{word}`" not in manual) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_to_files_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
-        if target.startswith(("images/", "docs/images/")):
-            continue  # pictures are made by `make demo` and `make bench`
+    text = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
+    # Not pictures: they are made by `make demo`.
+    for target in re.findall(r"(?<!!)\[[^\]]+\]\((?!https?://|#)([^)#]+)", text):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
