@@ -3,8 +3,9 @@
     python generator.py --url http://GATEWAY/v2/models/ranker/infer --host ranker.example --schedule schedule.csv
     python generator.py --url ... --rps 50 --seconds 60
 
-Prints one JSON line a second of arrivals, then a summary line; exits 0 when the schedule is through (a failing server
-is a measurement, not an error), 2 on a wrong argument. SIGTERM and SIGINT end it early, with the summary of what was sent.
+Prints one JSON line a second of arrivals, then a summary line; exits 0 when the schedule is through (a failing
+server is a measurement, not an error), 2 on a wrong argument. SIGTERM and SIGINT end it early, with the summary of what
+was sent.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from arrivals import Series, poisson, read_schedule
 from prometheus_client import CollectorRegistry, start_http_server
 from tally import CONNECTION, OK, TIMEOUT, UNSENT, LoadMetrics, Tally
 
-POOL_HEADER = "x-recmodel-pool"
+# Who answered: set by a gateway, or by MLServer (its MLSERVER_SERVER_NAME).
+POOL_HEADERS = ("x-recmodel-pool", "ce-inferenceservicename")
 # The event loop's timers are about this exact; shorter sleeps only cost wake-ups. What falls due meanwhile leaves then.
 SHORTEST_SLEEP_SECONDS = 0.002
 
@@ -101,7 +103,7 @@ class Generator:
         try:
             async with session.post(self._target.url, data=body, headers=self._headers) as answer:
                 await answer.read()
-                pool = answer.headers.get(POOL_HEADER, "")
+                pool = next((answer.headers[name] for name in POOL_HEADERS if name in answer.headers), "")
                 if answer.status == 200:
                     self._tally.record(second, OK, time.monotonic() - intended, pool)
                 else:

@@ -82,8 +82,8 @@ def graph(p: Parameters, data: Dataset) -> onnx.ModelProto:
 def quantised(full: Path, int8: Path) -> None:
     """Writes ``int8``: the widest layer (nine tenths of the work) in 8 bits, activations scaled as they come.
 
-    The first layer stays in fp32: its inputs have very different ranges, and one scale for all of them rounds the smoothed
-    means away (measured: 0.0096 of AUC). So do the last layer and the linear term: cheap, and they decide the order.
+    The first layer stays in fp32: its inputs have very different ranges, and one scale for all of them rounds the
+    smoothed means away (measured: 0.0096 of AUC). So do the last layer and the linear term: they decide the order.
     """
     quantize_dynamic(
         full,

@@ -8,18 +8,16 @@ One request asks for one user's N candidates. The user's id is repeated per row 
 joins requests along the first axis: rows of different users then go through the network together, whatever N each has.
 MLServer reads its settings from the environment too: MLSERVER_MODEL_URI picks the variant (ranker-fp32.onnx or
 ranker-int8.onnx); MLSERVER_MODEL_MAX_BATCH_SIZE (requests) and MLSERVER_MODEL_MAX_BATCH_TIME (seconds) make it batch.
-RECMODEL_POOL, when set, is named in the answer's header x-recmodel-pool, so that a client can count who answered.
+MLSERVER_SERVER_NAME comes back in the answer's header ce-inferenceservicename, so that a client sees who answered.
 """
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import onnxruntime
 from mlserver import MLModel
 from mlserver.errors import InferenceError
-from mlserver.types import InferenceRequest, InferenceResponse, Parameters, ResponseOutput
+from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 from mlserver.utils import get_model_uri
 from numpy.typing import NDArray
 
@@ -53,12 +51,7 @@ class Ranker(MLModel):
             raise InferenceError(f"{len(user)} users for {len(item)} items: both need one id a row")
         score = self._scores(user, item)
         output = ResponseOutput(name="score", shape=[len(score)], datatype="FP32", data=score.tolist())
-        pool = os.environ.get("RECMODEL_POOL")
-        # MLServer takes the headers out of the parameters it sends, so each answer needs its own.
-        parameters = Parameters(headers={"x-recmodel-pool": pool}) if pool else None
-        return InferenceResponse(
-            model_name=self.name, model_version=self.version, outputs=[output], parameters=parameters
-        )
+        return InferenceResponse(model_name=self.name, model_version=self.version, outputs=[output])
 
     def _scores(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float64]:
         (score,) = self._session.run(["score"], {"user": user, "item": item})
