@@ -70,6 +70,12 @@ def test_a_sample_can_be_decided_on(path: Path) -> None:
     assert set(json.loads(answer)["pools"]) == set(pools)
 
 
+def test_the_demos_sample_has_the_pools_that_were_measured() -> None:
+    (body,) = recmodels((ROOT / "manifests" / "samples" / "ranker.yaml").read_text(encoding="utf-8"))
+    measured = yaml.safe_load((ROOT / "demo" / "ranker" / "pool-templates.yaml").read_text(encoding="utf-8"))
+    assert {name: body["spec"][name] for name in measured} == measured
+
+
 def test_a_wrong_sample_is_refused_with_the_field_and_the_rule(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((ROOT / "manifests/samples/minimal.yaml").read_text().replace("min: 0", "min: -1"))
