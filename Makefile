@@ -12,15 +12,20 @@ check: ## format, lint, types, layers, generated files
 	@v=$(V); $$v/bin/mypy
 	@v=$(V); $$v/bin/lint-imports
 	@v=$(V); diff -u crds/recmodels.recmodel.dev.yaml <($$v/bin/recmodel crds) || { echo 'crds/ is stale: run `make crds`'; exit 1; }
+	@v=$(V); hack/chart-files.sh --check; $$v/bin/python hack/api-docs.py --check
 
 crds: ## write the CustomResourceDefinition from the API models
 	@v=$(V); $$v/bin/recmodel crds > crds/recmodels.recmodel.dev.yaml
+	@v=$(V); hack/chart-files.sh; $$v/bin/python hack/api-docs.py
 
 test-unit: ## unit and property tests, without a cluster
 	@v=$(V); $$v/bin/pytest tests/unit
 
 test-cluster: up ## the tests on the real cluster
 	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster
+
+demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
+	@demo/run.sh
 
 test: check test-unit test-cluster ## everything
 
@@ -33,4 +38,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: help check crds test-unit test-cluster test up down images
+.PHONY: help check crds demo test-unit test-cluster test up down images

@@ -71,6 +71,8 @@ def _structural(node: Schema, defs: Schema, where: str) -> Schema:
     if unknown:
         raise ValueError(f"{where}: no structural schema for {sorted(unknown)}")
     result = {key: value for key, value in node.items() if key not in _DROPPED}
+    if isinstance(result.get("default"), dict):  # the API checks a default like any value: a null is no string
+        result["default"] = {key: value for key, value in result["default"].items() if value is not None}
     if "description" in result:
         result["description"] = " ".join(result["description"].split())
     if "properties" in result:

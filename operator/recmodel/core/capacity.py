@@ -41,7 +41,9 @@ LARGEST_SHARPNESS = 160.0
 PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every second minute would be over it
 TRUST_GROWTH = 0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
 SAFE_UTILISATION = 0.6  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
-UTILISATION_GAIN = 0.2  # a scrape sees one moment of the workers: their mean is needed
+WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
+WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
+LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
 NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
 
 
@@ -52,7 +54,6 @@ class CapacityMemory:
     evidence: Evidence
     log_belief: Small  # [M, P, S, G] log likelihood of the evidence
     origin: Floats  # [M, P] log X of the first grid point; NaN before the first load
-    utilisation: Floats  # [M, P] smoothed, over load per replica; NaN unknown
     settled_ticks: Ints  # [M, P] ticks since the ready replicas last changed
     ready_before: Ints  # [M, P]
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
@@ -69,14 +70,27 @@ class Capacity:
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     known: Bools  # [M, P] enough was seen to plan with
 
+    def hoped(self, replicas: Floats | Ints) -> Floats:
+        """Requests/s that each of ``replicas`` may turn out to carry: the cautious belief, beyond the trust region."""
+        return self._believed(replicas) * self.caution
+
+    def learning(self, replicas: Floats | Ints) -> Bools:
+        """Where the trust region, not the belief, limits what may be planned: more load would tell more."""
+        result: Bools = self.limit < LEARNED_SHARE * self.hoped(replicas)
+        return result
+
     def per_replica(self, replicas: Floats | Ints, cautious: bool = True) -> Floats:
         """Requests/s that each of ``replicas`` carries, same shape (a leading axis of candidates may be added).
 
         With X = 160, k = 12, 4 replicas and 3 % planned late: 160 * (1 - 3.5 / (12 * 4**0.4)) = 133.
         """
-        sharp = np.minimum(self.sharpness * np.maximum(replicas, 1.0) ** SHARING, LARGEST_SHARPNESS)
-        middle = self.saturation * np.maximum(1.0 - self.slack / sharp, 0.15)
+        middle = self._believed(replicas)
         result: Floats = np.minimum(middle * self.caution, self.limit) if cautious else middle
+        return result
+
+    def _believed(self, replicas: Floats | Ints) -> Floats:
+        sharp = np.minimum(self.sharpness * np.maximum(replicas, 1.0) ** SHARING, LARGEST_SHARPNESS)
+        result: Floats = self.saturation * np.maximum(1.0 - self.slack / sharp, 0.15)
         return result
 
 
@@ -87,7 +101,6 @@ def empty(models: int, pools: int) -> CapacityMemory:
         evidence=evidences.empty(models, pools),
         log_belief=np.zeros((*shape, len(SHAPES), GRID), np.float32),
         origin=np.full(shape, np.nan),
-        utilisation=np.full(shape, np.nan),
         settled_ticks=np.zeros(shape, np.int64),
         ready_before=np.full(shape, -1, np.int64),
         late_before=np.full(shape, np.nan),
@@ -122,7 +135,15 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
     ready = np.maximum(seen.ready[rows], 1)
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
     requests = seen.rate_per_second[rows] * fleet.tick_seconds
-    told = evidences.Told(load[rows], ready, seen.late_lower_ratio[rows], seen.late_upper_ratio[rows], requests, budget)
+    told = evidences.Told(
+        load=load[rows],
+        replicas=ready,
+        late_low=seen.late_lower_ratio[rows],
+        late_high=seen.late_upper_ratio[rows],
+        requests=requests,
+        utilisation=seen.utilisation_ratio[rows],
+        budget=budget,
+    )
     before, after, rewritten = evidences.add(memory.evidence, rows, told)
 
     origin, belief = memory.origin.copy(), memory.log_belief.copy()
@@ -137,12 +158,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
         again = (rows[0][rewritten], rows[1][rewritten])
         belief[again] = _whole_likelihood(after, again, moved[rewritten], budget[rewritten])
     belief[rows] -= belief[rows].max((-2, -1), keepdims=True)
-    busy = seen.utilisation_ratio[rows] / load[rows]
-    smooth = memory.utilisation.copy()
-    smooth[rows] = np.where(
-        np.isfinite(smooth[rows]) & np.isfinite(busy), smooth[rows] + UTILISATION_GAIN * (busy - smooth[rows]), busy
-    )
-    return replace(memory, evidence=after, log_belief=belief, origin=origin, utilisation=smooth)
+    return replace(memory, evidence=after, log_belief=belief, origin=origin)
 
 
 def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Small:
@@ -218,13 +234,17 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> Floats:
 
     Lateness rises exponentially with the load, so the step is told by the logarithm of what is left to the planned share.
     Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at load / u, and a
-    batching pool later still, so load * 0.6 / u is safe for both.
+    batching pool later still, so load * 0.6 / u is safe for both. Where it rose in proportion to the load it is that of workers,
+    and load / u is where they saturate.
     """
     planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]
     good, late_there, bad = memory.evidence.proven(planned, fleet.late_budget_ratio[:, None])
     left = np.log(planned / np.clip(late_there, NOTHING_LATE, None)) / np.log(planned / NOTHING_LATE)
     trusted = good * (1.0 + TRUST_GROWTH * np.clip(left, 0.0, 1.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        safe = np.where((good > 0) & (memory.utilisation > 0), SAFE_UTILISATION / memory.utilisation, 0.0)
-    trusted = np.minimum(np.maximum(trusted, safe), np.where(bad > 0, np.maximum(bad, good), np.inf))
+    busy, slope = memory.evidence.busy()
+    known = (good > 0) & np.isfinite(busy)
+    trusted = np.maximum(trusted, np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0))
+    full = np.where(known & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
+    trusted = np.minimum(trusted, np.maximum(full, good))
+    trusted = np.minimum(trusted, np.where(bad > 0, np.maximum(bad, good), np.inf))
     return np.where(trusted > 0, trusted, np.inf)

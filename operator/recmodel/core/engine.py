@@ -129,6 +129,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         late_ticks=late_ticks,
         settled=(learned.settled_ticks > window_ticks) & (seen.ready == seen.desired),
         recent_wish=_recent_largest(wishes, tick, hold / fleet.tick_seconds),
+        slow=startup_used > np.where(fleet.exists, startup_used, np.inf).min(1, keepdims=True),
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )
     replicas, changed = guards.guard(context)

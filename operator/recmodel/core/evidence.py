@@ -26,6 +26,8 @@ LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same s
 RESOLUTION = 0.08  # of the budget: late shares below it are told apart from nothing by neither histogram nor law
 CONTRADICTION = 3.0  # standard errors
 
+UTILISATION_GAIN = 0.2  # a scrape sees one moment of the workers: their mean is needed
+LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
 ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
 
 
@@ -38,6 +40,7 @@ class Told:
     late_low: Floats  # share late: certain ...
     late_high: Floats  # ... and possible
     requests: Floats  # in the tick
+    utilisation: Floats  # busy share of the replicas; NaN unknown
     budget: Floats  # late share that the objective allows
 
 
@@ -61,6 +64,7 @@ class Evidence:
     late_low: Small
     late_high: Small
     weight: Small
+    utilisation: Small  # smoothed; 0 unknown
     newest: NDArray[np.int32]  # [M, P] the bin that was told last
 
     def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
@@ -91,11 +95,32 @@ class Evidence:
         smallest = np.where(bad, self.load, np.inf).min(-1).astype(float)
         return largest, worst, np.where(np.isfinite(smallest), smallest, 0.0)
 
+    def busy(self) -> tuple[Floats, Floats]:
+        """``[M, P]``: utilisation per request/s at the largest load seen (NaN unknown), and how it rose with the load.
+
+        The second is the slope of log utilisation over log load between the smallest and the largest load: 1 for workers, which
+        are busy in proportion; less for a batching pool, whose batches grow; NaN where the loads lie too close together.
+        """
+        told = (self.weight >= ENOUGH_WEIGHT) & (self.utilisation > 0.02)
+        large = np.argmax(np.where(told, self.load, -1.0), axis=-1)[..., None]
+        small = np.argmin(np.where(told, self.load, np.inf), axis=-1)[..., None]
+
+        def at(values: Small, index: Ints) -> Floats:
+            taken: Floats = np.take_along_axis(values, index, -1)[..., 0].astype(float)
+            return np.where(told.any(-1), taken, np.nan)
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = at(self.utilisation, large) / at(self.load, large)
+            spread = np.log(at(self.load, large) / at(self.load, small))
+            rise = np.log(at(self.utilisation, large) / at(self.utilisation, small))
+            slope = np.where(spread > LOAD_SPREAD, rise / np.maximum(spread, 1e-9), np.nan)
+        return each, slope
+
 
 def empty(models: int, pools: int) -> Evidence:
     """Nothing was seen."""
     zero = np.zeros((models, pools, BINS), np.float32)
-    return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
+    return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
 
 
 def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools]:
@@ -104,7 +129,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     newest = evidence.newest.copy()
     newest[rows] = index
     before = replace(evidence, newest=newest)
-    arrays = {n: getattr(evidence, n).copy() for n in ("load", "replicas", "late_low", "late_high", "weight")}
+    arrays = {n: getattr(evidence, n).copy() for n in ("load", "replicas", "late_low", "late_high", "weight", "utilisation")}
     count = TEMPER * np.minimum(told.requests, LARGEST_WEIGHT)
 
     weight = arrays["weight"][rows]  # [N, B]
@@ -136,5 +161,8 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     ):
         arrays[name][at] += (gain * (value - arrays[name][at])).astype(np.float32)
     arrays["weight"][at] = total
+    busy, before_busy = told.utilisation, arrays["utilisation"][at]
+    smooth = np.where(before_busy > 0, before_busy + UTILISATION_GAIN * (busy - before_busy), busy)
+    arrays["utilisation"][at] = np.where(np.isfinite(busy), smooth, before_busy)
     after = Evidence(**arrays, newest=newest)
     return before, after, rewritten

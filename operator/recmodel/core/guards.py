@@ -19,6 +19,7 @@ from recmodel.core.plan import Wish, carried
 LATE_TICKS_BEFORE_HELP = 2
 HELP_RATIO = 0.2  # of the ready replicas, added when the objective is missed although the plan thought it was kept
 UNKNOWN_GROWTH = 1.0  # per start-up time: while the capacity is not known, replicas may double, not more
+FILLED_SHARE = 0.7  # of the trust region
 BLIND_GROWTH = 0.5
 
 
@@ -35,6 +36,7 @@ class Context:
     late_ticks: Ints  # [M, P] ticks in a row over twice the late budget
     settled: Bools  # [M, P] the rate window holds no change of ready replicas
     recent_wish: Ints  # [M, P] largest wish within the pool's break-even time
+    slow: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
     grown_from: Ints  # [M, P] ready replicas one start-up time ago
 
 
@@ -47,11 +49,13 @@ def explore_untried(replicas: Ints, context: Context) -> Ints:
     spend = np.where(wish.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
     could_fill = wish.assumed & (fleet.max_replicas > 0) & (spend >= 1.5 * fleet.cost_per_hour)
     tried = np.where(could_fill, 1, fleet.min_replicas)
-    return np.where(
-        wish.assumed,
-        np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), fleet.min_replicas),
-        replicas,
-    )
+    kept = np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), fleet.min_replicas)
+    replicas = np.where(wish.assumed, kept, replicas)
+    # While a pool is being learned, what is there is filled first; a second replica would teach nothing that the first cannot.
+    seen = context.seen
+    filled = seen.rate_per_second >= FILLED_SHARE * context.capacity.limit * np.maximum(seen.ready, 1)
+    unfilled = context.capacity.learning(np.maximum(seen.ready, 1)) & (seen.desired > 0) & ~filled & context.slow
+    return np.where(unfilled & ~wish.assumed, np.minimum(replicas, seen.desired), replicas)
 
 
 def help_when_late(replicas: Ints, context: Context) -> Ints:

@@ -5,12 +5,15 @@ react, so it is a newsvendor with recourse: its size is the one with the smalles
 faster pools filling what is left (two-stage stochastic programming; Birge and Louveaux, 2011, section 1.1). The fastest pool has
 nobody behind it: with what the slow pools have *ready*, it carries the upper quantile of the load.
 
+What a pool may turn out to carry (its belief) decides whether it is worth having; what it is known to carry (its trust region)
+decides what it is counted for: so a cheaper pool is tried until it is known not to be cheaper, and nobody waits for it.
+
 Shapes: ``[M, P]`` pools, ``[M]`` one pool of every model, ``K`` candidate sizes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +26,7 @@ UPPER_QUANTILE = 0.95
 START_AMORTISED_OVER_SECONDS = (
     900.0  # a replica that is started is kept for about this long: its idle start is spread over it
 )
+HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it: it is being tried
 UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
 
 
@@ -103,6 +107,8 @@ def plan(
     for rank in range(pools):
         index = order[:, rank]
         law, one, guess = _pick(capacity, order, rank), each[rows, index][:, None], assumed[rows, index][:, None]
+        hope = replace(law, limit=law.limit * HOPE)
+        hoped = np.where(guess, one, hope.per_replica(np.maximum(seen.ready[rows, index], 1)[:, None]))
         floor, ceiling = low[rows, index], np.where(fleet.exists[rows, index], most[rows, index], 0)
         current = np.clip(seen.desired[rows, index], floor, np.maximum(ceiling, floor))
         if rank == pools - 1:
@@ -113,21 +119,10 @@ def plan(
             second = best
         else:
             levels = deciles[rows, index]  # [M, D]
-            candidates = _candidates(levels - chosen_capacity, law, one, guess, current, floor, ceiling)
-            mean_cost = _mean_cost(
-                candidates,
-                levels - chosen_capacity,
-                law,
-                one,
-                guess,
-                fleet,
-                order,
-                rank,
-                each,
-                most,
-                current,
-                startup_seconds,
-            )
+            rest = levels - chosen_capacity
+            candidates = _candidates(rest, hope, hoped, guess, current, floor, ceiling)
+            own = carried(candidates, hope, hoped, guess)
+            mean_cost = _mean_cost(candidates, own, rest, fleet, order, rank, each, most, current, startup_seconds)
             ranked = np.argsort(mean_cost, axis=1, kind="stable")
             best = candidates[rows, ranked[:, 0]]
             differs = candidates != best[:, None]
@@ -138,7 +133,7 @@ def plan(
         best = np.where(np.isfinite(best), best, current)
         replicas[rows, index] = best.astype(np.int64)
         alternative[rows, index] = np.where(np.isfinite(second), second, current).astype(np.int64)
-        chosen_capacity = chosen_capacity + carried(best[:, None], law, one, guess)
+        chosen_capacity = chosen_capacity + carried(best[:, None], hope, hoped, guess)
         soon = np.minimum(best, seen.ready[rows, index])[:, None]
         ready_capacity = ready_capacity + carried(soon, law, one, guess)
     cost = (replicas * fleet.cost_per_hour).sum(1)
@@ -164,13 +159,16 @@ def _candidates(
 
 
 def _mean_cost(
-    candidates: Floats, load: Floats, law: Capacity, one: Floats, guess: Bools, fleet: Fleet, order: Ints, rank: int,
+    candidates: Floats, own: Floats, load: Floats, fleet: Fleet, order: Ints, rank: int,
     each: Floats, most: Ints, current: Ints, startup_seconds: Floats,
 ) -> Floats:  # fmt: skip
-    """Mean cost per hour ``[M, K]`` of each candidate: itself, its changes, and the faster pools that fill the rest."""
+    """Mean cost per hour ``[M, K]`` of each candidate: itself, its changes, and the faster pools that fill the rest.
+
+    ``own`` ``[M, K]`` is what each candidate carries, ``load`` ``[M, D]`` the deciles of what there is to carry.
+    """
     rows = np.arange(len(candidates))
     price = fleet.cost_per_hour[rows, order[:, rank]][:, None]
-    rest = np.maximum(load[:, None, :] - carried(candidates, law, one, guess)[:, :, None], 0.0)  # [M, K, D]
+    rest = np.maximum(load[:, None, :] - own[:, :, None], 0.0)  # [M, K, D]
     later = order[:, rank + 1 :]
     unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(each, 1e-9), later, 1)
     unit = np.where(np.take_along_axis(fleet.exists, later, 1), unit, np.inf)

@@ -24,15 +24,18 @@ def weigh(fleet: Fleet, seen: Seen, replicas: Ints, capacity: Capacity, each: Fl
     able = np.where(able.sum(1, keepdims=True) > 0, able, np.where(ready, staying, 0))
     total = able.sum(1, keepdims=True)
     share = np.divide(able, total, out=np.zeros_like(able), where=total > 0)
-    learning = ready & ~assumed & (capacity.limit < np.where(assumed, np.inf, capacity.saturation * 0.7))
+    # Of the pools that are being learned, the one that promises the most for its price is filled to its limit, if the others
+    # can carry the rest.
+    hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
+    promise = np.where(ready & ~assumed & capacity.learning(np.maximum(staying, 1)), hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
+    first = np.argmax(promise, axis=1)[:, None]
+    filled = np.arange(able.shape[1]) == first
     demand = np.where(np.isfinite(load), load, np.inf)[:, None]
-    full = np.where(learning, np.divide(able, demand, out=np.zeros_like(able), where=np.isfinite(demand)), 0.0)
-    others = np.where(learning, 0.0, able)
-    others_total = others.sum(1, keepdims=True)
-    rest = 1.0 - full.sum(1, keepdims=True)
-    fill = (learning.any(1, keepdims=True)) & (others_total > 0) & (rest > 0.1) & np.isfinite(demand) & (demand < total)
-    filled = np.where(
-        learning, full, np.divide(others * rest, others_total, out=np.zeros_like(able), where=others_total > 0)
-    )
-    result: Floats = 100.0 * np.where(fill, filled, share)
+    full = np.take_along_axis(able, first, 1)
+    others = np.where(filled, 0.0, able)
+    others_able = others.sum(1, keepdims=True)
+    fill = (promise.max(1, keepdims=True) > 0) & (others_able > 0) & (demand > full) & (demand < total)
+    part = np.divide(full, demand, out=np.zeros_like(full), where=np.isfinite(demand) & (demand > 0))
+    rest = np.divide(others * (1.0 - part), others_able, out=np.zeros_like(able), where=others_able > 0)
+    result: Floats = 100.0 * np.where(fill, np.where(filled, part, rest), share)
     return result
