@@ -1,4 +1,4 @@
-"""Acting on a cluster: a dictionary stands in for the API server, with server-side apply's rules as far as they matter here."""
+"""Acting on a cluster: a dictionary stands in for the API server, with server-side apply's rules as far as needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def spec(*pools: dict[str, Any], **more: Any) -> RecModelSpec:
 
 
 class FakeCluster:
-    """The client's surface over a dictionary. ``writes`` lists what was written; ``fail_at`` breaks off before that write."""
+    """The client's surface over a dictionary. ``writes`` is what was written; ``fail_at`` breaks off at that one."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}

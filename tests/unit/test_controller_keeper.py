@@ -263,14 +263,18 @@ def test_a_failure_is_reported_once_tried_again_and_its_end_reported() -> None:
 def test_a_model_that_always_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def story(world: World) -> None:
         poison = Tracked(OWNER, generation=1, spec=TWO)
-        poison.owner = None  # type: ignore[assignment]
+        poison.owner = None  # type: ignore[assignment]  # every use of it raises
         world.keeper.models["shop/poison"] = poison
-        for _ in range(50):
+        await world.rest()
+        for _ in range(50):  # more than there are workers
             world.keeper.wake("shop/poison")
-        await world.rest(0.2)
-        assert world.cluster.weights() == [1000, 0]
+            await asyncio.sleep(0)
+        await world.rest(0.1)
+        world.inventory.see(names.SERVICE, "DELETED", world.cluster.objects.pop(("Service", "feed-cpu")))
+        assert await world.rest(0.1) == ["Service feed-cpu"]
 
     told(TWO, story)
+    assert "shop/poison: 'NoneType'" in caplog.text
 
 
 def test_patience_doubles_while_a_fight_goes_on_and_returns_after_calm() -> None:

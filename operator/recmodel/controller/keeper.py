@@ -93,11 +93,13 @@ class Keeper:
                 self._again(key, 0.02)
                 continue
             async with tracked.lock:
-                await self._look(tracked)
+                try:
+                    await self._look(key, tracked)
+                except Exception:  # not even reporting a failure works for this one; the others go on
+                    logger.exception("%s: left alone until it changes", key)
 
-    async def _look(self, tracked: Tracked) -> None:
+    async def _look(self, key: str, tracked: Tracked) -> None:
         """One look at one model. Nothing that is wrong with it reaches the others."""
-        key = tracked.key
         try:
             waits = [await self._children(tracked), await self._steer(tracked)]
         except Exception as error:

@@ -1,0 +1,124 @@
+"""Reading a RecModel and the settings: what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.controller.settings import from_environment
+from recmodel.controller.tracked import read_spec
+from recmodel.controller.views import cpu_limit_cores
+from recmodel.core.types import Reason
+
+GOOD: dict[str, Any] = {
+    "metadata": {"name": "feed", "namespace": "shop"},
+    "spec": {
+        "objective": {"latency": {"threshold": "100ms"}},
+        "pools": [
+            {
+                "name": "cpu", "replicas": {"min": 1, "max": 9}, "port": 8080,
+                "template": {"spec": {"containers": [{"name": "s", "image": "s:1"}]}},
+            }
+        ],
+    },
+}  # fmt: skip
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    body = copy.deepcopy(GOOD)
+    *parents, last = [int(p) if p.isdigit() else p for p in path.split("/")]
+    node = body
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    return body
+
+
+def test_a_good_spec_is_read() -> None:
+    assert isinstance(read_spec(GOOD), RecModelSpec)
+
+
+BAD = {
+    "spec/objective/latency/threshold": ("fast", "spec.objective.latency.threshold is 'fast': String should match"),
+    "spec/pools/0/replicas/max": (0, "spec.pools[0].replicas.max is 0: Input should be greater than or equal to 1"),
+    "spec/pools/0/replicas": (
+        {"min": 5, "max": 2}, "spec.pools[cpu].replicas.min is 5: must not be above replicas.max, 2"),
+    "spec/pools/0/variant": ("int8", "spec.pools[cpu].variant is 'int8': must be the name of one of spec.variants, []"),
+    "spec/pools/0/template/spec/hostNetwork": (True, "spec.pools[0].template.spec.hostNetwork is True: Extra inputs"),
+    "spec/pools/0/template/spec/serviceAccountName": (
+        "admin", "spec.pools[cpu].template.spec.serviceAccountName is 'admin': the operator's setting"),
+    "spec/metrics": ({"profile": "custom"}, "spec.metrics.profile is 'custom': metrics.custom must be set"),
+    "metadata/name": ("f" * 50, "longer than 52 characters"),
+    "spec/pools": ([GOOD["spec"]["pools"][0]] * 2, "spec.pools[].name is ['cpu', 'cpu']: each name may stand once"),
+    "spec": ({}, "spec.objective is {}: Field required; spec.pools is {}: Field required"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", BAD)
+def test_a_refusal_names_the_field_the_value_and_the_rule(path: str) -> None:
+    value, said = BAD[path]
+    found = read_spec(changed(path, value))
+    assert isinstance(found, Reason)
+    assert found.reason == "InvalidSpec"
+    assert said in found.message
+
+
+def test_a_profile_without_percentiles_is_refused_with_the_way_out() -> None:
+    found = read_spec(changed("spec/metrics", {"profile": "torchserve"}))
+    assert isinstance(found, Reason)
+    assert found.message.startswith("spec.metrics.profile is 'torchserve': ")
+
+
+def test_an_allowed_service_account_is_taken() -> None:
+    body = changed("spec/pools/0/template/spec/serviceAccountName", "server")
+    assert isinstance(read_spec(body, ("server",)), RecModelSpec)
+
+
+def test_a_secret_in_a_wrong_place_is_not_repeated_at_length() -> None:
+    found = read_spec(changed("spec/objective", "x" * 10_000))
+    assert isinstance(found, Reason)
+    assert len(found.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("limits", "cores"),
+    [
+        ({"cpu": "500m"}, 0.5),
+        ({"cpu": 2}, 2.0),
+        ({"cpu": "1.5"}, 1.5),
+        ({"memory": "1Gi"}, None),
+        ({"cpu": "many"}, None),
+    ],
+)
+def test_the_cpu_limit_of_a_pod(limits: dict[str, Any], cores: float | None) -> None:
+    body = changed("spec/pools/0/template/spec/containers/0/resources", {"limits": limits})
+    spec = read_spec(body)
+    assert isinstance(spec, RecModelSpec)
+    assert cpu_limit_cores(spec.pools[0]) == cores
+
+
+def test_settings_come_from_the_environment_and_what_is_empty_is_not_set() -> None:
+    settings = from_environment(
+        {
+            "RECMODEL_NAMESPACE": "a, b", "RECMODEL_TICK_SECONDS": "5", "RECMODEL_PROMETHEUS_URL": "",
+            "RECMODEL_PROMETHEUS_HEADERS": '{"X-Scope-OrgID": "shop"}', "OTHER": "x",
+        }
+    )  # fmt: skip
+    assert settings.namespaces == ("a", "b")
+    assert settings.tick_seconds == 5.0
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "shop"}
+    assert settings.prometheus_url == "http://prometheus.monitoring:9090"
+    assert from_environment({}).namespaces == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TICK_SECONDS", "0"), ("PROMETHEUS_URL", "file:///etc"), ("LOG_LEVEL", "LOUD"), ("METRICS_PORT", "x")],
+)
+def test_a_setting_that_makes_no_sense_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValidationError, match=name.lower()):
+        from_environment({f"RECMODEL_{name}": value})

@@ -1,0 +1,203 @@
+"""The status and the Events: what is said, what is worth writing, and what is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recmodel.api.status import RecModelStatus
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.children import Owner
+from recmodel.cluster.inventory import PoolState
+from recmodel.controller.events import changes, event
+from recmodel.controller.status import as_object, judge, worth_writing, written_status
+from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
+from recmodel.prometheus import Bracket, ModelReading, PoolReading, Verdict
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TEMPLATE = {"spec": {"containers": [{"name": "s", "image": "s:1"}]}}
+SPEC = RecModelSpec.model_validate(
+    {
+        "objective": {"latency": {"threshold": "100ms"}},
+        "pools": [{"name": "cpu", "replicas": {"max": 9}, "port": 8080, "template": TEMPLATE}],
+    }
+)
+EXACT = Bracket(0.97, 0.97)
+STATE = PoolState(True, 3, 3, 0, 40.0, ("a", "b", "c"), False, None)
+
+
+def reading(within: Bracket | None = EXACT, rate: float | None = 100.0) -> ModelReading:
+    latency = None if rate is None else {0.05: 0.8 * rate, 0.1: 0.97 * rate, float("inf"): rate}
+    verdict = Verdict.MISSING if rate is None else Verdict.AVAILABLE
+    pools = {"cpu": PoolReading(rate_per_second=rate, latency=latency)}
+    return ModelReading(verdict, "NoSeries" if rate is None else "MetricsFound", "said so", pools, within)
+
+
+def decision(replicas: int = 3, state: str = "Tracking", reason: str = "Steady", capacity: float = 40.0) -> Decision:
+    return Decision(
+        0.0,
+        {"cpu": PoolDecision(replicas, 1.0)},
+        state,
+        (Reason(reason, f"{reason} at 100 requests/s"),),
+        forecast={"cpu": PoolForecast(76.0, 120.0, 150.0)},
+        estimates={"cpu": PoolEstimate(capacity, capacity, 33.3, 0.97, 0.97)},
+        cost_per_hour=3.0,
+    )
+
+
+def tracked(**more: Any) -> Tracked:
+    values = {"generation": 2, "spec": SPEC, "decision": decision(), "reading": reading(), **more}
+    return Tracked(Owner("shop", "feed", "u"), **values)
+
+
+def status(t: Tracked | None = None, pools: dict[str, PoolState] | None = None, **more: Any) -> RecModelStatus:
+    pools = {"cpu": STATE} if pools is None else pools
+    return judge(t or tracked(), pools, {"cpu": 1000}, more.get("now", NOW), more.get("written", RecModelStatus()))
+
+
+def condition(kind: str, found: RecModelStatus) -> tuple[str, str]:
+    return next((c.status, c.reason) for c in found.conditions if c.type == kind)
+
+
+def test_a_healthy_model_in_all_its_numbers() -> None:
+    found = status()
+    assert {c.type: (c.status, c.reason) for c in found.conditions} == {
+        "Ready": ("True", "Serving"),
+        "ObjectiveMet": ("True", "WithinObjective"),
+        "MetricsAvailable": ("True", "MetricsFound"),
+        "CapacityAvailable": ("True", "AllScheduled"),
+        "Progressing": ("False", "Settled"),
+        "Degraded": ("False", "AsWished"),
+    }
+    assert as_object(found)["pools"] == [
+        {
+            "name": "cpu", "desired": 3, "ready": 3, "weight": 1000, "loadPerSecond": "100", "withinThreshold": "97.0%",
+            "latencyPercentile": "50ms-100ms", "capacityPerReplica": "40.0", "startupSeconds": "40", "unschedulable": 0,
+        }
+    ]  # fmt: skip
+    assert (found.replicas, found.load_per_second, found.cost_per_hour) == ("cpu 3/3", "100", "3.00")
+    assert [(f.pool, f.seconds, f.p50_per_second, f.upper_per_second) for f in found.forecast] == [
+        ("cpu", 76, "120", "150")
+    ]
+    assert all(c.observed_generation == 2 for c in found.conditions)
+
+
+CASES = {
+    "an invalid spec": (
+        tracked(invalid=Reason("InvalidSpec", "spec.x is 1: no")), {"cpu": STATE}, "Ready", ("False", "InvalidSpec")),
+    "children that cannot be applied": (
+        tracked(failed=Reason("NameTaken", "Service exists")), {"cpu": STATE}, "Ready", ("False", "NameTaken")),
+    "no pod answers yet": (tracked(), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),
+    "no pods at all": (tracked(), {"cpu": replace(STATE, ready=0, desired=0)}, "Ready", ("False", "NoReadyPool")),
+    "late requests": (
+        tracked(reading=reading(Bracket(0.9, 0.9))), {"cpu": STATE}, "ObjectiveMet", ("False", "ObjectiveMissed")),
+    "a threshold inside a bucket": (
+        tracked(reading=reading(Bracket(0.9, 0.99))), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "BracketTooWide")),
+    "no metrics, objective": (
+        tracked(reading=reading(None, None)), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "NoSeries")),
+    "no metrics": (tracked(reading=reading(None, None)), {"cpu": STATE}, "MetricsAvailable", ("False", "NoSeries")),
+    "not asked yet": (tracked(reading=None), {"cpu": STATE}, "MetricsAvailable", ("Unknown", "NotObserved")),
+    "pods without a node": (
+        tracked(), {"cpu": replace(STATE, unschedulable=2)}, "CapacityAvailable", ("False", "PoolUnschedulable")),
+    "pods on their way": (tracked(), {"cpu": replace(STATE, ready=1)}, "Progressing", ("True", "Scaling")),
+    "a roll-out": (tracked(), {"cpu": replace(STATE, updating=True)}, "Progressing", ("True", "RollingOut")),
+    "nothing feasible": (
+        tracked(decision=decision(3, "Degraded", "Infeasible")), {"cpu": STATE}, "Degraded", ("True", "Infeasible")),
+    "another autoscaler": (
+        tracked(), {"cpu": replace(STATE, autoscaler="shop/h")}, "Degraded", ("True", "AnotherAutoscaler")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_conditions(case: str) -> None:
+    model, pools, kind, expected = CASES[case]
+    assert condition(kind, status(model, pools)) == expected
+
+
+def test_a_model_that_was_never_valid_says_only_that() -> None:
+    found = status(tracked(spec=None, decision=None, reading=None, invalid=Reason("InvalidSpec", "no")), {})
+    assert [(c.type, c.reason) for c in found.conditions] == [("Ready", "InvalidSpec")]
+
+
+def test_the_time_of_a_condition_is_the_time_of_its_flip() -> None:
+    first = status()
+    later = NOW + timedelta(hours=1)
+    same = status(now=later, written=first)
+    assert {c.last_transition_time for c in same.conditions} == {"2026-01-02T03:04:05Z"}
+    flipped = status(pools={"cpu": replace(STATE, ready=0)}, now=later, written=first)
+    times = {c.type: c.last_transition_time for c in flipped.conditions}
+    assert times["Ready"] == times["Progressing"] == "2026-01-02T04:04:05Z"
+    assert times["Degraded"] == "2026-01-02T03:04:05Z"
+
+
+def test_noise_is_not_worth_a_write() -> None:
+    first = status()
+    noisy = tracked(reading=reading(Bracket(0.971, 0.971), 104.0), decision=decision(capacity=41.0))
+    assert not worth_writing(status(noisy, now=NOW + timedelta(hours=1), written=first), first)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        status(tracked(reading=reading(rate=150.0))),
+        status(tracked(reading=reading(Bracket(0.9, 0.9)))),
+        status(pools={"cpu": replace(STATE, ready=2)}),
+        status(tracked(generation=3)),
+        status(tracked(decision=decision(4))),
+        status(tracked(decision=decision(reason="ForecastRise"))),
+        status(tracked(decision=decision(capacity=60.0))),
+    ],
+)
+def test_what_changed_is_worth_a_write(changed: RecModelStatus) -> None:
+    assert worth_writing(changed, status())
+
+
+def test_one_replica_of_many_is_worth_a_write() -> None:
+    many, more = replace(STATE, ready=100), replace(STATE, ready=101)
+    assert worth_writing(status(pools={"cpu": more}), status(pools={"cpu": many}))
+
+
+def test_past_decisions_are_kept_newest_first_and_only_where_replicas_changed() -> None:
+    found = status()
+    for replicas in (3, 4, 4, 5, 6, 7, 8, 9, 8, 7, 6, 5, 4):
+        found = status(tracked(decision=decision(replicas)), written=found)
+    assert [d.replicas["cpu"] for d in found.decisions] == [4, 5, 6, 7, 8, 9, 8, 7, 6, 5]
+
+
+def test_what_was_written_is_read_back_as_the_same() -> None:
+    found = status()
+    assert written_status({"status": as_object(found)}) == found
+    assert written_status({"status": {"conditions": 5}}) == RecModelStatus()
+    assert written_status({}) == RecModelStatus()
+
+
+def test_a_changed_decision_is_told_once_with_its_reason() -> None:
+    first = status()
+    grown = status(tracked(decision=decision(5, reason="ForecastRise")), written=first)
+    assert changes(grown, first) == [("Normal", Reason("ForecastRise", "cpu 3 -> 5: ForecastRise at 100 requests/s"))]
+    assert changes(status(tracked(decision=decision(5, reason="ForecastRise")), written=grown), grown) == []
+
+
+def test_a_flipped_condition_is_told_with_its_weight() -> None:
+    first = status()
+    missed = status(tracked(reading=reading(Bracket(0.9, 0.9))), written=first)
+    ((kind, reason),) = changes(missed, first)
+    assert (kind, reason.reason) == ("Warning", "ObjectiveMissed")
+    ((kind, reason),) = changes(status(written=missed), missed)
+    assert (kind, reason.reason) == ("Normal", "WithinObjective")
+
+
+def test_a_new_healthy_model_tells_only_that_it_serves() -> None:
+    assert [reason.reason for _, reason in changes(status(), RecModelStatus())] == ["Serving"]
+
+
+def test_an_event_names_its_object_and_repeats_to_the_same_name() -> None:
+    owner = {"metadata": {"name": "feed", "namespace": "shop", "uid": "u"}}
+    made = event(owner, "Normal", Reason("Steady", "x" * 5000), NOW)
+    assert made["involvedObject"]["uid"] == "u"
+    assert len(made["message"]) == 1024
+    assert made == event(owner, "Normal", Reason("Steady", "x" * 5000), NOW)
