@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
 . "$HERE/progress.sh"
 export GOCACHE=${RECMODEL_GOCACHE:-$RECMODEL_CACHE/go-build} CGO_ENABLED=0
+GO_TAGS=remove_all_sd,enable_kubernetes_sd   # Prometheus without the service discoveries that are not needed
 
 present() { local file; for file in "$@"; do [ -s "$file" ] || return 1; done; }
 
@@ -60,7 +61,7 @@ go_build() {
   local out=$WORK/go-$module
   mkdir -p "$out"
   log "  compiling ${packages[*]##*/}"
-  (cd "$HERE/go/$module" && go build -v -mod=readonly -buildvcs=false -trimpath -tags remove_all_sd,enable_kubernetes_sd \
+  (cd "$HERE/go/$module" && go build -v -mod=readonly -buildvcs=false -trimpath -tags "$GO_TAGS" \
     -gcflags all=-dwarf=false -ldflags "-s -w $flags" -o "$out/" "${packages[@]}") 2>"$BUILD_LOG" || { grep -v '^[a-z0-9.]*/' "$BUILD_LOG" | tail -20 >&2; return 1; }
   for pair in "${pairs[@]}"; do mkdir -p "$(dirname "${pair#*=}")"; mv "$out/$(basename "${pair%%=*}")" "${pair#*=}"; done
   rm -rf "$out"
@@ -86,7 +87,12 @@ addons() { # NAME...
   done
   go_build addons '' "${pairs[@]}"
 }
-go_modules() { local module; for module in kubernetes addons; do (cd "$HERE/go/$module" && go mod download >/dev/null); done; }
+# Fetches the modules that the second build needs (not all that go.mod knows), while the first one compiles.
+go_modules() {
+  (cd "$HERE/go/addons" && go list -deps -mod=readonly -tags "$GO_TAGS" ./coredns ./pause helm.sh/helm/v4/cmd/helm \
+    github.com/prometheus/prometheus/cmd/prometheus github.com/envoyproxy/gateway/cmd/envoy-gateway) >/dev/null 2>"$WORK/go-modules.log" ||
+    { tail -5 "$WORK/go-modules.log" >&2; return 1; }
+}
 
 # The chart of Envoy Gateway is in its Go module; only the image's name has to be filled in.
 gateway_chart() {
