@@ -70,7 +70,7 @@ YAML
 }
 
 kube_proxy() {
-  cat >"$RUN/kube-proxy.yaml" <<YAML
+  cat >"$RUN/kube-proxy.yaml.new" <<YAML
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $RUN/kube-proxy.kubeconfig}
@@ -83,6 +83,8 @@ healthzBindAddress: 127.0.0.1:10256
 oomScoreAdj: 0
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 YAML
+  # It ends itself whenever the file is written, be it with the same words.
+  cmp -s "$RUN/kube-proxy.yaml.new" "$RUN/kube-proxy.yaml" || cp "$RUN/kube-proxy.yaml.new" "$RUN/kube-proxy.yaml"
   start kube-proxy "$K8S_BIN/kube-proxy" --config="$RUN/kube-proxy.yaml"
 }
 
