@@ -13,7 +13,7 @@ from recmodel.lab.scenario import Floats, PoolScenario, Scenario, value_at
 from recmodel.lab.simulator import simulate
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)  # replicas at which a pool is measured; between them, straight lines
-REQUESTS = 100_000  # in one measurement, and at least 30 s: its share late is known to about 0.1 points
+REQUESTS = 60_000  # in one measurement, and at least 10 s: its share late is known to about 0.1 points
 STEPS = 9  # halvings of the interval that holds the capacity: 1/512 of it
 
 
@@ -49,7 +49,7 @@ def _capacity_per_replica(scenario: Scenario, pool: PoolScenario, replicas: int,
     low, high = 0.0, 1.2 * pool.nominal_capacity_per_second()
     for _ in range(STEPS):
         middle = (low + high) / 2.0
-        seconds = max(math.ceil(REQUESTS / (middle * replicas)), 30)
+        seconds = max(math.ceil(REQUESTS / (middle * replicas)), 10)
         rates = np.full(seconds, middle * replicas)
         late = simulate(alone, rates, hold, seed).summary().late_ratio
         low, high = (middle, high) if late <= 1.0 - scenario.within_ratio else (low, middle)

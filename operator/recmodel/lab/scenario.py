@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -128,11 +129,10 @@ def service_law(pool: PoolScenario, generator: np.random.Generator) -> Floats:
     """
     if pool.service_cv == 0.0 and pool.service_law == "lognormal":
         return np.ones(STRATA)
-    middle = (np.arange(STRATA) + 0.5) / STRATA
     if pool.service_law == "exponential":
-        values = -np.log1p(-middle)
+        values = -np.log1p(-(np.arange(STRATA) + 0.5) / STRATA)
     else:
-        values = np.exp(math.sqrt(math.log1p(pool.service_cv**2)) * _normal_quantiles(middle))
+        values = np.exp(math.sqrt(math.log1p(pool.service_cv**2)) * _normal_quantiles())
     return generator.permutation(values / values.mean())
 
 
@@ -143,11 +143,12 @@ def size_law(sizes: str, generator: np.random.Generator) -> Floats:
     if sizes == "mlperf":
         values = np.resize(np.asarray(MLPERF_SIZES, dtype=np.float64), STRATA)
     else:
-        values = np.minimum(np.exp(4.0 + _normal_quantiles((np.arange(STRATA) + 0.5) / STRATA)), 1024.0)
+        values = np.minimum(np.exp(4.0 + _normal_quantiles()), 1024.0)
     return generator.permutation(values / values.mean())
 
 
-def _normal_quantiles(probability: Floats) -> Floats:
-    """Standard normal quantiles by the standard library: scipy is not a dependency."""
+@cache
+def _normal_quantiles() -> Floats:
+    """Standard normal quantiles at the strata's middles, by the standard library: scipy is not a dependency."""
     inverse = NormalDist().inv_cdf
-    return np.fromiter((inverse(p) for p in probability), np.float64, len(probability))
+    return np.array([inverse((i + 0.5) / STRATA) for i in range(STRATA)])

@@ -1,0 +1,90 @@
+"""kopf's part: what is registered, what is set, and that nothing of kopf's is ever written into a RecModel."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import kopf
+import pytest
+
+from recmodel.controller import handlers
+
+
+class Recorder:
+    """Stands in for the operator, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.healthy = True
+
+    def observe(self, body: Any) -> None:
+        self.told.append(("observe", body["metadata"]["name"]))
+
+    def forget(self, key: str) -> None:
+        self.told.append(("forget", key))
+
+    def listed(self) -> None:
+        self.told.append(("listed", None))
+
+    async def start(self) -> None:
+        self.told.append(("start", None))
+
+    async def stop(self) -> None:
+        self.told.append(("stop", None))
+
+
+def registered() -> tuple[Recorder, dict[str, Any]]:
+    recorder = Recorder()
+    registry = handlers.register(recorder)  # type: ignore[arg-type]
+    watching = [handler.fn for handler in registry._watching._handlers]
+    activities = {handler.fn.__name__: handler.fn for handler in registry._activities._handlers}
+    (observe,) = watching
+    assert not registry._changing._handlers, "change handlers write annotations into the objects"
+    assert not registry._spawning._handlers, "timers and daemons write a finalizer into the objects"
+    return recorder, {**activities, "observe": observe}
+
+
+def call(function: Any, **given: Any) -> Any:
+    result = function(**given)
+    return asyncio.run(result) if inspect.isawaitable(result) else result
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (None, ("observe", "feed")),
+        ("ADDED", ("observe", "feed")),
+        ("MODIFIED", ("observe", "feed")),
+        ("DELETED", ("forget", "shop/feed")),
+    ],
+)
+def test_each_event_is_one_call(kind: str | None, told: tuple[str, str]) -> None:
+    recorder, functions = registered()
+    body = {"metadata": {"name": "feed", "namespace": "shop"}}
+    call(functions["observe"], event={"type": kind, "object": body})
+    assert recorder.told == [told, ("listed", None)]
+
+
+def test_health_is_the_operators_health() -> None:
+    recorder, functions = registered()
+    assert call(functions["ticking"]) is True
+    recorder.healthy = False
+    with pytest.raises(kopf.PermanentError):
+        call(functions["ticking"])
+
+
+def test_start_and_stop() -> None:
+    recorder, functions = registered()
+    settings = kopf.OperatorSettings()
+    call(functions["start"], settings=settings)
+    call(functions["stop"])
+    assert recorder.told == [("start", None), ("stop", None)]
+    assert settings.watching.server_timeout == 600
+    assert settings.watching.client_timeout == 660
+    assert settings.watching.connect_timeout == 10
+    assert settings.posting.enabled is False
+    assert settings.scanning.disabled is True
+    assert settings.queueing.worker_limit == 50
+    assert settings.peering.standalone is True
