@@ -8,7 +8,7 @@ import pytest
 from recmodel.core.types import Observation, PoolObservation
 from recmodel.lab.baselines import Hpa, Keda, Stabiliser, hpa_recommendation, keda_recommendation
 from recmodel.lab.clairvoyant import capacity_table, clairvoyant
-from recmodel.lab.hindsight import best_in_hindsight, run_setting
+from recmodel.lab.hindsight import best_in_hindsight, run_setting, slow_motion
 from recmodel.lab.simulator import CPU_POOL, GPU_POOL, Scenario, simulate
 
 
@@ -129,6 +129,17 @@ def test_the_search_finds_the_best_point_of_the_grid(
     )
     assert found == replace(expected, summary=replace(expected.summary, decide_seconds=found.summary.decide_seconds))
     assert floor.cost < found.summary.cost
+
+
+def test_slow_motion_keeps_cost_and_minutes_over(small: Scenario, hour: np.ndarray) -> None:
+    full = run_setting(small, hour, "hpa", 0.8, 0.0).summary
+    slow = run_setting(slow_motion(small, 4.0), hour / 4.0, "hpa", 0.8, 0.0).summary
+    assert slow.requests == pytest.approx(full.requests / 4.0, rel=0.01)
+    assert slow.cost == pytest.approx(full.cost, rel=0.03)
+    assert slow.late_ratio == pytest.approx(full.late_ratio, abs=0.003)
+    quick = best_in_hindsight(small, hour, 0.02, kinds=("hpa",), targets=(0.6, 0.8), shares=(0.0,), slower=4.0)
+    assert quick is not None
+    assert quick.summary.requests == full.requests  # what is found is run at full load
 
 
 def test_no_setting_within_an_impossible_bound(small: Scenario) -> None:

@@ -89,7 +89,7 @@ def test_a_scenario_takes_the_models_limits_and_what_is_set() -> None:
 
 
 def test_a_comparison_is_a_table_and_a_picture(tmp_path: Path) -> None:
-    day = Trace(0.0, 60.0, 60.0 + 40.0 * np.sin(np.arange(30) / 5.0))
+    day = Trace(0.0, 60.0, 60.0 + 40.0 * np.sin(np.arange(15) / 3.0))
     scenario = scenario_of(MODEL, ["gpu"])
     told: list[tuple[str, float]] = []
     names = ("engine", "hpa:0.7:0.3", "static", "best:0.5")

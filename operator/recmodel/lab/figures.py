@@ -31,6 +31,8 @@ def draw_day(results: Mapping[str, Result], path: Path, bound: Clairvoyant | Non
         _replicas(axes[row], hours, results, bound, name)
     _late(axes[-2], hours, results, first)
     _cost(axes[-1], hours, results, bound)
+    handles, labels = axes[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", fontsize="small", ncols=len(labels))
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -49,7 +51,6 @@ def _replicas(axis: Any, hours: Any, results: Mapping[str, Result], bound: Clair
         axis.step(hours, result.replicas[pool], color=colour, linewidth=1.0, label=name, where="post")
     axis.set_ylabel(f"{pool} replicas")
     axis.set_ylim(bottom=0)
-    axis.legend(loc="upper left", fontsize="small", ncols=4)
 
 
 def _late(axis: Any, hours: Any, results: Mapping[str, Result], first: Result) -> None:

@@ -19,6 +19,8 @@ from recmodel.lab.scenario import GPU_POOL, Floats, PoolScenario, Scenario
 from recmodel.lab.simulator import Controller, simulate
 from recmodel.lab.trace import Trace
 
+ENOUGH_PER_SECOND = 75.0  # of which a minute's share late is known to 0.3 points: the search may run in slow motion
+
 Progress = Callable[[str, float], None]  # what is being done, and the share of it done
 
 
@@ -139,8 +141,16 @@ def _controller(
             return name, Keda(scenario, float(target), float(share))
         case ["best", ratio]:
             floor = bound.cost_by_minute
+            slower = max(1.0, min(4.0, float(rates.mean()) / ENOUGH_PER_SECOND))
             best = best_in_hindsight(
-                scenario, rates, float(ratio), floor_cost_by_minute=floor, seed=seed, jobs=jobs, progress=tell
+                scenario,
+                rates,
+                float(ratio),
+                floor_cost_by_minute=floor,
+                slower=slower,
+                seed=seed,
+                jobs=jobs,
+                progress=tell,
             )
             if best is None:
                 raise ValueError(f"no setting of HPA or KEDA has at most {float(ratio):.2%} of the minutes over")
