@@ -89,6 +89,7 @@ addons() { # NAME...
 }
 # Fetches the modules that the second build needs (not all that go.mod knows), while the first one compiles.
 go_modules() {
+  present "$HELM_BIN/helm" "$COREDNS_BIN/coredns" "$PAUSE_BIN/pause" "$ENVOY_GATEWAY_BIN/envoy-gateway" "$PROMETHEUS_BIN/prometheus" && return 0
   (cd "$HERE/go/addons" && go list -deps -mod=readonly -tags "$GO_TAGS" ./coredns ./pause helm.sh/helm/v4/cmd/helm \
     github.com/prometheus/prometheus/cmd/prometheus github.com/envoyproxy/gateway/cmd/envoy-gateway) >/dev/null 2>"$WORK/go-modules.log" ||
     { tail -5 "$WORK/go-modules.log" >&2; return 1; }

@@ -19,9 +19,9 @@ cluster() {
     local)
       network_up
       certificates
-      (container_runtime && system_images) & local runtime=$!   # beside the control plane, which waits mostly for itself
+      container_runtime
+      system_images & IMPORT=$!                     # beside the control plane, which waits mostly for itself
       control_plane
-      wait "$runtime"
       ;;
     kind)
       kind get clusters 2>/dev/null | grep -qx "$KIND_CLUSTER" ||
@@ -36,6 +36,7 @@ node() {
   kubelet
   kube_proxy
   dns
+  wait "$IMPORT"
   node_ready
 }
 
