@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+from recmodel.lab.arrays import BATCH, FINE_BINS, Laws, Routing, Servers, Tally, Words
+from recmodel.lab.scenario import Floats
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Words = NDArray[np.uint64]
 
-WORKER, BATCH = 0, 1
-FINE_BINS = 2501  # latency bins of 1 ms per minute, the last one for 2.5 s and more
 NEVER = 1e300
 
 
@@ -30,7 +27,8 @@ def compiled(function: Callable[Parameters, Returned]) -> Callable[Parameters, R
     """numba's njit, typed; cached on disk where numba finds a folder that it may write to.
 
     Reference counting is off (nothing here allocates) and calls are inlined: the tuples of arrays below are passed from
-    function to function, and counting or copying them for every request made a run 20 times slower.
+    function to function, and counting or copying them for every request made a run 20 times slower. All compiled
+    functions are in this one file, since numba's cache of a caller does not see a change of a callee elsewhere.
     """
     options: dict[str, Any] = {"_nrt": False, "forceinline": True}
     try:
@@ -38,60 +36,6 @@ def compiled(function: Callable[Parameters, Returned]) -> Callable[Parameters, R
     except RuntimeError:  # "cannot cache function: no locator available": a read-only installation
         jitted = njit(**options)(function)
     return cast(Callable[Parameters, Returned], jitted)
-
-
-class Laws(NamedTuple):
-    """How the pools serve; arrays by pool."""
-
-    kind: Integers
-    mean_seconds: Floats  # of a service, or the base of a batch
-    item_seconds: Floats
-    max_batch: Integers
-    max_wait_seconds: Floats
-    workers: Integers
-    queue_limit: Integers
-    noise: Floats  # (pools, strata): factors on a service time, equally likely
-    sizes: Floats  # (strata,): relative request sizes, equally likely
-    edges_seconds: Floats
-    timeout_seconds: float
-    threshold_seconds: float
-    scrape_seconds: float
-    least_of_all: bool
-
-
-class Servers(NamedTuple):
-    """The pods' state by slot. ``times``: a heap of departures at a worker pod, a ring of arrivals at a batch pod."""
-
-    worker_free: Floats  # (slots, workers): when each worker has done all it was given
-    free: Floats  # when the running batch ends
-    in_service: Integers  # requests in that batch
-    times: Floats  # (slots, queue limit)
-    sizes: Floats  # (slots, queue limit), of the waiting requests
-    head: Integers
-    held: Integers  # entries of times
-
-
-class Tally(NamedTuple):
-    """Everything counted: by minute of arrival, and by pool and scrape interval of completion."""
-
-    requests: Integers
-    late: Integers  # over the threshold, failed ones included
-    failed: Integers
-    latency_seconds: Floats  # sums over the answered ones
-    wait_seconds: Floats
-    fine: NDArray[np.int32]  # (minutes, FINE_BINS), answered ones
-    buckets: Integers  # (pools, intervals, edges + 1), not cumulative
-    failures: Integers  # (pools, intervals)
-    busy_seconds: Floats  # (pools, intervals)
-
-
-class Routing(NamedTuple):
-    """Where requests may go until the next change."""
-
-    cumulative: Floats  # of the pools' shares; the last is 1, or 0 when nothing is ready
-    ready: Integers  # (pools, most): slots of the ready pods
-    ready_count: Integers
-    slowdown: Floats
 
 
 @compiled

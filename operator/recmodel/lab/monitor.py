@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from recmodel.core.types import Observation, PoolObservation
+from recmodel.lab.arrays import Tally
 from recmodel.lab.fleet import Fleet
-from recmodel.lab.kernel import Tally
 from recmodel.lab.scenario import EDGES_SECONDS, Scenario
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recmodel.core.types import Decision
-from recmodel.lab.kernel import FINE_BINS, Tally
+from recmodel.lab.arrays import FINE_BINS, Tally
 from recmodel.lab.scenario import Floats, Scenario
 
 

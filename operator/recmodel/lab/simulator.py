@@ -29,19 +29,17 @@ from typing import Protocol
 import numpy as np
 
 from recmodel.core.types import Decision, Observation
+from recmodel.lab.arrays import Routing, empty_tally, laws_of
 from recmodel.lab.fleet import Fleet
-from recmodel.lab.kernel import BATCH, FINE_BINS, WORKER, Laws, Routing, Tally, drain, serve, waiting
+from recmodel.lab.kernel import drain, serve, waiting
 from recmodel.lab.monitor import Monitor
 from recmodel.lab.result import Result, Summary
 from recmodel.lab.scenario import (
     CPU_POOL,
-    EDGES_SECONDS,
     GPU_POOL,
     Floats,
     PoolScenario,
     Scenario,
-    service_law,
-    size_law,
     started,
     value_at,
 )
@@ -93,7 +91,7 @@ class _Run:
         self.scenario, self.rates = scenario, rates
         self.seconds = float(len(rates))
         generator = np.random.default_rng([seed, 0])
-        self.laws = _laws(scenario, generator)
+        self.laws = laws_of(scenario, generator)
         self.slots = Slots(self.laws)
         self.fleets = [
             Fleet(pool, self.slots, np.random.default_rng([seed, 3, i])) for i, pool in enumerate(scenario.pools)
@@ -101,7 +99,7 @@ class _Run:
         words = np.random.default_rng([seed, 1]).integers(1, 1 << 63, size=3).astype(np.uint64)
         self.arrivals, self.choices, self.services = (words[i : i + 1].copy() for i in range(3))
         minutes = math.ceil(self.seconds / 60.0)
-        self.tally = _tally(scenario, minutes, math.ceil(self.seconds / scenario.scrape_seconds) + 1)
+        self.tally = empty_tally(scenario, minutes, math.ceil(self.seconds / scenario.scrape_seconds) + 1)
         self.monitor = Monitor(scenario, self.tally)
         self.weights = {pool.name: pool.initial_weight for pool in scenario.pools}
         self.replica_seconds = np.zeros((len(scenario.pools), minutes))
@@ -234,39 +232,3 @@ class _Run:
             ready[index, : len(chosen)] = chosen
         slowdown = np.array([value_at(pool.slowdown, now) for pool in self.scenario.pools])
         return Routing(cumulative, ready, np.array([len(s) for s in slots], np.int64), slowdown)
-
-
-def _laws(scenario: Scenario, generator: np.random.Generator) -> Laws:
-    pools = scenario.pools
-    return Laws(
-        kind=np.array([WORKER if p.kind == "worker" else BATCH for p in pools], np.int64),
-        mean_seconds=np.array([p.service_seconds if p.kind == "worker" else p.base_seconds for p in pools]),
-        item_seconds=np.array([p.item_seconds for p in pools]),
-        max_batch=np.array([p.max_batch for p in pools], np.int64),
-        max_wait_seconds=np.array([p.max_wait_seconds for p in pools]),
-        workers=np.array([p.workers for p in pools], np.int64),
-        queue_limit=np.array([p.queue_limit for p in pools], np.int64),
-        noise=np.stack([service_law(p, generator) for p in pools]),
-        sizes=size_law(scenario.sizes, generator),
-        edges_seconds=np.array(EDGES_SECONDS),
-        timeout_seconds=scenario.timeout_seconds,
-        threshold_seconds=scenario.threshold_seconds,
-        scrape_seconds=scenario.scrape_seconds,
-        least_of_all=scenario.balancing == "least",
-    )
-
-
-def _tally(scenario: Scenario, minutes: int, intervals: int) -> Tally:
-    pools = len(scenario.pools)
-    by_minute = [np.zeros(minutes, np.int64) for _ in range(3)]
-    return Tally(
-        requests=by_minute[0],
-        late=by_minute[1],
-        failed=by_minute[2],
-        latency_seconds=np.zeros(minutes),
-        wait_seconds=np.zeros(minutes),
-        fine=np.zeros((minutes, FINE_BINS), np.int32),
-        buckets=np.zeros((pools, intervals, len(EDGES_SECONDS) + 1), np.int64),
-        failures=np.zeros((pools, intervals), np.int64),
-        busy_seconds=np.zeros((pools, intervals)),
-    )

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from recmodel.lab.kernel import Laws, Servers
+from recmodel.lab.arrays import Laws, Servers
 
 AT_FIRST = 16
 
