@@ -4,6 +4,8 @@ and pool.
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recmodel.controller.tracked import Tracked
@@ -71,7 +73,8 @@ class Metrics:
             "recmodel_weight_change_seconds", "From the wish for other weights to the API server's answer.", registry=r,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
         )  # fmt: skip
-        self._series: dict[str, set[tuple[Gauge | Counter, tuple[str, ...]]]] = {}
+        # By model: each of its series, for a quick way to it and for the model's end.
+        self._series: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Any]] = {}
 
     def decided(self, tracked: Tracked, decision: Decision, ready: dict[str, int], weights: dict[str, int]) -> None:
         """One decision."""
@@ -82,8 +85,7 @@ class Metrics:
                 self.state.labels(*known).set(0)
         self._set(tracked.key, self.state, (*labels, decision.state), 1)
         for reason in decision.reasons:
-            self.reasons.labels(*labels, reason.reason).inc()
-            self._series.setdefault(tracked.key, set()).add((self.reasons, (*labels, reason.reason)))
+            self._child(tracked.key, self.reasons, (*labels, reason.reason)).inc()
         if decision.cost_per_hour is not None:
             self._set(tracked.key, self.cost, labels, decision.cost_per_hour)
         if tracked.reading is not None and tracked.reading.within is not None:
@@ -106,7 +108,7 @@ class Metrics:
 
     def forget(self, key: str) -> None:
         """Drops all series of a RecModel that is gone."""
-        for metric, labels in self._series.pop(key, set()):
+        for metric, labels in self._series.pop(key, {}):
             metric.remove(*labels)
 
     def called(self, verb: str, resource: str, status: int) -> None:
@@ -114,5 +116,11 @@ class Metrics:
         self.api_calls.labels(verb, resource, str(status)).inc()
 
     def _set(self, key: str, metric: Gauge, labels: tuple[str, ...], value: float) -> None:
-        metric.labels(*labels).set(value)
-        self._series.setdefault(key, set()).add((metric, labels))
+        self._child(key, metric, labels).set(value)
+
+    def _child(self, key: str, metric: Gauge | Counter, labels: tuple[str, ...]) -> Any:
+        series = self._series.setdefault(key, {})
+        found = series.get((metric, labels))
+        if found is None:
+            found = series[metric, labels] = metric.labels(*labels)
+        return found

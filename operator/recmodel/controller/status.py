@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from recmodel.api.status import Condition, ConditionType, DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.tracked import Tracked
@@ -83,7 +85,7 @@ def worth_writing(new: RecModelStatus, written: RecModelStatus) -> bool:
     """Whether the difference is more than noise: small moves of numbers and of the sentences that hold them are
     noise.
     """
-    return _moved(_plain(new.model_dump()), _plain(written.model_dump()))
+    return _moved(new, written)
 
 
 def written_status(body: Mapping[str, Any]) -> RecModelStatus:
@@ -277,18 +279,16 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
     return f"{1000 * bracket.lower:.0f}ms-{high}"
 
 
-_NOISY = {"message", "last_transition_time"}
+_NOISY = {"message", "last_transition_time"}  # never alone worth a write
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
-def _plain(value: Any) -> Any:
-    """Without what never alone is worth a write."""
-    if isinstance(value, dict):
-        return {key: _plain(child) for key, child in value.items() if key not in _NOISY}
-    return [_plain(child) for child in value] if isinstance(value, list) else value
-
-
 def _moved(new: Any, old: Any) -> bool:
+    if new is old:
+        return False
+    if isinstance(new, BaseModel) and isinstance(old, BaseModel):
+        before = old.__dict__
+        return any(_moved(value, before[key]) for key, value in new.__dict__.items() if key not in _NOISY)
     if isinstance(new, dict) and isinstance(old, dict):
         return new.keys() != old.keys() or any(_moved(new[key], old[key]) for key in new)
     if isinstance(new, list) and isinstance(old, list):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -51,6 +52,7 @@ class Decider:
         self._span_seconds = span_seconds
         self._step_seconds = step_seconds
         self._memory: Memory | None = None
+        self._lock = threading.Lock()  # a tick decides in one thread while the past arrives in another
         self._quarantined: dict[str, int] = {}
 
     def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
@@ -65,9 +67,10 @@ class Decider:
         """Takes over the past of each model; what was learned of capacities since the start stays."""
         past = [(found[m.key].seconds, found[m.key].per_second) if m.key in found else None for m in models]
         fresh = begin(models, self._tick_seconds, past)
-        self._memory = (
-            fresh if self._memory is None else replace(reindex(models, self._memory), forecast=fresh.forecast)
-        )
+        with self._lock:
+            self._memory = (
+                fresh if self._memory is None else replace(reindex(models, self._memory), forecast=fresh.forecast)
+            )
 
     def decide(
         self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float
@@ -96,12 +99,18 @@ class Decider:
 
     def _step(self, usable: Sequence[tuple[Model, Observation]], now_seconds: float) -> dict[str, Decision]:
         models = tuple(model for model, _ in usable)
+        with self._lock:
+            return self._locked_step(models, [observation for _, observation in usable], now_seconds)
+
+    def _locked_step(
+        self, models: tuple[Model, ...], observations: Sequence[Observation], now_seconds: float
+    ) -> dict[str, Decision]:
         memory = self._memory
         if memory is None:
             memory = begin(models, self._tick_seconds)
         elif memory.fleet.models != models:
             memory = reindex(models, memory)
-        memory, decisions = step(memory, [observation for _, observation in usable], now_seconds)
+        memory, decisions = step(memory, observations, now_seconds)
         result = {model.key: decisions[i] for i, model in enumerate(models)}
         self._memory = memory
         return result
