@@ -41,7 +41,7 @@ no_pods_of_pools() { [ -z "$(kubectl get pods -n "$NAMESPACE" -l recmodel.dev/mo
 
 # Scrapes come every 5 s here, and 90 minutes pass in nine: shorter windows and ticks than the chart's defaults.
 operator() {
-  helm upgrade --install recmodel charts/recmodel -n recmodel-system --create-namespace --wait --timeout 180s \
+  helm upgrade --install recmodel charts/recmodel -n recmodel-system --create-namespace --take-ownership --force-conflicts --wait --timeout 180s \
     --set "image.repository=${IMAGE_PREFIX}recmodel" --set image.tag=dev --set prometheus.url=http://prometheus.monitoring:9090 \
     --set prometheus.scrapeIntervalSeconds=5 --set prometheus.rateWindowSeconds=20 --set tickSeconds=5 >"$RUN_DIR/helm.log" 2>&1 ||
     { tail -20 "$RUN_DIR/helm.log" >&2; return 1; }

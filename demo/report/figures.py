@@ -64,7 +64,7 @@ DARK = Dress(
 
 def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> bytes:
     """A PNG. Panels share the time axis, in minutes of the replay."""
-    with mpl.rc_context(_style(dress)):
+    with mpl.rc_context(_style(dress)):  # type: ignore[arg-type]
         figure = Figure(figsize=(11.5, 14.2), dpi=130, layout="constrained")
         panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=HEIGHTS)
         during = in_replay(run)

@@ -18,6 +18,7 @@ from watch.snapshot import Bracket, PoolSnapshot
 CHART_HEIGHT = 8
 DECISIONS_SHOWN = 4
 WEIGHT_CELLS = 14
+WIDE = 112  # below this many columns headings and bars are shorter
 _VERDICT = {True: "bold red", False: "green", None: "yellow"}
 _STATE = {"Tracking": "green", "Learning": "cyan", "Holding": "yellow", "Degraded": "bold red", "Recommending": "blue"}
 
@@ -25,7 +26,7 @@ _STATE = {"Tracking": "green", "Learning": "cyan", "Holding": "yellow", "Degrade
 def render(scene: Scene, width: int) -> RenderableType:
     """Everything, ``width`` cells wide."""
     return Group(
-        _title(scene), _progress(scene), _load(scene, width), _pools(scene), _figures(scene), _decisions(scene)
+        _title(scene), _progress(scene), _load(scene, width), _pools(scene, width), _figures(scene), _decisions(scene)
     )
 
 
@@ -93,17 +94,18 @@ def _load(scene: Scene, width: int) -> RenderableType:
     )
 
 
-def _pools(scene: Scene) -> RenderableType:
+def _pools(scene: Scene, width: int) -> RenderableType:
     percentile = f"p{scene.model.within_ratio * 100:.0f}"
     table = Table(expand=True, box=None, header_style="grey62", padding=(0, 1))
-    for name in ("pool", "device"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("ready / desired", justify="right", no_wrap=True)
+    table.add_column("pool", no_wrap=True)
+    table.add_column("device")
+    table.add_column("ready / desired" if width >= WIDE else "ready", justify="right", no_wrap=True)
     table.add_column("weight of 1000", no_wrap=True)
-    for name in ("load", percentile, "carries each", "per hour"):
+    for name in ("load", percentile, "carries each" if width >= WIDE else "each", "per hour"):
         table.add_column(name, justify="right", no_wrap=True)
     for pool in scene.snapshot.pools:
-        table.add_row(*_pool_row(pool, scene.model.threshold_seconds))
+        cells = WEIGHT_CELLS if width >= WIDE else WEIGHT_CELLS // 3
+        table.add_row(*_pool_row(pool, scene.model.threshold_seconds, cells))
     verdict = _VERDICT[words.missed(scene.snapshot.percentile_seconds, scene.model.threshold_seconds)]
     table.add_row(
         Text("all", "bold"),
@@ -118,11 +120,11 @@ def _pools(scene: Scene) -> RenderableType:
     return Panel(table, border_style="grey37")
 
 
-def _pool_row(pool: PoolSnapshot, threshold_seconds: float) -> list[RenderableType]:
+def _pool_row(pool: PoolSnapshot, threshold_seconds: float, cells: int) -> list[RenderableType]:
     starting = pool.desired is not None and pool.ready is not None and pool.ready < pool.desired
-    filled = round((pool.weight or 0) / 1000 * WEIGHT_CELLS)
+    filled = round((pool.weight or 0) / 1000 * cells)
     weight = Text.assemble(
-        ("━" * filled, "cyan"), ("━" * (WEIGHT_CELLS - filled), "grey23"), f" {words.whole(pool.weight):>4}"
+        ("━" * filled, "cyan"), ("━" * (cells - filled), "grey23"), f" {words.whole(pool.weight):>4}"
     )
     device = Text(pool.device)
     if pool.emulated:
