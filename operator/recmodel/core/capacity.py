@@ -30,9 +30,9 @@ from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 
 Small = NDArray[np.float32]
 
-GRID = 84
-GRID_STEP = 0.045  # of log X: the whole grid spans a factor of 43
-START_INDEX = 14  # where the first load seen is put: there is more room above than below
+GRID = 64
+GRID_STEP = 0.055  # of log X: the whole grid spans a factor of 32
+START_INDEX = 12  # where the first load seen is put: there is more room above than below
 # (k, b): a soft worker pool ... a batching pool with a sharp edge, without and with inherently late requests.
 SHAPES = np.array([(5.0, 0.0), (12.0, 0.0), (36.0, 0.0), (12.0, 0.012), (36.0, 0.012), (24.0, 0.03)])
 SHARING = 0.4  # g: least-request balancing lies between a common queue (1) and none (0)
@@ -44,6 +44,7 @@ SAFE_UTILISATION = 0.6  # a pool that is busy for this share of the time keeps i
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
+CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
 NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
 
 
@@ -109,7 +110,7 @@ def empty(models: int, pools: int) -> CapacityMemory:
 
 def law(load: Floats, saturation: Floats, sharpness: Floats, floor: Floats) -> Floats:
     """Share of the requests that are late at ``load`` per replica: 0..1. At load 133, X = 160, k = 20.9, b = 0: 0.030."""
-    rising = np.exp(np.minimum(-sharpness * (1.0 - load / saturation), 0.0))
+    rising = np.exp(np.minimum(sharpness * (load / saturation - 1.0), 0.0))
     result: Floats = floor + (1.0 - floor) * rising
     return result
 
@@ -144,7 +145,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
         utilisation=seen.utilisation_ratio[rows],
         budget=budget,
     )
-    before, after, rewritten = evidences.add(memory.evidence, rows, told)
+    before, after, rewritten, told_new = evidences.add(memory.evidence, rows, told)
 
     origin, belief = memory.origin.copy(), memory.log_belief.copy()
     new = np.isnan(origin[rows])
@@ -152,40 +153,57 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
     moved, shifted = _recentred(origin[rows], belief[rows], load[rows])
     origin[rows] = moved
     rewritten = rewritten | shifted | new
-    change = _log_likelihood(after.last(rows), moved, budget) - _log_likelihood(before.last(rows), moved, budget)
-    belief[rows] += change
-    if rewritten.any():  # evidence was wiped, or the grid moved: the belief is made anew from what is left
-        again = (rows[0][rewritten], rows[1][rewritten])
-        belief[again] = _whole_likelihood(after, again, moved[rewritten], budget[rewritten])
-    belief[rows] -= belief[rows].max((-2, -1), keepdims=True)
+    for start in range(0, len(moved), CHUNK):
+        part = slice(start, start + CHUNK)
+        at = (rows[0][part], rows[1][part])
+        belief[at] = _believed(belief[at], before, after, at, moved[part], budget[part], rewritten[part], told_new[part])
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
+
+
+def _believed(
+    belief: Small,
+    before: Evidence,
+    after: Evidence,
+    rows: tuple[Ints, Ints],
+    origin: Floats,
+    budget: Floats,
+    rewritten: Bools,
+    told_new: Bools,
+) -> Small:
+    """The belief ``[N, S, G]`` after the evidence changed: by the bin that was told, or made anew where others changed too."""
+    by_bin = np.nonzero(told_new & ~rewritten)[0]
+    if len(by_bin):
+        at = (rows[0][by_bin], rows[1][by_bin])
+        belief[by_bin] += _log_likelihood(after.last(at), origin[by_bin], budget[by_bin])
+        belief[by_bin] -= _log_likelihood(before.last(at), origin[by_bin], budget[by_bin])
+    anew = np.nonzero(rewritten)[0]
+    if len(anew):
+        belief[anew] = 0.0
+        pools, bins = np.nonzero(after.weight[rows[0][anew], rows[1][anew]] > 0)
+        for index in np.unique(bins):
+            some = anew[pools[bins == index]]
+            told = after.bin((rows[0][some], rows[1][some]), np.full(len(some), index))
+            belief[some] += _log_likelihood(told, origin[some], budget[some])
+    belief -= belief.max((-2, -1), keepdims=True)
+    return belief
 
 
 def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Small:
     """Log likelihood ``[N, S, G]`` of one bin's evidence under every law of the grid."""
-    saturation = np.exp(origin[:, None] + GRID_STEP * np.arange(GRID))[:, None, :]  # [N, 1, G]
-    sharp = np.minimum(SHAPES[:, 0] * told.replicas[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None]
-    share = np.clip(law(told.load[:, None, None], saturation, sharp, SHAPES[None, :, 1:2]), 1e-4, 0.97).astype(np.float32)
+    relative = np.exp(np.log(np.maximum(told.load, 1e-9)) - origin)[:, None] * np.exp(-GRID_STEP * np.arange(GRID))  # [N, G] x / X
+    sharp = np.minimum(SHAPES[:, 0] * told.replicas[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None].astype(np.float32)
+    floor = SHAPES[:, 1:2].astype(np.float32)
+    share = np.clip(law(relative[:, None, :].astype(np.float32), np.float32(1.0), sharp, floor), 1e-4, 0.97)
     # Shares far below the budget tell nothing apart: a law that is wrong by a thousandth there must not win by its many ticks.
     resolution = evidences.RESOLUTION * budget
-    low = np.where(told.late_low < resolution, 0.0, told.late_low)[:, None, None]
-    high = np.maximum(told.late_high, resolution)[:, None, None]
-    seen = np.clip(share, low, high).astype(np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 * log 0 is 0
-        distance = np.where(seen > 0, seen * np.log(seen / share), 0.0)
-        distance += np.where(seen < 1, (1.0 - seen) * np.log((1.0 - seen) / (1.0 - share)), 0.0)
-    result: Small = (-told.weight[:, None, None] * distance).astype(np.float32)
+    low = np.where(told.late_low < resolution, 0.0, told.late_low)[:, None, None].astype(np.float32)
+    high = np.maximum(told.late_high, resolution)[:, None, None].astype(np.float32)
+    seen = np.clip(share, low, high)
+    # Kullback and Leibler's distance; 0 * log 0 is 0.
+    distance = seen * np.log(np.maximum(seen, 1e-9) / share)
+    distance += (1.0 - seen) * np.log(np.maximum(1.0 - seen, 1e-9) / (1.0 - share))
+    result: Small = -told.weight[:, None, None].astype(np.float32) * distance
     return result
-
-
-def _whole_likelihood(evidence: Evidence, rows: tuple[Ints, Ints], origin: Floats, budget: Floats) -> Small:
-    """Log likelihood ``[N, S, G]`` of all the evidence of the pools at ``rows``."""
-    total = np.zeros((len(origin), len(SHAPES), GRID), np.float32)
-    for index in range(evidences.BINS):
-        told = evidence.bin(rows, np.full(len(origin), index))
-        if (told.weight > 0).any():
-            total += _log_likelihood(told, origin, budget)
-    return total
 
 
 def _recentred(origin: Floats, belief: Small, load: Floats) -> tuple[Floats, Bools]:
@@ -200,9 +218,7 @@ def _recentred(origin: Floats, belief: Small, load: Floats) -> tuple[Floats, Boo
 
 def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     """The law that the plan uses: the middle of the belief, its caution, and the trust region."""
-    weight = np.exp(memory.log_belief)
-    weight /= weight.sum((-2, -1), keepdims=True)
-    log_saturation = memory.origin[..., None] + GRID_STEP * np.arange(GRID)  # [M, P, G]
+    moments = _moments(memory.log_belief)
     planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None, None]
     floor = SHAPES[:, 1]
     # Where more is late when idle than was planned, a fifth of the budget is what queueing may still add.
@@ -210,11 +226,11 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack = -np.log(queueing)  # [M, 1, S]
     sharp = np.minimum(SHAPES[:, 0] * np.maximum(ready, 1)[..., None] ** SHARING, LARGEST_SHARPNESS)  # [M, P, S]
     carried = np.log(np.maximum(1.0 - slack / sharp, 0.15))  # log of capacity / X
-    by_shape = weight.sum(-1)  # [M, P, S]
-    inside = (weight * log_saturation[..., None, :]).sum(-1)  # [M, P, S]
-    mean = (inside + by_shape * carried).sum(-1)
-    second = (weight * (log_saturation[..., None, :] + carried[..., None]) ** 2).sum((-2, -1))
-    spread = np.sqrt(np.maximum(second - mean**2, 0.0))
+    by_shape, first, second = moments[..., 0], moments[..., 1] * GRID_STEP, moments[..., 2] * GRID_STEP**2
+    relative = (first + by_shape * carried).sum(-1)  # mean of log capacity, from the grid's origin
+    square = (second + 2.0 * first * carried + by_shape * carried**2).sum(-1)
+    spread = np.sqrt(np.maximum(square - relative**2, 0.0))
+    mean = memory.origin + relative
     sharpness = np.exp((by_shape * np.log(SHAPES[:, 0])).sum(-1))
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
@@ -227,6 +243,15 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
         limit=_trusted(memory, fleet),
         known=np.isfinite(memory.origin) & (spread < 0.15),
     )
+
+
+def _moments(log_belief: Small) -> Floats:
+    """Of each shape's belief: its mass and the first two moments of the grid index ``[M, P, S, 3]``; all masses add up to 1."""
+    index = np.arange(GRID, dtype=np.float32)
+    powers = np.stack([np.ones_like(index), index, index**2], axis=1)
+    moments = np.concatenate([np.exp(part) @ powers for part in np.array_split(log_belief, max(1, len(log_belief) // CHUNK))])
+    result: Floats = moments.astype(float)
+    return result / result[..., :1].sum(-2, keepdims=True)
 
 
 def _trusted(memory: CapacityMemory, fleet: Fleet) -> Floats:

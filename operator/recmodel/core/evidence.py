@@ -123,8 +123,10 @@ def empty(models: int, pools: int) -> Evidence:
     return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
 
 
-def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools]:
-    """The evidence before (with ``newest`` at the bin that is told now) and after a tick, and whose other bins changed too."""
+def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools, Bools]:
+    """The evidence before (with ``newest`` at the bin that is told now) and after a tick; then, for each of the ``N`` pools,
+    whether other bins changed too, and whether the bin was told anything new (more of the same is not).
+    """
     index = (np.floor(np.log(told.load) / BIN_STEP) % BINS).astype(np.int32)
     newest = evidence.newest.copy()
     newest[rows] = index
@@ -153,6 +155,9 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     total = np.minimum(old + count, LARGEST_WEIGHT)
     gain = np.minimum(count / np.maximum(total, 1e-9), 1.0)
     gain = np.where(old > 0, gain, 1.0)
+    change = np.abs(told.late_high - arrays["late_high"][at]) + np.abs(told.late_low - arrays["late_low"][at])
+    told_new = (total > old) | (change > 0.5 * RESOLUTION * told.budget)
+    gain = np.where(told_new, gain, 0.0)
     for name, value in (
         ("load", told.load),
         ("replicas", told.replicas),
@@ -165,4 +170,4 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     smooth = np.where(before_busy > 0, before_busy + UTILISATION_GAIN * (busy - before_busy), busy)
     arrays["utilisation"][at] = np.where(np.isfinite(busy), smooth, before_busy)
     after = Evidence(**arrays, newest=newest)
-    return before, after, rewritten
+    return before, after, rewritten, told_new

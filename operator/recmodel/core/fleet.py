@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +97,7 @@ def late_bracket(
     """
     if not latency or rate is None or not rate > 0.0:
         return math.nan, math.nan
-    # A relative tolerance, since 0.1 s may arrive as 100 ms / 1000.
-    under = max((bound for bound in latency if bound <= threshold_seconds * (1 + 1e-9)), default=None)
-    over = min((bound for bound in latency if bound >= threshold_seconds * (1 - 1e-9)), default=None)
+    under, over = _neighbours(tuple(latency), threshold_seconds)
     failed = errors or 0.0
     surely_good = latency[under] if under is not None else 0.0
     maybe_good = latency[over] if over is not None else rate
@@ -107,6 +106,15 @@ def late_bracket(
     certain = 1.0 - min(maybe_good, rate - failed) / rate
     possible = 1.0 - min(surely_good, rate - failed) / rate
     return min(max(certain, 0.0), 1.0), min(max(possible, 0.0), 1.0)
+
+
+@lru_cache(maxsize=1024)
+def _neighbours(bounds: tuple[float, ...], threshold_seconds: float) -> tuple[float | None, float | None]:
+    """The bucket bounds on either side of the threshold (both are it where it is one); None where there is none."""
+    # A relative tolerance, since 0.1 s may arrive as 100 ms / 1000.
+    under = max((bound for bound in bounds if bound <= threshold_seconds * (1 + 1e-9)), default=None)
+    over = min((bound for bound in bounds if bound >= threshold_seconds * (1 - 1e-9)), default=None)
+    return under, over
 
 
 def _known(value: float | None) -> float:
