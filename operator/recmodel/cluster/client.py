@@ -25,7 +25,7 @@ Object = dict[str, Any]
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 15.0
 WATCH_SECONDS = 300  # asked of the server; a fresh watch now and then heals what went silent
-WATCH_SILENCE_SECONDS = 90.0  # bookmarks come about once a minute, so more silence than this is a dead connection
+WATCH_SILENCE_SECONDS = 90.0  # a half-open connection never ends by itself; quiet kinds are silent for as long, too
 RETRIES = 4
 LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
 PAGE = 500
@@ -93,10 +93,10 @@ class Client:
     async def watch(
         self, kind: Kind, version: str, namespace: str | None = None, labels: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Changes after ``version`` as (ADDED, MODIFIED, DELETED or BOOKMARK, object), until the server ends the watch.
+        """Changes after ``version`` as (ADDED, MODIFIED, DELETED or BOOKMARK, object), until the server ends the
+        watch or it was silent for long: go on with a fresh one from the last version seen.
 
-        ``Gone`` where the version is too old: list again. ``ApiUnavailable`` where the connection failed or went
-        silent.
+        ``Gone`` where the version is too old: list again. ``ApiUnavailable`` where the connection failed.
         """
         query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version}
         query["timeoutSeconds"] = str(WATCH_SECONDS)
@@ -120,6 +120,8 @@ class Client:
                     if event["type"] == "ERROR":
                         raise refused(doing, int(event["object"].get("code", 500)), event["object"])
                     yield event["type"], event["object"]
+        except aiohttp.SocketTimeoutError:
+            return  # silent: quiet or dead, which only a fresh watch can tell
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ApiUnavailable(f"{doing}: {error or type(error).__name__}") from error
 

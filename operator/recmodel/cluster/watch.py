@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 ABSENT_KIND_SECONDS = 60.0  # how often to look whether a missing CRD has been installed meanwhile
 LONGEST_BACKOFF_SECONDS = 20.0
+SHORTEST_WATCH_SECONDS = 1.0
 
 
 class Follower(Protocol):
@@ -69,12 +71,15 @@ async def _watch(
     """Watches on and on from ``version``; a watch that ends or breaks goes on where it was."""
     failures = 0
     while True:
+        started = time.monotonic()
         try:
             async for change, obj in client.watch(kind, version, namespace, labels):
                 version = obj["metadata"]["resourceVersion"]
                 failures = 0
                 if change != "BOOKMARK":
                     follower.see(kind, change, obj)
+            if time.monotonic() - started < SHORTEST_WATCH_SECONDS:  # a server that ends each watch at once
+                await asyncio.sleep(SHORTEST_WATCH_SECONDS)
         except ApiUnavailable as error:
             failures += 1
             logger.info("%s", error)

@@ -1,0 +1,120 @@
+"""Following a kind: lists again when the place is lost, goes on where it was otherwise, and never hammers the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from recmodel.cluster import watch as watch_module
+from recmodel.cluster.errors import ApiUnavailable, Gone, NotFound
+from recmodel.cluster.names import POD
+from recmodel.cluster.watch import backoff_seconds, follow
+
+
+class Server:
+    """Answers lists and watches from a script; a watch after the script's end stays silent."""
+
+    def __init__(self, *watches: list[Any] | Exception, lists: list[Any] | None = None) -> None:
+        self.watches = list(watches)
+        self.lists = lists or []
+        self.asked: list[str] = []
+
+    async def list(self, kind: Any, namespace: str | None, labels: str) -> tuple[list[dict[str, Any]], str]:
+        self.asked.append("list")
+        answer = self.lists.pop(0) if self.lists else [[{"n": 1}], "10"]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer[0], answer[1]
+
+    async def watch(
+        self, kind: Any, version: str, namespace: str | None, labels: str
+    ) -> AsyncIterator[tuple[str, Any]]:
+        self.asked.append(f"watch {version}")
+        if not self.watches:
+            await asyncio.sleep(60)
+        script = self.watches.pop(0)
+        if isinstance(script, Exception):
+            raise script
+        for change, version_seen in script:
+            yield change, {"metadata": {"resourceVersion": version_seen}}
+
+
+class Told:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def replace(self, kind: Any, objects: list[Any], namespace: str | None) -> None:
+        self.calls.append(f"replace {len(objects)}")
+
+    def see(self, kind: Any, change: str, obj: dict[str, Any]) -> None:
+        self.calls.append(f"{change} {obj['metadata']['resourceVersion']}")
+
+
+def followed(server: Server, seconds: float = 0.15) -> tuple[Told, bool]:
+    async def run() -> tuple[Told, bool]:
+        told, synced = Told(), asyncio.Event()
+        work = asyncio.create_task(follow(server, POD, told, synced=synced))  # type: ignore[arg-type]
+        await asyncio.sleep(seconds)
+        work.cancel()
+        await asyncio.wait([work])
+        return told, synced.is_set()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "LONGEST_BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr(watch_module, "SHORTEST_WATCH_SECONDS", 0.005)
+
+
+def test_a_watch_that_ends_goes_on_from_the_last_version_and_a_bookmark_moves_it() -> None:
+    server = Server([("ADDED", "11"), ("BOOKMARK", "20")], [("DELETED", "21")])
+    told, synced = followed(server)
+    assert server.asked == ["list", "watch 10", "watch 20", "watch 21"]
+    assert told.calls == ["replace 1", "ADDED 11", "DELETED 21"]
+    assert synced
+
+
+def test_a_broken_watch_goes_on_without_a_new_list() -> None:
+    server = Server([("ADDED", "11")], ApiUnavailable("reset"), [("MODIFIED", "12")])
+    told, _ = followed(server)
+    assert server.asked == ["list", "watch 10", "watch 11", "watch 11", "watch 12"]
+    assert told.calls[-1] == "MODIFIED 12"
+
+
+def test_a_lost_place_means_a_new_list() -> None:
+    server = Server(Gone("too old", 410))
+    followed(server)
+    assert server.asked == ["list", "watch 10", "list", "watch 10"]
+
+
+def test_after_many_failures_in_a_row_it_lists_again() -> None:
+    server = Server(*[ApiUnavailable("no")] * 6)
+    followed(server, 0.3)
+    assert server.asked == ["list", *["watch 10"] * 6, "list", "watch 10"]
+
+
+def test_a_list_that_fails_is_tried_again_and_nothing_counts_as_known_before() -> None:
+    told, synced = followed(Server(lists=[ApiUnavailable("no")] * 1000), 0.05)
+    assert (told.calls, synced) == ([], False)
+
+
+def test_a_kind_that_the_cluster_lacks_does_not_keep_the_rest_from_starting() -> None:
+    told, synced = followed(Server(lists=[NotFound("no such kind", 404)]))
+    assert (told.calls, synced) == ([], True)
+
+
+def test_a_server_that_ends_each_watch_at_once_is_not_hammered() -> None:
+    server = Server(*[[] for _ in range(1000)])
+    followed(server, 0.1)
+    assert len(server.asked) < 25
+
+
+def test_the_backoff_grows_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "LONGEST_BACKOFF_SECONDS", 20.0)
+    monkeypatch.setattr(watch_module.random, "uniform", lambda low, high: high)
+    assert [backoff_seconds(n) for n in (1, 2, 3, 6, 1000)] == [1.0, 2.0, 4.0, 20.0, 20.0]
