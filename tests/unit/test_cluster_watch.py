@@ -1,4 +1,4 @@
-"""Following a kind: lists again when the place is lost, goes on where it was otherwise, and never hammers the server."""
+"""Following a kind: a new list when the place is lost, else on from where it was, and never hammering the server."""
 
 from __future__ import annotations
 
