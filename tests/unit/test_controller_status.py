@@ -195,6 +195,13 @@ def test_a_new_healthy_model_tells_only_that_it_serves() -> None:
     assert [reason.reason for _, reason in changes(status(), RecModelStatus())] == ["Serving"]
 
 
+def test_a_new_model_that_starts_is_no_news_but_one_that_lost_all_its_pods_is() -> None:
+    starting = status(pools={"cpu": replace(STATE, ready=0)})
+    assert changes(starting, RecModelStatus()) == []
+    lost = status(pools={"cpu": replace(STATE, ready=0)}, written=status())
+    assert [(kind, reason.reason) for kind, reason in changes(lost, status())] == [("Warning", "Starting")]
+
+
 def test_an_event_names_its_object_and_repeats_to_the_same_name() -> None:
     owner = {"metadata": {"name": "feed", "namespace": "shop", "uid": "u"}}
     made = event(owner, "Normal", Reason("Steady", "x" * 5000), NOW)

@@ -30,8 +30,9 @@ def main() -> int:
         sys.stderr.write(f"the settings are not valid: {error}\n")
         return 2
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    # One line for each object's event is too much for thousands of them.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    # A line for each event of each object, and for each of the kubelet's questions, would hide what matters.
+    for name in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     asyncio.run(run(settings))
     return 0
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import API_VERSION, KIND
+from recmodel.controller.status import STARTING
 from recmodel.core import reasons
 from recmodel.core.types import Reason
 
@@ -35,8 +36,9 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
         for c in new.conditions
         if c.type in _BAD
         and before.get(c.type) != c.status
-        # The first "nothing is wrong" of a new RecModel is no news, and Unknown is none either.
+        # The first "nothing is wrong" of a new RecModel is no news; nor is Unknown, nor that a new one is starting.
         and c.status != "Unknown"
+        and not (c.reason == STARTING and c.type not in before)
         and (_BAD[c.type] == c.status or before.get(c.type) not in (None, "Unknown") or c.type == "Ready")
     ]
     latest = new.decisions[0] if new.decisions else None
