@@ -42,6 +42,7 @@ PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every
 TRUST_GROWTH = 0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
 SAFE_UTILISATION = 0.6  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
+WORKER_UTILISATION = 0.75  # ... if it was seen up to here
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
 CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
@@ -69,15 +70,17 @@ class Capacity:
     slack: Floats  # [M, P] log of 1 / planned late share, net of b
     caution: Floats  # [M, P] factor <= 1 from the middle of the belief to its cautious bound
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
+    ceiling: Floats  # [M, P] no belief goes beyond: where workers saturate, and what was seen to be bad
     known: Bools  # [M, P] enough was seen to plan with
 
     def hoped(self, replicas: Floats | Ints) -> Floats:
-        """Requests/s that each of ``replicas`` may turn out to carry: the cautious belief, beyond the trust region."""
-        return self._believed(replicas) * self.caution
+        """Requests/s that each of ``replicas`` may turn out to carry: the middle of the belief, beyond the trust region."""
+        return np.minimum(self._believed(replicas), self.ceiling)
 
     def learning(self, replicas: Floats | Ints) -> Bools:
         """Where the trust region, not the belief, limits what may be planned: more load would tell more."""
-        result: Bools = self.limit < LEARNED_SHARE * self.hoped(replicas)
+        cautious = np.minimum(self._believed(replicas) * self.caution, self.limit)
+        result: Bools = cautious < LEARNED_SHARE * self.hoped(replicas)
         return result
 
     def per_replica(self, replicas: Floats | Ints, cautious: bool = True) -> Floats:
@@ -86,7 +89,7 @@ class Capacity:
         With X = 160, k = 12, 4 replicas and 3 % planned late: 160 * (1 - 3.5 / (12 * 4**0.4)) = 133.
         """
         middle = self._believed(replicas)
-        result: Floats = np.minimum(middle * self.caution, self.limit) if cautious else middle
+        result: Floats = np.minimum(middle * self.caution, self.limit) if cautious else np.minimum(middle, self.ceiling)
         return result
 
     def _believed(self, replicas: Floats | Ints) -> Floats:
@@ -235,12 +238,14 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
     saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
+    limit, ceiling = _trusted(memory, fleet)
     return Capacity(
         saturation=saturation,
         sharpness=sharpness,
         slack=slack_used,
         caution=np.exp(-np.minimum(spread, 1.0)),
-        limit=_trusted(memory, fleet),
+        limit=limit,
+        ceiling=ceiling,
         known=np.isfinite(memory.origin) & (spread < 0.15),
     )
 
@@ -254,13 +259,13 @@ def _moments(log_belief: Small) -> Floats:
     return result / result[..., :1].sum(-2, keepdims=True)
 
 
-def _trusted(memory: CapacityMemory, fleet: Fleet) -> Floats:
-    """The largest load per replica that may be planned ``[M, P]``: a step beyond what was good; inf before anything was.
+def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats]:
+    """The largest load per replica that may be planned ``[M, P]``, and the one beyond which no belief goes (inf: none).
 
-    Lateness rises exponentially with the load, so the step is told by the logarithm of what is left to the planned share.
-    Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at load / u, and a
-    batching pool later still, so load * 0.6 / u is safe for both. Where it rose in proportion to the load it is that of workers,
-    and load / u is where they saturate.
+    The first is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
+    what is left to the planned share. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time
+    saturates at load / u, and a batching pool later still, so load * 0.6 / u is safe for both. Where it rose in proportion to the
+    load it is that of workers, and load / u is where they saturate.
     """
     planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]
     good, late_there, bad = memory.evidence.proven(planned, fleet.late_budget_ratio[:, None])
@@ -269,7 +274,9 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> Floats:
     busy, slope = memory.evidence.busy()
     known = (good > 0) & np.isfinite(busy)
     trusted = np.maximum(trusted, np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0))
-    full = np.where(known & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
-    trusted = np.minimum(trusted, np.maximum(full, good))
-    trusted = np.minimum(trusted, np.where(bad > 0, np.maximum(bad, good), np.inf))
-    return np.where(trusted > 0, trusted, np.inf)
+    # Batches of one look like workers: only near its full use does a batching pool show itself.
+    full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
+    workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
+    ceiling = np.maximum(np.minimum(workers, np.where(bad > 0, bad, np.inf)), good)
+    ceiling = np.where(ceiling > 0, ceiling, np.inf)
+    return np.where(trusted > 0, np.minimum(trusted, ceiling), np.inf), ceiling

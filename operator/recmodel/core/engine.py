@@ -23,6 +23,7 @@ from recmodel.core.types import Model, Observation
 
 RATE_WINDOW_SECONDS = 60.0
 SCRAPE_LAG_SECONDS = 10.0  # the newest sample in the window is this old on average
+LARGEST_MARGIN = 1.5  # of the upper forecast over the middle one, as far as the trust region is concerned
 WISH_RING = 64
 SLOW_POOL_SECONDS = 120.0
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
@@ -111,7 +112,11 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck, np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
-    wish = plan(fleet, seen, forecast, capacity, most, startup_used)
+    # The trust region bounds where the load normally goes; the forecast's margin above that is there for what may never come.
+    upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
+    margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
+    planned = replace(capacity, limit=np.minimum(capacity.limit * np.where(np.isfinite(margin), margin, 1.0), capacity.ceiling))
+    wish = plan(fleet, seen, forecast, planned, most, startup_used)
     wish = replace(wish, replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired))
 
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
@@ -123,7 +128,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         fleet=fleet,
         seen=seen,
         wish=wish,
-        capacity=capacity,
+        capacity=planned,
         load=load,
         blind_seconds=now_seconds - seen_at,
         late_ticks=late_ticks,
@@ -147,8 +152,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         weights=shares,
         changed=changed,
         blind_seconds=context.blind_seconds,
-        upper=forecast.quantile(UPPER_QUANTILE),
-        middle=forecast.quantile(0.5),
+        upper=upper,
+        middle=middle,
     )
     return (
         replace(

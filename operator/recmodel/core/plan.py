@@ -83,6 +83,7 @@ def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
         slack=take(capacity.slack),
         caution=take(capacity.caution),
         limit=take(capacity.limit),
+        ceiling=take(capacity.ceiling),
         known=np.take_along_axis(capacity.known, order[:, rank : rank + 1], 1),
     )
 
@@ -107,7 +108,7 @@ def plan(
     for rank in range(pools):
         index = order[:, rank]
         law, one, guess = _pick(capacity, order, rank), each[rows, index][:, None], assumed[rows, index][:, None]
-        hope = replace(law, limit=law.limit * HOPE)
+        hope = replace(law, limit=np.minimum(law.limit * HOPE, law.ceiling), caution=np.ones_like(law.caution))
         hoped = np.where(guess, one, hope.per_replica(np.maximum(seen.ready[rows, index], 1)[:, None]))
         floor, ceiling = low[rows, index], np.where(fleet.exists[rows, index], most[rows, index], 0)
         current = np.clip(seen.desired[rows, index], floor, np.maximum(ceiling, floor))

@@ -27,14 +27,15 @@ def weigh(fleet: Fleet, seen: Seen, replicas: Ints, capacity: Capacity, each: Fl
     # Of the pools that are being learned, the one that promises the most for its price is filled to its limit, if the others
     # can carry the rest.
     hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
-    promise = np.where(ready & ~assumed & capacity.learning(np.maximum(staying, 1)), hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
+    demand = np.where(np.isfinite(load), load, np.inf)[:, None]
+    fillable = ready & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
+    promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
     first = np.argmax(promise, axis=1)[:, None]
     filled = np.arange(able.shape[1]) == first
-    demand = np.where(np.isfinite(load), load, np.inf)[:, None]
     full = np.take_along_axis(able, first, 1)
     others = np.where(filled, 0.0, able)
     others_able = others.sum(1, keepdims=True)
-    fill = (promise.max(1, keepdims=True) > 0) & (others_able > 0) & (demand > full) & (demand < total)
+    fill = (promise.max(1, keepdims=True) > 0) & (others_able > 0)
     part = np.divide(full, demand, out=np.zeros_like(full), where=np.isfinite(demand) & (demand > 0))
     rest = np.divide(others * (1.0 - part), others_able, out=np.zeros_like(able), where=others_able > 0)
     result: Floats = 100.0 * np.where(fill, np.where(filled, part, rest), share)
