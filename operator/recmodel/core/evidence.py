@@ -28,6 +28,7 @@ CONTRADICTION = 3.0  # standard errors
 
 UTILISATION_GAIN = 0.2  # a scrape sees one moment of the workers: their mean is needed
 LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
+NEAR_RATIO = 0.35  # of the largest load
 ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
 
 
@@ -103,7 +104,9 @@ class Evidence:
         """
         told = (self.weight >= ENOUGH_WEIGHT) & (self.utilisation > 0.02)
         large = np.argmax(np.where(told, self.load, -1.0), axis=-1)[..., None]
-        small = np.argmin(np.where(told, self.load, np.inf), axis=-1)[..., None]
+        # Near the largest only: far below it even a batching pool's batches are of one.
+        near = told & (self.load >= NEAR_RATIO * np.take_along_axis(self.load, large, -1))
+        small = np.argmin(np.where(near, self.load, np.inf), axis=-1)[..., None]
 
         def at(values: Small, index: Ints) -> Floats:
             taken: Floats = np.take_along_axis(values, index, -1)[..., 0].astype(float)
