@@ -70,7 +70,7 @@ class Capacity:
     slack: Floats  # [M, P] log of 1 / planned late share, net of b
     caution: Floats  # [M, P] factor <= 1 from the middle of the belief to its cautious bound
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
-    ceiling: Floats  # [M, P] no belief goes beyond: where workers saturate, and what was seen to be bad
+    ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
     known: Bools  # [M, P] enough was seen to plan with
 
     def hoped(self, replicas: Floats | Ints) -> Floats:
@@ -277,6 +277,6 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats]:
     # Batches of one look like workers: only near its full use does a batching pool show itself.
     full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
-    ceiling = np.maximum(np.minimum(workers, np.where(bad > 0, bad, np.inf)), good)
-    ceiling = np.where(ceiling > 0, ceiling, np.inf)
-    return np.where(trusted > 0, np.minimum(trusted, ceiling), np.inf), ceiling
+    ceiling = np.where(bad > 0, np.maximum(bad, good), np.inf)
+    trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
+    return np.where(trusted > 0, trusted, np.inf), ceiling

@@ -138,7 +138,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )
     replicas, changed = guards.guard(context)
-    shares = weights.weigh(fleet, seen, replicas, capacity, wish.per_replica, load)
+    shares = weights.weigh(fleet, seen, replicas, context.slow, capacity, wish.per_replica, load)
     shares = np.where((context.blind_seconds > 0)[:, None] & np.isfinite(seen.weight), seen.weight, shares)
     decisions = Decisions(
         fleet=fleet,

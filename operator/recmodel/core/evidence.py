@@ -26,7 +26,8 @@ LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same s
 RESOLUTION = 0.08  # of the budget: late shares below it are told apart from nothing by neither histogram nor law
 CONTRADICTION = 3.0  # standard errors
 
-UTILISATION_GAIN = 0.2  # a scrape sees one moment of the workers: their mean is needed
+UTILISATION_GAIN = 0.03  # a scrape sees one moment of the workers: the mean of many is needed
+ENOUGH_SCRAPES = 12.0
 LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
 NEAR_RATIO = 0.35  # of the largest load
 ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
@@ -65,7 +66,8 @@ class Evidence:
     late_low: Small
     late_high: Small
     weight: Small
-    utilisation: Small  # smoothed; 0 unknown
+    utilisation: Small  # mean of the scrapes; 0 unknown
+    scrapes: Small  # that know the utilisation
     newest: NDArray[np.int32]  # [M, P] the bin that was told last
 
     def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
@@ -102,7 +104,7 @@ class Evidence:
         The second is the slope of log utilisation over log load between the smallest and the largest load: 1 for workers, which
         are busy in proportion; less for a batching pool, whose batches grow; NaN where the loads lie too close together.
         """
-        told = (self.weight >= ENOUGH_WEIGHT) & (self.utilisation > 0.02)
+        told = (self.weight >= ENOUGH_WEIGHT) & (self.utilisation > 0.02) & (self.scrapes >= ENOUGH_SCRAPES)
         large = np.argmax(np.where(told, self.load, -1.0), axis=-1)[..., None]
         # Near the largest only: far below it even a batching pool's batches are of one.
         near = told & (self.load >= NEAR_RATIO * np.take_along_axis(self.load, large, -1))
@@ -123,7 +125,7 @@ class Evidence:
 def empty(models: int, pools: int) -> Evidence:
     """Nothing was seen."""
     zero = np.zeros((models, pools, BINS), np.float32)
-    return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
+    return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
 
 
 def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools, Bools]:
@@ -134,7 +136,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     newest = evidence.newest.copy()
     newest[rows] = index
     before = replace(evidence, newest=newest)
-    arrays = {n: getattr(evidence, n).copy() for n in ("load", "replicas", "late_low", "late_high", "weight", "utilisation")}
+    arrays = {n: getattr(evidence, n).copy() for n in ("load", "replicas", "late_low", "late_high", "weight", "utilisation", "scrapes")}
     count = TEMPER * np.minimum(told.requests, LARGEST_WEIGHT)
 
     weight = arrays["weight"][rows]  # [N, B]
@@ -169,8 +171,11 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     ):
         arrays[name][at] += (gain * (value - arrays[name][at])).astype(np.float32)
     arrays["weight"][at] = total
-    busy, before_busy = told.utilisation, arrays["utilisation"][at]
-    smooth = np.where(before_busy > 0, before_busy + UTILISATION_GAIN * (busy - before_busy), busy)
-    arrays["utilisation"][at] = np.where(np.isfinite(busy), smooth, before_busy)
+    known = np.isfinite(told.utilisation)
+    scrapes = np.where(old > 0, arrays["scrapes"][at], 0.0) + known
+    gain = np.where(known, np.maximum(1.0 / np.maximum(scrapes, 1.0), UTILISATION_GAIN), 0.0)
+    busy = arrays["utilisation"][at]
+    arrays["utilisation"][at] = busy + gain * (np.where(known, told.utilisation, 0.0) - busy)
+    arrays["scrapes"][at] = scrapes
     after = Evidence(**arrays, newest=newest)
     return before, after, rewritten, told_new

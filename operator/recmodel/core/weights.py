@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from recmodel.core.capacity import Capacity
-from recmodel.core.fleet import Fleet, Floats, Ints, Seen
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.plan import carried
 
 
-def weigh(fleet: Fleet, seen: Seen, replicas: Ints, capacity: Capacity, each: Floats, load: Floats) -> Floats:
+def weigh(
+    fleet: Fleet, seen: Seen, replicas: Ints, slow: Bools, capacity: Capacity, each: Floats, load: Floats
+) -> Floats:
     """Shares ``[M, P]`` that add up to 100 over the pools with ready replicas (all 0 where no pool is ready).
 
     In proportion to what the ready replicas carry, so that all pools are equally far from their limits. A pool whose limit is
@@ -24,11 +26,11 @@ def weigh(fleet: Fleet, seen: Seen, replicas: Ints, capacity: Capacity, each: Fl
     able = np.where(able.sum(1, keepdims=True) > 0, able, np.where(ready, staying, 0))
     total = able.sum(1, keepdims=True)
     share = np.divide(able, total, out=np.zeros_like(able), where=total > 0)
-    # Of the pools that are being learned, the one that promises the most for its price is filled to its limit, if the others
-    # can carry the rest.
+    # Of the slow pools that are being learned, the one that promises the most for its price is filled to its limit, if the
+    # others can carry the rest. The fastest pool is learned by releasing its replicas.
     hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
     demand = np.where(np.isfinite(load), load, np.inf)[:, None]
-    fillable = ready & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
+    fillable = ready & slow & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
     promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
     first = np.argmax(promise, axis=1)[:, None]
     filled = np.arange(able.shape[1]) == first
