@@ -116,13 +116,14 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
     margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
     planned = replace(capacity, limit=np.minimum(capacity.limit * np.where(np.isfinite(margin), margin, 1.0), capacity.ceiling))
-    wish = plan(fleet, seen, forecast, planned, most, startup_used)
+    slow = startup_used > SLOW_POOL_SECONDS
+    hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
+    held = np.minimum(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), seen.desired)
+    wish = plan(fleet, seen, forecast, planned, most, held, startup_used)
     wish = replace(wish, replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired))
 
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
     wishes[tick % WISH_RING], readies[tick % WISH_RING] = wish.replicas, seen.ready
-    slow = startup_used > SLOW_POOL_SECONDS
-    hold = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
     window_ticks = int(np.ceil(RATE_WINDOW_SECONDS / fleet.tick_seconds))
     context = guards.Context(
         fleet=fleet,
@@ -133,7 +134,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         blind_seconds=now_seconds - seen_at,
         late_ticks=late_ticks,
         settled=(learned.settled_ticks > window_ticks) & (seen.ready == seen.desired),
-        recent_wish=_recent_largest(wishes, tick, hold / fleet.tick_seconds),
+        recent_wish=_recent_largest(wishes, tick, hold_ticks),
         slow=startup_used > np.where(fleet.exists, startup_used, np.inf).min(1, keepdims=True),
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )

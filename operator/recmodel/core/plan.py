@@ -89,9 +89,18 @@ def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
 
 
 def plan(
-    fleet: Fleet, seen: Seen, forecast: LoadForecast, capacity: Capacity, most: Ints, startup_seconds: Floats
+    fleet: Fleet,
+    seen: Seen,
+    forecast: LoadForecast,
+    capacity: Capacity,
+    most: Ints,
+    held: Ints,
+    startup_seconds: Floats,
 ) -> Wish:
-    """The cheapest mix; ``most`` ``[M, P]`` is what each pool can have now (limits, quota, unschedulable pods)."""
+    """The cheapest mix; ``most`` ``[M, P]`` is what each pool can have now (limits, quota, unschedulable pods).
+
+    ``held`` ``[M, P]`` is what stays anyway, since it was wanted a moment ago: the faster pools count on it.
+    """
     models, pools = fleet.exists.shape
     each, assumed = assumed_capacity(fleet, capacity, seen.ready)
     upper = forecast.quantile(UPPER_QUANTILE)
@@ -135,7 +144,7 @@ def plan(
         replicas[rows, index] = best.astype(np.int64)
         alternative[rows, index] = np.where(np.isfinite(second), second, current).astype(np.int64)
         chosen_capacity = chosen_capacity + carried(best[:, None], hope, hoped, guess)
-        soon = np.minimum(best, seen.ready[rows, index])[:, None]
+        soon = np.minimum(np.maximum(best, held[rows, index]), seen.ready[rows, index])[:, None]
         ready_capacity = ready_capacity + carried(soon, law, one, guess)
     cost = (replicas * fleet.cost_per_hour).sum(1)
     return Wish(
