@@ -1,4 +1,7 @@
-"""The command line: ``recmodel crds | decide | explain | simulate | backtest``. Unpacks arguments, calls one function, prints."""
+"""The command line: ``recmodel crds | decide | explain | simulate | backtest``. Unpacks arguments, calls one function, prints.
+
+Imports stand inside the commands, so that ``recmodel decide`` never waits for the lab's compiler.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,25 @@ from pathlib import Path
 
 from recmodel import __version__
 
+CONTROLLERS = ("engine", "hpa:0.7:0.0", "keda:0.7:0.5")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; the exit code is 0, or 2 with one line on standard error when the input is wrong."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+    except BrokenPipeError:
+        return 0
     except (ValueError, OSError) as error:
         print(f"recmodel {options.command}: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="recmodel", description="Elastic recommender inference: the decisions, offline."
+        prog="recmodel", description="Elastic recommender inference: its decisions, offline."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -37,6 +41,40 @@ def _parser() -> argparse.ArgumentParser:
     decide.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
     decide.add_argument("--history", type=Path, metavar="CSV", help="past load: header seconds,rps, uniform step")
     decide.set_defaults(run=_decide)
+
+    explain = commands.add_parser("explain", help="why these replicas, from a RecModel (-o json) or recorded decisions")
+    explain.add_argument("file", nargs="?", type=Path, metavar="FILE", help="else standard input")
+    explain.set_defaults(run=_explain)
+
+    simulate = commands.add_parser("simulate", help="a day of load under several controllers, request by request")
+    simulate.add_argument(
+        "--day", type=int, metavar="N", help="day of the load to judge, from 0; else the last whole one"
+    )
+    backtest = commands.add_parser("backtest", help="the last days of your own load: what would have been run")
+    backtest.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
+    for command, run in ((simulate, _simulate), (backtest, _backtest)):
+        command.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
+        command.add_argument(
+            "--load", type=Path, required=True, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
+        )
+        command.add_argument("--peak", type=float, metavar="RPS", help="rescale the load to this peak")
+        command.add_argument(
+            "--accelerated", action="append", default=[], metavar="POOL", help="simulate this pool as a batching one"
+        )
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="POOL.FIELD=NUMBER",
+            help="how a pool serves: cpu.service_seconds=0.03",
+        )
+        command.add_argument(
+            "--controller", action="append", metavar="NAME",
+            help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)})",
+        )  # fmt: skip
+        command.add_argument("--figure", type=Path, metavar="PNG", help="write a picture")
+        command.add_argument("--seed", type=int, default=0)
+        command.set_defaults(run=run)
     return parser
 
 
@@ -54,3 +92,65 @@ def _decide(options: argparse.Namespace) -> int:
     for line in decide(sys.stdin, read_model(options.model), history):
         print(line, flush=True)
     return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from recmodel.explain import explain
+
+    print(explain(options.file.read_text(encoding="utf-8") if options.file else sys.stdin.read()))
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from recmodel.decide import read_model
+    from recmodel.lab.simulate import compare, scenario_of, write_figure
+    from recmodel.lab.trace import read_trace
+
+    load = read_trace(options.load)
+    load = load.rescaled(peak_per_second=options.peak) if options.peak else load
+    number = options.day if options.day is not None else int(load.days + 1e-9) - 1
+    if not 0 <= number < int(load.days + 1e-9):
+        raise ValueError(f"--day {number}: the load has {load.days:.2f} days")
+    past = load.split(number, 14.0)[0] if number > 0 else None
+    scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
+    comparison = compare(
+        scenario,
+        load.between(number, number + 1),
+        options.controller or CONTROLLERS,
+        past,
+        seed=options.seed,
+        progress=_tell,
+    )
+    print(comparison.table())
+    if options.figure:
+        write_figure(comparison, options.figure, f"{options.load.name}, day {number}")
+        print(f"picture: {options.figure}")
+    return 0
+
+
+def _backtest(options: argparse.Namespace) -> int:
+    from recmodel.decide import read_model
+    from recmodel.lab.backtest import backtest
+    from recmodel.lab.simulate import scenario_of, write_figure
+    from recmodel.lab.trace import read_trace
+
+    load = read_trace(options.load)
+    load = load.rescaled(peak_per_second=options.peak) if options.peak else load
+    scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
+    judged = backtest(
+        scenario, load, options.days, options.controller or CONTROLLERS, seed=options.seed, progress=_tell
+    )
+    print(judged.table())
+    if options.figure:
+        number, last = list(judged.days.items())[-1]
+        write_figure(last, options.figure, f"{options.load.name}, day {number}")
+        print(f"picture: {options.figure}")
+    return 0
+
+
+def _tell(what: str, done: float) -> None:
+    """Progress on standard error, on one line where that is a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{what}: {done:4.0%}", end="\n" if done >= 1.0 else "", file=sys.stderr, flush=True)
+    elif done >= 1.0:
+        print(f"{what}: done", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ def read_history(path: Path) -> History:
             except ValueError as error:
                 raise InvalidHistory(f"{path}: line {number}: {row[0]!r} is not a number of seconds") from error
             load.append(_number(row[1] if len(row) > 1 else ""))
-    if any(after <= before for before, after in zip(seconds, seconds[1:], strict=False)):
+    if any(after <= before for before, after in pairwise(seconds)):
         raise InvalidHistory(f"{path}: seconds must rise from line to line")
     return np.array(seconds), np.array(load)
 

@@ -19,7 +19,7 @@ from recmodel.cluster.errors import ClusterError, NotFound
 from recmodel.cluster.inventory import Inventory
 
 
-class NameTaken(ClusterError):  # noqa: N818
+class NameTaken(ClusterError):
     """An object with a child's name exists and belongs to somebody else: it is left alone."""
 
 

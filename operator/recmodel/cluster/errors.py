@@ -19,11 +19,11 @@ class ClusterError(Exception):
     """Anything that the Kubernetes API did not do."""
 
 
-class ApiUnavailable(ClusterError):  # noqa: N818  a state reads better where it is caught
+class ApiUnavailable(ClusterError):
     """No answer, or none that counts."""
 
 
-class ApiRefused(ClusterError):  # noqa: N818
+class ApiRefused(ClusterError):
     """The request is refused as it stands."""
 
     def __init__(self, message: str, status: int) -> None:

@@ -20,6 +20,7 @@ Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from recmodel.core.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 
 Small = NDArray[np.float32]
+Real = TypeVar("Real", np.float32, np.float64)
 
 GRID = 64
 GRID_STEP = 0.055  # of log X: the whole grid spans a factor of 32
@@ -39,7 +41,9 @@ SHARING = 0.4  # g: least-request balancing lies between a common queue (1) and 
 LARGEST_SHARPNESS = 160.0
 
 PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every second minute would be over it
-TRUST_GROWTH = 0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
+TRUST_GROWTH = (
+    0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
+)
 SAFE_UTILISATION = 0.6  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
 WORKER_UTILISATION = 0.75  # ... if it was seen up to here
@@ -111,10 +115,13 @@ def empty(models: int, pools: int) -> CapacityMemory:
     )
 
 
-def law(load: Floats, saturation: Floats, sharpness: Floats, floor: Floats) -> Floats:
-    """Share of the requests that are late at ``load`` per replica: 0..1. At load 133, X = 160, k = 20.9, b = 0: 0.030."""
-    rising = np.exp(np.minimum(sharpness * (load / saturation - 1.0), 0.0))
-    result: Floats = floor + (1.0 - floor) * rising
+def law(load: NDArray[Real], sharpness: NDArray[Real], floor: NDArray[Real]) -> NDArray[Real]:
+    """Share of the requests that are late, 0..1, at ``load`` relative to saturation, x / X; ``sharpness`` is k * n**g.
+
+    At 133 / 160, k * n**g = 20.9 and b = 0: 0.030.
+    """
+    rising = np.exp(np.minimum(sharpness * (load - 1.0), 0.0))
+    result: NDArray[Real] = floor + (1.0 - floor) * rising
     return result
 
 
@@ -135,7 +142,8 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
     )
     if not clean.any():
         return memory
-    rows = np.nonzero(clean)
+    models, pools = np.nonzero(clean)
+    rows = (models.astype(np.int64), pools.astype(np.int64))
     ready = np.maximum(seen.ready[rows], 1)
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
     requests = seen.rate_per_second[rows] * fleet.tick_seconds
@@ -159,7 +167,9 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: floa
     for start in range(0, len(moved), CHUNK):
         part = slice(start, start + CHUNK)
         at = (rows[0][part], rows[1][part])
-        belief[at] = _believed(belief[at], before, after, at, moved[part], budget[part], rewritten[part], told_new[part])
+        belief[at] = _believed(
+            belief[at], before, after, at, moved[part], budget[part], rewritten[part], told_new[part]
+        )
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
 
 
@@ -193,10 +203,14 @@ def _believed(
 
 def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Small:
     """Log likelihood ``[N, S, G]`` of one bin's evidence under every law of the grid."""
-    relative = np.exp(np.log(np.maximum(told.load, 1e-9)) - origin)[:, None] * np.exp(-GRID_STEP * np.arange(GRID))  # [N, G] x / X
-    sharp = np.minimum(SHAPES[:, 0] * told.replicas[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None].astype(np.float32)
+    relative = np.exp(np.log(np.maximum(told.load, 1e-9)) - origin)[:, None] * np.exp(
+        -GRID_STEP * np.arange(GRID)
+    )  # [N, G] x / X
+    sharp = np.minimum(SHAPES[:, 0] * told.replicas[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None].astype(
+        np.float32
+    )
     floor = SHAPES[:, 1:2].astype(np.float32)
-    share = np.clip(law(relative[:, None, :].astype(np.float32), np.float32(1.0), sharp, floor), 1e-4, 0.97)
+    share = np.clip(law(relative[:, None, :].astype(np.float32), sharp, floor), 1e-4, 0.97)
     # Shares far below the budget tell nothing apart: a law that is wrong by a thousandth there must not win by its many ticks.
     resolution = evidences.RESOLUTION * budget
     low = np.where(told.late_low < resolution, 0.0, told.late_low)[:, None, None].astype(np.float32)
@@ -205,7 +219,7 @@ def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Smal
     # Kullback and Leibler's distance; 0 * log 0 is 0.
     distance = seen * np.log(np.maximum(seen, 1e-9) / share)
     distance += (1.0 - seen) * np.log(np.maximum(1.0 - seen, 1e-9) / (1.0 - share))
-    result: Small = -told.weight[:, None, None].astype(np.float32) * distance
+    result: Small = (-told.weight[:, None, None] * distance).astype(np.float32)
     return result
 
 
@@ -254,9 +268,12 @@ def _moments(log_belief: Small) -> Floats:
     """Of each shape's belief: its mass and the first two moments of the grid index ``[M, P, S, 3]``; all masses add up to 1."""
     index = np.arange(GRID, dtype=np.float32)
     powers = np.stack([np.ones_like(index), index, index**2], axis=1)
-    moments = np.concatenate([np.exp(part) @ powers for part in np.array_split(log_belief, max(1, len(log_belief) // CHUNK))])
-    result: Floats = moments.astype(float)
-    return result / result[..., :1].sum(-2, keepdims=True)
+    moments = np.concatenate(
+        [np.exp(part) @ powers for part in np.array_split(log_belief, max(1, len(log_belief) // CHUNK))]
+    )
+    result: Floats = np.asarray(moments, float)
+    result /= result[..., :1].sum(-2, keepdims=True)
+    return result
 
 
 def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats]:

@@ -14,8 +14,8 @@ import numpy as np
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
 from recmodel.core import guards, weights
-from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.carry import carry, stays
+from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.history import History, learn_history
 from recmodel.core.plan import UPPER_QUANTILE, plan
 from recmodel.core.record import Decisions
@@ -55,7 +55,7 @@ def begin(
     startup = np.full(size, STARTUP_SECONDS_UNKNOWN)
     memory = Memory(
         fleet=fleet,
-        forecast=forecasts.empty(*size, horizon_seconds=_horizon(startup, tick_seconds)),
+        forecast=forecasts.empty(_horizon(startup, tick_seconds)),
         capacity=capacities.empty(*size),
         startup_seconds=np.full(size, np.nan),
         wishes=np.zeros((WISH_RING, *size), np.int64),
@@ -115,7 +115,9 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     # The trust region bounds where the load normally goes; the forecast's margin above that is there for what may never come.
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
     margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
-    planned = replace(capacity, limit=np.minimum(capacity.limit * np.where(np.isfinite(margin), margin, 1.0), capacity.ceiling))
+    planned = replace(
+        capacity, limit=np.minimum(capacity.limit * np.where(np.isfinite(margin), margin, 1.0), capacity.ceiling)
+    )
     slow = startup_used > SLOW_POOL_SECONDS
     hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
     held = np.minimum(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), seen.desired)
@@ -178,14 +180,15 @@ def _recent_largest(ring: Ints, tick: int, ticks: Floats) -> Ints:
     largest = ring[tick % len(ring)].copy()
     for back in range(1, min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1) + 1):
         largest = np.where(back < ticks, np.maximum(largest, ring[(tick - back) % len(ring)]), largest)
-    return largest
+    result: Ints = largest
+    return result
 
 
 def _ago(ring: Ints, tick: int, ticks: Floats) -> Ints:
     """The ring's value ``ticks`` ``[M, P]`` ticks ago, or its oldest."""
     back = np.clip(np.round(ticks).astype(np.int64), 0, min(len(ring), tick) - 1)
     rows, columns = np.indices(back.shape)
-    value: Ints = ring[(tick - back) % len(ring), rows, columns]
+    value: Ints = ring[(tick - back) % len(ring), rows, columns].astype(np.int64)
     return value
 
 

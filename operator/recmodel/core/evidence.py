@@ -68,7 +68,7 @@ class Evidence:
     weight: Small
     utilisation: Small  # mean of the scrapes; 0 unknown
     scrapes: Small  # that know the utilisation
-    newest: NDArray[np.int32]  # [M, P] the bin that was told last
+    newest: Ints  # [M, P] the bin that was told last
 
     def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
         """The bin ``index`` of the pools at ``rows``."""
@@ -125,18 +125,30 @@ class Evidence:
 def empty(models: int, pools: int) -> Evidence:
     """Nothing was seen."""
     zero = np.zeros((models, pools, BINS), np.float32)
-    return Evidence(zero, zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros((models, pools), np.int32))
+    return Evidence(
+        zero,
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        np.zeros((models, pools), np.int32),
+    )
 
 
 def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools, Bools]:
     """The evidence before (with ``newest`` at the bin that is told now) and after a tick; then, for each of the ``N`` pools,
     whether other bins changed too, and whether the bin was told anything new (more of the same is not).
     """
-    index = (np.floor(np.log(told.load) / BIN_STEP) % BINS).astype(np.int32)
+    index = (np.floor(np.log(told.load) / BIN_STEP) % BINS).astype(np.int64)
     newest = evidence.newest.copy()
     newest[rows] = index
     before = replace(evidence, newest=newest)
-    arrays = {n: getattr(evidence, n).copy() for n in ("load", "replicas", "late_low", "late_high", "weight", "utilisation", "scrapes")}
+    arrays = {
+        n: getattr(evidence, n).copy()
+        for n in ("load", "replicas", "late_low", "late_high", "weight", "utilisation", "scrapes")
+    }
     count = TEMPER * np.minimum(told.requests, LARGEST_WEIGHT)
 
     weight = arrays["weight"][rows]  # [N, B]

@@ -1,11 +1,10 @@
 """The largest load expected within a horizon, as a distribution: level, slope, daily season, and its own errors.
 
 Three candidates run side by side for every model and pool: the level alone, a damped trend (Gardner and McKenzie, 1985), and the
-level times the seasonal ratio learned from the days before. Each predicts ``log`` of the largest load in the horizon; what it
-missed by is kept as a decaying histogram of log errors per candidate and horizon. The candidate with the smallest rolling pinball loss is used, and
-its error histogram gives every quantile: the forecast is calibrated by what it did, not by a distribution that was assumed
-(adaptive conformal inference, Gibbs and Candes, 2021, moves the level so that the long-run coverage holds under any change).
-A jump is believed at once: the level follows the newest rate, not an average of the past.
+level times the seasonal ratio learned from the days before. Each predicts the log of the largest load in the horizon; what it
+missed by is kept as a decaying histogram of log errors per candidate and horizon. The candidate with the smallest rolling
+pinball loss is used, and its error histogram gives every quantile: the forecast is calibrated by what it did, not by a
+distribution that was assumed. A jump is believed at once: the level follows the newest rate, not an average of the past.
 
 Shapes: ``[M]`` models, ``[M, P]`` one horizon a pool, ``C`` candidates, ``B`` bins of log error, ``R`` ticks in the ring.
 """
@@ -56,7 +55,6 @@ class ForecastMemory:
     tick: int
     errors: Small  # [M, P, C, B] decaying histogram of log(actual / forecast)
     loss: Floats  # [M, P, C] rolling pinball loss
-    alpha: Floats  # [M, P] miss rate asked of the histogram so that the wanted one results
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,6 @@ class LoadForecast:
     horizon_seconds: Floats  # [M, P]
     point: Floats  # [M, P] log of the chosen candidate
     errors: Small  # [M, P, B] its error histogram, cumulative, 0..1
-    alpha: Floats  # [M, P]
     candidate: NDArray[np.int64]  # [M, P]
 
     def quantile(self, q: float | Floats) -> Floats:
@@ -94,8 +91,9 @@ def prior_errors(horizon_seconds: Floats) -> Small:
     return weight
 
 
-def empty(models: int, pools: int, horizon_seconds: Floats) -> ForecastMemory:
-    """A forecaster that knows nothing but its prior head-room."""
+def empty(horizon_seconds: Floats) -> ForecastMemory:
+    """A forecaster that knows nothing but its prior head-room, for models and pools in the shape of ``horizon_seconds``."""
+    models, pools = horizon_seconds.shape
     prior = prior_errors(horizon_seconds)
     return ForecastMemory(
         level=np.full(models, np.nan),
@@ -110,7 +108,6 @@ def empty(models: int, pools: int, horizon_seconds: Floats) -> ForecastMemory:
         tick=0,
         errors=np.repeat(prior[:, :, None, :], CANDIDATES, axis=2),
         loss=np.full((models, pools, CANDIDATES), 0.1) + np.array([0.0, 0.0, 0.02]),
-        alpha=np.full((models, pools), 0.05),
     )
 
 
@@ -170,9 +167,9 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
     ring_load = memory.ring_load.copy()
     ring_load[tick % RING_TICKS] = log_load
     due = memory.ring_due == tick  # [R, M, P]
-    errors, loss, alpha = memory.errors, memory.loss, memory.alpha
+    errors, loss = memory.errors, memory.loss
     if due.any():
-        errors, loss, alpha = errors.copy(), loss.copy(), alpha.copy()
+        errors, loss = errors.copy(), loss.copy()
         decay = 0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS)
         slots, models, pools = np.nonzero(due)
         ages = (tick - slots) % RING_TICKS  # ticks since the forecast was made
@@ -190,7 +187,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         pinball = np.maximum(0.9 * miss, -0.1 * miss)  # the side that costs lateness weighs more
         rolling = 1.0 - 0.5 ** (tick_seconds / (3 * 3600.0))
         loss[models, pools] += rolling * (pinball - loss[models, pools])
-    return replace(memory, ring_load=ring_load, errors=errors, loss=loss, alpha=alpha, tick=tick)
+    return replace(memory, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
 
 
 def predict(
@@ -225,8 +222,8 @@ def predict(
     chosen = np.where((chosen == SEASON) & ~known_season, TREND, chosen)
     point = np.take_along_axis(candidates, chosen[..., None], -1)[..., 0]
     histogram = np.take_along_axis(memory.errors, chosen[..., None, None], 2)[:, :, 0, :]
-    cumulative = np.cumsum(histogram, axis=-1)
-    cumulative = cumulative / np.maximum(cumulative[..., -1:], 1e-9)
+    summed = np.cumsum(histogram, axis=-1)
+    cumulative: Small = (summed / np.maximum(summed[..., -1:], 1e-9)).astype(np.float32)
 
     slot = memory.tick % RING_TICKS
     ring_forecast, ring_due = memory.ring_forecast.copy(), memory.ring_due.copy()
@@ -234,9 +231,7 @@ def predict(
     ticks_ahead = np.clip(np.ceil(horizon_seconds / tick_seconds), 1, RING_TICKS - 1).astype(np.int32)
     seen_now = (blind_seconds <= 0.0)[:, None] & np.isfinite(level)
     ring_due[slot] = np.where(seen_now, memory.tick + ticks_ahead, -1)
-    forecast = LoadForecast(
-        horizon_seconds=horizon_seconds, point=point, errors=cumulative, alpha=memory.alpha, candidate=chosen
-    )
+    forecast = LoadForecast(horizon_seconds=horizon_seconds, point=point, errors=cumulative, candidate=chosen)
     return forecast, replace(memory, ring_forecast=ring_forecast, ring_due=ring_due)
 
 

@@ -17,6 +17,7 @@ History = tuple[
 
 REPLAY_STEP_SECONDS = 60.0
 REPLAY_SECONDS = 3 * 86400.0
+REPLAY_HORIZON_SECONDS = 180.0  # a typical one: no pod was seen to start yet
 COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but not the errors of a forecast for minutes
 
 
@@ -77,8 +78,7 @@ def _replay(memory: ForecastMemory, history: Sequence[History | None]) -> Foreca
     for i, past in enumerate(fine):
         if past is not None:
             loads[i] = _means(past[0], past[1], times)
-    horizon = np.broadcast_to(np.array([REPLAY_STEP_SECONDS]), memory.alpha.shape)
-    horizon = replay_horizon(memory)
+    horizon = np.full(memory.loss.shape[:2], REPLAY_HORIZON_SECONDS)
     usual = memory.season
     replayed = memory
     for column, now in enumerate(times):
@@ -88,15 +88,10 @@ def _replay(memory: ForecastMemory, history: Sequence[History | None]) -> Foreca
         _, replayed = forecasts.predict(
             replace(replayed, season=usual), horizon, float(now), REPLAY_STEP_SECONDS, blind
         )
-    empty = forecasts.empty(*memory.alpha.shape, horizon_seconds=horizon)
+    empty = forecasts.empty(horizon)
     return replace(
         empty, season=usual, errors=replayed.errors, loss=replayed.loss, level=replayed.level, slope=replayed.slope
     )
-
-
-def replay_horizon(memory: ForecastMemory) -> Floats:
-    """The horizon that the errors of the replay belong to: a typical one, since no pod was seen to start yet."""
-    return np.full(memory.alpha.shape, 180.0)
 
 
 def _means(seconds: Floats, load: Floats, times: Floats) -> Floats:

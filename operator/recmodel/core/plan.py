@@ -56,7 +56,7 @@ def assumed_capacity(fleet: Fleet, capacity: Capacity, ready: Ints) -> tuple[Flo
     return np.where(known, each, guess), ~known & fleet.exists
 
 
-def needed(load: Floats, capacity: Capacity, each: Floats, assumed: Bools, now: Ints) -> Floats:
+def needed(load: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:
     """Replicas (whole, as floats) that carry ``load``; 0 for none. More replicas share better, so each then carries a bit more."""
     replicas = np.ceil(np.maximum(load, 0.0) / np.maximum(each, 1e-9))
     for _ in range(2):
@@ -123,7 +123,7 @@ def plan(
         current = np.clip(seen.desired[rows, index], floor, np.maximum(ceiling, floor))
         if rank == pools - 1:
             short = upper[rows, index][:, None] - ready_capacity
-            wanted = needed(short, law, one, guess, current[:, None])[:, 0]
+            wanted = needed(short, law, one, guess)[:, 0]
             best = np.clip(wanted, floor, np.maximum(ceiling, floor))
             feasible = (wanted <= ceiling) | ~np.isfinite(wanted)
             second = best
@@ -161,7 +161,7 @@ def _candidates(
     load: Floats, law: Capacity, one: Floats, guess: Bools, current: Ints, floor: Ints, ceiling: Ints
 ) -> Floats:
     """Sizes worth a look ``[M, K]``: what each decile needs and one less, what runs now, and the limits."""
-    need = needed(load, law, one, guess, current[:, None])
+    need = needed(load, law, one, guess)
     need = np.where(np.isfinite(need), need, current[:, None])
     options = np.concatenate([need, need - 1.0, current[:, None], floor[:, None], need[:, -1:] + 1.0], axis=1)
     clipped: Floats = np.clip(options, floor[:, None], np.maximum(ceiling, floor)[:, None])

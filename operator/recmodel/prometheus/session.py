@@ -42,15 +42,15 @@ class PrometheusError(Exception):
     """The question has no usable answer."""
 
 
-class PrometheusUnavailable(PrometheusError):  # noqa: N818 (says what is so, not that it is an error)
+class PrometheusUnavailable(PrometheusError):
     """Nobody answered in time, or the server said that it can not now."""
 
 
-class QueryRefused(PrometheusError):  # noqa: N818
+class QueryRefused(PrometheusError):
     """The server does not want this question from us."""
 
 
-class AnswerUnusable(PrometheusError):  # noqa: N818
+class AnswerUnusable(PrometheusError):
     """There is an answer, but not one that can be read."""
 
 

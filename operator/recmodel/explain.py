@@ -1,0 +1,90 @@
+"""``recmodel explain``: why these replicas, for a human, from a RecModel's status or from a recorded decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+def explain(text: str) -> str:
+    """The story of one RecModel (``kubectl get recmodel NAME -o json``) or of the last decision line that ``recmodel decide`` wrote.
+
+    ``ValueError`` when the text is neither.
+    """
+    try:
+        body = yaml.safe_load(text)  # JSON is YAML
+    except yaml.YAMLError:
+        body = None
+    if isinstance(body, dict) and body.get("kind") == "RecModel":
+        return _of_status(body)
+    for line in reversed(text.strip().splitlines()):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        if isinstance(record, dict) and "pools" in record and "reasons" in record:
+            return _of_record(record)
+    raise ValueError("neither a RecModel (kubectl get recmodel NAME -o json) nor a decision of recmodel decide")
+
+
+def _of_status(body: Mapping[str, Any]) -> str:
+    name = f"{body['metadata'].get('namespace', 'default')}/{body['metadata']['name']}"
+    status = body.get("status") or {}
+    lines = [f"{name}: {status.get('state', 'no decision yet')}"]
+    lines += [f"  {c['type']:<18}{c['status']:<8}{c['reason']}: {c['message']}" for c in status.get("conditions", [])]
+    for pool in status.get("pools", []):
+        facts = [f"{pool['ready']} of {pool['desired']} ready", f"weight {pool['weight']} of 1000"]
+        facts += [
+            f"{label} {pool[key]}{unit}"
+            for key, label, unit in (
+                ("loadPerSecond", "load", "/s"),
+                ("withinThreshold", "within the threshold", ""),
+                ("capacityPerReplica", "a replica carries", "/s"),
+                ("startupSeconds", "starts in", " s"),
+            )
+            if pool.get(key) is not None
+        ]
+        lines.append(f"  pool {pool['name']}: {', '.join(facts)}")
+    for forecast in status.get("forecast", []):
+        lines.append(
+            f"  forecast for {forecast['pool']}: {forecast['p50PerSecond']}/s, at most {forecast['upperPerSecond']}/s "
+            f"within {forecast['seconds']} s"
+        )
+    for decision in status.get("decisions", []):
+        lines.append(f"  {decision['time']} {_mix(decision['replicas'])} ({decision['state']}, {decision['reason']})")
+        if decision.get("wish") and decision["wish"] != decision["replicas"]:
+            lines.append(f"    the plan wanted {_mix(decision['wish'])}")
+        lines.append(f"    {decision['message']}")
+        if decision.get("runnerUp"):
+            lines.append(f"    next best: {decision['runnerUp']}")
+    return "\n".join(lines)
+
+
+def _of_record(record: Mapping[str, Any]) -> str:
+    replicas = {name: pool["replicas"] for name, pool in record["pools"].items()}
+    weights = {name: pool["weight"] for name, pool in record["pools"].items()}
+    lines = [f"at {record['time']:g} s: {_mix(replicas)} ({record['state']}), {record.get('costPerHour')} an hour"]
+    lines.append(f"  traffic: {', '.join(f'{name} {weight:g} %' for name, weight in weights.items())}")
+    if record.get("wish") and record["wish"] != replicas:
+        lines.append(f"  the plan wanted {_mix(record['wish'])}")
+    lines += [f"  {reason['reason']}: {reason['message']}" for reason in record["reasons"]]
+    for name, forecast in (record.get("forecast") or {}).items():
+        lines.append(
+            f"  forecast for {name}: {forecast['p50']:g}/s, at most {forecast['upper']:g}/s within {forecast['seconds']:g} s"
+        )
+    for name, capacity in (record.get("capacity") or {}).items():
+        if capacity.get("perReplica") is not None:
+            lines.append(
+                f"  a replica of {name} carries {capacity['perReplica']:g}/s, counted as {capacity['lower']:g}/s"
+            )
+    if record.get("runnerUp"):
+        other = record["runnerUp"]
+        lines.append(f"  next best: {_mix(other['replicas'])} at {other['costPerHour']} an hour")
+    return "\n".join(lines)
+
+
+def _mix(replicas: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in replicas.items())
