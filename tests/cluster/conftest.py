@@ -1,0 +1,167 @@
+"""The cluster that the tests run in: the images built, the operator installed by its chart, a namespace for each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from figures import table
+from kube import CONFIG_MAP, NAMESPACE, Kube, Object, eventually, run
+from serving import SCRIPTS, Pool, Served, recmodel
+
+from recmodel.cluster import names
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATOR_NAMESPACE, RELEASE = "recmodel-system", "recmodel"
+TICK_SECONDS = 5
+PREFIX = "recmodel-test-"  # of the namespaces
+# Cheap ones first, so that what is broken shows soon; the one that waits longest comes last. Files that are not named
+# here come before all.
+ORDER = (
+    "test_admission.py",
+    "test_children.py",
+    "test_ranker.py",
+    "test_weights.py",
+    "test_modes.py",
+    "test_scaling.py",
+    "test_accelerators.py",
+    "test_outages.py",
+    "test_steady.py",
+)
+_SAID = pytest.StashKey[Callable[[], str]]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order above within this folder, whatever shuffles; other tests keep their places."""
+    here = Path(__file__).parent
+    places = [i for i, item in enumerate(items) if item.path.parent == here]
+    mine = sorted(
+        (items[i] for i in places),
+        key=lambda item: (ORDER.index(item.path.name) if item.path.name in ORDER else -1, item.path, item.location[1]),
+    )
+    for place, item in zip(places, mine, strict=True):
+        items[place] = item
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The table of what was measured."""
+    if lines := table():
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """A failed test shows its RecModels and what the operator said, before its namespace is gone."""
+    report = yield
+    if report.when == "call" and report.failed and _SAID in item.stash:
+        try:
+            report.sections.append(("cluster", item.stash[_SAID]()))
+        except Exception as error:  # the failure itself must not be lost behind its explanation
+            report.sections.append(("cluster", f"cannot be looked at: {error}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[Kube]:
+    """The API server of the cluster that ``make up`` brought up."""
+    missing = [name for name in ("GATEWAY_ADDRESS", "PROMETHEUS_URL") if name not in os.environ]
+    assert not missing, f"{missing} not set: make up, then eval \"$(hack/cluster/env.sh)\""
+    made = Kube()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def operator(kube: Kube, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The operator, built from this checkout and installed with its chart; taken away again if it was not there."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # a build takes minutes: its progress is shown
+        subprocess.run([ROOT / "hack" / "cluster" / "images.sh", "product"], check=True, timeout=1800)
+    there = RELEASE in run("helm", "list", "-q", "-n", OPERATOR_NAMESPACE).split()
+    repository = os.environ.get("IMAGE_PREFIX", "localhost/") + "recmodel"
+    run(
+        "helm", "upgrade", "--install", RELEASE, str(ROOT / "charts" / "recmodel"), "-n", OPERATOR_NAMESPACE,
+        "--create-namespace", "--take-ownership", "--wait", "--timeout", "180s",
+        "--set", f"image.repository={repository}", "--set", "image.tag=dev",
+        "--set", "prometheus.url=http://prometheus.monitoring:9090", "--set", "prometheus.scrapeIntervalSeconds=5",
+        "--set", "prometheus.rateWindowSeconds=20", "--set", f"tickSeconds={TICK_SECONDS}",
+        # The tag stays `dev` when the image behind it changes, so the pod says which build it is of.
+        "--set-string", f"podAnnotations.recmodel\\.dev/build={image_mark()}",
+        seconds=240.0,
+    )  # fmt: skip
+    yield
+    eventually("the tests' namespaces are gone", lambda: not namespaces_left(kube), 120.0, every_seconds=1.0)
+    if not there:
+        run("helm", "uninstall", RELEASE, "-n", OPERATOR_NAMESPACE)
+
+
+def image_mark() -> str:
+    """The hash of what the operator's image was built from."""
+    cache = Path(os.environ.get("RECMODEL_CACHE", Path.home() / ".cache" / "recmodel"))
+    return "".join(sorted(path.read_text().strip() for path in (cache / "run" / "images").glob("*recmodel_dev")))
+
+
+@pytest.fixture
+def namespace(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own with the scripts of its pods; gone after it."""
+    name = f"{PREFIX}{uuid.uuid4().hex[:6]}"
+    body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    kube.create(NAMESPACE, None, body)
+    scripts = {path.name: path.read_text() for path in (Path(__file__).parent / "pods").glob("*.py")}
+    config_map: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SCRIPTS}, "data": scripts}
+    kube.create(CONFIG_MAP, name, config_map)
+    request.node.stash[_SAID] = lambda: said_of(name)
+    yield name
+    # The RecModels first: while its owner is there, the operator would make a deleted child anew.
+    for model in kube.list(names.RECMODEL, name):
+        kube.delete(names.RECMODEL, name, model["metadata"]["name"])
+    for pod in kube.list(names.POD, name):
+        kube.delete(names.POD, name, pod["metadata"]["name"], grace_seconds=1)
+    kube.delete(NAMESPACE, None, name)
+
+
+@pytest.fixture
+def serve(kube: Kube, namespace: str) -> Callable[..., Served]:
+    """Applies a RecModel with these pools; ``serve(Pool(), GPU, name="ranker", mode="Auto")``."""
+
+    def apply(*pools: Pool, name: str = "ranker", **settings: str) -> Served:
+        return Served(kube, recmodel(namespace, name, *pools, **settings))
+
+    return apply
+
+
+def namespaces_left(kube: Kube) -> list[str]:
+    """Those of the tests that are still there."""
+    found = [namespace["metadata"]["name"] for namespace in kube.list(NAMESPACE, None)]
+    return [name for name in found if name.startswith(PREFIX)]
+
+
+def operator_pod(kube: Kube) -> Object:
+    """The operator's pod that is not on its way out."""
+    pods = kube.list(names.POD, OPERATOR_NAMESPACE, f"app.kubernetes.io/instance={RELEASE}")
+    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    assert len(staying) == 1, f"{len(staying)} pods of the operator"
+    return staying[0]
+
+
+def said_of(namespace: str) -> str:
+    """RecModels, children and Events of a namespace, and the operator's last words."""
+    parts = [
+        ("kubectl", "get", "deployments,pods,httproutes", "-n", namespace, "-o", "wide"),
+        ("kubectl", "get", "recmodels", "-n", namespace, "-o", "jsonpath={range .items[*]}{.status}{'\\n'}{end}"),
+        ("kubectl", "get", "events", "-n", namespace, "--sort-by=.lastTimestamp"),
+        ("kubectl", "logs", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}", "--tail=60"),
+    ]
+    said = []
+    for part in parts:
+        result = subprocess.run(part, capture_output=True, text=True, timeout=60, check=False)
+        said.append((result.stdout + result.stderr)[-6000:])
+    return "\n".join(said)

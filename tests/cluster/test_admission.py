@@ -1,0 +1,114 @@
+"""What the API server refuses, with the field and the rule; and that a refused edit touches nothing that serves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kube import Kube, Object, Refused, eventually
+from serving import GPU, Pool, Served, recmodel
+
+from recmodel.cluster import names
+
+pytestmark = pytest.mark.cluster
+
+SAMPLES = sorted((Path(__file__).resolve().parents[2] / "manifests" / "samples").glob("*.yaml"))
+
+
+def at(path: str, value: Any) -> Callable[[Object], None]:
+    """Puts a value at a path such as ``pools.0.port``; None takes the field away."""
+
+    def put(spec: Object) -> None:
+        *parents, last = path.split(".")
+        node: Any = spec
+        for key in parents:
+            node = node[int(key)] if key.isdigit() else node.setdefault(key, {})
+        if value is None:
+            del node[last]
+        else:
+            node[last] = value
+
+    return put
+
+
+CONTAINER = "pools.0.template.spec.containers.0"
+# What is wrong, and what the answer must name: the field, and the rule.
+WRONG: list[tuple[str, Callable[[Object], None], str, str]] = [
+    ("threshold in words", at("objective.latency.threshold", "fast"), "spec.objective.latency.threshold", "should match"),
+    ("percentile 100", at("objective.latency.percentile", 100), "spec.objective.latency.percentile", "less than or equal to 99"),
+    ("percentile 40", at("objective.latency.percentile", 40), "spec.objective.latency.percentile", "greater than or equal to 50"),
+    ("no objective", at("objective", None), "spec.objective", "Required value"),
+    ("accuracy in words", at("objective.accuracy", {"maxLoss": "little"}), "spec.objective.accuracy.maxLoss", "should match"),
+    ("mode", at("mode", "Automatic"), "spec.mode", 'supported values: "Auto", "Recommend", "Paused"'),
+    ("no pools", at("pools", []), "spec.pools", "at least 1 items"),
+    ("two pools of one name", lambda spec: spec["pools"].append(copy.deepcopy(spec["pools"][0])), "spec.pools[2]", "Duplicate value"),
+    ("min above max", at("pools.0.replicas", {"min": 3, "max": 2}), "spec.pools[0].replicas", "replicas.min must not be above replicas.max"),
+    ("max of zero", at("pools.0.replicas", {"max": 0}), "spec.pools[0].replicas.max", "greater than or equal to 1"),
+    ("price as a number", at("pools.0.costPerHour", 1.5), "spec.pools[0].costPerHour", "must be of type string"),
+    ("port", at("pools.0.port", 70000), "spec.pools[0].port", "less than or equal to 65535"),
+    ("replicas of the whole", at("replicas", 3), "spec.replicas", "unknown field"),
+    ("host network", at("pools.0.template.spec.hostNetwork", True), "spec.pools[0].template.spec.hostNetwork", "unknown field"),
+    ("host path", at("pools.0.template.spec.volumes.0.hostPath", {"path": "/"}), "spec.pools[0].template.spec.volumes[0].hostPath", "unknown field"),
+    ("privileged", at(f"{CONTAINER}.securityContext.privileged", True), "containers[0].securityContext.privileged", "unknown field"),
+    ("added capability", at(f"{CONTAINER}.securityContext.capabilities", {"add": ["NET_ADMIN"]}), "capabilities.add", "unknown field"),
+    ("escalation", at(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True), "containers[0].securityContext.allowPrivilegeEscalation", "must be false"),
+    ("root", at(f"{CONTAINER}.securityContext.runAsUser", 0), "containers[0].securityContext.runAsUser", "greater than or equal to 1"),
+    ("variant that is not listed", at("pools.0.variant", "tiny"), "spec", "pools[].variant must be the name of one of spec.variants"),
+    ("torchserve", at("metrics", {"profile": "torchserve"}), "spec", "torchserve has no latency histogram"),
+    ("custom without series", at("metrics", {"profile": "custom"}), "spec", "metrics.custom must be set if, and only if, metrics.profile is custom"),
+    ("no gateway", at("route.parentRefs", []), "spec.route.parentRefs", "at least 1 items"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "field", "rule"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_an_invalid_spec_is_refused_with_the_field_and_the_rule(
+    kube: Kube, operator: None, wrong: Callable[[Object], None], field: str, rule: str
+) -> None:
+    body = recmodel("default", "refused", Pool(), GPU)
+    wrong(body["spec"])
+    with pytest.raises(Refused) as refusal:
+        kube.create(names.RECMODEL, "default", body, dry_run=True)
+    assert refusal.value.status in (400, 422)
+    assert field in refusal.value.message
+    assert rule in refusal.value.message
+
+
+def test_the_model_of_these_cases_is_valid_without_the_mistake(kube: Kube, operator: None) -> None:
+    kube.create(names.RECMODEL, "default", recmodel("default", "refused", Pool(), GPU), dry_run=True)
+
+
+def test_a_name_that_leaves_no_room_for_the_pools_is_refused(kube: Kube, operator: None) -> None:
+    body = recmodel("default", "m" * 50, Pool(), GPU)
+    with pytest.raises(Refused, match="together must not be longer than 52 characters"):
+        kube.create(names.RECMODEL, "default", body, dry_run=True)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_every_sample_is_taken_by_the_api_server(kube: Kube, operator: None, path: Path) -> None:
+    for body in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        body["metadata"]["namespace"] = "default"  # it exists, and a dry run creates nothing
+        made = kube.create(names.RECMODEL, "default", body, dry_run=True)
+        assert made["spec"]["pools"]
+
+
+def test_an_invalid_edit_touches_nothing_that_serves(kube: Kube, serve: Callable[..., Served]) -> None:
+    served = serve(Pool())
+    served.wait_ready(cpu=1)
+    before = [served.deployment("cpu")["metadata"]["generation"], served.route()["metadata"]["generation"]]
+    with pytest.raises(Refused, match=r"spec\.objective\.latency\.threshold"):
+        served.change({"objective": {"latency": {"threshold": "fast"}}})
+    # The API server cannot know which service accounts the operator allows: the operator refuses that one.
+    pool = Pool().spec()
+    pool["template"]["spec"]["serviceAccountName"] = "admin"
+    served.change({"pools": [pool]})
+    eventually("the operator refuses it", served.has("Ready", "False", "InvalidSpec"), 30.0)
+    assert "spec.pools[cpu].template.spec.serviceAccountName is 'admin'" in served.condition("Ready")["message"]
+    assert [served.deployment("cpu")["metadata"]["generation"], served.route()["metadata"]["generation"]] == before
+    assert served.ready() == {"cpu": 1}
+    served.change_pools(Pool())
+    eventually("the mended one is Ready again", served.has("Ready", "True"), 30.0)
+    assert [served.deployment("cpu")["metadata"]["generation"], served.route()["metadata"]["generation"]] == before

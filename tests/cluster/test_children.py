@@ -1,0 +1,132 @@
+"""A RecModel's children: made, served through the gateway, kept as they are, left to another autoscaler, and gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from figures import measured
+from kube import Kube, Object, eventually, run, throughout
+from requests_sent import Load, failed
+from serving import GPU, Pool, Served, weights_of
+
+from recmodel.cluster import names
+
+pytestmark = pytest.mark.cluster
+
+KINDS = (names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
+
+
+def children(served: Served) -> dict[tuple[str, str], Object]:
+    """All children by kind and name."""
+    labels = f"{names.MODEL_LABEL}={served.name}"
+    found = [(kind, body) for kind in KINDS for body in served.kube.list(kind, served.namespace, labels)]
+    return {(kind.kind, body["metadata"]["name"]): body for kind, body in found}
+
+
+def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..., Served]) -> None:
+    began = time.monotonic()
+    served = serve(Pool(), GPU)
+    eventually("it is Ready", served.has("Ready", "True"), 120.0)
+    measured("apply to Ready", f"{time.monotonic() - began:.1f} s")
+    with Load(served, 20.0) as load:
+        eventually("metrics come", served.has("MetricsAvailable", "True"), 60.0)
+        eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
+    answers = load.answers()
+    assert failed(answers) == {}
+    assert {answer.pool for answer in answers} <= {"cpu", "gpu"}
+    header, row = run("kubectl", "get", "rmo", "-n", served.namespace).splitlines()
+    assert header.split() == ["NAME", "READY", "OBJECTIVE", "WITHIN", "LOAD/S", "REPLICAS", "COST/H", "STATE", "REASON", "AGE"]
+    assert row.split()[:3] == ["ranker", "True", "True"]
+    assert "cpu 1/1" in row
+
+
+def test_children_are_owned_labelled_and_of_one_field_manager(serve: Callable[..., Served]) -> None:
+    served = serve(Pool(), GPU)
+    served.wait_ready(cpu=1)
+    found = children(served)
+    each = {(kind.kind, f"ranker-{pool}"): pool for kind in KINDS[:3] for pool in served.pools}
+    assert set(found) == {*each, ("HTTPRoute", "ranker")}
+    uid = served.body()["metadata"]["uid"]
+    for (kind, name), body in found.items():
+        (owner,) = body["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == ("RecModel", "ranker", uid, True)
+        assert body["metadata"]["labels"].items() >= names.labels("ranker", each.get((kind, name))).items()
+        applied = [entry for entry in body["metadata"]["managedFields"] if entry["operation"] == "Apply"]
+        assert {entry["manager"] for entry in applied} == {"recmodel"}
+        if kind == "Deployment":  # the number is applied apart, so that applying the template never resets it
+            (scale,) = [entry for entry in applied if entry.get("subresource") == "scale"]
+            assert "f:replicas" in scale["fieldsV1"]["f:spec"]
+    assert served.body()["metadata"].get("finalizers", []) == []
+
+
+def test_deleting_it_leaves_nothing_behind(kube: Kube, serve: Callable[..., Served]) -> None:
+    served = serve(Pool(), GPU)
+    served.wait_ready(cpu=1)
+    assert len(children(served)) == 7
+    began = time.monotonic()
+    kube.delete(names.RECMODEL, served.namespace, served.name)
+    eventually("the RecModel is gone", lambda: kube.find(names.RECMODEL, served.namespace, served.name) is None, 10.0)
+
+    def nothing() -> bool:
+        left = [*children(served), *(pod["metadata"]["name"] for pod in served.pods())]
+        assert left == [], f"left: {left}"
+        return True
+
+    eventually("nothing of it is left", nothing, 90.0)
+    measured("delete to nothing left, pods included", f"{time.monotonic() - began:.1f} s")
+    # Nor does the operator make anything anew, for which it gets the time of some ticks.
+    throughout(12.0, lambda: nothing() and None)
+
+
+def test_weights_edited_by_hand_are_put_back(kube: Kube, serve: Callable[..., Served]) -> None:
+    served = serve(Pool("cpu", least=2, most=2), Pool("spare", least=1, most=1))
+    served.wait_ready(cpu=2, spare=1)
+    before = eventually("no change under way", lambda: settled(served), 60.0)
+    took = []
+    with kube.watching(names.ROUTE, served.namespace) as events:
+        edit = [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 1}]
+        kube.json_patch(names.ROUTE, served.namespace, served.name, edit)
+
+        def back() -> bool:
+            seen = [(event.at, weights_of(event.object, served.name)) for event in events]
+            edited = [at for at, weights in seen if weights["cpu"] == 1]
+            assert edited, "the edit has not been seen yet"
+            later = [at for at, weights in seen if at > edited[0] and weights == before]
+            took[:] = [at - edited[0] for at in later]
+            return bool(later)
+
+        eventually("the weights are as they were", back, 30.0)
+    measured("weights edited by hand to put back", f"{1000 * took[0]:.0f} ms")
+
+
+def settled(served: Served) -> dict[str, int] | None:
+    """The weights, if they do not move for two ticks."""
+    before = served.weights()
+    time.sleep(11.0)
+    return before if served.weights() == before else None
+
+
+def test_another_autoscaler_is_refused_and_without_it_the_loop_goes_on(kube: Kube, serve: Callable[..., Served]) -> None:
+    served = serve(Pool())
+    served.wait_ready(cpu=1)
+    kube.create(names.AUTOSCALER, served.namespace, {
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "other"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-cpu"},
+            "minReplicas": 1, "maxReplicas": 3,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+        },
+    })  # fmt: skip
+    eventually("it is refused", served.has("Degraded", "True", "AnotherAutoscaler"), 30.0)
+    assert "other scales pool cpu" in served.condition("Degraded")["message"]
+    served.change_pools(Pool(least=2))
+
+    def untouched() -> None:
+        assert served.replicas() == {"cpu": 1}
+
+    throughout(15.0, untouched)
+    kube.delete(names.AUTOSCALER, served.namespace, "other")
+    eventually("the condition is gone", served.has("Degraded", "False"), 30.0)
+    eventually("the loop goes on", lambda: served.replicas() == {"cpu": 2}, 30.0)
