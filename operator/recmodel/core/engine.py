@@ -17,7 +17,7 @@ from recmodel.core import guards, weights
 from recmodel.core.carry import carry, stays
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.history import History, learn_history
-from recmodel.core.plan import UPPER_QUANTILE, plan
+from recmodel.core.plan import UPPER_QUANTILE, assumed_capacity, plan
 from recmodel.core.record import Decisions
 from recmodel.core.types import Model, Observation
 
@@ -25,9 +25,11 @@ RATE_WINDOW_SECONDS = 60.0
 SCRAPE_LAG_SECONDS = 10.0  # the newest sample in the window is this old on average
 LARGEST_MARGIN = 1.5  # of the upper forecast over the middle one, as far as the trust region is concerned
 WISH_RING = 64
+WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
-UNSCHEDULABLE_RETRY_TICKS = 20
+UNSCHEDULABLE_PATIENCE_TICKS = 40  # ten minutes: a cluster autoscaler needs pods that wait, and some minutes for a node
+UNSCHEDULABLE_RETRY_TICKS = 80
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ class Memory:
     forecast: forecasts.ForecastMemory
     capacity: capacities.CapacityMemory
     startup_seconds: Floats  # [M, P]
-    wishes: Ints  # [WISH_RING, M, P]
+    wishes: Floats  # [WISH_RING, M, P] requests/s that the wished replicas were to carry
     readies: Ints  # [WISH_RING, M, P]
     tick: int
     seen_at: Floats  # [M] time of the newest known load; -inf before any
     late_ticks: Ints  # [M, P]
-    stuck_ticks: Ints  # [M, P] ticks for which pods were unschedulable
+    stuck_ticks: Ints  # [M, P] ticks for which pods were unschedulable; below 0: ticks until more are tried again
 
 
 def begin(
@@ -58,7 +60,7 @@ def begin(
         forecast=forecasts.empty(_horizon(startup, tick_seconds)),
         capacity=capacities.empty(*size),
         startup_seconds=np.full(size, np.nan),
-        wishes=np.zeros((WISH_RING, *size), np.int64),
+        wishes=np.zeros((WISH_RING, *size)),
         readies=np.zeros((WISH_RING, *size), np.int64),
         tick=0,
         seen_at=np.full(size[0], -np.inf),
@@ -99,7 +101,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     late = seen.late_lower_ratio > 2.0 * fleet.late_budget_ratio[:, None]
     late_ticks = np.where(late, memory.late_ticks + 1, 0)
     stuck = seen.unschedulable > 0
-    stuck_ticks = np.where(stuck, memory.stuck_ticks + 1, 0)
+    stuck_ticks = np.where(stuck | (memory.stuck_ticks < 0), memory.stuck_ticks + 1, 0)
+    stuck_ticks = np.where(stuck_ticks >= UNSCHEDULABLE_PATIENCE_TICKS, -UNSCHEDULABLE_RETRY_TICKS, stuck_ticks)
 
     forecast_memory = forecasts.observe(memory.forecast, load, now_seconds, fleet.tick_seconds)
     learned = capacities.learn(memory.capacity, fleet, seen, RATE_WINDOW_SECONDS)
@@ -111,7 +114,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         now_seconds - seen_at,
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
-    most = np.where(stuck, np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
+    most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
     # The trust region bounds where the load normally goes; the forecast's margin above that is there for what may never come.
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
     margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
@@ -120,12 +123,14 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     slow = startup_used > SLOW_POOL_SECONDS
     hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
-    held = np.minimum(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), seen.desired)
+    each = np.where(fleet.exists, assumed_capacity(fleet, planned, seen.ready)[0], np.nan)
+    held = _replicas_for(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), each, seen.desired)
     wish = plan(fleet, seen, forecast, planned, most, held, startup_used)
     wish = replace(wish, replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired))
 
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
-    wishes[tick % WISH_RING], readies[tick % WISH_RING] = wish.replicas, seen.ready
+    wishes[tick % WISH_RING] = wish.replicas * np.where(np.isfinite(each), each, 0.0)
+    readies[tick % WISH_RING] = seen.ready
     window_ticks = int(np.ceil(RATE_WINDOW_SECONDS / fleet.tick_seconds))
     context = guards.Context(
         fleet=fleet,
@@ -136,7 +141,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         blind_seconds=now_seconds - seen_at,
         late_ticks=late_ticks,
         settled=(learned.settled_ticks > window_ticks) & (seen.ready == seen.desired),
-        recent_wish=_recent_largest(wishes, tick, hold_ticks),
+        recent_wish=_replicas_for(_recent_largest(wishes, tick, hold_ticks), each, seen.desired),
+        given_up=stuck_ticks < 0,
         slow=startup_used > np.where(fleet.exists, startup_used, np.inf).min(1, keepdims=True),
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )
@@ -175,13 +181,23 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
 
 
-def _recent_largest(ring: Ints, tick: int, ticks: Floats) -> Ints:
+def _recent_largest(ring: Floats, tick: int, ticks: Floats) -> Floats:
     """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one included."""
     largest = ring[tick % len(ring)].copy()
     for back in range(1, min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1) + 1):
         largest = np.where(back < ticks, np.maximum(largest, ring[(tick - back) % len(ring)]), largest)
-    result: Ints = largest
+    result: Floats = largest
     return result
+
+
+def _replicas_for(load: Floats, each: Floats, most: Ints) -> Ints:
+    """Replicas, at most ``most``, that carry a load wished a while ago at what each is known to carry *now*.
+
+    So a wish that fell because more was learned of the capacity is not held, only one that fell with the load. 0 where unknown.
+    """
+    known = np.isfinite(each) & (each > 0)
+    replicas = np.ceil(load / np.where(known, each, 1.0) - WISH_ROUNDING)
+    return np.where(known, np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
 
 
 def _ago(ring: Ints, tick: int, ticks: Floats) -> Ints:

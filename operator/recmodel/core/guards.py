@@ -35,7 +35,8 @@ class Context:
     blind_seconds: Floats  # [M] age of the newest known load; 0: known now; inf: never known
     late_ticks: Ints  # [M, P] ticks in a row over twice the late budget
     settled: Bools  # [M, P] the rate window holds no change of ready replicas
-    recent_wish: Ints  # [M, P] largest wish within the pool's break-even time
+    recent_wish: Ints  # [M, P] for the largest load that the pool was wished for within its break-even time
+    given_up: Bools  # [M, P] pods were unschedulable for long: none are ordered for a while
     slow: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
     grown_from: Ints  # [M, P] ready replicas one start-up time ago
 
@@ -109,9 +110,13 @@ def hold_when_blind(replicas: Ints, context: Context) -> Ints:
 
 
 def plan_without_unschedulable(replicas: Ints, context: Context) -> Ints:
-    """Pods that no node can take stay ordered, so that they run as soon as there is room, but none are added to them."""
-    stuck = context.seen.unschedulable > 0
-    return np.where(stuck, np.minimum(replicas, context.seen.desired), replicas)
+    """Pods that no node can take stay ordered for a while, so that they run as soon as there is room, but none are added.
+
+    After ten minutes they are taken back, since waiting pods may cost and block others; twenty minutes later they are tried again.
+    """
+    seen = context.seen
+    waiting = np.where(seen.unschedulable > 0, np.minimum(replicas, seen.desired), replicas)
+    return np.where(context.given_up, np.minimum(waiting, seen.ready), waiting)
 
 
 def within_limits(replicas: Ints, context: Context) -> Ints:
