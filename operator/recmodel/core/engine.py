@@ -23,7 +23,7 @@ from recmodel.core.types import Model, Observation
 
 RATE_WINDOW_SECONDS = 60.0
 SCRAPE_LAG_SECONDS = 10.0  # the newest sample in the window is this old on average
-LARGEST_MARGIN = 1.5  # of the upper forecast over the middle one, as far as the trust region is concerned
+LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the trust region is concerned
 WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0

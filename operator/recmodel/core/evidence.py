@@ -67,7 +67,7 @@ class Evidence:
     late_high: Small
     weight: Small
     utilisation: Small  # mean of the scrapes; 0 unknown
-    scrapes: Small  # that know the utilisation
+    scrapes: Small  # of single replicas, that know the utilisation
     newest: Ints  # [M, P] the bin that was told last
 
     def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
@@ -184,8 +184,8 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
         arrays[name][at] += (gain * (value - arrays[name][at])).astype(np.float32)
     arrays["weight"][at] = total
     known = np.isfinite(told.utilisation)
-    scrapes = np.where(old > 0, arrays["scrapes"][at], 0.0) + known
-    gain = np.where(known, np.maximum(1.0 / np.maximum(scrapes, 1.0), UTILISATION_GAIN), 0.0)
+    scrapes = np.where(old > 0, arrays["scrapes"][at], 0.0) + known * told.replicas
+    gain = np.where(known, np.maximum(told.replicas / np.maximum(scrapes, 1.0), UTILISATION_GAIN), 0.0)
     busy = arrays["utilisation"][at]
     arrays["utilisation"][at] = busy + gain * (np.where(known, told.utilisation, 0.0) - busy)
     arrays["scrapes"][at] = scrapes
