@@ -19,7 +19,7 @@ from recmodel.cluster.inventory import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
-from recmodel.prometheus import Bracket, PoolReading, Verdict, percentile_bracket, within_bracket
+from recmodel.prometheus import Bracket, PoolReading, Verdict, percentile_bracket, served_bracket
 
 DECISIONS_KEPT = 10
 NOISE_RATIO = 0.15  # a number that moved by less than this share is as good as the one that is written already
@@ -110,7 +110,9 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
     spec = tracked.spec
     within = percentile = None
     if latency and spec is not None:
-        within = within_bracket(latency, spec.objective.latency.threshold_seconds)
+        threshold = spec.objective.latency.threshold_seconds
+        rate, errors = reading.rate_per_second if reading else None, reading.errors_per_second if reading else None
+        within = served_bracket(latency, threshold, rate, errors) if rate is not None else None
         percentile = percentile_bracket(latency, spec.objective.latency.percentile / 100.0)
     capacity = estimate.capacity_per_replica if estimate else None
     rate = reading.rate_per_second if reading else None

@@ -18,6 +18,7 @@ from recmodel.controller.metrics import Metrics
 from recmodel.core.engine import Memory, begin, reindex, step
 from recmodel.core.types import Decision, Model, Observation
 from recmodel.prometheus import (
+    EdgeMemory,
     GatherSettings,
     History,
     ModelView,
@@ -51,13 +52,14 @@ class Decider:
         self._tick_seconds = tick_seconds
         self._span_seconds = span_seconds
         self._step_seconds = step_seconds
+        self._edges = EdgeMemory()  # so that a large fleet asks for the buckets around its thresholds only
         self._memory: Memory | None = None
         self._lock = threading.Lock()  # a tick decides in one thread while the past arrives in another
         self._quarantined: dict[str, int] = {}
 
     def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
         """What Prometheus says; for a thread."""
-        return gather(self._client, views, now_seconds, self._settings)
+        return gather(self._client, views, now_seconds, self._settings, self._edges)
 
     def read_history(self, views: Sequence[ModelView], now_seconds: float) -> dict[str, History]:
         """The past of each model; for a thread. Raises ``PrometheusError``."""

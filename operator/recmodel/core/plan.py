@@ -110,9 +110,9 @@ def plan(
     low = np.where(fleet.exists, fleet.min_replicas, 0)
     replicas = np.zeros((models, pools), np.int64)
     alternative = np.zeros((models, pools), np.int64)
-    extra_cost = np.full(models, np.inf)
     chosen_capacity = np.zeros((models, 1))  # of the pools decided so far
     ready_capacity = np.zeros((models, 1))
+    other_capacity = np.zeros((models, 1))  # of the next best mix, all of it ready
     rows = np.arange(models)
     for rank in range(pools):
         index = order[:, rank]
@@ -126,7 +126,8 @@ def plan(
             wanted = needed(short, law, one, guess)[:, 0]
             best = np.clip(wanted, floor, np.maximum(ceiling, floor))
             feasible = (wanted <= ceiling) | ~np.isfinite(wanted)
-            second = best
+            other = needed(upper[rows, index][:, None] - other_capacity, law, one, guess)[:, 0]
+            second = np.clip(other, floor, np.maximum(ceiling, floor))
         else:
             levels = deciles[rows, index]  # [M, D]
             rest = levels - chosen_capacity
@@ -139,21 +140,20 @@ def plan(
             second_cost = np.where(differs, mean_cost, np.inf)
             runner = np.argmin(second_cost, axis=1)
             second = np.where(differs.any(1), candidates[rows, runner], best)
-            extra_cost = np.minimum(extra_cost, second_cost[rows, runner] - mean_cost[rows, ranked[:, 0]])
         best = np.where(np.isfinite(best), best, current)
         replicas[rows, index] = best.astype(np.int64)
         alternative[rows, index] = np.where(np.isfinite(second), second, current).astype(np.int64)
         chosen_capacity = chosen_capacity + carried(best[:, None], hope, hoped, guess)
+        other_capacity = other_capacity + carried(second[:, None], law, one, guess)
         soon = np.minimum(np.maximum(best, held[rows, index]), seen.ready[rows, index])[:, None]
         ready_capacity = ready_capacity + carried(soon, law, one, guess)
-    cost = (replicas * fleet.cost_per_hour).sum(1)
     return Wish(
         replicas=replicas,
         feasible=feasible,
         assumed=assumed,
         per_replica=each,
         runner_up=alternative,
-        runner_up_cost=cost + np.where(np.isfinite(extra_cost), extra_cost, 0.0),
+        runner_up_cost=(alternative * fleet.cost_per_hour).sum(1),
     )
 
 
