@@ -68,7 +68,7 @@ class Decider:
     def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
         """Takes over the past of each model; what was learned of capacities since the start stays."""
         past = [(found[m.key].seconds, found[m.key].per_second) if m.key in found else None for m in models]
-        fresh = begin(models, self._tick_seconds, past)
+        fresh = begin(models, self._tick_seconds, past, self._settings.rate_window_seconds)
         with self._lock:
             self._memory = (
                 fresh if self._memory is None else replace(reindex(models, self._memory), forecast=fresh.forecast)
@@ -89,7 +89,11 @@ class Decider:
             logger.exception("deciding for %d RecModels failed; looking for the one to leave out", len(usable))
         for model, observation in usable:
             try:
-                _, decisions = step(begin([model], self._tick_seconds), [observation], now_seconds)
+                _, decisions = step(
+                    begin([model], self._tick_seconds, None, self._settings.rate_window_seconds),
+                    [observation],
+                    now_seconds,
+                )
                 _ = decisions[0]
             except Exception as error:
                 self._quarantined[model.key] = QUARANTINE_TICKS
@@ -109,7 +113,7 @@ class Decider:
     ) -> dict[str, Decision]:
         memory = self._memory
         if memory is None:
-            memory = begin(models, self._tick_seconds)
+            memory = begin(models, self._tick_seconds, None, self._settings.rate_window_seconds)
         elif memory.fleet.models != models:
             memory = reindex(models, memory)
         memory, decisions = step(memory, observations, now_seconds)

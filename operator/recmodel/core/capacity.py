@@ -125,11 +125,11 @@ def law(load: NDArray[Real], sharpness: NDArray[Real], floor: NDArray[Real]) -> 
     return result
 
 
-def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, window_seconds: float) -> CapacityMemory:
+def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     """The memory after one tick. Ticks whose rate window spans a change of ready replicas say nothing of any load per replica."""
     unchanged = seen.ready == memory.ready_before
     settled = np.where(unchanged, memory.settled_ticks + 1, 0)
-    window_ticks = int(np.ceil(window_seconds / fleet.tick_seconds))
+    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
     served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
     load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)

@@ -21,15 +21,15 @@ from recmodel.core.plan import UPPER_QUANTILE, assumed_capacity, plan
 from recmodel.core.record import Decisions
 from recmodel.core.types import Model, Observation
 
-RATE_WINDOW_SECONDS = 60.0
-SCRAPE_LAG_SECONDS = 10.0  # the newest sample in the window is this old on average
+RATE_WINDOW_SECONDS = 60.0  # unless the metrics are read over another one
+RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
 LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the trust region is concerned
 WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
-UNSCHEDULABLE_PATIENCE_TICKS = 40  # ten minutes: a cluster autoscaler needs pods that wait, and some minutes for a node
-UNSCHEDULABLE_RETRY_TICKS = 80
+UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
+UNSCHEDULABLE_RETRY_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,18 @@ class Memory:
 
 
 def begin(
-    models: Sequence[Model], tick_seconds: float = 15.0, history: Sequence[History | None] | None = None
+    models: Sequence[Model],
+    tick_seconds: float = 15.0,
+    history: Sequence[History | None] | None = None,
+    rate_window_seconds: float = RATE_WINDOW_SECONDS,
 ) -> Memory:
     """The memory before the first tick. ``history`` holds for each model its past load, or None where there is none."""
-    fleet = pack(models, tick_seconds)
+    fleet = pack(models, tick_seconds, rate_window_seconds)
     size = fleet.exists.shape
     startup = np.full(size, STARTUP_SECONDS_UNKNOWN)
     memory = Memory(
         fleet=fleet,
-        forecast=forecasts.empty(_horizon(startup, tick_seconds)),
+        forecast=forecasts.empty(_horizon(fleet, startup)),
         capacity=capacities.empty(*size),
         startup_seconds=np.full(size, np.nan),
         wishes=np.zeros((WISH_RING, *size)),
@@ -72,9 +75,9 @@ def begin(
     return memory
 
 
-def _horizon(startup_seconds: Floats, tick_seconds: float) -> Floats:
-    """Start-up, the wait for the next tick, and the age of the rate: its window's middle and the scrape's lag."""
-    return startup_seconds + tick_seconds + 0.5 * RATE_WINDOW_SECONDS + SCRAPE_LAG_SECONDS
+def _horizon(fleet: Fleet, startup_seconds: Floats) -> Floats:
+    """Start-up, the wait for the next tick, and the age of the rate: 45 + 15 + 40 s with a window of a minute."""
+    return startup_seconds + fleet.tick_seconds + RATE_AGE_RATIO * fleet.rate_window_seconds
 
 
 def total_load(fleet: Fleet, seen: Seen) -> Floats:
@@ -102,13 +105,15 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     late_ticks = np.where(late, memory.late_ticks + 1, 0)
     stuck = seen.unschedulable > 0
     stuck_ticks = np.where(stuck | (memory.stuck_ticks < 0), memory.stuck_ticks + 1, 0)
-    stuck_ticks = np.where(stuck_ticks >= UNSCHEDULABLE_PATIENCE_TICKS, -UNSCHEDULABLE_RETRY_TICKS, stuck_ticks)
+    patience = round(UNSCHEDULABLE_PATIENCE_SECONDS / fleet.tick_seconds)
+    retry = round(UNSCHEDULABLE_RETRY_SECONDS / fleet.tick_seconds)
+    stuck_ticks = np.where(stuck_ticks >= patience, -retry, stuck_ticks)
 
     forecast_memory = forecasts.observe(memory.forecast, load, now_seconds, fleet.tick_seconds)
-    learned = capacities.learn(memory.capacity, fleet, seen, RATE_WINDOW_SECONDS)
+    learned = capacities.learn(memory.capacity, fleet, seen)
     forecast, forecast_memory = forecasts.predict(
         forecast_memory,
-        _horizon(startup_used, fleet.tick_seconds),
+        _horizon(fleet, startup_used),
         now_seconds,
         fleet.tick_seconds,
         now_seconds - seen_at,
@@ -131,7 +136,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
     wishes[tick % WISH_RING] = wish.replicas * np.where(np.isfinite(each), each, 0.0)
     readies[tick % WISH_RING] = seen.ready
-    window_ticks = int(np.ceil(RATE_WINDOW_SECONDS / fleet.tick_seconds))
+    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
     context = guards.Context(
         fleet=fleet,
         seen=seen,
@@ -210,5 +215,5 @@ def _ago(ring: Ints, tick: int, ticks: Floats) -> Ints:
 
 def reindex(models: Sequence[Model], memory: Memory) -> Memory:
     """The memory for a changed set of models: what stays, by key and pool name, keeps all it knew; what is new knows nothing."""
-    fresh = begin(models, memory.fleet.tick_seconds)
+    fresh = begin(models, memory.fleet.tick_seconds, rate_window_seconds=memory.fleet.rate_window_seconds)
     return carry(fresh, memory, stays(memory.fleet.models, models))

@@ -39,6 +39,7 @@ class Fleet:
     late_budget_ratio: Floats  # [M]; 0.05 for a p95 objective
     acts: Bools  # [M]
     tick_seconds: float
+    rate_window_seconds: float  # over which the observed rates were taken
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Seen:
     utilisation_ratio: Floats
 
 
-def pack(models: Sequence[Model], tick_seconds: float) -> Fleet:
+def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: float) -> Fleet:
     """The models as arrays. Two models of one and two pools give ``exists == [[1, 0], [1, 1]]``."""
     width = max((len(model.pools) for model in models), default=1)
     shape = (len(models), width)
@@ -83,6 +84,7 @@ def pack(models: Sequence[Model], tick_seconds: float) -> Fleet:
         late_budget_ratio=np.array([1.0 - m.within_ratio for m in models], float),
         acts=np.array([m.acts for m in models], bool),
         tick_seconds=tick_seconds,
+        rate_window_seconds=rate_window_seconds,
     )
 
 
