@@ -34,7 +34,8 @@ SEASON_GAIN_PER_DAY = 0.3
 ERROR_BINS = 96
 ERROR_LOW, ERROR_STEP = -0.4, 0.025  # log errors from -33 % to 7.4 times
 ERROR_HALF_LIFE_SECONDS = 12 * 3600.0
-PRIOR_WEIGHT = 40.0  # residuals that the prior head-room is worth
+PRIOR_WEIGHT = 8.0  # independent errors that the prior head-room is worth
+LARGEST_ERROR = 2.3  # of log load: a load that grew more than tenfold began, and says nothing of how loads change
 PRIOR_UPPER_LOG = 0.30  # q95 before anything was learned, at a horizon of 60 s: 1.35 times
 RING_TICKS = 64  # forecasts wait here until their horizon has passed
 
@@ -182,8 +183,11 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         miss = largest[:, None] - memory.ring_forecast[slots, models, pools]  # [N, C]
         bins = np.clip(((miss - ERROR_LOW) / ERROR_STEP).astype(int), 0, ERROR_BINS - 1)
         rows = errors[models, pools] * np.float32(decay)
-        np.put_along_axis(rows, bins[..., None], np.take_along_axis(rows, bins[..., None], -1) + np.float32(1.0), -1)
+        # Forecasts made within one horizon miss the same event: together they count as one error.
+        count = np.where(miss < LARGEST_ERROR, 1.0 / ages[:, None], 0.0).astype(np.float32)
+        np.put_along_axis(rows, bins[..., None], np.take_along_axis(rows, bins[..., None], -1) + count[..., None], -1)
         errors[models, pools] = rows
+        miss = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR)
         pinball = np.maximum(0.9 * miss, -0.1 * miss)  # the side that costs lateness weighs more
         rolling = 1.0 - 0.5 ** (tick_seconds / (3 * 3600.0))
         loss[models, pools] += rolling * (pinball - loss[models, pools])
