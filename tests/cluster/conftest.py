@@ -73,7 +73,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def kube() -> Iterator[Kube]:
     """The API server of the cluster that ``make up`` brought up."""
     missing = [name for name in ("GATEWAY_ADDRESS", "PROMETHEUS_URL") if name not in os.environ]
-    assert not missing, f"{missing} not set: make up, then eval \"$(hack/cluster/env.sh)\""
+    assert not missing, f'{missing} not set: make up, then eval "$(hack/cluster/env.sh)"'
     made = Kube()
     yield made
     made.close()

@@ -131,7 +131,9 @@ class Kube:
         query = {"fieldValidation": "Strict", "fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         return dict(json.loads(self.call("POST", kind.path(namespace), body, **query)))
 
-    def merge(self, kind: Kind, namespace: str | None, name: str, patch: Object, subresource: str | None = None) -> Object:
+    def merge(
+        self, kind: Kind, namespace: str | None, name: str, patch: Object, subresource: str | None = None
+    ) -> Object:
         """A merge patch, unknown fields refused as kubectl does."""
         path = kind.path(namespace, name, subresource)
         text = self.call(

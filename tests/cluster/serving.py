@@ -162,13 +162,13 @@ class Served:
         self.pools = [pool.name for pool in pools]
 
     def wait_ready(self, **replicas: int) -> None:
-        """Until it is Ready with at least so many ready replicas, and all of them have their weight."""
+        """Until it is Ready with at least so many ready replicas, and each of these pools has a weight."""
         eventually(f"{self.name} is Ready", self.has("Ready", "True"), READY_SECONDS)
         wanted = replicas or {self.pools[0]: 1}
 
         def look() -> bool:
             ready, weights = self.ready(), self.weights()
-            there = all(ready[pool] >= count and (weights[pool] > 1 or not count) for pool, count in wanted.items())
+            there = all(ready[pool] >= count and (weights[pool] > 0 or not count) for pool, count in wanted.items())
             assert there, f"ready {ready}, weights {weights}"
             return True
 

@@ -37,7 +37,18 @@ def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..
     assert failed(answers) == {}
     assert {answer.pool for answer in answers} <= {"cpu", "gpu"}
     header, row = run("kubectl", "get", "rmo", "-n", served.namespace).splitlines()
-    assert header.split() == ["NAME", "READY", "OBJECTIVE", "WITHIN", "LOAD/S", "REPLICAS", "COST/H", "STATE", "REASON", "AGE"]
+    assert header.split() == [
+        "NAME",
+        "READY",
+        "OBJECTIVE",
+        "WITHIN",
+        "LOAD/S",
+        "REPLICAS",
+        "COST/H",
+        "STATE",
+        "REASON",
+        "AGE",
+    ]
     assert row.split()[:3] == ["ranker", "True", "True"]
     assert "cpu 1/1" in row
 
@@ -108,7 +119,9 @@ def settled(served: Served) -> dict[str, int] | None:
     return before if served.weights() == before else None
 
 
-def test_another_autoscaler_is_refused_and_without_it_the_loop_goes_on(kube: Kube, serve: Callable[..., Served]) -> None:
+def test_another_autoscaler_is_refused_and_without_it_the_loop_goes_on(
+    kube: Kube, serve: Callable[..., Served]
+) -> None:
     served = serve(Pool())
     served.wait_ready(cpu=1)
     kube.create(names.AUTOSCALER, served.namespace, {

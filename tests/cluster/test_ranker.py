@@ -36,7 +36,9 @@ def test_the_sample_ranker_answers_inference_requests_through_the_gateway(kube: 
     assert told["due"] > 0
     assert told["ok"] == told["due"], told
     assert told["pools"] == {"cpu": told["ok"]}  # MLServer's own name: the pool's header reached the model's pods
-    measured("the sample ranker at 10 requests/s", f"p95 {told['p95_ms']} ms, {told['within']} of {told['due']} in time")
+    measured(
+        "the sample ranker at 10 requests/s", f"p95 {told['p95_ms']} ms, {told['within']} of {told['due']} in time"
+    )
     eventually("the operator saw the traffic", served.has("MetricsAvailable", "True"), 60.0)
 
 

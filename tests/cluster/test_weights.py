@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from figures import measured
@@ -24,12 +25,17 @@ pytestmark = pytest.mark.cluster
 CPU, SPARE = Pool("cpu", least=1, most=1), Pool("spare", least=1, most=1)
 
 
-async def write_weights(served: Served, changes: list[dict[str, int]], every_seconds: float) -> list[tuple[float, float]]:
+async def write_weights(
+    served: Served, changes: list[dict[str, int]], every_seconds: float
+) -> list[tuple[float, float]]:
     """Writes these weights one after the other by the operator's own path; when each PATCH left (seconds since 1970),
     and how long it took.
     """
     body = served.body()
-    owner, spec = Owner(served.namespace, served.name, body["metadata"]["uid"]), RecModelSpec.model_validate(body["spec"])
+    owner, spec = (
+        Owner(served.namespace, served.name, body["metadata"]["uid"]),
+        RecModelSpec.model_validate(body["spec"]),
+    )
     written = []
     async with Client(await credentials.load()) as client:
         actor = Actor(client, Inventory(lambda key: None))
@@ -81,20 +87,25 @@ def test_any_change_of_weights_above_zero_costs_no_request(serve: Callable[..., 
     with Load(served, 200.0) as load:
         asyncio.run(write_weights(served, changes, 0.3))
     answers = load.answers()
-    measured("changes of weights under 200 requests/s", f"{len(changes)} changes, {len(answers)} requests, {failed(answers)}")
+    measured(
+        "changes of weights under 200 requests/s", f"{len(changes)} changes, {len(answers)} requests, {failed(answers)}"
+    )
     assert failed(answers) == {}
     assert len(answers) > 1000
 
 
 def test_a_pool_goes_to_zero_and_comes_back_without_a_failed_request(kube: Kube, serve: Callable[..., Served]) -> None:
-    kept = GPU.__class__("gpu", least=1, most=2, cost_per_hour="3.0", accelerators=1)
+    kept = replace(GPU, least=1)
     served = serve(Pool(), kept)
     served.wait_ready(cpu=1, gpu=1)
     labels = f"{names.MODEL_LABEL}={served.name}"
     with Load(served, 150.0) as load, kube.watching(names.ROUTE, served.namespace, labels) as routes:
+        eventually("the traffic is shared", lambda: served.weights()["gpu"] > 1, 60.0)
         began = time.monotonic()
         served.change_pools(Pool(), GPU)  # the same with a minimum of 0: it is dearer than the load is worth
-        eventually("the gpu pool has gone", lambda: served.replicas()["gpu"] == 0 and not served.pods("gpu"), 240.0, 1.0)
+        eventually(
+            "the gpu pool has gone", lambda: served.replicas()["gpu"] == 0 and not served.pods("gpu"), 240.0, 1.0
+        )
         out_seconds = time.monotonic() - began
         assert weights_seen(routes, served, "gpu")[-2:] == [1, 0]
         assert served.weights() == {"cpu": 1000, "gpu": 0}
@@ -104,7 +115,10 @@ def test_a_pool_goes_to_zero_and_comes_back_without_a_failed_request(kube: Kube,
         assert weights_seen(routes[seen:], served, "gpu")[0] == 1
         eventually("its share of the traffic reaches it", lambda: share(load.answers()[-100:], "gpu") > 0.02, 30.0)
     answers = load.answers()
-    measured("a pool to zero and back under 150 requests/s", f"{len(answers)} requests, {failed(answers)}; out in {out_seconds:.0f} s")
+    measured(
+        "a pool to zero and back under 150 requests/s",
+        f"{len(answers)} requests, {failed(answers)}; out in {out_seconds:.0f} s",
+    )
     assert failed(answers) == {}
 
 
@@ -128,12 +142,16 @@ def weights_seen(routes: list[Event], served: Served, pool: str) -> list[int]:
 
 
 @pytest.mark.parametrize("way", ["deleted", "unready"])
-def test_the_last_ready_pod_lost_takes_the_weight_away_at_once(kube: Kube, serve: Callable[..., Served], way: str) -> None:
+def test_the_last_ready_pod_lost_takes_the_weight_away_at_once(
+    kube: Kube, serve: Callable[..., Served], way: str
+) -> None:
     served = serve(CPU, SPARE)
     served.wait_ready(cpu=1, spare=1)
     with (
         Load(served, 100.0) as load,
-        kube.watching(names.POD, served.namespace, f"{names.MODEL_LABEL}={served.name},{names.POOL_LABEL}=spare") as pods,
+        kube.watching(
+            names.POD, served.namespace, f"{names.MODEL_LABEL}={served.name},{names.POOL_LABEL}=spare"
+        ) as pods,
         kube.watching(names.ROUTE, served.namespace, f"{names.MODEL_LABEL}={served.name}") as routes,
     ):
         (pod,) = served.pods("spare")
@@ -152,7 +170,10 @@ def test_the_last_ready_pod_lost_takes_the_weight_away_at_once(kube: Kube, serve
             run("kubectl", "exec", "-n", served.namespace, name, "--", "rm", "/tmp/unready")
         eventually("it comes back", lambda: served.ready()["spare"] == 1 and served.weights()["spare"] > 1, 60.0)
     answers = load.answers()
-    measured(f"last ready pod {way}: watch event to weight gone", f"{1000 * (taken - lost):.0f} ms, {failed(answers)} of {len(answers)}")
+    measured(
+        f"last ready pod {way}: watch event to weight gone",
+        f"{1000 * (taken - lost):.0f} ms, {failed(answers)} of {len(answers)}",
+    )
     assert taken - lost < 1.0  # the tick is every 5 s
     # Straight to weight 0 costs a few requests that were under way to it (the gateway's rule), and never more.
     assert sum(failed(answers).values()) <= 0.01 * len(answers)

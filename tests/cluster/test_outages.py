@@ -1,0 +1,145 @@
+"""What the operator leans on goes away, or the operator itself: what serves goes on as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+from conftest import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
+from figures import measured
+from kube import Kube, Refused, eventually, run, throughout
+from recmodel.cluster import names
+from requests_sent import Load, failed
+from serving import Pool, Served
+
+pytestmark = pytest.mark.cluster
+
+SMALL = Pool("small", least=1, most=4, service_ms=20.0, slots=1)
+
+
+@pytest.fixture
+def prometheus(kube: Kube) -> Iterator[Callable[[bool], None]]:
+    """Stops Prometheus and starts it; it runs again afterwards."""
+
+    def running(wanted: bool) -> None:
+        kube.merge(names.DEPLOYMENT, "monitoring", "prometheus", {"spec": {"replicas": int(wanted)}})
+        if wanted:
+            run(
+                "kubectl",
+                "rollout",
+                "status",
+                "-n",
+                "monitoring",
+                "deployment/prometheus",
+                "--timeout=120s",
+                seconds=130.0,
+            )
+        else:
+            eventually("Prometheus has ended", lambda: not kube.list(names.POD, "monitoring", "app=prometheus"), 60.0)
+
+    yield running
+    running(True)
+
+
+def stands(served: Served) -> tuple[dict[str, int], dict[str, int]]:
+    """Replicas and weights."""
+    return served.replicas(), served.weights()
+
+
+def test_without_prometheus_everything_is_held_and_goes_on_with_it(
+    serve: Callable[..., Served], prometheus: Callable[[bool], None]
+) -> None:
+    served = serve(SMALL, Pool("spare", least=1))
+    served.wait_ready(small=1, spare=1)
+    with Load(served, 30.0) as load:
+        eventually("metrics come", served.has("MetricsAvailable", "True"), 60.0)
+        eventually("the traffic is shared", lambda: min(served.weights().values()) > 1, 60.0)
+        eventually("nothing is under way", served.has("Progressing", "False"), 60.0)
+        prometheus(False)
+        began = time.monotonic()
+        eventually("the condition says so", served.has("MetricsAvailable", "False"), 90.0)
+        told = served.condition("MetricsAvailable")
+        measured("Prometheus stopped to MetricsAvailable=False", f"{time.monotonic() - began:.1f} s, {told['reason']}")
+        assert told["reason"] == "PrometheusUnavailable", told
+        before = stands(served)
+
+        def held() -> None:
+            assert stands(served) == before
+            assert served.condition("Ready")["status"] == "True"
+
+        throughout(4 * TICK_SECONDS, held)
+        assert served.status()["state"] == "Holding"
+        prometheus(True)
+        back = time.monotonic()
+        eventually("metrics are back", served.has("MetricsAvailable", "True"), 120.0)
+        measured("Prometheus ready again to MetricsAvailable=True", f"{time.monotonic() - back:.1f} s")
+        eventually("it is no longer held", lambda: served.status()["state"] != "Holding", 60.0)
+    assert failed(load.answers()) == {}
+
+
+def decided_at(kube: Kube, served: Served) -> float | None:
+    """When the running operator last decided for this RecModel (seconds since 1970), by its own metrics."""
+    try:
+        page = kube.proxied(OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], 9090, "/metrics")
+    except (Refused, AssertionError):  # the new pod does not listen yet
+        return None
+    wanted = f'recmodel_decision_timestamp_seconds{{model="{served.name}",namespace="{served.namespace}"}}'
+    return next((float(line.split(" ")[-1]) for line in page.splitlines() if line.startswith(wanted)), None)
+
+
+def test_an_operator_killed_in_the_middle_changes_nothing_and_the_next_one_goes_on(
+    kube: Kube, serve: Callable[..., Served]
+) -> None:
+    served = serve(SMALL)
+    served.wait_ready(small=1)
+    with Load(served, 25.0) as load:
+        eventually("metrics come", served.has("MetricsAvailable", "True"), 60.0)
+        eventually("decisions are made", lambda: decided_at(kube, served), 30.0)
+        before = stands(served)
+        load.rate(40.0)  # in the middle: more is needed, and nothing was done about it yet
+        killed = operator_pod(kube)["metadata"]["name"]
+        began = time.monotonic()
+        run("kubectl", "delete", "pod", "-n", OPERATOR_NAMESPACE, killed, "--grace-period=0", "--force")
+
+        def first_decision() -> bool:
+            if operator_pod_name(kube) in (None, killed) or decided_at(kube, served) is None:
+                assert stands(served) == before
+                return False
+            return True
+
+        eventually("the next one decides", first_decision, 90.0)
+        first_seconds = time.monotonic() - began
+        measured("operator killed to the next one's first decision", f"{first_seconds:.1f} s")
+        assert first_seconds < 30.0
+        load.rate(55.0)
+        eventually("the next one scales", lambda: served.ready()["small"] >= 2, 120.0)
+    answers = load.answers()
+    measured("requests over a killed operator", f"{len(answers)}, {failed(answers)}")
+    assert failed(answers) == {}
+
+
+def operator_pod_name(kube: Kube) -> str | None:
+    """The running operator's pod, while there is one."""
+    try:
+        return str(operator_pod(kube)["metadata"]["name"])
+    except AssertionError:
+        return None
+
+
+def test_the_operators_own_metrics_are_scraped(kube: Kube, serve: Callable[..., Served]) -> None:
+    served = serve(Pool())
+    served.wait_ready(cpu=1)
+    query = f'recmodel_pool_ready_replicas{{exported_namespace="{served.namespace}"}}'
+
+    def scraped() -> bool:
+        # Prometheus' own namespace label of the target wins, so the model's comes as exported_namespace.
+        answer = requests.get(f"{os.environ['PROMETHEUS_URL']}/api/v1/query", params={"query": query}, timeout=10)
+        found = json.loads(answer.text)["data"]["result"]
+        assert [row["value"][1] for row in found] == ["1"], found
+        return True
+
+    eventually("Prometheus has the operator's metrics", scraped, 60.0, 1.0)
