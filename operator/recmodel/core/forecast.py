@@ -179,7 +179,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
             value = ring_load[(tick - back) % RING_TICKS, models]
             largest = np.where((back < ages) & np.isfinite(value), np.maximum(largest, value), largest)
         told = np.isfinite(largest)
-        slots, models, pools, largest = slots[told], models[told], pools[told], largest[told]
+        slots, models, pools, ages, largest = slots[told], models[told], pools[told], ages[told], largest[told]
         miss = largest[:, None] - memory.ring_forecast[slots, models, pools]  # [N, C]
         bins = np.clip(((miss - ERROR_LOW) / ERROR_STEP).astype(int), 0, ERROR_BINS - 1)
         rows = errors[models, pools] * np.float32(decay)
