@@ -154,3 +154,7 @@ def _tell(what: str, done: float) -> None:
         print(f"\r{what}: {done:4.0%}", end="\n" if done >= 1.0 else "", file=sys.stderr, flush=True)
     elif done >= 1.0:
         print(f"{what}: done", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
