@@ -1,0 +1,154 @@
+"""The CustomResourceDefinition: fresh, bounded wherever a user writes, and as strict as the types it is made from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from recmodel.api.crd import crd, crd_yaml, structural
+from recmodel.api.v1alpha1 import RecModelSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOT_SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+
+def nodes(schema: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield where, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{where}.{name}")
+    for key, sign in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(schema.get(key), dict):
+            yield from nodes(schema[key], where + sign)
+
+
+SPEC = dict(nodes(ROOT_SCHEMA["properties"]["spec"], "spec"))
+
+
+def test_the_file_in_crds_is_the_generated_one() -> None:
+    assert (ROOT / "crds" / "recmodels.recmodel.dev.yaml").read_text(encoding="utf-8") == crd_yaml()
+    assert yaml.safe_load(crd_yaml()) == crd()
+
+
+def test_whatever_a_user_writes_is_bounded() -> None:
+    open_ended = []
+    for where, node in SPEC.items():
+        kind = node.get("type")
+        bounded = (
+            node.get("x-kubernetes-preserve-unknown-fields")
+            or node.get("x-kubernetes-int-or-string")
+            or (kind == "string" and ("maxLength" in node or "enum" in node or "pattern" in node))
+            or (kind == "array" and "maxItems" in node)
+            or (kind == "integer" and "minimum" in node)
+            or (kind == "object" and ("properties" in node or "maxProperties" in node))
+            or kind == "boolean"
+        )
+        if not bounded:
+            open_ended.append(where)
+    # Quantities of resources: their names are the cluster's, and the API server checks them in the pod.
+    container = "spec.pools[].template.spec.{}[].resources.{}"
+    assert set(open_ended) <= {
+        container.format(kind, side) for kind in ("containers", "initContainers") for side in ("requests", "limits")
+    }
+
+
+def test_every_node_has_one_type_and_what_is_required_exists() -> None:
+    for where, node in nodes(ROOT_SCHEMA, "root"):
+        assert ("type" in node) != bool(node.get("x-kubernetes-int-or-string")), where
+        assert set(node.get("required", [])) <= set(node.get("properties", {})), where
+        assert not ({"properties", "additionalProperties"} <= set(node)), where
+        if "default" in node and "enum" in node:
+            assert node["default"] in node["enum"], where
+
+
+def test_what_a_user_writes_is_described() -> None:
+    for where in ("spec", "spec.pools", "spec.objective", "spec.mode", "spec.pools[].costPerHour", "spec.route"):
+        assert SPEC[where].get("description") or SPEC[where].get("items", {}).get("description"), where
+
+
+GOOD: dict[str, Any] = {
+    "objective": {"latency": {"threshold": "100ms"}},
+    "pools": [
+        {
+            "name": "cpu", "replicas": {"min": 1, "max": 9}, "port": 80,
+            "template": {"spec": {"containers": [{"name": "s", "image": "s:1"}]}},
+        }
+    ],
+}  # fmt: skip
+
+UNKNOWN = (
+    "replicas", "objective.accurracy", "objective.latency.treshold", "pools.0.cost", "pools.0.replicas.maximum",
+    "pools.0.template.spec.hostNetwork", "pools.0.template.spec.hostPID", "pools.0.template.metadata.name",
+    "pools.0.template.spec.containers.0.privileged", "pools.0.template.spec.volumes.0.hostPath",
+    "pools.0.template.spec.containers.0.securityContext.privileged",
+    "pools.0.template.spec.containers.0.securityContext.capabilities.add",
+    "pools.0.template.spec.securityContext.sysctls", "route.parentRefs.0.kind", "metrics.prometheusUrl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_an_unknown_field_is_refused_by_name(path: str) -> None:
+    spec = copy.deepcopy(GOOD)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    node: Any = spec
+    for part, after in pairwise([*parents, last]):
+        empty: Any = [{"name": "x"}] if isinstance(after, int) else {}
+        node = node[part] if isinstance(part, int) else node.setdefault(part, empty)
+    node[last] = {}
+    with pytest.raises(ValidationError) as refused:
+        RecModelSpec.model_validate(spec)
+    where = [".".join(str(part) for part in fault["loc"]) for fault in refused.value.errors()]
+    assert path in where
+    assert f"spec.{path}".replace(".0", "[]") not in SPEC
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("objective.latency.percentile", 100),
+        ("objective.latency.percentile", 49),
+        ("objective.latency.threshold", "0.1"),
+        ("objective.latency.threshold", "1e3ms"),
+        ("mode", "auto"),
+        ("pools.0.name", "CPU"),
+        ("pools.0.name", "x" * 41),
+        ("pools.0.replicas.max", 10_001),
+        ("pools.0.port", 65_536),
+        ("pools.0.costPerHour", "-1"),
+        ("pools.0.costPerHour", "NaN"),
+        ("metrics", {"profile": "prometheus"}),
+        ("pools", []),
+        ("pools.0.template.spec.containers", []),
+        ("pools.0.template.spec.containers.0.image", "x" * 4097),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_name(path: str, value: Any) -> None:
+    spec = copy.deepcopy(GOOD)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    node: Any = spec
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    with pytest.raises(ValidationError) as refused:
+        RecModelSpec.model_validate(spec)
+    assert ".".join(str(part) for part in refused.value.errors()[0]["loc"]).startswith(path)
+
+
+def test_a_keyword_that_the_api_would_drop_is_refused() -> None:
+    class Odd(BaseModel):
+        value: Annotated[int, Field(multiple_of=3)]
+
+    with pytest.raises(ValueError, match=r"Odd\.value: no structural schema for \['multipleOf'\]"):
+        structural(Odd)
+
+    class Either(BaseModel):
+        value: int | str
+
+    with pytest.raises(ValueError, match=r"Either\.value: a union of 2 types"):
+        structural(Either)
