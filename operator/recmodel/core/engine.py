@@ -14,6 +14,7 @@ import numpy as np
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
 from recmodel.core import guards, weights
+from recmodel.core.accuracy import allowed_shares, within_budget
 from recmodel.core.carry import carry, stays
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.history import History, learn_history
@@ -130,7 +131,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
     each = np.where(fleet.exists, assumed_capacity(fleet, planned, seen.ready)[0], np.nan)
     held = _replicas_for(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), each, seen.desired)
-    wish = plan(fleet, seen, forecast, planned, most, held, startup_used)
+    allowed = allowed_shares(fleet)
+    wish = plan(fleet, seen, forecast, planned, most, held, startup_used, allowed)
     wish = replace(wish, replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired))
 
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
@@ -153,6 +155,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     replicas, changed = guards.guard(context)
     shares = weights.weigh(fleet, seen, replicas, context.slow, capacity, wish.per_replica, load)
+    shares = within_budget(shares, allowed)
     shares = np.where((context.blind_seconds > 0)[:, None] & np.isfinite(seen.weight), seen.weight, shares)
     decisions = Decisions(
         fleet=fleet,

@@ -96,15 +96,22 @@ def plan(
     most: Ints,
     held: Ints,
     startup_seconds: Floats,
+    allowed: Floats | None = None,
 ) -> Wish:
     """The cheapest mix; ``most`` ``[M, P]`` is what each pool can have now (limits, quota, unschedulable pods).
 
     ``held`` ``[M, P]`` is what stays anyway, since it was wanted a moment ago: the faster pools count on it.
+    ``allowed`` ``[M, P]`` is the share of the traffic that each pool's variant may answer: no more of it is counted
+    (None: all of it).
     """
     models, pools = fleet.exists.shape
     each, assumed = assumed_capacity(fleet, capacity, seen.ready)
     upper = forecast.quantile(UPPER_QUANTILE)
     deciles = np.stack([forecast.quantile(q) for q in DECILES], axis=-1)  # [M, P, D]
+    # A pool over the accuracy budget is worth no more replicas than its share of the load fills.
+    share_limit = np.full(upper.shape, np.inf) if allowed is None else np.where(allowed < 1.0, allowed * upper, np.inf)
+    fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(each, 1e-9)), most)
+    most = np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64)
     speed = np.where(fleet.exists, startup_seconds, np.inf)
     order = np.lexsort((fleet.cost_per_hour, -speed), axis=1)  # padding first, then the slowest
     low = np.where(fleet.exists, fleet.min_replicas, 0)
@@ -143,10 +150,11 @@ def plan(
         best = np.where(np.isfinite(best), best, current)
         replicas[rows, index] = best.astype(np.int64)
         alternative[rows, index] = np.where(np.isfinite(second), second, current).astype(np.int64)
-        chosen_capacity = chosen_capacity + carried(best[:, None], hope, hoped, guess)
-        other_capacity = other_capacity + carried(second[:, None], law, one, guess)
+        usable = share_limit[rows, index][:, None]
+        chosen_capacity = chosen_capacity + np.minimum(carried(best[:, None], hope, hoped, guess), usable)
+        other_capacity = other_capacity + np.minimum(carried(second[:, None], law, one, guess), usable)
         soon = np.minimum(np.maximum(best, held[rows, index]), seen.ready[rows, index])[:, None]
-        ready_capacity = ready_capacity + carried(soon, law, one, guess)
+        ready_capacity = ready_capacity + np.minimum(carried(soon, law, one, guess), usable)
     return Wish(
         replicas=replicas,
         feasible=feasible,
