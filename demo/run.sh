@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh: the whole of it in one command. A cluster, the images, the operator by its Helm chart, a RecModel, a replayed trace, a report.
-# Settings (environment): DEMO_MINUTES=9 length of the replay; PEAK=80 its highest load in requests/s; CLUSTER=local|kind|current;
+# Settings (environment): DEMO_MINUTES=9 length of the replay; PEAK=150 its highest load in requests/s; CLUSTER=local|kind|current;
 # OUT=DIR where the report goes; KEEP=0 takes the RecModel and the operator away at the end (1, the default, leaves everything to look at).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CACHE=${RECMODEL_CACHE:-$HOME/.cache/recmodel}
 SECONDS_OF_REPLAY=$(awk -v m="${DEMO_MINUTES:-9}" 'BEGIN { printf "%d", m * 60 }')
 TRACE_MINUTES=90  # of the recorded trace
-PEAK=${PEAK:-80}
+PEAK=${PEAK:-150}
 FLASH_FACTOR=1.8
 FLASH_SECONDS=45
 RUN_DIR=${OUT:-$CACHE/demo/report-$(date +%Y%m%d-%H%M%S)}
