@@ -36,6 +36,7 @@ def at(path: str, value: Any) -> Callable[[Object], None]:
 
 
 CONTAINER = "pools.0.template.spec.containers.0"
+POD, SECURITY = "spec.pools[0].template.spec", "containers[0].securityContext"  # as the API server names them
 # What is wrong, and what the answer must name: the field, and the rule.
 WRONG: list[tuple[str, Callable[[Object], None], str, str]] = [
     ("threshold in words", at("objective.latency.threshold", "fast"), "spec.objective.latency.threshold", "should match"),
@@ -46,20 +47,20 @@ WRONG: list[tuple[str, Callable[[Object], None], str, str]] = [
     ("mode", at("mode", "Automatic"), "spec.mode", 'supported values: "Auto", "Recommend", "Paused"'),
     ("no pools", at("pools", []), "spec.pools", "at least 1 items"),
     ("two pools of one name", lambda spec: spec["pools"].append(copy.deepcopy(spec["pools"][0])), "spec.pools[2]", "Duplicate value"),
-    ("min above max", at("pools.0.replicas", {"min": 3, "max": 2}), "spec.pools[0].replicas", "replicas.min must not be above replicas.max"),
+    ("min above max", at("pools.0.replicas", {"min": 3, "max": 2}), "spec.pools[0].replicas", "min must not be above replicas.max"),
     ("max of zero", at("pools.0.replicas", {"max": 0}), "spec.pools[0].replicas.max", "greater than or equal to 1"),
     ("price as a number", at("pools.0.costPerHour", 1.5), "spec.pools[0].costPerHour", "must be of type string"),
     ("port", at("pools.0.port", 70000), "spec.pools[0].port", "less than or equal to 65535"),
     ("replicas of the whole", at("replicas", 3), "spec.replicas", "unknown field"),
-    ("host network", at("pools.0.template.spec.hostNetwork", True), "spec.pools[0].template.spec.hostNetwork", "unknown field"),
-    ("host path", at("pools.0.template.spec.volumes.0.hostPath", {"path": "/"}), "spec.pools[0].template.spec.volumes[0].hostPath", "unknown field"),
-    ("privileged", at(f"{CONTAINER}.securityContext.privileged", True), "containers[0].securityContext.privileged", "unknown field"),
+    ("host network", at("pools.0.template.spec.hostNetwork", True), f"{POD}.hostNetwork", "unknown field"),
+    ("host path", at("pools.0.template.spec.volumes.0.hostPath", {"path": "/"}), f"{POD}.volumes[0].hostPath", "unknown field"),
+    ("privileged", at(f"{CONTAINER}.securityContext.privileged", True), f"{SECURITY}.privileged", "unknown field"),
     ("added capability", at(f"{CONTAINER}.securityContext.capabilities", {"add": ["NET_ADMIN"]}), "capabilities.add", "unknown field"),
-    ("escalation", at(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True), "containers[0].securityContext.allowPrivilegeEscalation", "must be false"),
-    ("root", at(f"{CONTAINER}.securityContext.runAsUser", 0), "containers[0].securityContext.runAsUser", "greater than or equal to 1"),
-    ("variant that is not listed", at("pools.0.variant", "tiny"), "spec", "pools[].variant must be the name of one of spec.variants"),
+    ("gains", at(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True), f"{SECURITY}.allowPrivilegeEscalation", "must be false"),
+    ("root", at(f"{CONTAINER}.securityContext.runAsUser", 0), f"{SECURITY}.runAsUser", "greater than or equal to 1"),
+    ("variant that is not listed", at("pools.0.variant", "tiny"), "spec", "must be the name of one of spec.variants"),
     ("torchserve", at("metrics", {"profile": "torchserve"}), "spec", "torchserve has no latency histogram"),
-    ("custom without series", at("metrics", {"profile": "custom"}), "spec", "metrics.custom must be set if, and only if, metrics.profile is custom"),
+    ("custom without series", at("metrics", {"profile": "custom"}), "spec", "if, and only if, metrics.profile is custom"),
     ("no gateway", at("route.parentRefs", []), "spec.route.parentRefs", "at least 1 items"),
 ]  # fmt: skip
 

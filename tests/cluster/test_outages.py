@@ -12,9 +12,10 @@ import requests
 from conftest import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from figures import measured
 from kube import Kube, Refused, eventually, run, throughout
-from recmodel.cluster import names
 from requests_sent import Load, failed
 from serving import Pool, Served
+
+from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from figures import measured
 from kube import Kube, Object, eventually
-from recmodel.cluster import names
 from serving import GATEWAY, GATEWAY_NAMESPACE, Served, hostname
+
+from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 

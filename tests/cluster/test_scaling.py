@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 from figures import measured
 from kube import eventually
-from recmodel.cluster import names
 from requests_sent import Load, failed, share, within
 from serving import Pool, Served
+
+from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from collections.abc import Callable
 import pytest
 from figures import measured
 from kube import Event, Kube, eventually
-from recmodel.cluster import names
 from requests_sent import Load, failed, within
 from serving import Pool, Served, weights_of
+
+from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
@@ -57,4 +59,4 @@ def replica_changes(events: list[Event], model: str, pool: str, start: int) -> i
     """How often a pool's number changed."""
     name = names.child_name(model, pool)
     seen = [start, *(int(e.object["spec"]["replicas"]) for e in events if e.object["metadata"]["name"] == name)]
-    return sum(new != old for old, new in zip(seen, seen[1:], strict=False))
+    return sum(new != old for old, new in itertools.pairwise(seen))

@@ -11,14 +11,15 @@ from dataclasses import replace
 import pytest
 from figures import measured
 from kube import Event, Kube, eventually, run
+from requests_sent import Answer, Load, failed, share
+from serving import GPU, Pool, Served, weights_of
+
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import credentials, names
 from recmodel.cluster.apply import Actor
 from recmodel.cluster.children import Owner
 from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import Inventory
-from requests_sent import Answer, Load, failed, share
-from serving import GPU, Pool, Served, weights_of
 
 pytestmark = pytest.mark.cluster
 
