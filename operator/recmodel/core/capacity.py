@@ -73,6 +73,7 @@ class Capacity:
     sharpness: Floats  # [M, P] k
     slack: Floats  # [M, P] log of 1 / planned late share, net of b
     caution: Floats  # [M, P] factor <= 1 from the middle of the belief to its cautious bound
+    proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
     known: Bools  # [M, P] enough was seen to plan with
@@ -83,8 +84,7 @@ class Capacity:
 
     def learning(self, replicas: Floats | Ints) -> Bools:
         """Where the trust region, not the belief, limits what may be planned: more load would tell more."""
-        cautious = np.minimum(self._believed(replicas) * self.caution, self.limit)
-        result: Bools = cautious < LEARNED_SHARE * self.hoped(replicas)
+        result: Bools = self.per_replica(replicas) < LEARNED_SHARE * self.hoped(replicas)
         return result
 
     def per_replica(self, replicas: Floats | Ints, cautious: bool = True) -> Floats:
@@ -93,7 +93,8 @@ class Capacity:
         With X = 160, k = 12, 4 replicas and 3 % planned late: 160 * (1 - 3.5 / (12 * 4**0.4)) = 133.
         """
         middle = self._believed(replicas)
-        result: Floats = np.minimum(middle * self.caution, self.limit) if cautious else np.minimum(middle, self.ceiling)
+        bound = np.maximum(middle * self.caution, self.proven)  # no caution goes below what was seen
+        result: Floats = np.minimum(bound, self.limit) if cautious else np.minimum(middle, self.ceiling)
         return result
 
     def _believed(self, replicas: Floats | Ints) -> Floats:
@@ -161,7 +162,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     origin, belief = memory.origin.copy(), memory.log_belief.copy()
     new = np.isnan(origin[rows])
     origin[rows] = np.where(new, np.log(load[rows]) - START_INDEX * GRID_STEP, origin[rows])
-    moved, shifted = _recentred(origin[rows], belief[rows], load[rows])
+    moved, shifted = _recentred(origin[rows], belief[rows], load[rows], seen.late_upper_ratio[rows])
     origin[rows] = moved
     rewritten = rewritten | shifted | new
     for start in range(0, len(moved), CHUNK):
@@ -223,11 +224,12 @@ def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Smal
     return result
 
 
-def _recentred(origin: Floats, belief: Small, load: Floats) -> tuple[Floats, Bools]:
+def _recentred(origin: Floats, belief: Small, load: Floats, late: Floats) -> tuple[Floats, Bools]:
     """The grid's origin, moved for those whose load or belief comes near an end of it; and which ones were moved."""
     index = (np.log(load) - origin) / GRID_STEP
     peak = belief.max(1).argmax(-1)  # [N] of log X
-    up = (index > GRID - 12) | ((peak > GRID - 4) & (index > GRID // 2))
+    # A load at which most was late lies beyond saturation: it says nothing of where that may be further up.
+    up = ((index > GRID - 12) & (late < 0.5)) | ((peak > GRID - 4) & (index > GRID // 2))
     down = (index < 3) & (peak < START_INDEX)
     shift = np.where(up | down, np.round(index) - START_INDEX, 0.0)
     return origin + shift * GRID_STEP, shift != 0
@@ -252,12 +254,13 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
     saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
-    limit, ceiling = _trusted(memory, fleet)
+    proven, limit, ceiling = _trusted(memory, fleet)
     return Capacity(
         saturation=saturation,
         sharpness=sharpness,
         slack=slack_used,
         caution=np.exp(-np.minimum(spread, 1.0)),
+        proven=proven,
         limit=limit,
         ceiling=ceiling,
         known=np.isfinite(memory.origin) & (spread < 0.15),
@@ -276,10 +279,10 @@ def _moments(log_belief: Small) -> Floats:
     return result
 
 
-def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats]:
-    """The largest load per replica that may be planned ``[M, P]``, and the one beyond which no belief goes (inf: none).
+def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floats]:
+    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, and where all belief ends (inf: none).
 
-    The first is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
+    The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
     what is left to the planned share. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time
     saturates at load / u, and a batching pool later still, so load * 0.6 / u is safe for both. Where it rose in proportion to the
     load it is that of workers, and load / u is where they saturate.
@@ -290,10 +293,11 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats]:
     trusted = good * (1.0 + TRUST_GROWTH * np.clip(left, 0.0, 1.0))
     busy, slope = memory.evidence.busy()
     known = (good > 0) & np.isfinite(busy)
-    trusted = np.maximum(trusted, np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0))
+    safe = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
+    trusted = np.maximum(trusted, safe)
     # Batches of one look like workers: only near its full use does a batching pool show itself.
     full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
     ceiling = np.where(bad > 0, np.maximum(bad, good), np.inf)
     trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
-    return np.where(trusted > 0, trusted, np.inf), ceiling
+    return np.minimum(np.maximum(good, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling

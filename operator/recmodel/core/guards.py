@@ -70,9 +70,11 @@ def help_when_late(replicas: Ints, context: Context) -> Ints:
 
 
 def release_in_steps(replicas: Ints, context: Context) -> Ints:
-    """A release rests on what was measured at today's size, so the rate window must hold no change of it."""
-    down = replicas < context.seen.desired
-    return np.where(down & ~context.settled, context.seen.desired, replicas)
+    """A release rests on what was measured at today's size: the rate window must hold no change of it, and lateness be known."""
+    seen = context.seen
+    down = replicas < seen.desired
+    unseen = (seen.rate_per_second > 0) & ~np.isfinite(seen.late_upper_ratio)
+    return np.where(down & (~context.settled | unseen), seen.desired, replicas)
 
 
 def hold_what_is_needed_again(replicas: Ints, context: Context) -> Ints:

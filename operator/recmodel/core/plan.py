@@ -82,6 +82,7 @@ def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
         sharpness=take(capacity.sharpness),
         slack=take(capacity.slack),
         caution=take(capacity.caution),
+        proven=take(capacity.proven),
         limit=take(capacity.limit),
         ceiling=take(capacity.ceiling),
         known=np.take_along_axis(capacity.known, order[:, rank : rank + 1], 1),
