@@ -70,11 +70,19 @@ def write(out: Path, base: Path, images: list[str], folder: Path) -> None:
             rootfs = {"type": "layers", "diff_ids": [f"sha256:{value}" for value in digests]}
             # One entry of history a layer: builders that put layers on top refuse an image without it.
             history = [{"created": CREATED, "created_by": layer.name} for layer in layers]
-            image_config = {"architecture": "amd64", "os": "linux", "created": CREATED, "config": config, "rootfs": rootfs}
+            image_config = {
+                "architecture": "amd64",
+                "os": "linux",
+                "created": CREATED,
+                "config": config,
+                "rootfs": rootfs,
+            }
             text = json.dumps(image_config | {"history": history})
             config_name = hashlib.sha256(text.encode()).hexdigest() + ".json"
             add_text(archive, config_name, text)
-            manifest.append({"Config": config_name, "RepoTags": [name], "Layers": [f"{value}.tar" for value in digests]})
+            manifest.append(
+                {"Config": config_name, "RepoTags": [name], "Layers": [f"{value}.tar" for value in digests]}
+            )
         add_text(archive, "manifest.json", json.dumps(manifest))
     os.replace(partial, out)
 

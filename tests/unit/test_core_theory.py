@@ -89,6 +89,7 @@ def capacity(sharpness: float = 12.0) -> Capacity:
         sharpness=sharpness * one,
         slack=-math.log(0.03) * one,
         caution=one,
+        proven=0.0 * one,
         limit=np.inf * one,
         ceiling=np.inf * one,
         known=one > 0,
