@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
 from recmodel.core import weights
 from recmodel.core.capacity import Capacity
 from recmodel.core.engine import RATE_AGE_RATIO, begin, step, total_load
-from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Floats, see
+from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, see
 from recmodel.core.forecast import CANDIDATES, ERROR_BINS, ERROR_LOW, ERROR_STEP, LEVEL, ForecastMemory
 from recmodel.core.plan import plan
 from recmodel.core.types import Decision, Observation, PoolDecision
@@ -73,7 +74,7 @@ class WithoutLearning:
         memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds, history=past)
         self._forecast, self._fleet = memory.forecast, memory.fleet
         each = np.array([[FIXED_RATIO * pool.nominal_capacity_per_second() for pool in scenario.pools]])
-        self._capacity = _fixed(each)
+        self._capacity = _fixed(self._fleet, each)
         self._stabilisers = [Stabiliser() for _ in scenario.pools]
         self._seen_at = -np.inf
 
@@ -116,10 +117,17 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
     return replace(memory, errors=errors, loss=loss, season=season, slope=np.zeros_like(memory.slope))
 
 
-def _fixed(each: Floats) -> Capacity:
-    """A capacity that is the same for any number of replicas, known for certain."""
-    one = np.ones_like(each)
-    endless = np.full_like(each, np.inf)
-    return Capacity(
-        saturation=each, sharpness=one, slack=0.0 * one, caution=one, limit=endless, ceiling=endless, known=each > 0
+def _fixed(fleet: Fleet, each: Floats) -> Capacity:
+    """A capacity that is the same for any number of replicas, known for certain and proven."""
+    one, endless = np.ones_like(each), np.full_like(each, np.inf)
+    nothing = capacities.estimate(capacities.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
+    return replace(
+        nothing,
+        saturation=each,
+        sharpness=one,
+        slack=0.0 * one,
+        caution=one,
+        limit=endless,
+        ceiling=endless,
+        known=each > 0,
     )

@@ -32,6 +32,7 @@ COARSE_STEP_SECONDS = 60.0  # a load known in longer steps than this is made to 
 WOBBLE_RATIO, WOBBLE_MEMORY_SECONDS = 0.05, 300.0
 LEARNING_MINUTES = (15, 30, 60)
 FALLBACK_SHARE = 0.8
+RUNNING_RATIO = 0.6  # of a saturated replica, as the simulator starts pools
 
 Tell = Callable[[str, float], None]
 
@@ -41,10 +42,17 @@ class Case:
     """One judged stretch of load."""
 
     name: str
-    day: Trace
     rates: Floats  # requests/s, one value a second
     history: Trace | None
     scenario: Scenario
+
+
+@dataclass(frozen=True)
+class CapacityError:
+    """Of a replica's capacity, relative to the true one: 0 is right, 0.5 is half as much again."""
+
+    believed_ratio: float  # the middle of the belief
+    relied_ratio: float  # what the plan relies on
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Judged:
     best: Setting | None  # None: no setting of the grid is over so seldom
     bound_cost: float
     scores: dict[str, dict[str, Score]]
-    capacity_errors: dict[str, dict[int, float]]  # by pool, by minute: estimate / truth - 1
+    capacity_errors: dict[str, dict[int, CapacityError]]  # by pool, by minute
     ablations: dict[str, Summary]
 
 
@@ -78,15 +86,23 @@ def find_traces(root: Path) -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def cut(path: Path, *, hours: float = 24.0, seed: int = 0, first_hour: float | None = None) -> Case:
+def cut(
+    path: Path,
+    *,
+    hours: float = 24.0,
+    seed: int = 0,
+    first_hour: float | None = None,
+    peak_per_second: float = PEAK_PER_SECOND,
+) -> Case:
     """The last whole day of a trace (or the middle ``hours`` of it), with up to 14 days before it as history.
 
-    The stretch's own peak becomes ``PEAK_PER_SECOND``. A trace shorter than a day is judged whole, without a history.
+    The stretch's own peak becomes ``peak_per_second``. A trace shorter than a day is judged whole, without a history.
     """
     trace = read_trace(path).smoothed()
     whole = int(trace.days + 1e-9)
     if whole < 1:
-        day, past = trace, None
+        day: Trace = trace
+        past: Trace | None = None
     else:
         begin = whole - 1 + ((24.0 - hours) / 2.0 if first_hour is None else first_hour) / 24.0
         day = trace.between(begin, begin + hours / 24.0)
@@ -94,11 +110,22 @@ def cut(path: Path, *, hours: float = 24.0, seed: int = 0, first_hour: float | N
     rates = day.per_second()
     if day.step_seconds > COARSE_STEP_SECONDS:
         rates = rates * _wobble(len(rates), seed)
-    scale = PEAK_PER_SECOND / float(rates.max())
-    pools = (CPU_POOL, replace(GPU_POOL, price=GPU_PRICE))
+    scale = peak_per_second / float(rates.max())
     history = None if past is None else replace(past, rates=past.rates * scale)
-    scenario = Scenario(pools, start_seconds=day.start_seconds)
-    return Case(path.name.removesuffix(".csv.gz"), day, rates * scale, history, scenario)
+    scenario = replace(_running(float(rates[:60].mean()) * scale), start_seconds=day.start_seconds)
+    return Case(path.name.removesuffix(".csv.gz"), rates * scale, history, scenario)
+
+
+def _running(first_per_second: float) -> Scenario:
+    """Both pools run at the start, each with enough for the whole of the first load at 60 %.
+
+    Without GPUs running, every setting with a GPU share would be late in its first minutes, which says nothing of its day.
+    """
+    pools = []
+    for pool in (CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)):
+        enough = math.ceil(first_per_second / (RUNNING_RATIO * pool.nominal_capacity_per_second()))
+        pools.append(replace(pool, initial_replicas=max(enough, 1)))
+    return Scenario(tuple(pools))
 
 
 def judge(case: Case, tables: dict[str, Floats], tell: Tell, *, seed: int = 0, ablate: bool = False) -> Judged:
@@ -153,16 +180,20 @@ def true_capacities(scenario: Scenario) -> dict[str, Floats]:
 
 def capacity_errors(
     decisions: tuple[Decision, ...], ready: dict[str, Floats], tables: dict[str, Floats], tick_seconds: float
-) -> dict[str, dict[int, float]]:
+) -> dict[str, dict[int, CapacityError]]:
     """The believed capacity of the ready replicas against the true one, as a ratio less 1; only where some were ready."""
-    errors: dict[str, dict[int, float]] = {pool: {} for pool in tables}
+    errors: dict[str, dict[int, CapacityError]] = {pool: {} for pool in tables}
     for minute in LEARNING_MINUTES:
         tick = round(minute * 60.0 / tick_seconds)
         for pool, table in tables.items():
             replicas = math.floor(ready[pool][minute]) if minute < len(ready[pool]) else 0
             told = decisions[tick].estimates.get(pool) if tick < len(decisions) else None
-            if replicas >= 1 and told is not None and told.capacity_per_replica is not None:
-                errors[pool][minute] = told.capacity_per_replica * replicas / float(table[replicas]) - 1.0
+            if replicas < 1 or told is None or told.capacity_per_replica is None or told.capacity_lower is None:
+                continue
+            true = float(table[replicas]) / replicas
+            errors[pool][minute] = CapacityError(
+                told.capacity_per_replica / true - 1.0, told.capacity_lower / true - 1.0
+            )
     return errors
 
 
