@@ -14,7 +14,7 @@ from recmodel.core.types import Model
 T = TypeVar("T")
 
 # How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
-PER_MODEL = {"level", "slope", "season", "season_sum", "season_count", "seen_at"}  # [M, ...]
+PER_MODEL = {"level", "slope", "known_ticks", "season", "season_sum", "season_count", "seen_at"}  # [M, ...]
 RINGS_PER_MODEL = {"ring_load"}  # [R, M]
 RINGS_PER_POOL = {"wishes", "readies", "ring_forecast", "ring_due"}  # [R, M, P, ...]
 

@@ -35,7 +35,8 @@ ERROR_BINS = 96
 ERROR_LOW, ERROR_STEP = -0.4, 0.025  # log errors from -33 % to 7.4 times
 ERROR_HALF_LIFE_SECONDS = 12 * 3600.0
 PRIOR_WEIGHT = 8.0  # independent errors that the prior head-room is worth
-LARGEST_ERROR = 2.3  # of log load: a load that grew more than tenfold began, and says nothing of how loads change
+LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
+WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 PRIOR_UPPER_LOG = 0.30  # q95 before anything was learned, at a horizon of 60 s: 1.35 times
 RING_TICKS = 64  # forecasts wait here until their horizon has passed
 
@@ -46,6 +47,7 @@ class ForecastMemory:
 
     level: Floats  # [M] log of requests/s; NaN before the first rate
     slope: Floats  # [M] log per second
+    known_ticks: Floats  # [M] with a known load
     season: Small  # [M, SEASON_BINS] log of the usual load at that time of day; NaN where never seen
     season_sum: Floats  # [M] of the bin that is being filled
     season_count: Floats  # [M]
@@ -99,6 +101,7 @@ def empty(horizon_seconds: Floats) -> ForecastMemory:
     return ForecastMemory(
         level=np.full(models, np.nan),
         slope=np.zeros(models),
+        known_ticks=np.zeros(models),
         season=np.full((models, SEASON_BINS), np.nan, np.float32),
         season_sum=np.zeros(models),
         season_count=np.zeros(models),
@@ -137,6 +140,7 @@ def observe(memory: ForecastMemory, load: Floats, now_seconds: float, tick_secon
     memory = replace(
         memory,
         level=np.where(known, level, memory.level),
+        known_ticks=memory.known_ticks + known,
         slope=np.where(known & ~fresh, slope, np.where(known, 0.0, damping * memory.slope)),
     )
     return _judge(memory, np.where(known, log_load, np.nan), tick_seconds)
@@ -233,7 +237,7 @@ def predict(
     ring_forecast, ring_due = memory.ring_forecast.copy(), memory.ring_due.copy()
     ring_forecast[slot] = candidates
     ticks_ahead = np.clip(np.ceil(horizon_seconds / tick_seconds), 1, RING_TICKS - 1).astype(np.int32)
-    seen_now = (blind_seconds <= 0.0)[:, None] & np.isfinite(level)
+    seen_now = ((blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS))[:, None] & np.isfinite(level)
     ring_due[slot] = np.where(seen_now, memory.tick + ticks_ahead, -1)
     forecast = LoadForecast(horizon_seconds=horizon_seconds, point=point, errors=cumulative, candidate=chosen)
     return forecast, replace(memory, ring_forecast=ring_forecast, ring_due=ring_due)
