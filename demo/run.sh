@@ -25,7 +25,7 @@ step() {
   local what=$1 began=$SECONDS; shift
   NUMBER=$((NUMBER + 1))
   log "demo, step $NUMBER of 8: $what"
-  "$@"
+  "$@" 9>&-
   printf '%s\t%s\n' "$what" "$((SECONDS - began))" >>"$RUN_DIR/steps.tsv"
 }
 
@@ -114,7 +114,7 @@ report() { PYTHONPATH=demo "$PYTHON" -m report --run "$RUN_DIR" --namespace "$NA
 reach_prometheus() {
   eval "$(hack/cluster/env.sh)"
   [ "$CLUSTER" != local ] || return 0
-  kubectl port-forward -n monitoring service/prometheus :9090 >"$RUN_DIR/port-forward.log" 2>&1 &
+  kubectl port-forward -n monitoring service/prometheus :9090 >"$RUN_DIR/port-forward.log" 2>&1 9>&- &
   FORWARD=$!
   wait_for 20 'Prometheus answers through kubectl port-forward' grep -q 'Forwarding from 127' "$RUN_DIR/port-forward.log"
   PROMETHEUS_URL=http://127.0.0.1:$(sed -n 's/^Forwarding from 127[.]0[.]0[.]1:\([0-9]*\).*/\1/p' "$RUN_DIR/port-forward.log")
@@ -150,7 +150,16 @@ take_away() {
   log 'the RecModel and the operator are gone; the cluster runs on (make down ends it)'
 }
 
+# Two demos at once would delete each other's RecModel. What is started here must not inherit the lock: daemons outlive the demo.
+one_at_a_time() {
+  command -v flock >/dev/null || return 0
+  mkdir -p "$CACHE/demo"
+  exec 9>"$CACHE/demo/lock"
+  flock -n 9 || { echo 'another demo is running on this machine' >&2; exit 1; }
+}
+
 main() {
+  one_at_a_time
   mkdir -p "$RUN_DIR"
   : >"$RUN_DIR/steps.tsv"
   trap finish EXIT
