@@ -29,6 +29,9 @@ demo: ## a RecModel served end to end: cluster, operator, real traffic, live vie
 
 test: check test-unit test-cluster ## everything
 
+bench: ## the engine against HPA, KEDA and a clairvoyant on every trace: docs/benchmark.md
+	@v=$(V); $$v/bin/python -m recmodel.lab.bench --out docs
+
 up: ## a real Kubernetes cluster (CLUSTER=local|kind|current), the gateway, Prometheus, the images
 	@hack/cluster/up.sh
 
@@ -38,4 +41,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: help check crds demo test-unit test-cluster test up down images
+.PHONY: bench help check crds demo test-unit test-cluster test up down images
