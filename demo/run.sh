@@ -97,7 +97,8 @@ sys.exit(0 if told["ok"] else "no request was answered through the gateway")'
 
 schedule() {
   "$PYTHON" demo/load/schedule.py --out "$RUN_DIR/schedule.csv" --window-minutes "$TRACE_MINUTES" --seconds "$SECONDS_OF_REPLAY" --peak "$PEAK" \
-    --flash-factor "$FLASH_FACTOR" --flash-seconds "$FLASH_SECONDS"
+    --flash-factor "$FLASH_FACTOR" --flash-seconds "$FLASH_SECONDS" 2>"$RUN_DIR/schedule.txt" || { cat "$RUN_DIR/schedule.txt" >&2; return 1; }
+  cat "$RUN_DIR/schedule.txt" >&2
   kubectl create configmap schedule -n "$NAMESPACE" --from-file="$RUN_DIR/schedule.csv" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 }
 

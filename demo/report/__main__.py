@@ -14,7 +14,8 @@ from pathlib import Path
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.session import Connection, PrometheusError
 from report.collect import RunIncomplete, collect
-from report.figures import DARK, LIGHT, picture
+from report.dress import DARK, LIGHT
+from report.figures import picture
 from report.measures import measures
 from report.page import page, rows
 from watch.kubernetes_api import KubernetesApi, NotAnswered

@@ -30,7 +30,7 @@ LEAD_SECONDS = 10.0  # shown before the first request
 BUDGET_SECONDS = 20.0
 
 
-class RunIncomplete(Exception):  # noqa: N818 (says what is so)
+class RunIncomplete(Exception):
     """Something without which there is nothing to report is missing; the message says what."""
 
 
@@ -84,6 +84,7 @@ class Run:
     events: Sequence[Event]
     settings: Mapping[str, str]
     steps: Sequence[tuple[str, float]]  # name and seconds of each step of the demo
+    replayed: str  # what demo/load/schedule.py says of the trace that it took
 
 
 def collect(folder: Path, api: KubernetesApi, prometheus: PrometheusClient, namespace: str, name: str) -> Run:
@@ -118,6 +119,7 @@ def collect(folder: Path, api: KubernetesApi, prometheus: PrometheusClient, name
         events,
         _settings(api),
         [(what, float(took)) for what, took in steps],
+        _text(folder / "schedule.txt").strip(),
     )
     (folder / "prometheus.json").write_text(json.dumps(asdict(measured), default=_listed))
     return run

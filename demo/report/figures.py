@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,57 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from report.collect import Run, Series
+from report.dress import Dress, settings
 from report.measures import Measures, cost, in_replay
 from watch.snapshot import PoolSnapshot, Snapshot
 
 HEIGHTS = (2.3, 2.2, 1.9, 1.3, 1.7)
 
 
-@dataclass(frozen=True)
-class Dress:
-    """Colours of one appearance."""
-
-    paper: str
-    ink: str
-    faint: str
-    grid: str
-    pools: tuple[str, ...]
-    load: str
-    forecast: str
-    objective: str
-    crowd: str
-    hpa: str
-
-
-LIGHT = Dress(
-    "#ffffff",
-    "#1f2328",
-    "#656d76",
-    "#e6e8eb",
-    ("#2f6fdb", "#e07b21", "#3a9d5d", "#9a55c9"),
-    "#0f8b8d",
-    "#c59a00",
-    "#cf222e",
-    "#c084fc",
-    "#7d8590",
-)
-DARK = Dress(
-    "#0d1117",
-    "#e6edf3",
-    "#9198a1",
-    "#262c36",
-    ("#5b9bff", "#ff9b4a", "#56c97c", "#c58aff"),
-    "#3cc5c7",
-    "#e3b93c",
-    "#ff6b6b",
-    "#a855f7",
-    "#8b949e",
-)
-
-
 def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> bytes:
     """A PNG. Panels share the time axis, in minutes of the replay."""
-    with mpl.rc_context(_style(dress)):  # type: ignore[arg-type]
+    with mpl.rc_context(settings(dress)):  # type: ignore[arg-type]
         figure = Figure(figsize=(11.5, 14.2), dpi=130, layout="constrained")
         panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=HEIGHTS)
         during = in_replay(run)
@@ -89,37 +46,6 @@ def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> b
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         return buffer.getvalue()
-
-
-def _style(dress: Dress) -> dict[str, Any]:
-    return {
-        "figure.facecolor": dress.paper,
-        "axes.facecolor": dress.paper,
-        "savefig.facecolor": dress.paper,
-        "text.color": dress.ink,
-        "axes.labelcolor": dress.faint,
-        "axes.edgecolor": dress.grid,
-        "xtick.color": dress.faint,
-        "ytick.color": dress.faint,
-        "grid.color": dress.grid,
-        "axes.grid": True,
-        "grid.linewidth": 0.8,
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
-        "font.size": 10,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "axes.titlesize": 11,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlepad": 8,
-        "lines.linewidth": 1.8,
-        "lines.solid_capstyle": "round",
-    }
 
 
 def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:

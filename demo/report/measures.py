@@ -24,8 +24,9 @@ MAX_FAILED_RATIO = 0.01
 class Reaction:
     """To the flash crowd, in seconds from its start. None: unknown, or not before the end of what was looked at."""
 
-    short: bool | None  # ready capacity was below the offered load at some time of the crowd
-    capacity_seconds: float | None  # until it no longer was (0: it never was)
+    short: bool  # ready capacity was below the offered load, or may have been, at some time of the crowd
+    capacity_seconds: float | None  # until it certainly no longer was (0: it never was)
+    certain: bool  # the last time that counts was certainly below, not perhaps
     late: bool  # the percentile was above the threshold at some time
     recovered_seconds: float | None  # until it no longer was (0: it never was)
 
@@ -158,17 +159,17 @@ def reaction(run: Run, during: Sequence[Snapshot]) -> Reaction | None:
     start, end = run.schedule.flash_start, run.schedule.flash_end
     if start is None or end is None:
         return None
-    crowd = [(s.time_seconds - run.start_seconds, s.capacity_per_second()) for s in during]
-    crowd = [(at, capacity) for at, capacity in crowd if start <= at < end]
-    known = [(at, capacity < run.schedule.rates[int(at)]) for at, capacity in crowd if capacity is not None]
-    capacity = _until(known, start) if known and len(known) == len(crowd) else (None, None)
+    crowd = [(s.time_seconds - run.start_seconds, s) for s in during]
+    short = [(at, s.short_of(run.schedule.rates[int(at)])) for at, s in crowd if start <= at < end]
+    was_short, capacity = _until([(at, value is not False) for at, value in short], start)
+    last = [value for _, value in short if value is not False][-1:]
     late = [
-        (window + WINDOW_SECONDS, over)
+        (float(window), over)
         for window, over in over_objective(run.log.seconds, run.subject.model.within_ratio).items()
         if start - WINDOW_SECONDS < window < end + AFTERMATH_SECONDS
     ]
     is_late, recovered = _until(late, start)
-    return Reaction(capacity[0], capacity[1], bool(is_late), recovered)
+    return Reaction(was_short, capacity, last != [None], is_late, recovered)
 
 
 def _until(points: Sequence[tuple[float, bool]], start: float) -> tuple[bool, float | None]:
@@ -180,14 +181,15 @@ def _until(points: Sequence[tuple[float, bool]], start: float) -> tuple[bool, fl
 
 
 def _short_seconds(run: Run, during: Sequence[Snapshot]) -> float | None:
-    """Seconds in which the ready capacity was below the offered load; None if that was never known."""
+    """Seconds in which the ready capacity was certainly below the offered load; None if that was never known."""
     at = [s.time_seconds - run.start_seconds for s in during] + [float(run.schedule.seconds)]
     total, known = 0.0, False
     for i, s in enumerate(during):
-        capacity, second = s.capacity_per_second(), int(at[i])
-        if capacity is not None and 0 <= second < run.schedule.seconds:
+        second = int(at[i])
+        short = s.short_of(run.schedule.rates[second]) if 0 <= second < run.schedule.seconds else None
+        if short is not None:
             known = True
-            total += (at[i + 1] - at[i]) * (capacity < run.schedule.rates[second])
+            total += (at[i + 1] - at[i]) * short
     return total if known else None
 
 

@@ -37,7 +37,8 @@ def page(run: Run, measures: Measures, light: bytes, dark: bytes) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<title>RecModel {escape(model.key)}: a demo run</title><style>{_STYLE.read_text()}</style></head><body>",
         f"<h1>RecModel {escape(model.key)}</h1>",
-        f'<p class="sub">{escape(began)}, {clock(run.schedule.seconds)} min of replay. Objective: {objective}.</p>',
+        f'<p class="sub">{escape(began)}, {clock(run.schedule.seconds)} min of replay. Objective: {objective}.<br>',
+        f"Replayed: {escape(run.replayed)}</p>",
         _verdict(measures),
         _emulated(run),
         _cards(run, measures),
@@ -108,14 +109,12 @@ def _given(hpa: HpaRun | None) -> str:
 def _reaction(reaction: Reaction | None, api: str, client: str) -> list[Row]:
     if reaction is None:
         return []
-    if reaction.short is None:
-        capacity = UNKNOWN
-    elif not reaction.short:
+    if not reaction.short:
         capacity = "enough from the start"
+    elif reaction.capacity_seconds is None:
+        capacity = "not while it lasted" if reaction.certain else UNKNOWN
     else:
-        capacity = (
-            "not while it lasted" if reaction.capacity_seconds is None else f"after {reaction.capacity_seconds:.0f} s"
-        )
+        capacity = f"after {'' if reaction.certain else 'at most '}{reaction.capacity_seconds:.0f} s"
     recovered = (
         "not within a minute of its end"
         if reaction.recovered_seconds is None

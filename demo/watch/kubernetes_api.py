@@ -38,5 +38,5 @@ class KubernetesApi:
         return list(self.get(path)["items"])
 
 
-class NotAnswered(Exception):  # noqa: N818 (says what is so)
+class NotAnswered(Exception):
     """The API server refused the request, or did not answer in time."""

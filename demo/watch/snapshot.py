@@ -69,12 +69,18 @@ class Snapshot:
 
     def capacity_per_second(self) -> float | None:
         """What the ready replicas carry at the objective, as the operator believes; None while that is unknown."""
-        total = 0.0
-        for pool in self.pools:
-            if pool.ready is None or (pool.ready and pool.capacity_per_replica is None):
-                return None
-            total += pool.ready * (pool.capacity_per_replica or 0.0)
-        return total if self.pools else None
+        known = all(pool.ready == 0 or None not in (pool.ready, pool.capacity_per_replica) for pool in self.pools)
+        return self.least_capacity_per_second() if self.pools and known else None
+
+    def least_capacity_per_second(self) -> float:
+        """The same, counting only the pools of which it is known."""
+        return sum((pool.ready or 0) * (pool.capacity_per_replica or 0.0) for pool in self.pools)
+
+    def short_of(self, load_per_second: float) -> bool | None:
+        """Whether the ready replicas carry less than this load; None where a pool of unknown capacity decides it."""
+        if self.least_capacity_per_second() >= load_per_second:
+            return False
+        return None if self.capacity_per_second() is None else True
 
 
 def to_line(snapshot: Snapshot) -> str:

@@ -130,4 +130,5 @@ def run(seconds: list[ClientSecond] | None = None, snapshots: list[Snapshot] | N
         events,
         {"RECMODEL_TICK_SECONDS": "5"},
         [("the cluster", 31.0)],
+        "a trace: 90 min in 600 s",
     )

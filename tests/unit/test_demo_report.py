@@ -9,7 +9,9 @@ import demo_scenes as demo
 import numpy as np
 import pytest
 
-from report.figures import DARK, LIGHT, picture
+from report.collect import Run
+from report.dress import DARK, LIGHT
+from report.figures import picture
 from report.measures import Reaction, load_by_second, measures, over_objective
 from report.page import page, rows
 
@@ -66,30 +68,45 @@ def test_windows_over_the_objective_count_lost_requests_as_missed() -> None:
     assert over_objective(seconds, 0.95) == {0: False, 10: True, 20: True, 30: False}
 
 
+def crowded(run: Run, load: float) -> Run:
+    """The same run with this load in the crowd's 40 s; the replicas carry 90/s before 410 s, 155/s after."""
+    rates = tuple(load if 400 <= s < 440 else 50.0 for s in range(600))
+    return replace(run, schedule=replace(run.schedule, rates=rates))
+
+
 def test_the_reaction_to_the_flash_crowd() -> None:
-    # Until 420 the two cpu pods and the accelerator carry 90/s of the crowd's 60 (schedule: 60 at 400 s): raise it to
-    # be short.
     run = demo.run(seconds=[demo.client_second(s, late=6 if 404 <= s < 416 else 0) for s in range(600)])
-    rates = tuple(120.0 if 400 <= s < 440 else 50.0 for s in range(600))
-    run = replace(run, schedule=replace(run.schedule, rates=rates))
-    assert measures(run).reaction == Reaction(short=True, capacity_seconds=10.0, late=True, recovered_seconds=30.0)
+    found = measures(crowded(run, 120.0)).reaction
+    assert found == Reaction(short=True, capacity_seconds=10.0, certain=True, late=True, recovered_seconds=20.0)
+
+
+def test_a_crowd_that_was_too_large_to_the_end() -> None:
+    found = measures(crowded(demo.run(), 200.0)).reaction
+    assert found == Reaction(short=True, capacity_seconds=None, certain=True, late=False, recovered_seconds=0.0)
 
 
 def test_a_crowd_that_nobody_noticed() -> None:
-    assert measures(demo.run()).reaction == Reaction(
-        short=False, capacity_seconds=0.0, late=False, recovered_seconds=0.0
-    )
+    found = measures(demo.run()).reaction
+    assert found == Reaction(short=False, capacity_seconds=0.0, certain=True, late=False, recovered_seconds=0.0)
 
 
-def test_a_crowd_with_a_capacity_that_was_not_known_says_so() -> None:
+def test_a_pool_of_unknown_capacity_leaves_the_answer_open_unless_the_others_suffice() -> None:
+    snapshots = [demo.snapshot(s, *((3, 2) if 410 <= s < 500 else (2, 1))) for s in range(-10, 606, 2)]
+    blind = [replace(s, pools=(s.pools[0], replace(s.pools[1], capacity_per_replica=None))) for s in snapshots]
+    run = demo.run(snapshots=blind)
+    found = measures(crowded(run, 70.0)).reaction  # the cpu pods alone carry 50/s, then 75/s
+    assert found == Reaction(short=True, capacity_seconds=10.0, certain=False, late=False, recovered_seconds=0.0)
+    table = {row.what: row.figure for row in rows(run, measures(crowded(run, 70.0)))}
+    assert table["Flash crowd: ready capacity at the load"] == "after at most 10 s"
+    table = {row.what: row.figure for row in rows(run, measures(crowded(run, 80.0)))}
+    assert table["Flash crowd: ready capacity at the load"] == "–"
+
+
+def test_without_any_capacity_there_is_no_computed_hpa() -> None:
     snapshots = [demo.snapshot(s) for s in range(-10, 606, 2)]
     blind = [replace(s, pools=tuple(replace(p, capacity_per_replica=None) for p in s.pools)) for s in snapshots]
-    reaction = measures(demo.run(snapshots=blind)).reaction
-    assert reaction is not None
-    assert reaction.short is None
-    table = {row.what: row.figure for row in rows(demo.run(snapshots=blind), measures(demo.run(snapshots=blind)))}
-    assert table["Flash crowd: ready capacity at the load"] == "–"
-    assert table["Cost of a plain HPA"] == "–"
+    run = demo.run(snapshots=blind)
+    assert {row.what: row.figure for row in rows(run, measures(run))}["Cost of a plain HPA"] == "–"
 
 
 def test_no_load_at_all_is_unknown_for_every_second() -> None:
