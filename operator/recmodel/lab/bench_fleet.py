@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -64,8 +64,13 @@ def main(models: int) -> FleetCost:
         begun = time.perf_counter()
         memory, _ = step(memory, seen, tick * TICK_SECONDS)
         times.append(time.perf_counter() - begun)
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0  # Linux counts in KiB
-    return FleetCost(models, float(np.median(times[WARM_UP_TICKS:])), resident)
+    return FleetCost(models, float(np.median(times[WARM_UP_TICKS:])), _largest_resident_megabytes())
+
+
+def _largest_resident_megabytes() -> float:
+    """Of this program so far. ``getrusage`` would not do: it remembers the process that started this one (Linux only)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return float(status.split("VmHWM:")[1].split()[0]) / 1024.0
 
 
 if __name__ == "__main__":
