@@ -134,10 +134,9 @@ def operator_pod_name(kube: Kube) -> str | None:
 def test_the_operators_own_metrics_are_scraped(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool())
     served.wait_ready(cpu=1)
-    query = f'recmodel_pool_ready_replicas{{exported_namespace="{served.namespace}"}}'
+    query = f'recmodel_pool_ready_replicas{{namespace="{served.namespace}"}}'
 
     def scraped() -> bool:
-        # Prometheus' own namespace label of the target wins, so the model's comes as exported_namespace.
         answer = requests.get(f"{os.environ['PROMETHEUS_URL']}/api/v1/query", params={"query": query}, timeout=10)
         found = json.loads(answer.text)["data"]["result"]
         assert [row["value"][1] for row in found] == ["1"], found
