@@ -44,7 +44,7 @@ PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every
 TRUST_GROWTH = (
     0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
 )
-SAFE_UTILISATION = 0.6  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
+SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
 WORKER_UTILISATION = 0.75  # ... if it was seen up to here
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
@@ -284,7 +284,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floa
 
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
     what is left to the planned share. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time
-    saturates at load / u, and a batching pool later still, so load * 0.6 / u is safe for both. Where it rose in proportion to the
+    saturates at load / u, and a batching pool later still, so load * 0.7 / u is safe for both. Where it rose in proportion to the
     load it is that of workers, and load / u is where they saturate.
     """
     planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]

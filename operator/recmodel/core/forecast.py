@@ -36,6 +36,7 @@ ERROR_LOW, ERROR_STEP = -0.4, 0.025  # log errors from -33 % to 7.4 times
 ERROR_HALF_LIFE_SECONDS = 12 * 3600.0
 PRIOR_WEIGHT = 8.0  # independent errors that the prior head-room is worth
 LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
+LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 PRIOR_UPPER_LOG = 0.30  # q95 before anything was learned, at a horizon of 60 s: 1.35 times
 RING_TICKS = 64  # forecasts wait here until their horizon has passed
@@ -68,6 +69,7 @@ class LoadForecast:
     point: Floats  # [M, P] log of the chosen candidate
     errors: Small  # [M, P, B] its error histogram, cumulative, 0..1
     candidate: NDArray[np.int64]  # [M, P]
+    most: Floats  # [M, 1] log of the load beyond which no head-room is planned
 
     def quantile(self, q: float | Floats) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
@@ -78,7 +80,7 @@ class LoadForecast:
         high = np.take_along_axis(self.errors, index[..., None], -1)[..., 0]
         low = np.where(index > 0, np.take_along_axis(self.errors, np.maximum(index - 1, 0)[..., None], -1)[..., 0], 0.0)
         inside = np.clip((wanted[..., 0] - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
-        result: Floats = np.exp(self.point + ERROR_LOW + ERROR_STEP * (index + inside))
+        result: Floats = np.exp(np.minimum(self.point + ERROR_LOW + ERROR_STEP * (index + inside), self.most))
         return result
 
 
@@ -221,7 +223,7 @@ def predict(
     candidates = np.stack(
         [
             np.broadcast_to(level, horizon_seconds.shape),
-            level + np.maximum(memory.slope[:, None] * reach, 0.0),
+            level + np.clip(memory.slope[:, None] * reach, 0.0, LARGEST_TREND),
             level + carried + np.where(known_season, np.clip(np.maximum(ahead, 0.0), 0.0, 1.5), 0.0),
         ],
         axis=-1,
@@ -239,7 +241,9 @@ def predict(
     ticks_ahead = np.clip(np.ceil(horizon_seconds / tick_seconds), 1, RING_TICKS - 1).astype(np.int32)
     seen_now = ((blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS))[:, None] & np.isfinite(level)
     ring_due[slot] = np.where(seen_now, memory.tick + ticks_ahead, -1)
-    forecast = LoadForecast(horizon_seconds=horizon_seconds, point=point, errors=cumulative, candidate=chosen)
+    forecast = LoadForecast(
+        horizon_seconds=horizon_seconds, point=point, errors=cumulative, candidate=chosen, most=level + LARGEST_ERROR
+    )
     return forecast, replace(memory, ring_forecast=ring_forecast, ring_due=ring_due)
 
 
