@@ -74,7 +74,7 @@ main() {
   check_machine
   mkdir -p "$RECMODEL_CACHE"
   exec 9>"$RECMODEL_CACHE/cluster.lock"
-  flock 9
+  flock -n 9 || { log "waiting: another up.sh or down.sh is at work on this machine"; flock 9; }
   mkdir -p "$RUN/log" "$RUN/pids" "$BIN" "$WORK"
   echo "$CLUSTER" >"$RUN/cluster"
   for name in "${steps[@]}"; do
