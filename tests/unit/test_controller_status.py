@@ -168,6 +168,17 @@ def test_past_decisions_are_kept_newest_first_and_only_where_replicas_changed() 
     assert [d.replicas["cpu"] for d in found.decisions] == [4, 5, 6, 7, 8, 9, 8, 7, 6, 5]
 
 
+def test_where_nothing_may_change_each_other_wish_is_kept() -> None:
+    found = status()
+    for state in ("Recommending", "Tracking"):
+        for wish in (3, 4, 4, 5):
+            wished = replace(decision(state=state), wish={"cpu": wish})
+            found = status(tracked(decision=wished), written=found)
+    assert [(d.state, d.wish) for d in found.decisions[:4]] == [
+        ("Tracking", {"cpu": 3}), ("Recommending", {"cpu": 5}), ("Recommending", {"cpu": 4}), ("Recommending", {"cpu": 3}),
+    ]  # fmt: skip
+
+
 def test_what_was_written_is_read_back_as_the_same() -> None:
     found = status()
     assert written_status({"status": as_object(found)}) == found

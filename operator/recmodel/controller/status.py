@@ -226,12 +226,15 @@ def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Re
 def _decisions(
     tracked: Tracked, weights: Mapping[str, int], now: datetime, before: Sequence[DecisionStatus]
 ) -> list[DecisionStatus]:
-    """The last decisions that changed replicas, newest first."""
+    """The last decisions that changed replicas, newest first; in Recommend and Paused, where nothing may change, those
+    that would have.
+    """
     decision = tracked.decision
     if decision is None:
         return list(before)
     replicas = {name: pool.replicas for name, pool in decision.pools.items()}
-    if before and before[0].replicas == replicas and before[0].state == decision.state:
+    same = bool(before) and before[0].replicas == replicas and before[0].state == decision.state
+    if same and (decision.state != reasons.RECOMMENDING or (before[0].wish or {}) == decision.wish):
         return list(before)
     latest = DecisionStatus(
         time=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
