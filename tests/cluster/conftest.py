@@ -36,7 +36,6 @@ ORDER = (
 # Ten minutes long, or waiting for what the engine decides under a load that a busy machine distorts: `make test-slow`.
 SLOW = {
     "test_steady_load_changes_replicas_at_most_once",
-    "test_a_pool_goes_to_zero_and_comes_back_without_a_failed_request",
     "test_recommend_and_paused_change_nothing_under_load",
     "test_a_new_template_rolls_out_and_keeps_what_the_loop_decided",
     "test_accelerators_that_vanish_under_running_pods_take_nothing_from_the_traffic",
