@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from recmodel.cluster.children import (
     route,
     service,
 )
+from recmodel.cluster.versions import ModelVersion, Serving, serving_of
 
 OWNER = Owner("shop", "home-feed", "u-1")
 
@@ -167,3 +169,41 @@ def test_gateway_metrics_need_no_pod_monitor() -> None:
 
 def test_the_same_spec_gives_the_same_objects() -> None:
     assert children(OWNER, spec(pool()), True) == children(OWNER, spec(pool()), True)
+
+
+INT8 = ModelVersion("int8", "8", "oci://models/int8:8", "a" * 64, "AUC", "0.80")
+
+
+def test_the_pods_are_told_their_version_and_the_deployment_keeps_the_one_before() -> None:
+    written = spec(pool(container={"env": [{"name": "MODEL", "value": "$(RECMODEL_MODEL_URI)"}]}))
+    serving = Serving(INT8, replace(INT8, version="7"), refused="int8@6")
+    made = deployment(OWNER, written.pools[0], serving, wait_seconds=30)
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    # What the user's own variables refer to has to stand before them.
+    assert [(entry["name"], entry["value"]) for entry in container["env"]] == [
+        ("RECMODEL_MODEL_VERSION", "8"),
+        ("RECMODEL_MODEL_URI", "oci://models/int8:8"),
+        ("RECMODEL_MODEL_SHA256", "a" * 64),
+        ("MODEL", "$(RECMODEL_MODEL_URI)"),
+    ]
+    assert made["spec"]["template"]["metadata"]["labels"][names.VERSION_LABEL] == "8"
+    assert (made["spec"]["minReadySeconds"], made["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]) == (30, 0)
+    assert serving_of(made) == serving
+
+
+def test_a_pool_without_a_version_is_as_it_always_was() -> None:
+    written = spec(pool()).pools[0]
+    assert deployment(OWNER, written, Serving(), wait_seconds=30) == deployment(OWNER, written)
+    assert serving_of(deployment(OWNER, written)) == Serving()
+
+
+def test_a_variable_that_the_user_set_is_not_set_twice() -> None:
+    own = {"name": "RECMODEL_MODEL_URI", "value": "file:///models/mine"}
+    made = deployment(OWNER, spec(pool(container={"env": [own]})).pools[0], Serving(INT8))
+    env = made["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert [entry["value"] for entry in env if entry["name"] == "RECMODEL_MODEL_URI"] == ["file:///models/mine"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"now": {"variant": 1}, "before": null}', '{"now": 7'])
+def test_an_annotation_that_cannot_be_read_says_nothing(text: str) -> None:
+    assert serving_of({"metadata": {"annotations": {names.SERVING_ANNOTATION: text}}}) == Serving()

@@ -138,3 +138,37 @@ def test_what_is_large_and_never_read_is_not_kept() -> None:
     kept = found.child(names.DEPLOYMENT, "shop", "feed-cpu")
     assert kept is not None
     assert "managedFields" not in kept["metadata"]
+
+
+def test_records_are_found_by_the_models_name_on_their_label() -> None:
+    def records(name: str, model: str, version: int) -> dict[str, Any]:
+        labels = {"recmodel.dev/variants-of": model}
+        metadata = {"namespace": "shop", "name": name, "uid": name, "resourceVersion": str(version), "labels": labels}
+        return {"metadata": metadata, "data": {}}
+
+    found, _ = inventory((names.CONFIG_MAP, records("b", "feed", 1)), (names.CONFIG_MAP, records("a", "feed", 2)))
+    assert [obj["metadata"]["name"] for obj in found.records_of(KEY)] == ["a", "b"]
+    found.see(names.CONFIG_MAP, "MODIFIED", records("a", "other", 3))
+    assert [obj["metadata"]["name"] for obj in found.records_of(KEY)] == ["b"]
+    found.replace(names.CONFIG_MAP, [], "shop")
+    assert found.records_of(KEY) == found.records_of("shop/other") == []
+
+
+def test_tools_that_release_a_deployment_by_themselves_are_found() -> None:
+    found, _ = inventory((names.DEPLOYMENT, deployment()))
+    target = {"kind": "Deployment", "name": "feed-cpu"}
+    for kind, field in ((names.CANARY, "targetRef"), (names.ARGO_ROLLOUT, "workloadRef")):
+        tool = {"metadata": {"namespace": "shop", "name": "tool", "uid": "t"}, "spec": {field: target}}
+        found.see(kind, "ADDED", tool)
+        assert found.pool(KEY, "cpu").releaser == f"{kind.kind} shop/tool"
+        found.see(kind, "DELETED", tool)
+        assert found.pool(KEY, "cpu").releaser is None
+    # A Rollout with a pod template of its own has nothing to do with us.
+    found.see(names.ARGO_ROLLOUT, "ADDED", {"metadata": tool["metadata"], "spec": {"template": {}}})
+    assert found.pool(KEY, "cpu").releaser is None
+
+
+def test_a_roll_out_whose_pods_never_became_ready_is_stalled() -> None:
+    condition = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    found, _ = inventory((names.DEPLOYMENT, deployment(conditions=[condition])))
+    assert found.pool(KEY, "cpu").stalled

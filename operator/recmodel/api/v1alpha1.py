@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from recmodel.api.pod import PodTemplate, ShortText, Strict
-from recmodel.api.quantity import Decimal, Duration, LabelName, MetricName, Name, Percent, ratio, seconds
+from recmodel.api.quantity import (
+    Decimal,
+    Duration,
+    LabelName,
+    MetricName,
+    Name,
+    Percent,
+    Sha256,
+    VersionName,
+    ratio,
+    seconds,
+)
 from recmodel.core import types as core
 
 GROUP = "recmodel.dev"
@@ -21,6 +32,9 @@ ProfileName = Literal[
     "envoy-gateway", "istio", "linkerd", "triton", "tensorflow-serving", "openvino", "mlserver", "bentoml", "kserve",
     "torchserve", "custom",
 ]  # fmt: skip
+
+
+ModelUri = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", max_length=1024)]
 
 
 def _rule(rule: str, message: str) -> dict[str, Any]:
@@ -66,8 +80,27 @@ class Variant(Strict):
 
     name: Name
     accuracy: Annotated[
-        Accuracy | None, Field(description="Without it the variant gets no traffic while an accuracy budget is set.")
+        Accuracy | None,
+        Field(
+            description="Set by hand it wins over the record's. Without either the variant gets no traffic while an "
+            "accuracy budget is set."
+        ),
     ] = None
+    version: Annotated[
+        VersionName | None,
+        Field(description="The version that shall serve; else the record's. A new one is rolled out pool by pool."),
+    ] = None
+    uri: Annotated[ModelUri | None, Field(description="Where the model of this version lies; else the record's.")] = (
+        None
+    )
+    sha256: Annotated[Sha256 | None, Field(description="Hash of the file behind uri; else the record's.")] = None
+    unmeasured: Annotated[
+        Literal["Deny", "Allow"],
+        Field(
+            description="What happens to it without a measured accuracy while a budget is set. Allow counts it as losing "
+            "exactly the budget."
+        ),
+    ] = "Deny"
 
 
 class Replicas(Strict):
@@ -146,6 +179,45 @@ class Route(Strict):
     paths: Annotated[list[ShortText], Field(min_length=1, max_length=8, description="Path prefixes.")] = ["/"]
 
 
+class Quality(Strict):
+    """An online quality signal: of ``trials``, so many ``successes``, such as clicks of impressions; more is better."""
+
+    successes: Annotated[Series, Field(description="Counter of the good ones among the trials.")]
+    trials: Annotated[Series, Field(description="Counter of everything that could have been good.")]
+    max_loss: Annotated[
+        Percent, Field(description="Largest loss against the other pools that is put up with, relative to their share.")
+    ] = "5%"
+
+
+class Rollout(Strict):
+    """How a new variant or version comes into the traffic, and when it is taken back."""
+
+    steps: Annotated[
+        list[Percent],
+        Field(
+            min_length=1,
+            max_length=10,
+            description="Largest shares of the traffic for a pool with a new variant, one after the other; then all that the "
+            "decision gives it.",
+        ),
+    ] = ["5%", "25%", "50%"]
+    step_duration: Annotated[
+        Duration, Field(description="Shortest time of a step, and of one pod beside the next in a replacement.")
+    ] = "2m"
+    max_excess: Annotated[
+        Percent,
+        Field(
+            description="Share of late or failed requests above that of the other pools, or of before, that is put up with."
+        ),
+    ] = "2%"
+    quality: Quality | None = None
+
+    @property
+    def step_seconds(self) -> float:
+        """``2m`` is 120."""
+        return seconds(self.step_duration)
+
+
 class RecModelSpec(Strict):
     """A recommender, the pools that serve it, and the objective that they must meet at the lowest cost."""
 
@@ -169,6 +241,7 @@ class RecModelSpec(Strict):
         ),
     ]
     metrics: Metrics = Metrics()
+    rollout: Rollout = Rollout()
     route: Annotated[Route | None, Field(description="Without it the pools get no traffic from a gateway of ours.")] = (
         None
     )
@@ -187,6 +260,9 @@ class RecModelSpec(Strict):
         """The same as a value of the core; ``key`` is ``namespace/name``."""
         losses = self.accuracy_loss_ratios()
         budget = self.objective.accuracy
+        allowed = {v.name for v in self.variants if v.accuracy is None and v.unmeasured == "Allow"}
+        if budget:  # what its owner lets in unmeasured neither gives nor takes room of the budget
+            losses |= dict.fromkeys(allowed, ratio(budget.max_loss))
         return core.Model(
             key=key,
             within_ratio=self.objective.latency.percentile / 100.0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -17,6 +18,7 @@ from recmodel.cluster import names, traffic
 from recmodel.cluster.client import Client, Object
 from recmodel.cluster.errors import ClusterError, NotFound
 from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.versions import Serving
 
 
 class NameTaken(ClusterError):
@@ -40,15 +42,20 @@ class Actor:
         return not touched and build.expected(owner, spec, self.monitors) <= found
 
     async def children(
-        self, owner: build.Owner, spec: RecModelSpec, metrics_path: str | None, replicas: Mapping[str, int]
+        self,
+        owner: build.Owner,
+        spec: RecModelSpec,
+        metrics_path: str | None,
+        replicas: Mapping[str, int],
+        serving: Mapping[str, Serving] = MappingProxyType({}),
     ) -> list[str]:
         """Applies what is missing or changed and removes what the spec no longer asks for; returns the names written.
 
         ``NameTaken`` where a child's name belongs to somebody else. Weights, and replicas of Deployments that exist,
         stay as they are; a new Deployment gets its pool's number from ``replicas``. A new pool has no weight, unless
-        the whole route is new.
+        the whole route is new. ``serving`` says which version each pool serves.
         """
-        wanted = build.children(owner, spec, self.monitors, metrics_path)
+        wanted = build.children(owner, spec, self.monitors, metrics_path, serving)
         written = []
         for kind, body in wanted:
             live = await self._live(owner, kind, body["metadata"]["name"])

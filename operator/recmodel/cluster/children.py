@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND, PoolSpec, RecModelSpec
 from recmodel.cluster import names, traffic
 from recmodel.cluster.podtemplate import pod_template
+from recmodel.cluster.versions import AS_WRITTEN, Serving, annotation
 
 Object = dict[str, Any]
 
@@ -46,12 +49,17 @@ class Owner:
 
 
 def children(
-    owner: Owner, spec: RecModelSpec, monitors: bool, metrics_path: str | None = None
+    owner: Owner,
+    spec: RecModelSpec,
+    monitors: bool,
+    metrics_path: str | None = None,
+    serving: Mapping[str, Serving] = MappingProxyType({}),
 ) -> list[tuple[names.Kind, Object]]:
     """All children but the HTTPRoute, each with its kind.
 
     ``monitors``: whether the cluster knows PodMonitors; ``metrics_path``: the profile's path of the metrics page,
-    where the spec has none. Deployments come last, so that a Service is there when the first pod is.
+    where the spec has none; ``serving``: the version of each pool that has one. Deployments come last, so that a
+    Service is there when the first pod is.
     """
     result: list[tuple[names.Kind, Object]] = []
     for pool in spec.pools:
@@ -59,7 +67,11 @@ def children(
         result.append((names.DISRUPTION_BUDGET, disruption_budget(owner, pool)))
     if monitors and wants_monitor(spec):
         result.append((names.POD_MONITOR, pod_monitor(owner, spec, metrics_path)))
-    result.extend((names.DEPLOYMENT, deployment(owner, pool)) for pool in spec.pools)
+    wait_seconds = math.ceil(spec.rollout.step_seconds)
+    result.extend(
+        (names.DEPLOYMENT, deployment(owner, pool, serving.get(pool.name, AS_WRITTEN), wait_seconds))
+        for pool in spec.pools
+    )
     return result
 
 
@@ -88,19 +100,21 @@ def initial_weights(spec: RecModelSpec) -> dict[str, int]:
     return {**dict.fromkeys((pool.name for pool in spec.pools), 0), **traffic.spread(started)}
 
 
-def deployment(owner: Owner, pool: PoolSpec) -> Object:
+def deployment(owner: Owner, pool: PoolSpec, serving: Serving = AS_WRITTEN, wait_seconds: int = 0) -> Object:
     """A pool's Deployment, without ``spec.replicas``: those belong to the loop alone and are applied through the
-    scale subresource.
+    scale subresource. Where a version is known, each new pod serves for ``wait_seconds`` before an old one goes.
     """
     selector = {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name}
+    paced = serving.now is not None and wait_seconds > 0
     return _child(names.DEPLOYMENT, owner, pool.name, {
         "selector": {"matchLabels": selector},
-        "template": pod_template(owner.name, pool),
+        "template": pod_template(owner.name, pool, serving.now),
         # New pods first, and no old one goes before a new one is Ready.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS + (wait_seconds if paced else 0),
         "revisionHistoryLimit": 3,
-    })  # fmt: skip
+        **({"minReadySeconds": wait_seconds} if paced else {}),
+    }, annotation(serving))  # fmt: skip
 
 
 def service(owner: Owner, pool: PoolSpec) -> Object:
@@ -190,7 +204,9 @@ def _unweighted(body: Object) -> Object:
     return {**body, "rules": rules}
 
 
-def _child(kind: names.Kind, owner: Owner, pool: str | None, spec: Object) -> Object:
+def _child(
+    kind: names.Kind, owner: Owner, pool: str | None, spec: Object, annotations: Mapping[str, str] | None = None
+) -> Object:
     result: Object = {
         "apiVersion": kind.group_version,
         "kind": kind.kind,
@@ -202,5 +218,8 @@ def _child(kind: names.Kind, owner: Owner, pool: str | None, spec: Object) -> Ob
         },
         "spec": spec,
     }
-    result["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: digest(result)}
+    if annotations:
+        result["metadata"]["annotations"] = dict(annotations)
+    applied = {names.APPLIED_ANNOTATION: digest(result)}
+    result["metadata"]["annotations"] = {**(annotations or {}), **applied}
     return result

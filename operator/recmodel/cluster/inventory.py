@@ -13,12 +13,16 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
 from recmodel.cluster.pods import PodState, pod_state, version
+from recmodel.cluster.versions import AS_WRITTEN, Serving, serving_of
 
 Object = dict[str, Any]
 Identity = tuple[str, str]  # namespace, name
 
+# Kinds that act on a Deployment of ours, and the field of theirs that names it.
+TARGET_FIELDS = {names.AUTOSCALER: "scaleTargetRef", names.CANARY: "targetRef", names.ARGO_ROLLOUT: "workloadRef"}
 STARTUPS_KEPT = 10  # pods of a pool whose start-up time counts: enough for a median, few enough to follow a new image
 
 
@@ -34,6 +38,9 @@ class PoolState:
     pods: tuple[str, ...]
     updating: bool  # a roll-out is under way
     autoscaler: str | None  # somebody else's HorizontalPodAutoscaler that scales the Deployment
+    serving: Serving = AS_WRITTEN  # the version that the Deployment was made for
+    stalled: bool = False  # its new pods did not become ready in time
+    releaser: str | None = None  # somebody else's tool that replaces the pods or shifts the traffic, with its kind
 
 
 class Inventory:
@@ -46,8 +53,11 @@ class Inventory:
         self._pod_keys: dict[Identity, str] = {}  # pod -> the model that it is of
         self._startups: dict[tuple[str, str], deque[tuple[str, float]]] = {}
         self._children: dict[str, set[tuple[names.Kind, Identity]]] = defaultdict(set)  # by model
-        self._autoscalers: dict[Identity, Identity] = {}  # autoscaler -> the Deployment that it scales
-        self._autoscaled: dict[Identity, Identity] = {}  # and back
+        self._records: dict[str, set[Identity]] = defaultdict(set)  # by model: ConfigMaps with records of variants
+        self._record_keys: dict[Identity, str] = {}  # and back
+        # By kind: somebody else's tool -> the Deployment that it acts on.
+        self._targets: dict[names.Kind, dict[Identity, Identity]] = {kind: {} for kind in TARGET_FIELDS}
+        self._acting: dict[names.Kind, dict[Identity, Identity]] = {kind: {} for kind in TARGET_FIELDS}  # and back
 
     # --- what the watches and our own writes tell ---
 
@@ -67,12 +77,14 @@ class Inventory:
                 self._forget(kind, identity)
         elif kind == names.POD:
             self._see_pod(obj)
-        elif kind == names.AUTOSCALER:
-            self._see_autoscaler(identity, obj)
+        elif kind in TARGET_FIELDS:
+            self._see_tool(kind, identity, obj)
         elif not self._is_older(self._objects[kind.kind].get(identity), obj):
             obj["metadata"].pop("managedFields", None) if kind != names.ROUTE else None
             self._objects[kind.kind][identity] = obj
-            if key := _key(obj):
+            if kind == names.CONFIG_MAP:
+                self._see_records(identity, obj)
+            elif key := _key(obj):
                 self._children[key].add((kind, identity))
                 self._on_change(key)
 
@@ -86,6 +98,10 @@ class Inventory:
         """All children that carry the model's label."""
         return [(kind, self._objects[kind.kind][identity]) for kind, identity in self._children.get(key, ())]
 
+    def records_of(self, key: str) -> list[Object]:
+        """The ConfigMaps with records of the model's variants, by name."""
+        return [self._objects[names.CONFIG_MAP.kind][identity] for identity in sorted(self._records.get(key, ()))]
+
     def pool(self, key: str, pool: str) -> PoolState:
         """What stands in the cluster for a pool."""
         namespace, model = key.split("/", 1)
@@ -97,7 +113,9 @@ class Inventory:
         waiting = sum(pod.unschedulable for pod in pods)
         if deployment and _forbidden(deployment):
             waiting += max(0, desired - len(pods))
-        autoscaler = self._autoscaled.get((namespace, name))
+        acting = {kind: by.get((namespace, name)) for kind, by in self._acting.items()}
+        autoscaler = acting.pop(names.AUTOSCALER)
+        releasers = [f"{kind.kind} {'/'.join(identity)}" for kind, identity in acting.items() if identity]
         return PoolState(
             exists=deployment is not None,
             desired=desired,
@@ -107,6 +125,9 @@ class Inventory:
             pods=tuple(sorted(pod.name for pod in pods)),
             updating=deployment is not None and _updating(deployment, desired),
             autoscaler="/".join(autoscaler) if autoscaler else None,
+            serving=serving_of(deployment) if deployment else AS_WRITTEN,
+            stalled=deployment is not None and _stalled(deployment),
+            releaser=releasers[0] if releasers else None,
         )
 
     def weights(self, key: str, pools: list[str]) -> dict[str, int] | None:
@@ -140,18 +161,30 @@ class Inventory:
         if known is None or replace(known, version=pod.version) != pod:
             self._on_change(pod.key)
 
-    def _see_autoscaler(self, identity: Identity, obj: Object) -> None:
-        self._forget(names.AUTOSCALER, identity)
-        target = obj["spec"]["scaleTargetRef"]
+    def _see_tool(self, kind: names.Kind, identity: Identity, obj: Object) -> None:
+        self._forget(kind, identity)
+        target = obj["spec"].get(TARGET_FIELDS[kind]) or {}
         if target.get("kind") == names.DEPLOYMENT.kind:
             deployment = (identity[0], target["name"])
-            self._autoscalers[identity] = deployment
-            self._autoscaled[deployment] = identity
+            self._targets[kind][identity] = deployment
+            self._acting[kind][deployment] = identity
+
+    def _see_records(self, identity: Identity, obj: Object) -> None:
+        self._forget_records(identity)  # the label may name another model than before
+        if model := obj["metadata"].get("labels", {}).get(RECORD_LABEL):
+            key = self._record_keys[identity] = f"{identity[0]}/{model}"
+            self._records[key].add(identity)
+
+    def _forget_records(self, identity: Identity) -> None:
+        if key := self._record_keys.pop(identity, None):
+            self._records[key].discard(identity)
+            if not self._records[key]:
+                del self._records[key]
 
     def _known(self, kind: names.Kind) -> list[Identity]:
         if kind == names.POD:
             return list(self._pod_keys)
-        return list(self._autoscalers if kind == names.AUTOSCALER else self._objects[kind.kind])
+        return list(self._targets[kind] if kind in TARGET_FIELDS else self._objects[kind.kind])
 
     def _uid(self, kind: names.Kind, identity: Identity) -> str | None:
         if kind == names.POD:
@@ -168,10 +201,13 @@ class Inventory:
                 del self._pods[key][identity[1]]
                 if not self._pods[key]:
                     del self._pods[key]
-        elif kind == names.AUTOSCALER:
-            deployment = self._autoscalers.pop(identity, None)
+        elif kind in TARGET_FIELDS:
+            deployment = self._targets[kind].pop(identity, None)
             if deployment:
-                self._autoscaled.pop(deployment, None)
+                self._acting[kind].pop(deployment, None)
+        elif kind == names.CONFIG_MAP:
+            self._objects[kind.kind].pop(identity, None)
+            self._forget_records(identity)
         else:
             obj = self._objects[kind.kind].pop(identity, None)
             key = _key(obj) if obj else None
@@ -203,6 +239,12 @@ def _forbidden(deployment: Object) -> bool:
     """Whether the API refuses to create the Deployment's pods (a quota, an admission rule)."""
     conditions = deployment.get("status", {}).get("conditions") or []
     return any(c["type"] == "ReplicaFailure" and c["status"] == "True" for c in conditions)
+
+
+def _stalled(deployment: Object) -> bool:
+    """Whether the Deployment's controller has given up waiting for its new pods."""
+    conditions = deployment.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Progressing" and c.get("reason") == "ProgressDeadlineExceeded" for c in conditions)
 
 
 def _updating(deployment: Object, desired: int) -> bool:

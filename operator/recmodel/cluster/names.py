@@ -10,6 +10,8 @@ FIELD_MANAGER = "recmodel"
 MODEL_LABEL = f"{GROUP}/model"
 POOL_LABEL = f"{GROUP}/pool"
 APPLIED_ANNOTATION = f"{GROUP}/applied"  # hash of what was applied: a child that carries it needs no write
+SERVING_ANNOTATION = f"{GROUP}/serving"  # which version of its model a Deployment was made for
+VERSION_LABEL = f"{GROUP}/version"  # on pods, where a version is known
 POOL_HEADER = "x-recmodel-pool"
 
 
@@ -38,8 +40,12 @@ SERVICE = Kind("Service", "v1", "services")
 DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
 POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
+CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 EVENT = Kind("Event", "v1", "events")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")
+# Tools that replace a Deployment's pods, or shift its traffic, by themselves.
+CANARY = Kind("Canary", "flagger.app/v1beta1", "canaries")
+ARGO_ROLLOUT = Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")
 
 CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, ROUTE, POD_MONITOR)
 

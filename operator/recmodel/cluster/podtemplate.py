@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from recmodel.api.v1alpha1 import PoolSpec
-from recmodel.cluster.names import labels
+from recmodel.cluster.names import VERSION_LABEL, labels
+from recmodel.cluster.versions import ModelVersion
 
 PRE_STOP_SECONDS = 5  # the gateway stops sending within a second of the deletion; the rest is for slow endpoint updates
 GRACE_SECONDS = 30
 
 
-def pod_template(model: str, pool: PoolSpec) -> dict[str, Any]:
-    """The Deployment's ``spec.template`` of a pool."""
+def pod_template(model: str, pool: PoolSpec, version: ModelVersion | None = None) -> dict[str, Any]:
+    """The Deployment's ``spec.template`` of a pool that serves this version (None: of a pool without versions)."""
     written = pool.template.model_dump(by_alias=True, exclude_none=True)
     metadata = written.get("metadata", {})
     spec = written["spec"]
@@ -26,10 +27,14 @@ def pod_template(model: str, pool: PoolSpec) -> dict[str, Any]:
     spec["containers"][serving] = _serving_container(spec["containers"][serving], pool.port)
     if "initContainers" in spec:
         spec["initContainers"] = [_hardened(container) for container in spec["initContainers"]]
+    if version is not None:
+        for kind in ("initContainers", "containers"):
+            if kind in spec:
+                spec[kind] = [_told(container, version) for container in spec[kind]]
     spec["automountServiceAccountToken"] = "serviceAccountName" in spec
     spec["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}, **spec.get("securityContext", {})}
     result: dict[str, Any] = {
-        "metadata": {"labels": {**metadata.get("labels", {}), **labels(model, pool.name)}},
+        "metadata": {"labels": {**metadata.get("labels", {}), **labels(model, pool.name), **_version_label(version)}},
         "spec": spec,
     }
     if metadata.get("annotations"):
@@ -54,6 +59,19 @@ def _leaving(container: dict[str, Any], grace_seconds: int) -> dict[str, Any]:
         return container
     lifecycle = {"preStop": {"sleep": {"seconds": sleep_seconds}}, **container.get("lifecycle", {})}
     return {**container, "lifecycle": lifecycle}
+
+
+def _told(container: dict[str, Any], version: ModelVersion) -> dict[str, Any]:
+    """The container with the version in its environment. First, so that the user's own variables and arguments may
+    refer to it, as in ``$(RECMODEL_MODEL_URI)``; a variable of this name that the user set wins.
+    """
+    given = container.get("env", [])
+    names = {entry["name"] for entry in given}
+    return {**container, "env": [entry for entry in version.environment() if entry["name"] not in names] + given}
+
+
+def _version_label(version: ModelVersion | None) -> dict[str, str]:
+    return {} if version is None else {VERSION_LABEL: version.version}
 
 
 def _serving_container(container: dict[str, Any], port: int) -> dict[str, Any]:
