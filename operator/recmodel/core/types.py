@@ -17,6 +17,8 @@ class Pool:
     max_replicas: int
     cost_per_hour: float
     accuracy_loss_ratio: float | None = None  # of the pool's variant, relative to the best one; None: not measured
+    version: str = ""  # of what it serves; a change carries the capacity belief over with less weight
+    traffic_limit_ratio: float = 1.0  # largest share of the model's traffic that it may answer now: set by its rollout
 
 
 @dataclass(frozen=True, slots=True)
