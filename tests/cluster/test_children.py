@@ -9,7 +9,7 @@ import pytest
 from figures import measured
 from kube import Kube, Object, eventually, run, throughout
 from requests_sent import Load, failed
-from serving import GPU, Pool, Served, weights_of
+from serving import GATEWAY, GATEWAY_NAMESPACE, GPU, Pool, Served, weights_of
 
 from recmodel.cluster import names
 
@@ -89,6 +89,30 @@ def test_deleting_it_leaves_nothing_behind(kube: Kube, serve: Callable[..., Serv
     measured("delete to nothing left, pods included", f"{time.monotonic() - began:.1f} s")
     # Nor does the operator make anything anew, for which it gets the time of some ticks.
     throughout(12.0, lambda: nothing() and None)
+
+
+@pytest.mark.parametrize(
+    ("parent", "told"),
+    [
+        ({"name": "nowhere", "namespace": GATEWAY_NAMESPACE}, f"Gateway {GATEWAY_NAMESPACE}/nowhere does not answer"),
+        (
+            {"name": GATEWAY, "namespace": GATEWAY_NAMESPACE, "sectionName": "nowhere"},
+            f"Gateway {GATEWAY_NAMESPACE}/{GATEWAY} (nowhere): Accepted is False",
+        ),
+    ],
+    ids=["a gateway that is not there", "a listener that is not there"],
+)
+def test_a_route_that_no_gateway_takes_is_told_and_the_right_name_heals_it(
+    serve: Callable[..., Served], parent: Object, told: str
+) -> None:
+    served = serve(Pool())
+    served.wait_ready(cpu=1)
+    right = served.body()["spec"]["route"]["parentRefs"]
+    served.change({"route": {"parentRefs": [parent]}})
+    eventually("it is told", served.has("Ready", "False", "RouteNotAccepted"), 30.0)
+    assert told in served.condition("Ready")["message"]
+    served.change({"route": {"parentRefs": right}})
+    eventually("it is Ready again", served.has("Ready", "True"), 30.0)
 
 
 def test_weights_edited_by_hand_are_put_back(kube: Kube, serve: Callable[..., Served]) -> None:

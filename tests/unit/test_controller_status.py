@@ -10,6 +10,7 @@ import pytest
 
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.events import changes, event
@@ -91,6 +92,20 @@ CASES = {
         tracked(invalid=Reason("InvalidSpec", "spec.x is 1: no")), {"cpu": STATE}, "Ready", ("False", "InvalidSpec")),
     "children that cannot be applied": (
         tracked(failed=Reason("NameTaken", "Service exists")), {"cpu": STATE}, "Ready", ("False", "NameTaken")),
+    "a route that a gateway refuses": (
+        tracked(route=Acceptance(refused=("Gateway a/b: no",))), {"cpu": STATE}, "Ready", ("False", "RouteNotAccepted")),
+    "a refused route while pods start": (
+        tracked(route=Acceptance(refused=("Gateway a/b: no",))), {"cpu": replace(STATE, ready=0)}, "Ready",
+        ("False", "RouteNotAccepted")),
+    "a route that no gateway answers for": (
+        tracked(route=Acceptance(silent=("Gateway a/b does not answer",))), {"cpu": STATE}, "Ready",
+        ("False", "RouteNotAccepted")),
+    "a route that is new while pods start": (
+        tracked(route=Acceptance(silent=("Gateway a/b does not answer",))), {"cpu": replace(STATE, ready=0)}, "Ready",
+        ("False", "Starting")),
+    "a route that points to nothing": (
+        tracked(route=Acceptance(unresolved=("Gateway a/b: no Service",))), {"cpu": STATE}, "Ready",
+        ("False", "RouteNotResolved")),
     "no pod answers yet": (tracked(), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),
     "no pods at all": (tracked(), {"cpu": replace(STATE, ready=0, desired=0)}, "Ready", ("False", "NoReadyPool")),
     "late requests": (

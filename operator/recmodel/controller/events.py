@@ -11,7 +11,7 @@ from typing import Any
 
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import API_VERSION, KIND
-from recmodel.controller.status import STARTING
+from recmodel.controller.conditions import STARTING
 from recmodel.core import reasons
 from recmodel.core.types import Reason
 

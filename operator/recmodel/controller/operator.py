@@ -10,12 +10,14 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
+from recmodel.api.records import RECORD_LABEL
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
+from recmodel.cluster.acceptance import acceptance
 from recmodel.cluster.apply import Actor
 from recmodel.cluster.children import Owner
 from recmodel.cluster.client import Client
-from recmodel.cluster.inventory import Inventory, PoolState
+from recmodel.cluster.inventory import TARGET_FIELDS, Inventory, PoolState
 from recmodel.cluster.watch import follow
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
@@ -82,7 +84,8 @@ class Operator:
             self._report(tracked)
         else:
             healed = tracked.invalid is not None
-            tracked.spec, tracked.model, tracked.invalid = found, found.model(owner.key), None
+            tracked.written, tracked.invalid = found, None
+            tracked.learn(self.inventory.records_of(owner.key))
             if healed:
                 self._report(tracked)
             # What was decided for other pools, or in another mode, is not what is wanted now.
@@ -106,7 +109,9 @@ class Operator:
         for namespace in self._settings.namespaces or (None,):
             for kind in labelled:
                 self._follow(kind, namespace, names.MODEL_LABEL)
-            self._follow(names.AUTOSCALER, namespace, "")
+            self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL)
+            for kind in TARGET_FIELDS:
+                self._follow(kind, namespace, "")
         self._spawn(self._work(), "work")
 
     async def stop(self) -> None:
@@ -132,6 +137,8 @@ class Operator:
         """
         for synced in self._synced:
             await synced.wait()
+        for tracked in self.keeper.models.values():
+            tracked.learn(self.inventory.records_of(tracked.key))
         logger.info("the cluster's state is known")
         async with asyncio.TaskGroup() as group:
             group.create_task(self.keeper.run())
@@ -169,6 +176,8 @@ class Operator:
         for tracked in models:
             if tracked.spec is not None:
                 self._metrics.models.labels(tracked.spec.mode).inc()
+        for tracked in models:
+            tracked.learn(self.inventory.records_of(tracked.key))
         states = {t.key: self._pools(t) for t in models}
         views = [model_view(t, states[t.key], self._weights(t)) for t in models]
         await self._past(views, now_seconds)
@@ -259,6 +268,9 @@ class Operator:
         return self.keeper.weights(tracked, tracked.spec) if isinstance(tracked.spec, RecModelSpec) else {}
 
     def _report(self, tracked: Tracked) -> None:
+        routed = tracked.spec is not None and tracked.spec.route is not None
+        route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
+        tracked.route = acceptance(route)
         self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
 
 

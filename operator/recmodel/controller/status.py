@@ -14,30 +14,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recmodel.api.status import Condition, ConditionType, DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus
+from recmodel.api.status import DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus
 from recmodel.cluster.inventory import PoolState
+from recmodel.controller.conditions import conditions, first_reason, shown_share
 from recmodel.controller.tracked import Tracked
 from recmodel.core import reasons
-from recmodel.core.types import Decision, Reason
-from recmodel.prometheus import Bracket, PoolReading, Verdict, percentile_bracket, served_bracket
+from recmodel.core.types import Decision
+from recmodel.prometheus import Bracket, PoolReading, percentile_bracket, served_bracket
 
 DECISIONS_KEPT = 10
 NOISE_RATIO = 0.15  # a number that moved by less than this share is as good as the one that is written already
-
-# Reasons of conditions, beside those of decisions and readings. API: never renamed.
-SERVING = "Serving"
-STARTING = "Starting"
-WITHIN_OBJECTIVE = "WithinObjective"
-OBJECTIVE_MISSED = "ObjectiveMissed"
-BRACKET_TOO_WIDE = "BracketTooWide"
-NO_TRAFFIC_SEEN = "NoTrafficSeen"
-ALL_SCHEDULED = "AllScheduled"
-SCALING = "Scaling"
-ROLLING_OUT = "RollingOut"
-SETTLED = "Settled"
-AS_WISHED = "AsWished"
-ANOTHER_AUTOSCALER = "AnotherAutoscaler"
-NOT_OBSERVED = "NotObserved"
 
 
 def judge(
@@ -51,22 +37,22 @@ def judge(
     from it.
     """
     if tracked.spec is None:  # never valid since we know it: only that can be said
-        conditions = _conditions(tracked, {}, now, written)
+        (ready,) = conditions(tracked, {}, now, written)
         return RecModelStatus(
-            observed_generation=tracked.generation, conditions=conditions, state=None, reason=conditions[0].reason
+            observed_generation=tracked.generation, conditions=[ready], state=None, reason=ready.reason
         )
     decision, reading = tracked.decision, tracked.reading
     readings = reading.pools if reading is not None else {}
     rates = [r.rate_per_second for r in readings.values() if r.rate_per_second is not None]
     return RecModelStatus(
         observed_generation=tracked.generation,
-        conditions=_conditions(tracked, pools, now, written),
+        conditions=conditions(tracked, pools, now, written),
         state=decision.state if decision else written.state,
         replicas=" ".join(f"{name} {state.ready}/{state.desired}" for name, state in pools.items()),
-        within_threshold=_share(reading.within if reading else None),
+        within_threshold=shown_share(reading.within if reading else None),
         load_per_second=_number(sum(rates)) if rates else None,
         cost_per_hour=f"{decision.cost_per_hour:.2f}" if decision and decision.cost_per_hour is not None else None,
-        reason=_first(decision).reason if decision else written.reason,
+        reason=first_reason(decision).reason if decision else written.reason,
         pools=[_pool(tracked, name, state, weights.get(name, 0), readings.get(name)) for name, state in pools.items()],
         forecast=[
             ForecastStatus(
@@ -122,105 +108,12 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         ready=state.ready,
         weight=weight,
         load_per_second=_number(rate) if rate is not None else None,
-        within_threshold=_share(within),
+        within_threshold=shown_share(within),
         latency_percentile=_milliseconds(percentile),
         capacity_per_replica=_number(capacity) if capacity is not None and math.isfinite(capacity) else None,
         startup_seconds=f"{state.startup_seconds:.0f}" if state.startup_seconds is not None else None,
         unschedulable=state.unschedulable,
     )
-
-
-def _conditions(
-    tracked: Tracked, pools: Mapping[str, PoolState], now: datetime, written: RecModelStatus
-) -> list[Condition]:
-    before = {condition.type: condition for condition in written.conditions}
-    found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(tracked, pools))]
-    if tracked.spec is not None:
-        found += [
-            ("ObjectiveMet", *_objective(tracked)),
-            ("MetricsAvailable", *_metrics(tracked)),
-            ("CapacityAvailable", *_capacity(pools)),
-            ("Progressing", *_progressing(pools)),
-            ("Degraded", *_degraded(tracked, pools)),
-        ]
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return [
-        Condition(
-            type=kind,
-            status=status,
-            reason=reason.reason,
-            message=reason.message[:1024],
-            observed_generation=tracked.generation,
-            last_transition_time=before[kind].last_transition_time
-            if kind in before and before[kind].status == status
-            else time,
-        )
-        for kind, status, reason in found
-    ]
-
-
-def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    if tracked.invalid is not None:
-        return "False", tracked.invalid
-    if tracked.failed is not None:
-        return "False", tracked.failed
-    ready = {name: state.ready for name, state in pools.items() if state.ready > 0}
-    if ready:
-        return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
-    if any(state.desired > 0 for state in pools.values()):
-        return "False", Reason(STARTING, "no replica is ready yet")
-    return "False", Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
-
-
-def _objective(tracked: Tracked) -> tuple[str, Reason]:
-    spec, reading = tracked.spec, tracked.reading
-    if spec is None or reading is None or reading.within is None:
-        reason = Reason(reading.reason, reading.message) if reading else Reason(NOT_OBSERVED, "not observed yet")
-        return "Unknown", reason
-    latency = spec.objective.latency
-    least, within = latency.percentile / 100.0, reading.within
-    said = f"{_share(within)} of the requests within {latency.threshold}, {latency.percentile}% are asked for"
-    if within.lower >= least:
-        return "True", Reason(WITHIN_OBJECTIVE, said)
-    if within.upper < least:
-        return "False", Reason(OBJECTIVE_MISSED, said)
-    return "Unknown", Reason(BRACKET_TOO_WIDE, f"{said}: the threshold lies inside a histogram bucket")
-
-
-def _metrics(tracked: Tracked) -> tuple[str, Reason]:
-    reading = tracked.reading
-    if reading is None:
-        return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
-    return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), Reason(reading.reason, reading.message)
-
-
-def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    waiting = {name: state.unschedulable for name, state in pools.items() if state.unschedulable}
-    if not waiting:
-        return "True", Reason(ALL_SCHEDULED, "every pod has a node")
-    said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
-    return "False", Reason(reasons.POOL_UNSCHEDULABLE, f"pods that no node takes or a quota forbids: {said}")
-
-
-def _progressing(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    if rolling := [name for name, state in pools.items() if state.updating and state.desired > 0]:
-        return "True", Reason(ROLLING_OUT, f"new pods are rolled out in {', '.join(rolling)}")
-    scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
-    if scaling:
-        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}")
-    return "False", Reason(SETTLED, "all replicas are ready")
-
-
-def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    owners = {name: state.autoscaler for name, state in pools.items() if state.autoscaler}
-    if owners:
-        said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
-        return "True", Reason(
-            ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone"
-        )
-    if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
-        return "True", _first(tracked.decision)
-    return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
 
 
 def _decisions(
@@ -242,7 +135,7 @@ def _decisions(
         replicas=replicas,
         weights=dict(weights),
         wish=dict(decision.wish) or None,
-        reason=_first(decision).reason,
+        reason=first_reason(decision).reason,
         message="; ".join(reason.message for reason in decision.reasons)[:2048],
         runner_up=_runner_up(decision),
     )
@@ -257,24 +150,12 @@ def _runner_up(decision: Decision) -> str | None:
     return (f"{mix} at {cost:.2f} an hour" if cost is not None else mix)[:256]
 
 
-def _first(decision: Decision) -> Reason:
-    return decision.reasons[0] if decision.reasons else Reason(reasons.STEADY, "nothing changes")
-
-
 def _number(value: float) -> str:
     """Three significant digits, as a plain decimal: ``1234.5`` is ``1230``, ``0.1234`` is ``0.123``."""
     if value <= 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     digits = 2 - math.floor(math.log10(value))
     return f"{round(value, digits):.{max(0, min(digits, 6))}f}"
-
-
-def _share(bracket: Bracket | None) -> str | None:
-    """``97.2%``, or ``96.1%-98.0%`` where only a bracket is known."""
-    if bracket is None:
-        return None
-    low, high = f"{100 * bracket.lower:.1f}%", f"{100 * bracket.upper:.1f}%"
-    return low if low == high else f"{low}-{high}"
 
 
 def _milliseconds(bracket: Bracket | None) -> str | None:

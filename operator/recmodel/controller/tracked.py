@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
 from recmodel.controller.patience import Patience
+from recmodel.controller.variants import Variants, known_variants
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
 
@@ -26,7 +28,10 @@ class Tracked:
 
     owner: Owner
     generation: int = 0
-    spec: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
+    written: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
+    variants: Variants | None = None  # the same, with what the records say filled in
+    records_mark: tuple[Any, ...] = ()  # of the spec and the ConfigMaps that this was made from
+    spec: RecModelSpec | None = None  # the filled-in one, which everything goes by
     model: Model | None = None  # the same in the core's words
     invalid: Reason | None = None  # why the newest one is not
     body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
@@ -39,12 +44,27 @@ class Tracked:
     patience: Patience = field(default_factory=Patience)
     decision: Decision | None = None
     reading: ModelReading | None = None
+    route: Acceptance = field(default_factory=Acceptance)  # what the gateways say of it
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def key(self) -> str:
         """``namespace/name``."""
         return self.owner.key
+
+    def learn(self, config_maps: Sequence[Mapping[str, Any]]) -> bool:
+        """Takes over what the records in ``config_maps`` say; returns whether anything is other than before."""
+        if self.written is None:
+            return False
+        marks = [(c["metadata"]["uid"], c["metadata"].get("resourceVersion")) for c in config_maps]
+        mark = (id(self.written), *marks)
+        if mark == self.records_mark:
+            return False
+        self.records_mark = mark
+        found = known_variants(self.written, config_maps, self.variants.records if self.variants else {})
+        changed = found != self.variants
+        self.variants, self.spec, self.model = found, found.spec, found.spec.model(self.key)
+        return changed
 
     @property
     def paused(self) -> bool:

@@ -1,0 +1,57 @@
+"""What the gateways say of a route: taken, refused, or nothing at all. Pure.
+
+Each gateway's controller writes a condition ``Accepted`` and a condition ``ResolvedRefs`` for its part of
+``status.parents``. A parent that does not exist, or whose class nobody serves, gets no entry: silence is a refusal too,
+once there was time to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What the parents of a route say of it, in a sentence each; three times empty where all is well."""
+
+    refused: tuple[str, ...] = ()  # Accepted is False
+    unresolved: tuple[str, ...] = ()  # accepted, but something that it points to is not there or not allowed
+    silent: tuple[str, ...] = ()  # no word yet
+
+
+def acceptance(route: Object | None) -> Acceptance:
+    """What stands in the status of an HTTPRoute; that of an older generation counts until it is replaced. Without a
+    route there is nothing to accept.
+    """
+    if route is None:
+        return Acceptance()
+    namespace = route["metadata"]["namespace"]
+    entries = (route.get("status") or {}).get("parents") or []
+    refused, unresolved, silent = [], [], []
+    for wanted in route["spec"].get("parentRefs") or []:
+        name = f"{wanted.get('kind', 'Gateway')} {wanted.get('namespace', namespace)}/{wanted['name']}"
+        name += f" ({wanted['sectionName']})" if wanted.get("sectionName") else ""
+        answers = [entry for entry in entries if _same(entry["parentRef"], wanted, namespace)]
+        said = [condition for entry in answers for condition in entry.get("conditions") or []]
+        refused += [_told(name, c) for c in said if c["type"] == "Accepted" and c["status"] == "False"]
+        unresolved += [_told(name, c) for c in said if c["type"] == "ResolvedRefs" and c["status"] == "False"]
+        if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in said):
+            silent.append(f"{name} does not answer for the route: is it there, and does somebody serve its class?")
+    return Acceptance(tuple(refused), tuple(unresolved), tuple(silent))
+
+
+def _same(answered: Object, wanted: Object, namespace: str) -> bool:
+    """Whether an entry of the status is about this parent; what is left out means the same everywhere."""
+    defaults = {"kind": "Gateway", "namespace": namespace, "sectionName": None, "port": None}
+    return answered["name"] == wanted["name"] and all(
+        answered.get(field, default) == wanted.get(field, default) for field, default in defaults.items()
+    )
+
+
+def _told(parent: str, condition: Object) -> str:
+    message = f": {condition['message']}" if condition.get("message") else ""
+    return f"{parent}: {condition['type']} is False, {condition.get('reason', 'without a reason')}{message}"

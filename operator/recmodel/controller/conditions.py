@@ -1,0 +1,142 @@
+"""The conditions of a RecModel: six judgements on what was observed, each with its reason and a sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from recmodel.api.status import Condition, ConditionType, RecModelStatus
+from recmodel.cluster.inventory import PoolState
+from recmodel.controller.tracked import Tracked
+from recmodel.core import reasons
+from recmodel.core.types import Decision, Reason
+from recmodel.prometheus import Bracket, Verdict
+
+# Reasons of conditions, beside those of decisions and readings. API: never renamed.
+SERVING = "Serving"
+STARTING = "Starting"
+ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+ROUTE_NOT_RESOLVED = "RouteNotResolved"
+WITHIN_OBJECTIVE = "WithinObjective"
+OBJECTIVE_MISSED = "ObjectiveMissed"
+BRACKET_TOO_WIDE = "BracketTooWide"
+ALL_SCHEDULED = "AllScheduled"
+SCALING = "Scaling"
+ROLLING_OUT = "RollingOut"
+SETTLED = "Settled"
+AS_WISHED = "AsWished"
+ANOTHER_AUTOSCALER = "AnotherAutoscaler"
+NOT_OBSERVED = "NotObserved"
+
+
+def conditions(
+    tracked: Tracked, pools: Mapping[str, PoolState], now: datetime, written: RecModelStatus
+) -> list[Condition]:
+    """All of them, or only Ready where there has been no valid spec; a condition that keeps its status keeps its time."""
+    before = {condition.type: condition for condition in written.conditions}
+    found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(tracked, pools))]
+    if tracked.spec is not None:
+        found += [
+            ("ObjectiveMet", *_objective(tracked)),
+            ("MetricsAvailable", *_metrics(tracked)),
+            ("CapacityAvailable", *_capacity(pools)),
+            ("Progressing", *_progressing(pools)),
+            ("Degraded", *_degraded(tracked, pools)),
+        ]
+    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason.reason,
+            message=reason.message[:1024],
+            observed_generation=tracked.generation,
+            last_transition_time=before[kind].last_transition_time
+            if kind in before and before[kind].status == status
+            else time,
+        )
+        for kind, status, reason in found
+    ]
+
+
+def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    problem = tracked.invalid or tracked.failed
+    if problem is not None:
+        return "False", problem
+    route = tracked.route
+    if route.refused:
+        return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused))
+    ready = {name: state.ready for name, state in pools.items() if state.ready > 0}
+    if not ready and any(state.desired > 0 for state in pools.values()):
+        return "False", Reason(STARTING, "no replica is ready yet")
+    if not ready:
+        return "False", Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
+    # A new route is unanswered, and its Services unknown to the gateway, for a moment: by now there was time.
+    if route.silent:
+        return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
+    if route.unresolved:
+        return "False", Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
+    return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
+
+
+def _objective(tracked: Tracked) -> tuple[str, Reason]:
+    spec, reading = tracked.spec, tracked.reading
+    if spec is None or reading is None or reading.within is None:
+        reason = Reason(reading.reason, reading.message) if reading else Reason(NOT_OBSERVED, "not observed yet")
+        return "Unknown", reason
+    latency = spec.objective.latency
+    least, within = latency.percentile / 100.0, reading.within
+    said = f"{shown_share(within)} of the requests within {latency.threshold}, {latency.percentile}% are asked for"
+    if within.lower >= least:
+        return "True", Reason(WITHIN_OBJECTIVE, said)
+    if within.upper < least:
+        return "False", Reason(OBJECTIVE_MISSED, said)
+    return "Unknown", Reason(BRACKET_TOO_WIDE, f"{said}: the threshold lies inside a histogram bucket")
+
+
+def _metrics(tracked: Tracked) -> tuple[str, Reason]:
+    reading = tracked.reading
+    if reading is None:
+        return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
+    return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), Reason(reading.reason, reading.message)
+
+
+def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    waiting = {name: state.unschedulable for name, state in pools.items() if state.unschedulable}
+    if not waiting:
+        return "True", Reason(ALL_SCHEDULED, "every pod has a node")
+    said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
+    return "False", Reason(reasons.POOL_UNSCHEDULABLE, f"pods that no node takes or a quota forbids: {said}")
+
+
+def _progressing(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    if rolling := [name for name, state in pools.items() if state.updating and state.desired > 0]:
+        return "True", Reason(ROLLING_OUT, f"new pods are rolled out in {', '.join(rolling)}")
+    scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
+    if scaling:
+        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}")
+    return "False", Reason(SETTLED, "all replicas are ready")
+
+
+def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    owners = {name: state.autoscaler for name, state in pools.items() if state.autoscaler}
+    if owners:
+        said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
+        return "True", Reason(
+            ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone"
+        )
+    if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
+        return "True", first_reason(tracked.decision)
+    return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
+
+
+def first_reason(decision: Decision) -> Reason:
+    return decision.reasons[0] if decision.reasons else Reason(reasons.STEADY, "nothing changes")
+
+
+def shown_share(bracket: Bracket | None) -> str | None:
+    """``97.2%``, or ``96.1%-98.0%`` where only a bracket is known."""
+    if bracket is None:
+        return None
+    low, high = f"{100 * bracket.lower:.1f}%", f"{100 * bracket.upper:.1f}%"
+    return low if low == high else f"{low}-{high}"

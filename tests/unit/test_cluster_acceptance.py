@@ -1,0 +1,62 @@
+"""What the gateways say of a route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recmodel.cluster.acceptance import Acceptance, acceptance
+
+EDGE = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "namespace": "demo"}
+LOCAL = {"name": "local"}
+TAKEN = [{"type": "Accepted", "status": "True"}, {"type": "ResolvedRefs", "status": "True"}]
+
+
+def route(parents: list[dict[str, Any]], *answers: tuple[dict[str, Any], list[dict[str, Any]]]) -> dict[str, Any]:
+    entries = [{"parentRef": ref, "controllerName": "c", "conditions": said} for ref, said in answers]
+    status = {"status": {"parents": entries}} if answers else {}
+    return {"metadata": {"namespace": "shop", "name": "feed"}, "spec": {"parentRefs": parents}, **status}
+
+
+def no(kind: str, reason: str, message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": "False", "reason": reason, "message": message}
+
+
+SILENT = "{} does not answer for the route: is it there, and does somebody serve its class?"
+CASES = {
+    "no route of ours": (None, Acceptance()),
+    "taken": (route([EDGE], (EDGE, TAKEN)), Acceptance()),
+    "taken by all": (route([EDGE, LOCAL], (EDGE, TAKEN), ({**LOCAL, "namespace": "shop"}, TAKEN)), Acceptance()),
+    "no word at all": (route([EDGE]), Acceptance(silent=(SILENT.format("Gateway demo/edge"),))),
+    "a word of another parent only": (
+        route([EDGE], ({**EDGE, "name": "old"}, TAKEN)),
+        Acceptance(silent=(SILENT.format("Gateway demo/edge"),)),
+    ),
+    "a word of another section only": (
+        route([{**EDGE, "sectionName": "https"}], (EDGE, TAKEN)),
+        Acceptance(silent=(SILENT.format("Gateway demo/edge (https)"),)),
+    ),
+    "not judged yet": (
+        route([LOCAL], (LOCAL, [{"type": "Accepted", "status": "Unknown"}])),
+        Acceptance(silent=(SILENT.format("Gateway shop/local"),)),
+    ),
+    "refused": (
+        route([EDGE], (EDGE, [no("Accepted", "NotAllowedByListeners", "no listener allows it"), TAKEN[1]])),
+        Acceptance(refused=("Gateway demo/edge: Accepted is False, NotAllowedByListeners: no listener allows it",)),
+    ),
+    "refused by one of two": (
+        route([EDGE, LOCAL], (EDGE, TAKEN), (LOCAL, [no("Accepted", "NoMatchingParent")])),
+        Acceptance(refused=("Gateway shop/local: Accepted is False, NoMatchingParent",)),
+    ),
+    "unresolved": (
+        route([EDGE], (EDGE, [TAKEN[0], no("ResolvedRefs", "BackendNotFound", "Service feed-cpu")])),
+        Acceptance(unresolved=("Gateway demo/edge: ResolvedRefs is False, BackendNotFound: Service feed-cpu",)),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_the_gateways_say(case: str) -> None:
+    given, expected = CASES[case]
+    assert acceptance(given) == expected
