@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from recmodel.api.crd import crd_yaml
 from recmodel.cluster import names
+from recmodel.cluster.inventory import TARGET_FIELDS
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.settings import ALIASES, PREFIX, Settings
 from recmodel.core import reasons
@@ -125,7 +126,6 @@ def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
     resources = {resource for rule in rules() for resource in rule["resources"]}
     forbidden = {
         "secrets",
-        "configmaps",
         "pods/exec",
         "nodes",
         "serviceaccounts",
@@ -135,7 +135,8 @@ def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
     }
     assert not resources & forbidden
     verbs = {resource: set(rule["verbs"]) for rule in rules() for resource in rule["resources"]}
-    assert verbs["pods"] == verbs["recmodels"] == verbs["horizontalpodautoscalers"] == {"list", "watch"}
+    for read in ("pods", "recmodels", "horizontalpodautoscalers", "configmaps", "canaries", "rollouts"):
+        assert verbs[read] == {"list", "watch"}
     assert verbs["recmodels/status"] == verbs["deployments/scale"] == {"patch"}
     assert verbs["events"] == {"create"}
 
@@ -151,7 +152,7 @@ def test_the_role_covers_every_kind_that_the_operator_reads_or_writes() -> None:
         group = kind.group_version.rpartition("/")[0]
         # apply is patch, and create where the object is new
         assert allowed[group, kind.plural] == {"get", "list", "watch", "create", "patch", "delete"}
-    for kind in (names.RECMODEL, names.POD, names.AUTOSCALER):
+    for kind in (names.RECMODEL, names.POD, names.CONFIG_MAP, *TARGET_FIELDS):
         assert {"list", "watch"} <= allowed[kind.group_version.rpartition("/")[0], kind.plural]
 
 

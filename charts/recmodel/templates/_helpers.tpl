@@ -67,6 +67,17 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list, watch]
+# Records of variants. It asks for those with the label recmodel.dev/variants-of alone; a role cannot say so.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+# Whether Flagger or Argo Rollouts releases a pool's Deployment already.
+- apiGroups: [flagger.app]
+  resources: [canaries]
+  verbs: [list, watch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

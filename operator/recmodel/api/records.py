@@ -16,6 +16,7 @@ from recmodel.api.quantity import Name, Sha256, VersionName
 
 RECORD_LABEL = "recmodel.dev/variants-of"
 KEY_SUFFIX = ".json"
+SHOWN_CHARACTERS = 60  # of a value that is refused
 
 Finite = Annotated[float, AllowInfNan(False)]
 RequestSize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5}$")]
@@ -81,7 +82,10 @@ def read_records(data: dict[str, str]) -> tuple[dict[str, VariantRecord], dict[s
             record = VariantRecord.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
-            wrong[key] = f"{'.'.join(str(part) for part in first['loc']) or key}: {first['msg']}"
+            place = ".".join(str(part) for part in first["loc"])
+            shown = repr(first["input"])
+            shown = shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."
+            wrong[key] = f"{place} is {shown}: {first['msg']}" if place else f"{key}: {first['msg']}"
             continue
         if key != record.variant + KEY_SUFFIX:
             wrong[key] = f"variant: {record.variant!r} under the key {key!r}, which must be {record.variant}.json"

@@ -21,20 +21,20 @@ from recmodel.cluster.inventory import TARGET_FIELDS, Inventory, PoolState
 from recmodel.cluster.watch import follow
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.past import Past
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.settings import Settings
 from recmodel.controller.tick import Decider, Loop
 from recmodel.controller.tracked import Tracked, read_spec
 from recmodel.controller.views import model_view, observation
 from recmodel.core.types import Decision, Model, Reason
-from recmodel.prometheus import ModelView, PrometheusError, Readings
+from recmodel.prometheus import Readings
 
 logger = logging.getLogger(__name__)
 
 # Pods and children are watched by our label, so that the API server sends nothing else.
 LABELLED = (names.POD, names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
 STOP_SECONDS = 3.0
-HISTORY_RETRY_SECONDS = 120.0
 YIELD_EVERY = 20  # thousands of RecModels must not keep a watch event waiting: about 10 ms of work between two looks
 DECIDING_FAILED = "DecidingFailed"
 
@@ -53,11 +53,11 @@ class Operator:
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
         self.keeper = Keeper(self._actor, self.inventory, metrics, self._report)
+        self.past = Past(decider, self._models)
         self.loop = Loop(self.tick, settings.tick_seconds, metrics)
         self._synced: list[asyncio.Event] = []
         self._first_models = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._history: asyncio.Task[None] | None = None
 
     # --- RecModels, from the handlers ---
 
@@ -116,10 +116,10 @@ class Operator:
 
     async def stop(self) -> None:
         """Stops acting. Everything that serves goes on as it is."""
-        tasks = [*self._tasks, *([self._history] if self._history else [])]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        await self.past.stop()
         await self._client.__aexit__(None, None, None)
 
     @property
@@ -180,7 +180,9 @@ class Operator:
             tracked.learn(self.inventory.records_of(tracked.key))
         states = {t.key: self._pools(t) for t in models}
         views = [model_view(t, states[t.key], self._weights(t)) for t in models]
-        await self._past(views, now_seconds)
+        if self._settings.history_seconds > 0:
+            self.past.want(views, now_seconds)
+            await self.past.first(self._settings.history_budget_seconds)
         readings = await asyncio.to_thread(self._decider.gather, views, now_seconds)
         self._gathered(readings)
         # What stands may have changed while Prometheus was asked.
@@ -226,31 +228,6 @@ class Operator:
             tracked.failed = None
         self._report(tracked)
 
-    async def _past(self, views: list[ModelView], now_seconds: float) -> None:
-        """Has the history read once; the first tick waits for it, but not for long."""
-        if self._settings.history_seconds <= 0 or not views or self._history is not None:
-            return
-        tried = asyncio.Event()
-        self._history = asyncio.create_task(self._read_past(views, now_seconds, tried), name="history")
-        self._history.add_done_callback(_say_why)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.history_budget_seconds):
-                await tried.wait()
-
-    async def _read_past(self, views: list[ModelView], now_seconds: float, tried: asyncio.Event) -> None:
-        found = None
-        while found is None:
-            try:
-                found = await asyncio.to_thread(self._decider.read_history, views, now_seconds)
-            except PrometheusError as error:
-                logger.warning("the history is not known yet: %s", error)
-                tried.set()
-                await asyncio.sleep(HISTORY_RETRY_SECONDS)
-        models = [(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
-        await asyncio.to_thread(self._decider.learn, [_model(t, states) for t, states in models], found)
-        logger.info("the history of %d RecModels is known", len(found))
-        tried.set()
-
     def _gathered(self, readings: Readings) -> None:
         self._metrics.prometheus_seconds.observe(readings.seconds)
         self._metrics.prometheus_queries.set(readings.queries)
@@ -263,6 +240,9 @@ class Operator:
     def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
         spec = tracked.spec
         return {p.name: self.inventory.pool(tracked.key, p.name) for p in spec.pools} if spec else {}
+
+    def _models(self) -> list[Model]:
+        return [_model(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
 
     def _weights(self, tracked: Tracked) -> dict[str, int]:
         return self.keeper.weights(tracked, tracked.spec) if isinstance(tracked.spec, RecModelSpec) else {}

@@ -14,8 +14,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from recmodel.controller.metrics import Metrics
+from recmodel.core.carry import stays
 from recmodel.core.engine import Memory, begin, reindex, step
+from recmodel.core.history import take_over
 from recmodel.core.types import Decision, Model, Observation
 from recmodel.prometheus import (
     EdgeMemory,
@@ -66,13 +70,19 @@ class Decider:
         return histories(self._client, views, now_seconds, self._span_seconds, self._step_seconds)
 
     def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
-        """Takes over the past of each model; what was learned of capacities since the start stays."""
-        past = [(found[m.key].seconds, found[m.key].per_second) if m.key in found else None for m in models]
-        fresh = begin(models, self._tick_seconds, past, self._settings.rate_window_seconds)
+        """Takes over the past of those models that have one; all else that was learned since the start stays."""
+        known = {key: (h.seconds, h.per_second) for key, h in found.items() if np.isfinite(h.per_second).any()}
+        taught = [model for model in models if model.key in known]
+        if not taught:
+            return
+        fresh = begin(
+            taught, self._tick_seconds, [known[m.key] for m in taught], self._settings.rate_window_seconds
+        )
         with self._lock:
-            self._memory = (
-                fresh if self._memory is None else replace(reindex(models, self._memory), forecast=fresh.forecast)
-            )
+            memory = self._memory or begin(models, self._tick_seconds, None, self._settings.rate_window_seconds)
+            memory = reindex(models, memory)
+            forecast = take_over(memory.forecast, fresh.forecast, stays(taught, models))
+            self._memory = replace(memory, forecast=forecast)
 
     def decide(
         self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float

@@ -1,0 +1,134 @@
+"""The variants of a RecModel as they are known: what its owner wrote by hand, and for the rest the records. Pure.
+
+A record that is refused changes nothing: the one before goes on counting. What a variant has from its record stands in
+the spec afterwards as if it had been written there, so nobody else needs to know of records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recmodel.api.records import VariantRecord, read_records
+from recmodel.api.v1alpha1 import Accuracy, RecModelSpec, Variant
+from recmodel.cluster.versions import ModelVersion
+
+BY_HAND = "spec"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A good record, and the ConfigMap that it is in."""
+
+    config_map: str
+    record: VariantRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """What is known of a RecModel's variants."""
+
+    spec: RecModelSpec  # what the records say is filled in
+    records: Mapping[str, Found] = field(default_factory=dict)  # by variant: the one that counts
+    problems: tuple[str, ...] = ()  # records that are refused: field, value and rule of each
+    unmeasured: tuple[str, ...] = ()  # variants that no pool may send traffic to for want of an accuracy
+
+    def target(self, pool: str) -> ModelVersion | None:
+        """The version that a pool shall serve; None where none is known, which asks for no change."""
+        by_name = {variant.name: variant for variant in self.spec.variants}
+        name = next(self.spec.variant_of(p) for p in self.spec.pools if p.name == pool)
+        variant = by_name.get(name or "")
+        return model_version(variant) if variant is not None else None
+
+
+def model_version(variant: Variant) -> ModelVersion | None:
+    """A filled-in variant as what a pool serves."""
+    if variant.version is None:
+        return None
+    accuracy = variant.accuracy
+    return ModelVersion(
+        variant.name,
+        variant.version,
+        variant.uri,
+        variant.sha256,
+        accuracy.metric if accuracy else None,
+        accuracy.value if accuracy else None,
+    )
+
+
+def known_variants(
+    written: RecModelSpec, config_maps: Iterable[Mapping[str, Any]], before: Mapping[str, Found]
+) -> Variants:
+    """The spec filled in from the records in ``config_maps``; ``before`` are the records that counted until now."""
+    found, broken, problems = _read(config_maps)
+    chosen: dict[str, Found] = {}
+    metric = next((v.accuracy.metric for v in written.variants if v.accuracy is not None), None)
+    for variant in written.variants:
+        fitting = [f for f in found.get(variant.name, ()) if variant.version in (None, f.record.version)]
+        wrong = [problem for f in fitting if (problem := _crossing(f, metric))] or _several(variant.name, fitting)
+        problems += wrong
+        best = fitting[0] if fitting and not wrong else None
+        last = before.get(variant.name)
+        if last is not None and (wrong or (best is None and variant.name in broken)):
+            best = last if variant.version in (None, last.record.version) else None
+        if best is not None:
+            chosen[variant.name] = best
+            metric = metric or best.record.metric
+    spec = written.model_copy(update={"variants": [_filled(v, chosen.get(v.name)) for v in written.variants]})
+    bare = tuple(v.name for v in spec.variants if v.accuracy is None and v.unmeasured == "Deny")
+    return Variants(spec, chosen, tuple(problems), bare)
+
+
+def _read(config_maps: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Found]], set[str], list[str]]:
+    """Good records by variant, the variants whose record is none, and why."""
+    found: dict[str, list[Found]] = {}
+    broken: set[str] = set()
+    problems: list[str] = []
+    for config_map in config_maps:
+        name = config_map["metadata"]["name"]
+        records, wrong = read_records(config_map.get("data") or {})
+        for record in records.values():
+            found.setdefault(record.variant, []).append(Found(name, record))
+        for key, problem in wrong.items():
+            broken.add(key.removesuffix(".json"))
+            problems.append(f"{key} in ConfigMap {name}: {problem}")
+    return found, broken, problems
+
+
+def _crossing(found: Found, metric: str | None) -> str | None:
+    """What is wrong between the fields of a record, or between it and the other variants."""
+    record, where = found.record, f"{found.record.variant}.json in ConfigMap {found.config_map}"
+    low, high = record.interval
+    if not low <= record.value <= high:
+        return f"{where}: interval is [{low}, {high}]: must hold value, {record.value}"
+    if not 0.0 < record.value < 1e9:
+        return f"{where}: value is {record.value}: must be above 0, since losses are relative to it"
+    if metric is not None and record.metric != metric:
+        return f"{where}: metric is {record.metric!r}: must be that of the other variants, {metric!r}"
+    return None
+
+
+def _several(variant: str, fitting: list[Found]) -> list[str]:
+    """Why records of one variant in several ConfigMaps are refused, where they do not say the same."""
+    if len({f.record.model_dump_json() for f in fitting}) < 2:
+        return []
+    versions = ", ".join(f"{f.record.version} in {f.config_map}" for f in fitting)
+    return [
+        f"{variant}.json is in more than one ConfigMap ({versions}): one of them must go, or variants[].version be set"
+    ]
+
+
+def _filled(variant: Variant, found: Found | None) -> Variant:
+    if found is None:
+        return variant
+    record = found.record
+    accuracy = Accuracy(metric=record.metric, value=f"{record.value:.9f}".rstrip("0").rstrip("."))
+    return variant.model_copy(
+        update={
+            "version": variant.version or record.version,
+            "uri": variant.uri or record.uri,
+            "sha256": variant.sha256 or record.sha256,
+            "accuracy": variant.accuracy or accuracy,
+        }
+    )

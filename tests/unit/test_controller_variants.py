@@ -1,0 +1,129 @@
+"""What a RecModel's variants are once the records are read, and which records are refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from test_cluster_apply import OWNER, pool, spec
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.versions import ModelVersion
+from recmodel.controller.tracked import Tracked
+from recmodel.controller.variants import Variants, known_variants
+
+
+def record(variant: str = "int8", **changes: Any) -> dict[str, Any]:
+    return {
+        "variant": variant, "version": "7", "uri": f"oci://models/{variant}:7", "sha256": "a" * 64,
+        "dataset": "clicks, last day", "metric": "AUC", "value": 0.8, "interval": [0.79, 0.81],
+        "lossInterval": [0.0, 0.01], "latencySeconds": {"1": 0.001}, "throughputPerSecond": {"1": 900.0},
+        "sizeBytes": 10, "baseline": "full", "chosen": True, "reason": "the fastest within the budget", **changes,
+    }  # fmt: skip
+
+
+def config_map(*records: dict[str, Any], name: str = "feed-variants", version: str = "1") -> dict[str, Any]:
+    data = {f"{r['variant']}.json": json.dumps(r) for r in records}
+    return {"metadata": {"name": name, "uid": name, "resourceVersion": version}, "data": data}
+
+
+def feed(*variants: dict[str, Any], budget: str | None = "1%") -> RecModelSpec:
+    objective = {"latency": {"threshold": "100ms"}, **({"accuracy": {"maxLoss": budget}} if budget else {})}
+    pools = [{**pool(v["name"]), "variant": v["name"]} for v in variants]
+    return spec(*pools, objective=objective, variants=list(variants))
+
+
+FULL = {"name": "full", "accuracy": {"metric": "AUC", "value": "0.81"}}
+INT8 = {"name": "int8"}
+
+
+def known(*config_maps: dict[str, Any], written: RecModelSpec | None = None) -> Variants:
+    return known_variants(written or feed(FULL, INT8), config_maps, {})
+
+
+def test_a_variant_without_an_accuracy_takes_it_from_its_record() -> None:
+    found = known(config_map(record()))
+    assert found.problems == found.unmeasured == ()
+    assert found.target("int8") == ModelVersion("int8", "7", "oci://models/int8:7", "a" * 64, "AUC", "0.8")
+    assert found.target("full") is None
+    losses = {p.name: p.accuracy_loss_ratio for p in found.spec.model("shop/feed").pools}
+    assert losses["int8"] == pytest.approx(1 - 0.8 / 0.81)
+
+
+def test_what_is_written_by_hand_wins() -> None:
+    by_hand = {"name": "int8", "accuracy": {"metric": "AUC", "value": "0.805"}, "uri": "file:///mine"}
+    found = known(config_map(record()), written=feed(FULL, by_hand))
+    assert found.target("int8") == ModelVersion("int8", "7", "file:///mine", "a" * 64, "AUC", "0.805")
+
+
+def test_a_record_of_another_version_than_the_one_asked_for_does_not_count() -> None:
+    found = known(config_map(record()), written=feed(FULL, {"name": "int8", "version": "8"}))
+    assert found.target("int8") == ModelVersion("int8", "8")
+    assert found.unmeasured == ("int8",)
+
+
+def test_a_variant_that_was_never_measured_gets_no_traffic_unless_its_owner_says_so() -> None:
+    for unmeasured, loss in (("Deny", None), ("Allow", 0.01)):
+        found = known(written=feed(FULL, {"name": "int8", "unmeasured": unmeasured}))
+        assert found.spec.model("shop/feed").pools[1].accuracy_loss_ratio == loss
+        assert (found.unmeasured == ("int8",)) == (unmeasured == "Deny")
+
+
+REFUSED = {
+    "NaN": ({"value": float("nan")}, "value is nan: Input should be a finite number"),
+    "a word": ({"value": "good"}, "value is 'good': Input should be a valid number"),
+    "an interval beside the value": ({"interval": [0.81, 0.9]}, "interval is [0.81, 0.9]: must hold value, 0.8"),
+    "an interval the wrong way round": ({"interval": [0.81, 0.79]}, "the lower end comes first"),
+    "another metric": ({"metric": "NDCG@10"}, "metric is 'NDCG@10': must be that of the other variants, 'AUC'"),
+    "nothing": ({"value": 0.0, "interval": [0.0, 0.0]}, "value is 0.0: must be above 0"),
+    "no hash": ({"sha256": "f00"}, "sha256 is 'f00': String should match pattern"),
+    "a size of none": ({"sizeBytes": 0}, "sizeBytes is 0: Input should be greater than 0"),
+    "a field too much": ({"accuracy": 1}, "accuracy is 1: Extra inputs are not permitted"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_record_is_refused_with_field_value_and_rule_and_the_one_before_goes_on(case: str) -> None:
+    changes, said = REFUSED[case]
+    good = known(config_map(record(version="6")))
+    found = known_variants(feed(FULL, INT8), [config_map(record(**changes))], good.records)
+    (problem,) = found.problems
+    assert problem.startswith("int8.json in ConfigMap feed-variants")
+    assert said in problem
+    assert found.spec == good.spec
+    # A new process knows no record before it: then there is none.
+    assert known(config_map(record(**changes))).target("int8") is None
+
+
+def test_text_that_is_no_json_and_a_record_under_another_key_are_refused() -> None:
+    for data in ({"int8.json": "{"}, {"full.json": json.dumps(record())}, {"int8.json": "7"}, {"int8.json": "null"}):
+        assert known({"metadata": {"name": "m"}, "data": data}).problems
+
+
+def test_records_that_contradict_each_other_are_refused_until_the_version_says_which() -> None:
+    two = config_map(record(), name="a"), config_map(record(version="8"), name="b")
+    found = known(*two)
+    assert "7 in a, 8 in b" in found.problems[0]
+    assert found.target("int8") is None
+    chosen = known(*two, written=feed(FULL, {"name": "int8", "version": "8"})).target("int8")
+    assert chosen is not None
+    assert chosen.version == "8"
+
+
+def test_a_record_that_is_gone_and_one_of_no_variant_of_the_spec_count_for_nothing() -> None:
+    good = known(config_map(record()))
+    found = known_variants(feed(FULL, INT8), [config_map(record("tiny"))], good.records)
+    assert found.target("int8") is None
+    assert found.problems == ()
+
+
+def test_records_are_read_again_only_when_they_or_the_spec_changed() -> None:
+    tracked = Tracked(OWNER, written=feed(FULL, INT8))
+    assert tracked.learn([])
+    assert not tracked.learn([])
+    assert tracked.learn([config_map(record())])
+    assert not tracked.learn([config_map(record())])
+    assert not tracked.learn([config_map(record(), version="2")])  # written again, and the same
+    assert tracked.model is not None
+    assert tracked.model.pools[1].accuracy_loss_ratio is not None
