@@ -15,16 +15,27 @@ from kubernetes.aio.client import Configuration
 from test_cluster_apply import FakeCluster
 from test_controller_spec import GOOD
 
+from recmodel.api.v1alpha1 import Metrics as SpecMetrics
 from recmodel.cluster import names
 from recmodel.cluster.client import Client
 from recmodel.cluster.credentials import Credentials
+from recmodel.controller import past
 from recmodel.controller import tick as tick_module
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings
 from recmodel.controller.tick import QUARANTINE_TICKS, Decider, Loop
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
-from recmodel.prometheus import GatherSettings, History, ModelReading, ModelView, PoolReading, Readings, Verdict
+from recmodel.prometheus import (
+    GatherSettings,
+    History,
+    ModelReading,
+    ModelView,
+    PoolReading,
+    PrometheusUnavailable,
+    Readings,
+    Verdict,
+)
 
 MODELS = [Model(key, 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),)) for key in ("shop/a", "shop/poison", "shop/c")]
 
@@ -98,6 +109,29 @@ def test_the_past_is_taken_over_before_and_after_the_first_tick() -> None:
     known = [np.isfinite(season).mean() for season in forecasts]  # share of the day whose usual load is known
     assert min(known[:2]) > 0.9
     assert known[2] < 0.1
+
+
+def test_a_later_past_touches_only_the_models_that_it_is_of() -> None:
+    seconds = np.arange(0.0, 86400.0, 60.0)
+    day = History(seconds, 50.0 + 40.0 * np.sin(seconds / 86400.0 * 2 * np.pi))
+    judge = decider()
+    judge.learn(MODELS, {"shop/a": day})
+    for i in range(20):
+        judge.decide(MODELS, seen(MODELS), 86400.0 + 15.0 * i)
+    before = judge._memory
+    assert before is not None
+    judge.learn(MODELS, {"shop/c": day, "shop/poison": History(seconds, np.full(seconds.size, np.nan))})
+    after = judge._memory
+    assert after is not None
+    a, poison, c = range(3)
+    for field in ("season", "errors", "loss", "level", "slope"):
+        old, new = getattr(before.forecast, field), getattr(after.forecast, field)
+        np.testing.assert_array_equal(new[[a, poison]], old[[a, poison]], field)
+    assert np.isfinite(after.forecast.season[c]).mean() > 0.9
+    assert not np.array_equal(after.forecast.errors[c], before.forecast.errors[c])
+    assert after.forecast.level[c] == before.forecast.level[c]  # what was seen since is newer than the past
+    assert after.forecast.tick == before.forecast.tick
+    np.testing.assert_array_equal(after.capacity.origin, before.capacity.origin)
 
 
 def test_ticks_come_at_fixed_times_and_a_failing_one_does_not_end_them(caplog: pytest.LogCaptureFixture) -> None:
@@ -181,6 +215,22 @@ class Seeing(Decider):
         return Readings(now_seconds, {view.key: reading for view in views}, queries=7)
 
 
+class Remembering(Seeing):
+    """Notes whose past is asked for; Prometheus does not answer the first ``deaf`` times."""
+
+    def __init__(self, deaf: int = 0) -> None:
+        super().__init__(None, GatherSettings(), 1.0, 3600.0, 60.0)  # type: ignore[arg-type]
+        self.asked: list[list[str]] = []
+        self.deaf = deaf
+
+    def read_history(self, views: Sequence[ModelView], now_seconds: float) -> dict[str, History]:
+        self.asked.append([view.key for view in views])
+        if len(self.asked) <= self.deaf:
+            raise PrometheusUnavailable("nobody answers")
+        seconds = np.arange(now_seconds - 3600.0, now_seconds, 60.0)
+        return {view.key: History(seconds, np.full(seconds.size, 20.0)) for view in views}
+
+
 def recmodel(**metadata: Any) -> dict[str, Any]:
     body = copy.deepcopy(GOOD)
     body["metadata"] |= {"uid": "u", "generation": 1, **metadata}
@@ -188,15 +238,15 @@ def recmodel(**metadata: Any) -> dict[str, Any]:
     return body
 
 
-async def operated(story: Any) -> Api:
+async def operated(story: Any, judge: Decider | None = None, **more: Any) -> Api:
     """Runs a story with the whole operator but kopf, against the API server above."""
     api = Api()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
     async with TestServer(app) as server:
         credentials = Credentials(str(server.make_url("")).rstrip("/"), False, Configuration())
-        settings = Settings(tick_seconds=1.0, history_seconds=0)
-        judge = Seeing(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
+        settings = Settings(tick_seconds=1.0, **{"history_seconds": 0, **more})
+        judge = judge or Seeing(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
         operator = Operator(settings, Client(credentials), judge, Metrics())
         await operator.start()
         try:
@@ -258,3 +308,56 @@ def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work()
         assert len(api.cluster.writes) == writes
 
     asyncio.run(operated(story))
+
+
+def test_the_past_of_models_that_come_later_is_read_once_and_together() -> None:
+    judge = Remembering()
+
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(1.8)
+        assert judge.asked == [["shop/feed"]]
+        for name in ("late", "later"):
+            operator.observe(recmodel(name=name, uid=name))
+        await asyncio.sleep(2.2)
+        assert judge.asked == [["shop/feed"], ["shop/late", "shop/later"]]
+        operator.forget("shop/late")
+        await asyncio.sleep(1.2)
+        operator.observe(recmodel(name="late", uid="made anew"))
+        await asyncio.sleep(1.2)
+        assert judge.asked[2:] == [["shop/late"]]
+        assert judge._memory is not None
+        assert np.isfinite(judge._memory.forecast.season).any(1).all()
+
+    asyncio.run(operated(story, judge, history_seconds=3600))
+
+
+def test_a_past_that_cannot_be_read_holds_no_tick_up_and_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "RETRY_SECONDS", 1.0)
+    judge = Remembering(deaf=2)
+
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(1.0)
+        assert operator.keeper.models["shop/feed"].decision is not None
+        assert len(judge.asked) == 1
+        await asyncio.sleep(2.5)
+        assert judge.asked == [["shop/feed"]] * 3
+
+    asyncio.run(operated(story, judge, history_seconds=3600))
+
+
+def test_a_reading_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "MODELS_A_READING", 2)
+    judge = Remembering()
+
+    async def run() -> None:
+        known = past.Past(judge, lambda: [])
+        known.want([ModelView("shop", name, 0.1, 0.95, SpecMetrics(), ()) for name in "abcde"], 7200.0)
+        await known.first(5.0)
+        await known.stop()
+
+    asyncio.run(run())
+    assert judge.asked == [["shop/a", "shop/b"], ["shop/c", "shop/d"], ["shop/e"]]

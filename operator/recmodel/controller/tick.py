@@ -75,9 +75,7 @@ class Decider:
         taught = [model for model in models if model.key in known]
         if not taught:
             return
-        fresh = begin(
-            taught, self._tick_seconds, [known[m.key] for m in taught], self._settings.rate_window_seconds
-        )
+        fresh = begin(taught, self._tick_seconds, [known[m.key] for m in taught], self._settings.rate_window_seconds)
         with self._lock:
             memory = self._memory or begin(models, self._tick_seconds, None, self._settings.rate_window_seconds)
             memory = reindex(models, memory)

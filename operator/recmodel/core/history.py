@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from recmodel.core import forecast as forecasts
+from recmodel.core.carry import Stays
 from recmodel.core.fleet import Floats
 from recmodel.core.forecast import SEASON_BIN_SECONDS, SEASON_BINS, SEASON_GAIN_PER_DAY, ForecastMemory
 
@@ -28,6 +29,20 @@ def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> 
         if past is not None and len(past[0]) > 1:
             season[i] = profile(*past)
     return _replay(replace(memory, season=season), history)
+
+
+def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> ForecastMemory:
+    """``memory`` with the day and the forecast errors that ``taught`` knows of some of its models, ``models.old_models`` there
+    and ``models.new_models`` here. Their level is taken over where no load was seen yet: what was seen since is newer.
+    """
+    here, there = models.new_models, models.old_models
+    season, errors, loss = memory.season.copy(), memory.errors.copy(), memory.loss.copy()
+    level, slope = memory.level.copy(), memory.slope.copy()
+    season[here] = taught.season[there]
+    errors[models.new_pools], loss[models.new_pools] = taught.errors[models.old_pools], taught.loss[models.old_pools]
+    unseen = ~np.isfinite(level[here])
+    level[here[unseen]], slope[here[unseen]] = taught.level[there[unseen]], taught.slope[there[unseen]]
+    return replace(memory, season=season, errors=errors, loss=loss, level=level, slope=slope)
 
 
 def profile(seconds: Floats, load: Floats) -> Floats:
