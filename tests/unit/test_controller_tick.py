@@ -354,7 +354,7 @@ def test_a_reading_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     judge = Remembering()
 
     async def run() -> None:
-        known = past.Past(judge, lambda: [])
+        known = past.Past(judge, list)
         known.want([ModelView("shop", name, 0.1, 0.95, SpecMetrics(), ()) for name in "abcde"], 7200.0)
         await known.first(5.0)
         await known.stop()
