@@ -20,7 +20,7 @@ from recmodel.cluster.children import (
     route,
     service,
 )
-from recmodel.cluster.versions import ModelVersion, Serving, serving_of
+from recmodel.cluster.versions import VERSION_ON_TRIAL, ModelVersion, Serving, serving_of
 
 OWNER = Owner("shop", "home-feed", "u-1")
 
@@ -176,7 +176,7 @@ INT8 = ModelVersion("int8", "8", "oci://models/int8:8", "a" * 64, "AUC", "0.80")
 
 def test_the_pods_are_told_their_version_and_the_deployment_keeps_the_one_before() -> None:
     written = spec(pool(container={"env": [{"name": "MODEL", "value": "$(RECMODEL_MODEL_URI)"}]}))
-    serving = Serving(INT8, replace(INT8, version="7"), refused="int8@6")
+    serving = Serving(INT8, replace(INT8, version="7"), refused="int8@6", trial=VERSION_ON_TRIAL)
     made = deployment(OWNER, written.pools[0], serving, wait_seconds=30)
     (container,) = made["spec"]["template"]["spec"]["containers"]
     # What the user's own variables refer to has to stand before them.
@@ -189,6 +189,8 @@ def test_the_pods_are_told_their_version_and_the_deployment_keeps_the_one_before
     assert made["spec"]["template"]["metadata"]["labels"][names.VERSION_LABEL] == "8"
     assert (made["spec"]["minReadySeconds"], made["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]) == (30, 0)
     assert serving_of(made) == serving
+    back = deployment(OWNER, written.pools[0], replace(serving, trial=None), wait_seconds=30)
+    assert "minReadySeconds" not in back["spec"]
 
 
 def test_a_pool_without_a_version_is_as_it_always_was() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from test_controller_variants import config_map, record
 
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -234,3 +235,34 @@ def test_an_event_names_its_object_and_repeats_to_the_same_name() -> None:
     assert made["involvedObject"]["uid"] == "u"
     assert len(made["message"]) == 1024
     assert made == event(owner, "Normal", Reason("Steady", "x" * 5000), NOW)
+
+
+def with_records(*found: dict[str, Any]) -> Tracked:
+    variants = [{"name": "full", "accuracy": {"metric": "AUC", "value": "0.81"}}, {"name": "int8"}]
+    objective = {"latency": {"threshold": "100ms"}, "accuracy": {"maxLoss": "1%"}}
+    t = tracked(written=SPEC.model_validate(
+        {**SPEC.model_dump(by_alias=True, exclude_none=True), "variants": variants, "objective": objective}
+    ))  # fmt: skip
+    t.learn(list(found))
+    return t
+
+
+def test_the_status_says_where_each_variants_accuracy_is_from() -> None:
+    full, int8 = status(with_records(config_map(record()))).variants
+    assert (full.value, full.interval, full.loss, full.source) == ("0.81", None, "0.00%", "spec")
+    assert (int8.version, int8.value, int8.interval) == ("7", "0.8", "0.79-0.81")
+    assert (int8.loss, int8.source) == ("1.23%", "ConfigMap feed-variants")
+
+
+def test_a_refused_record_and_a_missing_one_are_said_and_told() -> None:
+    for found, reason in ((config_map(record(value="good")), "InvalidRecord"), (None, "VariantUnmeasured")):
+        t = with_records(*([found] if found else []))
+        (condition,) = [c for c in status(t).conditions if c.type == "VariantsMeasured"]
+        assert (condition.status, condition.reason) == ("False", reason)
+        good = status(with_records(config_map(record())))
+        assert [(kind, told.reason) for kind, told in changes(status(t), good)] == [("Warning", reason)]
+
+
+def test_another_version_is_never_noise() -> None:
+    first, second = (status(with_records(config_map(record(version=v)))) for v in ("1000", "1001"))
+    assert worth_writing(second, first)

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-ConditionType = Literal["Ready", "ObjectiveMet", "MetricsAvailable", "CapacityAvailable", "Progressing", "Degraded"]
+ConditionType = Literal[
+    "Ready",
+    "ObjectiveMet",
+    "MetricsAvailable",
+    "CapacityAvailable",
+    "Progressing",
+    "Degraded",
+    "VariantsMeasured",
+    "RolledOut",
+]
 
 
 class Written(BaseModel):
@@ -48,6 +57,33 @@ class PoolStatus(Written):
     ] = None
     startup_seconds: Annotated[str | None, Field(description="Median from creation to Ready of recent pods.")] = None
     unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
+    version: Annotated[str | None, Field(description="What its Deployment is made for, as VARIANT@VERSION.")] = None
+
+
+class VariantStatus(Written):
+    """What is known of one variant."""
+
+    name: str
+    version: Annotated[str | None, Field(description="The version that shall serve.")] = None
+    metric: str | None = None
+    value: Annotated[str | None, Field(description="Its measured accuracy.")] = None
+    interval: Annotated[str | None, Field(description="95 % interval of value, where a record has one.")] = None
+    loss: Annotated[str | None, Field(description="Relative to the best variant, such as 0.40%.")] = None
+    source: Annotated[str | None, Field(description="Where value is from: spec, or ConfigMap NAME.")] = None
+
+
+class RolloutStatus(Written):
+    """How a pool comes to its newest variant or version."""
+
+    pool: str
+    to: Annotated[str, Field(description="What is rolled out, as VARIANT@VERSION.")]
+    before: Annotated[str | None, Field(description="What served before, to which a bad one goes back.")] = None
+    phase: Annotated[Literal["Waiting", "Running", "Proven", "RolledBack"], Field(description="Where it stands.")]
+    step: Annotated[int | None, Field(description="The step that it is in, from 0, where its share is limited.")] = None
+    largest_share: Annotated[str | None, Field(description="Of the traffic that it may answer now.")] = None
+    since: Annotated[str, Field(description="Of the phase or step.", json_schema_extra={"format": "date-time"})]
+    reason: Annotated[str, Field(max_length=128)]
+    message: Annotated[str, Field(max_length=1024)]
 
 
 class ForecastStatus(Written):
@@ -96,4 +132,9 @@ class RecModelStatus(Written):
     reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
     forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
+    variants: Annotated[list[VariantStatus], Field(max_length=16)] = []
+    rollouts: Annotated[list[RolloutStatus], Field(max_length=8, description="The last one of each pool.")] = []
+    accuracy_budget_left: Annotated[
+        str | None, Field(description="Share of the accuracy budget that is left to be spent, such as 62%.")
+    ] = None
     decisions: Annotated[list[DecisionStatus], Field(max_length=10, description="The last ones, newest first.")] = []

@@ -18,7 +18,7 @@ from typing import Any
 from recmodel.api.v1alpha1 import API_VERSION, KIND, PoolSpec, RecModelSpec
 from recmodel.cluster import names, traffic
 from recmodel.cluster.podtemplate import pod_template
-from recmodel.cluster.versions import AS_WRITTEN, Serving, annotation
+from recmodel.cluster.versions import AS_WRITTEN, VERSION_ON_TRIAL, Serving, annotation
 
 Object = dict[str, Any]
 
@@ -102,10 +102,11 @@ def initial_weights(spec: RecModelSpec) -> dict[str, int]:
 
 def deployment(owner: Owner, pool: PoolSpec, serving: Serving = AS_WRITTEN, wait_seconds: int = 0) -> Object:
     """A pool's Deployment, without ``spec.replicas``: those belong to the loop alone and are applied through the
-    scale subresource. Where a version is known, each new pod serves for ``wait_seconds`` before an old one goes.
+    scale subresource. While a version is on trial, each new pod serves for ``wait_seconds`` before an old one goes;
+    the way back takes no such time.
     """
     selector = {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name}
-    paced = serving.now is not None and wait_seconds > 0
+    paced = serving.trial == VERSION_ON_TRIAL and wait_seconds > 0
     return _child(names.DEPLOYMENT, owner, pool.name, {
         "selector": {"matchLabels": selector},
         "template": pod_template(owner.name, pool, serving.now),

@@ -15,6 +15,9 @@ VERSION_VARIABLE = "RECMODEL_MODEL_VERSION"
 URI_VARIABLE = "RECMODEL_MODEL_URI"
 SHA256_VARIABLE = "RECMODEL_MODEL_SHA256"
 
+POOL_ON_TRIAL = "pool"  # new to a model that serves: its share of the traffic grows in steps
+VERSION_ON_TRIAL = "version"  # its pods are being replaced, or were just now
+
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
@@ -45,7 +48,7 @@ class Serving:
     now: ModelVersion | None = None  # None: no version is known, the pods are as the template alone says
     before: ModelVersion | None = None  # to which a bad one goes back
     refused: str | None = None  # the name of the version that was taken back: not tried again
-    introduced: bool = True  # False: the pool is new to a model that serves, and its share of the traffic is limited
+    trial: str | None = None  # what is still on trial here: POOL or VERSION; None: nothing
 
 
 AS_WRITTEN = Serving()
@@ -64,6 +67,6 @@ def serving_of(deployment: Mapping[str, Any]) -> Serving:
     try:
         found = json.loads(text)
         now, before = (ModelVersion(**found[key]) if found[key] else None for key in ("now", "before"))
-        return Serving(now, before, found["refused"], bool(found["introduced"]))
+        return Serving(now, before, found["refused"], found["trial"])
     except (ValueError, TypeError, KeyError):  # another operator's words, or somebody's edit
         return AS_WRITTEN

@@ -26,6 +26,9 @@ ROLLING_OUT = "RollingOut"
 SETTLED = "Settled"
 AS_WISHED = "AsWished"
 ANOTHER_AUTOSCALER = "AnotherAutoscaler"
+ALL_MEASURED = "AllMeasured"
+INVALID_RECORD = "InvalidRecord"
+VARIANT_UNMEASURED = "VariantUnmeasured"
 NOT_OBSERVED = "NotObserved"
 
 
@@ -43,6 +46,8 @@ def conditions(
             ("Progressing", *_progressing(pools)),
             ("Degraded", *_degraded(tracked, pools)),
         ]
+        if tracked.spec.variants:
+            found.append(("VariantsMeasured", *_measured(tracked)))
     time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
         Condition(
@@ -128,6 +133,18 @@ def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Re
     if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
         return "True", first_reason(tracked.decision)
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
+
+
+def _measured(tracked: Tracked) -> tuple[str, Reason]:
+    variants, budget = tracked.variants, tracked.spec.objective.accuracy if tracked.spec else None
+    if variants is not None and variants.problems:
+        shown, more = variants.problems[:3], len(variants.problems) - 3
+        said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+        return "False", Reason(INVALID_RECORD, f"{said}; what was known before goes on counting")
+    if variants is not None and variants.unmeasured and budget is not None:
+        said = f"no measured accuracy of {', '.join(variants.unmeasured)}: no traffic while others are measured"
+        return "False", Reason(VARIANT_UNMEASURED, said)
+    return "True", Reason(ALL_MEASURED, "the accuracy of each variant that needs one is known")
 
 
 def first_reason(decision: Decision) -> Reason:

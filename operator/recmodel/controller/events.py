@@ -22,6 +22,7 @@ _BAD = {
     "MetricsAvailable": "False",
     "CapacityAvailable": "False",
     "Degraded": "True",
+    "VariantsMeasured": "False",
 }
 MESSAGE_CHARACTERS = 1024  # the API's limit
 

@@ -21,6 +21,7 @@ from recmodel.cluster.errors import ApiRefused, ClusterError
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.watch import backoff_seconds
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.releases import adopted
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.prometheus import profile_for
@@ -39,11 +40,19 @@ SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of 
 class Keeper:
     """The workers, and the RecModels that they keep."""
 
-    def __init__(self, actor: Actor, inventory: Inventory, metrics: Metrics, report: Callable[[Tracked], None]) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        inventory: Inventory,
+        metrics: Metrics,
+        report: Callable[[Tracked], None],
+        may_act: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._actor = actor
         self._inventory = inventory
         self._metrics = metrics
         self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
+        self._may_act = may_act  # False while another operator acts: then nothing is looked at
         self.models: dict[str, Tracked] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
@@ -69,6 +78,13 @@ class Keeper:
             tracked.pending = set(wanted)
             self.wake(tracked.key)
 
+    def begin_anew(self) -> None:
+        """Forgets what was wanted, as another operator may have acted since; what stands counts, all of it is looked at."""
+        for key, tracked in self.models.items():
+            tracked.wanted, tracked.steered, tracked.applied, tracked.pending = None, None, None, set()
+            tracked.serving = {}
+            self.wake(key)
+
     def forget(self, key: str) -> None:
         """Stops keeping a model that is gone; the API server removes its children."""
         self.models.pop(key, None)
@@ -87,7 +103,7 @@ class Keeper:
             key = await self._queue.get()
             self._queued.discard(key)
             tracked = self.models.get(key)
-            if tracked is None:
+            if tracked is None or not self._may_act():
                 continue
             if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
                 self._again(key, 0.02)
@@ -131,19 +147,21 @@ class Keeper:
         spec = tracked.spec
         if spec is None or tracked.paused:
             return None
-        if tracked.applied_generation == tracked.generation:
+        states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
+        tracked.serving = adopted(tracked.variants, spec, tracked.serving, states)
+        wished = (tracked.generation, tracked.serving)
+        if tracked.applied == wished:
             if self._actor.intact(tracked.owner, spec):
                 return None
             if (wait_seconds := tracked.patience.due_in(time.monotonic())) > 0:
                 return wait_seconds
-        generation = tracked.generation
         profile = profile_for(spec.metrics)
         path = profile.scrape.path if profile.scope == "pod" else None
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
-        written = await self._actor.children(tracked.owner, spec, path, first)
-        tracked.applied_generation = generation
+        written = await self._actor.children(tracked.owner, spec, path, first, tracked.serving)
+        tracked.applied = wished
         if written:
             tracked.steered = None
             logger.info("%s: applied %s", tracked.key, ", ".join(written))

@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recmodel.api.status import DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus
+from recmodel.api.status import DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus, VariantStatus
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.conditions import conditions, first_reason, shown_share
 from recmodel.controller.tracked import Tracked
+from recmodel.controller.variants import BY_HAND
 from recmodel.core import reasons
 from recmodel.core.types import Decision
 from recmodel.prometheus import Bracket, PoolReading, percentile_bracket, served_bracket
@@ -63,6 +64,7 @@ def judge(
             )
             for name, f in (decision.forecast.items() if decision else ())
         ],
+        variants=_variants(tracked),
         decisions=_decisions(tracked, weights, now, written.decisions),
     )
 
@@ -113,7 +115,35 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         capacity_per_replica=_number(capacity) if capacity is not None and math.isfinite(capacity) else None,
         startup_seconds=f"{state.startup_seconds:.0f}" if state.startup_seconds is not None else None,
         unschedulable=state.unschedulable,
+        version=state.serving.now.name if state.serving.now else None,
     )
+
+
+def _variants(tracked: Tracked) -> list[VariantStatus]:
+    known = tracked.variants
+    if known is None:
+        return []
+    losses = known.spec.accuracy_loss_ratios()
+    by_hand = {v.name for v in tracked.written.variants if v.accuracy is not None} if tracked.written else set()
+    result = []
+    for variant in known.spec.variants:
+        found = known.records.get(variant.name)
+        measured = variant.accuracy is not None
+        record = found.record if found and measured and variant.name not in by_hand else None
+        source = f"ConfigMap {found.config_map}" if found and record else BY_HAND
+        loss = losses.get(variant.name)
+        result.append(
+            VariantStatus(
+                name=variant.name,
+                version=variant.version,
+                metric=variant.accuracy.metric if variant.accuracy else None,
+                value=variant.accuracy.value if variant.accuracy else None,
+                interval=f"{record.interval[0]:.6g}-{record.interval[1]:.6g}" if record else None,
+                loss=f"{100 * loss:.2f}%" if loss is not None else None,
+                source=source if measured else None,
+            )
+        )
+    return result
 
 
 def _decisions(
@@ -166,6 +196,7 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
 
 
 _NOISY = {"message", "last_transition_time"}  # never alone worth a write
+_EXACT = {"version", "to", "before", "value", "interval", "step"}  # 7 and 8 are as different as versions can be
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
@@ -174,7 +205,11 @@ def _moved(new: Any, old: Any) -> bool:
         return False
     if isinstance(new, BaseModel) and isinstance(old, BaseModel):
         before = old.__dict__
-        return any(_moved(value, before[key]) for key, value in new.__dict__.items() if key not in _NOISY)
+        return any(
+            value != before[key] if key in _EXACT else _moved(value, before[key])
+            for key, value in new.__dict__.items()
+            if key not in _NOISY
+        )
     if isinstance(new, dict) and isinstance(old, dict):
         return new.keys() != old.keys() or any(_moved(new[key], old[key]) for key in new)
     if isinstance(new, list) and isinstance(old, list):

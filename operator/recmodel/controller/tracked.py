@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
+from recmodel.cluster.versions import Serving
 from recmodel.controller.patience import Patience
 from recmodel.controller.variants import Variants, known_variants
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
@@ -35,7 +36,8 @@ class Tracked:
     model: Model | None = None  # the same in the core's words
     invalid: Reason | None = None  # why the newest one is not
     body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
-    applied_generation: int | None = None  # children stand as of this generation
+    serving: Mapping[str, Serving] = field(default_factory=dict)  # by pool: which version it shall be made for
+    applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
     failed: Reason | None = None  # why the children could not be applied
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet

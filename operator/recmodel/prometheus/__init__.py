@@ -35,6 +35,9 @@ The public surface, in the order of use (all of it is synchronous; the controlle
                                           the gaps; raises PrometheusError
     scrape_interval_seconds(client, "envoy-gateway", now_seconds)    -> float | None, from the spacing of the samples
 
+    read_quality(client, [Asked("demo", "ranker", spec.rollout.quality, since_seconds)], now_seconds, budget_seconds)
+                                       -> dict key -> pool -> Counts(successes, trials): of models that roll out alone
+
     load_profile("triton"), profile_for(spec.metrics), PROFILE_NAMES
                                        -> Profile; .scrape.port and .scrape.path for the PodMonitor
     within_bracket(latency, threshold_seconds), percentile_bracket(latency, ratio)   -> Bracket | None
@@ -51,6 +54,7 @@ from recmodel.prometheus.gather import gather, scrape_interval_seconds
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
+from recmodel.prometheus.quality import Asked, Counts, read_quality
 from recmodel.prometheus.readings import (
     GatewayReading,
     GatherSettings,
@@ -72,8 +76,10 @@ from recmodel.prometheus.session import (
 __all__ = [
     "PROFILE_NAMES",
     "AnswerUnusable",
+    "Asked",
     "Bracket",
     "Connection",
+    "Counts",
     "EdgeMemory",
     "GatewayReading",
     "GatherSettings",
@@ -94,6 +100,7 @@ __all__ = [
     "load_profile",
     "percentile_bracket",
     "profile_for",
+    "read_quality",
     "scrape_interval_seconds",
     "served_bracket",
     "within_bracket",
