@@ -72,8 +72,9 @@ def test_the_crd_is_the_generated_one_and_stays(helm: str) -> None:
 
 def test_named_namespaces_get_roles_and_nothing_cluster_wide(helm: str) -> None:
     objects = render(helm, URL, "watchNamespaces={shop,news}", "rbac.aggregate=false")
-    assert [role["metadata"]["namespace"] for role in of_kind(objects, "Role")] == ["shop", "news"]
-    assert [binding["metadata"]["namespace"] for binding in of_kind(objects, "RoleBinding")] == ["shop", "news"]
+    for kind in ("Role", "RoleBinding"):
+        found = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in of_kind(objects, kind)}
+        assert found == {("recmodel-system", "recmodel-lease"), ("shop", "recmodel"), ("news", "recmodel")}
     assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
     (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
     assert {"name": "RECMODEL_NAMESPACE", "value": "shop,news"} in container["env"]
@@ -91,14 +92,47 @@ def test_by_default_the_rights_are_cluster_wide(helm: str) -> None:
 def test_token_and_certificates_are_mounted(helm: str) -> None:
     objects = render(helm, URL, "prometheus.bearerTokenSecret=token", "prometheus.caConfigMap=ca")
     pod = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
-    environment = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
+    environment = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
     mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
     for name in ("RECMODEL_PROMETHEUS_TOKEN_FILE", "RECMODEL_PROMETHEUS_CA_FILE"):
         assert any(environment[name].startswith(f"{mount}/") for mount in mounts)
 
 
+def lease_of(objects: list[dict[str, Any]]) -> str:
+    """The name of the Lease that the operator asks for; its role must allow that one and no other."""
+    (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert environment["RECMODEL_LEASE_NAMESPACE"] == "recmodel-system"
+    (role,) = [body for body in of_kind(objects, "Role") if body["metadata"]["name"].endswith("-lease")]
+    assert role["metadata"]["namespace"] == "recmodel-system"
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    name = environment["RECMODEL_LEASE_NAME"]
+    assert role["rules"] == [
+        {**leases, "resourceNames": [name], "verbs": ["get", "update"]},
+        {**leases, "verbs": ["create"]},
+    ]
+    return str(name)
+
+
+def test_releases_over_the_same_namespaces_share_a_lease_and_others_do_not(helm: str) -> None:
+    names = [lease_of(render(helm, URL, *settings)) for settings in (
+        [], ["replicas=2"], ["watchNamespaces={shop,news}"], ["watchNamespaces={news,shop}"], ["watchNamespaces={shop}"],
+    )]  # fmt: skip
+    assert names[0] == names[1] == "recmodel"
+    assert names[2] == names[3]
+    assert len(set(names)) == 3
+
+
+def test_two_operators_are_spread_over_the_nodes(helm: str) -> None:
+    (deployment,) = of_kind(render(helm, URL, "replicas=2"), "Deployment")
+    assert deployment["spec"]["replicas"] == 2
+    (spread,) = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"] == deployment["spec"]["selector"]
+
+
 EVERYTHING = (
     URL,
+    "replicas=2",
     "networkPolicy.enabled=true",
     "metrics.dashboard.enabled=true",
     "prometheus.headers.X-Scope-OrgID=shop",

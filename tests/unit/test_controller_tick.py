@@ -16,6 +16,7 @@ from test_cluster_apply import FakeCluster
 from test_controller_spec import GOOD
 
 from recmodel.api.v1alpha1 import Metrics as SpecMetrics
+from recmodel.cluster import lease as lease_module
 from recmodel.cluster import names
 from recmodel.cluster.client import Client
 from recmodel.cluster.credentials import Credentials
@@ -178,6 +179,7 @@ class Api:
         self.cluster = FakeCluster()
         self.status: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
+        self.lease: dict[str, Any] | None = None
         self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -187,6 +189,12 @@ class Api:
             await response.prepare(request)
             await asyncio.sleep(30)
             return response
+        if "leases" in parts:
+            if request.method == "GET" and self.lease is None:
+                return web.json_response({"message": "no"}, status=404)
+            if request.method != "GET":
+                self.lease = await request.json()
+            return web.json_response(self.lease)
         if request.method == "POST":
             self.events.append(await request.json())
             return web.json_response({}, status=201)
@@ -308,6 +316,59 @@ def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work()
         assert len(api.cluster.writes) == writes
 
     asyncio.run(operated(story))
+
+
+def lease(holder: str) -> dict[str, Any]:
+    metadata = {"name": "recmodel", "namespace": "here", "resourceVersion": "1"}
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 10, "renewTime": "2026-01-01T00:00:00.000000Z"}
+    return {"metadata": metadata, "spec": spec}
+
+
+def test_one_that_stands_by_learns_along_writes_nothing_and_takes_over_what_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.2)
+    stands = {"conditions": [], "state": "Tracking", "decisions": [
+        {"time": "2026-01-01T00:00:00Z", "state": "Tracking", "replicas": {"cpu": 7}, "weights": {"cpu": 1000},
+         "reason": "Steady", "message": "by the other one"},
+    ]}  # fmt: skip
+
+    async def story(operator: Operator, api: Api) -> None:
+        api.lease = lease("another one")
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(1.7)
+        assert api.cluster.writes == []
+        assert api.status == {}
+        assert operator.healthy
+        operator.observe({**recmodel(), "status": stands})
+        api.lease = lease("")
+        await asyncio.sleep(1.7)
+        assert api.lease["spec"]["holderIdentity"] == "me"
+        assert api.cluster.weights() == [1000]
+        assert [d["message"] for d in api.status["decisions"]][-1:] == ["by the other one"]
+        writes = len(api.cluster.writes)
+        api.lease = lease("a third one")
+        await asyncio.sleep(0.6)
+        operator.observe(recmodel(generation=2, name="feed"))
+        await asyncio.sleep(1.2)
+        assert len(api.cluster.writes) == writes
+        assert operator.healthy
+
+    api = asyncio.run(operated(story, lease_name="recmodel", lease_namespace="here", identity="me"))
+    assert api.lease is not None
+    assert api.lease["spec"]["holderIdentity"] == "a third one"  # what is not ours is not given back
+
+
+def test_one_that_ends_gives_the_lease_back() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        await asyncio.sleep(0.3)
+        assert operator.lease is not None
+        assert operator.lease.held
+
+    api = asyncio.run(operated(story, lease_name="recmodel", lease_namespace="here", identity="me"))
+    assert api.lease is not None
+    assert api.lease["spec"]["holderIdentity"] == ""
 
 
 def test_the_past_of_models_that_come_later_is_read_once_and_together() -> None:

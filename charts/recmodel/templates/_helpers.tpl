@@ -6,6 +6,11 @@
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "recmodel.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
+{{- /* One for each set of namespaces that is served, so that a second release over the same ones stands by. */ -}}
+{{- define "recmodel.lease" -}}
+recmodel{{ with .Values.watchNamespaces }}-{{ sortAlpha . | join "," | sha256sum | trunc 8 }}{{ end }}
+{{- end }}
+
 {{- define "recmodel.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

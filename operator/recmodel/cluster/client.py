@@ -158,6 +158,15 @@ class Client:
             if error.status != 404:
                 raise
 
+    async def create(self, kind: Kind, body: Object) -> Object:
+        """Creates an object; ``Conflict`` where it exists."""
+        return await self._call("POST", kind, kind.path(body["metadata"]["namespace"]), body=body)
+
+    async def replace(self, kind: Kind, body: Object) -> Object:
+        """Writes a whole object as it was read before; ``Conflict`` where somebody wrote it since."""
+        metadata = body["metadata"]
+        return await self._call("PUT", kind, kind.path(metadata["namespace"], metadata["name"]), body=body)
+
     async def create_event(self, namespace: str, body: Object) -> Object:
         """Creates a Kubernetes Event."""
         await self._reports.take()

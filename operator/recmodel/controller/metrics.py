@@ -26,6 +26,9 @@ class Metrics:
         self.quarantined = Gauge(
             "recmodel_quarantined", "RecModels left out because deciding for them failed.", registry=r
         )
+        self.acting = Gauge(
+            "recmodel_acting", "1 where this operator acts, 0 where it stands by for another one.", registry=r
+        )
         self.models = Gauge("recmodel_models", "RecModels by mode.", ("mode",), registry=r)
         self.decision_time = Gauge(
             "recmodel_decision_timestamp_seconds",

@@ -18,6 +18,7 @@ from recmodel.cluster.apply import Actor
 from recmodel.cluster.children import Owner
 from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import TARGET_FIELDS, Inventory, PoolState
+from recmodel.cluster.lease import Lease
 from recmodel.cluster.watch import follow
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
@@ -52,7 +53,8 @@ class Operator:
         self.inventory = Inventory(self._changed)
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
-        self.keeper = Keeper(self._actor, self.inventory, metrics, self._report)
+        self.lease = self._lease()
+        self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act)
         self.past = Past(decider, self._models)
         self.loop = Loop(self.tick, settings.tick_seconds, metrics)
         self._synced: list[asyncio.Event] = []
@@ -75,6 +77,8 @@ class Operator:
         if tracked is None:
             tracked = self.keeper.models[owner.key] = Tracked(owner)
         elif tracked.generation >= metadata["generation"]:
+            if tracked.generation == metadata["generation"]:
+                tracked.body = body  # its status, which another operator may have written
             return
         tracked.generation, tracked.body = metadata["generation"], body
         found = read_spec(body, self._settings.allow_service_accounts)
@@ -112,14 +116,19 @@ class Operator:
             self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL)
             for kind in TARGET_FIELDS:
                 self._follow(kind, namespace, "")
+        if self.lease is not None:
+            self._spawn(self.lease.run(), "lease")
+        self._metrics.acting.set(self._may_act())
         self._spawn(self._work(), "work")
 
     async def stop(self) -> None:
-        """Stops acting. Everything that serves goes on as it is."""
+        """Stops acting, and lets another one begin. Everything that serves goes on as it is."""
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
         await self.past.stop()
+        if self.lease is not None:
+            await self.lease.release()
         await self._client.__aexit__(None, None, None)
 
     @property
@@ -163,6 +172,28 @@ class Operator:
         task.add_done_callback(_say_why)
         self._tasks.append(task)
 
+    # --- one of several ---
+
+    def _lease(self) -> Lease | None:
+        found = self._settings
+        if not found.lease_name:
+            return None
+        return Lease(self._client, found.lease_namespace, found.lease_name, found.identity, self._acting_changed)
+
+    def _may_act(self) -> bool:
+        """False while another operator acts: then this one watches, decides and learns along, and writes nothing."""
+        return self.lease is None or self.lease.held
+
+    def _acting_changed(self, acting: bool) -> None:
+        self._metrics.acting.set(acting)
+        self.keeper.begin_anew()
+        self.reporter.begin_anew()
+        for tracked in self.keeper.models.values():
+            if not acting:
+                self._metrics.forget(tracked.key)
+            elif tracked.decision is not None:  # a tick old at most, and made from all that was seen
+                self._act(tracked, tracked.decision, self._pools(tracked))
+
     def _changed(self, key: str) -> None:
         """From the inventory: something of a model changed, and its weights may have to move at once."""
         self.keeper.wake(key)
@@ -174,7 +205,7 @@ class Operator:
         models = [t for t in self.keeper.models.values() if t.spec is not None]
         self._metrics.models.clear()
         for tracked in models:
-            if tracked.spec is not None:
+            if tracked.spec is not None and self._may_act():
                 self._metrics.models.labels(tracked.spec.mode).inc()
         for tracked in models:
             tracked.learn(self.inventory.records_of(tracked.key))
@@ -216,17 +247,21 @@ class Operator:
         # The spec may have changed while the tick was deciding: then this was decided for other pools.
         if decision is not None and set(decision.pools) == self._pools(tracked).keys():
             tracked.decision = decision
-            if tracked.acts and not any(state.autoscaler for state in states.values()):
-                self.keeper.decided(tracked, decision, states)
-            else:
-                tracked.wanted, tracked.pending = None, set()
-            ready = {name: state.ready for name, state in states.items()}
-            self._metrics.decided(tracked, decision, ready, self._weights(tracked))
+            if self._may_act():
+                self._act(tracked, decision, states)
         if tracked.key in failed:
             tracked.failed = Reason(DECIDING_FAILED, failed[tracked.key])
         elif tracked.failed is not None and tracked.failed.reason == DECIDING_FAILED:
             tracked.failed = None
         self._report(tracked)
+
+    def _act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
+        if tracked.acts and not any(state.autoscaler for state in states.values()):
+            self.keeper.decided(tracked, decision, states)
+        else:
+            tracked.wanted, tracked.pending = None, set()
+        ready = {name: state.ready for name, state in states.items()}
+        self._metrics.decided(tracked, decision, ready, self._weights(tracked))
 
     def _gathered(self, readings: Readings) -> None:
         self._metrics.prometheus_seconds.observe(readings.seconds)
@@ -248,6 +283,8 @@ class Operator:
         return self.keeper.weights(tracked, tracked.spec) if isinstance(tracked.spec, RecModelSpec) else {}
 
     def _report(self, tracked: Tracked) -> None:
+        if not self._may_act():
+            return
         routed = tracked.spec is not None and tracked.spec.route is not None
         route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
         tracked.route = acceptance(route)

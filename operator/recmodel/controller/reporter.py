@@ -51,6 +51,11 @@ class Reporter:
         self._written.pop(key, None)
         self._due.pop(key, None)
 
+    def begin_anew(self) -> None:
+        """Forgets what was written, as another operator may have written since; what waits to be written is dropped."""
+        self._written.clear()
+        self._due.clear()
+
     async def run(self) -> None:
         """The writers, until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -69,6 +71,15 @@ class Settings(BaseModel):
 
     allow_service_accounts: tuple[str, ...] = ()
     """Service accounts that pods of a pool may use, with commas between; a spec that names another one is refused."""
+
+    lease_name: str = ""
+    """Lease that says which of several operators acts, in ``lease_namespace``; empty: this one always does."""
+
+    lease_namespace: str = "default"
+    """Namespace of the Lease: the operator's own."""
+
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    """Name under which it is held; the chart gives the pod's."""
 
     log_level: Annotated[str, StringConstraints(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level that is logged."""

@@ -1,0 +1,132 @@
+"""A Lease: of several operators over the same RecModels one acts, and another takes over when it ends or dies.
+
+The holder renews it every two seconds. Whether another one's has run out is told by the own clock, from when its last
+renewal was *seen*: clocks of two machines are never compared. A holder that could not renew for a while stops acting
+before anybody else may begin. A holder that ends gives it back, and the next one begins at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from recmodel.cluster.client import Client
+from recmodel.cluster.errors import ClusterError, Conflict, NotFound
+from recmodel.cluster.names import LEASE
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 10  # without a renewal for so long, others may take it
+ACT_SECONDS = 7.0  # after its last renewal a holder acts for so long: what it has begun ends before LEASE_SECONDS
+RENEW_SECONDS = 2.0
+CALL_SECONDS = 3.0  # for one look and one write
+
+
+class Lease:
+    """One Lease, and whether it is ours. ``on_change`` is called with True when it becomes ours, False when it is lost."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        holder: str,
+        on_change: Callable[[bool], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._holder = holder
+        self._on_change = on_change
+        self._clock = clock
+        self._seen: tuple[Any, ...] = ()  # another one's renewal, and when we saw it
+        self._seen_at = -math.inf
+        self._acts_until = -math.inf
+        self._told = False
+
+    @property
+    def held(self) -> bool:
+        """Whether we may act now. Asked before each write, so that a process that was asleep does not act on it."""
+        return self._clock() < self._acts_until
+
+    async def run(self) -> None:
+        """Takes and renews it, until cancelled."""
+        while True:
+            await self.turn()
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def turn(self) -> None:
+        """One look, and one write where it is ours or free."""
+        began = self._clock()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                if await self._take():
+                    self._acts_until = began + ACT_SECONDS
+        except Conflict:
+            logger.info("another one has written the lease %s meanwhile", self._name)
+        except (ClusterError, TimeoutError) as error:
+            logger.warning("the lease %s cannot be renewed: %s", self._name, error or type(error).__name__)
+        self._tell()
+
+    async def release(self) -> None:
+        """Gives it back where it is ours, so that the next one need not wait. Nothing may act any more by now."""
+        if not self.held:
+            return
+        self._acts_until = -math.inf
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                lease = await self._client.get(LEASE, self._namespace, self._name)
+                if lease.get("spec", {}).get("holderIdentity") == self._holder:
+                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+                    await self._client.replace(LEASE, lease)
+        except (ClusterError, TimeoutError) as error:
+            logger.warning("the lease %s is not given back: %s", self._name, error or type(error).__name__)
+
+    async def _take(self) -> bool:
+        """Whether it is ours after this."""
+        try:
+            lease = await self._client.get(LEASE, self._namespace, self._name)
+        except NotFound:
+            metadata = {"name": self._name, "namespace": self._namespace}
+            lease = {"apiVersion": LEASE.group_version, "kind": LEASE.kind, "metadata": metadata}
+            await self._client.create(LEASE, {**lease, "spec": self._spec({})})
+            return True
+        spec = lease.get("spec") or {}
+        holder = spec.get("holderIdentity") or ""
+        if holder not in ("", self._holder) and not self._has_run_out(holder, spec):
+            self._acts_until = -math.inf
+            return False
+        await self._client.replace(LEASE, {**lease, "spec": self._spec(spec)})
+        return True
+
+    def _has_run_out(self, holder: str, spec: dict[str, Any]) -> bool:
+        renewal = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if renewal != self._seen:
+            self._seen, self._seen_at = renewal, self._clock()
+        return self._clock() - self._seen_at > float(spec.get("leaseDurationSeconds") or LEASE_SECONDS)
+
+    def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
+        same = before.get("holderIdentity") == self._holder
+        return {
+            "holderIdentity": self._holder,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "acquireTime": before.get("acquireTime") if same else _now(),
+            "renewTime": _now(),
+            "leaseTransitions": int(before.get("leaseTransitions") or 0) + (not same),
+        }
+
+    def _tell(self) -> None:
+        if self.held != self._told:
+            self._told = self.held
+            logger.info("the lease %s is %s", self._name, "ours" if self._told else "not ours any more")
+            self._on_change(self._told)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
