@@ -24,3 +24,9 @@ AT_MAXIMUM = "AtMaximum"
 INFEASIBLE = "Infeasible"
 NO_READY_POOL = "NoReadyPool"
 MODE_RECOMMEND = "ModeRecommend"
+
+# How a new version comes into the traffic.
+ROLLOUT_ADVANCED = "RolloutAdvanced"
+ROLLOUT_WAITING = "RolloutWaiting"
+ROLLOUT_ROLLED_BACK = "RolloutRolledBack"
+ROLLOUT_DONE = "RolloutDone"
