@@ -6,7 +6,7 @@ late requests, failed ones, and an online quality signal where there is one. The
 ``limit_ratio(policy, rollout)``, and changes the pool's template where the phase says so:
 
 * ``Waiting``: the pool serves the old version still, but no more than the first step: the others must carry the rest first.
-* ``Shadow``: the pool has the new version and no traffic of its own (mirrored requests may be counted, with no effect).
+* ``Shadow``: the pool has the new version and no traffic of its own.
 * ``Stepping``: it answers at most the step's share.
 * ``Done``: all that the decision gives it.  ``RolledBack``: nothing, until it serves the old version again.
 
@@ -194,7 +194,8 @@ def _obstacle(policy: Policy, rollout: Rollout, seen: Seen, now_seconds: float) 
         if evidence.log_worse > SUSPICION:
             return f"it seems to be worse, which is not certain yet: {_figure(signal, evidence)}"
     quality, waited = rollout.evidence["quality"], now_seconds - rollout.began_seconds
-    before_all = policy.steps[rollout.step] < 1.0 <= (*policy.steps, 1.0)[rollout.step + 1]
+    alone = len(policy.steps) == 1  # pods are replaced one by one: there is no part of the traffic to try it on
+    before_all = alone or policy.steps[rollout.step] < 1.0 <= (*policy.steps, 1.0)[rollout.step + 1]
     if before_all and quality.new_trials > 0 and quality.fine < policy.needed and waited < policy.confirm_seconds:
         return f"its quality is not certain to be within the margin yet: {_figure('quality', quality)}"
     return None
