@@ -14,6 +14,8 @@ FLASH_FACTOR=1.8
 FLASH_SECONDS=45
 RUN_DIR=${OUT:-$CACHE/demo/report-$(date +%Y%m%d-%H%M%S)}
 NAMESPACE=demo
+OPERATOR_NAMESPACE=recmodel-system
+MADE_BY_DEMO=recmodel.dev/made-by=demo  # label of what goes with KEEP=0
 JOB=load
 GENERATOR=/app/load/generator.py  # in the ranker's image
 FORWARD=
@@ -41,14 +43,18 @@ no_pods_of_pools() { [ -z "$(kubectl get pods -n "$NAMESPACE" -l recmodel.dev/mo
 
 # Scrapes come every 5 s here, and 90 minutes pass in nine: shorter windows and ticks than the chart's defaults.
 operator() {
-  helm upgrade --install recmodel charts/recmodel -n recmodel-system --create-namespace --take-ownership --force-conflicts --wait --timeout 180s \
+  if ! kubectl get namespace "$OPERATOR_NAMESPACE" >/dev/null 2>&1; then
+    kubectl create namespace "$OPERATOR_NAMESPACE" >/dev/null
+    kubectl label namespace "$OPERATOR_NAMESPACE" "$MADE_BY_DEMO" >/dev/null
+  fi
+  helm upgrade --install recmodel charts/recmodel -n "$OPERATOR_NAMESPACE" --take-ownership --force-conflicts --wait --timeout 180s \
     --set "image.repository=${IMAGE_PREFIX}recmodel" --set image.tag=dev --set prometheus.url=http://prometheus.monitoring:9090 \
     --set prometheus.scrapeIntervalSeconds=5 --set prometheus.rateWindowSeconds=20 --set tickSeconds=5 >"$RUN_DIR/helm.log" 2>&1 ||
     { tail -20 "$RUN_DIR/helm.log" >&2; return 1; }
   # The tag stays `dev` when the image behind it changes, so the Deployment would keep the old one.
   local image; image=$(cat "$CACHE/run/images/"*recmodel_dev 2>/dev/null || true)
-  kubectl patch deployment -n recmodel-system recmodel -p "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"recmodel.dev/image\":\"$image\"}}}}}" >/dev/null
-  kubectl rollout status -n recmodel-system deployment/recmodel --timeout=180s >/dev/null
+  kubectl patch deployment -n "$OPERATOR_NAMESPACE" recmodel -p "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"recmodel.dev/image\":\"$image\"}}}}}" >/dev/null
+  kubectl rollout status -n "$OPERATOR_NAMESPACE" deployment/recmodel --timeout=180s >/dev/null
 }
 
 recmodel() {
@@ -125,9 +131,11 @@ reach_prometheus() {
 finish() {
   local status=$?
   trap - EXIT
+  trap '' INT TERM  # what is begun here ends here
   if [ -n "$FORWARD" ]; then kill "$FORWARD" 2>/dev/null || true; fi
   # Interrupted or failed, the load must not go on alone.
-  if [ "$status" != 0 ]; then kubectl delete job "$JOB" first-traffic -n "$NAMESPACE" --ignore-not-found --wait=false >/dev/null 2>&1 || true; fi
+  if [ "$status" != 0 ]; then delete_jobs; fi
+  if [ "${KEEP:-1}" != 1 ]; then take_away || log 'not everything could be taken away'; fi
   exit "$status"
 }
 
@@ -144,12 +152,23 @@ Everything is still running. To look at it:
 WORDS
 }
 
+delete_jobs() { kubectl delete job "$JOB" first-traffic -n "$NAMESPACE" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
+
 take_away() {
-  kubectl delete job "$JOB" first-traffic -n "$NAMESPACE" --ignore-not-found >/dev/null
-  kubectl delete recmodel ranker -n "$NAMESPACE" --ignore-not-found --timeout=90s >/dev/null
-  helm uninstall recmodel -n recmodel-system >/dev/null
-  log 'the RecModel and the operator are gone; the cluster runs on (make down ends it)'
+  kubectl get namespace "$NAMESPACE" >/dev/null 2>&1 || return 0  # it did not come to that
+  log 'taking away the RecModel and the operator'
+  delete_jobs
+  kubectl delete configmap schedule -n "$NAMESPACE" --ignore-not-found >/dev/null
+  if kubectl get crd recmodels.recmodel.dev >/dev/null 2>&1; then
+    kubectl delete recmodel ranker -n "$NAMESPACE" --ignore-not-found --timeout=90s >/dev/null
+  fi
+  wait_for 90 'no pod of the demo is left' no_pods_of_demo || return 1
+  helm uninstall recmodel -n "$OPERATOR_NAMESPACE" --ignore-not-found --wait >/dev/null 2>&1
+  kubectl delete lease recmodel -n "$OPERATOR_NAMESPACE" --ignore-not-found >/dev/null
+  kubectl delete namespace -l "$MADE_BY_DEMO" --ignore-not-found --timeout=90s >/dev/null
+  log 'the RecModel and the operator are gone; the CRD stays and the cluster runs on (make down ends it)'
 }
+no_pods_of_demo() { no_pods_of_pools && [ -z "$(kubectl get pods -n "$NAMESPACE" -l "job-name in ($JOB, first-traffic)" -o name)" ]; }
 
 # Two demos at once would delete each other's RecModel. What is started here must not inherit the lock: daemons outlive the demo.
 one_at_a_time() {
@@ -176,7 +195,7 @@ main() {
   step 'the first requests through the gateway' first_traffic
   step "the replay: $TRACE_MINUTES minutes of a recorded trace in ${DEMO_MINUTES:-9}, with a flash crowd" replay
   step 'the report' report
-  if [ "${KEEP:-1}" = 1 ]; then how_to_look; else take_away; fi
+  if [ "${KEEP:-1}" = 1 ]; then how_to_look; fi
   return "$OUTCOME"
 }
 

@@ -20,7 +20,15 @@ HEIGHTS = (2.3, 2.2, 1.9, 1.3, 1.7)
 
 
 def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> bytes:
-    """A PNG. Panels share the time axis, in minutes of the replay."""
+    """A PNG; with a title, it says what was replayed as well."""
+    with mpl.rc_context(settings(dress)):  # type: ignore[arg-type]
+        buffer = io.BytesIO()
+        drawn(run, measures, dress, title).savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def drawn(run: Run, measures: Measures, dress: Dress, title: bool = True) -> Figure:
+    """The figure. Panels share the time axis, in minutes of the replay."""
     with mpl.rc_context(settings(dress)):  # type: ignore[arg-type]
         figure = Figure(figsize=(11.5, 14.2), dpi=130, layout="constrained")
         panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=HEIGHTS)
@@ -43,9 +51,8 @@ def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> b
                 fontsize=14,
                 fontweight="bold",
             )
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        return buffer.getvalue()
+            panels[0].set_title(run.replayed, loc="left", fontsize=9, color=dress.faint)
+        return figure
 
 
 def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:

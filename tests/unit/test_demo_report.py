@@ -11,7 +11,7 @@ import pytest
 
 from report.collect import Run
 from report.dress import DARK, LIGHT
-from report.figures import picture
+from report.figures import drawn, picture
 from report.measures import Reaction, load_by_second, measures, over_objective
 from report.page import page, rows
 
@@ -130,6 +130,12 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
     assert "emulated" in text
     assert "computed, not run" in text
     assert "The run was sound." in text
+
+
+def test_the_picture_says_what_was_replayed() -> None:
+    run = replace(demo.run(), replayed="tencent_14.csv.gz from minute 300: 90 min in 540 s")
+    first, *_ = drawn(run, measures(run), LIGHT).axes
+    assert first.get_title(loc="left") == run.replayed
 
 
 def test_names_are_escaped() -> None:
