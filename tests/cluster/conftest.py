@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_NAMESPACE, RELEASE = "recmodel-system", "recmodel"
 TICK_SECONDS = 5
 PREFIX = "recmodel-test-"  # of the namespaces
+MADE: list[str] = []  # those of this session
 # Cheap ones first, so that what is broken shows soon; the one that waits longest comes last. Files that are not named
 # here come before all.
 ORDER = (
@@ -31,6 +32,7 @@ ORDER = (
     "test_scaling.py",
     "test_accelerators.py",
     "test_outages.py",
+    "test_standby.py",
     "test_steady.py",
 )
 # Ten minutes long, or waiting for what the engine decides under a load that a busy machine distorts: `make test-slow`.
@@ -128,6 +130,7 @@ def namespace(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Ite
     """A namespace of the test's own with the scripts of its pods; gone after it."""
     name = f"{PREFIX}{uuid.uuid4().hex[:6]}"
     body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    MADE.append(name)
     kube.create(NAMESPACE, None, body)
     scripts = {path.name: path.read_text() for path in (Path(__file__).parent / "pods").glob("*.py")}
     config_map: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SCRIPTS}, "data": scripts}
@@ -153,9 +156,9 @@ def serve(kube: Kube, namespace: str) -> Callable[..., Served]:
 
 
 def namespaces_left(kube: Kube) -> list[str]:
-    """Those of the tests that are still there."""
-    found = [namespace["metadata"]["name"] for namespace in kube.list(NAMESPACE, None)]
-    return [name for name in found if name.startswith(PREFIX)]
+    """Those of this session that are still there."""
+    found = {namespace["metadata"]["name"] for namespace in kube.list(NAMESPACE, None)}
+    return [name for name in MADE if name in found]
 
 
 def operator_pod(kube: Kube) -> Object:
