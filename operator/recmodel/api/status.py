@@ -84,6 +84,9 @@ class RolloutStatus(Written):
     since: Annotated[str, Field(description="Of the phase or step.", json_schema_extra={"format": "date-time"})]
     reason: Annotated[str, Field(max_length=128)]
     message: Annotated[str, Field(max_length=1024)]
+    memory: Annotated[
+        str | None, Field(max_length=4096, description="What was counted so far, for an operator that starts anew.")
+    ] = None
 
 
 class ForecastStatus(Written):

@@ -187,6 +187,9 @@ class Quality(Strict):
     max_loss: Annotated[
         Percent, Field(description="Largest loss against the other pools that is put up with, relative to their share.")
     ] = "5%"
+    confirm_within: Annotated[
+        Duration, Field(description="Longest wait, before the last step, for evidence that the loss is smaller.")
+    ] = "1h"
 
 
 class Rollout(Strict):
@@ -204,12 +207,13 @@ class Rollout(Strict):
     step_duration: Annotated[
         Duration, Field(description="Shortest time of a step, and of one pod beside the next in a replacement.")
     ] = "2m"
-    max_excess: Annotated[
-        Percent,
-        Field(
-            description="Share of late or failed requests above that of the other pools, or of before, that is put up with."
-        ),
+    min_requests: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Requests that the new one must have answered in a step.")
+    ] = 500
+    max_late_excess: Annotated[
+        Percent, Field(description="Share of late or failed requests above the current one's that is put up with.")
     ] = "2%"
+    max_error_excess: Annotated[Percent, Field(description="The same of failed requests alone.")] = "1%"
     quality: Quality | None = None
 
     @property

@@ -26,6 +26,8 @@ ROLLING_OUT = "RollingOut"
 SETTLED = "Settled"
 AS_WISHED = "AsWished"
 ANOTHER_AUTOSCALER = "AnotherAutoscaler"
+ANOTHER_RELEASER = "AnotherReleaser"
+ALL_ROLLED_OUT = "AllRolledOut"
 ALL_MEASURED = "AllMeasured"
 INVALID_RECORD = "InvalidRecord"
 VARIANT_UNMEASURED = "VariantUnmeasured"
@@ -48,6 +50,8 @@ def conditions(
         ]
         if tracked.spec.variants:
             found.append(("VariantsMeasured", *_measured(tracked)))
+        if tracked.trials or any(state.serving.now for state in pools.values()):
+            found.append(("RolledOut", *_rolled_out(tracked, pools)))
     time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
         Condition(
@@ -130,9 +134,26 @@ def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Re
         return "True", Reason(
             ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone"
         )
+    releasers = {name: state.releaser for name, state in pools.items() if state.releaser}
+    if releasers:
+        said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
+        return "True", Reason(
+            ANOTHER_RELEASER, f"{said}: versions, replicas and weights are left alone; delete it, or take the pool out"
+        )
     if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
         return "True", first_reason(tracked.decision)
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
+
+
+def _rolled_out(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    """True: every pool serves its newest version; False: one was taken back; Unknown: that is being found out."""
+    by_phase = {trial.phase: trial for trial in tracked.trials.values()}
+    for phase, status in (("RolledBack", "False"), ("Running", "Unknown"), ("Waiting", "Unknown")):
+        if phase in by_phase:
+            return status, by_phase[phase].reason
+    if waiting := [name for name, state in pools.items() if state.serving.trial is not None]:
+        return "Unknown", Reason(reasons.ROLLOUT_WAITING, f"no pod is ready yet in {', '.join(waiting)}")
+    return "True", Reason(ALL_ROLLED_OUT, "every pool serves its newest version")
 
 
 def _measured(tracked: Tracked) -> tuple[str, Reason]:

@@ -42,6 +42,12 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
         and not (c.reason == STARTING and c.type not in before)
         and (_BAD[c.type] == c.status or before.get(c.type) not in (None, "Unknown") or c.type == "Ready")
     ]
+    stood = {rollout.pool: (rollout.to, rollout.phase, rollout.step) for rollout in old.rollouts}
+    told += [
+        ("Warning" if rollout.phase == "RolledBack" else "Normal", Reason(rollout.reason, rollout.message))
+        for rollout in new.rollouts
+        if stood.get(rollout.pool) != (rollout.to, rollout.phase, rollout.step)
+    ]
     latest = new.decisions[0] if new.decisions else None
     previous = old.decisions[0] if old.decisions else None
     if latest is not None and previous is not None and latest.replicas != previous.replicas:

@@ -4,6 +4,7 @@ and pool.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -76,6 +77,18 @@ class Metrics:
             "recmodel_weight_change_seconds", "From the wish for other weights to the API server's answer.", registry=r,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
         )  # fmt: skip
+        self.version = Gauge(
+            "recmodel_pool_version_info", "1 for the version that the pool serves.", (*POOL, "version"), registry=r
+        )
+        self.rollout = Gauge(
+            "recmodel_rollout_phase", "1 for the phase of the pool's last rollout.", (*POOL, "phase"), registry=r
+        )
+        self.largest_share = Gauge(
+            "recmodel_rollout_largest_share_ratio",
+            "Largest share of the traffic that the pool's rollout lets it answer.",
+            POOL,
+            registry=r,
+        )
         # By model: each of its series, for a quick way to it and for the model's end.
         self._series: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Any]] = {}
 
@@ -108,6 +121,27 @@ class Metrics:
             reading = tracked.reading.pools.get(pool) if tracked.reading else None
             if reading is not None and reading.rate_per_second is not None:
                 self._set(tracked.key, self.load, here, reading.rate_per_second)
+
+    def rolled(self, tracked: Tracked, limits: Mapping[str, float]) -> None:
+        """Versions and rollouts as they are now; what was before has no series any more."""
+        labels = (tracked.owner.namespace, tracked.owner.name)
+        wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {}
+        for pool, found in tracked.serving.items():
+            if found.now is not None:
+                wanted[self.version, (*labels, pool, found.now.name)] = 1.0
+        for pool, trial in tracked.trials.items():
+            wanted[self.rollout, (*labels, pool, trial.phase)] = 1.0
+        for pool, share in limits.items():
+            wanted[self.largest_share, (*labels, pool)] = share
+        series = self._series.setdefault(tracked.key, {})
+        for metric, known in [
+            where for where in series if where[0] in (self.version, self.rollout, self.largest_share)
+        ]:
+            if (metric, known) not in wanted:
+                metric.remove(*known)
+                del series[metric, known]
+        for (gauge, here), value in wanted.items():
+            self._set(tracked.key, gauge, here, value)
 
     def forget(self, key: str) -> None:
         """Drops all series of a RecModel that is gone."""

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
 from typing import Any
 
 from recmodel.api.records import RECORD_LABEL
@@ -23,11 +22,13 @@ from recmodel.cluster.watch import follow
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.past import Past
+from recmodel.controller.releases import limits
 from recmodel.controller.reporter import Reporter
+from recmodel.controller.rollouts import Rollouts
 from recmodel.controller.settings import Settings
 from recmodel.controller.tick import Decider, Loop
 from recmodel.controller.tracked import Tracked, read_spec
-from recmodel.controller.views import model_view, observation
+from recmodel.controller.views import core_model, model_view, observation
 from recmodel.core.types import Decision, Model, Reason
 from recmodel.prometheus import Readings
 
@@ -56,6 +57,7 @@ class Operator:
         self.lease = self._lease()
         self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act)
         self.past = Past(decider, self._models)
+        self.rollouts = Rollouts(decider, self.keeper.wake, self._weights, settings.tick_seconds)
         self.loop = Loop(self.tick, settings.tick_seconds, metrics)
         self._synced: list[asyncio.Event] = []
         self._first_models = asyncio.Event()
@@ -75,7 +77,8 @@ class Operator:
             self.forget(owner.key)
             return
         if tracked is None:
-            tracked = self.keeper.models[owner.key] = Tracked(owner)
+            tracked = self.keeper.models[owner.key] = Tracked(owner, body=body)
+            tracked.recall(time.time())
         elif tracked.generation >= metadata["generation"]:
             if tracked.generation == metadata["generation"]:
                 tracked.body = body  # its status, which another operator may have written
@@ -189,6 +192,7 @@ class Operator:
         self.keeper.begin_anew()
         self.reporter.begin_anew()
         for tracked in self.keeper.models.values():
+            tracked.recall(time.time())
             if not acting:
                 self._metrics.forget(tracked.key)
             elif tracked.decision is not None:  # a tick old at most, and made from all that was seen
@@ -222,10 +226,12 @@ class Operator:
             states[tracked.key] = self._pools(tracked)
             tracked.reading = readings.models.get(tracked.key)
         decidable = [t for t in models if all(s.exists for s in states[t.key].values())]
+        if self._may_act():
+            await self.rollouts.tick(decidable, states, now_seconds)
         started = time.monotonic()
         decisions, failed = await asyncio.to_thread(
             self._decider.decide,
-            [_model(t, states[t.key]) for t in decidable],
+            [core_model(t, states[t.key]) for t in decidable],
             [observation(t, states[t.key], self._weights(t), now_seconds) for t in decidable],
             now_seconds,
         )
@@ -256,12 +262,14 @@ class Operator:
         self._report(tracked)
 
     def _act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
-        if tracked.acts and not any(state.autoscaler for state in states.values()):
+        if tracked.acts and not any(state.autoscaler or state.releaser for state in states.values()):
             self.keeper.decided(tracked, decision, states)
         else:
             tracked.wanted, tracked.pending = None, set()
         ready = {name: state.ready for name, state in states.items()}
         self._metrics.decided(tracked, decision, ready, self._weights(tracked))
+        if tracked.spec is not None:
+            self._metrics.rolled(tracked, limits(tracked.spec, tracked.serving, tracked.trials))
 
     def _gathered(self, readings: Readings) -> None:
         self._metrics.prometheus_seconds.observe(readings.seconds)
@@ -277,7 +285,7 @@ class Operator:
         return {p.name: self.inventory.pool(tracked.key, p.name) for p in spec.pools} if spec else {}
 
     def _models(self) -> list[Model]:
-        return [_model(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
+        return [core_model(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
 
     def _weights(self, tracked: Tracked) -> dict[str, int]:
         return self.keeper.weights(tracked, tracked.spec) if isinstance(tracked.spec, RecModelSpec) else {}
@@ -289,14 +297,6 @@ class Operator:
         route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
         tracked.route = acceptance(route)
         self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
-
-
-def _model(tracked: Tracked, states: Mapping[str, PoolState]) -> Model:
-    """The core's model of a valid RecModel; one whose replicas somebody else scales is only reported on."""
-    if tracked.model is None:
-        raise ValueError(f"{tracked.key} has no valid spec")
-    scaled_by_others = any(state.autoscaler for state in states.values())
-    return replace(tracked.model, acts=False) if scaled_by_others else tracked.model
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

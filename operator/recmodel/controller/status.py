@@ -14,10 +14,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recmodel.api.status import DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus, VariantStatus
+from recmodel.api.status import DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus, RolloutStatus, VariantStatus
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.conditions import conditions, first_reason, shown_share
+from recmodel.controller.releases import limits
 from recmodel.controller.tracked import Tracked
+from recmodel.controller.trials import reported
 from recmodel.controller.variants import BY_HAND
 from recmodel.core import reasons
 from recmodel.core.types import Decision
@@ -65,6 +67,7 @@ def judge(
             for name, f in (decision.forecast.items() if decision else ())
         ],
         variants=_variants(tracked),
+        rollouts=_rollouts(tracked),
         decisions=_decisions(tracked, weights, now, written.decisions),
     )
 
@@ -117,6 +120,13 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         unschedulable=state.unschedulable,
         version=state.serving.now.name if state.serving.now else None,
     )
+
+
+def _rollouts(tracked: Tracked) -> list[RolloutStatus]:
+    if tracked.spec is None:
+        return []
+    limited = limits(tracked.spec, tracked.serving, tracked.trials)
+    return [reported(trial, limited.get(name)) for name, trial in sorted(tracked.trials.items())]
 
 
 def _variants(tracked: Tracked) -> list[VariantStatus]:
@@ -195,7 +205,7 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
     return f"{1000 * bracket.lower:.0f}ms-{high}"
 
 
-_NOISY = {"message", "last_transition_time"}  # never alone worth a write
+_NOISY = {"message", "last_transition_time", "memory"}  # never alone worth a write
 _EXACT = {"version", "to", "before", "value", "interval", "step"}  # 7 and 8 are as different as versions can be
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 

@@ -22,14 +22,17 @@ from recmodel.core.engine import Memory, begin, reindex, step
 from recmodel.core.history import take_over
 from recmodel.core.types import Decision, Model, Observation
 from recmodel.prometheus import (
+    Asked,
     EdgeMemory,
     GatherSettings,
     History,
     ModelView,
     PrometheusClient,
+    Rates,
     Readings,
     gather,
     histories,
+    read_quality,
 )
 
 logger = logging.getLogger(__name__)
@@ -81,6 +84,11 @@ class Decider:
             memory = reindex(models, memory)
             forecast = take_over(memory.forecast, fresh.forecast, stays(taught, models))
             self._memory = replace(memory, forecast=forecast)
+
+    def quality(self, asked: Sequence[Asked], now_seconds: float) -> dict[str, dict[str, Rates]]:
+        """Online quality by RecModel and pool; for a thread."""
+        settings = self._settings
+        return read_quality(self._client, asked, now_seconds, settings.rate_window_seconds, settings.budget_seconds)
 
     def decide(
         self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float

@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
 from recmodel.cluster.versions import Serving
 from recmodel.controller.patience import Patience
+from recmodel.controller.trials import Trial, recalled
 from recmodel.controller.variants import Variants, known_variants
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
@@ -37,6 +39,7 @@ class Tracked:
     invalid: Reason | None = None  # why the newest one is not
     body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
     serving: Mapping[str, Serving] = field(default_factory=dict)  # by pool: which version it shall be made for
+    trials: Mapping[str, Trial] = field(default_factory=dict)  # by pool: the last rollout
     applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
     failed: Reason | None = None  # why the children could not be applied
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
@@ -67,6 +70,19 @@ class Tracked:
         changed = found != self.variants
         self.variants, self.spec, self.model = found, found.spec, found.spec.model(self.key)
         return changed
+
+    def recall(self, now_seconds: float) -> None:
+        """Takes over how far the rollouts have come from the status as another process wrote it."""
+        try:
+            status = RecModelStatus.model_validate(self.body.get("status") or {})
+        except ValidationError:  # an older or newer operator's: what is on trial begins its step anew
+            return
+        self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
+
+    @property
+    def rolling(self) -> bool:
+        """Whether something is on trial, or waits for it."""
+        return any(trial.phase in ("Waiting", "Running") for trial in self.trials.values())
 
     @property
     def paused(self) -> bool:

@@ -57,6 +57,30 @@ def model_version(variant: Variant) -> ModelVersion | None:
     )
 
 
+def served_losses(spec: RecModelSpec, serving: Mapping[str, ModelVersion | None]) -> dict[str, float]:
+    """The loss, against the best of all variants, of each pool that serves another version than its variant's newest:
+    what counts is what answers. Pools for which the spec says it already are left out.
+    """
+    by_name = {variant.name: variant for variant in spec.variants}
+    newest = {v.name: float(v.accuracy.value) for v in spec.variants if v.accuracy is not None}
+    served = {
+        pool: float(now.value)
+        for pool, now in serving.items()
+        if now is not None and now.value is not None and _differs(now, by_name.get(now.variant))
+    }
+    best = max([*newest.values(), *served.values()], default=0.0)
+    return {pool: 1.0 - value / best for pool, value in served.items()} if best > 0 else {}
+
+
+def _differs(now: ModelVersion, variant: Variant | None) -> bool:
+    """Whether what is served was measured otherwise than what the spec has now; False for another metric, too, whose
+    numbers say nothing beside these.
+    """
+    if variant is None or variant.version == now.version:
+        return False
+    return variant.accuracy is None or variant.accuracy.metric == now.metric
+
+
 def known_variants(
     written: RecModelSpec, config_maps: Iterable[Mapping[str, Any]], before: Mapping[str, Found]
 ) -> Variants:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from recmodel.api.v1alpha1 import PoolSpec
 from recmodel.cluster.inventory import PoolState
+from recmodel.controller.releases import limits
 from recmodel.controller.tracked import Tracked
-from recmodel.core.types import Observation
+from recmodel.controller.variants import served_losses
+from recmodel.core.types import Model, Observation
 from recmodel.prometheus import ModelView, PoolReading, PoolView
 
 _UNKNOWN = PoolReading()
@@ -35,6 +38,33 @@ def model_view(tracked: Tracked, pools: Mapping[str, PoolState], weights: Mappin
             for pool in spec.pools
         ),
         pods={pod: name for name, state in pools.items() for pod in state.pods},
+    )
+
+
+def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
+    """The core's model of a valid RecModel: each pool with what it serves now, and the share that its rollout lets it
+    have. One whose replicas or releases are somebody else's is only reported on.
+    """
+    spec, model = tracked.spec, tracked.model
+    if spec is None or model is None:
+        raise ValueError(f"{tracked.key} has no valid spec")
+    serving = {name: tracked.serving.get(name, state.serving) for name, state in pools.items()}
+    losses = served_losses(spec, {name: found.now for name, found in serving.items()})
+    limit = limits(spec, serving, tracked.trials)
+    return replace(
+        model,
+        acts=model.acts and not any(state.autoscaler or state.releaser for state in pools.values()),
+        pools=tuple(
+            replace(
+                pool,
+                accuracy_loss_ratio=losses.get(pool.name, pool.accuracy_loss_ratio),
+                version=now.name if (now := serving[pool.name].now) else "",
+                traffic_limit_ratio=limit.get(pool.name, 1.0),
+            )
+            if pool.name in serving
+            else pool
+            for pool in model.pools
+        ),
     )
 
 

@@ -35,8 +35,8 @@ The public surface, in the order of use (all of it is synchronous; the controlle
                                           the gaps; raises PrometheusError
     scrape_interval_seconds(client, "envoy-gateway", now_seconds)    -> float | None, from the spacing of the samples
 
-    read_quality(client, [Asked("demo", "ranker", spec.rollout.quality, since_seconds)], now_seconds, budget_seconds)
-                                       -> dict key -> pool -> Counts(successes, trials): of models that roll out alone
+    read_quality(client, [Asked("demo", "ranker", spec.rollout.quality)], now_seconds, window_seconds, budget_seconds)
+                                       -> dict key -> pool -> Rates(successes_per_second, trials_per_second)
 
     load_profile("triton"), profile_for(spec.metrics), PROFILE_NAMES
                                        -> Profile; .scrape.port and .scrape.path for the PodMonitor
@@ -54,7 +54,7 @@ from recmodel.prometheus.gather import gather, scrape_interval_seconds
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
-from recmodel.prometheus.quality import Asked, Counts, read_quality
+from recmodel.prometheus.quality import Asked, Rates, read_quality
 from recmodel.prometheus.readings import (
     GatewayReading,
     GatherSettings,
@@ -79,7 +79,6 @@ __all__ = [
     "Asked",
     "Bracket",
     "Connection",
-    "Counts",
     "EdgeMemory",
     "GatewayReading",
     "GatherSettings",
@@ -93,6 +92,7 @@ __all__ = [
     "PrometheusError",
     "PrometheusUnavailable",
     "QueryRefused",
+    "Rates",
     "Readings",
     "Verdict",
     "gather",

@@ -1,5 +1,5 @@
 """The online quality of the pools of models that are rolling something out: successes and trials, such as clicks and
-impressions, counted since a time. Asked for those models alone, so the number of queries follows the rollouts under way.
+impressions. Asked for those models alone, so the number of queries follows the rollouts under way.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.profiles import Selector
 from recmodel.prometheus.queries import duration, quoted, selector
 
-LEAST_SECONDS = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose quality is asked for, and since when."""
+    """Whose quality is asked for."""
 
     namespace: str
     name: str
     quality: Quality
-    since_seconds: float  # Unix time
 
     @property
     def key(self) -> str:
@@ -32,42 +29,40 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """Of ``trials`` so many were ``successes``; both grow since the time that was asked for."""
+class Rates:
+    """Of so many trials a second so many were successes."""
 
-    successes: float
-    trials: float
+    successes_per_second: float
+    trials_per_second: float
 
 
 def read_quality(
-    client: PrometheusClient, asked: Sequence[Asked], now_seconds: float, budget_seconds: float
-) -> dict[str, dict[str, Counts]]:
-    """Counts by pool of each model; who is not there, model or pool, is unknown."""
+    client: PrometheusClient, asked: Sequence[Asked], now_seconds: float, window_seconds: float, budget_seconds: float
+) -> dict[str, dict[str, Rates]]:
+    """Rates over the window by pool of each model; who is not there, model or pool, is unknown."""
     questions = {
-        (one.key, part): _increase(one, getattr(one.quality, part), now_seconds)
+        (one.key, part): _rate(one, getattr(one.quality, part), window_seconds)
         for one in asked
         for part in ("successes", "trials")
     }
     answers = client.query_all(sorted(set(questions.values())), now_seconds, budget_seconds) if questions else {}
-    result: dict[str, dict[str, Counts]] = {}
+    result: dict[str, dict[str, Rates]] = {}
     for one in asked:
         good, tried = (_by_pool(answers[questions[one.key, part]]) for part in ("successes", "trials"))
         if good is None or tried is None:
             continue
         result[one.key] = {
-            pool: Counts(good.get(pool, 0.0), trials)
+            pool: Rates(good.get(pool, 0.0), trials)
             for pool, trials in tried.items()
             # A counter of successes begins with the first one: where there are trials, its absence is none yet.
-            if good.get(pool, 0.0) <= trials
         }
     return result
 
 
-def _increase(one: Asked, series: Series, now_seconds: float) -> str:
-    window = duration(max(LEAST_SECONDS, now_seconds - one.since_seconds))
+def _rate(one: Asked, series: Series, window_seconds: float) -> str:
     mine = (f"namespace={quoted(one.namespace)}", f"recmodel_dev_model={quoted(one.name)}")
     chosen = Selector(name=series.name, match={label: f"={value}" for label, value in series.match_labels.items()})
-    return f"sum by (recmodel_dev_pool) (increase({selector(chosen, mine)}[{window}]))"
+    return f"sum by (recmodel_dev_pool) (rate({selector(chosen, mine)}[{duration(window_seconds)}]))"
 
 
 def _by_pool(answer: Vector | Exception) -> Mapping[str, float] | None:

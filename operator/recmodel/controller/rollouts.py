@@ -1,0 +1,88 @@
+"""Once a tick, for each RecModel: what its pools shall serve from now on. Wiring around ``releases``, which judges."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from recmodel.cluster.inventory import PoolState
+from recmodel.controller.releases import Context, released
+from recmodel.controller.tick import Decider
+from recmodel.controller.tracked import Tracked
+from recmodel.core import reasons
+from recmodel.prometheus import Asked, Rates, Verdict
+
+logger = logging.getLogger(__name__)
+
+States = Mapping[str, Mapping[str, PoolState]]  # by RecModel, by pool
+Weights = Callable[[Tracked], Mapping[str, int]]
+
+
+class Rollouts:
+    """The rollouts of all RecModels; ``wake`` has a RecModel's children looked at."""
+
+    def __init__(self, decider: Decider, wake: Callable[[str], None], weights: Weights, tick_seconds: float) -> None:
+        self._decider = decider
+        self._wake = wake
+        self._weights = weights
+        self._tick_seconds = tick_seconds
+
+    async def tick(self, models: Sequence[Tracked], states: States, now_seconds: float) -> None:
+        """Advances what is on trial, takes back what is worse, and begins what is new."""
+        asked = [
+            Asked(t.owner.namespace, t.owner.name, t.spec.rollout.quality)
+            for t in models
+            if t.spec is not None and t.spec.rollout.quality is not None and t.rolling
+        ]
+        quality = await asyncio.to_thread(self._decider.quality, asked, now_seconds) if asked else {}
+        for tracked in models:
+            if not tracked.paused and tracked.variants is not None:
+                self._one(tracked, states[tracked.key], quality.get(tracked.key, {}), now_seconds)
+
+    def _one(
+        self, tracked: Tracked, states: Mapping[str, PoolState], quality: Mapping[str, Rates], now_seconds: float
+    ) -> None:
+        # The children were not looked at since the spec changed, or this process has just begun.
+        if tracked.variants is None or tracked.serving.keys() != states.keys():
+            return
+        context = Context(
+            variants=tracked.variants,
+            # What is wished and not written yet is under way all the same.
+            states={
+                name: replace(state, updating=state.updating or state.serving != tracked.serving[name])
+                for name, state in states.items()
+            },
+            shares=_shares(tracked, self._weights(tracked)),
+            readings=tracked.reading.pools if tracked.reading is not None else {},
+            in_danger=_in_danger(tracked),
+            now_seconds=now_seconds,
+            tick_seconds=self._tick_seconds,
+            quality=quality,
+        )
+        before = {name: (trial.phase, trial.rollout.step) for name, trial in tracked.trials.items()}
+        serving, tracked.trials = released(tracked.serving, tracked.trials, context)
+        for name, trial in tracked.trials.items():
+            if before.get(name) != (trial.phase, trial.rollout.step):
+                logger.info("%s: %s: %s", tracked.key, trial.reason.reason, trial.reason.message)
+        if serving != tracked.serving:
+            tracked.serving = serving
+            self._wake(tracked.key)
+
+
+def _shares(tracked: Tracked, weights: Mapping[str, int]) -> dict[str, float | None]:
+    if tracked.spec is None or tracked.spec.route is None:
+        return dict.fromkeys(weights)
+    total = sum(weights.values())
+    return {name: weight / total if total else None for name, weight in weights.items()}
+
+
+def _in_danger(tracked: Tracked) -> bool:
+    """The objective is missed, no mix meets it, or nobody can see."""
+    spec, reading = tracked.spec, tracked.reading
+    if spec is None or reading is None or reading.verdict != Verdict.AVAILABLE or reading.within is None:
+        return True
+    if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
+        return True
+    return reading.within.upper < spec.objective.latency.percentile / 100.0
