@@ -132,6 +132,8 @@ def _settled(pool: PoolSpec, serves: Servings, context: Context) -> Serving:
     state = context.states[pool.name]
     if target is not None and found.now is not None and _same_model(found.now, target):
         found = replace(found, now=target)
+    elif target is not None and found.refused is not None and found.trial == POOL_ON_TRIAL:
+        found = Serving(target, trial=POOL_ON_TRIAL)  # its pods have no traffic
     elif target is not None and state.ready == 0 and target.name not in _refused(serves):
         others = any(s.ready for name, s in context.states.items() if name != pool.name)
         trial = POOL_ON_TRIAL if others and context.spec.route is not None else None
