@@ -22,10 +22,7 @@ test-unit: ## unit and property tests, without a cluster
 	@v=$(V); $$v/bin/pytest tests/unit
 
 test-cluster: up ## the tests on the real cluster
-	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster -m 'not slow'
-
-test-slow: up ## the cluster tests that take long or need a quiet machine
-	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster -m slow
+	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster
 
 demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
 	@demo/run.sh
@@ -44,4 +41,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: bench help check crds demo test-unit test-cluster test-slow test up down images
+.PHONY: bench help check crds demo test-unit test-cluster test up down images

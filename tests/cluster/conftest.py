@@ -35,21 +35,7 @@ ORDER = (
     "test_standby.py",
     "test_steady.py",
 )
-# Ten minutes long, or waiting for what the engine decides under a load that a busy machine distorts: `make test-slow`.
-SLOW = {
-    "test_steady_load_changes_replicas_at_most_once",
-    "test_recommend_and_paused_change_nothing_under_load",
-    "test_a_new_template_rolls_out_and_keeps_what_the_loop_decided",
-    "test_accelerators_that_vanish_under_running_pods_take_nothing_from_the_traffic",
-    "test_the_operators_own_metrics_are_scraped",
-}
 _SAID = pytest.StashKey[Callable[[], str]]()
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Marks the slow ones of this folder."""
-    if item.path.parent == Path(__file__).parent and getattr(item, "originalname", item.name) in SLOW:
-        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,0 +1,137 @@
+"""New versions and variants under load: the good ones come, the bad ones go back, a killed operator changes neither."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from conftest import OPERATOR_NAMESPACE, operator_pod
+from figures import measured
+from kube import Kube, eventually
+from requests_sent import Load, failed, share, within
+from serving import Pool, Served
+from versions import QUICK, proven, publish, record, rollout, served_versions
+
+from recmodel.cluster import names
+
+pytestmark = pytest.mark.cluster
+
+SLOW, FAILING = {"service_ms": 300.0}, {"failing": 0.3}
+CPU = Pool(least=1, most=3, variant="full", behaviour={"slow": SLOW, "failing": FAILING})
+SPARE = replace(CPU, name="spare")
+LIGHT = replace(CPU, name="light", variant="light")
+PER_SECOND = 60.0
+VARIANTS = [{"name": "full"}, {"name": "light"}]
+
+
+@pytest.fixture
+def ranker(kube: Kube, namespace: str, serve: Callable[..., Served]) -> Served:
+    """Two pools of version 1, known from its record before the first pod is made."""
+    publish(kube, namespace, "ranker", record("full", "1"), record("light", "1", 0.798))
+    served = serve(CPU, SPARE, variants=VARIANTS, rollout=QUICK)
+    served.wait_ready(cpu=1, spare=1)
+    assert served_versions(served) == {"cpu": {"1"}, "spare": {"1"}}
+    return served
+
+
+def new_version(served: Served, version: str) -> float:
+    """Publishes a version of the full variant once the objective is known to hold; when that was."""
+    eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
+    publish(served.kube, served.namespace, served.name, record("full", version), record("light", "1", 0.798))
+    return time.monotonic()
+
+
+def test_a_good_version_comes_pool_by_pool_without_a_failed_request(ranker: Served) -> None:
+    with Load(ranker, PER_SECOND) as load:
+        began = new_version(ranker, "2")
+        eventually("a pool has begun", lambda: "2" in str(served_versions(ranker)), 60.0)
+        assert sorted(map(len, served_versions(ranker).values())) != [2, 2]  # one pool at a time
+        eventually("both serve it", proven(ranker, "2", "cpu", "spare"), 150.0, 1.0)
+        took = time.monotonic() - began
+        eventually("that is said", ranker.has("RolledOut", "True", "AllRolledOut"), 20.0)
+    answers = load.answers()
+    measured(
+        "a good version over two pools, 60 requests/s",
+        f"{took:.0f} s; {len(answers)} requests, {failed(answers)}, {100 * within(answers):.1f} % within 100 ms",
+    )
+    assert failed(answers) == {}
+    assert within(answers) >= 0.95
+
+
+@pytest.mark.parametrize(("version", "said"), [("slow", "late or failed"), ("failing", "failed")])
+def test_a_bad_version_goes_back_with_the_reason(ranker: Served, version: str, said: str) -> None:
+    with Load(ranker, PER_SECOND) as load:
+        began = new_version(ranker, version)
+        eventually("it was taken back", ranker.has("RolledOut", "False", "RolloutRolledBack"), 120.0)
+        decided = time.monotonic() - began
+        eventually("the pods are the old ones", lambda: served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}, 60.0)
+        gone = time.monotonic() - began
+        mark = load.now()
+        time.sleep(15.0)  # three ticks: nobody tries it again
+        after = load.answers(since=mark)
+    answers = load.answers()
+    message = ranker.condition("RolledOut")["message"]
+    measured(
+        f"a {version} version on one of two pools, 60 requests/s",
+        f"taken back after {decided:.0f} s, gone after {gone:.0f} s; of {len(answers)} requests {failed(answers)}, "
+        f"{100 * within(answers):.1f} % within 100 ms; {message}",
+    )
+    assert said in message
+    assert served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}
+    assert failed(after) == {}
+    assert within(after) >= 0.95
+
+
+def test_an_operator_killed_in_the_middle_goes_on_with_the_rollout(kube: Kube, ranker: Served) -> None:
+    with Load(ranker, PER_SECOND) as load:
+        new_version(ranker, "2")
+        eventually("the first pool has new pods", lambda: "2" in str(served_versions(ranker)), 60.0)
+        kube.delete(names.POD, OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], grace_seconds=0)
+        eventually("both serve it", proven(ranker, "2", "cpu", "spare"), 170.0, 1.0)
+    answers = load.answers()
+    measured("operator killed in the middle of a rollout", f"{len(answers)} requests, {failed(answers)}")
+    assert failed(answers) == {}
+
+
+def test_a_new_variant_on_a_pool_of_its_own_gets_its_share_in_steps(kube: Kube, ranker: Served) -> None:
+    labels = f"{names.MODEL_LABEL}={ranker.name}"
+    with Load(ranker, PER_SECOND) as load, kube.watching(names.ROUTE, ranker.namespace, labels) as routes:
+        eventually("the objective is met", ranker.has("ObjectiveMet", "True"), 60.0)
+        ranker.change_pools(CPU, SPARE, LIGHT)
+        eventually("it is on trial", lambda: rollout(ranker, "light").get("phase") == "Running", 60.0)
+        assert ranker.weights()["light"] <= 100
+        eventually("it serves for good", proven(ranker, "1", "light"), 120.0, 1.0)
+        eventually("it has its share", lambda: ranker.weights()["light"] > 200, 40.0)
+        eventually("the traffic follows", lambda: share(load.answers()[-100:], "light") > 0.2, 30.0)
+    seen = [int(b["weight"]) for e in routes for b in e.object["spec"]["rules"][0]["backendRefs"]
+            if b["name"] == "ranker-light"]  # fmt: skip
+    answers = load.answers()
+    measured("a new variant in steps of 10 and 50 %", f"weights {seen}; {len(answers)} requests, {failed(answers)}")
+    assert seen[:2] == [0, 1] or seen[0] <= 1
+    assert failed(answers) == {}
+
+
+def test_a_new_variant_that_is_slow_keeps_no_traffic(ranker: Served) -> None:
+    with Load(ranker, PER_SECOND) as load:
+        eventually("the objective is met", ranker.has("ObjectiveMet", "True"), 60.0)
+        ranker.change_pools(CPU, SPARE, replace(LIGHT, service_ms=300.0))
+        eventually("it was taken back", ranker.has("RolledOut", "False", "RolloutRolledBack"), 150.0)
+        eventually("it has no traffic", lambda: ranker.weights()["light"] <= 1, 30.0)
+        eventually("it has no more than its minimum", lambda: ranker.replicas()["light"] == 1, 30.0)
+    answers = load.answers()
+    measured(
+        "a slow variant on a pool of its own",
+        f"{100 * share(answers, 'light'):.1f} % of the traffic while it was on trial, {failed(answers)}, "
+        f"{100 * within(answers):.1f} % within 100 ms; {ranker.condition('RolledOut')['message']}",
+    )
+    assert failed(answers) == {}
+    assert within(answers) >= 0.9
+
+
+def test_a_bad_record_is_said_and_changes_nothing(ranker: Served) -> None:
+    publish(ranker.kube, ranker.namespace, ranker.name, record("full", "2").model_copy(update={"value": 2.0}))
+    eventually("it is refused", ranker.has("VariantsMeasured", "False", "InvalidRecord"), 30.0)
+    assert "must hold value, 2.0" in ranker.condition("VariantsMeasured")["message"]
+    assert served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}
