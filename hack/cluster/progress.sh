@@ -11,6 +11,7 @@ with_heartbeat() {
     while :; do
       sleep 15 & nap=$!
       wait "$nap"
+      kill -0 $$ 2>/dev/null || exit 0  # an interrupted script does not end what it has in the background
       [ -s "${BUILD_LOG:-}" ] && compiled=", $(wc -l <"$BUILD_LOG") packages compiled"
       log "  ... $what, $((SECONDS - began)) s$compiled"
     done
