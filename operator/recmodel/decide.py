@@ -56,13 +56,15 @@ class _Line(BaseModel):
 
 
 def read_model(path: Path) -> Model:
-    """The model of a RecModel manifest; :class:`InvalidManifest` says which field is wrong and why."""
+    """The model of a manifest with one RecModel in it; :class:`InvalidManifest` says which field is wrong and why."""
     try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+        bodies = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
         raise InvalidManifest(f"{path}: {error}") from error
-    if not isinstance(body, dict) or body.get("kind") != KIND or body.get("apiVersion") != API_VERSION:
-        raise InvalidManifest(f"{path}: not a {KIND} of {API_VERSION}")
+    found = [b for b in bodies if isinstance(b, dict) and b.get("kind") == KIND and b.get("apiVersion") == API_VERSION]
+    if len(found) != 1:
+        raise InvalidManifest(f"{path}: {len(found) or 'not a'} {KIND} of {API_VERSION}")
+    (body,) = found
     try:
         spec = RecModelSpec.model_validate(body.get("spec"))
     except ValidationError as error:

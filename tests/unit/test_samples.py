@@ -14,9 +14,10 @@ import yaml
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.children import Owner, children, route
-from recmodel.controller import keeper, status, tracked
+from recmodel.controller import conditions, keeper, tracked
 from recmodel.controller import operator as operator_module
 from recmodel.controller.tracked import read_spec
+from recmodel.controller.variants import known_variants
 from recmodel.core import reasons as core_reasons
 from recmodel.core.types import Reason
 from recmodel.decide import decide, read_model
@@ -41,7 +42,7 @@ def recmodels(text: str) -> list[dict[str, Any]]:
 def test_there_are_the_samples_that_the_readme_names() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {path.name for path in SAMPLES} == {
-        "custom-metrics.yaml", "minimal.yaml", "ranker.yaml", "three-pools.yaml", "triton.yaml",
+        "custom-metrics.yaml", "minimal.yaml", "ranker.yaml", "rollout.yaml", "three-pools.yaml", "triton.yaml",
     }  # fmt: skip
     assert [path.name for path in SAMPLES if path.name not in readme] == []
 
@@ -58,6 +59,16 @@ def test_a_sample_is_one_valid_recmodel_with_children(path: Path) -> None:
     if spec.route:
         backends = route(owner, spec, {pool.name: 1 for pool in spec.pools})["spec"]["rules"][0]["backendRefs"]
         assert len(backends) == len(spec.pools)
+
+
+def test_the_records_of_a_sample_fill_its_variants() -> None:
+    text = (ROOT / "manifests" / "samples" / "rollout.yaml").read_text(encoding="utf-8")
+    records, body = yaml.safe_load_all(text)
+    spec = read_spec(body)
+    assert not isinstance(spec, Reason), spec
+    found = known_variants(spec, [records], {})
+    assert found.problems == found.unmeasured == ()
+    assert {pool.name for pool in spec.pools if (target := found.target(pool.name)) and target.uri} == {"full", "int8"}
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
@@ -113,7 +124,7 @@ def test_pages_made_from_the_code_are_fresh() -> None:
 
 def test_every_reason_is_explained() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    modules = (core_reasons, readings, status, keeper, tracked, operator_module)
+    modules = (core_reasons, readings, conditions, keeper, tracked, operator_module)
     words = {
         value
         for module in modules
