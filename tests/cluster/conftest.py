@@ -29,6 +29,9 @@ ORDER = (
     "test_ranker.py",
     "test_weights.py",
     "test_modes.py",
+    "test_rollout.py",
+    "test_refresh.py",
+    "test_valve.py",
     "test_scaling.py",
     "test_accelerators.py",
     "test_outages.py",
@@ -135,7 +138,7 @@ def namespace(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Ite
 def serve(kube: Kube, namespace: str) -> Callable[..., Served]:
     """Applies a RecModel with these pools; ``serve(Pool(), GPU, name="ranker", mode="Auto")``."""
 
-    def apply(*pools: Pool, name: str = "ranker", **settings: str) -> Served:
+    def apply(*pools: Pool, name: str = "ranker", **settings: Any) -> Served:
         return Served(kube, recmodel(namespace, name, *pools, **settings))
 
     return apply

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kube import Kube, Object, eventually
@@ -29,6 +30,9 @@ class Pool:
     service_ms: float = 5.0
     slots: int = 16
     accelerators: int = 0
+    variant: str | None = None
+    start_seconds: float = 0.0  # before it listens
+    behaviour: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of other versions of its model
 
     def spec(self) -> Object:
         """The entry of spec.pools."""
@@ -37,6 +41,7 @@ class Pool:
             limits["nvidia.com/gpu"] = str(self.accelerators)
         return {
             "name": self.name,
+            **({"variant": self.variant} if self.variant else {}),
             "replicas": {"min": self.least, "max": self.most},
             "costPerHour": self.cost_per_hour,
             "port": 8080,
@@ -50,6 +55,8 @@ class Pool:
                     "env": [
                         {"name": "SERVICE_MS", "value": str(self.service_ms)},
                         {"name": "SLOTS", "value": str(self.slots)},
+                        {"name": "START_SECONDS", "value": str(self.start_seconds)},
+                        {"name": "BEHAVIOUR", "value": json.dumps(self.behaviour)},
                     ],
                     "ports": [{"name": "http", "containerPort": 8080}],
                     "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": limits},
@@ -66,8 +73,10 @@ class Pool:
 GPU = Pool("gpu", least=0, most=2, cost_per_hour="3.0", accelerators=1)
 
 
-def recmodel(namespace: str, name: str, *pools: Pool, mode: str = "Auto", threshold: str = "100ms") -> Object:
-    """The manifest."""
+def recmodel(
+    namespace: str, name: str, *pools: Pool, mode: str = "Auto", threshold: str = "100ms", **more: object
+) -> Object:
+    """The manifest; ``more`` are further fields of the spec."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -80,6 +89,7 @@ def recmodel(namespace: str, name: str, *pools: Pool, mode: str = "Auto", thresh
                 "hostnames": [hostname(namespace, name)],
             },
             "pools": [pool.spec() for pool in pools],
+            **more,
         },
     }
 

@@ -2,16 +2,24 @@
 
 So its capacity is known beforehand (SLOTS / SERVICE_MS requests a second), and a cluster of 2 cores carries a dozen of
 them. Runs in the operator's own image, on the standard library alone. GET /ready answers 503 while /tmp/unready exists.
+BEHAVIOUR says, as JSON by version of the model (RECMODEL_MODEL_VERSION), how another one does: {"2": {"service_ms": 300,
+"failing": 0.3}}. The version comes back in each answer's header x-recmodel-version.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import signal
 from pathlib import Path
 
-SERVICE_SECONDS = float(os.environ["SERVICE_MS"]) / 1000.0
+VERSION = os.environ.get("RECMODEL_MODEL_VERSION", "")
+MINE = json.loads(os.environ.get("BEHAVIOUR", "{}")).get(VERSION, {})
+SERVICE_SECONDS = float(MINE.get("service_ms", os.environ["SERVICE_MS"])) / 1000.0
+FAILING = float(MINE.get("failing", 0.0))  # share of the answers that are 500
+CHANCE = random.Random(1)
 SLOTS = asyncio.Semaphore(int(os.environ["SLOTS"]))
 START_SECONDS = float(os.environ.get("START_SECONDS", "0"))
 UNREADY = Path("/tmp/unready")
@@ -30,8 +38,11 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             else:
                 async with SLOTS:
                     await asyncio.sleep(SERVICE_SECONDS)
+                if CHANCE.random() < FAILING:
+                    status = "500 Internal Server Error"
             pool = headers.get("x-recmodel-pool", "")
-            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nx-recmodel-pool: {pool}\r\n\r\n".encode())
+            said = f"x-recmodel-pool: {pool}\r\nx-recmodel-version: {VERSION}"
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n{said}\r\n\r\n".encode())
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
