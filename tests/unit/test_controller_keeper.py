@@ -14,6 +14,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names, traffic
 from recmodel.cluster.apply import Actor
 from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.versions import ModelVersion, Serving
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.patience import Patience
@@ -288,3 +289,36 @@ def test_patience_doubles_while_a_fight_goes_on_and_returns_after_calm() -> None
             assert patience.due_in(now) == 0.0
     assert gaps == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert patience.due_in(now + 301.0) == 0.0
+
+
+def deployment_version(cluster: FakeCluster, name: str) -> str | None:
+    """The version that a Deployment's pods are told."""
+    (container,) = cluster.objects["Deployment", name]["spec"]["template"]["spec"]["containers"]
+    return next((e["value"] for e in container.get("env", []) if e["name"] == "RECMODEL_MODEL_VERSION"), None)
+
+
+def test_what_a_pool_shall_serve_is_written_and_its_replicas_stay() -> None:
+    ranked = spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"), variants=[{"name": "full"}])
+
+    async def story(world: World) -> None:
+        await world.rest()
+        world.pods("cpu", 1)
+        world.decide(cpu=(3, 1.0), gpu=(0, 0.0))
+        await world.rest()
+        serving = dict(world.tracked.serving)
+        world.tracked.serving = {**serving, "cpu": Serving(ModelVersion("full", "2"))}
+        world.keeper.wake(OWNER.key)
+        assert "Deployment feed-cpu" in await world.rest()
+        assert deployment_version(world.cluster, "feed-cpu") == "2"
+        assert deployment_version(world.cluster, "feed-gpu") is None
+        assert world.cluster.replicas("feed-cpu") == 3
+        assert await world.rest() == []
+
+    cluster = told(ranked, story).cluster
+
+    async def after(world: World) -> None:  # a new process goes by what the Deployment says
+        world.pods("cpu", 3)
+        assert await world.rest() == []
+        assert world.tracked.serving["cpu"].now == ModelVersion("full", "2")
+
+    told(ranked, after, cluster)

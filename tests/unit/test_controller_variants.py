@@ -25,7 +25,9 @@ def record(variant: str = "int8", **changes: Any) -> dict[str, Any]:
 
 def config_map(*records: dict[str, Any], name: str = "feed-variants", version: str = "1") -> dict[str, Any]:
     data = {f"{r['variant']}.json": json.dumps(r) for r in records}
-    return {"metadata": {"name": name, "uid": name, "resourceVersion": version}, "data": data}
+    labels = {"recmodel.dev/variants-of": "feed"}
+    metadata = {"namespace": "shop", "name": name, "uid": name, "resourceVersion": version, "labels": labels}
+    return {"metadata": metadata, "data": data}
 
 
 def feed(*variants: dict[str, Any], budget: str | None = "1%") -> RecModelSpec:

@@ -196,7 +196,7 @@ def _advanced(pool: PoolSpec, found: Serving, trial: Trial | None, context: Cont
     to = brought(pool, found if found.trial is not None or target is None else replace(found, now=target), context.spec)
     if trial is None or trial.rollout.version != to or trial.phase in ("Proven", "RolledBack"):
         trial = _begun(pool, found, to, now)
-    policy = t.policy_of(context.spec, stepwise)
+    policy = t.policy_of(context.spec, stepwise, context.tick_seconds)
     seen = _seen(pool, trial, stepwise, context, policy.late_budget_ratio)
     rollout = trial.rollout
     if context.states[pool.name].updating and not stepwise:  # what counts for the step comes from new pods alone

@@ -21,6 +21,7 @@ Phase = Literal["Waiting", "Running", "Proven", "RolledBack"]
 PHASES: Mapping[str, Phase] = {
     "Waiting": "Waiting", "Shadow": "Running", "Stepping": "Running", "Done": "Proven", "RolledBack": "RolledBack",
 }  # fmt: skip
+LEAST_TICKS = 3  # the first one is what the others are judged by, and no single one may decide
 LONGEST_GAP_TICKS = 3.0  # what happened while nobody looked for longer is not counted
 
 
@@ -53,14 +54,16 @@ class Trial:
         return PHASES[self.rollout.phase]
 
 
-def policy_of(spec: RecModelSpec, stepwise: bool) -> core.Policy:
-    """The owner's rules. A version that replaces another pod by pod has one step: all of its pool."""
+def policy_of(spec: RecModelSpec, stepwise: bool, tick_seconds: float = 0.0) -> core.Policy:
+    """The owner's rules, but no step is shorter than ``LEAST_TICKS``. A version that replaces another pod by pod has one
+    step: all of its pool.
+    """
     rules = spec.rollout
     quality = rules.quality
     late_budget = 1.0 - spec.objective.latency.percentile / 100.0
     return core.Policy(
         steps=(*(ratio(step) for step in rules.steps), 1.0) if stepwise else (1.0,),
-        step_seconds=rules.step_seconds,
+        step_seconds=max(rules.step_seconds, LEAST_TICKS * tick_seconds),
         min_requests=float(rules.min_requests),
         max_late_excess_ratio=ratio(rules.max_late_excess),
         max_error_excess_ratio=ratio(rules.max_error_excess),
