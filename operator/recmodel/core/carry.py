@@ -14,9 +14,12 @@ from recmodel.core.types import Model
 T = TypeVar("T")
 
 # How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
-PER_MODEL = {"level", "slope", "known_ticks", "season", "season_sum", "season_count", "seen_at"}  # [M, ...]
+PER_MODEL = {
+    "level", "slope", "known_ticks", "season", "season_sum", "season_count", "seen_at",
+    "tokens", "mean_load", "saved_per_second", "load_before", "begins_with", "open_ticks",
+}  # [M, ...]  # fmt: skip
 RINGS_PER_MODEL = {"ring_load"}  # [R, M]
-RINGS_PER_POOL = {"wishes", "readies", "ring_forecast", "ring_due"}  # [R, M, P, ...]
+RINGS_PER_POOL = {"wishes", "readies", "ring_forecast", "ring_due", "recent_loads"}  # [R, M, P, ...]
 
 
 @dataclass(frozen=True)

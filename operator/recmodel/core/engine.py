@@ -14,7 +14,8 @@ import numpy as np
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
 from recmodel.core import guards, weights
-from recmodel.core.accuracy import allowed_shares, within_budget
+from recmodel.core import valve as valves
+from recmodel.core.accuracy import allowed_shares
 from recmodel.core.carry import carry, stays
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.history import History, learn_history
@@ -47,6 +48,7 @@ class Memory:
     seen_at: Floats  # [M] time of the newest known load; -inf before any
     late_ticks: Ints  # [M, P]
     stuck_ticks: Ints  # [M, P] ticks for which pods were unschedulable; below 0: ticks until more are tried again
+    valve: valves.ValveMemory
 
 
 def begin(
@@ -70,6 +72,7 @@ def begin(
         seen_at=np.full(size[0], -np.inf),
         late_ticks=np.zeros(size, np.int64),
         stuck_ticks=np.zeros(size, np.int64),
+        valve=valves.empty(size[0]),
     )
     if history is not None and any(h is not None for h in history):
         memory = replace(memory, forecast=learn_history(memory.forecast, history))
@@ -155,7 +158,10 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     replicas, changed = guards.guard(context)
     shares = weights.weigh(fleet, seen, replicas, context.slow, capacity, wish.per_replica, load)
-    shares = within_budget(shares, allowed)
+    sure, hoped = valves.ready_capacity(seen, replicas, capacity, wish.per_replica)
+    valve_memory, valve = valves.turn(memory.valve, fleet, seen, load, sure, hoped)
+    ready = fleet.exists & (np.minimum(seen.ready, replicas) > 0)
+    shares = valves.answering(shares, fleet, seen, ready, sure, hoped, load, valve)
     shares = np.where((context.blind_seconds > 0)[:, None] & np.isfinite(seen.weight), seen.weight, shares)
     decisions = Decisions(
         fleet=fleet,
@@ -167,6 +173,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         wish=wish,
         replicas=replicas,
         weights=shares,
+        valve=valve,
+        allowed=allowed,
         changed=changed,
         blind_seconds=context.blind_seconds,
         upper=upper,
@@ -184,6 +192,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
             seen_at=seen_at,
             late_ticks=late_ticks,
             stuck_ticks=stuck_ticks,
+            valve=valve_memory,
         ),
         decisions,
     )

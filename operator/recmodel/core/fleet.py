@@ -35,6 +35,7 @@ class Fleet:
     max_replicas: Ints
     cost_per_hour: Floats
     accuracy_loss_ratio: Floats  # NaN: not measured
+    traffic_limit_ratio: Floats  # largest share of the traffic that the pool may answer: below 1 it is on trial
     accuracy_budget_ratio: Floats  # [M]; NaN: no budget
     late_budget_ratio: Floats  # [M]; 0.05 for a p95 objective
     acts: Bools  # [M]
@@ -65,11 +66,14 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
     shape = (len(models), width)
     exists = np.zeros(shape, bool)
     low, high = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    cost, loss = np.zeros(shape), np.full(shape, np.nan)
+    cost, loss, limit = np.zeros(shape), np.full(shape, np.nan), np.ones(shape)
     for i, model in enumerate(models):
         for k, pool in enumerate(model.pools):
             exists[i, k] = True
             low[i, k], high[i, k], cost[i, k] = pool.min_replicas, pool.max_replicas, pool.cost_per_hour
+            limit[i, k] = min(max(pool.traffic_limit_ratio, 0.0), 1.0)
+            if 0.0 < limit[i, k] < 1.0:  # what is on trial must run, or nothing is ever found out
+                low[i, k] = max(low[i, k], min(1, high[i, k]))
             if pool.accuracy_loss_ratio is not None:
                 loss[i, k] = pool.accuracy_loss_ratio
     budget = [math.nan if m.accuracy_budget_ratio is None else m.accuracy_budget_ratio for m in models]
@@ -80,6 +84,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
         max_replicas=high,
         cost_per_hour=cost,
         accuracy_loss_ratio=loss,
+        traffic_limit_ratio=limit,
         accuracy_budget_ratio=np.array(budget, float),
         late_budget_ratio=np.array([1.0 - m.within_ratio for m in models], float),
         acts=np.array([m.acts for m in models], bool),

@@ -24,6 +24,7 @@ AT_MAXIMUM = "AtMaximum"
 INFEASIBLE = "Infeasible"
 NO_READY_POOL = "NoReadyPool"
 MODE_RECOMMEND = "ModeRecommend"
+LIGHTER_VARIANTS_SERVE = "LighterVariantsServe"
 
 # How a new version comes into the traffic.
 ROLLOUT_ADVANCED = "RolloutAdvanced"

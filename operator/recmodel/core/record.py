@@ -13,6 +13,7 @@ from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.forecast import LoadForecast
 from recmodel.core.plan import UPPER_QUANTILE, Wish
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
+from recmodel.core.valve import Valve
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Decisions:
     blind_seconds: Floats
     upper: Floats
     middle: Floats
+    valve: Valve
+    allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
 
     def __len__(self) -> int:
         return len(self.fleet.models)
@@ -60,6 +63,7 @@ class Decisions:
             runner_up=runner_up if differs else {},
             runner_up_cost_per_hour=round(float(self.wish.runner_up_cost[i]), 4) if differs else None,
             cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
+            accuracy_budget_left_ratio=_number(self.valve.left_ratio[i]),
         )
 
     def state(self, i: int) -> str:
@@ -108,6 +112,8 @@ class Decisions:
                             f"{self.replicas[i, k]} decided ({_WHY[reason]})",
                         )
                     )
+        if self.valve.open[i]:
+            told.append(self._lighter(i))
         if not wish.feasible[i]:
             told.append(
                 Reason(
@@ -116,6 +122,18 @@ class Decisions:
                 )
             )
         return tuple(told)
+
+    def _lighter(self, i: int) -> Reason:
+        shares = [
+            f"{pool.name} {self.weights[i, k]:.3g} % of the traffic, {100.0 * self.allowed[i, k]:.3g} % in calm times"
+            for k, pool in enumerate(self.fleet.models[i].pools)
+            if self.weights[i, k] > 100.0 * self.allowed[i, k]
+        ]
+        return Reason(
+            reasons.LIGHTER_VARIANTS_SERVE,
+            f"{', '.join(shares) or 'the shares are still small'}: within the accuracy budget the ready replicas carry "
+            f"{self.valve.carried[i]:.0f} of {self.valve.demand[i]:.0f}/s; {self.valve.left_ratio[i]:.0%} of an hour's budget is left",
+        )
 
     def _trend(self, i: int) -> Reason:
         k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))

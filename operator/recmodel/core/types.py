@@ -107,3 +107,4 @@ class Decision:
     runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided
+    accuracy_budget_left_ratio: float | None = None  # of an hour's worth of the budget; None: no budget

@@ -1,0 +1,160 @@
+"""The accuracy budget over time: what is saved, what opens the valve, and that no more is spent than was saved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recmodel.core.engine import Memory, begin, reindex, step
+from recmodel.core.fleet import pack, see
+from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
+from recmodel.core.valve import BUCKET_SECONDS, Valve, ValveMemory, carried_within, empty, turn
+
+FULL, LIGHT = Pool("full", 1, 50, 1.0, 0.0), Pool("light", 4, 50, 0.9, 0.04)
+FEED = Model("shop/feed", 0.95, 0.1, (FULL, LIGHT), accuracy_budget_ratio=0.01)
+ABLE = np.array([[500.0, 600.0]])
+
+
+def observed(full: float | None, light: float | None, late: float = 0.0) -> Observation:
+    pools = {}
+    for name, rate in (("full", full), ("light", light)):
+        latency = None if rate is None else {0.1: rate * (1.0 - late), math.inf: rate}
+        pools[name] = PoolObservation(4, 4, 0, 50.0, 45.0, rate, None if rate is None else 0.0, latency)
+    return Observation(0.0, pools)
+
+
+def tick(
+    memory: ValveMemory, full: float | None, light: float | None, late: float = 0.0, model: Model = FEED
+) -> tuple[ValveMemory, Valve]:
+    fleet = pack([model], 15.0, 60.0)
+    load = math.nan if full is None or light is None else full + light
+    return turn(memory, fleet, see(fleet, [observed(full, light, late)]), np.array([load]), ABLE, ABLE)
+
+
+def filled() -> ValveMemory:
+    """After two hours on the full model at 400 requests/s."""
+    memory = empty(1)
+    for _ in range(480):
+        memory, _ = tick(memory, 400.0, 0.0)
+    return memory
+
+
+def test_what_pools_carry_within_a_budget() -> None:
+    loss = np.array([[0.0, 0.04]])
+    for budget, carried in ((0.0, 300.0), (0.01, 400.0), (0.02, 600.0), (0.04, 800.0), (math.nan, 800.0)):
+        assert carried_within(np.array([[300.0, 500.0]]), loss, np.array([budget]))[0] == pytest.approx(carried)
+    three = carried_within(np.array([[300.0, 500.0, 500.0]]), np.array([[0.0, math.inf, 0.02]]), np.array([0.01]))
+    assert three[0] == pytest.approx(600.0)  # never measured: not counted
+
+
+def test_an_hour_on_the_full_model_fills_the_bucket_and_no_more() -> None:
+    memory = filled()
+    assert memory.tokens[0] == pytest.approx(0.01 * 400.0 * BUCKET_SECONDS)
+    _, valve = tick(memory, 400.0, 0.0)
+    assert valve.left_ratio[0] == 1.0
+    assert not valve.open[0]
+
+
+def test_the_steady_share_of_a_light_variant_still_saves_a_tenth() -> None:
+    memory = empty(1)
+    for _ in range(241):
+        memory, valve = tick(memory, 310.0, 90.0)  # 22.5 % at 4 % is 0.9 %
+    assert valve.left_ratio[0] == pytest.approx(0.1, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("full", "light", "late", "opens"),
+    [
+        (400.0, 50.0, 0.0, False),
+        (700.0, 50.0, 0.0, True),  # more than 500 and what the budget lets through
+        (450.0, 50.0, 0.0, True),  # not yet, but it jumped in the newest tick: 400 + 4 * 100 requests/s
+        (412.0, 0.0, 0.0, False),  # no more than chance
+        (400.0, 0.0, 0.2, True),  # late, whatever was believed
+    ],
+)
+def test_it_opens_when_what_is_ready_does_not_carry_the_load(
+    full: float, light: float, late: float, opens: bool
+) -> None:
+    _, valve = tick(filled(), full, light, late)
+    assert bool(valve.open[0]) is opens
+    assert bool(valve.budget[0] > 0.02) is opens
+
+
+def test_it_stays_open_for_three_minutes_after_it_was_last_needed() -> None:
+    memory, valve = tick(filled(), 700.0, 0.0)
+    lasted = 0
+    while valve.open[0] and lasted < 100:
+        memory, valve = tick(memory, 200.0, 200.0)
+        lasted += 1
+    assert lasted == 12
+
+
+def test_what_was_saved_is_spent_once_and_at_the_end_the_budget_holds_again() -> None:
+    memory, spent, requests, share = filled(), 0.0, 0.0, 0.0
+    saved = memory.tokens[0]
+    for _ in range(960):  # four hours of a load that nothing carries; the light pool answers what the valve lets it
+        memory, valve = tick(memory, 1000.0 * (1.0 - share), 1000.0 * share)
+        share = min(float(valve.budget[0]) / 0.04, 0.6)
+        spent, requests = spent + 15.0 * 1000.0 * share * 0.04, requests + 15.0 * 1000.0
+    assert spent <= saved + 0.01 * requests + 150.0  # a tick's, since it is counted afterwards
+    assert spent > 0.9 * saved + 0.01 * requests
+    assert valve.budget[0] < 0.0101
+
+
+def test_while_nothing_is_seen_nothing_is_saved_and_spending_goes_on() -> None:
+    memory, _ = tick(filled(), 500.0, 500.0)
+    before = memory.tokens[0]
+    after, valve = tick(memory, None, None)
+    assert after.tokens[0] == pytest.approx(before - 15.0 * (20.0 - 10.0))
+    assert valve.open[0]  # it neither opens nor closes
+    calm, _ = tick(filled(), 400.0, 0.0)
+    assert tick(calm, None, None)[0].tokens[0] == calm.tokens[0]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        replace(FEED, accuracy_budget_ratio=None),
+        replace(FEED, pools=(FULL, replace(LIGHT, accuracy_loss_ratio=None))),
+        replace(FEED, pools=(FULL,)),
+    ],
+    ids=["no budget", "never measured", "nothing lighter"],
+)
+def test_without_a_budget_or_a_measured_lighter_variant_there_is_no_valve(model: Model) -> None:
+    memory = empty(1)
+    fleet = pack([model], 15.0, 60.0)
+    able = ABLE[:, : len(model.pools)]
+    for load in (400.0, 400.0, 3000.0):
+        seen = see(fleet, [observed(load, 0.0, 0.5)])
+        memory, valve = turn(memory, fleet, seen, np.array([load]), able, able)
+        assert not valve.open[0]
+    assert math.isnan(valve.left_ratio[0]) is (model.accuracy_budget_ratio is None)
+
+
+def told(memory: Memory, now: float, full: float, light: float) -> tuple[Memory, Decision]:
+    seen = observed(full, light)
+    memory, decisions = step(memory, [Observation(now, seen.pools)], now)
+    return memory, decisions[0]
+
+
+def test_the_decision_says_that_lighter_variants_serve_and_what_is_left() -> None:
+    memory, now = begin([FEED]), 0.0
+    for _ in range(240):
+        memory, decision = told(memory, now, 300.0, 80.0)
+        now += 15.0
+    assert decision.accuracy_budget_left_ratio is not None
+    calm = decision.accuracy_budget_left_ratio
+    assert 0.1 < calm < 0.3
+    assert "LighterVariantsServe" not in {reason.reason for reason in decision.reasons}
+    assert decision.pools["light"].weight <= 22.5 + 1e-3
+    memory, decision = told(memory, now, 600.0, 160.0)  # twice the load: more than what is ready is known to carry
+    said = next(reason for reason in decision.reasons if reason.reason == "LighterVariantsServe")
+    assert decision.pools["light"].weight > 22.5
+    assert "light" in said.message
+    assert "22.5 % in calm times" in said.message
+    kept = reindex([Model("a/b", 0.95, 0.1, (FULL,)), FEED], memory)
+    assert kept.valve.tokens[1] == memory.valve.tokens[0]
+    assert np.isnan(kept.valve.mean_load[0])
