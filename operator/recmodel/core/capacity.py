@@ -202,6 +202,14 @@ def _believed(
     return belief
 
 
+def relearned(memory: CapacityMemory, rows: tuple[Ints, Ints], budget: Floats) -> CapacityMemory:
+    """The belief of the ``N`` pools at ``rows`` made anew from their evidence; ``budget`` ``[N]`` late share."""
+    belief, every = memory.log_belief.copy(), np.ones(len(rows[0]), bool)
+    evidence, origin = memory.evidence, memory.origin[rows]
+    belief[rows] = _believed(belief[rows], evidence, evidence, rows, origin, budget, every, ~every)
+    return replace(memory, log_belief=belief)
+
+
 def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Small:
     """Log likelihood ``[N, S, G]`` of one bin's evidence under every law of the grid."""
     relative = np.exp(np.log(np.maximum(told.load, 1e-9)) - origin)[:, None] * np.exp(

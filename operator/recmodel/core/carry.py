@@ -1,4 +1,4 @@
-"""Carries a memory over to a changed set of models, array by array."""
+"""Carries a memory over to a changed set of models, array by array; a pool's new version believes less of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from recmodel.core import capacity as capacities
+from recmodel.core.capacity import CapacityMemory
+from recmodel.core.evidence import ENOUGH_WEIGHT
 from recmodel.core.fleet import Fleet, Ints
 from recmodel.core.types import Model
 
 T = TypeVar("T")
+
+OLD_VERSION_REQUESTS = ENOUGH_WEIGHT  # independent ones that a load seen under another version counts for, at most
 
 # How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
 PER_MODEL = {
@@ -30,6 +35,7 @@ class Stays:
     old_models: Ints
     new_pools: tuple[Ints, Ints]  # model and pool index
     old_pools: tuple[Ints, Ints]
+    changed: tuple[Ints, Ints]  # of the new ones: those that serve another version now
 
 
 def stays(old: Sequence[Model], new: Sequence[Model]) -> Stays:
@@ -40,8 +46,16 @@ def stays(old: Sequence[Model], new: Sequence[Model]) -> Stays:
     for i, j in rows:
         names = {pool.name: k for k, pool in enumerate(old[j].pools)}
         cells += [(i, k, j, names[pool.name]) for k, pool in enumerate(new[i].pools) if pool.name in names]
+    other = [(i, k) for i, k, j, before in cells if new[i].pools[k].version != old[j].pools[before].version]
     models, pools = np.array(rows, np.int64).reshape(-1, 2), np.array(cells, np.int64).reshape(-1, 4)
-    return Stays(models[:, 0], models[:, 1], (pools[:, 0], pools[:, 1]), (pools[:, 2], pools[:, 3]))
+    changed = np.array(other, np.int64).reshape(-1, 2)
+    return Stays(
+        models[:, 0],
+        models[:, 1],
+        (pools[:, 0], pools[:, 1]),
+        (pools[:, 2], pools[:, 3]),
+        (changed[:, 0], changed[:, 1]),
+    )
 
 
 def carry(new: T, old: T, kept: Stays) -> T:
@@ -67,3 +81,26 @@ def carry(new: T, old: T, kept: Stays) -> T:
         else:
             changes[field.name] = before  # counters such as the tick
     return replace(new, **changes)  # type: ignore[type-var]
+
+
+def less_certain(memory: CapacityMemory, fleet: Fleet, kept: Stays) -> CapacityMemory:
+    """The capacity memory with less weight for the pools whose version changed.
+
+    Whatever was seen at a load counts as 20 independent requests at most: enough for the trust region to stay where it was, too
+    few for it to grow, and soon outweighed by what the new version does. A tick of 100 requests/s tells as much as 525. What the
+    utilisation said is forgotten, since the new version's requests may be larger.
+    """
+    rows, evidence = kept.changed, memory.evidence
+    if not len(rows[0]):
+        return memory
+    weight, utilisation, scrapes = evidence.weight.copy(), evidence.utilisation.copy(), evidence.scrapes.copy()
+    weight[rows] = np.minimum(weight[rows], OLD_VERSION_REQUESTS)
+    utilisation[rows], scrapes[rows] = 0.0, 0.0
+    settled = memory.settled_ticks.copy()
+    settled[rows] = 0
+    memory = replace(
+        memory,
+        evidence=replace(evidence, weight=weight, utilisation=utilisation, scrapes=scrapes),
+        settled_ticks=settled,
+    )
+    return capacities.relearned(memory, rows, fleet.late_budget_ratio[rows[0]])

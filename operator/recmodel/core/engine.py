@@ -16,7 +16,7 @@ from recmodel.core import forecast as forecasts
 from recmodel.core import guards, weights
 from recmodel.core import valve as valves
 from recmodel.core.accuracy import allowed_shares
-from recmodel.core.carry import carry, stays
+from recmodel.core.carry import carry, less_certain, stays
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.history import History, learn_history
 from recmodel.core.plan import UPPER_QUANTILE, assumed_capacity, plan
@@ -226,6 +226,11 @@ def _ago(ring: Ints, tick: int, ticks: Floats) -> Ints:
 
 
 def reindex(models: Sequence[Model], memory: Memory) -> Memory:
-    """The memory for a changed set of models: what stays, by key and pool name, keeps all it knew; what is new knows nothing."""
+    """The memory for a changed set of models: what stays, by key and pool name, keeps all it knew; what is new knows nothing.
+
+    A pool that serves another version than before keeps what it knew of its capacity with less weight.
+    """
     fresh = begin(models, memory.fleet.tick_seconds, rate_window_seconds=memory.fleet.rate_window_seconds)
-    return carry(fresh, memory, stays(memory.fleet.models, models))
+    kept = stays(memory.fleet.models, models)
+    carried = carry(fresh, memory, kept)
+    return replace(carried, capacity=less_certain(carried.capacity, carried.fleet, kept))
