@@ -266,3 +266,10 @@ def test_a_refused_record_and_a_missing_one_are_said_and_told() -> None:
 def test_another_version_is_never_noise() -> None:
     first, second = (status(with_records(config_map(record(version=v)))) for v in ("1000", "1001"))
     assert worth_writing(second, first)
+
+
+def test_what_is_left_of_the_accuracy_budget_is_said_and_read_again() -> None:
+    found = status(tracked(decision=replace(decision(), accuracy_budget_left_ratio=0.617)))
+    assert found.accuracy_budget_left == "62%"
+    assert Tracked(Owner("shop", "feed", "u"), body={"status": as_object(found)}).recall(0.0) == 0.62
+    assert Tracked(Owner("shop", "feed", "u"), body={"status": {"accuracyBudgetLeft": 7}}).recall(0.0) is None

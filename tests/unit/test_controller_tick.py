@@ -422,3 +422,20 @@ def test_a_reading_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
     asyncio.run(run())
     assert judge.asked == [["shop/a", "shop/b"], ["shop/c", "shop/d"], ["shop/e"]]
+
+
+def test_what_was_left_of_the_accuracy_budget_is_taken_over() -> None:
+    pools = (Pool("full", 1, 9, 1.0, accuracy_loss_ratio=0.0), Pool("light", 1, 9, 1.0, accuracy_loss_ratio=0.04))
+    models = [Model(key, 0.95, 0.1, pools, accuracy_budget_ratio=0.01) for key in ("shop/a", "shop/b")]
+    seen = [Observation(0.0, {p.name: PoolObservation(2, 2, rate_per_second=10.0) for p in pools}) for _ in models]
+    judge = decider()
+    judge.recall("shop/a", 0.62)
+    judge.recall("shop/b", None)
+    decisions, _ = judge.decide(models, seen, 0.0)
+    assert decisions["shop/a"].accuracy_budget_left_ratio == pytest.approx(0.62)
+    assert decisions["shop/b"].accuracy_budget_left_ratio == 0.0
+    judge.recall("shop/a", 0.1)  # only the first load counts
+    decisions, _ = judge.decide(models, seen, 15.0)
+    left = decisions["shop/a"].accuracy_budget_left_ratio
+    assert left is not None
+    assert left > 0.5

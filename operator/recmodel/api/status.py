@@ -138,6 +138,6 @@ class RecModelStatus(Written):
     variants: Annotated[list[VariantStatus], Field(max_length=16)] = []
     rollouts: Annotated[list[RolloutStatus], Field(max_length=8, description="The last one of each pool.")] = []
     accuracy_budget_left: Annotated[
-        str | None, Field(description="Share of the accuracy budget that is left to be spent, such as 62%.")
+        str | None, Field(description="Of an hour's worth of the accuracy budget, such as 62%.")
     ] = None
     decisions: Annotated[list[DecisionStatus], Field(max_length=10, description="The last ones, newest first.")] = []

@@ -63,6 +63,12 @@ class Metrics:
         self.within_lower = Gauge(
             "recmodel_within_threshold_ratio", "Share within the threshold, at least.", MODEL, registry=r
         )
+        self.budget_left = Gauge(
+            "recmodel_accuracy_budget_left_ratio",
+            "What is left of an hour's worth of the accuracy budget.",
+            MODEL,
+            registry=r,
+        )
         self.api_calls = Counter(
             "recmodel_kubernetes_requests", "Kubernetes API calls.", ("verb", "resource", "status"), registry=r
         )
@@ -104,6 +110,8 @@ class Metrics:
             self._child(tracked.key, self.reasons, (*labels, reason.reason)).inc()
         if decision.cost_per_hour is not None:
             self._set(tracked.key, self.cost, labels, decision.cost_per_hour)
+        if decision.accuracy_budget_left_ratio is not None:
+            self._set(tracked.key, self.budget_left, labels, decision.accuracy_budget_left_ratio)
         if tracked.reading is not None and tracked.reading.within is not None:
             self._set(tracked.key, self.within_lower, labels, tracked.reading.within.lower)
         total = sum(weights.values())

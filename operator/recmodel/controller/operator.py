@@ -78,7 +78,7 @@ class Operator:
             return
         if tracked is None:
             tracked = self.keeper.models[owner.key] = Tracked(owner, body=body)
-            tracked.recall(time.time())
+            self._decider.recall(owner.key, tracked.recall(time.time()))
         elif tracked.generation >= metadata["generation"]:
             if tracked.generation == metadata["generation"]:
                 tracked.body = body  # its status, which another operator may have written
@@ -192,7 +192,7 @@ class Operator:
         self.keeper.begin_anew()
         self.reporter.begin_anew()
         for tracked in self.keeper.models.values():
-            tracked.recall(time.time())
+            self._decider.recall(tracked.key, tracked.recall(time.time()))
             if not acting:
                 self._metrics.forget(tracked.key)
             elif tracked.decision is not None:  # a tick old at most, and made from all that was seen

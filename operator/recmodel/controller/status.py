@@ -68,6 +68,7 @@ def judge(
         ],
         variants=_variants(tracked),
         rollouts=_rollouts(tracked),
+        accuracy_budget_left=_whole_percent(decision.accuracy_budget_left_ratio if decision else None),
         decisions=_decisions(tracked, weights, now, written.decisions),
     )
 
@@ -196,6 +197,10 @@ def _number(value: float) -> str:
         return "0" if value == 0 else str(value)
     digits = 2 - math.floor(math.log10(value))
     return f"{round(value, digits):.{max(0, min(digits, 6))}f}"
+
+
+def _whole_percent(ratio: float | None) -> str | None:
+    return f"{100 * ratio:.0f}%" if ratio is not None and math.isfinite(ratio) else None
 
 
 def _milliseconds(bracket: Bracket | None) -> str | None:

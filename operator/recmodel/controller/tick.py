@@ -63,6 +63,7 @@ class Decider:
         self._memory: Memory | None = None
         self._lock = threading.Lock()  # a tick decides in one thread while the past arrives in another
         self._quarantined: dict[str, int] = {}
+        self._budget_left: dict[str, float] = {}  # by RecModel: what another process had left of the accuracy budget
 
     def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
         """What Prometheus says; for a thread."""
@@ -71,6 +72,12 @@ class Decider:
     def read_history(self, views: Sequence[ModelView], now_seconds: float) -> dict[str, History]:
         """The past of each model; for a thread. Raises ``PrometheusError``."""
         return histories(self._client, views, now_seconds, self._span_seconds, self._step_seconds)
+
+    def recall(self, key: str, budget_left_ratio: float | None) -> None:
+        """What was left of a RecModel's accuracy budget when another process decided for it; it counts from the first
+        load on. None: not known, so nothing is.
+        """
+        self._budget_left[key] = budget_left_ratio or 0.0
 
     def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
         """Takes over the past of those models that have one; all else that was learned since the start stays."""
@@ -132,6 +139,8 @@ class Decider:
             memory = begin(models, self._tick_seconds, None, self._settings.rate_window_seconds)
         elif memory.fleet.models != models:
             memory = reindex(models, memory)
+        left = np.array([self._budget_left.get(model.key, 0.0) for model in models])
+        memory = replace(memory, valve=replace(memory.valve, begins_with=left))
         memory, decisions = step(memory, observations, now_seconds)
         result = {model.key: decisions[i] for i, model in enumerate(models)}
         self._memory = memory

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recmodel.api.quantity import ratio
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
@@ -71,13 +72,16 @@ class Tracked:
         self.variants, self.spec, self.model = found, found.spec, found.spec.model(self.key)
         return changed
 
-    def recall(self, now_seconds: float) -> None:
-        """Takes over how far the rollouts have come from the status as another process wrote it."""
+    def recall(self, now_seconds: float) -> float | None:
+        """Takes over how far the rollouts have come from the status as another process wrote it; returns what it had
+        left of the accuracy budget, 0..1.
+        """
         try:
             status = RecModelStatus.model_validate(self.body.get("status") or {})
         except ValidationError:  # an older or newer operator's: what is on trial begins its step anew
-            return
+            return None
         self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
+        return ratio(status.accuracy_budget_left) if status.accuracy_budget_left else None
 
     @property
     def rolling(self) -> bool:

@@ -1,0 +1,80 @@
+"""A spike that needs more replicas than can start in time: lighter variants answer meanwhile, within the accuracy budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from conftest import OPERATOR_NAMESPACE, operator_pod
+from figures import measured
+from kube import Kube, eventually
+from requests_sent import Load, failed, share, within
+from serving import Pool, Served
+
+from recmodel.cluster import names
+
+pytestmark = pytest.mark.cluster
+
+CALM, SPIKE = 35.0, 150.0  # requests a second
+SPIKE_SECONDS = 60.0
+# 25 requests/s a pod, and half a minute to start one; the light variant's pod carries 200, and stands by.
+FULL = Pool("full", least=2, most=7, variant="full", service_ms=40.0, slots=1, start_seconds=25.0)
+LIGHT = Pool("light", least=1, most=1, variant="light", service_ms=5.0, slots=1)
+BUDGET = {"latency": {"percentile": 95, "threshold": "400ms"}, "accuracy": {"maxLoss": "1%"}}
+
+
+def variants(measured_light: bool) -> list[dict[str, object]]:
+    """The full one, and a light one that loses 4 %: it may answer a quarter of the traffic; unmeasured, nothing."""
+    accuracy = {"accuracy": {"metric": "AUC", "value": "0.768"}} if measured_light else {}
+    return [{"name": "full", "accuracy": {"metric": "AUC", "value": "0.8"}}, {"name": "light", **accuracy}]
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What became of a spike."""
+
+    within: float  # share within the objective's threshold
+    worst: float  # the same, of the worst five seconds
+    light: float  # share that the light variant answered
+    lost: dict[str, int]
+
+
+def spike(kube: Kube, served: Served) -> Survived:
+    """A quiet load with the budget unspent, then four times as much for a minute."""
+    with Load(served, CALM) as load:
+        eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
+        # The budget fills in hours. An operator that starts takes over what the one before had left of it.
+        kube.merge(names.RECMODEL, served.namespace, served.name, {"status": {"accuracyBudgetLeft": "90%"}}, "status")
+        kube.delete(names.POD, OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], grace_seconds=1)
+        eventually("it decides again", lambda: served.status().get("accuracyBudgetLeft"), 60.0)
+        time.sleep(30.0)  # the rates' window, and something learned of what the pods carry
+        mark = load.now()
+        load.rate(SPIKE)
+        time.sleep(SPIKE_SECONDS)
+        load.rate(CALM)
+        answers = [a for a in load.answers(since=mark) if a.sent < mark + SPIKE_SECONDS]
+    threshold = 0.4
+    windows = [
+        within([a for a in answers if start <= a.sent - mark < start + 5.0], threshold)
+        for start in range(0, int(SPIKE_SECONDS) - 5, 5)
+    ]
+    return Survived(within(answers, threshold), min(windows), share(answers, "light"), failed(answers))
+
+
+def test_a_spike_is_survived_by_lighter_variants(kube: Kube, serve: Callable[..., Served]) -> None:
+    found = {}
+    for name, valve in (("with", True), ("without", False)):
+        served = serve(FULL, LIGHT, name=name, objective=BUDGET, variants=variants(valve))
+        served.wait_ready(full=2, light=1)
+        found[name] = spike(kube, served)
+        measured(
+            f"{CALM:g} -> {SPIKE:g} requests/s, pods that need 25 s, {name} the light variant",
+            f"{100 * found[name].within:.1f} % within 400 ms, worst 5 s {100 * found[name].worst:.1f} %, "
+            f"light {100 * found[name].light:.0f} %, lost {found[name].lost}",
+        )
+        kube.delete(names.RECMODEL, served.namespace, name)
+    assert found["with"].within >= 0.9
+    assert found["with"].within > found["without"].within + 0.2
+    assert found["without"].light < 0.02
