@@ -180,6 +180,7 @@ def show(decision: Decision) -> str:
             },
             "wish": dict(decision.wish),
             "costPerHour": decision.cost_per_hour,
+            "accuracyBudgetLeft": decision.accuracy_budget_left_ratio,
             "runnerUp": {"replicas": dict(decision.runner_up), "costPerHour": decision.runner_up_cost_per_hour}
             if decision.runner_up
             else None,

@@ -53,6 +53,8 @@ def _of_status(body: Mapping[str, Any]) -> str:
             f"  forecast for {forecast['pool']}: {forecast['p50PerSecond']}/s, at most {forecast['upperPerSecond']}/s "
             f"within {forecast['seconds']} s"
         )
+    if status.get("accuracyBudgetLeft"):
+        lines.append(f"  {status['accuracyBudgetLeft']} of an hour's accuracy budget is left")
     for decision in status.get("decisions", []):
         lines.append(f"  {decision['time']} {_mix(decision['replicas'])} ({decision['state']}, {decision['reason']})")
         if decision.get("wish") and decision["wish"] != decision["replicas"]:
@@ -80,6 +82,8 @@ def _of_record(record: Mapping[str, Any]) -> str:
             lines.append(
                 f"  a replica of {name} carries {capacity['perReplica']:g}/s, counted as {capacity['lower']:g}/s"
             )
+    if record.get("accuracyBudgetLeft") is not None:
+        lines.append(f"  {record['accuracyBudgetLeft']:.0%} of an hour's accuracy budget is left")
     if record.get("runnerUp"):
         other = record["runnerUp"]
         lines.append(f"  next best: {_mix(other['replicas'])} at {other['costPerHour']} an hour")

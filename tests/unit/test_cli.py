@@ -108,6 +108,7 @@ def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.Ca
             "pools": [{"name": "cpu", "desired": 5, "ready": 4, "weight": 600, "capacityPerReplica": "121.5"}],
             "forecast": [{"pool": "cpu", "seconds": 100, "p50PerSecond": "310.0", "upperPerSecond": "390.0"}],
             "decisions": [decision],
+            "accuracyBudgetLeft": "62%",
         },
     }
     path = tmp_path / "recmodel.json"
@@ -118,7 +119,7 @@ def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.Ca
         "shop/feed: Tracking", "Serving: 6 of 6 ready", "pool cpu: 4 of 5 ready, weight 600 of 1000",
         "a replica carries 121.5/s", "forecast for cpu: 310.0/s, at most 390.0/s within 100 s",
         "2026-01-02T03:04:05Z cpu 5, gpu 1 (Tracking, ForecastRise)", "the plan wanted cpu 4, gpu 1", "load 300/s",
-        "next best: cpu 9 at 9.0",
+        "next best: cpu 9 at 9.0", "62% of an hour's accuracy budget is left",
     ):  # fmt: skip
         assert part in story
     del body["status"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recmodel.core.engine import Memory, begin, reindex, step
+from recmodel.core.engine import Memory, begin, reindex, step, with_budget_left
 from recmodel.core.fleet import pack, see
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
 from recmodel.core.valve import BUCKET_SECONDS, Valve, ValveMemory, carried_within, empty, turn
@@ -158,3 +158,14 @@ def test_the_decision_says_that_lighter_variants_serve_and_what_is_left() -> Non
     kept = reindex([Model("a/b", 0.95, 0.1, (FULL,)), FEED], memory)
     assert kept.valve.tokens[1] == memory.valve.tokens[0]
     assert np.isnan(kept.valve.mean_load[0])
+
+
+def test_after_a_restart_the_bucket_is_as_full_as_it_was() -> None:
+    memory = with_budget_left(begin([FEED, Model("a/b", 0.95, 0.1, (FULL,), 0.01)]), {"shop/feed": 0.6, "gone/by": 1.0})
+    seen = observed(300.0, 0.0)
+    memory, decisions = step(memory, [Observation(0.0, seen.pools)] * 2, 0.0)
+    assert decisions[0].accuracy_budget_left_ratio == pytest.approx(0.6)
+    assert decisions[1].accuracy_budget_left_ratio == 0.0
+    later, decisions = step(with_budget_left(memory, {"shop/feed": 0.1}), [Observation(15.0, seen.pools)] * 2, 15.0)
+    assert decisions[0].accuracy_budget_left_ratio == pytest.approx(0.6 + 15.0 / 3600.0, abs=0.001)
+    assert later.valve.tokens[0] > memory.valve.tokens[0]

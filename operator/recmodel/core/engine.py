@@ -6,7 +6,7 @@ reads a clock: ``now_seconds`` is an argument, and the same input gives the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -234,3 +234,9 @@ def reindex(models: Sequence[Model], memory: Memory) -> Memory:
     kept = stays(memory.fleet.models, models)
     carried = carry(fresh, memory, kept)
     return replace(carried, capacity=less_certain(carried.capacity, carried.fleet, kept))
+
+
+def with_budget_left(memory: Memory, left_ratio: Mapping[str, float]) -> Memory:
+    """The memory after a restart: models, by key, whose load was not seen yet begin with what was left of the accuracy budget."""
+    begins = np.array([left_ratio.get(model.key, 0.0) for model in memory.fleet.models], float)
+    return replace(memory, valve=replace(memory.valve, begins_with=np.clip(np.nan_to_num(begins), 0.0, 1.0)))
