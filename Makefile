@@ -29,6 +29,10 @@ demo: ## a RecModel served end to end: cluster, operator, real traffic, live vie
 
 test: check test-unit test-cluster ## everything
 
+paper: ## lighter models within an accuracy budget, on real data: each technique's row, and all together
+	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
+	  $$v/bin/python demo/paper/run.py --out "$${RECMODEL_CACHE:-$$HOME/.cache/recmodel}/paper" --server-program $$server
+
 bench: ## the engine against HPA, KEDA and a clairvoyant on every trace: docs/benchmark.md
 	@v=$(V); $$v/bin/python -m recmodel.lab.bench --out docs
 
@@ -41,4 +45,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: bench help check crds demo test-unit test-cluster test up down images
+.PHONY: bench paper help check crds demo test-unit test-cluster test up down images

@@ -1,4 +1,4 @@
-"""The command line: ``recmodel crds | decide | explain | simulate | backtest``. Unpacks arguments, calls one function, prints.
+"""The command line: ``recmodel crds | decide | explain | simulate | backtest | optimise``. Unpacks arguments, calls one function, prints.
 
 Imports stand inside the commands, so that ``recmodel decide`` never waits for the lab's compiler.
 """
@@ -75,7 +75,37 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--figure", type=Path, metavar="PNG", help="write a picture")
         command.add_argument("--seed", type=int, default=0)
         command.set_defaults(run=run)
+
+    _optimise_arguments(
+        commands.add_parser(
+            "optimise", help="lighter variants of a model: made, measured, and the fastest in the budget"
+        )
+    )
     return parser
+
+
+def _optimise_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--model", type=Path, required=True, metavar="ONNX", help="the full model, fp32; a probability a row")
+    add("--evaluation", type=Path, required=True, metavar="NPZ", help="later rows: the inputs, label, and group")
+    add("--out", type=Path, required=True, metavar="DIR", help="result, kept models, and what a rerun goes on from")
+    add("--budget", default="1%", metavar="PERCENT", help="largest relative loss of the metric (default 1%%)")
+    add("--metric", default="auc", metavar="NAME", help="auc, log_loss or ndcg (default auc)")
+    add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8 bits are tried")
+    add("--adapter", metavar="MODULE:CLASS", help="what trains (default: JAX, any ONNX graph)")
+    add("--design", action="append", default=[], metavar="NAME=ONNX", help="a lighter untrained graph, same inputs")
+    add("--recipes", type=Path, metavar="JSON", help="how to train: fineTune, anew, designs")
+    add("--widths", default="50,25,12.5", metavar="LIST", help="per cent of the hidden units that pruning keeps")
+    add("--sizes", default="1,50,200", metavar="LIST", help="candidates in a request (default 1,50,200)")
+    add("--serving-size", type=int, metavar="N", help="the one of them that decides (default: the largest)")
+    add("--server", type=Path, metavar="DIR", help="MLServer's folder: model-settings.json and the runtime class")
+    add("--server-program", type=Path, metavar="FILE", help="MLServer's executable; with --server")
+    add("--core", type=int, metavar="N", help="core of the servers (default: the last one)")
+    add("--seed", type=int, default=7)
+    add("--record", metavar="NAMESPACE/RECMODEL", help="write the record of the kept variants to the cluster")
+    add("--record-file", type=Path, metavar="YAML", help="write the same ConfigMap to a file")
+    add("--record-uri", default="", metavar="PREFIX", help="where the kept models will lie (default: DIR/models)")
+    command.set_defaults(run=_optimise)
 
 
 def _crds(_: argparse.Namespace) -> int:
@@ -145,6 +175,13 @@ def _backtest(options: argparse.Namespace) -> int:
         number, last = list(judged.days.items())[-1]
         write_figure(last, options.figure, f"{options.load.name}, day {number}")
         print(f"picture: {options.figure}")
+    return 0
+
+
+def _optimise(options: argparse.Namespace) -> int:
+    from recmodel.variants.command import run
+
+    run(options)
     return 0
 
 

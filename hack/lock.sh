@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Writes the locks from pyproject.toml, in the order in which they bind each other.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=$(hack/venv.sh)/bin/uv
+compile() { "$uv" pip compile --quiet --no-header --python-version 3.11 --generate-hashes pyproject.toml "$@"; }
+compile -o requirements.lock
+compile --extra lab --extra demo --extra dev -c requirements.lock -o requirements-dev.lock
+compile --extra variants -c requirements-dev.lock -o requirements-variants.lock

@@ -1,0 +1,125 @@
+"""The fastest candidate within the budget, and for each other one the reason why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from recmodel.variants.errors import InputError
+from recmodel.variants.plan import FULL, Candidate
+from recmodel.variants.quality import METRICS, Measured
+from recmodel.variants.speed import Speed
+
+# A technique that saves less than this of its parent's latency does not pay: it is within what one run measures of itself.
+SMALLEST_GAIN = 0.03
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate with what was measured of it."""
+
+    candidate: Candidate
+    quality: Mapping[str, Measured]
+    speed: Speed
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a candidate is the chosen one, whether it is worth keeping beside it, and why."""
+
+    name: str
+    chosen: bool
+    kept: bool
+    reason: str
+
+
+def read_budget(text: str) -> float:
+    """``1%`` is 0.01. Raises InputError where it is no percentage above 0 and below 100."""
+    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,4})?)%", text)
+    if not match:
+        raise InputError("budget", text, "must be a percentage such as 1%")
+    if float(match[1]) == 0.0:
+        raise InputError(
+            "budget",
+            text,
+            "must be above 0%: a loss is measured with an interval, and no interval lies below a loss of 0",
+        )
+    return float(match[1]) / 100.0
+
+
+def choose(judged: Sequence[Judged], metric: str, budget_ratio: float, size: int) -> list[Verdict]:
+    """One verdict for each of ``judged``, the full model first among them; ``size`` is the request that counts.
+
+    Chosen is the lowest latency among those whose whole loss interval is below the budget. Kept are also those that are
+    better than everything faster than them.
+    """
+    by_name = {one.candidate.name: one for one in judged}
+
+    def latency(one: Judged) -> float:
+        return one.speed.by_size[size].latency_ratio
+
+    def within(one: Judged) -> bool:
+        return one.candidate.name == FULL or one.quality[metric].loss_interval[1] < budget_ratio
+
+    allowed = sorted((one for one in judged if within(one)), key=latency)
+    best = allowed[0]
+    front = _front(allowed, metric)
+    return [
+        Verdict(
+            one.candidate.name,
+            one is best,
+            one is best or one.candidate.name == FULL or one.candidate.name in front,
+            _reason(one, best, within(one), by_name, metric, budget_ratio, size),
+        )
+        for one in judged
+    ]
+
+
+def _front(allowed: Sequence[Judged], metric: str) -> set[str]:
+    """Names of those that lose less than every faster one: from the fastest on."""
+    found, least = set(), float("inf")
+    for one in allowed:
+        if one.quality[metric].loss_ratio < least:
+            least = one.quality[metric].loss_ratio
+            found.add(one.candidate.name)
+    return found
+
+
+def _reason(
+    one: Judged,
+    best: Judged,
+    within: bool,
+    by_name: Mapping[str, Judged],
+    metric: str,
+    budget_ratio: float,
+    size: int,
+) -> str:
+    mine = one.speed.by_size[size]
+    low, high = one.quality[metric].loss_interval
+    words = f"loses {low:+.2%} to {high:+.2%} of {METRICS[metric]}"
+    if one is best:
+        if one.candidate.name == FULL:
+            return f"nothing faster is within {budget_ratio:.2%}: the full model stays"
+        return (
+            f"the fastest within {budget_ratio:.2%}: {words}, {mine.latency_ratio:.2f} of the latency and "
+            f"{mine.throughput_ratio:.1f} times the throughput at {size} candidates"
+        )
+    if one.candidate.name == FULL:
+        return f"the baseline: {best.candidate.name} is faster and within the budget"
+    if not within:
+        return f"{words}: the interval crosses the budget of {budget_ratio:.2%}"
+    parent = by_name.get(one.candidate.parent or "")
+    if parent is not None:
+        ratio = mine.latency_ratio / parent.speed.by_size[size].latency_ratio
+        bare = mine.bare_ratio / parent.speed.by_size[size].bare_ratio
+        if ratio > 1.0 - SMALLEST_GAIN:
+            return (
+                f"does not pay: {ratio:.2f} of the latency of {parent.candidate.name}, which it was made from "
+                f"({bare:.2f} without the server)"
+            )
+    return (
+        f"slower than {best.candidate.name}: {mine.latency_ratio:.2f} of the baseline's latency against "
+        f"{best.speed.by_size[size].latency_ratio:.2f} at {size} candidates"
+    )

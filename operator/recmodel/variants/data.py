@@ -1,0 +1,93 @@
+"""Evaluation and training data: named columns in an .npz file, checked against the model before anything runs.
+
+A file holds one array for each input of the model, ``label`` (0 or 1), and optionally ``group`` (whole numbers: the user or
+request of a row, for NDCG and for resampling whole groups). A training file may also hold tensors *inside* the graph by
+name, as they were at that row's time: a smoothed mean before the row, where the served graph looks up the mean of today.
+Without that a model would learn from a table that has already counted the row's own label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.variants.errors import InputError
+from recmodel.variants.graph import Array, Input
+
+LABEL, GROUP = "label", "group"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one split, in order of time."""
+
+    name: str
+    columns: Mapping[str, Array]
+    label: NDArray[np.float32]
+    group: NDArray[np.int64]  # each row its own group where the file has none
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str] = frozenset()) -> Rows:
+    """The rows in ``path`` for a model with inputs ``wanted``; ``inner`` are tensors of the graph that may stand there too.
+
+    Raises InputError, naming the column, where one lacks, is of another type or shape, is not finite, or is unknown.
+    """
+    if not path.is_file():
+        raise InputError(field, path, "must be a file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(field, path, f"must be an .npz archive of plain arrays ({error})") from error
+    names = [entry.name for entry in wanted]
+    missing = [name for name in [*names, LABEL] if name not in found]
+    if missing:
+        raise InputError(f"{field}.{missing[0]}", sorted(found), "the model needs this column")
+    known = {*names, LABEL, GROUP, *inner}
+    strange = sorted(set(found) - known)
+    if strange:
+        raise InputError(f"{field}.{strange[0]}", found[strange[0]].shape, f"is none of the columns {sorted(known)}")
+    rows = len(found[LABEL])
+    for name, values in found.items():
+        if len(values) != rows or rows == 0:
+            raise InputError(
+                f"{field}.{name}", f"{len(values)} rows", f"must have the {rows} rows of {LABEL}, at least 1"
+            )
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(f"{field}.{name}", f"row {_first(~np.isfinite(values))}", "must be finite, without NaN")
+    columns = {entry.name: _column(found[entry.name], entry, field) for entry in wanted}
+    columns |= {name: found[name].astype(np.float32) for name in sorted(inner & set(found))}
+    label = found[LABEL].astype(np.float32)
+    if label.ndim != 1 or not np.isin(label, (0.0, 1.0)).all():
+        raise InputError(f"{field}.{LABEL}", np.unique(label)[:5], "must be one column of 0 and 1")
+    if label.min() == label.max():
+        raise InputError(f"{field}.{LABEL}", label[0], "must have rows of both kinds, else there is nothing to rank")
+    group = found.get(GROUP, np.arange(rows))
+    if group.dtype.kind not in "iu" or group.ndim != 1:
+        raise InputError(f"{field}.{GROUP}", f"{group.dtype} {group.shape}", "must be one column of whole numbers")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Rows(path.stem, columns, label, group.astype(np.int64), digest)
+
+
+def _column(values: Array, entry: Input, field: str) -> Array:
+    shape = (len(values),) if entry.columns is None else (len(values), entry.columns)
+    if values.shape != shape:
+        raise InputError(f"{field}.{entry.name}", values.shape, f"the model takes {shape}")
+    kinds = "iu" if np.issubdtype(entry.dtype, np.integer) else "fiu"
+    if values.dtype.kind not in kinds:
+        raise InputError(f"{field}.{entry.name}", values.dtype, f"the model takes {np.dtype(entry.dtype).name}")
+    return values.astype(entry.dtype)
+
+
+def _first(wrong: NDArray[np.bool_]) -> int:
+    return int(np.argwhere(wrong)[0][0])

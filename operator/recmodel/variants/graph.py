@@ -1,0 +1,137 @@
+"""A recommender as an ONNX graph: its inputs, its score, its constants; run by onnxruntime on one thread."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from recmodel.variants.errors import InputError
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float32]
+
+_ID_TYPES: dict[str, type[np.generic]] = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+}
+# Rows that one call scores at evaluation: bounds the memory of the activations.
+_ROWS_A_CALL = 4096
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the graph: the first axis is the candidates of a request, ``columns`` the second's size or None."""
+
+    name: str
+    dtype: type[np.generic]
+    columns: int | None
+
+
+def read(path: Path, field: str = "model") -> onnx.ModelProto:
+    """The checked graph in ``path``. Raises InputError where it is no readable ONNX model."""
+    if not path.is_file():
+        raise InputError(field, path, "must be a file")
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except Exception as error:  # onnx and protobuf raise a dozen kinds here
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(field, path, f"must be a valid ONNX model ({first})") from error
+    return model
+
+
+def sha256(model: onnx.ModelProto) -> str:
+    """Of the file that ``write`` makes."""
+    return hashlib.sha256(_bytes(model)).hexdigest()
+
+
+def write(model: onnx.ModelProto, path: Path) -> None:
+    """The same graph gives the same bytes."""
+    path.write_bytes(_bytes(model))
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def constants(model: onnx.ModelProto) -> dict[str, Array]:
+    """Initializers by name, as arrays that may be changed."""
+    return {tensor.name: np.array(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
+
+
+def with_constants(model: onnx.ModelProto, values: Mapping[str, Array]) -> onnx.ModelProto:
+    """A copy of ``model`` in which the initializers named in ``values`` have these values; shapes may differ."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values[tensor.name]), tensor.name))
+    return copy
+
+
+def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
+    """One thread, no spinning: as the model server runs it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def inputs(opened: onnxruntime.InferenceSession) -> tuple[Input, ...]:
+    """The graph's inputs. Raises InputError where one is not a column, or a few, of ids or numbers a candidate."""
+    found = []
+    for entry in opened.get_inputs():
+        field = f"model.inputs.{entry.name}"
+        if entry.type not in _ID_TYPES:
+            raise InputError(field, entry.type, f"a recommender's input is one of {', '.join(_ID_TYPES)}")
+        shape = list(entry.shape)
+        if not 1 <= len(shape) <= 2 or isinstance(shape[0], int):
+            raise InputError(
+                field, shape, "a recommender's input is [rows] or [rows, columns] with a free number of rows"
+            )
+        columns = shape[1] if len(shape) == 2 else None
+        if columns is not None and not isinstance(columns, int):
+            raise InputError(field, shape, "the number of columns must be fixed")
+        found.append(Input(entry.name, _ID_TYPES[entry.type], columns))
+    return tuple(found)
+
+
+def score_output(opened: onnxruntime.InferenceSession) -> str:
+    """The output's name. Raises InputError unless there is one, float, with one score a row."""
+    outputs = opened.get_outputs()
+    if len(outputs) != 1:
+        raise InputError("model.outputs", [o.name for o in outputs], "a recommender has one output, the score")
+    (output,) = outputs
+    shape = list(output.shape)
+    one_a_row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    if output.type != "tensor(float)" or not one_a_row or isinstance(shape[0], int):
+        raise InputError(
+            f"model.outputs.{output.name}",
+            f"{output.type} {shape}",
+            "the score is a tensor(float) of [rows] or [rows, 1]",
+        )
+    return str(output.name)
+
+
+def scores(model: onnx.ModelProto | Path, columns: Mapping[str, Array]) -> Floats:
+    """[rows]: what onnxruntime answers for all rows of ``columns``, in calls of some thousand rows."""
+    opened = session(model)
+    names = [entry.name for entry in opened.get_inputs()]
+    output = score_output(opened)
+    rows = len(next(iter(columns.values())))
+    parts = [
+        opened.run([output], {name: columns[name][start : start + _ROWS_A_CALL] for name in names})[0].reshape(-1)
+        for start in range(0, rows, _ROWS_A_CALL)
+    ]
+    return np.concatenate(parts).astype(np.float32)

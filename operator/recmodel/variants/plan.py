@@ -1,0 +1,135 @@
+"""The candidates: each is one step away from another one, so that a technique's own gain can be told from the rest's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from recmodel.variants.errors import InputError
+from recmodel.variants.quantise import Int8
+from recmodel.variants.training import Recipe, recipe_of
+
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is done to ``parent``: at most one of keep_ratio, zero_ratio, design; then training; then 8 bits."""
+
+    name: str
+    technique: str
+    parent: str | None = None
+    keep_ratio: float | None = None
+    zero_ratio: float | None = None
+    design: str | None = None
+    recipe: Recipe | None = None
+    distilled: bool = False
+    int8: Int8 | None = None
+    # Train with the layers that become 8 bits acting as if they were: for where rounding alone loses too much.
+    retrained_int8: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        """For hashes and the result file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """How each kind of candidate trains."""
+
+    fine_tune: Recipe
+    anew: Recipe
+    by_design: dict[str, Recipe]
+
+
+def read_recipes(path: Path | None, seed: int) -> Recipes:
+    """From a JSON object ``{"fineTune": {...}, "anew": {...}, "designs": {NAME: {...}}}``; what it lacks has defaults.
+
+    ``full`` may stand there too, for who trains the full model.
+    """
+    found: dict[str, object] = {}
+    if path is not None:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError("recipes", path, f"must be a JSON file ({error})") from error
+        strange = sorted(set(found) - {"full", "fineTune", "anew", "designs"}) if isinstance(found, dict) else ["."]
+        if strange:
+            raise InputError(f"recipes.{strange[0]}", path, "is none of full, fineTune, anew, designs")
+    anew = recipe_of({"seed": seed} | _object(found, "anew"))
+    tune = recipe_of({"seed": seed, "epochs": 1, "learning_rate": anew.learning_rate / 3} | _object(found, "fineTune"))
+    designs = _object(found, "designs")
+    return Recipes(tune, anew, {name: recipe_of({**asdict(anew), **_object(designs, name)}) for name in designs})
+
+
+def _object(parent: dict[str, object], name: str) -> dict[str, object]:
+    value = parent.get(name, {})
+    if not isinstance(value, dict):
+        raise InputError(f"recipes.{name}", value, "must be an object")
+    return value
+
+
+def untrained() -> list[Candidate]:
+    """What needs no training data: 8 bits in several ways."""
+    return [
+        Candidate("int8", "dynamic int8, all layers", FULL, int8=Int8()),
+        Candidate("int8-wide", "dynamic int8, wide layers only", FULL, int8=Int8(layers="wide")),
+        Candidate("int8-tables", "int8 tables (Gather) only", FULL, int8=Int8(layers="none", tables=True)),
+        Candidate(
+            "int8-wide-tables", "dynamic int8, wide layers and tables", FULL, int8=Int8(layers="wide", tables=True)
+        ),
+        Candidate("int8-static", "static int8, all layers, calibrated", FULL, int8=Int8("static")),
+        Candidate("int8-static-wide", "static int8, wide layers only", FULL, int8=Int8("static", "wide")),
+    ]
+
+
+def trained(recipes: Recipes, widths: Sequence[float], designs: Sequence[str], soft_ratio: float) -> list[Candidate]:
+    """Pruning, distillation, light designs, and all together. A candidate stands after its parent."""
+    tune, soft = recipes.fine_tune, recipes.fine_tune.with_values(soft_ratio=soft_ratio)
+    plan = [Candidate("sparse-80", "unstructured sparsity 80 %, fine-tuned", FULL, zero_ratio=0.8, recipe=tune)]
+    for width in widths:
+        percent = f"{width * 100:.0f}"
+        words = f"{percent} % of the units"
+        plan += [
+            Candidate(f"pruned-{percent}-raw", f"{words}, not fine-tuned", FULL, keep_ratio=width),
+            Candidate(f"pruned-{percent}", f"{words}, fine-tuned", FULL, keep_ratio=width, recipe=tune),
+        ]
+    narrow = f"{min(widths) * 100:.0f}"
+    together = f"pruned-{narrow}-distilled"
+    plan += [
+        Candidate(
+            together, f"{narrow} % of the units, distilled from full", FULL, keep_ratio=min(widths), recipe=soft,
+            distilled=True,
+        ),
+        Candidate(
+            f"{together}-int8", "all together: pruned, distilled, int8", together, int8=Int8(layers="wide", tables=True)
+        ),
+    ]  # fmt: skip
+    for name in designs:
+        recipe = recipes.by_design.get(name, recipes.anew)
+        plan += [
+            Candidate(name, "light design, trained anew", None, design=name, recipe=recipe),
+            Candidate(
+                f"{name}-distilled", "light design, distilled from full", None, design=name,
+                recipe=recipe.with_values(soft_ratio=soft_ratio), distilled=True,
+            ),
+            Candidate(
+                f"{name}-distilled-int8", "light design, distilled, int8", f"{name}-distilled",
+                int8=Int8(layers="wide", tables=True),
+            ),
+        ]  # fmt: skip
+    return plan
+
+
+def retrained(candidate: Candidate, recipes: Recipes) -> Candidate:
+    """The same 8 bits, but the model gets used to them first."""
+    return Candidate(
+        f"{candidate.name}-retrained",
+        f"{candidate.technique}, retrained",
+        candidate.parent,
+        recipe=recipes.fine_tune,
+        int8=candidate.int8,
+        retrained_int8=True,
+    )

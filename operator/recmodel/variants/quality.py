@@ -1,0 +1,167 @@
+"""How good a model's scores are, with intervals: AUC, log loss, NDCG@10, and the loss against a baseline on the same rows.
+
+Resampling draws whole groups (users): the rows of one user are alike, and drawing them singly would promise too much. The same
+draws serve every candidate, so that a loss is the difference of two scores of the same rows (a paired bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.variants.data import Rows
+from recmodel.variants.errors import InputError
+from recmodel.variants.graph import Floats
+
+METRICS = {"auc": "AUC", "log_loss": "log loss", "ndcg": "NDCG@10"}
+BEST_OF = 10
+RESAMPLES = 1000
+# Resamples at a time: bounds the memory to some 50 floats a row.
+_CHUNK = 50
+_SMALLEST = 1e-7
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric's value, its 95 % interval, and the relative loss against the baseline (above 0: worse) with its own."""
+
+    value: float
+    interval: tuple[float, float]
+    loss_ratio: float
+    loss_interval: tuple[float, float]
+
+
+def check_scores(score: Floats, field: str) -> None:
+    """Raises InputError unless all scores are finite and not all are equal."""
+    wrong = ~np.isfinite(score)
+    if wrong.any():
+        raise InputError(
+            f"{field}.score", f"{score[wrong][0]} in row {int(np.argmax(wrong))}", "must be finite in every row"
+        )
+    if score.min() == score.max():
+        raise InputError(f"{field}.score", score[0], "is the same in every row: this is no recommender")
+    if score.min() < 0.0 or score.max() > 1.0:
+        outside = score[(score < 0.0) | (score > 1.0)][0]
+        raise InputError(f"{field}.score", outside, "must be a probability between 0 and 1, as log loss needs")
+
+
+def _interval(values: Doubles) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+class Judge:
+    """Judges scores of the rows that it was made with; the first scores are the baseline's."""
+
+    def __init__(self, rows: Rows, baseline: Floats, seed: int, resamples: int = RESAMPLES) -> None:
+        self._label = rows.label.astype(np.float64)
+        _, self._group = np.unique(rows.group, return_inverse=True)
+        self._groups = int(self._group.max()) + 1
+        self._seed, self._resamples = seed, resamples
+        self._ranked = self._groups_to_rank()
+        self._baseline = self._values(baseline)
+
+    def judge(self, score: Floats) -> dict[str, Measured]:
+        """Each metric of ``score`` [rows]; NDCG is left out where no group has rows of both kinds."""
+        return {
+            name: self._measured(name, *values, *self._baseline[name]) for name, values in self._values(score).items()
+        }
+
+    @staticmethod
+    def _measured(name: str, value: float, draws: Doubles, base: float, base_draws: Doubles) -> Measured:
+        sign = -1.0 if name == "log_loss" else 1.0
+        losses = sign * (base_draws - draws) / base_draws
+        return Measured(value, _interval(draws), sign * (base - value) / base, _interval(losses))
+
+    def _values(self, score: Floats) -> dict[str, tuple[float, Doubles]]:
+        """The point value by scikit-learn, and the value of each resample."""
+        from sklearn.metrics import log_loss, roc_auc_score
+
+        exact = np.clip(score.astype(np.float64), _SMALLEST, 1.0 - _SMALLEST)
+        row_loss = -np.where(self._label > 0, np.log(exact), np.log1p(-exact))
+        group_ndcg = self._ndcg(score)
+        auc, loss, ndcg = [], [], []
+        for draw in self._draws():
+            weight = draw[:, self._group]
+            auc.append(weighted_auc(score, self._label, weight))
+            loss.append(weight @ row_loss / weight.sum(axis=1))
+            if self._ranked.size:
+                part = draw[:, self._ranked]
+                ndcg.append(part @ group_ndcg / np.maximum(part.sum(axis=1), 1e-12))
+        found = {
+            "auc": (float(roc_auc_score(self._label, score)), np.concatenate(auc)),
+            "log_loss": (float(log_loss(self._label, exact)), np.concatenate(loss)),
+        }
+        if ndcg:
+            found["ndcg"] = (float(group_ndcg.mean()), np.concatenate(ndcg))
+        return found
+
+    def _draws(self) -> Iterator[Doubles]:
+        """[resamples, groups]: how often each group was drawn; the same ones at each call."""
+        generator = np.random.default_rng(self._seed)
+        for first in range(0, self._resamples, _CHUNK):
+            size = min(_CHUNK, self._resamples - first)
+            yield generator.multinomial(self._groups, np.full(self._groups, 1.0 / self._groups), size).astype(
+                np.float64
+            )
+
+    def _groups_to_rank(self) -> NDArray[np.int64]:
+        likes = np.bincount(self._group, self._label, self._groups)
+        return np.flatnonzero((likes > 0) & (likes < np.bincount(self._group, minlength=self._groups)))
+
+    def _ndcg(self, score: Floats) -> Doubles:
+        """[groups to rank]: NDCG@10 of each, by scikit-learn; groups of one size go together, as it takes matrices."""
+        from sklearn.metrics import ndcg_score
+
+        order = np.argsort(self._group, kind="stable")
+        sizes = np.bincount(self._group, minlength=self._groups)
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        found = np.zeros(self._groups)
+        for size in np.unique(sizes[self._ranked]) if self._ranked.size else []:
+            groups = self._ranked[sizes[self._ranked] == size]
+            rows = order[starts[groups][:, None] + np.arange(size)]
+            found[groups] = [
+                ndcg_score(truth[None], guess[None], k=BEST_OF)
+                for truth, guess in zip(self._label[rows], score[rows], strict=True)
+            ]
+        return found[self._ranked]
+
+
+def weighted_auc(score: Floats, label: Doubles, weight: Doubles) -> Doubles:
+    """[draws]: chance that a liked row scores above one not liked, ties half, for each row of ``weight`` [draws, rows]."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sorted_weight, sorted_label = weight[:, order], label[order]
+    good = np.add.reduceat(sorted_weight * sorted_label, starts, axis=1)
+    bad = np.add.reduceat(sorted_weight * (1.0 - sorted_label), starts, axis=1)
+    below = np.cumsum(bad, axis=1) - bad
+    pairs: Doubles = good.sum(axis=1) * bad.sum(axis=1)
+    return (good * (below + bad / 2.0)).sum(axis=1) / pairs  # type: ignore[no-any-return]
+
+
+def as_json(measured: Mapping[str, Measured]) -> dict[str, dict[str, object]]:
+    """For the result file."""
+    return {
+        name: {
+            "value": m.value,
+            "interval": list(m.interval),
+            "lossRatio": m.loss_ratio,
+            "lossInterval": list(m.loss_interval),
+        }
+        for name, m in measured.items()
+    }
+
+
+def from_json(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Measured]:
+    """The reverse."""
+    return {
+        name: Measured(m["value"], tuple(m["interval"]), m["lossRatio"], tuple(m["lossInterval"]))
+        for name, m in found.items()
+    }

@@ -1,0 +1,182 @@
+"""What was found, as JSON, as a Markdown table, as a picture, and as the record that the operator reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from recmodel.api.records import VariantRecord
+from recmodel.variants.choose import Judged, Verdict
+from recmodel.variants.optimise import Result, speed_as_json
+from recmodel.variants.plan import FULL
+from recmodel.variants.quality import METRICS, as_json
+
+
+def write(result: Result) -> dict[str, Path]:
+    """Writes result.json, table.md and pareto.png into the task's folder."""
+    out = result.task.out
+    paths = {"json": out / "result.json", "table": out / "table.md", "picture": out / "pareto.png"}
+    paths["json"].write_text(json.dumps(as_document(result), indent=1) + "\n", encoding="utf-8")
+    paths["table"].write_text(table(result), encoding="utf-8")
+    picture(result, paths["picture"])
+    return paths
+
+
+def processor() -> dict[str, object]:
+    """The processor's name and the instructions that 8 bits live on: without them int8 may be slower than fp32."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    facts = {line.split(":")[0].strip(): line.split(":", 1)[1].strip() for line in lines if ":" in line}
+    flags = facts.get("flags", "").split()
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+    return {
+        "name": facts.get("model name", platform.processor() or platform.machine()),
+        "flags": [flag for flag in wanted if flag in flags],
+    }
+
+
+def as_document(result: Result) -> dict[str, Any]:
+    """Everything, for machines."""
+    task = result.task
+    return {
+        "dataset": result.rows.name,
+        "evaluationRows": len(result.rows),
+        "metric": METRICS[task.metric],
+        "budgetRatio": task.budget_ratio,
+        "servingSize": task.size,
+        "seed": task.seed,
+        "runtime": "MLServer" if task.runtime else "onnxruntime alone",
+        "core": result.core,
+        "processor": processor(),
+        "chosen": result.chosen,
+        "leftOut": dict(result.left_out),
+        "candidates": [
+            {
+                **one.candidate.as_dict(),
+                "sizeBytes": one.size_bytes,
+                "quality": as_json(one.quality),
+                "speed": speed_as_json(one.speed),
+                "chosen": verdict.chosen,
+                "kept": verdict.kept,
+                "reason": verdict.reason,
+            }
+            for one, verdict in zip(result.judged, result.verdicts, strict=True)
+        ],
+    }
+
+
+def table(result: Result) -> str:
+    """A Markdown table, a candidate a line, the fastest last among those of a kind."""
+    task, size = result.task, result.task.size
+    chip = processor()
+    other = [entry for entry in task.sizes if entry != size]
+    head = [
+        "candidate", "technique", "AUC", f"loss of {METRICS[task.metric]} (95 %)", f"p50 at {size}", f"p95 at {size}",
+        "latency ratio", "throughput ratio", *[f"latency ratio at {entry}" for entry in other],
+        "without server", "MB", "verdict",
+    ]  # fmt: skip
+    where = "through MLServer, pinned to one core" if task.runtime else "onnxruntime alone on one core"
+    lines = [
+        f"{len(result.rows)} rows of `{result.rows.name}`; {where}; requests of {size} candidates decide; budget "
+        f"{task.budget_ratio:.2%} of {METRICS[task.metric]}; {chip['name']} ({', '.join(chip['flags'])}); seed {task.seed}.",  # type: ignore[arg-type]
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+    ]
+    lines += [_line(one, verdict, result, other) for one, verdict in zip(result.judged, result.verdicts, strict=True)]
+    if result.left_out:
+        lines += ["", "Not made:", ""] + [f"- {name}: {why}" for name, why in result.left_out.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _line(one: Judged, verdict: Verdict, result: Result, other: list[int]) -> str:
+    mine = one.speed.by_size[result.task.size]
+    loss = one.quality[result.task.metric]
+    low, high = mine.latency_range
+    name = f"**{one.candidate.name}**" if verdict.chosen else one.candidate.name
+    cells = [
+        name, one.candidate.technique, f"{one.quality['auc'].value:.4f}",
+        "0" if one.candidate.name == FULL
+        else f"{loss.loss_ratio:+.2%} [{loss.loss_interval[0]:+.2%}, {loss.loss_interval[1]:+.2%}]",
+        f"{mine.p50_seconds * 1e3:.2f} ms", f"{mine.p95_seconds * 1e3:.2f} ms",
+        f"{mine.latency_ratio:.2f} ({low:.2f}–{high:.2f})", f"{mine.throughput_ratio:.2f}",
+        *[f"{one.speed.by_size[entry].latency_ratio:.2f}" for entry in other],
+        f"{mine.bare_seconds * 1e3:.2f} ms ({mine.bare_ratio:.2f})", f"{one.size_bytes / 1e6:.1f}", verdict.reason,
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def picture(result: Result, path: Path) -> None:
+    """Loss against latency; the budget, the front, and the chosen one."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    task = result.task
+    figure, axes = pyplot.subplots(figsize=(10, 6), layout="constrained")
+    for one, verdict in zip(result.judged, result.verdicts, strict=True):
+        loss, speed = one.quality[task.metric], one.speed.by_size[task.size]
+        low, high = loss.loss_interval
+        colour = "tab:red" if verdict.chosen else "tab:blue" if verdict.kept else "tab:gray"
+        spread = [[loss.loss_ratio - low], [high - loss.loss_ratio]]
+        axes.errorbar(
+            speed.latency_ratio, loss.loss_ratio, yerr=spread, fmt="o", color=colour, elinewidth=0.8, capsize=2
+        )
+        axes.annotate(
+            one.candidate.name, (speed.latency_ratio, loss.loss_ratio), xytext=(4, 4), textcoords="offset points",
+            fontsize=7, color=colour,
+        )  # fmt: skip
+    axes.axhline(task.budget_ratio, color="black", linestyle="--", linewidth=0.8)
+    axes.annotate(
+        f"budget {task.budget_ratio:.1%}",
+        (1.0, task.budget_ratio),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+    )
+    axes.set_xscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
+    axes.set_xlabel(f"latency at {task.size} candidates, as a ratio to the full model (log scale)")
+    axes.set_ylabel(f"relative loss of {METRICS[task.metric]}, 95 % interval")
+    axes.set_title(f"{result.rows.name}: red is chosen, blue is kept")
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def records(result: Result, uri_prefix: str) -> list[VariantRecord]:
+    """One for each kept variant; the version is the beginning of the file's hash, so a new file is a new version."""
+    task, found = result.task, []
+    for one, verdict in zip(result.judged, result.verdicts, strict=True):
+        if not verdict.kept:
+            continue
+        digest = hashlib.sha256(result.models[verdict.name].read_bytes()).hexdigest()
+        measured = one.quality[task.metric]
+        sign = -1.0 if task.metric == "log_loss" else 1.0  # in a record more is better
+        found.append(
+            VariantRecord(
+                variant=verdict.name,
+                version=digest[:12],
+                uri=f"{uri_prefix.rstrip('/')}/{verdict.name}.onnx",
+                sha256=digest,
+                dataset=f"{result.rows.name}, {len(result.rows)} rows, sha256 {result.rows.sha256[:12]}",
+                metric=METRICS[task.metric] if sign > 0 else f"-{METRICS[task.metric]}",
+                value=sign * measured.value,
+                interval=_sorted(sign * measured.interval[0], sign * measured.interval[1]),
+                loss_interval=measured.loss_interval,
+                latency_seconds={str(size): speed.p95_seconds for size, speed in one.speed.by_size.items()},
+                throughput_per_second={str(size): speed.per_second for size, speed in one.speed.by_size.items()},
+                size_bytes=one.size_bytes,
+                baseline=FULL,
+                chosen=verdict.chosen,
+                reason=verdict.reason,
+            )
+        )
+    return found
+
+
+def _sorted(one: float, other: float) -> tuple[float, float]:
+    return min(one, other), max(one, other)

@@ -1,0 +1,144 @@
+"""Makes candidates, each once: what was made lies under the hash of everything that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from recmodel.variants import graph
+from recmodel.variants.data import Rows
+from recmodel.variants.errors import InputError
+from recmodel.variants.fold import fold
+from recmodel.variants.graph import Array, Floats
+from recmodel.variants.plan import Candidate
+from recmodel.variants.quantise import matmuls, quantise, widest
+from recmodel.variants.surgery import prune, sparsify
+from recmodel.variants.training import TrainingAdapter
+
+# Changes when the same candidate is made in another way: older results are then made again.
+MAKING = "1"
+# Rows for calibration and for the use of hidden units.
+SAMPLE_ROWS = 5120
+
+
+@dataclass(frozen=True)
+class Made:
+    """A candidate's files: the graph that training goes on from, and the folded, perhaps quantised one that serves."""
+
+    key: str
+    trained: Path
+    served: Path
+    seconds: float
+
+
+class Workshop:
+    """Everything that candidates are made from."""
+
+    def __init__(
+        self,
+        full: onnx.ModelProto,
+        designs: Mapping[str, onnx.ModelProto],
+        rows: Rows | None,
+        sample: Mapping[str, Array],
+        adapter: TrainingAdapter | None,
+        cache: Path,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._full, self._designs, self._rows = full, designs, rows
+        self._sample, self._adapter, self._cache, self._progress = sample, adapter, cache, progress
+        self._made: dict[str, Made] = {}
+        self._teacher: Floats | None = None
+
+    def make(self, candidate: Candidate) -> Made:
+        """The candidate's files, from the cache where they are. Its parent must have been made before."""
+        key = self._key(candidate)
+        folder = self._cache / key
+        if not (folder / "done.json").exists():
+            self._progress(f"{candidate.name}: {candidate.technique}")
+            started = time.monotonic()
+            partial = self._cache / f"{key}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            trained, served = self._steps(candidate)
+            graph.write(trained, partial / "trained.onnx")
+            graph.write(served, partial / "served.onnx")
+            seconds = {"name": candidate.name, "seconds": round(time.monotonic() - started, 2)}
+            (partial / "done.json").write_text(json.dumps(seconds), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+        done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        made = Made(key, folder / "trained.onnx", folder / "served.onnx", float(done["seconds"]))
+        self._made[candidate.name] = made
+        return made
+
+    def _key(self, candidate: Candidate) -> str:
+        parent = self._made[candidate.parent].key if candidate.parent else graph.sha256(self._full)
+        words = {
+            "making": MAKING,
+            "versions": [onnx.__version__, onnxruntime.__version__],
+            "candidate": candidate.as_dict() | {"technique": ""},
+            "parent": parent,
+            "full": graph.sha256(self._full) if candidate.distilled else "",
+            "design": graph.sha256(self._designs[candidate.design]) if candidate.design else "",
+            "rows": self._rows.sha256 if self._rows else "",
+        }
+        return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:24]
+
+    def _steps(self, candidate: Candidate) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+        if candidate.design:
+            model = self._designs[candidate.design]
+        elif candidate.parent:
+            model = onnx.load(str(self._made[candidate.parent].trained))
+        else:
+            model = self._full
+        if candidate.keep_ratio is not None:
+            model = prune(model, candidate.keep_ratio, self._sample)
+        if candidate.zero_ratio is not None:
+            model = sparsify(model, candidate.zero_ratio)
+        if candidate.recipe is not None:
+            model = self._trained(candidate, model)
+            if candidate.zero_ratio is not None:  # training fills the zeroes again
+                model = sparsify(model, candidate.zero_ratio)
+        served = fold(model)
+        if candidate.int8 is not None:
+            served = quantise(served, candidate.int8, self._sample)
+        return model, served
+
+    def _trained(self, candidate: Candidate, model: onnx.ModelProto) -> onnx.ModelProto:
+        if self._rows is None or self._adapter is None or candidate.recipe is None:
+            raise InputError("training", None, f"candidate {candidate.name} needs training data and an adapter")
+        recipe = candidate.recipe
+        if candidate.retrained_int8 and candidate.int8:
+            every = tuple(node.input[1] for node in matmuls(model))
+            recipe = recipe.with_values(int8=widest(model) if candidate.int8.layers == "wide" else every)
+        teacher = self._teacher_scores(self._rows) if candidate.distilled else None
+        return self._adapter.train(
+            model, self._rows, recipe, teacher, lambda words: self._progress(f"{candidate.name}: {words}")
+        )
+
+    def _teacher_scores(self, rows: Rows) -> Floats:
+        """[training rows]: the full model's, with each row's features of its own time."""
+        if self._teacher is None:
+            names = [name for name in rows.columns if name not in {e.name for e in self._full.graph.input}]
+            self._teacher = graph.scores(with_inner_inputs(self._full, names), rows.columns)
+        return self._teacher
+
+
+def with_inner_inputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """``model`` in which the inner tensors ``names`` are inputs instead of computed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    kept = [node for node in model.graph.node if not set(node.output) & set(names)]
+    del copy.graph.node[:]
+    copy.graph.node.extend(kept)
+    copy.graph.input.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", None]) for name in names)
+    return copy
