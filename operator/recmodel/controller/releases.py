@@ -94,13 +94,12 @@ def limits(spec: RecModelSpec, serving: Mapping[str, Serving], trials: Mapping[s
     """The largest share of the traffic of each pool that is on trial as a pool; a pool that waits for its turn, or was
     taken back, gets none.
     """
-    policy = t.policy_of(spec, stepwise=True)
-    result = {}
-    for pool in spec.pools:
-        found = serving.get(pool.name)
-        if found is None or found.trial != POOL_ON_TRIAL:
-            continue
-        trial = trials.get(pool.name)
+    on_trial = [pool for pool in spec.pools if pool.name in serving and serving[pool.name].trial == POOL_ON_TRIAL]
+    if not on_trial:
+        return {}
+    policy, result = t.policy_of(spec, stepwise=True), {}
+    for pool in on_trial:
+        found, trial = serving[pool.name], trials.get(pool.name)
         here = trial is not None and trial.rollout.version == brought(pool, found, spec) and found.refused is None
         result[pool.name] = core.limit_ratio(policy, trial.rollout) if trial is not None and here else 0.0
     return result
@@ -157,8 +156,8 @@ def _turn(pools: Mapping[str, PoolSpec], serves: Servings, context: Context) -> 
         name
         for name, found in serves.items()
         if context.states[name].ready > 0
-        and found.refused != brought(pools[name], found, context.spec)
         and (found.trial == POOL_ON_TRIAL or _wants(pools[name], found, serves, context))
+        and found.refused != brought(pools[name], found, context.spec)
     ]
     return min(waiting, key=lambda name: context.shares.get(name) or 0.0, default=None)
 

@@ -45,7 +45,7 @@ class Rollouts:
         self, tracked: Tracked, states: Mapping[str, PoolState], quality: Mapping[str, Rates], now_seconds: float
     ) -> None:
         # The children were not looked at since the spec changed, or this process has just begun.
-        if tracked.variants is None or tracked.serving.keys() != states.keys():
+        if tracked.variants is None or tracked.serving.keys() != states.keys() or _settled(tracked):
             return
         context = Context(
             variants=tracked.variants,
@@ -69,6 +69,15 @@ class Rollouts:
         if serving != tracked.serving:
             tracked.serving = serving
             self._wake(tracked.key)
+
+
+def _settled(tracked: Tracked) -> bool:
+    """Nothing was ever on trial and every pool serves what it shall: so it is for most RecModels at most times."""
+    targets = tracked.variants.targets if tracked.variants is not None else {}
+    return not tracked.trials and all(
+        found.trial is None and (targets.get(name) is None or found.now == targets[name])
+        for name, found in tracked.serving.items()
+    )
 
 
 def _shares(tracked: Tracked, weights: Mapping[str, int]) -> dict[str, float | None]:

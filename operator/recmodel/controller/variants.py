@@ -33,13 +33,12 @@ class Variants:
     records: Mapping[str, Found] = field(default_factory=dict)  # by variant: the one that counts
     problems: tuple[str, ...] = ()  # records that are refused: field, value and rule of each
     unmeasured: tuple[str, ...] = ()  # variants that no pool may send traffic to for want of an accuracy
+    targets: Mapping[str, ModelVersion | None] = field(default_factory=dict)
+    """By pool: the version that it shall serve; None where none is known, which asks for no change."""
 
     def target(self, pool: str) -> ModelVersion | None:
-        """The version that a pool shall serve; None where none is known, which asks for no change."""
-        by_name = {variant.name: variant for variant in self.spec.variants}
-        name = next(self.spec.variant_of(p) for p in self.spec.pools if p.name == pool)
-        variant = by_name.get(name or "")
-        return model_version(variant) if variant is not None else None
+        """The version that a pool shall serve."""
+        return self.targets.get(pool)
 
 
 def model_version(variant: Variant) -> ModelVersion | None:
@@ -101,7 +100,9 @@ def known_variants(
             metric = metric or best.record.metric
     spec = written.model_copy(update={"variants": [_filled(v, chosen.get(v.name)) for v in written.variants]})
     bare = tuple(v.name for v in spec.variants if v.accuracy is None and v.unmeasured == "Deny")
-    return Variants(spec, chosen, tuple(problems), bare)
+    versions = {variant.name: model_version(variant) for variant in spec.variants}
+    targets = {pool.name: versions.get(spec.variant_of(pool) or "") for pool in spec.pools}
+    return Variants(spec, chosen, tuple(problems), bare, targets)
 
 
 def _read(config_maps: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Found]], set[str], list[str]]:

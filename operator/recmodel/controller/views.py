@@ -48,12 +48,15 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     spec, model = tracked.spec, tracked.model
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
+    acts = model.acts and not any(state.autoscaler or state.releaser for state in pools.values())
     serving = {name: tracked.serving.get(name, state.serving) for name, state in pools.items()}
+    if all(found.now is None and found.trial is None for found in serving.values()):
+        return model if acts == model.acts else replace(model, acts=acts)
     losses = served_losses(spec, {name: found.now for name, found in serving.items()})
     limit = limits(spec, serving, tracked.trials)
     return replace(
         model,
-        acts=model.acts and not any(state.autoscaler or state.releaser for state in pools.values()),
+        acts=acts,
         pools=tuple(
             replace(
                 pool,
