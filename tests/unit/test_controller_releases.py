@@ -250,6 +250,17 @@ def test_a_version_that_was_withdrawn_or_overtaken_is_not_waited_for() -> None:
         assert world.log[1:] == log
 
 
+def test_a_version_that_was_taken_back_and_is_asked_for_no_more_is_forgotten() -> None:
+    world = World(written("cpu"), answers={"full@2": SLOW}).begin()
+    world.version = {"full": "2"}
+    world.tick(20)
+    assert world.trials["cpu"].phase == "RolledBack"
+    world.version = {"full": "1"}
+    world.tick(2)
+    assert world.trials == {}
+    assert world.serving["cpu"].refused is None
+
+
 def test_pods_that_never_become_ready_take_the_version_back() -> None:
     world = World(written("cpu")).begin()
     world.version = {"full": "2"}

@@ -114,6 +114,7 @@ def released(serving: Mapping[str, Serving], trials: Mapping[str, Trial], contex
         return serves, {}
     for name in serves:
         serves[name] = _settled(pools[name], serves, context)
+    kept = {n: trial for n, trial in kept.items() if trial.phase != "RolledBack" or serves[n].refused is not None}
     chosen = _turn(pools, serves, context)
     if chosen is None:
         return serves, {name: trial for name, trial in kept.items() if trial.phase in ("Proven", "RolledBack")}
@@ -137,6 +138,8 @@ def _settled(pool: PoolSpec, serves: Servings, context: Context) -> Serving:
         others = any(s.ready for name, s in context.states.items() if name != pool.name)
         trial = POOL_ON_TRIAL if others and context.spec.route is not None else None
         found = Serving(target, trial=trial)
+    if found.trial is None and target is not None and found.refused not in (None, target.name):
+        found = replace(found, refused=None)  # nobody asks for it any more
     if found.trial == POOL_ON_TRIAL:
         name = brought(pool, found, context.spec)
         proven = {s.now.name for n, s in serves.items() if n != pool.name and s.now and s.trial is None}
