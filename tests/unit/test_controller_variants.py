@@ -9,9 +9,11 @@ import pytest
 from test_cluster_apply import OWNER, pool, spec
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster.versions import ModelVersion
+from recmodel.cluster.inventory import PoolState
+from recmodel.cluster.versions import ModelVersion, Serving
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.variants import Variants, known_variants
+from recmodel.controller.views import core_model
 
 
 def record(variant: str = "int8", **changes: Any) -> dict[str, Any]:
@@ -129,3 +131,32 @@ def test_records_are_read_again_only_when_they_or_the_spec_changed() -> None:
     assert not tracked.learn([config_map(record(), version="2")])  # written again, and the same
     assert tracked.model is not None
     assert tracked.model.pools[1].accuracy_loss_ratio is not None
+
+
+def test_what_a_pool_loses_is_what_it_serves_not_what_is_newest() -> None:
+    written = feed(FULL, INT8)
+    tracked = Tracked(OWNER, written=written)
+    tracked.learn([config_map(record(version="8", value=0.81, interval=[0.8, 0.82]))])
+    old, new = ModelVersion("int8", "7", metric="AUC", value="0.79"), ModelVersion("int8", "8")
+    pools = {"full": PoolState(True, 1, 1, 0, None, (), False, None)}
+    for serving, loss in (
+        (old, 1 - 0.79 / 0.81),
+        (new, 0.0),
+        (ModelVersion("int8", "6", metric="NDCG", value="9"), 0.0),
+    ):
+        pools["int8"] = PoolState(True, 1, 1, 0, None, (), False, None, Serving(serving))
+        model = core_model(tracked, pools)
+        assert model.pools[1].accuracy_loss_ratio == pytest.approx(loss)
+        assert model.pools[1].version == serving.name
+        assert model.pools[0].version == ""
+    # A record that is gone takes nothing from what serves.
+    tracked.learn([])
+    pools["int8"] = PoolState(True, 1, 1, 0, None, (), False, None, Serving(old))
+    assert core_model(tracked, pools).pools[1].accuracy_loss_ratio == pytest.approx(1 - 0.79 / 0.81)
+
+
+def test_what_somebody_elses_tool_releases_is_decided_on_and_left_as_it_is() -> None:
+    tracked = Tracked(OWNER, written=feed(FULL))
+    tracked.learn([])
+    state = PoolState(True, 1, 1, 0, None, (), False, None, releaser="Canary shop/feed")
+    assert not core_model(tracked, {"full": state}).acts
