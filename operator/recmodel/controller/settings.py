@@ -44,7 +44,7 @@ class Settings(BaseModel):
     """How often Prometheus scrapes gateways and pods."""
 
     history_seconds: Annotated[float, Field(ge=0.0, le=90 * 86400.0)] = 14 * 86400.0
-    """How far back the load is read from Prometheus at the start; 0 reads none."""
+    """How far back the load of each RecModel is read from Prometheus, at the start or when it comes later; 0 reads none."""
 
     history_step_seconds: Annotated[float, Field(ge=5.0, le=3600.0)] = 120.0
     """Step of that history: fine enough to tell how wrong forecasts for some minutes were."""
