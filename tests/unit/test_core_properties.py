@@ -202,7 +202,7 @@ def test_more_load_never_plans_less_capacity(pools: int) -> None:
             late = min(1.0, math.exp(12.0 * (each / 160.0 - 1.0)))
             start = 45.0 if name == "cpu" else 180.0
             latency = {0.1: rate * (1.0 - late), math.inf: rate}
-            seen[name] = PoolObservation(ready, ready, 0, 50.0, start, rate, 0.0, latency)
+            seen[name] = PoolObservation(ready, ready, 0, share * ready, start, rate, 0.0, latency)
         return Observation(now, {name: seen[name] for name in names})
 
     memory = begin([model])

@@ -169,7 +169,7 @@ def test_far_too_many_replicas_are_released_and_never_more_are_ordered() -> None
 
 def test_from_one_replica_the_objective_is_reached_in_four_minutes_without_passing_twice_and_a_half_the_need() -> None:
     story = world(workers(), replicas=[1]).run(1200, 600.0)
-    assert story.late_share(300) < 0.02
+    assert story.late_share(300) < 0.03  # what is planned, of the 0.05 allowed
     assert max(story.ordered()) <= 12  # 5 are needed
     assert story.ordered()[-1] <= 8
 

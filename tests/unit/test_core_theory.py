@@ -46,7 +46,9 @@ def test_the_late_share_from_buckets(
 
 def told(load: float, late: float, requests: float = 2000.0) -> evidence.Told:
     one = np.array([1.0])
-    return evidence.Told(load * one, np.array([4]), late * one, late * one, requests * one, NAN * one, 0.05 * one)
+    return evidence.Told(
+        load * one, np.array([4]), late * one, late * one, requests * one, NAN * one, 0.05 * one, 0.0 * one
+    )
 
 
 # What was seen, what is seen now, and the loads that are still believed afterwards.

@@ -51,6 +51,11 @@ WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without qu
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
 CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
 NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
+SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
+STEADY_RATIO = 0.1  # a load that moved more within the rate window is a mixture of loads
+RECENT_TICKS = 16
+RETEST_SECONDS = 1800.0  # what was too much and was not seen again for so long is taken to begin ...
+RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class CapacityMemory:
     settled_ticks: Ints  # [M, P] ticks since the ready replicas last changed
     ready_before: Ints  # [M, P]
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
+    recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica at the newest ticks; NaN unknown
+    calm_ticks: Ints  # [M, P] ticks since a load was last seen to be too much
+    tick: int
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,9 @@ def empty(models: int, pools: int) -> CapacityMemory:
         settled_ticks=np.zeros(shape, np.int64),
         ready_before=np.full(shape, -1, np.int64),
         late_before=np.full(shape, np.nan),
+        recent_loads=np.full((RECENT_TICKS, *shape), np.nan),
+        calm_ticks=np.zeros(shape, np.int64),
+        tick=0,
     )
 
 
@@ -131,18 +142,35 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     unchanged = seen.ready == memory.ready_before
     settled = np.where(unchanged, memory.settled_ticks + 1, 0)
     window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
+    dirty_ticks = window_ticks + SCRAPE_AGE_TICKS
     served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
     load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
-    clean = fleet.exists & (settled > window_ticks) & np.isfinite(load) & (load > 0) & np.isfinite(late)
+    clean = fleet.exists & (settled > dirty_ticks) & np.isfinite(load) & (load > 0) & np.isfinite(late)
     # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
     draining = np.nan_to_num(memory.late_before) > np.maximum(3.0 * fleet.late_budget_ratio[:, None], 1.5 * late)
     clean &= ~draining
+    recent, peak, steady = _recent(memory, _shared_out(seen, fleet), dirty_ticks)
+    # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
+    # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
+    # for replicas that came or went: waiting for a quiet window would let a pool that is always late never learn of it.
+    too_much = fleet.exists & (seen.late_lower_ratio > fleet.late_budget_ratio[:, None]) & (seen.ready > 0)
+    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining
+    load = np.where(mixed, np.fmax(peak, load), load)
+    clean |= mixed
+    clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
     memory = replace(
-        memory, settled_ticks=settled, ready_before=seen.ready, late_before=np.where(np.isfinite(late), late, np.nan)
+        memory,
+        settled_ticks=settled,
+        ready_before=seen.ready,
+        late_before=np.where(np.isfinite(late), late, np.nan),
+        recent_loads=recent,
+        calm_ticks=np.where(too_much, 0, memory.calm_ticks + 1),
+        tick=memory.tick + 1,
     )
     if not clean.any():
         return memory
+    retest_ticks = max(round(RETEST_SECONDS / fleet.tick_seconds), 1)
     models, pools = np.nonzero(clean)
     rows = (models.astype(np.int64), pools.astype(np.int64))
     ready = np.maximum(seen.ready[rows], 1)
@@ -156,6 +184,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
         requests=requests,
         utilisation=seen.utilisation_ratio[rows],
         budget=budget,
+        retest_ratio=np.where(memory.calm_ticks[rows] % retest_ticks == retest_ticks - 1, RETEST_RATIO, 0.0),
     )
     before, after, rewritten, told_new = evidences.add(memory.evidence, rows, told)
 
@@ -172,6 +201,28 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
             belief[at], before, after, at, moved[part], budget[part], rewritten[part], told_new[part]
         )
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
+
+
+def _shared_out(seen: Seen, fleet: Fleet) -> Floats:
+    """Requests/s that each ready replica gets by the weights that hold now ``[M, P]``; NaN where a part is unknown.
+
+    No rate window blurs it: of 700 requests/s, a pool with 3 replicas and 60 of 100 of the weight gets 140 for each.
+    """
+    ready = fleet.exists & (seen.ready > 0)
+    weight = np.where(ready, seen.weight, 0.0)
+    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1, keepdims=True)
+    known = np.isfinite(weight).all(1, keepdims=True) & (np.nan_to_num(weight).sum(1, keepdims=True) > 0)
+    share = weight / np.where(known, np.nan_to_num(weight).sum(1, keepdims=True), 1.0)
+    return np.where(known & ready, total * share / np.maximum(seen.ready, 1), np.nan)
+
+
+def _recent(memory: CapacityMemory, load: Floats, dirty_ticks: int) -> tuple[Floats, Floats, Bools]:
+    """The ring of loads per replica with this tick's; the largest load within the window; and whether all in it are alike."""
+    recent = memory.recent_loads.copy()
+    recent[memory.tick % RECENT_TICKS] = load
+    places = [(memory.tick - back) % RECENT_TICKS for back in range(min(dirty_ticks, RECENT_TICKS))]
+    largest, smallest = np.fmax.reduce(recent[places]), np.fmin.reduce(recent[places])
+    return recent, largest, ~(largest > (1.0 + 2.0 * STEADY_RATIO) * smallest)
 
 
 def _believed(

@@ -127,8 +127,12 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     # The trust region bounds where the load normally goes; the forecast's margin above that is there for what may never come.
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
     margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
+    stretch = np.where(np.isfinite(margin), margin, 1.0)
     planned = replace(
-        capacity, limit=np.minimum(capacity.limit * np.where(np.isfinite(margin), margin, 1.0), capacity.ceiling)
+        capacity,
+        limit=np.minimum(capacity.limit * stretch, capacity.ceiling),
+        # Not to know a capacity is no reason to grow: there the head-room may stretch what was seen to be good, too.
+        proven=np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * stretch, capacity.ceiling)),
     )
     slow = startup_used > SLOW_POOL_SECONDS
     hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
@@ -136,7 +140,11 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     held = _replicas_for(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), each, seen.desired)
     allowed = allowed_shares(fleet)
     wish = plan(fleet, seen, forecast, planned, most, held, startup_used, allowed)
-    wish = replace(wish, replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired))
+    wish = replace(
+        wish,
+        replicas=np.where(np.isfinite(wish.per_replica), wish.replicas, seen.desired),
+        assumed=wish.assumed & (allowed > 0),  # what may answer nothing is not tried either
+    )
 
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
     wishes[tick % WISH_RING] = wish.replicas * np.where(np.isfinite(each), each, 0.0)

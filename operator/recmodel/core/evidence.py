@@ -44,6 +44,7 @@ class Told:
     requests: Floats  # in the tick
     utilisation: Floats  # busy share of the replicas; NaN unknown
     budget: Floats  # late share that the objective allows
+    retest_ratio: Floats  # by how much loads that were bad are taken to lie further up from now on; 0: not now
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,9 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
 
     weight = arrays["weight"][rows]  # [N, B]
     load, low, high = arrays["load"][rows], arrays["late_low"][rows], arrays["late_high"][rows]
+    retested = (weight > 0) & (low > told.budget[:, None]) & (told.retest_ratio > 0)[:, None]
+    load = np.where(retested, load * (1.0 + told.retest_ratio[:, None]), load).astype(np.float32)
+    arrays["load"][rows] = load
     error = np.sqrt(
         (np.clip(told.late_high, 1e-3, 0.5) / np.maximum(count, 1.0))[:, None]
         + np.clip(high, 1e-3, 0.5) / np.maximum(weight, 1.0)
@@ -164,7 +168,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     here = index[:, None] == np.arange(BINS)
     foreign = here & (weight > 0) & (np.abs(np.log(np.maximum(load, 1e-9) / told.load[:, None])) > 2 * BIN_STEP)
     kept = np.where(refuted | foreign, 0.0, weight)
-    rewritten = (refuted & ~here).any(-1) | foreign.any(-1)
+    rewritten = (refuted & ~here).any(-1) | foreign.any(-1) | retested.any(-1)
     arrays["weight"][rows] = kept
 
     at = (*rows, index)

@@ -34,6 +34,9 @@ class Fleet:
     min_replicas: Ints
     max_replicas: Ints
     cost_per_hour: Floats
+    name_rank: (
+        Ints  # place of the pool's name in the alphabet: what is equal otherwise goes by it, not by the order written
+    )
     accuracy_loss_ratio: Floats  # NaN: not measured
     traffic_limit_ratio: Floats  # largest share of the traffic that the pool may answer: below 1 it is on trial
     accuracy_budget_ratio: Floats  # [M]; NaN: no budget
@@ -67,9 +70,11 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
     exists = np.zeros(shape, bool)
     low, high = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     cost, loss, limit = np.zeros(shape), np.full(shape, np.nan), np.ones(shape)
+    rank = np.zeros(shape, np.int64)
     for i, model in enumerate(models):
+        names = sorted(pool.name for pool in model.pools)
         for k, pool in enumerate(model.pools):
-            exists[i, k] = True
+            exists[i, k], rank[i, k] = True, names.index(pool.name)
             low[i, k], high[i, k], cost[i, k] = pool.min_replicas, pool.max_replicas, pool.cost_per_hour
             limit[i, k] = min(max(pool.traffic_limit_ratio, 0.0), 1.0)
             if 0.0 < limit[i, k] < 1.0:  # what is on trial must run, or nothing is ever found out
@@ -83,6 +88,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
         min_replicas=low,
         max_replicas=high,
         cost_per_hour=cost,
+        name_rank=rank,
         accuracy_loss_ratio=loss,
         traffic_limit_ratio=limit,
         accuracy_budget_ratio=np.array(budget, float),

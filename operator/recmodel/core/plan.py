@@ -27,6 +27,7 @@ START_AMORTISED_OVER_SECONDS = (
     900.0  # a replica that is started is kept for about this long: its idle start is spread over it
 )
 HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it: it is being tried
+LIMITED_SECONDS = 1e9  # slower than any start-up
 UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
 
 
@@ -113,8 +114,9 @@ def plan(
     share_limit = np.full(upper.shape, np.inf) if allowed is None else np.where(allowed < 1.0, allowed * upper, np.inf)
     fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(each, 1e-9)), most)
     most = np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64)
-    speed = np.where(fleet.exists, startup_seconds, np.inf)
-    order = np.lexsort((fleet.cost_per_hour, -speed), axis=1)  # padding first, then the slowest
+    # The last pool fills what the others leave, so it must be free to: one with a limited share counts among the slow ones.
+    speed = np.where(fleet.exists, np.where(share_limit < np.inf, LIMITED_SECONDS, startup_seconds), np.inf)
+    order = np.lexsort((fleet.name_rank, fleet.cost_per_hour, -speed), axis=1)  # padding first, then the slowest
     low = np.where(fleet.exists, fleet.min_replicas, 0)
     replicas = np.zeros((models, pools), np.int64)
     alternative = np.zeros((models, pools), np.int64)
@@ -122,6 +124,9 @@ def plan(
     ready_capacity = np.zeros((models, 1))
     other_capacity = np.zeros((models, 1))  # of the next best mix, all of it ready
     rows = np.arange(models)
+    fastest = order[:, -1]
+    middle = forecast.quantile(0.5)[rows, fastest]
+    margin = np.where(middle > 0, upper[rows, fastest] / np.where(middle > 0, middle, 1.0), 1.0)[:, None]
     for rank in range(pools):
         index = order[:, rank]
         law, one, guess = _pick(capacity, order, rank), each[rows, index][:, None], assumed[rows, index][:, None]
@@ -138,7 +143,8 @@ def plan(
             second = np.clip(other, floor, np.maximum(ceiling, floor))
         else:
             levels = deciles[rows, index]  # [M, D]
-            rest = levels - chosen_capacity
+            # What is left to the faster pools they will carry with a margin of their own.
+            rest = levels * margin - chosen_capacity
             candidates = _candidates(rest, hope, hoped, guess, current, floor, ceiling)
             own = carried(candidates, hope, hoped, guess)
             mean_cost = _mean_cost(candidates, own, rest, fleet, order, rank, each, most, current, startup_seconds)

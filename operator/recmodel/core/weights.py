@@ -26,13 +26,14 @@ def weigh(
     able = np.where(able.sum(1, keepdims=True) > 0, able, np.where(ready, staying, 0))
     total = able.sum(1, keepdims=True)
     share = np.divide(able, total, out=np.zeros_like(able), where=total > 0)
-    # Of the slow pools that are being learned, the one that promises the most for its price is filled to its limit, if the
-    # others can carry the rest. The fastest pool is learned by releasing its replicas.
+    # Weights cost nothing, so they are what explores: of the pools that are being learned, the one that promises the most for
+    # its price is filled to its limit, if the others can carry the rest; the slow ones first, since they carry the base.
     hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
     demand = np.where(np.isfinite(load), load, np.inf)[:, None]
-    fillable = ready & slow & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
+    fillable = ready & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
+    fillable &= slow | ~(fillable & slow).any(1, keepdims=True)
     promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
-    first = np.argmax(promise, axis=1)[:, None]
+    first = np.argmax(promise * (1.0 - 1e-9 * fleet.name_rank), axis=1)[:, None]
     filled = np.arange(able.shape[1]) == first
     full = np.take_along_axis(able, first, 1)
     others = np.where(filled, 0.0, able)
