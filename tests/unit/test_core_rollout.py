@@ -48,14 +48,17 @@ GOOD = Seen(new=counts(50.0), current=counts(950.0), share_ratio=0.01)
 
 
 def test_a_good_version_takes_every_step_in_its_time_and_serves() -> None:
-    rollout, said = run(begin("cpu", "v2", 0.0), GOOD, 3600.0)
+    rollout, said = begin("cpu", "v2", 0.0), list[Reason]()
+    for tick in range(60):
+        seen = replace(GOOD, share_ratio=0.9 * limit_ratio(POLICY, rollout))
+        rollout, reason = advance(POLICY, rollout, seen, TICK_SECONDS * tick)
+        said += [reason] if reason else []
     assert rollout.phase == "Done"
     assert [reason.reason for reason in said] == ["RolloutAdvanced"] * 5 + ["RolloutDone"]
     assert said[2].message == (
         "cpu: version v2: may answer 25 % of the traffic; 2.00% late or failed against 2.00%; 0.10% failed against 0.10%"
     )
-    early, _ = run(begin("cpu", "v2", 0.0), GOOD, 5 * 120.0)
-    assert early.phase == "Stepping"  # five steps of two minutes each
+    assert 600.0 <= rollout.began_seconds <= 660.0  # five steps of two minutes each
 
 
 def test_the_limit_is_the_step_and_nothing_after_a_rollback() -> None:
@@ -76,6 +79,17 @@ def test_the_pool_is_emptied_before_its_version_changes() -> None:
     assert rollout.phase == "Waiting"
     rollout, _ = run(rollout, GOOD, TICK_SECONDS)
     assert rollout.phase == "Stepping"
+
+
+def test_a_step_waits_for_the_pool_to_have_its_share_but_not_for_ever() -> None:
+    """GOOD has a share of 1 %: enough for the first step; the second one is 5 %."""
+    rollout, said = run(begin("cpu", "v2", 0.0), GOOD, 15.0 + 120.0 + 300.0)
+    assert rollout.step == 1
+    assert said[-1].message == "cpu: version v2: the pool answers 1.0% of the 5% that it may"
+    rollout, _ = run(rollout, GOOD, 90.0, since=435.0)
+    assert rollout.step == 2  # it is too dear for more, or too small
+    rollout, _ = run(rollout, replace(GOOD, share_ratio=0.2), 150.0, since=525.0)
+    assert rollout.step == 3
 
 
 def test_a_shadow_comes_first_where_one_is_asked_for() -> None:

@@ -30,6 +30,8 @@ BURSTS = 0.35  # neighbouring requests meet the same queue: their lateness says 
 SIGNALS = ("late", "errors", "quality")
 WORDS = {"late": "late or failed", "errors": "failed", "quality": "of the quality signal"}
 SHARE_TOLERANCE = 0.01  # of the traffic: weights are whole thousandths, and rates are measured
+FILLED = 0.5  # of its share must a pool have answered before the next step ...
+PATIENCE = 3.0  # ... unless so many times the step's time did not bring it there
 SUSPICION = 3.0  # log evidence from which on no step is taken (20 to 1), though it is not enough to roll back
 
 
@@ -146,7 +148,8 @@ def _compared(policy: Policy, rollout: Rollout, seen: Seen) -> Rollout:
         "errors": ((new.errors, new.requests), (current.errors, current.requests)),
         "quality": (_misses(new), _misses(current)),
     }
-    if seen.in_danger and _late_everywhere(policy, current):
+    late_everywhere = (current.late or 0.0) > policy.late_budget_ratio * (current.requests or math.inf)
+    if seen.in_danger and late_everywhere:
         del counts["late"], counts["errors"]  # there is too little of everything: no version is to blame
     evidence = dict(rollout.evidence)
     for signal, (ours, theirs) in counts.items():
@@ -168,12 +171,6 @@ def _misses(side: Side) -> tuple[float | None, float | None]:
     return max(side.quality_trials - side.quality_successes, 0.0), side.quality_trials
 
 
-def _late_everywhere(policy: Policy, current: Side) -> bool:
-    if current.late is None or current.requests is None:
-        return False
-    return current.late > policy.late_budget_ratio * current.requests
-
-
 def _obstacle(policy: Policy, rollout: Rollout, seen: Seen, now_seconds: float) -> str | None:
     """What keeps the next step: a sentence, or "" where it is only its time; None: nothing."""
     if rollout.phase == "Waiting":
@@ -188,6 +185,10 @@ def _obstacle(policy: Policy, rollout: Rollout, seen: Seen, now_seconds: float) 
         return "" if calm_seconds < policy.shadow_seconds else None
     if calm_seconds < policy.step_seconds:
         return ""
+    limit, share = policy.steps[rollout.step], seen.share_ratio
+    # What a pool carries is learned from its load, so it comes to its share little by little; but it may be too dear for more.
+    if share is not None and share < FILLED * limit < FILLED and calm_seconds < PATIENCE * policy.step_seconds:
+        return f"the pool answers {share:.1%} of the {limit:.0%} that it may"
     if rollout.requests < policy.min_requests:
         return f"{rollout.requests:.0f} requests counted in this step, {policy.min_requests:.0f} are wanted"
     for signal, evidence in rollout.evidence.items():
@@ -206,14 +207,11 @@ def _next(policy: Policy, rollout: Rollout, now_seconds: float) -> tuple[Rollout
     if rollout.phase == "Waiting" and policy.shadow_seconds > 0:
         return replace(fresh, phase="Shadow"), _reason(reasons.ROLLOUT_ADVANCED, rollout, "in shadow")
     step = rollout.step + 1 if rollout.phase == "Stepping" else 0
-    told_of = [_figure(signal, e) for signal, e in rollout.evidence.items() if e.new_trials > 0]
+    figures = [_figure(signal, e) for signal, e in rollout.evidence.items() if e.new_trials > 0]
     if step >= len(policy.steps):
-        return replace(fresh, phase="Done"), _reason(reasons.ROLLOUT_DONE, rollout, "; ".join(["serves", *told_of]))
-    share = f"may answer {100.0 * policy.steps[step]:g} % of the traffic"
-    return (
-        replace(fresh, phase="Stepping", step=step),
-        _reason(reasons.ROLLOUT_ADVANCED, rollout, "; ".join([share, *told_of])),
-    )
+        return replace(fresh, phase="Done"), _reason(reasons.ROLLOUT_DONE, rollout, "; ".join(["serves", *figures]))
+    said = "; ".join([f"may answer {100.0 * policy.steps[step]:g} % of the traffic", *figures])
+    return replace(fresh, phase="Stepping", step=step), _reason(reasons.ROLLOUT_ADVANCED, rollout, said)
 
 
 def _figure(signal: str, evidence: Evidence) -> str:
@@ -224,9 +222,7 @@ def _figure(signal: str, evidence: Evidence) -> str:
 
 
 def _put_up_with(policy: Policy, signal: str) -> str:
-    if signal == "quality":
-        return f"{policy.max_quality_loss_ratio:.1%} less of it"
-    return f"{_margin(policy, signal).shift:.1%} more"
+    return f"{_margin(policy, signal).shift:.1%} {'less of it' if signal == 'quality' else 'more'}"
 
 
 def _reason(reason: str, rollout: Rollout, what: str) -> Reason:
