@@ -208,6 +208,9 @@ def _advanced(pool: PoolSpec, found: Serving, trial: Trial | None, context: Cont
     else:
         rollout, advanced = core.advance(policy, rollout, seen, now)
         reason = advanced or trial.reason
+        if not stepwise and trial.rollout.phase == "Waiting" and rollout.phase == "Stepping":
+            before = f" {trial.before}" if trial.before else " what was there"
+            reason = Reason(reasons.ROLLOUT_ADVANCED, f"{pool.name}: {to} replaces{before}, pod by pod")
     usual = trial.usual
     if not stepwise and trial.rollout.phase == "Waiting":
         usual = t.shares_of(context.readings.get(pool.name), context.spec.objective.latency.threshold_seconds, False)
