@@ -130,6 +130,24 @@ def test_a_new_variant_that_is_slow_keeps_no_traffic(ranker: Served) -> None:
     assert within(answers) >= 0.9
 
 
+def test_a_new_variant_that_is_fast_and_clicked_on_less_goes_back(ranker: Served) -> None:
+    quality = {"successes": {"name": "clicked_total"}, "trials": {"name": "shown_total"}, "maxLoss": "10%"}
+    ranker.change({"rollout": {**QUICK, "quality": quality}})
+    with Load(ranker, PER_SECOND) as load:
+        eventually("the objective is met", ranker.has("ObjectiveMet", "True"), 60.0)
+        ranker.change_pools(
+            CPU, SPARE, replace(LIGHT, behaviour={"1": {"clicked": 0.2}})
+        )  # half of the others' answers are
+        eventually("it was taken back", ranker.has("RolledOut", "False", "RolloutRolledBack"), 150.0)
+    answers, message = load.answers(), ranker.condition("RolledOut")["message"]
+    measured(
+        "a fast variant that is clicked on less", f"{100 * share(answers, 'light'):.1f} % of the traffic; {message}"
+    )
+    assert "quality" in message
+    assert failed(answers) == {}
+    assert within(answers) >= 0.95
+
+
 def test_a_bad_record_is_said_and_changes_nothing(ranker: Served) -> None:
     publish(ranker.kube, ranker.namespace, ranker.name, record("full", "2").model_copy(update={"value": 2.0}))
     eventually("it is refused", ranker.has("VariantsMeasured", "False", "InvalidRecord"), 30.0)
