@@ -67,6 +67,24 @@ def test_a_refusal_names_the_field_the_value_and_the_rule(path: str) -> None:
     assert said in found.message
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"steps": ["5%", "50%", "25%"]}, "steps is ['5%', '50%', '25%']: must rise, beginning above 0%"),
+        ({"steps": ["0%", "50%"]}, "steps is ['0%', '50%']: must rise"),
+        ({"maxLateExcess": "0%"}, "maxLateExcess is '0%': must be above 0%"),
+        ({"maxErrorExcess": "0.0%"}, "maxErrorExcess is '0.0%': must be above 0%"),
+        ({"quality": {"successes": {"name": "a"}, "trials": {"name": "b"}, "maxLoss": "0%"}},
+         "quality.maxLoss is '0%': must be above 0%"),
+        ({"stepDuration": "soon"}, "stepDuration is 'soon': String should match"),
+    ],
+)  # fmt: skip
+def test_rules_of_a_rollout_that_make_no_sense_are_refused(rules: dict[str, Any], said: str) -> None:
+    found = read_spec(changed("spec/rollout", rules))
+    assert isinstance(found, Reason)
+    assert f"spec.rollout.{said}" in found.message
+
+
 def test_a_profile_without_percentiles_is_refused_with_the_way_out() -> None:
     found = read_spec(changed("spec/metrics", {"profile": "torchserve"}))
     assert isinstance(found, Reason)

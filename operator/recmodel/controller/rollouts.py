@@ -38,8 +38,12 @@ class Rollouts:
         ]
         quality = await asyncio.to_thread(self._decider.quality, asked, now_seconds) if asked else {}
         for tracked in models:
-            if not tracked.paused and tracked.variants is not None:
+            if tracked.paused or tracked.variants is None:
+                continue
+            try:
                 self._one(tracked, states[tracked.key], quality.get(tracked.key, {}), now_seconds)
+            except Exception:  # its pools stay as they are; the others go on
+                logger.exception("%s: its rollout cannot be judged", tracked.key)
 
     def _one(
         self, tracked: Tracked, states: Mapping[str, PoolState], quality: Mapping[str, Rates], now_seconds: float

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from recmodel.api.quantity import ratio
 from recmodel.api.status import RecModelStatus
-from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.api.v1alpha1 import RecModelSpec, Rollout
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
 from recmodel.cluster.versions import Serving
@@ -133,12 +133,28 @@ def _crossing_fields(name: str, spec: RecModelSpec, allowed_accounts: tuple[str,
                 f"{where}.template.spec.serviceAccountName is {account!r}: the operator's setting allowServiceAccounts "
                 f"names {list(allowed_accounts) or 'none'}"
             )
+    if problem := _rollout_fields(spec.rollout):
+        return problem
     if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
         profile = spec.metrics.profile
         return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
     refusal = profile_for(spec.metrics).refusal
     if refusal is not None:
         return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
+    return None
+
+
+def _rollout_fields(rules: Rollout) -> str | None:
+    """The rules of a rollout that the API cannot hold, since it carries shares as text."""
+    steps = [ratio(step) for step in rules.steps]
+    if any(low >= high for low, high in zip([0.0, *steps], steps, strict=False)):
+        return f"spec.rollout.steps is {rules.steps}: must rise, beginning above 0%"
+    quality = rules.quality
+    shares = {"maxLateExcess": rules.max_late_excess, "maxErrorExcess": rules.max_error_excess}
+    shares |= {"quality.maxLoss": quality.max_loss} if quality is not None else {}
+    for name, share in shares.items():
+        if ratio(share) <= 0.0:
+            return f"spec.rollout.{name} is {share!r}: must be above 0%, as no two measurements are the same"
     return None
 
 
