@@ -89,7 +89,19 @@ class World:
         made = name in self.standing
         ready = self.ready.get(name, 2 if made else 0)
         serving = self.standing.get(name, Serving())
-        return PoolState(made, 2, ready, 0, 1.0, (), False, None, serving, self.stalled, self.releaser)
+        return PoolState(
+            made,
+            min(2, ready) if name in self.ready else 2,
+            ready,
+            0,
+            1.0,
+            (),
+            False,
+            None,
+            serving,
+            self.stalled,
+            self.releaser,
+        )
 
     def _version(self, name: str) -> str:
         found = self.standing.get(name, Serving()).now
@@ -278,6 +290,17 @@ def test_a_pool_without_pods_takes_a_new_version_at_once_and_is_on_trial_until_i
     assert world.log == ["cpu full@2, on trial as version", "gpu full@2, on trial as pool"]
     world.tick(15)
     assert world.log[2:] == ["cpu full@2", "gpu full@2"]
+
+
+def test_a_pool_that_goes_to_zero_while_its_version_is_on_trial_holds_nobody_up() -> None:
+    world = World(written("cpu", "gpu"), shares={"cpu": 0.9, "gpu": 0.1}).begin()
+    world.version = {"full": "2"}
+    world.tick(2)
+    assert world.log == ["gpu full@2, on trial as version"]
+    world.ready = {"gpu": 0}
+    world.tick(15)
+    assert "gpu full@2, on trial as pool" in world.log
+    assert world.log[-2:] == ["cpu full@2", "gpu full@2"]
 
 
 def test_an_accuracy_measured_anew_restarts_nothing() -> None:

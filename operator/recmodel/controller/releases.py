@@ -130,14 +130,16 @@ def _settled(pool: PoolSpec, serves: Servings, context: Context) -> Serving:
     """
     found, target = serves[pool.name], context.target(pool)
     state = context.states[pool.name]
+    others = any(s.ready for name, s in context.states.items() if name != pool.name)
+    unproven = POOL_ON_TRIAL if others and context.spec.route is not None else None
     if target is not None and found.now is not None and _same_model(found.now, target):
         found = replace(found, now=target)
+        if found.trial == VERSION_ON_TRIAL and state.desired == state.ready == 0:  # nobody would wait for it for ever
+            found = Serving(target, trial=unproven)
     elif target is not None and found.refused is not None and found.trial == POOL_ON_TRIAL:
         found = Serving(target, trial=POOL_ON_TRIAL)  # its pods have no traffic
     elif target is not None and state.ready == 0 and target.name not in _refused(serves):
-        others = any(s.ready for name, s in context.states.items() if name != pool.name)
-        trial = POOL_ON_TRIAL if others and context.spec.route is not None else None
-        found = Serving(target, trial=trial)
+        found = Serving(target, trial=unproven)
     if found.trial is None and target is not None and found.refused not in (None, target.name):
         found = replace(found, refused=None)  # nobody asks for it any more
     if found.trial == POOL_ON_TRIAL:
