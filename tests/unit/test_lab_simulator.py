@@ -66,6 +66,20 @@ def test_a_scale_down_takes_pods_that_are_not_ready_first_and_finishes_requests(
     assert int(result.tally.fine.sum()) == int(result.requests.sum())
 
 
+def test_a_refresh_replaces_pods_one_by_one_each_by_one_that_is_ready() -> None:
+    script = Script({0.0: {"cpu": (2, 1.0)}, 200.0: {"cpu": (2, 1.0)}})
+    result = run(Scenario((replace(STEADY, refreshes=(60.0,)),)), 50.0, 360, script)
+    # One more than desired from 60 s to 105 s and from 120 s to 165 s, and never one less that is ready.
+    assert result.replicas["cpu"].tolist() == pytest.approx([2.0, 2.75, 2.75, 2.0, 2.0, 2.0], abs=0.02)
+    assert {seen.pools["cpu"].ready for seen in script.seen} == {2}
+    assert {seen.pools["cpu"].desired for seen in script.seen} == {2}
+    assert result.tally.failed.sum() == 0
+    shrinks = Script({60.0: {"cpu": (1, 1.0)}, 75.0: {"cpu": (1, 1.0)}})
+    result = run(Scenario((replace(STEADY, refreshes=(60.0,)),)), 20.0, 360, shrinks)
+    assert result.replicas["cpu"].tolist()[3:] == pytest.approx([1.0, 1.0, 1.0], abs=0.02)
+    assert result.tally.failed.sum() == 0
+
+
 def test_pods_that_find_no_node_stay_pending_until_there_is_one() -> None:
     gpu = replace(GPU_POOL, initial_replicas=1, startup_jitter_ratio=0.0, schedulable=((0.0, 1.0), (600.0, 60.0)))
     script = Script({60.0: {"gpu": (3, 1.0)}})

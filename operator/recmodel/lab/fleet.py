@@ -33,6 +33,9 @@ class Fleet:
         self._generator = generator
         self._slots = slots
         self._startups: list[float] = []
+        self._outdated: list[Pod] = []  # pods of an older version
+        self._refreshes = list(pool.refreshes)
+        self._surge: Pod | None = None  # one more than desired, while pods are replaced
 
     def begin(self, replicas: int) -> None:
         """Start with ready pods, whose start-up times were seen once."""
@@ -44,9 +47,10 @@ class Fleet:
     def order(self, now: float, replicas: int) -> list[Pod]:
         """Set the wanted number of pods; the ready pods that must be drained are returned."""
         self.desired = min(max(replicas, self.pool.min_replicas), self.pool.max_replicas)
-        while len(self.pods) < self.desired:
+        wanted = self.desired + (self._surge in self.pods)
+        while len(self.pods) < wanted:
             self.pods.append(Pod(self._slots.take(now), self._startup_seconds()))
-        dropped = self._drop(now, len(self.pods) - self.desired)
+        dropped = self._drop(now, len(self.pods) - wanted)
         self.schedule(now)
         return dropped
 
@@ -65,6 +69,26 @@ class Fleet:
                 pod.ready_at = now + pod.startup_seconds
                 placed += 1
         return lost
+
+    def refresh(self, now: float) -> list[Pod]:
+        """Replace the next pod of an older version (surge 1, unavailable 0); the ready pods that are not needed any more."""
+        while self._refreshes and self._refreshes[0] <= now:
+            self._refreshes.pop(0)
+            self._outdated = list(self.pods)
+        self._outdated = [pod for pod in self._outdated if pod in self.pods]
+        if self._surge is not None and self._surge.ready_at <= now:
+            self._surge = None
+            if not self._outdated:
+                return self._drop(now, len(self.pods) - self.desired)
+            replaced = self._outdated.pop(0)
+            self.pods.remove(replaced)
+            self._slots.give_back(replaced.slot, now)
+            return [replaced] if replaced.ready_at <= now else []
+        if self._outdated and self._surge not in self.pods:
+            self._surge = Pod(self._slots.take(now), self._startup_seconds())
+            self.pods.append(self._surge)
+            return self.schedule(now)
+        return []
 
     def note_ready(self, since: float, until: float) -> None:
         """Remember the start-up times of the pods that became ready in (since, until]."""

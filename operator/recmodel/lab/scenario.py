@@ -57,6 +57,10 @@ class PoolScenario:
     schedulable: Schedule = ((0.0, math.inf),)  # most pods that find a node; the rest stay pending
     cap_evicts: bool = False  # whether running pods above a lowered cap are lost too
     slowdown: Schedule = ((0.0, 1.0),)  # factor on every service time
+    refreshes: tuple[
+        float, ...
+    ] = ()  # when a new version comes: pods are replaced one by one, each by one that is ready
+    accuracy_loss_ratio: float | None = None  # of what the pool serves; None: not measured
 
     def nominal_capacity_per_second(self) -> float:
         """Requests/s of a saturated pod: 4 workers of 25 ms carry 160; batches of 32 in 48.4 ms carry 661."""
@@ -89,11 +93,12 @@ class Scenario:
     failed_in_latency: bool = True  # whether failed requests are in the latency histogram, as at a gateway
     charge_pending: bool = True  # whether a pod that finds no node is paid for: cost runs from the order on
     start_seconds: float = 0.0  # time of the first second on the controller's clock; the schedules above count from it
+    accuracy_budget_ratio: float | None = None  # mean loss over the traffic; None: no budget
 
     def model(self, key: str = "lab/model") -> Model:
         """The model as its owner would declare it, for an engine."""
-        pools = tuple(Pool(p.name, p.min_replicas, p.max_replicas, p.price) for p in self.pools)
-        return Model(key, self.within_ratio, self.threshold_seconds, pools)
+        pools = tuple(Pool(p.name, p.min_replicas, p.max_replicas, p.price, p.accuracy_loss_ratio) for p in self.pools)
+        return Model(key, self.within_ratio, self.threshold_seconds, pools, self.accuracy_budget_ratio)
 
 
 def started(scenario: Scenario, first_rate_per_second: float) -> Scenario:

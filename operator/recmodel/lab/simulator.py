@@ -106,7 +106,8 @@ class _Run:
         self.ready_seconds = np.zeros((len(scenario.pools), minutes))
         self.clock = np.array([-1.0])
         self.scalings = 0
-        self.changes = sorted({since for p in scenario.pools for s in (p.schedulable, p.slowdown) for since, _ in s})
+        changes = {since for p in scenario.pools for s in (p.schedulable, p.slowdown) for since, _ in s}
+        self.changes = sorted(changes | {since for p in scenario.pools for since in p.refreshes})
 
     def run(
         self,
@@ -178,7 +179,7 @@ class _Run:
         now = since
         while now < until:
             for index, fleet in enumerate(self.fleets):
-                for pod in fleet.schedule(now):
+                for pod in [*fleet.schedule(now), *fleet.refresh(now)]:
                     self._drain(now, index, pod.slot)
             end = min(until, self._next_change(now))
             serve(
