@@ -71,7 +71,7 @@ def test_a_refresh_replaces_pods_one_by_one_each_by_one_that_is_ready() -> None:
     result = run(Scenario((replace(STEADY, refreshes=(60.0,)),)), 50.0, 360, script)
     # One more than desired from 60 s to 105 s and from 120 s to 165 s, and never one less that is ready.
     assert result.replicas["cpu"].tolist() == pytest.approx([2.0, 2.75, 2.75, 2.0, 2.0, 2.0], abs=0.02)
-    assert {seen.pools["cpu"].ready for seen in script.seen} == {2}
+    assert min(seen.pools["cpu"].ready for seen in script.seen) == 2
     assert {seen.pools["cpu"].desired for seen in script.seen} == {2}
     assert result.tally.failed.sum() == 0
     shrinks = Script({60.0: {"cpu": (1, 1.0)}, 75.0: {"cpu": (1, 1.0)}})
