@@ -17,10 +17,10 @@ from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
-CALM, SPIKE = 35.0, 150.0  # requests a second
-SPIKE_SECONDS = 60.0
-# 25 requests/s a pod, and half a minute to start one; the light variant's pod carries 200, and stands by.
-FULL = Pool("full", least=2, most=7, variant="full", service_ms=40.0, slots=1, start_seconds=25.0)
+CALM, SPIKE = 35.0, 100.0  # requests a second
+SPIKE_SECONDS, NOTICED_SECONDS = 75.0, 30.0  # a scrape, a tick, and the end of the queue that grew until then
+# 25 requests/s a pod, and a minute to start one; the light variant's pod carries 200, and stands by.
+FULL = Pool("full", least=2, most=5, variant="full", service_ms=40.0, slots=1, start_seconds=55.0)
 LIGHT = Pool("light", least=1, most=1, variant="light", service_ms=5.0, slots=1)
 BUDGET = {"latency": {"percentile": 95, "threshold": "400ms"}, "accuracy": {"maxLoss": "1%"}}
 
@@ -36,15 +36,15 @@ class Survived:
     """What became of a spike."""
 
     within: float  # share within the objective's threshold
-    worst: float  # the same, of the worst five seconds
+    later: float  # the same, once it could be noticed and until the first new pod was ready
     light: float  # share that the light variant answered
     lost: dict[str, int]
     left: str | None  # of the accuracy budget when it began
 
 
 def spike(kube: Kube, served: Served) -> Survived:
-    """A quiet load with the budget unspent, then four times as much for a minute."""
-    with Load(served, CALM) as load:
+    """A quiet load with the budget unspent, then three times as much for a minute."""
+    with Load(served, CALM, name=f"load-{served.name}") as load:
         eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
         # The budget fills in hours. An operator that starts takes over what the one before had left of it.
         kube.merge(names.RECMODEL, served.namespace, served.name, {"status": {"accuracyBudgetLeft": "90%"}}, "status")
@@ -59,11 +59,10 @@ def spike(kube: Kube, served: Served) -> Survived:
         load.rate(CALM)
         answers = [a for a in load.answers(since=mark) if a.sent < mark + SPIKE_SECONDS]
     threshold = 0.4
-    windows = [
-        within([a for a in answers if start <= a.sent - mark < start + 5.0], threshold)
-        for start in range(0, int(SPIKE_SECONDS) - 5, 5)
-    ]
-    return Survived(within(answers, threshold), min(windows), share(answers, "light"), failed(answers), left)
+    later = [a for a in answers if mark + NOTICED_SECONDS <= a.sent < mark + FULL.start_seconds]
+    return Survived(
+        within(answers, threshold), within(later, threshold), share(answers, "light"), failed(answers), left
+    )
 
 
 def began(kube: Kube, before: str) -> bool:
@@ -80,11 +79,12 @@ def test_a_spike_is_survived_by_lighter_variants(kube: Kube, serve: Callable[...
         served.wait_ready(full=2, light=1)
         found[name] = spike(kube, served)
         measured(
-            f"{CALM:g} -> {SPIKE:g} requests/s, pods that need 25 s, {name} the light variant",
-            f"{100 * found[name].within:.1f} % within 400 ms, worst 5 s {100 * found[name].worst:.1f} %, "
+            f"{CALM:g} -> {SPIKE:g} requests/s, pods that need {FULL.start_seconds:g} s, {name} the light variant",
+            f"{100 * found[name].within:.1f} % within 400 ms, {100 * found[name].later:.1f} % from {NOTICED_SECONDS:g} s on, "
             f"light {100 * found[name].light:.0f} %, lost {found[name].lost}, budget left before {found[name].left}",
         )
         kube.delete(names.RECMODEL, served.namespace, name)
-    assert found["with"].within >= 0.9
+    assert found["with"].later >= 0.95
+    assert found["without"].later < 0.5
     assert found["with"].within > found["without"].within + 0.2
     assert found["without"].light < 0.02

@@ -18,7 +18,7 @@ import numpy as np
 
 from recmodel.controller.metrics import Metrics
 from recmodel.core.carry import stays
-from recmodel.core.engine import Memory, begin, reindex, step
+from recmodel.core.engine import Memory, begin, reindex, step, with_budget_left
 from recmodel.core.history import take_over
 from recmodel.core.types import Decision, Model, Observation
 from recmodel.prometheus import (
@@ -139,9 +139,7 @@ class Decider:
             memory = begin(models, self._tick_seconds, None, self._settings.rate_window_seconds)
         elif memory.fleet.models != models:
             memory = reindex(models, memory)
-        left = np.array([self._budget_left.get(model.key, 0.0) for model in models])
-        memory = replace(memory, valve=replace(memory.valve, begins_with=left))
-        memory, decisions = step(memory, observations, now_seconds)
+        memory, decisions = step(with_budget_left(memory, self._budget_left), observations, now_seconds)
         result = {model.key: decisions[i] for i, model in enumerate(models)}
         self._memory = memory
         return result
