@@ -11,8 +11,8 @@ from recmodel.variants.plan import FULL, Candidate
 from recmodel.variants.quality import METRICS, Measured
 from recmodel.variants.speed import Speed
 
-# A technique that saves less than this of its parent's latency does not pay: it is within what one run measures of itself.
-SMALLEST_GAIN = 0.03
+# A smaller difference of latencies than this is none: it is within what one run measures of itself.
+SMALLEST_GAIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def read_budget(text: str) -> float:
 def choose(judged: Sequence[Judged], metric: str, budget_ratio: float, size: int) -> list[Verdict]:
     """One verdict for each of ``judged``, the full model first among them; ``size`` is the request that counts.
 
-    Chosen is the lowest latency among those whose whole loss interval is below the budget. Kept are also those that are
-    better than everything faster than them.
+    Chosen is the lowest latency among those whose whole loss interval is below the budget; among several that are as fast as
+    can be told, the one that loses least. Kept are also those that are better than everything faster than them.
     """
     by_name = {one.candidate.name: one for one in judged}
 
@@ -64,7 +64,8 @@ def choose(judged: Sequence[Judged], metric: str, budget_ratio: float, size: int
         return one.candidate.name == FULL or one.quality[metric].loss_interval[1] < budget_ratio
 
     allowed = sorted((one for one in judged if within(one)), key=latency)
-    best = allowed[0]
+    tied = [one for one in allowed if latency(one) * (1.0 - SMALLEST_GAIN) <= latency(allowed[0])]
+    best = min(tied, key=lambda one: (one.quality[metric].loss_interval[1], latency(one)))
     front = _front(allowed, metric)
     return [
         Verdict(
@@ -119,6 +120,11 @@ def _reason(
                 f"does not pay: {ratio:.2f} of the latency of {parent.candidate.name}, which it was made from "
                 f"({bare:.2f} without the server)"
             )
+    if mine.latency_ratio * (1.0 - SMALLEST_GAIN) <= best.speed.by_size[size].latency_ratio:
+        return (
+            f"no faster than {best.candidate.name} ({mine.latency_ratio:.2f} against "
+            f"{best.speed.by_size[size].latency_ratio:.2f} of the baseline's latency), and may lose more"
+        )
     return (
         f"slower than {best.candidate.name}: {mine.latency_ratio:.2f} of the baseline's latency against "
         f"{best.speed.by_size[size].latency_ratio:.2f} at {size} candidates"

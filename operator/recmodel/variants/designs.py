@@ -39,7 +39,7 @@ class Builder:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
 
-    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
+    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
         """Adds a node; its name is its output's."""
         self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))  # type: ignore[arg-type]
         return output

@@ -82,13 +82,13 @@ def _evaluate(
         opened = graph.session(_pruned(inner))
         ids = np.arange(rows)
         found = opened.run(wanted, {index: ids})
-        mirrored = opened.run(wanted, {index: ids[::-1].copy()})
+        some = opened.run(wanted, {index: ids[::-3].copy()})  # a row that depends on the others differs without them
     except Exception:  # onnxruntime has its own kinds for each status: a part that it cannot run alone is not folded
         return None
     by_row = all(
         value.ndim == 2 and value.dtype == np.float32 and len(value) == rows
-        and np.allclose(value, other[::-1], rtol=1e-5, atol=1e-6)
-        for value, other in zip(found, mirrored, strict=True)
+        and np.allclose(value[::-3], other, rtol=1e-5, atol=1e-6)
+        for value, other in zip(found, some, strict=True)
     )  # fmt: skip
     return dict(zip(wanted, found, strict=True)) if by_row else None
 

@@ -88,11 +88,11 @@ def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def inputs(opened: onnxruntime.InferenceSession) -> tuple[Input, ...]:
+def inputs(opened: onnxruntime.InferenceSession, of: str = "model") -> tuple[Input, ...]:
     """The graph's inputs. Raises InputError where one is not a column, or a few, of ids or numbers a candidate."""
     found = []
     for entry in opened.get_inputs():
-        field = f"model.inputs.{entry.name}"
+        field = f"{of}.inputs.{entry.name}"
         if entry.type not in _ID_TYPES:
             raise InputError(field, entry.type, f"a recommender's input is one of {', '.join(_ID_TYPES)}")
         shape = list(entry.shape)
@@ -107,17 +107,17 @@ def inputs(opened: onnxruntime.InferenceSession) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def score_output(opened: onnxruntime.InferenceSession) -> str:
+def score_output(opened: onnxruntime.InferenceSession, of: str = "model") -> str:
     """The output's name. Raises InputError unless there is one, float, with one score a row."""
     outputs = opened.get_outputs()
     if len(outputs) != 1:
-        raise InputError("model.outputs", [o.name for o in outputs], "a recommender has one output, the score")
+        raise InputError(f"{of}.outputs", [o.name for o in outputs], "a recommender has one output, the score")
     (output,) = outputs
     shape = list(output.shape)
     one_a_row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if output.type != "tensor(float)" or not one_a_row or isinstance(shape[0], int):
         raise InputError(
-            f"model.outputs.{output.name}",
+            f"{of}.outputs.{output.name}",
             f"{output.type} {shape}",
             "the score is a tensor(float) of [rows] or [rows, 1]",
         )

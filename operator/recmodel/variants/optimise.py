@@ -135,13 +135,11 @@ class _Opened:
         self.designs = {name: _named(graph.read(path, f"design.{name}")) for name, path in task.designs.items()}
         for name, model in self.designs.items():
             session = graph.session(model)
-            graph.score_output(session)
-            if graph.inputs(session) != wanted:
-                raise InputError(
-                    f"design.{name}",
-                    [i.name for i in graph.inputs(session)],
-                    f"must have the model's inputs {[i.name for i in wanted]}",
-                )
+            graph.score_output(session, f"design.{name}")
+            found = graph.inputs(session, f"design.{name}")
+            if found != wanted:
+                rule = f"must have the model's inputs {[entry.name for entry in wanted]}"
+                raise InputError(f"design.{name}.inputs", [entry.name for entry in found], rule)
         self.training: Rows | None = None
         self.adapter: TrainingAdapter | None = None
         self.recipes: Recipes | None = None

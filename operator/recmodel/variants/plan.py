@@ -40,6 +40,8 @@ class Recipes:
     """How each kind of candidate trains."""
 
     fine_tune: Recipe
+    # For a full-size model, which the labels would over-fit: the teacher's probabilities only, in small steps.
+    gentle: Recipe
     anew: Recipe
     by_design: dict[str, Recipe]
 
@@ -59,9 +61,12 @@ def read_recipes(path: Path | None, seed: int) -> Recipes:
         if strange:
             raise InputError(f"recipes.{strange[0]}", path, "is none of full, fineTune, anew, designs")
     anew = recipe_of({"seed": seed} | _object(found, "anew"))
-    tune = recipe_of({"seed": seed, "epochs": 1, "learning_rate": anew.learning_rate / 3} | _object(found, "fineTune"))
+    tune = recipe_of({**asdict(anew), "epochs": 2} | _object(found, "fineTune"))
+    gentle = tune.with_values(epochs=1, learning_rate=tune.learning_rate / 5, table_decay=0.0, soft_ratio=1.0)
     designs = _object(found, "designs")
-    return Recipes(tune, anew, {name: recipe_of({**asdict(anew), **_object(designs, name)}) for name in designs})
+    return Recipes(
+        tune, gentle, anew, {name: recipe_of({**asdict(anew), **_object(designs, name)}) for name in designs}
+    )
 
 
 def _object(parent: dict[str, object], name: str) -> dict[str, object]:
@@ -88,25 +93,27 @@ def untrained() -> list[Candidate]:
 def trained(recipes: Recipes, widths: Sequence[float], designs: Sequence[str], soft_ratio: float) -> list[Candidate]:
     """Pruning, distillation, light designs, and all together. A candidate stands after its parent."""
     tune, soft = recipes.fine_tune, recipes.fine_tune.with_values(soft_ratio=soft_ratio)
-    plan = [Candidate("sparse-80", "unstructured sparsity 80 %, fine-tuned", FULL, zero_ratio=0.8, recipe=tune)]
+    plan = [
+        Candidate(
+            "sparse-80", "unstructured sparsity 80 %, fine-tuned on full", FULL, zero_ratio=0.8,
+            recipe=recipes.gentle.with_values(keep_zeroes=True), distilled=True,
+        )
+    ]  # fmt: skip
     for width in widths:
         percent = f"{width * 100:.0f}"
         words = f"{percent} % of the units"
         plan += [
             Candidate(f"pruned-{percent}-raw", f"{words}, not fine-tuned", FULL, keep_ratio=width),
             Candidate(f"pruned-{percent}", f"{words}, fine-tuned", FULL, keep_ratio=width, recipe=tune),
-        ]
-    narrow = f"{min(widths) * 100:.0f}"
-    together = f"pruned-{narrow}-distilled"
-    plan += [
-        Candidate(
-            together, f"{narrow} % of the units, distilled from full", FULL, keep_ratio=min(widths), recipe=soft,
-            distilled=True,
-        ),
-        Candidate(
-            f"{together}-int8", "all together: pruned, distilled, int8", together, int8=Int8(layers="wide", tables=True)
-        ),
-    ]  # fmt: skip
+            Candidate(
+                f"pruned-{percent}-distilled", f"{words}, distilled from full", FULL, keep_ratio=width, recipe=soft,
+                distilled=True,
+            ),
+            Candidate(
+                f"pruned-{percent}-distilled-int8", f"all together: {words}, distilled, int8",
+                f"pruned-{percent}-distilled", int8=Int8(layers="wide", tables=True),
+            ),
+        ]  # fmt: skip
     for name in designs:
         recipe = recipes.by_design.get(name, recipes.anew)
         plan += [
@@ -129,7 +136,8 @@ def retrained(candidate: Candidate, recipes: Recipes) -> Candidate:
         f"{candidate.name}-retrained",
         f"{candidate.technique}, retrained",
         candidate.parent,
-        recipe=recipes.fine_tune,
+        recipe=recipes.gentle,
+        distilled=True,
         int8=candidate.int8,
         retrained_int8=True,
     )

@@ -36,6 +36,8 @@ class Recipe:
     soft_ratio: float = 0.0
     # Constants that act as if in 8 bits while training.
     int8: tuple[str, ...] = ()
+    # Weights of layers that are 0 at the start stay 0.
+    keep_zeroes: bool = False
     seed: int = 7
 
     def with_values(self, **changes: object) -> Recipe:
@@ -113,6 +115,7 @@ class JaxAdapter:
         optimiser = optax.chain(
             optax.scale_by_adam(eps=1e-8), decay, optax.scale_by_learning_rate(recipe.learning_rate)
         )
+        alive = {n: v != 0.0 for n, v in start.items() if v.ndim == 2 and n not in tables} if recipe.keep_zeroes else {}
         hard = 1.0 - recipe.soft_ratio if teacher is not None else 1.0
 
         def loss(trained: dict[str, object], batch: dict[str, object]) -> object:
@@ -125,7 +128,8 @@ class JaxAdapter:
         def step(trained: dict[str, object], state: object, batch: dict[str, object]) -> tuple[object, object, object]:
             value, slopes = jax.value_and_grad(loss)(trained, batch)
             updates, state = optimiser.update(slopes, state, trained)
-            return optax.apply_updates(trained, updates), state, value
+            changed = optax.apply_updates(trained, updates)
+            return changed | {name: changed[name] * kept for name, kept in alive.items()}, state, value
 
         generator = np.random.default_rng(recipe.seed)
         ids = [name for name, value in rows.columns.items() if value.dtype.kind == "i" and value.ndim == 1]

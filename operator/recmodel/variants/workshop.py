@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from recmodel.variants.surgery import prune, sparsify
 from recmodel.variants.training import TrainingAdapter
 
 # Changes when the same candidate is made in another way: older results are then made again.
-MAKING = "1"
+MAKING = "2"
 # Rows for calibration and for the use of hidden units.
 SAMPLE_ROWS = 5120
 
@@ -69,8 +70,8 @@ class Workshop:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             trained, served = self._steps(candidate)
-            graph.write(trained, partial / "trained.onnx")
             graph.write(served, partial / "served.onnx")
+            self._write_trained(candidate, trained, partial / "trained.onnx")
             seconds = {"name": candidate.name, "seconds": round(time.monotonic() - started, 2)}
             (partial / "done.json").write_text(json.dumps(seconds), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
@@ -79,6 +80,14 @@ class Workshop:
         made = Made(key, folder / "trained.onnx", folder / "served.onnx", float(done["seconds"]))
         self._made[candidate.name] = made
         return made
+
+    def _write_trained(self, candidate: Candidate, trained: onnx.ModelProto, path: Path) -> None:
+        """A link where the parent has the same file: 8 bits are applied to what serves only."""
+        same = candidate.recipe is None and candidate.keep_ratio is None and candidate.zero_ratio is None
+        if candidate.parent and same:
+            os.link(self._made[candidate.parent].trained, path)
+        else:
+            graph.write(trained, path)
 
     def _key(self, candidate: Candidate) -> str:
         parent = self._made[candidate.parent].key if candidate.parent else graph.sha256(self._full)
@@ -106,8 +115,6 @@ class Workshop:
             model = sparsify(model, candidate.zero_ratio)
         if candidate.recipe is not None:
             model = self._trained(candidate, model)
-            if candidate.zero_ratio is not None:  # training fills the zeroes again
-                model = sparsify(model, candidate.zero_ratio)
         served = fold(model)
         if candidate.int8 is not None:
             served = quantise(served, candidate.int8, self._sample)

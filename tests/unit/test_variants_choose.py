@@ -1,0 +1,113 @@
+"""Which candidate is chosen, and what each other one is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from recmodel.variants.choose import Judged, choose, read_budget
+from recmodel.variants.errors import InputError
+from recmodel.variants.plan import FULL, Candidate
+from recmodel.variants.quality import Measured
+from recmodel.variants.speed import SizeSpeed, Speed
+
+SIZE = 200
+
+
+def judged(
+    name: str, latency: float, loss: tuple[float, float, float] = (0.0, 0.0, 0.0), parent: str | None = FULL
+) -> Judged:
+    """``loss`` is low, middle, high."""
+    speed = SizeSpeed(
+        p50_seconds=latency * 0.005, p95_seconds=latency * 0.006, per_second=200 / latency,
+        latency_ratio=latency, latency_range=(latency, latency), throughput_ratio=1 / latency,
+        throughput_range=(1 / latency, 1 / latency), bare_seconds=latency * 0.004, bare_ratio=latency,
+    )  # fmt: skip
+    low, middle, high = loss
+    quality = Measured(0.77 * (1 - middle), (0.76, 0.78), middle, (low, high))
+    candidate = Candidate(name, name, None if name == FULL else parent)
+    return Judged(candidate, {"auc": quality}, Speed({SIZE: speed}, None), 1000)
+
+
+def reasons(*others: Judged, budget: float = 0.01) -> dict[str, str]:
+    found = choose([judged(FULL, 1.0), *others], "auc", budget, SIZE)
+    assert sum(verdict.chosen for verdict in found) == 1
+    return {verdict.name: ("* " if verdict.chosen else "") + verdict.reason for verdict in found}
+
+
+def test_the_fastest_whose_whole_interval_is_within_the_budget_is_chosen() -> None:
+    told = reasons(
+        judged("int8", 0.5, (0.0, 0.001, 0.002)),
+        judged("pruned", 0.2, (0.001, 0.004, 0.008)),
+        judged("tiny", 0.1, (0.002, 0.006, 0.0101)),
+    )
+    assert told["pruned"].startswith("* the fastest within 1.00%")
+    assert "crosses the budget of 1.00%" in told["tiny"]
+    assert "slower than pruned: 0.50 of the baseline's latency against 0.20" in told["int8"]
+    assert "pruned is faster" in told[FULL]
+
+
+def test_an_interval_that_touches_the_budget_crosses_it() -> None:
+    assert "crosses the budget" in reasons(judged("pruned", 0.2, (0.0, 0.005, 0.01)))["pruned"]
+
+
+def test_with_nothing_faster_in_the_budget_the_full_model_stays() -> None:
+    told = reasons(judged("tiny", 0.1, (0.02, 0.03, 0.04)), judged("sparse", 1.0, (0.0, 0.001, 0.002)))
+    assert told[FULL].startswith("* nothing faster")
+    assert "does not pay: 1.00 of the latency of full" in told["sparse"]
+
+
+def test_a_gain_that_one_run_cannot_tell_is_none() -> None:
+    # 3 % is within what two runs of the same file differ by: the full model, which loses nothing, stays.
+    assert reasons(judged("int8", 0.97, (0.0, 0.001, 0.002)))[FULL].startswith("*")
+
+
+def test_among_equally_fast_ones_the_one_that_loses_least_is_chosen() -> None:
+    told = reasons(judged("a", 0.20, (0.0, 0.004, 0.008)), judged("b", 0.205, (-0.001, 0.0, 0.001)))
+    assert told["b"].startswith("*")
+    assert "no faster than b" in told["a"]
+
+
+def test_a_step_that_does_not_pay_names_what_it_was_made_from() -> None:
+    told = reasons(
+        judged("narrow", 0.2, (0.0, 0.001, 0.002), parent=None),
+        judged("narrow-int8", 0.2, (0.0, 0.002, 0.004), parent="narrow"),
+    )
+    assert (
+        "does not pay: 1.00 of the latency of narrow, which it was made from (1.00 without the server)"
+        in told["narrow-int8"]
+    )
+
+
+def test_kept_are_the_baseline_the_chosen_and_what_trades_speed_for_accuracy() -> None:
+    found = choose(
+        [
+            judged(FULL, 1.0),
+            judged("int8", 0.5, (0.0, 0.001, 0.002)),
+            judged("bad", 0.6, (0.0, 0.002, 0.003)),
+            judged("pruned", 0.2, (0.0, 0.004, 0.008)),
+        ],
+        "auc",
+        0.01,
+        SIZE,
+    )
+    assert [verdict.name for verdict in found if verdict.kept] == [FULL, "int8", "pruned"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("0%", "budget: 0%: must be above 0%"),
+        ("0.00%", "budget: 0.00%: must be above 0%"),
+        ("0.01", "budget: 0.01: must be a percentage such as 1%"),
+        ("-1%", "budget: -1%: must be a percentage"),
+        ("100%", "budget: 100%: must be a percentage"),
+    ],
+)
+def test_a_budget_that_is_none_is_refused(text: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_budget(text)
+    assert str(caught.value).startswith(told)
+
+
+def test_a_budget_is_a_ratio_inside() -> None:
+    assert read_budget("0.5%") == pytest.approx(0.005)
