@@ -13,7 +13,8 @@ from recmodel.core import valve
 from recmodel.core.engine import begin, reindex, step, with_budget_left
 from recmodel.core.fleet import late_bracket
 from recmodel.core.rollout import Policy, Rollout, Seen, Side
-from recmodel.core.types import Decision, Observation, PoolObservation, Reason
+from recmodel.core.sequential import Evidence, excess, told
+from recmodel.core.types import Decision, Observation, PoolDecision, PoolObservation, Reason
 from recmodel.lab.simulator import CPU_POOL, Result, Scenario, simulate
 
 TICK_SECONDS = 15.0
@@ -197,3 +198,34 @@ def test_ten_refreshes_in_a_row_under_load_keep_the_objective_and_lose_nothing()
     assert result.over[during].sum() == 0
     starts = result.replicas["cpu"][during].sum() - quiet.replicas["cpu"][during].sum()
     assert starts > 10.0  # minutes of surge pods: they were really replaced
+
+
+class Equal:
+    """Two pools with the same replicas and weights; the late requests of both are compared at every tick."""
+
+    def __init__(self, margins: tuple[float, ...]) -> None:
+        self.evidence = {margin: Evidence() for margin in margins}
+        self.largest = dict.fromkeys(margins, -math.inf)
+
+    def decide(self, observation: Observation) -> Decision:
+        counts = []
+        for seen in observation.pools.values():
+            late, _ = late_bracket(seen.latency, seen.rate_per_second, seen.errors_per_second, 0.1)
+            requests = None if seen.rate_per_second is None else seen.rate_per_second * TICK_SECONDS
+            counts.append((None if requests is None else late * requests, requests))
+        for margin, before in self.evidence.items():
+            after = told(before, excess(margin, rollouts.BURSTS), counts[0], counts[1], POLICY.needed)
+            self.evidence[margin], self.largest[margin] = after, max(self.largest[margin], after.log_worse)
+        return Decision(observation.time_seconds, {n: PoolDecision(3, 1.0) for n in observation.pools}, "Tracking", ())
+
+
+def test_equal_pools_near_their_limits_under_bursts_are_not_told_apart_for_an_hour() -> None:
+    scenario = Scenario(
+        (replace(OLD, initial_replicas=3), replace(OLD, name="twin", initial_replicas=3)), burst_cv=0.15
+    )
+    controller = Equal((0.01, 0.02))
+    result = simulate(scenario, np.full(3600, 700.0), controller, seed=7)
+    print(f"{result.late.sum() / result.requests.sum():.2%} late; largest log wealth {controller.largest}")
+    assert result.late.sum() > 0.01 * result.requests.sum()
+    assert controller.largest[0.02] < 1.0
+    assert controller.largest[0.01] < POLICY.needed

@@ -5,7 +5,7 @@ Events (late, failed, not clicked) are counted on both sides, tick by tick. ``a`
 that starts at 1 and is multiplied each tick by an e-value: a likelihood ratio of an alternative (ta, tb) to the point (na, nb)
 of the claim that lies nearest to it (in Kullback and Leibler's sense, weighted with the trials of the tick). If the claim is
 true the wealth's expectation never rises, so it ever reaches 1 / alpha with probability alpha at most, however often one looks
-(Ville, 1939; Robbins, 1970; Turner, Ly and Grunwald, 2024, for two streams; Ramdas et al., 2023, for a survey). Why such a
+(Ville, 1939; Robbins, 1970; Turner, Ly and Grünwald, 2024, for two streams; Ramdas et al., 2023, for a survey). Why such a
 ratio is an e-value for every (a, b) of the claim: with g the slope of the log-likelihood ratio, its expectation is at most
 exp(sum n * g * (p - p0)), and the exponent is at most 0 since (na, nb) is the nearest point of a convex set.
 
