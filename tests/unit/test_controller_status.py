@@ -263,6 +263,12 @@ def test_a_refused_record_and_a_missing_one_are_said_and_told() -> None:
         assert [(kind, told.reason) for kind, told in changes(status(t), good)] == [("Warning", reason)]
 
 
+def test_another_record_that_is_refused_is_said_though_the_reason_is_the_same() -> None:
+    first, second = (status(with_records(config_map(record(**bad)))) for bad in ({"value": "good"}, {"metric": 7}))
+    assert worth_writing(second, first)
+    assert not worth_writing(first, first)
+
+
 def test_another_version_is_never_noise() -> None:
     first, second = (status(with_records(config_map(record(version=v)))) for v in ("1000", "1001"))
     assert worth_writing(second, first)

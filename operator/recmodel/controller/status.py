@@ -220,10 +220,12 @@ def _moved(new: Any, old: Any) -> bool:
         return False
     if isinstance(new, BaseModel) and isinstance(old, BaseModel):
         before = old.__dict__
+        # Records come without a new generation: another one that is refused shows in the message alone.
+        noisy = _NOISY - {"message"} if before.get("type") == "VariantsMeasured" else _NOISY
         return any(
             value != before[key] if key in _EXACT else _moved(value, before[key])
             for key, value in new.__dict__.items()
-            if key not in _NOISY
+            if key not in noisy
         )
     if isinstance(new, dict) and isinstance(old, dict):
         return new.keys() != old.keys() or any(_moved(new[key], old[key]) for key in new)
