@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from conftest import OPERATOR_NAMESPACE, operator_pod
 from figures import measured
-from kube import Kube, eventually
+from kube import Kube, Object, Refused, eventually
 from requests_sent import Load, failed, share, within
 from serving import Pool, Served
 from versions import QUICK, proven, publish, record, rollout, served_versions
@@ -146,6 +147,49 @@ def test_a_new_variant_that_is_fast_and_clicked_on_less_goes_back(ranker: Served
     assert "quality" in message
     assert failed(answers) == {}
     assert within(answers) >= 0.95
+
+
+@pytest.fixture
+def flagger(kube: Kube) -> Iterator[None]:
+    """The kind Canary, as far as the operator reads it; nobody acts on it."""
+    definitions = names.Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
+    group, version = names.CANARY.group_version.split("/")
+    name = f"{names.CANARY.plural}.{group}"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    kube.create(definitions, None, {
+        "apiVersion": definitions.group_version, "kind": definitions.kind, "metadata": {"name": name},
+        "spec": {
+            "group": group, "scope": "Namespaced",
+            "names": {"kind": names.CANARY.kind, "plural": names.CANARY.plural, "singular": "canary"},
+            "versions": [{"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })  # fmt: skip
+    yield
+    kube.delete(definitions, None, name)
+
+
+def test_what_flagger_releases_is_left_alone(kube: Kube, ranker: Served, flagger: None) -> None:
+    body = {
+        "apiVersion": names.CANARY.group_version, "kind": names.CANARY.kind,
+        "metadata": {"name": "theirs", "namespace": ranker.namespace},
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-cpu"}},
+    }  # fmt: skip
+    eventually("the kind is served", lambda: created(kube, ranker, body), 20.0)
+    # The operator looks once a minute whether kinds that were missing are there now.
+    eventually("it is noticed", ranker.has("Degraded", "True", "AnotherReleaser"), 90.0, 1.0)
+    publish(kube, ranker.namespace, ranker.name, record("full", "2"), record("light", "1", 0.798))
+    with Load(ranker, PER_SECOND):
+        time.sleep(25.0)  # five ticks
+    assert served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}
+    kube.delete(names.CANARY, ranker.namespace, "theirs")
+    eventually("it is noticed that it is gone", ranker.has("Degraded", "False"), 30.0)
+
+
+def created(kube: Kube, served: Served, body: Object) -> bool:
+    """Whether the Canary could be made: a kind that was just defined is not there at once."""
+    with contextlib.suppress(Refused):
+        return bool(kube.create(names.CANARY, served.namespace, body))
+    return False
 
 
 def test_a_bad_record_is_said_and_changes_nothing(ranker: Served) -> None:
