@@ -127,11 +127,14 @@ def main() -> int:
     recmodel = api.get(f"/apis/recmodel.dev/v1alpha1/namespaces/{arguments.namespace}/recmodels/{arguments.name}")
     watch = Watch(arguments.run, arguments.job, subject(recmodel, api.items("/api/v1/nodes")), api, prometheus)
     console = Console()
-    if console.is_terminal:
-        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-            problem = watch.run(lambda scene: live.update(render(scene, console.width), refresh=True))
-    else:
-        problem = watch.run(_printer())
+    try:
+        if console.is_terminal:
+            with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+                problem = watch.run(lambda scene: live.update(render(scene, console.width), refresh=True))
+        else:
+            problem = watch.run(_printer())
+    except KeyboardInterrupt:  # run.sh has it as well, and takes away what is to go
+        return 130
     prometheus.close()
     if problem:
         print(f"the replay did not end well: {problem}", file=sys.stderr)
