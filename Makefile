@@ -27,7 +27,11 @@ test-cluster: up ## the tests on the real cluster
 demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
 	@demo/run.sh
 
-test: check test-unit test-cluster ## everything
+test: check test-unit test-paper test-cluster ## everything
+
+test-paper: ## tests of the model optimiser that need its libraries, which are large, and the real model server
+	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
+	  RECMODEL_MLSERVER=$$server $$v/bin/python -m pytest tests/paper
 
 paper: ## lighter models within an accuracy budget, on real data: each technique's row, and all together
 	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
@@ -45,4 +49,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: bench paper help check crds demo test-unit test-cluster test up down images
+.PHONY: bench paper test-paper help check crds demo test-unit test-cluster test up down images

@@ -45,7 +45,8 @@ def fake_activation(x: Any) -> Any:
     """Unsigned 8 bits over the range of the batch with zero in it, as onnxruntime's dynamic quantisation."""
     low, high = jnp.minimum(jnp.min(x), 0.0), jnp.maximum(jnp.max(x), 0.0)
     scale = jnp.maximum(high - low, 1e-12) / _ACTIVATION_STEPS
-    return _straight_through(x, (jnp.clip(jnp.round((x - low) / scale), 0, _ACTIVATION_STEPS)) * scale + low)
+    zero = jnp.round(-low / scale)
+    return _straight_through(x, (jnp.clip(jnp.round(x / scale) + zero, 0, _ACTIVATION_STEPS) - zero) * scale)
 
 
 def _static(value: Any) -> Any:
