@@ -12,18 +12,19 @@ from test_core_properties import days, examples, models
 from recmodel.core.engine import begin, reindex, step
 from recmodel.core.types import Decision, Model, Observation
 
-losses = st.sampled_from([None, 0.0, 0.004, 0.01, 0.04, 1.0])
+losses = st.sampled_from([0.0, 0.0, 0.004, 0.01, 0.04, 0.04, 1.0, None])
 limits = st.sampled_from([1.0, 1.0, 0.0, 0.01, 0.25, 0.5])
 
 
 @st.composite
 def budgeted(draw: st.DrawFn) -> Model:
     model = draw(models())
+    allowed = limits if draw(st.booleans()) else st.just(1.0)
     pools = tuple(
-        replace(pool, accuracy_loss_ratio=draw(losses), traffic_limit_ratio=draw(limits), version=draw(st.just("v1")))
+        replace(pool, accuracy_loss_ratio=draw(losses), traffic_limit_ratio=draw(allowed), version="v1")
         for pool in model.pools
     )
-    return replace(model, pools=pools, accuracy_budget_ratio=draw(st.sampled_from([None, 0.0, 0.01, 0.05])))
+    return replace(model, pools=pools, accuracy_budget_ratio=draw(st.sampled_from([0.01, 0.01, 0.05, 0.0, None])))
 
 
 def settled(model: Model, observation: Observation, decision: Decision) -> dict[str, float]:
