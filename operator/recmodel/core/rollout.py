@@ -49,7 +49,7 @@ class Policy:
     late_budget_ratio: float = 0.05  # of the objective: 1 - percentile
     alpha: float = 0.01  # chance that a version that is within all of the above is rolled back
     confirm_seconds: float = (
-        3600.0  # longest wait, before the last step, for evidence that the quality is within its margin
+        3600.0  # longest wait for evidence that the quality is within its margin, before the last step
     )
 
     def __post_init__(self) -> None:
