@@ -10,67 +10,31 @@ same at MLPerf's width on made-up clicks. What was made and measured before is n
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-import movietweetings
-import onnx
 import synthetic
 from movietweetings import Films
+from prepare import RECIPES, prepare, trained_full
 
-from recmodel.variants import data, designs, graph, report
-from recmodel.variants.command import DEFAULT_ADAPTER
+from recmodel.variants import report
+from recmodel.variants.command import stop_servers_on_termination
 from recmodel.variants.optimise import Progress, Result, Task, optimise
 from recmodel.variants.plan import FULL
 from recmodel.variants.server import Runtime
-from recmodel.variants.training import Recipe, load_adapter
 
 HERE = Path(__file__).resolve().parent
 LARGEST_LATENCY_RATIO, SMALLEST_THROUGHPUT_RATIO, BUDGET_RATIO = 0.30, 2.0, 0.01
 SIZES = (1, 50, 200)
-EMBEDDING, TOP = 16, (1024, 1024, 512, 256)
-# Chosen on the last ninth of the training rows (tune.py), never on the evaluation rows.
-RECIPES, SYNTHETIC_RECIPES = HERE / "recipes.json", HERE / "recipes-synthetic.json"
-
-
-def light_designs(films: Films, seed: int) -> dict[str, onnx.ModelProto]:
-    """The untrained lighter designs by name."""
-    return {
-        "narrow": designs.dlrm(films.user, films.item, embedding=EMBEDDING, top=(64, 32), seed=seed),
-        "small": designs.dlrm(films.user, films.item, embedding=4, top=(32,), seed=seed),
-        "two-tower": designs.two_tower(films.user, films.item, embedding=EMBEDDING, tower=(64, 16), seed=seed),
-    }
-
-
-def trained_full(
-    start: onnx.ModelProto, training: Path, inner: Sequence[str], recipes: Path, seed: int, progress: Progress
-) -> Path:
-    """The file with the full model, trained unless it was trained from the same things before."""
-    recipe = Recipe(**{"seed": seed, **json.loads(recipes.read_text(encoding="utf-8"))["full"]})
-    rows = data.read(training, graph.inputs(graph.session(start)), "training", frozenset(inner))
-    words = json.dumps([recipe.as_dict(), graph.sha256(start), rows.sha256])
-    path = training.parent / f"full-{hashlib.sha256(words.encode()).hexdigest()[:12]}.onnx"
-    if not path.exists():
-        progress(f"training the full model, {start.ByteSize() / 1e6:.1f} MB")
-        adapter = load_adapter(DEFAULT_ADAPTER)
-        graph.write(adapter.train(start, rows, recipe, None, lambda words: progress(f"full: {words}")), path)
-    return path
+SYNTHETIC_RECIPES = HERE / "recipes-synthetic.json"
 
 
 def real(out: Path, server_program: Path, seed: int, progress: Progress) -> tuple[Result, Films]:
     """MovieTweetings, through the demo's own runtime in MLServer."""
-    films = movietweetings.prepare(out)
-    start = designs.dlrm(films.user, films.item, embedding=EMBEDDING, top=TOP, seed=seed)
-    files = {}
-    for name, model in light_designs(films, seed).items():
-        files[name] = out / f"{name}.onnx"
-        graph.write(model, files[name])
+    films, full, files = prepare(out, seed, progress)
     task = Task(
-        model=trained_full(start, films.training, movietweetings.INNER, RECIPES, seed, progress),
+        model=full,
         evaluation=films.evaluation,
         out=out,
         budget_ratio=BUDGET_RATIO,
@@ -142,6 +106,7 @@ def main() -> int:
     parser.add_argument("--server-program", type=Path, required=True, help="MLServer's executable")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+    stop_servers_on_termination()
     started = time.monotonic()
 
     def progress(words: str) -> None:

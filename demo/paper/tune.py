@@ -15,7 +15,7 @@ from pathlib import Path
 import movietweetings
 import numpy as np
 import onnx
-import run
+import prepare
 from sklearn.metrics import roc_auc_score
 
 from recmodel.variants import data, designs, graph
@@ -48,11 +48,11 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     films = movietweetings.prepare(options.out)
-    start = designs.dlrm(films.user, films.item, embedding=run.EMBEDDING, top=run.TOP, seed=options.seed)
+    start = designs.dlrm(films.user, films.item, embedding=prepare.EMBEDDING, top=prepare.TOP, seed=options.seed)
     rows = data.read(films.training, graph.inputs(graph.session(start)), "training", frozenset(movietweetings.INNER))
     cut = len(rows) * 8 // 9
     train, valid = part(rows, slice(cut)), part(rows, slice(cut, None))
-    recipes = json.loads(run.RECIPES.read_text())
+    recipes = json.loads(prepare.RECIPES.read_text())
     adapter = JaxAdapter()
 
     def trained(model: onnx.ModelProto, recipe: dict[str, object], teacher: Floats | None) -> onnx.ModelProto:
@@ -63,7 +63,7 @@ def main() -> None:
         graph.write(trained(start, recipes["full"], None), full)
     teacher = graph.read(full)
     print(f"full: AUC {roc_auc_score(valid.label, scores(teacher, valid)):.4f}", flush=True)
-    light = run.light_designs(films, options.seed)
+    light = prepare.light_designs(films, options.seed)
     for change in options.changes:
         if options.kind == "full":
             model, recipe = start, recipes["full"] | change

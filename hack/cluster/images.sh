@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Images of the cluster. Sourced by up.sh, or:
 #   images.sh product   builds what changed of the product's images (/Dockerfile, demo/ranker/Dockerfile) and gives them to the cluster
+#   images.sh optimiser builds the model optimiser's image, which is large and which no cluster needs to run, in the same way
 #   images.sh system    makes and imports the local cluster's system images
 # Names: ${IMAGE_PREFIX}recmodel:dev and ${IMAGE_PREFIX}recmodel-ranker:dev. With CLUSTER=current set IMAGE_PREFIX to a registry that the
 # cluster pulls from and this machine may push to, for instance IMAGE_PREFIX=registry.example/team/ (log in beforehand).
@@ -92,7 +93,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   flock 8
   case ${1:-product} in
     product) product_images ;;
+    optimiser) product_image recmodel-optimiser:dev operator/recmodel/variants/Dockerfile ;;
     system) system_images ;;
-    *) sed -n 2,6p "$0"; exit 2 ;;
+    *) sed -n 2,7p "$0"; exit 2 ;;
   esac
 fi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ FILE_TARGET = ("default", "recmodel")
 def run(options: argparse.Namespace) -> Result:
     """Does all, and prints the table. Raises InputError (a ValueError) with one line where an input is wrong."""
     started = time.monotonic()
+    stop_servers_on_termination()
     target = record.find(options.record) if options.record else None
     task = task_of(options)
     task.out.mkdir(parents=True, exist_ok=True)
@@ -38,6 +40,11 @@ def run(options: argparse.Namespace) -> Result:
     print(f"chosen: {result.chosen}; {', '.join(str(path) for path in paths.values())}")
     publish(result, options, target)
     return result
+
+
+def stop_servers_on_termination() -> None:
+    """SIGTERM ends like an error, so that the servers that are being measured do not outlive us."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def publish(result: Result, options: argparse.Namespace, target: record.Target | None) -> None:

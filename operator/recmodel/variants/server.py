@@ -87,17 +87,19 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        # Threads inherit it, and the interpreter is still starting.
-        os.sched_setaffinity(self._process.pid, {self._core})
 
     def wait(self) -> None:
-        """Until the model is ready. Raises RuntimeError with the server's last words where it is not."""
+        """Until the model is ready; from then on the server has one core, its start may use all.
+
+        Raises RuntimeError with the server's last words where it does not get ready.
+        """
         ends = time.monotonic() + START_SECONDS
         while time.monotonic() < ends and self._process.poll() is None:
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2.0)
                 connection.request("GET", f"/v2/models/{self._name}/ready")
                 if connection.getresponse().status == 200:
+                    self._pin()
                     return
             except OSError:
                 pass
@@ -107,6 +109,10 @@ class Server:
         self.stop()
         words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
         raise RuntimeError(f"the model server did not get ready with {self._model.name}: {' | '.join(words)}")
+
+    def _pin(self) -> None:
+        for thread in os.listdir(f"/proc/{self._process.pid}/task"):
+            os.sched_setaffinity(int(thread), {self._core})
 
     def stop(self) -> None:
         """Ends the process."""

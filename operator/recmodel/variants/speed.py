@@ -33,8 +33,8 @@ AGREEMENT = 2e-5
 class Effort:
     """How long to measure: seconds of a turn, and rounds."""
 
-    latency_seconds: float = 0.25
-    throughput_seconds: float = 0.25
+    latency_seconds: float = 0.2
+    throughput_seconds: float = 0.2
     rounds: int = 4
 
 
