@@ -1,20 +1,27 @@
-"""Refresh while serving: ten versions of a model, one after the other, under load."""
+"""Refresh while serving: ten versions of a model, one after the other, under load; and a real ranker's new version."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Callable
 
 import pytest
+import yaml
 from figures import measured
-from kube import Kube, eventually
+from kube import Kube, Object, eventually
 from requests_sent import Load, failed, within
-from serving import Pool, Served
+from serving import GATEWAY, GATEWAY_NAMESPACE, Pool, Served, hostname
+from test_ranker import SAMPLE
 from versions import QUICK, proven, publish, record
+
+from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
 PER_SECOND, REFRESHES = 60.0, 10
+RANKER_PER_SECOND = 10
 RULES = {**QUICK, "stepDuration": "1s"}  # after each of the new pods, and once all are new
 
 
@@ -44,3 +51,57 @@ def test_ten_refreshes_under_load_lose_no_request(kube: Kube, namespace: str, se
     )
     assert failed(answers) == {}
     assert min(windows) >= 0.95
+
+
+def test_a_real_ranker_is_refreshed_without_a_failed_request(kube: Kube, namespace: str) -> None:
+    prefix = os.environ.get("IMAGE_PREFIX", "localhost/")
+    body: Object = yaml.safe_load(SAMPLE.read_text(encoding="utf-8").replace("localhost/", prefix))
+    body["metadata"]["namespace"] = namespace
+    pool = body["spec"]["pools"][0]
+    pool |= {"variant": "full", "replicas": {"min": 2, "max": 3}}
+    for variable in pool["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "MLSERVER_MODEL_URI":
+            variable["value"] = "$(RECMODEL_MODEL_URI)"
+    route = {
+        "parentRefs": [{"name": GATEWAY, "namespace": GATEWAY_NAMESPACE}],
+        "hostnames": [hostname(namespace, "ranker")],
+    }
+    body["spec"] |= {"route": route, "pools": [pool], "variants": [{"name": "full"}], "rollout": RULES}
+    files = {version: f"./ranker-{kind}.onnx" for version, kind in (("1", "fp32"), ("2", "int8"))}
+    records = {v: record("full", v).model_copy(update={"uri": uri}) for v, uri in files.items()}
+    publish(kube, namespace, "ranker", records["1"])
+    served = Served(kube, body)
+    served.wait_ready(cpu=2)
+    generate(served, prefix)
+    eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
+    publish(kube, namespace, "ranker", records["2"])
+    began = time.monotonic()
+    eventually("version 2 serves", proven(served, "2", "cpu"), 120.0, 1.0)
+    took = time.monotonic() - began
+    lines = kube.log(namespace, "generator").splitlines()
+    seconds = [json.loads(line) for line in lines if '"second"' in line]
+    due, ok, in_time = (sum(second[what] for second in seconds) for what in ("due", "ok", "within"))
+    worst = max(seconds, key=lambda second: second["due"] - second["within"])
+    measured(
+        f"the sample ranker refreshed, two pods at {RANKER_PER_SECOND} requests/s",
+        f"{took:.0f} s; of {due} requests {due - ok} failed, {due - in_time} late; worst second {worst['within']} of {worst['due']} in time",
+    )
+    assert ok == due > 500
+    assert in_time >= 0.95 * due
+
+
+def generate(served: Served, prefix: str) -> None:
+    """Starts the demo's load generator as a pod, for longer than the refresh takes."""
+    target = f"http://{os.environ['GATEWAY_ADDRESS']}/v2/models/ranker/infer"
+    arguments = ["--url", target, "--host", served.host, "--rps", str(RANKER_PER_SECOND), "--seconds", "400"]
+    served.kube.create(names.POD, served.namespace, {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "generator"},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": "generator", "image": f"{prefix}recmodel-ranker:dev", "imagePullPolicy": "IfNotPresent",
+                "command": ["python", "/app/load/generator.py", *arguments],
+                "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}},
+            }],
+        },
+    })  # fmt: skip
