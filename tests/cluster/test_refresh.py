@@ -84,7 +84,8 @@ def test_a_real_ranker_is_refreshed_without_a_failed_request(kube: Kube, namespa
     worst = max(seconds, key=lambda second: second["due"] - second["within"])
     measured(
         f"the sample ranker refreshed, two pods at {RANKER_PER_SECOND} requests/s",
-        f"{took:.0f} s; of {due} requests {due - ok} failed, {due - in_time} late; worst second {worst['within']} of {worst['due']} in time",
+        f"{took:.0f} s; of {due} requests {due - ok} failed, {due - in_time} late; "
+        f"worst second {worst['within']} of {worst['due']} in time",
     )
     assert ok == due > 500
     assert in_time >= 0.95 * due
