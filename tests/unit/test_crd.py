@@ -52,9 +52,12 @@ def test_whatever_a_user_writes_is_bounded() -> None:
         if not bounded:
             open_ended.append(where)
     # Quantities of resources: their names are the cluster's, and the API server checks them in the pod.
-    container = "spec.pools[].template.spec.{}[].resources.{}"
+    container = "spec.{}.template.spec.{}[].resources.{}"
     assert set(open_ended) <= {
-        container.format(kind, side) for kind in ("containers", "initContainers") for side in ("requests", "limits")
+        container.format(place, kind, side)
+        for place in ("pools[]", "optimisation")
+        for kind in ("containers", "initContainers")
+        for side in ("requests", "limits")
     }
 
 

@@ -76,6 +76,10 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch]
+# The Job of spec.optimisation.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create]
 # Whether Flagger or Argo Rollouts releases a pool's Deployment already.
 - apiGroups: [flagger.app]
   resources: [canaries]

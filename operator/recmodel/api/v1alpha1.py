@@ -222,6 +222,20 @@ class Rollout(Strict):
         return seconds(self.step_duration)
 
 
+class Optimisation(Strict):
+    """A Job that makes lighter variants and writes their record (``recmodel optimise``)."""
+
+    template: Annotated[
+        PodTemplate, Field(description="Its pod. Another template is another Job; the same one is never started twice.")
+    ]
+    deadline: Annotated[Duration, Field(description="Time after which the Job is ended.")] = "2h"
+
+    @property
+    def deadline_seconds(self) -> float:
+        """``2h`` is 7,200."""
+        return seconds(self.deadline)
+
+
 class RecModelSpec(Strict):
     """A recommender, the pools that serve it, and the objective that they must meet at the lowest cost."""
 
@@ -244,6 +258,10 @@ class RecModelSpec(Strict):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
+    optimisation: Annotated[
+        Optimisation | None,
+        Field(description="Without it variants are filled in by hand, or by records from elsewhere."),
+    ] = None
     metrics: Metrics = Metrics()
     rollout: Rollout = Rollout()
     route: Annotated[Route | None, Field(description="Without it the pools get no traffic from a gateway of ours.")] = (

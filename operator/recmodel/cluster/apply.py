@@ -7,6 +7,7 @@ Every answer goes into the inventory at once, so that the next decision sees thi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,9 +15,9 @@ from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import children as build
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, optimisation, traffic
 from recmodel.cluster.client import Client, Object
-from recmodel.cluster.errors import ClusterError, NotFound
+from recmodel.cluster.errors import ClusterError, Conflict, NotFound
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.versions import Serving
 
@@ -116,6 +117,15 @@ class Actor:
             if metadata["uid"] in self._generations:
                 self._generations[metadata["uid"]] += 1
         self._inventory.see(names.DEPLOYMENT, "MODIFIED", updated)
+
+    async def optimise(self, owner: build.Owner, spec: RecModelSpec) -> str | None:
+        """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none."""
+        body = optimisation.job(owner, spec)
+        if body is None:
+            return None
+        with contextlib.suppress(Conflict):  # it exists
+            await self._client.create(names.JOB, body)
+        return str(body["metadata"]["name"])
 
     async def _deployment(
         self, owner: build.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]

@@ -41,6 +41,7 @@ DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudge
 ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
 POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
+JOB = Kind("Job", "batch/v1", "jobs")
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 EVENT = Kind("Event", "v1", "events")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")

@@ -118,6 +118,7 @@ class Keeper:
         """One look at one model. Nothing that is wrong with it reaches the others."""
         try:
             waits = [await self._children(tracked), await self._steer(tracked)]
+            await self._optimise(tracked)  # last: what it waits for holds up nothing that serves
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             known = isinstance(error, ClusterError)
@@ -209,6 +210,15 @@ class Keeper:
             if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
                 tracked.pending.discard(name)
         return step.again_seconds
+
+    async def _optimise(self, tracked: Tracked) -> None:
+        """Starts the Job that makes variants, once for each ``spec.optimisation``."""
+        spec = tracked.spec
+        if spec is None or not tracked.acts or spec.optimisation in (None, tracked.optimised):
+            return
+        name = await self._actor.optimise(tracked.owner, spec)
+        tracked.optimised = spec.optimisation
+        logger.info("%s: Job %s makes variants", tracked.key, name)
 
     async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.

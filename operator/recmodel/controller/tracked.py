@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recmodel.api.pod import PodTemplate
 from recmodel.api.quantity import ratio
 from recmodel.api.status import RecModelStatus
-from recmodel.api.v1alpha1 import RecModelSpec, Rollout
+from recmodel.api.v1alpha1 import Optimisation, RecModelSpec, Rollout
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
 from recmodel.cluster.versions import Serving
@@ -42,6 +43,7 @@ class Tracked:
     serving: Mapping[str, Serving] = field(default_factory=dict)  # by pool: which version it shall be made for
     trials: Mapping[str, Trial] = field(default_factory=dict)  # by pool: the last rollout
     applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
+    optimised: Optimisation | None = None  # the Job of this has been started
     failed: Reason | None = None  # why the children could not be applied
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
@@ -127,12 +129,10 @@ def _crossing_fields(name: str, spec: RecModelSpec, allowed_accounts: tuple[str,
             return f"{where}.variant is {pool.variant!r}: must be the name of one of spec.variants, {variants}"
         if len(name) + len(pool.name) > LONGEST_NAME:
             return f"{where}.name is {pool.name!r}: with metadata.name, {name!r}, longer than {LONGEST_NAME} characters"
-        account = pool.template.spec.service_account_name
-        if account is not None and account not in allowed_accounts:
-            return (
-                f"{where}.template.spec.serviceAccountName is {account!r}: the operator's setting allowServiceAccounts "
-                f"names {list(allowed_accounts) or 'none'}"
-            )
+        if problem := _account(where, pool.template, allowed_accounts):
+            return problem
+    if spec.optimisation and (problem := _account("spec.optimisation", spec.optimisation.template, allowed_accounts)):
+        return problem
     if problem := _rollout_fields(spec.rollout):
         return problem
     if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
@@ -142,6 +142,16 @@ def _crossing_fields(name: str, spec: RecModelSpec, allowed_accounts: tuple[str,
     if refusal is not None:
         return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
     return None
+
+
+def _account(where: str, template: PodTemplate, allowed_accounts: tuple[str, ...]) -> str | None:
+    account = template.spec.service_account_name
+    if account is None or account in allowed_accounts:
+        return None
+    return (
+        f"{where}.template.spec.serviceAccountName is {account!r}: the operator's setting allowServiceAccounts "
+        f"names {list(allowed_accounts) or 'none'}"
+    )
 
 
 def _rollout_fields(rules: Rollout) -> str | None:

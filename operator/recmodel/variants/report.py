@@ -73,14 +73,15 @@ def table(result: Result) -> str:
     chip = processor()
     other = [entry for entry in task.sizes if entry != size]
     head = [
-        "candidate", "technique", "AUC", f"loss of {METRICS[task.metric]} (95 %)", f"p50 at {size}", f"p95 at {size}",
-        "latency ratio", "throughput ratio", *[f"latency ratio at {entry}" for entry in other],
-        "without server", "MB", "verdict",
+        "candidate", "technique", "AUC", f"loss of {METRICS[task.metric]} (95 %)", "log loss", "NDCG@10",
+        f"p50 at {size}", f"p95 at {size}", "latency ratio", "throughput ratio",
+        *[f"latency ratio at {entry}" for entry in other], "without server", "file", "server's memory", "verdict",
     ]  # fmt: skip
     where = "through MLServer, pinned to one core" if task.runtime else "onnxruntime alone on one core"
     lines = [
         f"{len(result.rows)} rows of `{result.rows.name}`; {where}; requests of {size} candidates decide; budget "
-        f"{task.budget_ratio:.2%} of {METRICS[task.metric]}; {chip['name']} ({', '.join(chip['flags'])}); seed {task.seed}.",  # type: ignore[arg-type]
+        f"{task.budget_ratio:.2%} of {METRICS[task.metric]}; {chip['name']} ({', '.join(chip['flags'])}); "  # type: ignore[arg-type]
+        f"seed {task.seed}. Bold: chosen; italic: kept beside it.",
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
@@ -95,15 +96,19 @@ def _line(one: Judged, verdict: Verdict, result: Result, other: list[int]) -> st
     mine = one.speed.by_size[result.task.size]
     loss = one.quality[result.task.metric]
     low, high = mine.latency_range
-    name = f"**{one.candidate.name}**" if verdict.chosen else one.candidate.name
+    name = one.candidate.name
+    name = f"**{name}**" if verdict.chosen else f"_{name}_" if verdict.kept else name
+    ndcg, memory = one.quality.get("ndcg"), one.speed.resident_bytes
     cells = [
         name, one.candidate.technique, f"{one.quality['auc'].value:.4f}",
         "0" if one.candidate.name == FULL
         else f"{loss.loss_ratio:+.2%} [{loss.loss_interval[0]:+.2%}, {loss.loss_interval[1]:+.2%}]",
+        f"{one.quality['log_loss'].value:.4f}", f"{ndcg.value:.4f}" if ndcg else "–",
         f"{mine.p50_seconds * 1e3:.2f} ms", f"{mine.p95_seconds * 1e3:.2f} ms",
         f"{mine.latency_ratio:.2f} ({low:.2f}–{high:.2f})", f"{mine.throughput_ratio:.2f}",
         *[f"{one.speed.by_size[entry].latency_ratio:.2f}" for entry in other],
-        f"{mine.bare_seconds * 1e3:.2f} ms ({mine.bare_ratio:.2f})", f"{one.size_bytes / 1e6:.1f}", verdict.reason,
+        f"{mine.bare_seconds * 1e3:.2f} ms ({mine.bare_ratio:.2f})", f"{one.size_bytes / 1e6:.1f} MB",
+        f"{memory / 1e6:.0f} MB" if memory else "–", verdict.reason,
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
@@ -121,7 +126,7 @@ def picture(result: Result, path: Path) -> None:
         loss, speed = one.quality[task.metric], one.speed.by_size[task.size]
         low, high = loss.loss_interval
         colour = "tab:red" if verdict.chosen else "tab:blue" if verdict.kept else "tab:gray"
-        spread = [[loss.loss_ratio - low], [high - loss.loss_ratio]]
+        spread = [[max(0.0, loss.loss_ratio - low)], [max(0.0, high - loss.loss_ratio)]]
         axes.errorbar(
             speed.latency_ratio, loss.loss_ratio, yerr=spread, fmt="o", color=colour, elinewidth=0.8, capsize=2
         )

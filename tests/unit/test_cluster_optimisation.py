@@ -1,0 +1,140 @@
+"""The Job that makes variants: once for each spec, the RecModel's own, none of its pools' pods, and in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.apply import Actor
+from recmodel.cluster.children import Owner
+from recmodel.cluster.errors import ApiRefused, Conflict
+from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.optimisation import job
+from recmodel.controller.keeper import Keeper
+from recmodel.controller.tracked import Tracked, read_spec
+from recmodel.core.types import Reason
+
+ROOT = Path(__file__).resolve().parents[2]
+OWNER = Owner("shop", "feed", "u-1")
+
+
+def body(image: str = "optimiser:1", account: str | None = "feed-optimise", mode: str = "Auto") -> dict[str, Any]:
+    container = {"name": "optimise", "image": image, "args": ["optimise", "--record=shop/feed"]}
+    template: dict[str, Any] = {"spec": {"containers": [container]}}
+    if account:
+        template["spec"]["serviceAccountName"] = account
+    pool = {"name": "cpu", "replicas": {"max": 3}, "port": 8080}
+    pool["template"] = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
+    return {
+        "metadata": {"name": "feed", "namespace": "shop"},
+        "spec": {
+            "mode": mode,
+            "objective": {"latency": {"threshold": "100ms"}},
+            "pools": [pool],
+            "optimisation": {"template": template, "deadline": "90m"},
+        },
+    }
+
+
+def spec(**changes: Any) -> RecModelSpec:
+    return RecModelSpec.model_validate(body(**changes)["spec"])
+
+
+def test_the_job_is_the_recmodels_and_its_pods_belong_to_no_pool() -> None:
+    made = job(OWNER, spec())
+    assert made is not None
+    assert made["metadata"]["ownerReferences"] == [OWNER.reference()]
+    assert made["spec"]["activeDeadlineSeconds"] == 5400
+    pod = made["spec"]["template"]
+    assert names.MODEL_LABEL not in pod["metadata"]["labels"]
+    assert names.POOL_LABEL not in pod["metadata"]["labels"]
+    assert (pod["spec"]["restartPolicy"], pod["spec"]["automountServiceAccountToken"]) == ("Never", True)
+    assert pod["spec"]["containers"][0]["securityContext"] == {"allowPrivilegeEscalation": False}
+    assert job(OWNER, spec(account=None))["spec"]["template"]["spec"]["automountServiceAccountToken"] is False  # type: ignore[index]
+
+
+def test_another_template_is_another_job_and_the_name_is_a_valid_label() -> None:
+    first, again, other = (job(OWNER, spec(image=image)) for image in ("a:1", "a:1", "a:2"))
+    assert first == again
+    assert first is not None
+    assert other is not None
+    assert first["metadata"]["name"] != other["metadata"]["name"]
+    long = job(Owner("shop", "f" * 51, "u-1"), spec())
+    assert long is not None
+    assert len(long["metadata"]["name"]) <= 63
+    assert job(OWNER, RecModelSpec.model_validate({**body()["spec"], "optimisation": None})) is None
+
+
+class Creating:
+    """The client's `create` over a set of names."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.created: list[str] = []
+        self.refuses = refuses
+
+    async def create(self, kind: names.Kind, made: dict[str, Any]) -> dict[str, Any]:
+        assert kind == names.JOB
+        if self.refuses:
+            raise ApiRefused("jobs are forbidden", 403)
+        if made["metadata"]["name"] in self.created:
+            raise Conflict("exists", 409)
+        self.created.append(made["metadata"]["name"])
+        return made
+
+
+def test_a_job_that_exists_is_left_alone() -> None:
+    client = Creating()
+    actor = Actor(client, Inventory())  # type: ignore[arg-type]
+    name = asyncio.run(actor.optimise(OWNER, spec()))
+    assert asyncio.run(actor.optimise(OWNER, spec())) == name
+    assert client.created == [name]
+
+
+def tracked(mode: str) -> Tracked:
+    return Tracked(OWNER, generation=1, spec=spec(mode=mode))
+
+
+def keeper(client: Creating) -> Keeper:
+    return Keeper(Actor(client, Inventory()), Inventory(), None, lambda _: None)  # type: ignore[arg-type]
+
+
+def test_it_is_asked_for_once_a_spec_and_only_where_the_operator_acts() -> None:
+    client = Creating()
+    kept = keeper(client)
+    for mode in ("Recommend", "Paused"):
+        asyncio.run(kept._optimise(tracked(mode)))
+    assert client.created == []
+    acting = tracked("Auto")
+    for image in ("a:1", "a:1", "a:2"):
+        acting.spec = spec(image=image)
+        asyncio.run(kept._optimise(acting))
+    assert len(client.created) == 2
+
+
+def test_what_is_refused_is_tried_again() -> None:
+    refused, acting = Creating(refuses=True), tracked("Auto")
+    with pytest.raises(ApiRefused):
+        asyncio.run(keeper(refused)._optimise(acting))
+    assert acting.optimised is None
+    refused.refuses = False
+    asyncio.run(keeper(refused)._optimise(acting))
+    assert len(refused.created) == 1
+
+
+def test_its_account_must_be_allowed_by_the_operators_setting() -> None:
+    found = read_spec(body())
+    assert isinstance(found, Reason)
+    assert "spec.optimisation.template.spec.serviceAccountName is 'feed-optimise'" in found.message
+    assert isinstance(read_spec(body(), ("feed-optimise",)), RecModelSpec)
+
+
+def test_the_role_lets_the_operator_create_jobs_and_nothing_else_with_them() -> None:
+    text = (ROOT / "charts/recmodel/templates/_helpers.tpl").read_text(encoding="utf-8")
+    rules = yaml.safe_load(text.split('define "recmodel.rules" -}}')[1].split("{{- end")[0])
+    assert [rule["verbs"] for rule in rules if rule["resources"] == ["jobs"]] == [["create"]]
