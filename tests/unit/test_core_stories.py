@@ -233,3 +233,9 @@ def test_a_restart_changes_nothing_rash() -> None:
     story.memory = begin([story.model()])
     story.run(120, 1000.0)
     assert all(abs(count - before) <= 1 for count in story.ordered(since=2400))
+
+
+def test_few_replicas_that_are_too_many_are_released_though_nothing_tells_how_busy_they_are() -> None:
+    story = world(workers(), replicas=[4]).run(5400, 60.0)  # one would do
+    assert story.ordered(since=4000)[-1] == 1
+    assert story.late_share(0) < 0.01

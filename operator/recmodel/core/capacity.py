@@ -44,6 +44,7 @@ PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every
 TRUST_GROWTH = (
     0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
 )
+UNTROUBLED = 0.75  # of the way, in log lateness, from the planned share down to nothing
 SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
 WORKER_UTILISATION = 0.75  # ... if it was seen up to here
@@ -84,6 +85,7 @@ class Capacity:
     proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
+    untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says how far the end is
     known: Bools  # [M, P] enough was seen to plan with
 
     def hoped(self, replicas: Floats | Ints) -> Floats:
@@ -313,7 +315,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
     saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
-    proven, limit, ceiling = _trusted(memory, fleet)
+    proven, limit, ceiling, untroubled = _trusted(memory, fleet)
     return Capacity(
         saturation=saturation,
         sharpness=sharpness,
@@ -322,6 +324,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
         proven=proven,
         limit=limit,
         ceiling=ceiling,
+        untroubled=untroubled,
         known=np.isfinite(memory.origin) & (spread < 0.15),
     )
 
@@ -338,8 +341,9 @@ def _moments(log_belief: Small) -> Floats:
     return result
 
 
-def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floats]:
-    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, and where all belief ends (inf: none).
+def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floats, Bools]:
+    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none); and
+    whether the pool is untroubled.
 
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
     what is left to the planned share. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time
@@ -359,4 +363,5 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floa
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
     ceiling = np.where(bad > 0, np.maximum(bad, good), np.inf)
     trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
-    return np.minimum(np.maximum(good, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling
+    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & ~known
+    return np.minimum(np.maximum(good, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling, untroubled

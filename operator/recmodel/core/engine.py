@@ -29,6 +29,10 @@ LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the
 WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
+ONE_LESS_ROOM = 1.1  # the step to one replica less, and the noise of the load
+HOPED_SHARE = 0.8  # of the belief's middle: beyond it not even a trial is worth its risk
+TRIAL_PATIENCE_SECONDS = 600.0  # without a change of replicas, before such a trial
+TRIAL_TICKS = capacities.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
@@ -113,7 +117,9 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     retry = round(UNSCHEDULABLE_RETRY_SECONDS / fleet.tick_seconds)
     stuck_ticks = np.where(stuck_ticks >= patience, -retry, stuck_ticks)
 
-    forecast_memory = forecasts.observe(memory.forecast, load, now_seconds, fleet.tick_seconds)
+    forecast_memory = forecasts.observe(
+        memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds
+    )
     learned = capacities.learn(memory.capacity, fleet, seen)
     forecast, forecast_memory = forecasts.predict(
         forecast_memory,
@@ -128,11 +134,23 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
     margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
     stretch = np.where(np.isfinite(margin), margin, 1.0)
+    # One replica of few is a larger step than the trust region's. Where nothing hints at trouble it is tried all the same, and
+    # until a window tells how it went: a new one would be there soon.
+    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
+    verdict_ticks = np.full(startup_used.shape, window_ticks + TRIAL_TICKS)
+    before = np.maximum(_recent_largest(memory.readies, memory.tick, verdict_ticks), seen.ready)
+    one_less = before / np.maximum(before - 1, 1) * ONE_LESS_ROOM
+    calm = learned.settled_ticks * fleet.tick_seconds >= TRIAL_PATIENCE_SECONDS
+    daring = capacity.untroubled & (calm | (seen.ready < before)) & (before > 1) & (startup_used <= SLOW_POOL_SECONDS)
+    hoped = HOPED_SHARE * capacity.hoped(np.maximum(before - 1, 1))
+    tried = np.where(daring, np.minimum(capacity.proven * one_less, hoped) * stretch, 0.0)
+    # Not to know a capacity is no reason to grow: there the head-room may stretch what was seen to be good, too.
+    good = np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * stretch, capacity.ceiling))
     planned = replace(
         capacity,
-        limit=np.minimum(capacity.limit * stretch, capacity.ceiling),
-        # Not to know a capacity is no reason to grow: there the head-room may stretch what was seen to be good, too.
-        proven=np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * stretch, capacity.ceiling)),
+        limit=np.maximum(np.minimum(capacity.limit * stretch, capacity.ceiling), tried),
+        proven=np.maximum(good, tried),
+        caution=np.where(capacity.untroubled, 1.0, capacity.caution),  # there the trust region is caution enough
     )
     slow = startup_used > SLOW_POOL_SECONDS
     hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
@@ -149,7 +167,6 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     wishes, readies = memory.wishes.copy(), memory.readies.copy()
     wishes[tick % WISH_RING] = wish.replicas * np.where(np.isfinite(each), each, 0.0)
     readies[tick % WISH_RING] = seen.ready
-    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
     context = guards.Context(
         fleet=fleet,
         seen=seen,

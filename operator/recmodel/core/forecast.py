@@ -26,6 +26,9 @@ LEVEL, TREND, SEASON = range(CANDIDATES)
 SLOPE_GAIN_PER_15_SECONDS = 0.12
 SLOPE_DAMPING_PER_15_SECONDS = 0.94  # a slope is carried on for about 4 minutes, not for ever
 LEVEL_GAIN_PER_15_SECONDS = 0.6  # the rate is already a mean over a window: smoothing it again only adds lag
+BELIEVED_AT_ERRORS = (
+    3.0  # standard errors of the count beyond which a change is no noise, and the level follows it at once
+)
 
 SEASON_BINS = 288  # of five minutes: a day
 SEASON_BIN_SECONDS = 300.0
@@ -125,8 +128,12 @@ def _season_at(season: Small, time_seconds: float) -> Floats:
     return (1.0 - share) * season[:, first % SEASON_BINS].astype(float) + share * season[:, (first + 1) % SEASON_BINS]
 
 
-def observe(memory: ForecastMemory, load: Floats, now_seconds: float, tick_seconds: float) -> ForecastMemory:
-    """The memory after one tick with the loads ``[M]`` in requests/s (NaN: unknown; then nothing is learned of that model)."""
+def observe(
+    memory: ForecastMemory, load: Floats, now_seconds: float, tick_seconds: float, window_seconds: float = 60.0
+) -> ForecastMemory:
+    """The memory after one tick with the loads ``[M]`` in requests/s over ``window_seconds`` (NaN: unknown; then nothing is
+    learned of that model).
+    """
     known = np.isfinite(load)
     log_load = np.log(np.maximum(np.where(known, load, 1.0), 1.0 / 60.0))
     fresh = known & ~np.isfinite(memory.level)
@@ -135,6 +142,9 @@ def observe(memory: ForecastMemory, load: Floats, now_seconds: float, tick_secon
     damping = SLOPE_DAMPING_PER_15_SECONDS**ticks
     slope_gain = 1.0 - (1.0 - SLOPE_GAIN_PER_15_SECONDS) ** ticks
     before = np.where(fresh | ~np.isfinite(memory.level), log_load, memory.level)
+    # What cannot be the noise of counting is believed at once: the standard error of a count's logarithm is 1 / sqrt(count).
+    noise = 1.0 / np.sqrt(np.maximum(np.exp(log_load) * window_seconds, 1.0))
+    gain = np.clip(np.abs(log_load - before) / (BELIEVED_AT_ERRORS * noise), gain, 1.0)
     level = before + gain * (log_load - before)
     step = np.clip((log_load - before) / tick_seconds, -0.02, 0.02)
     slope = damping * memory.slope + slope_gain * (step - damping * memory.slope)
