@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
@@ -22,6 +24,8 @@ from recmodel.core.history import History, learn_history
 from recmodel.core.plan import UPPER_QUANTILE, assumed_capacity, plan
 from recmodel.core.record import Decisions
 from recmodel.core.types import Model, Observation
+
+Number = TypeVar("Number", np.float64, np.int64)
 
 RATE_WINDOW_SECONDS = 60.0  # unless the metrics are read over another one
 RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
@@ -223,12 +227,12 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
 
 
-def _recent_largest(ring: Floats, tick: int, ticks: Floats) -> Floats:
+def _recent_largest(ring: NDArray[Number], tick: int, ticks: Floats | Ints) -> NDArray[Number]:
     """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one included."""
     largest = ring[tick % len(ring)].copy()
     for back in range(1, min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1) + 1):
         largest = np.where(back < ticks, np.maximum(largest, ring[(tick - back) % len(ring)]), largest)
-    result: Floats = largest
+    result: NDArray[Number] = largest
     return result
 
 
