@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recmodel.core import belief
 from recmodel.core import capacity as capacities
 from recmodel.core.engine import Memory, begin, reindex, step
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
@@ -80,7 +81,7 @@ def test_the_belief_of_a_carried_version_is_what_its_evidence_says(learned: Memo
     """So that what comes later is added to and taken from the right thing."""
     changed = next_version(learned)
     rows = (np.array([0, 0]), np.array([0, 1]))
-    again = capacities.relearned(changed.capacity, rows, np.array([0.05, 0.05]))
+    again = belief.relearned(changed.capacity, rows, np.array([0.05, 0.05]))
     assert again.log_belief == pytest.approx(changed.capacity.log_belief, abs=0.05)
     assert changed.capacity.evidence.weight[0, 0].max() <= 20.0
     assert changed.capacity.evidence.weight[0, 1].max() > 200.0

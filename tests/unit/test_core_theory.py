@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from recmodel.core import evidence, forecast
-from recmodel.core.capacity import Capacity, law
+from recmodel.core.belief import law
+from recmodel.core.capacity import Capacity
 from recmodel.core.fleet import Floats, late_bracket
 from recmodel.core.history import learn_history, profile
 

@@ -10,9 +10,8 @@ rises towards it, ``b`` what is late even when idle (large requests), ``g`` how 
 (1: one common queue; 0: each for itself). Worker pools and batching pools differ in ``X``, ``k`` and ``b`` alone, so which one
 a pool is follows from the data.
 
-The evidence is kept by load (:mod:`recmodel.core.evidence`); the belief over (X, shape) on a grid is the product of its
-likelihoods. Not knowing the capacity is never a reason to scale up: the plan may rely on a load per replica only a step above
-what was seen to be good (the trust region).
+What was seen is kept by :mod:`recmodel.core.belief`; this module says what the plan may make of it. Not knowing the capacity is
+never a reason to scale up: the plan may rely on a load per replica only a step above what was seen to be good (the trust region).
 
 Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X.
 """
@@ -20,27 +19,22 @@ Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recmodel.core import evidence as evidences
-from recmodel.core.evidence import Evidence
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
+from recmodel.core.belief import (
+    CHUNK,
+    GRID,
+    GRID_STEP,
+    LARGEST_SHARPNESS,
+    PLANNED_LATE_RATIO,
+    SHAPES,
+    SHARING,
+    CapacityMemory,
+    Small,
+)
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 
-Small = NDArray[np.float32]
-Real = TypeVar("Real", np.float32, np.float64)
-
-GRID = 64
-GRID_STEP = 0.055  # of log X: the whole grid spans a factor of 32
-START_INDEX = 12  # where the first load seen is put: there is more room above than below
-# (k, b): a soft worker pool ... a batching pool with a sharp edge, without and with inherently late requests.
-SHAPES = np.array([(5.0, 0.0), (12.0, 0.0), (36.0, 0.0), (12.0, 0.012), (36.0, 0.012), (24.0, 0.03)])
-SHARING = 0.4  # g: least-request balancing lies between a common queue (1) and none (0)
-LARGEST_SHARPNESS = 160.0
-
-PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every second minute would be over it
 TRUST_GROWTH = (
     0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
 )
@@ -50,28 +44,11 @@ WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that 
 WORKER_UTILISATION = 0.75  # ... if it was seen up to here
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
-CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
 NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
-SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
-STEADY_RATIO = 0.1  # a load that moved more within the rate window is a mixture of loads
-RECENT_TICKS = 16
-RETEST_SECONDS = 1800.0  # what was too much and was not seen again for so long is taken to begin ...
-RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time
 
-
-@dataclass(frozen=True)
-class CapacityMemory:
-    """What is believed of every pool."""
-
-    evidence: Evidence
-    log_belief: Small  # [M, P, S, G] log likelihood of the evidence
-    origin: Floats  # [M, P] log X of the first grid point; NaN before the first load
-    settled_ticks: Ints  # [M, P] ticks since the ready replicas last changed
-    ready_before: Ints  # [M, P]
-    late_before: Floats  # [M, P] late share a tick ago; NaN unknown
-    recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica at the newest ticks; NaN unknown
-    calm_ticks: Ints  # [M, P] ticks since a load was last seen to be too much
-    tick: int
+LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the trust region is concerned
+ONE_LESS_ROOM = 1.1  # the step to one replica less, and the noise of the load
+HOPED_SHARE = 0.8  # of the belief's middle: beyond it not even a trial is worth its risk
 
 
 @dataclass(frozen=True)
@@ -111,189 +88,6 @@ class Capacity:
         sharp = np.minimum(self.sharpness * np.maximum(replicas, 1.0) ** SHARING, LARGEST_SHARPNESS)
         result: Floats = self.saturation * np.maximum(1.0 - self.slack / sharp, 0.15)
         return result
-
-
-def empty(models: int, pools: int) -> CapacityMemory:
-    """Nothing is known of any pool."""
-    shape = (models, pools)
-    return CapacityMemory(
-        evidence=evidences.empty(models, pools),
-        log_belief=np.zeros((*shape, len(SHAPES), GRID), np.float32),
-        origin=np.full(shape, np.nan),
-        settled_ticks=np.zeros(shape, np.int64),
-        ready_before=np.full(shape, -1, np.int64),
-        late_before=np.full(shape, np.nan),
-        recent_loads=np.full((RECENT_TICKS, *shape), np.nan),
-        calm_ticks=np.zeros(shape, np.int64),
-        tick=0,
-    )
-
-
-def law(load: NDArray[Real], sharpness: NDArray[Real], floor: NDArray[Real]) -> NDArray[Real]:
-    """Share of the requests that are late, 0..1, at ``load`` relative to saturation, x / X; ``sharpness`` is k * n**g.
-
-    At 133 / 160, k * n**g = 20.9 and b = 0: 0.030.
-    """
-    rising = np.exp(np.minimum(sharpness * (load - 1.0), 0.0))
-    result: NDArray[Real] = floor + (1.0 - floor) * rising
-    return result
-
-
-def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
-    """The memory after one tick. Ticks whose rate window spans a change of ready replicas say nothing of any load per replica."""
-    unchanged = seen.ready == memory.ready_before
-    settled = np.where(unchanged, memory.settled_ticks + 1, 0)
-    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
-    dirty_ticks = window_ticks + SCRAPE_AGE_TICKS
-    served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
-    load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
-    late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
-    clean = fleet.exists & (settled > dirty_ticks) & np.isfinite(load) & (load > 0) & np.isfinite(late)
-    # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
-    draining = np.nan_to_num(memory.late_before) > np.maximum(3.0 * fleet.late_budget_ratio[:, None], 1.5 * late)
-    clean &= ~draining
-    recent, peak, steady = _recent(memory, _shared_out(seen, fleet), dirty_ticks)
-    # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
-    # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
-    # for replicas that came or went: waiting for a quiet window would let a pool that is always late never learn of it.
-    too_much = fleet.exists & (seen.late_lower_ratio > fleet.late_budget_ratio[:, None]) & (seen.ready > 0)
-    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining
-    load = np.where(mixed, np.fmax(peak, load), load)
-    clean |= mixed
-    clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
-    memory = replace(
-        memory,
-        settled_ticks=settled,
-        ready_before=seen.ready,
-        late_before=np.where(np.isfinite(late), late, np.nan),
-        recent_loads=recent,
-        calm_ticks=np.where(too_much, 0, memory.calm_ticks + 1),
-        tick=memory.tick + 1,
-    )
-    if not clean.any():
-        return memory
-    retest_ticks = max(round(RETEST_SECONDS / fleet.tick_seconds), 1)
-    models, pools = np.nonzero(clean)
-    rows = (models.astype(np.int64), pools.astype(np.int64))
-    ready = np.maximum(seen.ready[rows], 1)
-    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
-    requests = seen.rate_per_second[rows] * fleet.tick_seconds
-    told = evidences.Told(
-        load=load[rows],
-        replicas=ready,
-        late_low=seen.late_lower_ratio[rows],
-        late_high=seen.late_upper_ratio[rows],
-        requests=requests,
-        utilisation=seen.utilisation_ratio[rows],
-        budget=budget,
-        retest_ratio=np.where(memory.calm_ticks[rows] % retest_ticks == retest_ticks - 1, RETEST_RATIO, 0.0),
-    )
-    before, after, rewritten, told_new = evidences.add(memory.evidence, rows, told)
-
-    origin, belief = memory.origin.copy(), memory.log_belief.copy()
-    new = np.isnan(origin[rows])
-    origin[rows] = np.where(new, np.log(load[rows]) - START_INDEX * GRID_STEP, origin[rows])
-    moved, shifted = _recentred(origin[rows], belief[rows], load[rows], seen.late_upper_ratio[rows])
-    origin[rows] = moved
-    rewritten = rewritten | shifted | new
-    for start in range(0, len(moved), CHUNK):
-        part = slice(start, start + CHUNK)
-        at = (rows[0][part], rows[1][part])
-        belief[at] = _believed(
-            belief[at], before, after, at, moved[part], budget[part], rewritten[part], told_new[part]
-        )
-    return replace(memory, evidence=after, log_belief=belief, origin=origin)
-
-
-def _shared_out(seen: Seen, fleet: Fleet) -> Floats:
-    """Requests/s that each ready replica gets by the weights that hold now ``[M, P]``; NaN where a part is unknown.
-
-    No rate window blurs it: of 700 requests/s, a pool with 3 replicas and 60 of 100 of the weight gets 140 for each.
-    """
-    ready = fleet.exists & (seen.ready > 0)
-    weight = np.where(ready, seen.weight, 0.0)
-    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1, keepdims=True)
-    known = np.isfinite(weight).all(1, keepdims=True) & (np.nan_to_num(weight).sum(1, keepdims=True) > 0)
-    share = weight / np.where(known, np.nan_to_num(weight).sum(1, keepdims=True), 1.0)
-    return np.where(known & ready, total * share / np.maximum(seen.ready, 1), np.nan)
-
-
-def _recent(memory: CapacityMemory, load: Floats, dirty_ticks: int) -> tuple[Floats, Floats, Bools]:
-    """The ring of loads per replica with this tick's; the largest load within the window; and whether all in it are alike."""
-    recent = memory.recent_loads.copy()
-    recent[memory.tick % RECENT_TICKS] = load
-    places = [(memory.tick - back) % RECENT_TICKS for back in range(min(dirty_ticks, RECENT_TICKS))]
-    largest, smallest = np.fmax.reduce(recent[places]), np.fmin.reduce(recent[places])
-    return recent, largest, ~(largest > (1.0 + 2.0 * STEADY_RATIO) * smallest)
-
-
-def _believed(
-    belief: Small,
-    before: Evidence,
-    after: Evidence,
-    rows: tuple[Ints, Ints],
-    origin: Floats,
-    budget: Floats,
-    rewritten: Bools,
-    told_new: Bools,
-) -> Small:
-    """The belief ``[N, S, G]`` after the evidence changed: by the bin that was told, or made anew where others changed too."""
-    by_bin = np.nonzero(told_new & ~rewritten)[0]
-    if len(by_bin):
-        at = (rows[0][by_bin], rows[1][by_bin])
-        belief[by_bin] += _log_likelihood(after.last(at), origin[by_bin], budget[by_bin])
-        belief[by_bin] -= _log_likelihood(before.last(at), origin[by_bin], budget[by_bin])
-    anew = np.nonzero(rewritten)[0]
-    if len(anew):
-        belief[anew] = 0.0
-        pools, bins = np.nonzero(after.weight[rows[0][anew], rows[1][anew]] > 0)
-        for index in np.unique(bins):
-            some = anew[pools[bins == index]]
-            told = after.bin((rows[0][some], rows[1][some]), np.full(len(some), index))
-            belief[some] += _log_likelihood(told, origin[some], budget[some])
-    belief -= belief.max((-2, -1), keepdims=True)
-    return belief
-
-
-def relearned(memory: CapacityMemory, rows: tuple[Ints, Ints], budget: Floats) -> CapacityMemory:
-    """The belief of the ``N`` pools at ``rows`` made anew from their evidence; ``budget`` ``[N]`` late share."""
-    belief, every = memory.log_belief.copy(), np.ones(len(rows[0]), bool)
-    evidence, origin = memory.evidence, memory.origin[rows]
-    belief[rows] = _believed(belief[rows], evidence, evidence, rows, origin, budget, every, ~every)
-    return replace(memory, log_belief=belief)
-
-
-def _log_likelihood(told: evidences.Bin, origin: Floats, budget: Floats) -> Small:
-    """Log likelihood ``[N, S, G]`` of one bin's evidence under every law of the grid."""
-    relative = np.exp(np.log(np.maximum(told.load, 1e-9)) - origin)[:, None] * np.exp(
-        -GRID_STEP * np.arange(GRID)
-    )  # [N, G] x / X
-    sharp = np.minimum(SHAPES[:, 0] * told.replicas[:, None] ** SHARING, LARGEST_SHARPNESS)[:, :, None].astype(
-        np.float32
-    )
-    floor = SHAPES[:, 1:2].astype(np.float32)
-    share = np.clip(law(relative[:, None, :].astype(np.float32), sharp, floor), 1e-4, 0.97)
-    # Shares far below the budget tell nothing apart: a law that is wrong by a thousandth there must not win by its many ticks.
-    resolution = evidences.RESOLUTION * budget
-    low = np.where(told.late_low < resolution, 0.0, told.late_low)[:, None, None].astype(np.float32)
-    high = np.maximum(told.late_high, resolution)[:, None, None].astype(np.float32)
-    seen = np.clip(share, low, high)
-    # Kullback and Leibler's distance; 0 * log 0 is 0.
-    distance = seen * np.log(np.maximum(seen, 1e-9) / share)
-    distance += (1.0 - seen) * np.log(np.maximum(1.0 - seen, 1e-9) / (1.0 - share))
-    result: Small = (-told.weight[:, None, None] * distance).astype(np.float32)
-    return result
-
-
-def _recentred(origin: Floats, belief: Small, load: Floats, late: Floats) -> tuple[Floats, Bools]:
-    """The grid's origin, moved for those whose load or belief comes near an end of it; and which ones were moved."""
-    index = (np.log(load) - origin) / GRID_STEP
-    peak = belief.max(1).argmax(-1)  # [N] of log X
-    # A load at which most was late lies beyond saturation: it says nothing of where that may be further up.
-    up = ((index > GRID - 12) & (late < 0.5)) | ((peak > GRID - 4) & (index > GRID // 2))
-    down = (index < 3) & (peak < START_INDEX)
-    shift = np.where(up | down, np.round(index) - START_INDEX, 0.0)
-    return origin + shift * GRID_STEP, shift != 0
 
 
 def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
@@ -365,3 +159,26 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floa
     trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
     untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & ~known
     return np.minimum(np.maximum(good, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling, untroubled
+
+
+def stretched(capacity: Capacity, upper: Floats, middle: Floats, ready: Ints, dared: Bools) -> Capacity:
+    """The capacity to plan the upper forecast with.
+
+    The trust region bounds where the load normally goes, ``middle``; the head-room above that, ``upper``, is there for what may
+    never come, so both are stretched alike. Not to know a capacity is no reason to grow: there what was seen to be good is
+    stretched, too. One replica of few is a larger step than the trust region's: where it is ``dared`` ``[M, P]`` for ``ready``
+    replicas, ``ready - 1`` of them may carry the load as far as the belief goes along. With a middle of 60 requests/s on two
+    replicas that were good at 30 each, and an upper forecast of 66, one may be planned with 60 * 1.1 * 1.1 = 73.
+    """
+    margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
+    margin = np.where(np.isfinite(margin), margin, 1.0)
+    one_less = ready / np.maximum(ready - 1, 1) * ONE_LESS_ROOM
+    hoped = HOPED_SHARE * capacity.hoped(np.maximum(ready - 1, 1))
+    dared_to = np.where(dared, np.minimum(capacity.proven * one_less, hoped) * margin, 0.0)
+    good = np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * margin, capacity.ceiling))
+    return replace(
+        capacity,
+        limit=np.maximum(np.minimum(capacity.limit * margin, capacity.ceiling), dared_to),
+        proven=np.maximum(good, dared_to),
+        caution=np.where(capacity.untroubled, 1.0, capacity.caution),  # there the trust region is caution enough
+    )

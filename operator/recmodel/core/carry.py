@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recmodel.core import capacity as capacities
-from recmodel.core.capacity import CapacityMemory
+from recmodel.core import belief
+from recmodel.core.belief import CapacityMemory
 from recmodel.core.evidence import ENOUGH_WEIGHT
 from recmodel.core.fleet import Fleet, Ints
 from recmodel.core.types import Model
@@ -103,4 +103,4 @@ def less_certain(memory: CapacityMemory, fleet: Fleet, kept: Stays) -> CapacityM
         evidence=replace(evidence, weight=weight, utilisation=utilisation, scrapes=scrapes),
         settled_ticks=settled,
     )
-    return capacities.relearned(memory, rows, fleet.late_budget_ratio[rows[0]])
+    return belief.relearned(memory, rows, fleet.late_budget_ratio[rows[0]])

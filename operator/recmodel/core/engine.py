@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core import belief, guards, weights
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
-from recmodel.core import guards, weights
 from recmodel.core import valve as valves
 from recmodel.core.accuracy import allowed_shares
 from recmodel.core.carry import carry, less_certain, stays
@@ -29,14 +29,11 @@ Number = TypeVar("Number", np.float64, np.int64)
 
 RATE_WINDOW_SECONDS = 60.0  # unless the metrics are read over another one
 RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
-LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the trust region is concerned
 WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
-ONE_LESS_ROOM = 1.1  # the step to one replica less, and the noise of the load
-HOPED_SHARE = 0.8  # of the belief's middle: beyond it not even a trial is worth its risk
 TRIAL_PATIENCE_SECONDS = 600.0  # without a change of replicas, before such a trial
-TRIAL_TICKS = capacities.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
+TRIAL_TICKS = belief.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
@@ -48,7 +45,7 @@ class Memory:
 
     fleet: Fleet
     forecast: forecasts.ForecastMemory
-    capacity: capacities.CapacityMemory
+    capacity: belief.CapacityMemory
     startup_seconds: Floats  # [M, P]
     wishes: Floats  # [WISH_RING, M, P] requests/s that the wished replicas were to carry
     readies: Ints  # [WISH_RING, M, P]
@@ -72,7 +69,7 @@ def begin(
     memory = Memory(
         fleet=fleet,
         forecast=forecasts.empty(_horizon(fleet, startup)),
-        capacity=capacities.empty(*size),
+        capacity=belief.empty(*size),
         startup_seconds=np.full(size, np.nan),
         wishes=np.zeros((WISH_RING, *size)),
         readies=np.zeros((WISH_RING, *size), np.int64),
@@ -124,7 +121,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     forecast_memory = forecasts.observe(
         memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds
     )
-    learned = capacities.learn(memory.capacity, fleet, seen)
+    learned = belief.learn(memory.capacity, fleet, seen)
     forecast, forecast_memory = forecasts.predict(
         forecast_memory,
         _horizon(fleet, startup_used),
@@ -134,28 +131,14 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
-    # The trust region bounds where the load normally goes; the forecast's margin above that is there for what may never come.
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
-    margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
-    stretch = np.where(np.isfinite(margin), margin, 1.0)
-    # One replica of few is a larger step than the trust region's. Where nothing hints at trouble it is tried all the same, and
-    # until a window tells how it went: a new one would be there soon.
     window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
+    # To do without one replica of few is tried where nothing hints at trouble, and kept up until a window tells how it went.
     verdict_ticks = np.full(startup_used.shape, window_ticks + TRIAL_TICKS)
     before = np.maximum(_recent_largest(memory.readies, memory.tick, verdict_ticks), seen.ready)
-    one_less = before / np.maximum(before - 1, 1) * ONE_LESS_ROOM
     calm = learned.settled_ticks * fleet.tick_seconds >= TRIAL_PATIENCE_SECONDS
-    daring = capacity.untroubled & (calm | (seen.ready < before)) & (before > 1) & (startup_used <= SLOW_POOL_SECONDS)
-    hoped = HOPED_SHARE * capacity.hoped(np.maximum(before - 1, 1))
-    tried = np.where(daring, np.minimum(capacity.proven * one_less, hoped) * stretch, 0.0)
-    # Not to know a capacity is no reason to grow: there the head-room may stretch what was seen to be good, too.
-    good = np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * stretch, capacity.ceiling))
-    planned = replace(
-        capacity,
-        limit=np.maximum(np.minimum(capacity.limit * stretch, capacity.ceiling), tried),
-        proven=np.maximum(good, tried),
-        caution=np.where(capacity.untroubled, 1.0, capacity.caution),  # there the trust region is caution enough
-    )
+    dared = capacity.untroubled & (calm | (seen.ready < before)) & (before > 1) & (startup_used <= SLOW_POOL_SECONDS)
+    planned = capacities.stretched(capacity, upper, middle, before, dared)
     slow = startup_used > SLOW_POOL_SECONDS
     hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
     each = np.where(fleet.exists, assumed_capacity(fleet, planned, seen.ready)[0], np.nan)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from recmodel.core import belief, weights
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
-from recmodel.core import weights
 from recmodel.core.capacity import Capacity
 from recmodel.core.engine import RATE_AGE_RATIO, begin, step, total_load
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, see
@@ -120,7 +120,7 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
 def _fixed(fleet: Fleet, each: Floats) -> Capacity:
     """A capacity that is the same for any number of replicas, known for certain and proven."""
     one, endless = np.ones_like(each), np.full_like(each, np.inf)
-    nothing = capacities.estimate(capacities.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
+    nothing = capacities.estimate(belief.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
     return replace(
         nothing,
         saturation=each,
