@@ -1,6 +1,6 @@
 """The example's files for ``recmodel optimise``: the data's two splits, the trained full model, the light designs.
 
-    python demo/paper/prepare.py DIR [--seed 7]
+    python demo/paper/prepare.py DIR [--seed 7] [--rows N]
 
 Writes DIR/{full,narrow,small,two-tower}.onnx, training.npz, movietweetings.npz and recipes.json. The full model is a DLRM with the top
 MLP of MLPerf's (1024-1024-512-256), trained on MovieTweetings under a global time cut: about a minute on one core.
@@ -55,10 +55,10 @@ def trained_full(
     return path
 
 
-def prepare(out: Path, seed: int, progress: Progress) -> tuple[Films, Path, dict[str, Path]]:
+def prepare(out: Path, seed: int, progress: Progress, rows: int | None = None) -> tuple[Films, Path, dict[str, Path]]:
     """The data, the full model's file, and the light designs' files, all in ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    films = movietweetings.prepare(out)
+    films = movietweetings.prepare(out, rows=rows)
     start = designs.dlrm(films.user, films.item, embedding=EMBEDDING, top=TOP, seed=seed)
     files = {}
     for name, model in light_designs(films, seed).items():
@@ -72,8 +72,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the example's files for recmodel optimise")
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--rows", type=int, metavar="N", help="only the earliest ratings, to try things out")
     options = parser.parse_args()
-    _, full, _ = prepare(options.out, options.seed, lambda words: print(words, flush=True))
+    _, full, _ = prepare(options.out, options.seed, lambda words: print(words, flush=True), options.rows)
     shutil.copyfile(full, options.out / "full.onnx")
     shutil.copyfile(RECIPES, options.out / "recipes.json")
 
