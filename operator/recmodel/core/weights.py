@@ -35,11 +35,14 @@ def weigh(
     promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
     first = np.argmax(promise * (1.0 - 1e-9 * fleet.name_rank), axis=1)[:, None]
     filled = np.arange(able.shape[1]) == first
-    full = np.take_along_axis(able, first, 1)
+    # Half of the step that the plan may take: past the end of a batching pool everything is late, and the end shows when near.
+    step = 0.5 * (able + np.minimum(capacity.proven * np.where(ready, staying, 0), able))
+    full = np.take_along_axis(np.where(np.isfinite(step), step, able), first, 1)
     others = np.where(filled, 0.0, able)
     others_able = others.sum(1, keepdims=True)
     fill = (promise.max(1, keepdims=True) > 0) & (others_able > 0)
     part = np.divide(full, demand, out=np.zeros_like(full), where=np.isfinite(demand) & (demand > 0))
+    part = np.maximum(part, np.take_along_axis(share, first, 1))
     rest = np.divide(others * (1.0 - part), others_able, out=np.zeros_like(able), where=others_able > 0)
     result: Floats = 100.0 * np.where(fill, np.where(filled, part, rest), share)
     return result
