@@ -160,6 +160,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         wish=wish,
         capacity=planned,
         load=load,
+        allowed=allowed,
         blind_seconds=now_seconds - seen_at,
         late_ticks=late_ticks,
         settled=(learned.settled_ticks > window_ticks) & (seen.ready == seen.desired),

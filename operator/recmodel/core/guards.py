@@ -32,6 +32,7 @@ class Context:
     wish: Wish
     capacity: Capacity
     load: Floats  # [M] requests/s now; NaN unknown
+    allowed: Floats  # [M, P] largest share of the traffic for each pool's variant
     blind_seconds: Floats  # [M] age of the newest known load; 0: known now; inf: never known
     late_ticks: Ints  # [M, P] ticks in a row over twice the late budget
     settled: Bools  # [M, P] the rate window holds no change of ready replicas
@@ -87,9 +88,10 @@ def keep_ready_capacity(replicas: Ints, context: Context) -> Ints:
     fleet, seen, wish = context.fleet, context.seen, context.wish
     staying = np.minimum(replicas, seen.ready).astype(float)
     able = carried(staying, context.capacity, wish.per_replica, wish.assumed)
-    able = np.where(fleet.exists, able, 0.0).sum(1)
+    load = np.where(np.isfinite(context.load), context.load, 0.0)
+    able = np.minimum(able, np.where(context.allowed < 1.0, context.allowed * load[:, None], np.inf))
     down = replicas < seen.desired
-    short = able < np.where(np.isfinite(context.load), context.load, 0.0)
+    short = np.where(fleet.exists, able, 0.0).sum(1) < load
     return np.where(down & short[:, None], seen.desired, replicas)
 
 
