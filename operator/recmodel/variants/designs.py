@@ -134,7 +134,7 @@ def dlrm(user: Side, item: Side, *, embedding: int, top: Sequence[int], seed: in
 
 
 def two_tower(user: Side, item: Side, *, embedding: int, tower: Sequence[int], seed: int) -> onnx.ModelProto:
-    """A vector of each side from an MLP of its own; the score is their dot product and a linear term of the features."""
+    """A vector of each side from an MLP of its own; the score is their dot product and what each side says alone."""
     build = Builder(np.random.default_rng(seed))
     vectors, linear = [], []
     for side in (user, item):
@@ -145,8 +145,13 @@ def two_tower(user: Side, item: Side, *, embedding: int, tower: Sequence[int], s
         inputs = tower[-2] if len(tower) > 1 else embedding + columns
         w = build.normal(f"{side.name}_out_w", inputs, tower[-1], inputs**-0.5 * 0.3)
         vectors.append(build.node("MatMul", [deep, w], f"{side.name}_vector"))
-        bias = build.constant(f"{side.name}_wide_w", np.zeros((columns, 1), np.float32))
-        linear.append(build.node("MatMul", [stats, bias], f"{side.name}_wide"))
+        linear_w = build.constant(f"{side.name}_wide_w", np.zeros((columns, 1), np.float32))
+        alone = build.dense(deep, f"{side.name}_alone", inputs, 1, last=True)
+        linear.append(
+            build.node(
+                "Add", [alone, build.node("MatMul", [stats, linear_w], f"{side.name}_linear")], f"{side.name}_wide"
+            )
+        )
     axis = build.constant("last_axis", np.array([1], np.int64))
     dot = build.node("ReduceSum", [build.node("Mul", vectors, "products"), axis], "dot", keepdims=1)
     offset = build.constant("offset_b", np.zeros(1, np.float32))

@@ -80,13 +80,16 @@ def untrained() -> list[Candidate]:
     """What needs no training data: 8 bits in several ways."""
     return [
         Candidate("int8", "dynamic int8, all layers", FULL, int8=Int8()),
-        Candidate("int8-wide", "dynamic int8, wide layers only", FULL, int8=Int8(layers="wide")),
+        Candidate("int8-wide", "dynamic int8, wide hidden layers", FULL, int8=Int8(layers="wide")),
         Candidate("int8-tables", "int8 tables (Gather) only", FULL, int8=Int8(layers="none", tables=True)),
         Candidate(
-            "int8-wide-tables", "dynamic int8, wide layers and tables", FULL, int8=Int8(layers="wide", tables=True)
+            "int8-wide-tables",
+            "dynamic int8, wide hidden layers and tables",
+            FULL,
+            int8=Int8(layers="wide", tables=True),
         ),
         Candidate("int8-static", "static int8, all layers, calibrated", FULL, int8=Int8("static")),
-        Candidate("int8-static-wide", "static int8, wide layers only", FULL, int8=Int8("static", "wide")),
+        Candidate("int8-static-wide", "static int8, wide hidden layers", FULL, int8=Int8("static", "wide")),
     ]
 
 

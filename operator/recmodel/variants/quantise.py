@@ -1,7 +1,8 @@
 """Eight bits by onnxruntime's own quantiser: the MLP's weights, or the embedding tables too, dynamic or calibrated.
 
 Which layers take part matters more than the method. The first layer reads columns of very different ranges, and one scale
-for all of them rounds the smoothed means away; the last one decides the order. Both are small: ``wide`` leaves them in fp32.
+for all of them rounds the smoothed means away (measured on film ratings: 1.2 % of AUC); the last one decides the order. So
+``wide`` leaves both in fp32: in a deep MLP the layers between them are most of the work.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from recmodel.variants.graph import Array
 # A layer with less of the multiplications than this gains nothing measurable from 8 bits.
 WIDE_SHARE = 0.1
 CALIBRATION_BATCH = 256
+_ACTIVATIONS = ("Relu", "LeakyRelu", "PRelu", "Elu", "Gelu", "Sigmoid", "Tanh")
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,22 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
         return next(self._batches, None)
 
 
-def matmuls(model: onnx.ModelProto, share: float = 0.0) -> list[onnx.NodeProto]:
-    """The layers with a constant weight and at least ``share`` of all multiplications."""
+def matmuls(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The layers with a constant weight."""
     values = graph.constants(model)
-    found = [
+    return [
         node
         for node in model.graph.node
         if node.op_type in ("MatMul", "Gemm") and node.input[1] in values and values[node.input[1]].ndim == 2
     ]
+
+
+def wide(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The layers between hidden units with at least a tenth of all multiplications."""
+    values, found = graph.constants(model), matmuls(model)
     work = sum(values[node.input[1]].size for node in found)
-    return [node for node in found if values[node.input[1]].size >= share * work]
+    hidden = {name for node in model.graph.node if node.op_type in _ACTIVATIONS for name in node.output}
+    return [n for n in found if n.input[0] in hidden and values[n.input[1]].size >= WIDE_SHARE * work]
 
 
 def _lookups(model: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -81,7 +89,7 @@ def _lookups(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def widest(model: onnx.ModelProto) -> tuple[str, ...]:
     """The constants that ``Int8(layers="wide")`` rounds: what a retraining has to get used to."""
-    return tuple(node.input[1] for node in matmuls(model, WIDE_SHARE))
+    return tuple(node.input[1] for node in wide(model))
 
 
 def quantise(model: onnx.ModelProto, how: Int8, calibration: Mapping[str, Array]) -> onnx.ModelProto:
@@ -89,8 +97,7 @@ def quantise(model: onnx.ModelProto, how: Int8, calibration: Mapping[str, Array]
 
     Raises InputError where nothing in the graph can be quantised in this way.
     """
-    share = {"all": 0.0, "wide": WIDE_SHARE}
-    nodes = matmuls(model, share[how.layers]) if how.layers != "none" else []
+    nodes = matmuls(model) if how.layers == "all" else wide(model) if how.layers == "wide" else []
     nodes += _lookups(model) if how.tables else []
     if not nodes:
         raise InputError("model", model.graph.name, f"has nothing to quantise for {how}")

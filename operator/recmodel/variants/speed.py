@@ -68,6 +68,7 @@ class _Bare:
     p50_seconds: float
     p95_seconds: float
     ratio: float
+    ratio_range: tuple[float, float]
 
 
 @contextmanager
@@ -139,7 +140,9 @@ class Bench:
                     seconds = np.concatenate([one[name] for one in rounds])
                     ratios = [float(np.median(one[name]) / np.median(one[""])) for one in rounds]
                     p50, p95 = np.percentile(seconds, [50, 95])
-                    found[name][size] = _Bare(float(p50), float(p95), float(np.median(ratios)))
+                    found[name][size] = _Bare(
+                        float(p50), float(p95), float(np.median(ratios)), (min(ratios), max(ratios))
+                    )
         return found
 
     def _served(
@@ -227,7 +230,7 @@ def _bare_only(bare: Mapping[int, _Bare]) -> Speed:
         {
             size: SizeSpeed(
                 one.p50_seconds, one.p95_seconds, 1.0 / one.p50_seconds,
-                one.ratio, (one.ratio,) * 2, 1.0 / one.ratio, (1.0 / one.ratio,) * 2,
+                one.ratio, one.ratio_range, 1.0 / one.ratio, (1.0 / one.ratio_range[1], 1.0 / one.ratio_range[0]),
                 one.p50_seconds, one.ratio,
             )
             for size, one in bare.items()
