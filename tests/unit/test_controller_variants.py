@@ -10,7 +10,7 @@ from test_cluster_apply import OWNER, pool, spec
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.inventory import PoolState
-from recmodel.cluster.versions import ModelVersion, Serving
+from recmodel.cluster.versions import POOL_ON_TRIAL, ModelVersion, Serving
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.variants import Variants, known_variants
 from recmodel.controller.views import core_model
@@ -153,6 +153,22 @@ def test_what_a_pool_loses_is_what_it_serves_not_what_is_newest() -> None:
     tracked.learn([])
     pools["int8"] = PoolState(True, 1, 1, 0, None, (), False, None, Serving(old))
     assert core_model(tracked, pools).pools[1].accuracy_loss_ratio == pytest.approx(1 - 0.79 / 0.81)
+
+
+def test_a_pool_that_was_taken_back_keeps_its_minimum_and_no_traffic() -> None:
+    tracked = Tracked(OWNER, written=feed(FULL, INT8))
+    tracked.learn([config_map(record())])
+    bad = ModelVersion("int8", "7")
+    pools = {"full": PoolState(True, 1, 1, 0, None, (), False, None)}
+    for serving, most in (
+        (Serving(bad, trial=POOL_ON_TRIAL, refused=bad.name), 1),
+        (Serving(bad, trial=POOL_ON_TRIAL), 9),
+        (Serving(bad, refused="int8@6"), 9),
+    ):
+        pools["int8"] = PoolState(True, 3, 3, 0, None, (), False, None, serving)
+        found = core_model(tracked, pools).pools[1]
+        assert found.max_replicas == most
+        assert found.traffic_limit_ratio == (1.0 if serving.trial is None else 0.0)
 
 
 def test_what_somebody_elses_tool_releases_is_decided_on_and_left_as_it_is() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from recmodel.api.v1alpha1 import PoolSpec
 from recmodel.cluster.inventory import PoolState
+from recmodel.cluster.versions import POOL_ON_TRIAL, Serving
 from recmodel.controller.releases import limits
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.variants import served_losses
@@ -62,6 +63,7 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
                 pool,
                 accuracy_loss_ratio=losses.get(pool.name, pool.accuracy_loss_ratio),
                 version=now.name if (now := serving[pool.name].now) else "",
+                max_replicas=pool.min_replicas if _taken_back(serving[pool.name]) else pool.max_replicas,
                 traffic_limit_ratio=limit.get(pool.name, 1.0),
             )
             if pool.name in serving
@@ -69,6 +71,11 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
             for pool in model.pools
         ),
     )
+
+
+def _taken_back(serving: Serving) -> bool:
+    """Whether the pool as a whole was found worse: then its minimum is all that it keeps."""
+    return serving.trial == POOL_ON_TRIAL and serving.refused is not None
 
 
 def observation(
