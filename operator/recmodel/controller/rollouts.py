@@ -11,7 +11,6 @@ from recmodel.cluster.inventory import PoolState
 from recmodel.controller.releases import Context, released
 from recmodel.controller.tick import Decider
 from recmodel.controller.tracked import Tracked
-from recmodel.core import reasons
 from recmodel.prometheus import Asked, Rates, Verdict
 
 logger = logging.getLogger(__name__)
@@ -92,10 +91,10 @@ def _shares(tracked: Tracked, weights: Mapping[str, int]) -> dict[str, float | N
 
 
 def _in_danger(tracked: Tracked) -> bool:
-    """The objective is missed, no mix meets it, or nobody can see."""
+    """The objective is missed, or nobody can see. A forecast that the limits do not carry is none: a replacement takes
+    nothing from what serves, and a pool at its maximum would never get a new version.
+    """
     spec, reading = tracked.spec, tracked.reading
     if spec is None or reading is None or reading.verdict != Verdict.AVAILABLE or reading.within is None:
-        return True
-    if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
         return True
     return reading.within.upper < spec.objective.latency.percentile / 100.0
