@@ -18,9 +18,9 @@ from recmodel.cluster import names
 pytestmark = pytest.mark.cluster
 
 CALM, SPIKE = 35.0, 100.0  # requests a second
-SPIKE_SECONDS, NOTICED_SECONDS = 75.0, 30.0  # a scrape, a tick, and the end of the queue that grew until then
-# 25 requests/s a pod, and a minute to start one; the light variant's pod carries 200, and stands by.
-FULL = Pool("full", least=2, most=5, variant="full", service_ms=40.0, slots=1, start_seconds=55.0)
+SPIKE_SECONDS, NOTICED_SECONDS = 60.0, 30.0  # a scrape, a tick, and the end of the queue that grew until then
+# 25 requests/s a pod, and three quarters of a minute to start one; the light variant's pod carries 200, and stands by.
+FULL = Pool("full", least=2, most=5, variant="full", service_ms=40.0, slots=1, start_seconds=45.0)
 LIGHT = Pool("light", least=1, most=1, variant="light", service_ms=5.0, slots=1)
 BUDGET = {"latency": {"percentile": 95, "threshold": "400ms"}, "accuracy": {"maxLoss": "1%"}}
 
@@ -51,7 +51,7 @@ def spike(kube: Kube, served: Served) -> Survived:
         killed = operator_pod(kube)["metadata"]["name"]
         kube.delete(names.POD, OPERATOR_NAMESPACE, killed, grace_seconds=1)
         eventually("another operator has begun", lambda: began(kube, killed), 60.0)
-        time.sleep(40.0)  # the rates' window, and something learned of what the pods carry
+        time.sleep(30.0)  # the rates' window, and something learned of what the pods carry
         left = served.status().get("accuracyBudgetLeft")
         mark = load.now()
         load.rate(SPIKE)
