@@ -57,8 +57,8 @@ def test_with_nothing_faster_in_the_budget_the_full_model_stays() -> None:
 
 
 def test_a_gain_that_one_run_cannot_tell_is_none() -> None:
-    # 3 % is within what two runs of the same file differ by: the full model, which loses nothing, stays.
-    assert reasons(judged("int8", 0.97, (0.0, 0.001, 0.002)))[FULL].startswith("*")
+    # 8 % is within what two runs of the same file differ by: the full model, which loses nothing, stays.
+    assert reasons(judged("int8", 0.92, (0.0, 0.001, 0.002)))[FULL].startswith("*")
 
 
 def test_among_equally_fast_ones_the_one_that_loses_least_is_chosen() -> None:

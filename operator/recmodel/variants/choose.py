@@ -12,7 +12,7 @@ from recmodel.variants.quality import METRICS, Measured
 from recmodel.variants.speed import Speed
 
 # A smaller difference of latencies than this is none: it is within what one run measures of itself.
-SMALLEST_GAIN = 0.05
+SMALLEST_GAIN = 0.1
 
 
 @dataclass(frozen=True)

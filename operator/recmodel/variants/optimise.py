@@ -228,9 +228,10 @@ class _Judging:
         return score
 
     def speeds(self, served: Mapping[str, Path]) -> dict[str, Speed]:
-        """Of all; those measured before against the same baseline with the same settings are not measured again."""
+        """Of all, in one go: figures of different days do not compare, so another candidate has all measured again."""
         task = self._task
-        settings = [list(task.sizes), self.core, str(task.runtime), str(task.effort), _sha(served[FULL])]
+        together = sorted({_sha(path) for path in served.values()})
+        settings = [list(task.sizes), self.core, str(task.runtime), str(task.effort), _sha(served[FULL]), *together]
         files = {name: self._cache / f"{_key('speed', _sha(path), *settings)}.json" for name, path in served.items()}
         missing = {name: served[name] for name, file in files.items() if not file.exists() and name != FULL}
         if missing or not files[FULL].exists():
