@@ -25,8 +25,8 @@ test-unit: ## unit and property tests, without a cluster
 test-cluster: up ## the tests on the real cluster
 	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster --reruns 1 -rR
 
-test-steady: up ## ten minutes at a steady load, which the tests above hold for three
-	@v=$(V); eval "$$(hack/cluster/env.sh)"; STEADY_MINUTES=10 $$v/bin/pytest tests/cluster/test_steady.py
+test-slow: up ## what takes long: the Job that makes lighter models, ten minutes at a steady load
+	@v=$(V); eval "$$(hack/cluster/env.sh)"; STEADY_MINUTES=10 $$v/bin/pytest tests/cluster/test_optimise.py tests/cluster/test_steady.py
 
 demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
 	@demo/run.sh
@@ -53,4 +53,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: bench paper test-paper help check crds demo test-unit test-cluster test-steady test up down images
+.PHONY: bench paper test-paper help check crds demo test-unit test-cluster test-slow test up down images

@@ -1,4 +1,4 @@
-"""Steady load changes nothing: for three minutes among the other tests, for ten with `make test-steady`."""
+"""Steady load changes nothing: for three minutes among the other tests, for ten with `make test-slow`."""
 
 from __future__ import annotations
 
