@@ -121,19 +121,24 @@ def picture(result: Result, path: Path) -> None:
     from matplotlib import pyplot
 
     task = result.task
-    figure, axes = pyplot.subplots(figsize=(10, 6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(12, 7), layout="constrained")
+    top = 4.0 * task.budget_ratio
     for one, verdict in zip(result.judged, result.verdicts, strict=True):
         loss, speed = one.quality[task.metric], one.speed.by_size[task.size]
         low, high = loss.loss_interval
         colour = "tab:red" if verdict.chosen else "tab:blue" if verdict.kept else "tab:gray"
+        inside = loss.loss_ratio <= top
+        place = (speed.latency_ratio, min(loss.loss_ratio, top))
         spread = [[max(0.0, loss.loss_ratio - low)], [max(0.0, high - loss.loss_ratio)]]
         axes.errorbar(
-            speed.latency_ratio, loss.loss_ratio, yerr=spread, fmt="o", color=colour, elinewidth=0.8, capsize=2
+            *place, yerr=spread if inside else None, fmt="o" if inside else "^", color=colour, elinewidth=0.8, capsize=2
         )
+        name = one.candidate.name if inside else f"{one.candidate.name} ({loss.loss_ratio:+.1%})"
         axes.annotate(
-            one.candidate.name, (speed.latency_ratio, loss.loss_ratio), xytext=(4, 4), textcoords="offset points",
-            fontsize=7, color=colour,
+            name, place, xytext=(2, -6), textcoords="offset points", fontsize=7, color=colour, rotation=-55,
+            ha="left", va="top", rotation_mode="anchor",
         )  # fmt: skip
+    axes.set_ylim(-2.5 * task.budget_ratio, top * 1.05)
     axes.axhline(task.budget_ratio, color="black", linestyle="--", linewidth=0.8)
     axes.annotate(
         f"budget {task.budget_ratio:.1%}",
@@ -144,6 +149,8 @@ def picture(result: Result, path: Path) -> None:
         fontsize=8,
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.2g}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
     axes.set_xlabel(f"latency at {task.size} candidates, as a ratio to the full model (log scale)")
     axes.set_ylabel(f"relative loss of {METRICS[task.metric]}, 95 % interval")
