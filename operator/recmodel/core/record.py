@@ -74,8 +74,12 @@ class Decisions:
             return reasons.HOLDING
         if not self.wish.feasible[i]:
             return reasons.DEGRADED
-        serving = self.fleet.exists[i] & (self.seen.ready[i] > 0)
-        return reasons.TRACKING if (self.capacity.known[i] | ~serving).all() else reasons.LEARNING
+        # Known is what was seen to be good, or follows from it: where that carries what is expected, nothing is left to learn.
+        replicas = np.maximum(self.replicas, 1)
+        each = np.where(self.fleet.exists, self.capacity.per_replica(replicas), 0.0)[i]
+        carried = np.nansum(np.where(np.isfinite(each), each, 0.0) * self.replicas[i])
+        expected = np.nanmax(np.where(self.fleet.exists[i], self.middle[i], np.nan), initial=0.0)
+        return reasons.TRACKING if np.isfinite(each).any() and carried >= expected else reasons.LEARNING
 
     def _forecast(self, i: int, k: int) -> PoolForecast:
         return PoolForecast(
