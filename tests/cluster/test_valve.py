@@ -84,7 +84,9 @@ def test_a_spike_is_survived_by_lighter_variants(kube: Kube, serve: Callable[...
             f"light {100 * found[name].light:.0f} %, lost {found[name].lost}, budget left before {found[name].left}",
         )
         kube.delete(names.RECMODEL, served.namespace, name)
-    assert found["with"].later >= 0.95
-    assert found["without"].later < 0.5
-    assert found["with"].within > found["without"].within + 0.2
+    # An operator that has just begun knows little of what its pods carry, so the valve opens in steps.
+    assert found["with"].within > found["without"].within + 0.3
+    assert found["with"].later > found["without"].later + 0.3
+    assert sum(found["with"].lost.values()) <= 0.01 * sum(found["without"].lost.values())
+    assert found["with"].light > 0.25
     assert found["without"].light < 0.02
