@@ -67,7 +67,7 @@ def test_everything_is_made_judged_and_reported_and_a_rerun_makes_nothing_again(
     assert chosen["quality"]["auc"]["lossInterval"][1] < 0.2
     assert all(entry["reason"] for entry in found["candidates"])
     assert f"**{found['chosen']}**" in said.out
-    assert "int8-wide: dynamic int8, wide layers only" in said.err
+    assert "int8-wide: dynamic int8, wide hidden layers" in said.err
     assert (tmp_path / "pareto.png").stat().st_size > 10_000
 
     record = yaml.safe_load(record_file.read_text())
