@@ -32,7 +32,7 @@ RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and
 WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
-TRIAL_PATIENCE_SECONDS = 600.0  # without a change of replicas, before such a trial
+TRIAL_PATIENCE_WINDOWS = 10.0  # rate windows without a change of replicas, before one is tried to be done without
 TRIAL_TICKS = belief.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
@@ -136,7 +136,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     # To do without one replica of few is tried where nothing hints at trouble, and kept up until a window tells how it went.
     verdict_ticks = np.full(startup_used.shape, window_ticks + TRIAL_TICKS)
     before = np.maximum(_recent_largest(memory.readies, memory.tick, verdict_ticks), seen.ready)
-    calm = learned.settled_ticks * fleet.tick_seconds >= TRIAL_PATIENCE_SECONDS
+    calm = learned.settled_ticks * fleet.tick_seconds >= TRIAL_PATIENCE_WINDOWS * fleet.rate_window_seconds
     dared = capacity.untroubled & (calm | (seen.ready < before)) & (before > 1) & (startup_used <= SLOW_POOL_SECONDS)
     planned = capacities.stretched(capacity, upper, middle, before, dared)
     slow = startup_used > SLOW_POOL_SECONDS

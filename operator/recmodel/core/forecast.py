@@ -153,7 +153,9 @@ def observe(
         memory,
         level=np.where(known, level, memory.level),
         known_ticks=memory.known_ticks + known,
-        slope=np.where(known & ~fresh, slope, np.where(known, 0.0, damping * memory.slope)),
+        slope=np.where(
+            known & (memory.known_ticks > WARM_UP_TICKS), slope, np.where(known, 0.0, damping * memory.slope)
+        ),
     )
     return _judge(memory, np.where(known, log_load, np.nan), tick_seconds)
 
