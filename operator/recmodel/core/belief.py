@@ -34,7 +34,8 @@ SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up t
 STEADY_RATIO = 0.1  # a load that moved more within the rate window is a mixture of loads
 RECENT_TICKS = 16
 RETEST_SECONDS = 1800.0  # what was too much and was not seen again for so long is taken to begin ...
-RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time
+RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time ...
+LARGEST_RETEST_RATIO = 1.0  # ... and, for as long as nothing is late, more each time, up to here
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class CapacityMemory:
     ready_before: Ints  # [M, P]
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
     recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica at the newest ticks; NaN unknown
+    recent_totals: Floats  # [RECENT_TICKS, M] load of the whole model at the newest ticks; NaN unknown
     calm_ticks: Ints  # [M, P] ticks since a load was last seen to be too much
     tick: int
 
@@ -63,6 +65,7 @@ def empty(models: int, pools: int) -> CapacityMemory:
         ready_before=np.full(shape, -1, np.int64),
         late_before=np.full(shape, np.nan),
         recent_loads=np.full((RECENT_TICKS, *shape), np.nan),
+        recent_totals=np.full((RECENT_TICKS, models), np.nan),
         calm_ticks=np.zeros(shape, np.int64),
         tick=0,
     )
@@ -91,12 +94,15 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
     draining = np.nan_to_num(memory.late_before) > np.maximum(3.0 * fleet.late_budget_ratio[:, None], 1.5 * late)
     clean &= ~draining
-    recent, peak, steady = _recent(memory, _shared_out(seen, fleet), dirty_ticks)
+    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1)
+    recent, peak, steady = _recent(memory.recent_loads, memory.tick, _shared_out(seen, fleet, total), dirty_ticks)
+    totals, _, total_steady = _recent(memory.recent_totals, memory.tick, total, dirty_ticks)
     # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
     # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
     # for replicas that came or went: waiting for a quiet window would let a pool that is always late never learn of it.
     too_much = fleet.exists & (seen.late_lower_ratio > fleet.late_budget_ratio[:, None]) & (seen.ready > 0)
-    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining
+    # Only while the model's own load stands still: of one that begins or jumps no window knows how large it is.
+    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining & total_steady[:, None]
     load = np.where(mixed, np.fmax(peak, load), load)
     clean |= mixed
     clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
@@ -106,6 +112,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
         ready_before=seen.ready,
         late_before=np.where(np.isfinite(late), late, np.nan),
         recent_loads=recent,
+        recent_totals=totals,
         calm_ticks=np.where(too_much, 0, memory.calm_ticks + 1),
         tick=memory.tick + 1,
     )
@@ -125,7 +132,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
         requests=requests,
         utilisation=seen.utilisation_ratio[rows],
         budget=budget,
-        retest_ratio=np.where(memory.calm_ticks[rows] % retest_ticks == retest_ticks - 1, RETEST_RATIO, 0.0),
+        retest_ratio=_retest(memory.calm_ticks[rows], retest_ticks),
     )
     before, after, rewritten, told_new = evidences.add(memory.evidence, rows, told)
 
@@ -144,26 +151,35 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
 
 
-def _shared_out(seen: Seen, fleet: Fleet) -> Floats:
+def _retest(calm_ticks: Ints, retest_ticks: int) -> Floats:
+    """By how much bad loads move up now: 4 % after the first calm half hour, then twice as much each time, for what was wrongly
+    believed is wrong by much; 0 at all other ticks.
+    """
+    times = (calm_ticks + 1) // retest_ticks
+    ratio = np.minimum(RETEST_RATIO * 2.0 ** np.clip(times - 1, 0, 10), LARGEST_RETEST_RATIO)
+    return np.where((times > 0) & ((calm_ticks + 1) % retest_ticks == 0), ratio, 0.0)
+
+
+def _shared_out(seen: Seen, fleet: Fleet, total: Floats) -> Floats:
     """Requests/s that each ready replica gets by the weights that hold now ``[M, P]``; NaN where a part is unknown.
 
     No rate window blurs it: of 700 requests/s, a pool with 3 replicas and 60 of 100 of the weight gets 140 for each.
     """
     ready = fleet.exists & (seen.ready > 0)
     weight = np.where(ready, seen.weight, 0.0)
-    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1, keepdims=True)
     known = np.isfinite(weight).all(1, keepdims=True) & (np.nan_to_num(weight).sum(1, keepdims=True) > 0)
     share = weight / np.where(known, np.nan_to_num(weight).sum(1, keepdims=True), 1.0)
-    return np.where(known & ready, total * share / np.maximum(seen.ready, 1), np.nan)
+    return np.where(known & ready, total[:, None] * share / np.maximum(seen.ready, 1), np.nan)
 
 
-def _recent(memory: CapacityMemory, load: Floats, dirty_ticks: int) -> tuple[Floats, Floats, Bools]:
-    """The ring of loads per replica with this tick's; the largest load within the window; and whether all in it are alike."""
-    recent = memory.recent_loads.copy()
-    recent[memory.tick % RECENT_TICKS] = load
-    places = [(memory.tick - back) % RECENT_TICKS for back in range(min(dirty_ticks, RECENT_TICKS))]
-    largest, smallest = np.fmax.reduce(recent[places]), np.fmin.reduce(recent[places])
-    return recent, largest, ~(largest > (1.0 + 2.0 * STEADY_RATIO) * smallest)
+def _recent(ring: Floats, tick: int, load: Floats, dirty_ticks: int) -> tuple[Floats, Floats, Bools]:
+    """The ring of loads with this tick's; the largest load within the window; and whether all in it are known and alike."""
+    recent = ring.copy()
+    recent[tick % RECENT_TICKS] = load
+    window = recent[[(tick - back) % RECENT_TICKS for back in range(min(dirty_ticks, RECENT_TICKS))]]
+    largest, smallest = np.fmax.reduce(window), np.fmin.reduce(window)
+    alike = np.isfinite(window).all(0) & (largest <= (1.0 + 2.0 * STEADY_RATIO) * smallest)
+    return recent, largest, alike
 
 
 def _believed(

@@ -23,7 +23,7 @@ PER_MODEL = {
     "level", "slope", "known_ticks", "season", "season_sum", "season_count", "seen_at",
     "tokens", "mean_load", "saved_per_second", "load_before", "begins_with", "open_ticks",
 }  # [M, ...]  # fmt: skip
-RINGS_PER_MODEL = {"ring_load"}  # [R, M]
+RINGS_PER_MODEL = {"ring_load", "recent_totals"}  # [R, M]
 RINGS_PER_POOL = {"wishes", "readies", "ring_forecast", "ring_due", "recent_loads"}  # [R, M, P, ...]
 
 
