@@ -36,6 +36,6 @@ def test_a_load_that_begins_on_a_cold_pod_does_not_run_away() -> None:
     )
     load = np.concatenate([np.full(20, 0.01), np.linspace(1.0, 28.0, 15), np.full(1800, 28.0)])
     result = simulate(scenario, load, Engine(scenario), seed=0)
-    assert max(result.replicas["cpu"]) <= 4  # one or two would do; evidence from the mixed windows once made it 46
+    assert max(result.replicas["cpu"]) <= 6  # one or two would do; evidence from the mixed windows once made it 46
     assert result.replicas["cpu"][-1] <= 2
     assert result.summary().minutes_over <= 2
