@@ -32,6 +32,7 @@ PLANNED_LATE_RATIO = 0.6  # of the budget: at the whole budget on average, every
 CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
 SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
 STEADY_RATIO = 0.1  # a load that moved more within the rate window is a mixture of loads
+BEGUN_RATIO = 0.25  # of the load now: one that was less within the window has just begun, on pods that may be cold
 RECENT_TICKS = 16
 RETEST_SECONDS = 1800.0  # what was too much and was not seen again for so long is taken to begin ...
 RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time ...
@@ -95,14 +96,18 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     draining = np.nan_to_num(memory.late_before) > np.maximum(3.0 * fleet.late_budget_ratio[:, None], 1.5 * late)
     clean &= ~draining
     total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1)
-    recent, peak, steady = _recent(memory.recent_loads, memory.tick, _shared_out(seen, fleet, total), dirty_ticks)
-    totals, _, total_steady = _recent(memory.recent_totals, memory.tick, total, dirty_ticks)
+    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1)
+    # A mean over four ticks that rises from 400 to 550 in one of them is 1,000 now: a load that begins or jumps is larger than its rate.
+    rise = total - memory.recent_totals[(memory.tick - 1) % RECENT_TICKS]
+    now = total + np.where(rise > STEADY_RATIO / 2 * total, rise * (window_ticks - 1), 0.0)
+    recent, peak, steady = _recent(memory.recent_loads, memory.tick, _shared_out(seen, fleet, now), dirty_ticks)
+    totals, window = _ring(memory.recent_totals, memory.tick, total, dirty_ticks)
+    begun = window.min(0) >= BEGUN_RATIO * now  # NaN: no
     # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
     # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
     # for replicas that came or went: waiting for a quiet window would let a pool that is always late never learn of it.
     too_much = fleet.exists & (seen.late_lower_ratio > fleet.late_budget_ratio[:, None]) & (seen.ready > 0)
-    # Only while the model's own load stands still: of one that begins or jumps no window knows how large it is.
-    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining & total_steady[:, None]
+    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining & begun[:, None]
     load = np.where(mixed, np.fmax(peak, load), load)
     clean |= mixed
     clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
@@ -172,14 +177,18 @@ def _shared_out(seen: Seen, fleet: Fleet, total: Floats) -> Floats:
     return np.where(known & ready, total[:, None] * share / np.maximum(seen.ready, 1), np.nan)
 
 
-def _recent(ring: Floats, tick: int, load: Floats, dirty_ticks: int) -> tuple[Floats, Floats, Bools]:
-    """The ring of loads with this tick's; the largest load within the window; and whether all in it are known and alike."""
+def _ring(ring: Floats, tick: int, value: Floats, ticks: int) -> tuple[Floats, Floats]:
+    """The ring with this tick's value, and its newest ``ticks`` of them."""
     recent = ring.copy()
-    recent[tick % RECENT_TICKS] = load
-    window = recent[[(tick - back) % RECENT_TICKS for back in range(min(dirty_ticks, RECENT_TICKS))]]
+    recent[tick % RECENT_TICKS] = value
+    return recent, recent[[(tick - back) % RECENT_TICKS for back in range(min(ticks, RECENT_TICKS))]]
+
+
+def _recent(ring: Floats, tick: int, load: Floats, ticks: int) -> tuple[Floats, Floats, Bools]:
+    """The ring of loads with this tick's; the largest load within the window; and whether all in it are known and alike."""
+    recent, window = _ring(ring, tick, load, ticks)
     largest, smallest = np.fmax.reduce(window), np.fmin.reduce(window)
-    alike = np.isfinite(window).all(0) & (largest <= (1.0 + 2.0 * STEADY_RATIO) * smallest)
-    return recent, largest, alike
+    return recent, largest, np.isfinite(window).all(0) & (largest <= (1.0 + 2.0 * STEADY_RATIO) * smallest)
 
 
 def _believed(
