@@ -82,12 +82,14 @@ def law(load: NDArray[Real], sharpness: NDArray[Real], floor: NDArray[Real]) -> 
     return result
 
 
-def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
-    """The memory after one tick. Ticks whose rate window spans a change of ready replicas say nothing of any load per replica."""
+def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) -> CapacityMemory:
+    """The memory after one tick; ``total_load`` ``[M]`` is each model's arrivals in requests/s, NaN unknown.
+
+    A good rate window that spans a change of ready replicas says nothing of any load per replica; a bad one does.
+    """
     unchanged = seen.ready == memory.ready_before
     settled = np.where(unchanged, memory.settled_ticks + 1, 0)
-    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
-    dirty_ticks = window_ticks + SCRAPE_AGE_TICKS
+    dirty_ticks = fleet.window_ticks + SCRAPE_AGE_TICKS
     served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
     load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
@@ -95,13 +97,11 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen) -> CapacityMemory:
     # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
     draining = np.nan_to_num(memory.late_before) > np.maximum(3.0 * fleet.late_budget_ratio[:, None], 1.5 * late)
     clean &= ~draining
-    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1)
-    total = np.where(fleet.exists & np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0).sum(1)
     # A mean over four ticks that rises from 400 to 550 in one of them is 1,000 now: a load that begins or jumps is larger than its rate.
-    rise = total - memory.recent_totals[(memory.tick - 1) % RECENT_TICKS]
-    now = total + np.where(rise > STEADY_RATIO / 2 * total, rise * (window_ticks - 1), 0.0)
+    rise = total_load - memory.recent_totals[(memory.tick - 1) % RECENT_TICKS]
+    now = total_load + np.where(rise > STEADY_RATIO / 2 * total_load, rise * (fleet.window_ticks - 1), 0.0)
     recent, peak, steady = _recent(memory.recent_loads, memory.tick, _shared_out(seen, fleet, now), dirty_ticks)
-    totals, window = _ring(memory.recent_totals, memory.tick, total, dirty_ticks)
+    totals, window = _ring(memory.recent_totals, memory.tick, total_load, dirty_ticks)
     begun = window.min(0) >= BEGUN_RATIO * now  # NaN: no
     # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
     # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds

@@ -121,7 +121,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     forecast_memory = forecasts.observe(
         memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds
     )
-    learned = belief.learn(memory.capacity, fleet, seen)
+    learned = belief.learn(memory.capacity, fleet, seen, load)
     forecast, forecast_memory = forecasts.predict(
         forecast_memory,
         _horizon(fleet, startup_used),
@@ -132,9 +132,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
     upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
-    window_ticks = int(np.ceil(fleet.rate_window_seconds / fleet.tick_seconds))
     # To do without one replica of few is tried where nothing hints at trouble, and kept up until a window tells how it went.
-    verdict_ticks = np.full(startup_used.shape, window_ticks + TRIAL_TICKS)
+    verdict_ticks = np.full(startup_used.shape, fleet.window_ticks + TRIAL_TICKS)
     before = np.maximum(_recent_largest(memory.readies, memory.tick, verdict_ticks), seen.ready)
     calm = learned.settled_ticks * fleet.tick_seconds >= TRIAL_PATIENCE_WINDOWS * fleet.rate_window_seconds
     dared = capacity.untroubled & (calm | (seen.ready < before)) & (before > 1) & (startup_used <= SLOW_POOL_SECONDS)
@@ -163,7 +162,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         allowed=allowed,
         blind_seconds=now_seconds - seen_at,
         late_ticks=late_ticks,
-        settled=(learned.settled_ticks > window_ticks) & (seen.ready == seen.desired),
+        settled=(learned.settled_ticks > fleet.window_ticks) & (seen.ready == seen.desired),
         recent_wish=_replicas_for(_recent_largest(wishes, tick, hold_ticks), each, seen.desired),
         given_up=stuck_ticks < 0,
         slow=startup_used > np.where(fleet.exists, startup_used, np.inf).min(1, keepdims=True),

@@ -45,6 +45,11 @@ class Fleet:
     tick_seconds: float
     rate_window_seconds: float  # over which the observed rates were taken
 
+    @property
+    def window_ticks(self) -> int:
+        """Ticks that a rate window spans, rounded up: 4 for a minute at ticks of 15 s."""
+        return math.ceil(self.rate_window_seconds / self.tick_seconds)
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -126,7 +126,7 @@ def plan(
     other_capacity = np.zeros((models, 1))  # of the next best mix, all of it ready
     rows = np.arange(models)
     fastest = order[:, -1]
-    middle = forecast.quantile(0.5)[rows, fastest]
+    middle = deciles[rows, fastest, DECILES.index(0.5)]
     margin = np.where(middle > 0, upper[rows, fastest] / np.where(middle > 0, middle, 1.0), 1.0)[:, None]
     for rank in range(pools):
         index = order[:, rank]

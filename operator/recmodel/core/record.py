@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -75,11 +76,23 @@ class Decisions:
         if not self.wish.feasible[i]:
             return reasons.DEGRADED
         # Known is what was seen to be good, or follows from it: where that carries what is expected, nothing is left to learn.
-        replicas = np.maximum(self.replicas, 1)
-        each = np.where(self.fleet.exists, self.capacity.per_replica(replicas), 0.0)[i]
+        each = self._decided_carry_each[i]
         carried = np.nansum(np.where(np.isfinite(each), each, 0.0) * self.replicas[i])
         expected = np.nanmax(np.where(self.fleet.exists[i], self.middle[i], np.nan), initial=0.0)
         return reasons.TRACKING if np.isfinite(each).any() and carried >= expected else reasons.LEARNING
+
+    # Of the whole fleet at once: asked for each model they would make a tick quadratic in the models.
+
+    @cached_property
+    def _decided_carry_each(self) -> Floats:
+        """Requests/s ``[M, P]`` that each of the decided replicas is known to carry; 0 where there is no pool."""
+        return np.where(self.fleet.exists, self.capacity.per_replica(np.maximum(self.replicas, 1)), 0.0)
+
+    @cached_property
+    def _ready_carry_each(self) -> tuple[Floats, Floats]:
+        """Requests/s ``[M, P]`` that each ready replica carries: what is known, and the middle of the belief."""
+        ready = np.maximum(self.seen.ready, 1)
+        return self.capacity.per_replica(ready), self.capacity.per_replica(ready, cautious=False)
 
     def _forecast(self, i: int, k: int) -> PoolForecast:
         return PoolForecast(
@@ -90,13 +103,11 @@ class Decisions:
 
     def _estimate(self, i: int, k: int) -> PoolEstimate:
         ready = max(int(self.seen.ready[i, k]), 1)
-        replicas = np.full(self.seen.ready.shape, ready)
-        middle = self.capacity.per_replica(replicas, cautious=False)[i, k]
-        lower = self.capacity.per_replica(replicas)[i, k]
+        lower, middle = self._ready_carry_each
         load = self.seen.rate_per_second[i, k] / ready if self.seen.ready[i, k] > 0 else np.nan
         return PoolEstimate(
-            capacity_per_replica=_number(middle),
-            capacity_lower=_number(lower),
+            capacity_per_replica=_number(middle[i, k]),
+            capacity_lower=_number(lower[i, k]),
             load_per_replica=_number(load),
             within_lower_ratio=_number(1.0 - self.seen.late_upper_ratio[i, k], 5),
             within_upper_ratio=_number(1.0 - self.seen.late_lower_ratio[i, k], 5),
