@@ -185,6 +185,23 @@ class Served:
         eventually(f"ready and weighted: {wanted}", look, READY_SECONDS)
 
 
+def generate(served: Served, prefix: str, per_second: int, seconds: int) -> None:
+    """Starts the demo's load generator as the pod ``generator``; its log has a line a second, and a summary at the end."""
+    target = f"http://{os.environ['GATEWAY_ADDRESS']}/v2/models/ranker/infer"
+    arguments = ["--url", target, "--host", served.host, "--rps", str(per_second), "--seconds", str(seconds)]
+    served.kube.create(names.POD, served.namespace, {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "generator"},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": "generator", "image": f"{prefix}recmodel-ranker:dev", "imagePullPolicy": "IfNotPresent",
+                "command": ["python", "/app/load/generator.py", *arguments],
+                "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}},
+            }],
+        },
+    })  # fmt: skip
+
+
 def weights_of(route: Object, name: str) -> dict[str, int]:
     """The weights in a route, by pool."""
     (rule,) = route["spec"]["rules"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from figures import measured
 from kube import Kube, Object, eventually
-from serving import GATEWAY, GATEWAY_NAMESPACE, Served, hostname
+from serving import GATEWAY, GATEWAY_NAMESPACE, Served, generate, hostname
 
 from recmodel.cluster import names
 
@@ -45,19 +45,7 @@ def test_the_sample_ranker_answers_inference_requests_through_the_gateway(kube: 
 
 def generated(served: Served, prefix: str) -> Object:
     """The summary of the demo's load generator, run as a pod."""
-    target = f"http://{os.environ['GATEWAY_ADDRESS']}/v2/models/ranker/infer"
-    arguments = ["--url", target, "--host", served.host, "--rps", "10", "--seconds", str(SECONDS)]
-    served.kube.create(names.POD, served.namespace, {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "generator"},
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [{
-                "name": "generator", "image": f"{prefix}recmodel-ranker:dev", "imagePullPolicy": "IfNotPresent",
-                "command": ["python", "/app/load/generator.py", *arguments],
-                "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}},
-            }],
-        },
-    })  # fmt: skip
+    generate(served, prefix, 10, SECONDS)
 
     def through() -> bool:
         phase = served.kube.get(names.POD, served.namespace, "generator")["status"].get("phase")

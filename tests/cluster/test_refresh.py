@@ -12,11 +12,9 @@ import yaml
 from figures import measured
 from kube import Kube, Object, eventually
 from requests_sent import Load, failed, within
-from serving import GATEWAY, GATEWAY_NAMESPACE, Pool, Served, hostname
+from serving import GATEWAY, GATEWAY_NAMESPACE, Pool, Served, generate, hostname
 from test_ranker import SAMPLE
 from versions import QUICK, proven, publish, record
-
-from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
@@ -72,7 +70,7 @@ def test_a_real_ranker_is_refreshed_without_a_failed_request(kube: Kube, namespa
     publish(kube, namespace, "ranker", records["1"])
     served = Served(kube, body)
     served.wait_ready(cpu=2)
-    generate(served, prefix)
+    generate(served, prefix, RANKER_PER_SECOND, 400)  # for longer than the refresh takes
     eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
     publish(kube, namespace, "ranker", records["2"])
     began = time.monotonic()
@@ -89,20 +87,3 @@ def test_a_real_ranker_is_refreshed_without_a_failed_request(kube: Kube, namespa
     )
     assert ok == due > 300
     assert in_time >= 0.95 * due
-
-
-def generate(served: Served, prefix: str) -> None:
-    """Starts the demo's load generator as a pod, for longer than the refresh takes."""
-    target = f"http://{os.environ['GATEWAY_ADDRESS']}/v2/models/ranker/infer"
-    arguments = ["--url", target, "--host", served.host, "--rps", str(RANKER_PER_SECOND), "--seconds", "400"]
-    served.kube.create(names.POD, served.namespace, {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "generator"},
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [{
-                "name": "generator", "image": f"{prefix}recmodel-ranker:dev", "imagePullPolicy": "IfNotPresent",
-                "command": ["python", "/app/load/generator.py", *arguments],
-                "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}},
-            }],
-        },
-    })  # fmt: skip
