@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from kube import Kube, Object, Refused, eventually
+from kube import CONFIG_MAP, Kube, Object, Refused, eventually
 from serving import GPU, Pool, Served, recmodel
 
 from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
+KINDS = {kind.kind: kind for kind in (names.RECMODEL, CONFIG_MAP)}  # what a sample may hold
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "manifests" / "samples").glob("*.yaml"))
 
 
@@ -90,10 +91,11 @@ def test_a_name_that_leaves_no_room_for_the_pools_is_refused(kube: Kube, operato
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_every_sample_is_taken_by_the_api_server(kube: Kube, operator: None, path: Path) -> None:
-    for body in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+    bodies = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    assert names.RECMODEL.kind in {body["kind"] for body in bodies}
+    for body in bodies:
         body["metadata"]["namespace"] = "default"  # it exists, and a dry run creates nothing
-        made = kube.create(names.RECMODEL, "default", body, dry_run=True)
-        assert made["spec"]["pools"]
+        kube.create(KINDS[body["kind"]], "default", body, dry_run=True)
 
 
 def test_an_invalid_edit_touches_nothing_that_serves(kube: Kube, serve: Callable[..., Served]) -> None:
