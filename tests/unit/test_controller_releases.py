@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_cluster_apply import pool, spec
 from test_controller_variants import config_map, record
@@ -385,6 +385,18 @@ def happen(world: World, event: tuple[Any, ...]) -> None:
             world.tick(ticks - 1)
 
 
+def test_the_only_pool_that_is_left_is_on_trial_no_more() -> None:
+    world = World(written("cpu", "int8")).begin()
+    world.tick()
+    world.serving = {**world.serving, "int8": replace(world.serving["int8"], trial=POOL_ON_TRIAL)}
+    world.spec = written("int8")
+    world.shares = {"int8": 1.0}
+    world.tick()
+    assert world.serving["int8"].trial is None
+    assert world.limit() == {}
+
+
+@example(events=[("version", "1"), ("version", "1"), ("version", "2"), ("ready", "cpu", 0), ("pools", ("cpu",))])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, min_size=5, max_size=40))
 def test_whatever_happens_one_pool_at_a_time_is_replaced_and_good_versions_come_in_the_end(

@@ -114,6 +114,7 @@ def released(serving: Mapping[str, Serving], trials: Mapping[str, Trial], contex
         return serves, {}
     for name in serves:
         serves[name] = _settled(pools[name], serves, context)
+    serves = _carried(serves, context)
     kept = {n: trial for n, trial in kept.items() if trial.phase != "RolledBack" or serves[n].refused is not None}
     chosen = _turn(pools, serves, context)
     if chosen is None:
@@ -150,6 +151,18 @@ def _settled(pool: PoolSpec, serves: Servings, context: Context) -> Serving:
         if found.refused is not None and found.refused != name:
             return replace(found, refused=None)
     return found
+
+
+def _carried(serves: Servings, context: Context) -> Servings:
+    """Where every pool is on trial, since its owner took the others away or they were without pods, nobody could carry the
+    rest or be compared with: the pool that answers most, of those that were not taken back, serves for good.
+    """
+    if not all(found.trial == POOL_ON_TRIAL for found in serves.values()):
+        return serves
+    first = max(serves, key=lambda name: (serves[name].refused is None, context.shares.get(name) or 0.0), default=None)
+    if first is None:
+        return serves
+    return {**serves, first: replace(serves[first], trial=None, refused=None)}
 
 
 def _turn(pools: Mapping[str, PoolSpec], serves: Servings, context: Context) -> str | None:
