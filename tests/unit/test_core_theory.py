@@ -115,8 +115,8 @@ def test_the_worked_numbers_of_the_law() -> None:
 
 def test_the_worked_numbers_of_the_prior_head_room() -> None:
     horizon = np.array([[60.0, 240.0]])
-    memory = forecast.observe(forecast.empty(horizon), np.array([100.0]), 15.0, 15.0)
-    told_now, _ = forecast.predict(memory, horizon, 15.0, 15.0, np.zeros(1))
+    memory = forecast.observe(forecast.empty(1, 15.0), np.array([100.0]), 15.0, 15.0)
+    told_now, _ = forecast.predict(memory, horizon, 15.0, np.zeros(1))
     assert told_now.quantile(0.95)[0] == pytest.approx([135.0, 180.0], rel=0.05)
     quantiles = [told_now.quantile(q)[0, 0] for q in (0.1, 0.5, 0.9, 0.99)]
     assert quantiles == sorted(quantiles)
@@ -131,7 +131,7 @@ def follow(
     for tick in range(len(load) - ticks):
         now = start + 15.0 * tick
         memory = forecast.observe(memory, load[tick : tick + 1], now, 15.0)
-        told_now, memory = forecast.predict(memory, horizon, now, 15.0, np.zeros(1))
+        told_now, memory = forecast.predict(memory, horizon, now, np.zeros(1))
         told_pairs.append((float(told_now.quantile(0.95)[0, 0]), float(load[tick + 1 : tick + 1 + ticks].max())))
     return told_pairs
 
@@ -143,7 +143,7 @@ def test_the_upper_quantile_covers_a_random_walk(volatility: float) -> None:
     for tick in range(1, len(walk)):
         walk[tick] = 0.995 * walk[tick - 1] + volatility * random.normal()
     horizon = np.array([[100.0]])
-    pairs = np.array(follow(forecast.empty(horizon), 300.0 * np.exp(walk), horizon)[1500:])
+    pairs = np.array(follow(forecast.empty(1, 15.0), 300.0 * np.exp(walk), horizon)[1500:])
     assert 0.90 <= (pairs[:, 1] <= pairs[:, 0]).mean() <= 0.99
     assert np.median(pairs[:, 0] / pairs[:, 1]) < 1.0 + 10.0 * volatility  # and is no wider than it must be
 
@@ -173,7 +173,7 @@ def test_the_season_lowers_the_pinball_loss() -> None:
     past = day(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
     start = 4 * 86400.0
     today = day(start + 15.0 * np.arange(2400)) * np.exp(0.03 * random.normal(size=2400))
-    fresh = forecast.empty(horizon)
+    fresh = forecast.empty(1, 15.0)
     taught = learn_history(fresh, [(seconds, past)])
     assert np.isfinite(taught.season).all()
 
@@ -185,6 +185,6 @@ def test_the_season_lowers_the_pinball_loss() -> None:
 
 
 def test_a_history_of_nothing_teaches_nothing() -> None:
-    fresh = forecast.empty(np.array([[100.0]]))
+    fresh = forecast.empty(1, 15.0)
     for past in ((np.array([]), np.array([])), (np.arange(9.0) * 60.0, np.full(9, NAN))):
         assert np.isnan(learn_history(fresh, [past]).season).all()

@@ -148,7 +148,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floa
     good, late_there, bad = memory.evidence.proven(planned, fleet.late_budget_ratio[:, None])
     left = np.log(planned / np.clip(late_there, NOTHING_LATE, None)) / np.log(planned / NOTHING_LATE)
     trusted = good * (1.0 + TRUST_GROWTH * np.clip(left, 0.0, 1.0))
-    busy, slope = memory.evidence.busy()
+    busy, slope = memory.evidence.busy(fleet.late_budget_ratio[:, None])
     known = (good > 0) & np.isfinite(busy)
     safe = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
     trusted = np.maximum(trusted, safe)

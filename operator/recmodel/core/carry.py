@@ -20,11 +20,12 @@ OLD_VERSION_REQUESTS = ENOUGH_WEIGHT  # independent ones that a load seen under 
 
 # How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
 PER_MODEL = {
-    "level", "slope", "known_ticks", "season", "season_sum", "season_count", "seen_at",
+    "level", "slope", "known_ticks", "season", "season_sum", "season_count", "errors", "upper_error", "loss",
+    "seen_at",
     "tokens", "mean_load", "saved_per_second", "load_before", "begins_with", "open_ticks",
 }  # [M, ...]  # fmt: skip
-RINGS_PER_MODEL = {"ring_load", "recent_totals"}  # [R, M]
-RINGS_PER_POOL = {"wishes", "readies", "ring_forecast", "ring_due", "recent_loads"}  # [R, M, P, ...]
+RINGS_PER_MODEL = {"ring_load", "ring_level", "ring_slope", "ring_rise", "recent_totals"}  # [R, M, ...]
+RINGS_PER_POOL = {"wishes", "readies", "recent_loads"}  # [R, M, P, ...]
 
 
 @dataclass(frozen=True)

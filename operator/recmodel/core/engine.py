@@ -65,10 +65,9 @@ def begin(
     """The memory before the first tick. ``history`` holds for each model its past load, or None where there is none."""
     fleet = pack(models, tick_seconds, rate_window_seconds)
     size = fleet.exists.shape
-    startup = np.full(size, STARTUP_SECONDS_UNKNOWN)
     memory = Memory(
         fleet=fleet,
-        forecast=forecasts.empty(_horizon(fleet, startup)),
+        forecast=forecasts.empty(size[0], tick_seconds),
         capacity=belief.empty(*size),
         startup_seconds=np.full(size, np.nan),
         wishes=np.zeros((WISH_RING, *size)),
@@ -123,11 +122,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     learned = belief.learn(memory.capacity, fleet, seen, load)
     forecast, forecast_memory = forecasts.predict(
-        forecast_memory,
-        _horizon(fleet, startup_used),
-        now_seconds,
-        fleet.tick_seconds,
-        now_seconds - seen_at,
+        forecast_memory, _horizon(fleet, startup_used), now_seconds, now_seconds - seen_at
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)

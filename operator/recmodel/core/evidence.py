@@ -99,13 +99,15 @@ class Evidence:
         smallest = np.where(bad, self.load, np.inf).min(-1).astype(float)
         return largest, worst, np.where(np.isfinite(smallest), smallest, 0.0)
 
-    def busy(self) -> tuple[Floats, Floats]:
-        """``[M, P]``: utilisation per request/s at the largest load seen (NaN unknown), and how it rose with the load.
+    def busy(self, budget: Floats) -> tuple[Floats, Floats]:
+        """``[M, P]``: utilisation per request/s at the largest load seen that was not too much (NaN unknown), and how it rose with
+        the load. At too much load all is busy, and what is tried again stands at a load that nobody has seen.
 
         The second is the slope of log utilisation over log load between the smallest and the largest load: 1 for workers, which
         are busy in proportion; less for a batching pool, whose batches grow; NaN where the loads lie too close together.
         """
-        told = (self.weight >= ENOUGH_WEIGHT) & (self.utilisation > 0.02) & (self.scrapes >= ENOUGH_SCRAPES)
+        told = (self.weight >= ENOUGH_WEIGHT) & (self.late_low <= budget[..., None])
+        told &= (self.utilisation > 0.02) & (self.scrapes >= ENOUGH_SCRAPES)
         large = np.argmax(np.where(told, self.load, -1.0), axis=-1)[..., None]
         # Near the largest only: far below it even a batching pool's batches are of one.
         near = told & (self.load >= NEAR_RATIO * np.take_along_axis(self.load, large, -1))

@@ -1,12 +1,15 @@
 """The largest load expected within a horizon, as a distribution: level, slope, daily season, and its own errors.
 
-Three candidates run side by side for every model and pool: the level alone, a damped trend (Gardner and McKenzie, 1985), and the
-level times the seasonal ratio learned from the days before. Each predicts the log of the largest load in the horizon; what it
-missed by is kept as a decaying histogram of log errors per candidate and horizon. The candidate with the smallest rolling
-pinball loss is used, and its error histogram gives every quantile: the forecast is calibrated by what it did, not by a
-distribution that was assumed. A jump is believed at once: the level follows the newest rate, not an average of the past.
+Three candidates run side by side for every model: the level alone, a damped trend (Gardner and McKenzie, 1985), and the level
+times the seasonal ratio learned from the days before. Each predicts the log of the largest load within each of four horizons;
+what it missed by is kept as a decaying histogram of log errors per candidate and horizon, which gives every quantile: the
+forecast is calibrated by what it did, not by a distribution that was assumed (rolling conformal prediction; Gibbs and Candes,
+2021, on why it must forget). The candidate whose upper quantile had the smallest rolling pinball loss is used. A pool's horizon
+lies between two of the four, and so do its quantiles. A jump is believed at once: the level follows the newest rate, not an
+average of the past.
 
-Shapes: ``[M]`` models, ``[M, P]`` one horizon a pool, ``C`` candidates, ``B`` bins of log error, ``R`` ticks in the ring.
+Shapes: ``[M]`` models, ``[M, P]`` one horizon a pool, ``K`` horizons, ``C`` candidates, ``B`` bins of log error, ``R`` ticks in
+the ring.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.fleet import Bools, Floats
+from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
+HORIZONS = np.array(
+    [40.0, 120.0, 360.0, 1080.0]
+)  # seconds; a pool that takes longer to start is planned for as the last
 
 SLOPE_GAIN_PER_15_SECONDS = 0.12
 SLOPE_DAMPING_PER_15_SECONDS = 0.94  # a slope is carried on for about 4 minutes, not for ever
@@ -35,14 +41,18 @@ SEASON_BIN_SECONDS = 300.0
 SEASON_GAIN_PER_DAY = 0.3
 
 ERROR_BINS = 96
-ERROR_LOW, ERROR_STEP = -0.4, 0.025  # log errors from -33 % to 7.4 times
-ERROR_HALF_LIFE_SECONDS = 12 * 3600.0
-PRIOR_WEIGHT = 8.0  # independent errors that the prior head-room is worth
+ERROR_LOW, ERROR_STEP = -0.25, 0.0125  # log errors from -22 % to 2.6 times
+ERROR_HALF_LIFE_SECONDS = 3 * 3600.0  # loads are calm by night and restless by day
+PRIOR_WEIGHT = 4.0  # independent errors that the prior head-room is worth
 LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
 LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
+LARGEST_RISE = 1.5  # of log load, by the season
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 PRIOR_UPPER_LOG = 0.30  # q95 before anything was learned, at a horizon of 60 s: 1.35 times
-RING_TICKS = 64  # forecasts wait here until their horizon has passed
+JUDGED_QUANTILE = 0.95  # at which the candidates compete
+LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
+QUANTILE_TICKS = 8  # between two looks at the candidates' quantiles, which change slowly
+CHUNK = 1024  # models whose histograms are summed at a time
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,14 @@ class ForecastMemory:
     season_sum: Floats  # [M] of the bin that is being filled
     season_count: Floats  # [M]
     season_bin: int
-    ring_forecast: Small  # [R, M, P, C] log forecasts that wait for their truth
-    ring_load: Small  # [R, M] log loads seen since
-    ring_due: NDArray[np.int32]  # [R, M, P] tick at which a forecast is judged
+    ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
+    ring_level: Small  # [R, M] the level then; NaN where no forecast was made
+    ring_slope: Small  # [R, M]
+    ring_rise: Small  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
     tick: int
-    errors: Small  # [M, P, C, B] decaying histogram of log(actual / forecast)
-    loss: Floats  # [M, P, C] rolling pinball loss
+    errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
+    upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
+    loss: Floats  # [M, K, C] rolling pinball loss of the upper forecast
 
 
 @dataclass(frozen=True)
@@ -70,39 +82,57 @@ class LoadForecast:
 
     horizon_seconds: Floats  # [M, P]
     point: Floats  # [M, P] log of the chosen candidate
-    errors: Small  # [M, P, B] its error histogram, cumulative, 0..1
-    candidate: NDArray[np.int64]  # [M, P]
+    errors: Small  # [M, P, 2, B] its error histograms at the next shorter and longer horizon, cumulative, 0..1
+    between: Floats  # [M, P] 0: the horizon is the shorter one, 1: the longer one
+    candidate: Ints  # [M, P]
     most: Floats  # [M, 1] log of the load beyond which no head-room is planned
 
-    def quantile(self, q: float | Floats) -> Floats:
+    def quantile(self, q: float) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
-        wanted = np.broadcast_to(np.asarray(q, float), self.point.shape)[..., None]
-        above = self.errors >= wanted - 1e-9
-        index = np.argmax(above, axis=-1)
-        index = np.where(above.any(-1), index, ERROR_BINS - 1)
-        high = np.take_along_axis(self.errors, index[..., None], -1)[..., 0]
-        low = np.where(index > 0, np.take_along_axis(self.errors, np.maximum(index - 1, 0)[..., None], -1)[..., 0], 0.0)
-        inside = np.clip((wanted[..., 0] - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
-        result: Floats = np.exp(np.minimum(self.point + ERROR_LOW + ERROR_STEP * (index + inside), self.most))
+        near, far = np.moveaxis(_quantile(self.errors, q), -1, 0)
+        error = near + self.between * (far - near)
+        result: Floats = np.exp(np.minimum(self.point + error, self.most))
         return result
 
 
-def prior_errors(horizon_seconds: Floats) -> Small:
-    """The error histogram before anything was learned: log-normal, wider for a longer horizon (a random walk's square root).
+def _quantile(cumulative: Small, q: float) -> Floats:
+    """The log error ``[...]`` that is not exceeded with probability ``q``, of cumulative histograms ``[..., B]``."""
+    index = np.minimum((cumulative < q - 1e-6).sum(-1), ERROR_BINS - 1)
+    high = np.take_along_axis(cumulative, index[..., None], -1)[..., 0]
+    low = np.where(index > 0, np.take_along_axis(cumulative, np.maximum(index - 1, 0)[..., None], -1)[..., 0], 0.0)
+    inside = np.clip((q - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    result: Floats = ERROR_LOW + ERROR_STEP * (index + inside)
+    return result
+
+
+def _cumulative(histogram: Small) -> Small:
+    summed = np.cumsum(histogram, axis=-1)
+    result: Small = (summed / np.maximum(summed[..., -1:], 1e-9)).astype(np.float32)
+    return result
+
+
+def prior_errors() -> Small:
+    """The error histogram ``[K, B]`` before anything was learned: log-normal, wider for a longer horizon (a random walk's square
+    root).
 
     At 60 s the 95 % quantile is 1.35 times the point, at 240 s 1.8 times.
     """
-    sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(np.maximum(horizon_seconds, 15.0) / 60.0)
+    sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(HORIZONS / 60.0)
     centre = ERROR_LOW + ERROR_STEP * (np.arange(ERROR_BINS) + 0.5)
-    density = np.exp(-0.5 * (centre / sigma[..., None]) ** 2)
+    density = np.exp(-0.5 * (centre / sigma[:, None]) ** 2)
     weight: Small = (PRIOR_WEIGHT * density / density.sum(-1, keepdims=True)).astype(np.float32)
     return weight
 
 
-def empty(horizon_seconds: Floats) -> ForecastMemory:
-    """A forecaster that knows nothing but its prior head-room, for models and pools in the shape of ``horizon_seconds``."""
-    models, pools = horizon_seconds.shape
-    prior = prior_errors(horizon_seconds)
+def horizon_ticks(tick_seconds: float) -> Ints:
+    """Whole ticks of each horizon ``[K]``, at least one."""
+    return np.maximum(np.ceil(HORIZONS / tick_seconds - 1e-9), 1).astype(np.int64)
+
+
+def empty(models: int, tick_seconds: float) -> ForecastMemory:
+    """A forecaster that knows nothing but its prior head-room."""
+    ring, size = int(horizon_ticks(tick_seconds)[-1]) + 1, (models, len(HORIZONS), CANDIDATES)
+    prior = np.broadcast_to(prior_errors()[:, None, :], (*size, ERROR_BINS))
     return ForecastMemory(
         level=np.full(models, np.nan),
         slope=np.zeros(models),
@@ -111,21 +141,47 @@ def empty(horizon_seconds: Floats) -> ForecastMemory:
         season_sum=np.zeros(models),
         season_count=np.zeros(models),
         season_bin=-1,
-        ring_forecast=np.full((RING_TICKS, models, pools, CANDIDATES), np.nan, np.float32),
-        ring_load=np.full((RING_TICKS, models), np.nan, np.float32),
-        ring_due=np.full((RING_TICKS, models, pools), -1, np.int32),
+        ring_load=np.full((ring, models), np.nan, np.float32),
+        ring_level=np.full((ring, models), np.nan, np.float32),
+        ring_slope=np.zeros((ring, models), np.float32),
+        ring_rise=np.full((ring, models, len(HORIZONS)), np.nan, np.float32),
         tick=0,
-        errors=np.repeat(prior[:, :, None, :], CANDIDATES, axis=2),
-        loss=np.full((models, pools, CANDIDATES), 0.1) + np.array([0.0, 0.0, 0.02]),
+        errors=prior.copy(),
+        upper_error=_quantile(_cumulative(prior), JUDGED_QUANTILE).astype(np.float32),
+        loss=np.full(size, 0.05) + np.array([0.0, 0.0, 0.01]),
     )
 
 
-def _season_at(season: Small, time_seconds: float) -> Floats:
-    """The usual log load at a time of day, between bin centres: ``[M]``; NaN where a neighbour was never seen."""
-    position = (time_seconds % 86400.0) / SEASON_BIN_SECONDS - 0.5
-    first = int(np.floor(position))
+def _season_at(season: Small, times: Floats) -> Floats:
+    """The usual log load at a time of day for each model, ``times`` ``[M, ...]``, between bin centres; NaN where a neighbour was
+    never seen.
+    """
+    position = (np.where(np.isfinite(times), times, 0.0) % 86400.0) / SEASON_BIN_SECONDS - 0.5
+    first = np.floor(position)
     share = position - first
-    return (1.0 - share) * season[:, first % SEASON_BINS].astype(float) + share * season[:, (first + 1) % SEASON_BINS]
+    index = first.astype(int)
+    rows = np.arange(len(season)).reshape(-1, *[1] * (times.ndim - 1))
+    result: Floats = (1.0 - share) * season[rows, index % SEASON_BINS] + share * season[rows, (index + 1) % SEASON_BINS]
+    return result
+
+
+def _rise(season: Small, horizon_seconds: Floats, now_seconds: float) -> Floats:
+    """Log of how far the season rises within each horizon ``[M, H]``, at least 0; NaN where it is not known."""
+    here = _season_at(season, np.full((len(season), 1), now_seconds))
+    highest = np.full(horizon_seconds.shape, np.nan)
+    for share in (0.25, 0.5, 0.75, 1.0):  # the peak on the way counts, not the load at its end
+        highest = np.fmax(highest, _season_at(season, now_seconds + share * horizon_seconds))
+    rise = highest - here
+    result: Floats = np.where(np.isfinite(rise), np.clip(rise, 0.0, LARGEST_RISE), np.nan)
+    return result
+
+
+def _climb(slope: Floats, horizon_seconds: Floats) -> Floats:
+    """Log of how far a damped slope climbs within each horizon: the sum of a geometric series, at least 0."""
+    damping = SLOPE_DAMPING_PER_15_SECONDS ** (1.0 / 15.0)
+    reach = (1.0 - damping**horizon_seconds) / -np.log(damping)
+    result: Floats = np.clip(slope * reach, 0.0, LARGEST_TREND)
+    return result
 
 
 def observe(
@@ -182,89 +238,95 @@ def _learn_season(memory: ForecastMemory, log_load: Floats, known: Bools, now_se
 
 def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> ForecastMemory:
     """Compares the forecasts whose horizon has passed with the largest load seen meanwhile, and learns from the difference."""
-    tick = memory.tick + 1
+    tick, ring = memory.tick + 1, len(memory.ring_load)
     ring_load = memory.ring_load.copy()
-    ring_load[tick % RING_TICKS] = log_load
-    due = memory.ring_due == tick  # [R, M, P]
-    errors, loss = memory.errors, memory.loss
-    if due.any():
-        errors, loss = errors.copy(), loss.copy()
-        decay = 0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS)
-        slots, models, pools = np.nonzero(due)
-        ages = (tick - slots) % RING_TICKS  # ticks since the forecast was made
-        largest = np.full(len(slots), -np.inf)
-        for back in range(int(ages.max(initial=0))):
-            value = ring_load[(tick - back) % RING_TICKS, models]
-            largest = np.where((back < ages) & np.isfinite(value), np.maximum(largest, value), largest)
-        told = np.isfinite(largest)
-        slots, models, pools, ages, largest = slots[told], models[told], pools[told], ages[told], largest[told]
-        miss = largest[:, None] - memory.ring_forecast[slots, models, pools]  # [N, C]
+    ring_load[tick % ring] = log_load
+    errors, loss = memory.errors.copy(), memory.loss.copy()
+    decay = np.float32(0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS))
+    rolling = 1.0 - 0.5 ** (tick_seconds / LOSS_HALF_LIFE_SECONDS)
+    largest, seen = np.full(len(log_load), -np.inf), 0
+    for k, ticks in enumerate(horizon_ticks(tick_seconds)):
+        while seen < ticks:  # the loads of the shorter horizon are among those of the longer one
+            largest = np.fmax(largest, ring_load[(tick - seen) % ring])
+            seen += 1
+        made = (tick - int(ticks)) % ring
+        level = memory.ring_level[made].astype(float)
+        rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
+        climb = _climb(memory.ring_slope[made].astype(float), HORIZONS[k])
+        rise = memory.ring_rise[made, :, k].astype(float)
+        points = level[:, None] + np.stack([np.zeros_like(level), climb, np.nan_to_num(rise)], axis=-1)
+        miss = largest[rows, None] - points[rows]  # [N, C]
         bins = np.clip(((miss - ERROR_LOW) / ERROR_STEP).astype(int), 0, ERROR_BINS - 1)
-        rows = errors[models, pools] * np.float32(decay)
         # Forecasts made within one horizon miss the same event: together they count as one error.
-        count = np.where(miss < LARGEST_ERROR, 1.0 / ages[:, None], 0.0).astype(np.float32)
-        np.put_along_axis(rows, bins[..., None], np.take_along_axis(rows, bins[..., None], -1) + count[..., None], -1)
-        errors[models, pools] = rows
-        miss = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR)
-        pinball = np.maximum(0.9 * miss, -0.1 * miss)  # the side that costs lateness weighs more
-        rolling = 1.0 - 0.5 ** (tick_seconds / (3 * 3600.0))
-        loss[models, pools] += rolling * (pinball - loss[models, pools])
-    return replace(memory, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
+        count = np.where(miss < LARGEST_ERROR, 1.0 / ticks, 0.0).astype(np.float32)
+        counted = errors[rows, k] * decay
+        here = np.take_along_axis(counted, bins[..., None], -1)
+        np.put_along_axis(counted, bins[..., None], here + count[..., None], -1)
+        errors[rows, k] = counted
+        over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
+        pinball = np.maximum(JUDGED_QUANTILE * over, (JUDGED_QUANTILE - 1.0) * over)
+        loss[rows, k] += rolling * (pinball - loss[rows, k])
+    memory = replace(memory, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
+    return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
+
+
+def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
+    """The memory with the candidates' upper quantiles as their errors are now."""
+    upper = np.empty_like(memory.upper_error)
+    for first in range(0, len(upper), CHUNK):
+        part = slice(first, first + CHUNK)
+        upper[part] = _quantile(_cumulative(memory.errors[part]), JUDGED_QUANTILE)
+    return replace(memory, upper_error=upper)
 
 
 def predict(
-    memory: ForecastMemory, horizon_seconds: Floats, now_seconds: float, tick_seconds: float, blind_seconds: Floats
+    memory: ForecastMemory, horizon_seconds: Floats, now_seconds: float, blind_seconds: Floats
 ) -> tuple[LoadForecast, ForecastMemory]:
     """The distribution of the largest load in ``[now, now + horizon]`` for every pool, and the memory that will judge it.
 
     ``blind_seconds`` ``[M]`` is the age of the newest rate: the season carries the level on over it.
     """
-    here = _season_at(memory.season, now_seconds)
-    ahead = np.full(horizon_seconds.shape, -np.inf)
-    for share in (0.25, 0.5, 0.75, 1.0):  # the peak on the way counts, not the load at its end
-        for k in range(horizon_seconds.shape[1]):
-            times = now_seconds + share * horizon_seconds[:, k]
-            ahead[:, k] = np.fmax(ahead[:, k], _season_at_each(memory.season, times) - here)
-    known_season = np.isfinite(ahead)
     level = memory.level[:, None]
-    # The slope's reach: sum of a damped geometric series over the horizon, in seconds.
-    damping = SLOPE_DAMPING_PER_15_SECONDS ** (1.0 / 15.0)
-    reach = (1.0 - damping**horizon_seconds) / -np.log(damping)
-    stale = _season_at_each(memory.season, np.full(len(level), now_seconds) - blind_seconds)
-    carried = np.where(np.isfinite(here - stale), np.clip(here - stale, -1.0, 1.0), 0.0)[:, None]
+    rise = _rise(memory.season, horizon_seconds, now_seconds)
+    now = np.full(len(level), now_seconds)
+    missed = _season_at(memory.season, now) - _season_at(memory.season, now - blind_seconds)
+    carried = np.where(np.isfinite(missed), np.clip(missed, -1.0, 1.0), 0.0)[:, None]
     candidates = np.stack(
         [
             np.broadcast_to(level, horizon_seconds.shape),
-            level + np.clip(memory.slope[:, None] * reach, 0.0, LARGEST_TREND),
-            level + carried + np.where(known_season, np.clip(np.maximum(ahead, 0.0), 0.0, 1.5), 0.0),
+            level + _climb(memory.slope[:, None], horizon_seconds),
+            level + carried + np.nan_to_num(rise),
         ],
         axis=-1,
     )
-    chosen = np.argmin(memory.loss, axis=-1)
-    chosen = np.where((chosen == SEASON) & ~known_season, TREND, chosen)
-    point = np.take_along_axis(candidates, chosen[..., None], -1)[..., 0]
-    histogram = np.take_along_axis(memory.errors, chosen[..., None, None], 2)[:, :, 0, :]
-    summed = np.cumsum(histogram, axis=-1)
-    cumulative: Small = (summed / np.maximum(summed[..., -1:], 1e-9)).astype(np.float32)
-
-    slot = memory.tick % RING_TICKS
-    ring_forecast, ring_due = memory.ring_forecast.copy(), memory.ring_due.copy()
-    ring_forecast[slot] = candidates
-    ticks_ahead = np.clip(np.ceil(horizon_seconds / tick_seconds), 1, RING_TICKS - 1).astype(np.int32)
-    seen_now = ((blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS))[:, None] & np.isfinite(level)
-    ring_due[slot] = np.where(seen_now, memory.tick + ticks_ahead, -1)
-    forecast = LoadForecast(
-        horizon_seconds=horizon_seconds, point=point, errors=cumulative, candidate=chosen, most=level + LARGEST_ERROR
+    # Between the horizons errors grow as a random walk's do, with the square root.
+    near = np.clip(np.searchsorted(HORIZONS, horizon_seconds, side="right") - 1, 0, len(HORIZONS) - 2)
+    low, high = np.sqrt(HORIZONS[near]), np.sqrt(HORIZONS[near + 1])
+    between = np.clip((np.sqrt(np.maximum(horizon_seconds, 0.0)) - low) / (high - low), 0.0, 1.0)
+    rows = np.arange(len(level))[:, None]
+    loss = memory.loss[rows, near] + between[..., None] * (memory.loss[rows, near + 1] - memory.loss[rows, near])
+    chosen = np.argmin(
+        np.where(np.isfinite(rise)[..., None] | (np.arange(CANDIDATES) != SEASON), loss, np.inf), axis=-1
     )
-    return forecast, replace(memory, ring_forecast=ring_forecast, ring_due=ring_due)
+    forecast = LoadForecast(
+        horizon_seconds=horizon_seconds,
+        point=np.take_along_axis(candidates, chosen[..., None], -1)[..., 0],
+        errors=_cumulative(
+            np.stack([memory.errors[rows, near, chosen], memory.errors[rows, near + 1, chosen]], axis=2)
+        ),
+        between=between,
+        candidate=chosen,
+        most=level + LARGEST_ERROR,
+    )
+    return forecast, _remembered(memory, now_seconds, blind_seconds)
 
 
-def _season_at_each(season: Small, times: Floats) -> Floats:
-    """As :func:`_season_at`, with one time for each model."""
-    position = (np.where(np.isfinite(times), times, 0.0) % 86400.0) / SEASON_BIN_SECONDS - 0.5
-    first = np.floor(position)
-    share = position - first
-    index = first.astype(int)
-    rows = np.arange(len(season))
-    result: Floats = (1.0 - share) * season[rows, index % SEASON_BINS] + share * season[rows, (index + 1) % SEASON_BINS]
-    return result
+def _remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
+    """The memory with what this tick's forecasts rest on in the ring."""
+    slot = memory.tick % len(memory.ring_load)
+    ring_level, ring_slope, ring_rise = memory.ring_level.copy(), memory.ring_slope.copy(), memory.ring_rise.copy()
+    seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
+    ring_level[slot] = np.where(seen_now, memory.level, np.nan)
+    ring_slope[slot] = memory.slope
+    ring_rise[slot] = _rise(memory.season, np.broadcast_to(HORIZONS, ring_rise.shape[1:]), now_seconds)
+    return replace(memory, ring_level=ring_level, ring_slope=ring_slope, ring_rise=ring_rise)

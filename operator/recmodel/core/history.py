@@ -18,7 +18,7 @@ History = tuple[
 
 REPLAY_STEP_SECONDS = 60.0
 REPLAY_SECONDS = 3 * 86400.0
-REPLAY_HORIZON_SECONDS = 180.0  # a typical one: no pod was seen to start yet
+LEARNED = ("season", "errors", "upper_error", "loss")  # what a past teaches, of the memory's fields
 COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but not the errors of a forecast for minutes
 
 
@@ -36,13 +36,14 @@ def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> 
     and ``models.new_models`` here. Their level is taken over where no load was seen yet: what was seen since is newer.
     """
     here, there = models.new_models, models.old_models
-    season, errors, loss = memory.season.copy(), memory.errors.copy(), memory.loss.copy()
+    changes = {}
+    for name in LEARNED:
+        changes[name] = getattr(memory, name).copy()
+        changes[name][here] = getattr(taught, name)[there]
     level, slope = memory.level.copy(), memory.slope.copy()
-    season[here] = taught.season[there]
-    errors[models.new_pools], loss[models.new_pools] = taught.errors[models.old_pools], taught.loss[models.old_pools]
     unseen = ~np.isfinite(level[here])
     level[here[unseen]], slope[here[unseen]] = taught.level[there[unseen]], taught.slope[there[unseen]]
-    return replace(memory, season=season, errors=errors, loss=loss, level=level, slope=slope)
+    return replace(memory, level=level, slope=slope, **changes)
 
 
 def profile(seconds: Floats, load: Floats) -> Floats:
@@ -93,20 +94,16 @@ def _replay(memory: ForecastMemory, history: Sequence[History | None]) -> Foreca
     for i, past in enumerate(fine):
         if past is not None:
             loads[i] = _means(past[0], past[1], times)
-    horizon = np.full(memory.loss.shape[:2], REPLAY_HORIZON_SECONDS)
     usual = memory.season
-    replayed = memory
+    replayed = replace(forecasts.empty(len(history), REPLAY_STEP_SECONDS), season=usual)
+    nothing_planned = np.zeros((len(history), 0))
     for column, now in enumerate(times):
         load = loads[:, column]
         replayed = forecasts.observe(replayed, load, float(now), REPLAY_STEP_SECONDS)
         blind = np.where(np.isfinite(load), 0.0, REPLAY_STEP_SECONDS)
-        _, replayed = forecasts.predict(
-            replace(replayed, season=usual), horizon, float(now), REPLAY_STEP_SECONDS, blind
-        )
-    empty = forecasts.empty(horizon)
-    return replace(
-        empty, season=usual, errors=replayed.errors, loss=replayed.loss, level=replayed.level, slope=replayed.slope
-    )
+        _, replayed = forecasts.predict(replace(replayed, season=usual), nothing_planned, float(now), blind)
+    replayed = forecasts.with_quantiles(replace(replayed, season=usual))
+    return replace(memory, level=replayed.level, slope=replayed.slope, **{n: getattr(replayed, n) for n in LEARNED})
 
 
 def _means(seconds: Floats, load: Floats, times: Floats) -> Floats:

@@ -87,9 +87,7 @@ class WithoutLearning:
         startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, STARTUP_SECONDS_UNKNOWN)
         horizon = startup + fleet.tick_seconds + RATE_AGE_RATIO * fleet.rate_window_seconds
         self._forecast = forecasts.observe(self._forecast, load, now, fleet.tick_seconds)
-        ahead, self._forecast = forecasts.predict(
-            self._forecast, horizon, now, fleet.tick_seconds, np.array([now - self._seen_at])
-        )
+        ahead, self._forecast = forecasts.predict(self._forecast, horizon, now, np.array([now - self._seen_at]))
         wish = plan(fleet, seen, ahead, self._capacity, fleet.max_replicas, seen.desired, startup)
         wanted = wish.replicas if np.isfinite(self._seen_at) else seen.desired
         replicas = np.array(
