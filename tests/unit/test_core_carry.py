@@ -53,7 +53,7 @@ def test_a_new_version_keeps_what_was_seen_to_be_good_and_is_not_known_any_more(
     assert before.known.all()
     assert not after.known[0, 0]  # the belief is wide again
     assert after.known[0, 1]  # the other pool's version did not change
-    good = learned.capacity.evidence.proven(np.array([[0.03]]), np.array([[0.05]]))[0]
+    good = learned.capacity.evidence.proven(np.array([[0.03]]))[0]
     assert after.limit[0, 0] == pytest.approx(good[0, 0], rel=0.05)  # the trust region stays ...
     assert before.limit[0, 0] > 1.05 * after.limit[0, 0]  # ... but does not reach beyond it until it was confirmed
     for name in ("saturation", "limit", "proven"):

@@ -48,7 +48,7 @@ def test_the_late_share_from_buckets(
 def told(load: float, late: float, requests: float = 2000.0) -> evidence.Told:
     one = np.array([1.0])
     return evidence.Told(
-        load * one, np.array([4]), late * one, late * one, requests * one, NAN * one, 0.05 * one, 0.0 * one
+        load * one, np.array([4]), late * one, late * one, one, requests * one, NAN * one, 0.05 * one, 0.0 * one
     )
 
 
@@ -117,7 +117,7 @@ def test_the_worked_numbers_of_the_prior_head_room() -> None:
     horizon = np.array([[60.0, 240.0]])
     memory = forecast.observe(forecast.empty(1, 15.0), np.array([100.0]), 15.0, 15.0)
     told_now, _ = forecast.predict(memory, horizon, 15.0, np.zeros(1))
-    assert told_now.quantile(0.95)[0] == pytest.approx([135.0, 180.0], rel=0.05)
+    assert told_now.quantile(0.95)[0] == pytest.approx([128.0, 165.0], rel=0.03)
     quantiles = [told_now.quantile(q)[0, 0] for q in (0.1, 0.5, 0.9, 0.99)]
     assert quantiles == sorted(quantiles)
 

@@ -37,6 +37,8 @@ RECENT_TICKS = 16
 RETEST_SECONDS = 1800.0  # what was too much and was not seen again for so long is taken to begin ...
 RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time ...
 LARGEST_RETEST_RATIO = 1.0  # ... and, for as long as nothing is late, more each time, up to here
+MOST_FAILED_RETESTS = 5  # each makes the next one wait twice as long: 16 hours
+RETESTED_NEAR_RATIO = 0.9  # of a load that was too much: less does not ask whether it still would be
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class CapacityMemory:
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
     recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica at the newest ticks; NaN unknown
     recent_totals: Floats  # [RECENT_TICKS, M] load of the whole model at the newest ticks; NaN unknown
-    calm_ticks: Ints  # [M, P] ticks since a load was last seen to be too much
+    calm_ticks: Ints  # [M, P] ticks near a load that was too much, since it last was
+    failed_retests: Ints  # [M, P] in a row: it still was too much
     tick: int
 
 
@@ -68,6 +71,7 @@ def empty(models: int, pools: int) -> CapacityMemory:
         recent_loads=np.full((RECENT_TICKS, *shape), np.nan),
         recent_totals=np.full((RECENT_TICKS, models), np.nan),
         calm_ticks=np.zeros(shape, np.int64),
+        failed_retests=np.zeros(shape, np.int64),
         tick=0,
     )
 
@@ -111,6 +115,10 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     load = np.where(mixed, np.fmax(peak, load), load)
     clean |= mixed
     clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
+    retest_ticks = max(round(RETEST_SECONDS / fleet.tick_seconds), 1) * 2**memory.failed_retests
+    calm_ticks = memory.calm_ticks + _near_too_much(memory.evidence, fleet, seen, served)
+    retest = np.where(calm_ticks > memory.calm_ticks, _retest(calm_ticks, retest_ticks), 0.0)
+    failed = np.minimum(memory.failed_retests + (memory.calm_ticks >= retest_ticks), MOST_FAILED_RETESTS)
     memory = replace(
         memory,
         settled_ticks=settled,
@@ -118,12 +126,12 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
         late_before=np.where(np.isfinite(late), late, np.nan),
         recent_loads=recent,
         recent_totals=totals,
-        calm_ticks=np.where(too_much, 0, memory.calm_ticks + 1),
+        calm_ticks=np.where(too_much, 0, calm_ticks),
+        failed_retests=np.where(too_much, failed, memory.failed_retests),
         tick=memory.tick + 1,
     )
     if not clean.any():
         return memory
-    retest_ticks = max(round(RETEST_SECONDS / fleet.tick_seconds), 1)
     models, pools = np.nonzero(clean)
     rows = (models.astype(np.int64), pools.astype(np.int64))
     ready = np.maximum(seen.ready[rows], 1)
@@ -134,10 +142,11 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
         replicas=ready,
         late_low=seen.late_lower_ratio[rows],
         late_high=seen.late_upper_ratio[rows],
+        slow=np.where(np.isfinite(seen.slow_ratio[rows]), seen.slow_ratio[rows], 1.0),
         requests=requests,
         utilisation=seen.utilisation_ratio[rows],
         budget=budget,
-        retest_ratio=_retest(memory.calm_ticks[rows], retest_ticks),
+        retest_ratio=retest[rows],
     )
     before, after, rewritten, told_new = evidences.add(memory.evidence, rows, told)
 
@@ -156,13 +165,23 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
 
 
-def _retest(calm_ticks: Ints, retest_ticks: int) -> Floats:
+def _near_too_much(evidence: Evidence, fleet: Fleet, seen: Seen, served: Floats) -> Bools:
+    """Where one replica less, or a somewhat larger load on a single one, would meet the smallest load ``[M, P]`` that was too
+    much: there it is what the plan keeps away from. A quiet night does not ask, and so forgets nothing.
+    """
+    smallest = evidence.smallest_bad(fleet.late_budget_ratio[:, None])
+    fewer = np.maximum(seen.ready - 1.0, RETESTED_NEAR_RATIO)
+    result: Bools = (seen.ready > 0) & (served >= RETESTED_NEAR_RATIO * fewer * smallest)
+    return result
+
+
+def _retest(calm_ticks: Ints, retest_ticks: Ints) -> Floats:
     """By how much bad loads move up now: 4 % after the first calm half hour, then twice as much each time, for what was wrongly
     believed is wrong by much; 0 at all other ticks.
     """
-    times = (calm_ticks + 1) // retest_ticks
+    times = calm_ticks // retest_ticks
     ratio = np.minimum(RETEST_RATIO * 2.0 ** np.clip(times - 1, 0, 10), LARGEST_RETEST_RATIO)
-    return np.where((times > 0) & ((calm_ticks + 1) % retest_ticks == 0), ratio, 0.0)
+    return np.where((times > 0) & (calm_ticks % retest_ticks == 0), ratio, 0.0)
 
 
 def _shared_out(seen: Seen, fleet: Fleet, total: Floats) -> Floats:

@@ -35,9 +35,9 @@ from recmodel.core.belief import (
 )
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 
-TRUST_GROWTH = (
-    0.2  # the plan may go this share beyond the load per replica at which nothing was late, less when some was
-)
+TRUST_GROWTH = 0.15  # the plan may go so far beyond the load at which nothing was late, less where some was
+COUNTING_ERRORS = 3.0  # standard errors of a count by which two loads may differ and be the same
+CALM_GROWTH = 3.0  # times as far, where no request took even half of the time that it may: a full batch takes longer
 UNTROUBLED = 0.75  # of the way, in log lateness, from the planned share down to nothing
 SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
@@ -109,7 +109,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
     saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
-    proven, limit, ceiling, untroubled = _trusted(memory, fleet)
+    proven, limit, ceiling, untroubled = _trusted(memory, fleet, ready)
     return Capacity(
         saturation=saturation,
         sharpness=sharpness,
@@ -135,19 +135,22 @@ def _moments(log_belief: Small) -> Floats:
     return result
 
 
-def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floats, Bools]:
+def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats, Floats, Floats, Bools]:
     """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none); and
     whether the pool is untroubled.
 
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
-    what is left to the planned share. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time
-    saturates at load / u, and a batching pool later still, so load * 0.7 / u is safe for both. Where it rose in proportion to the
-    load it is that of workers, and load / u is where they saturate.
+    what is left to the planned share; it is a larger one where the requests do not even come near the threshold. Utilisation,
+    where it is known, widens it: a worker that is busy for a share u of the time saturates at load / u, and a batching pool later
+    still, so load * 0.7 / u is safe for both. Where it rose in proportion to the load it is that of workers, and load / u is
+    where they saturate.
     """
     planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]
-    good, late_there, bad = memory.evidence.proven(planned, fleet.late_budget_ratio[:, None])
+    good, late_there, slow_there = memory.evidence.proven(planned)
+    bad = memory.evidence.smallest_bad(fleet.late_budget_ratio[:, None])
     left = np.log(planned / np.clip(late_there, NOTHING_LATE, None)) / np.log(planned / NOTHING_LATE)
-    trusted = good * (1.0 + TRUST_GROWTH * np.clip(left, 0.0, 1.0))
+    growth = TRUST_GROWTH * np.where(slow_there < NOTHING_LATE, CALM_GROWTH, 1.0)
+    trusted = good * (1.0 + growth * np.clip(left, 0.0, 1.0))
     busy, slope = memory.evidence.busy(fleet.late_budget_ratio[:, None])
     known = (good > 0) & np.isfinite(busy)
     safe = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
@@ -155,10 +158,14 @@ def _trusted(memory: CapacityMemory, fleet: Fleet) -> tuple[Floats, Floats, Floa
     # Batches of one look like workers: only near its full use does a batching pool show itself.
     full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
-    ceiling = np.where(bad > 0, np.maximum(bad, good), np.inf)
+    ceiling = np.maximum(bad, good)
     trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
     untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & ~known
-    return np.minimum(np.maximum(good, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling, untroubled
+    # A load that is the same to within the noise of counting it was seen, too: no replica comes and goes for that.
+    counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
+    seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
+    trusted = np.where(good > 0, np.maximum(trusted, np.minimum(seen, ceiling)), trusted)
+    return np.minimum(np.maximum(seen, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling, untroubled
 
 
 def stretched(capacity: Capacity, upper: Floats, middle: Floats, ready: Ints, dared: Bools) -> Capacity:

@@ -41,6 +41,7 @@ class Told:
     replicas: Ints
     late_low: Floats  # share late: certain ...
     late_high: Floats  # ... and possible
+    slow: Floats  # share over half of the threshold; 1 where unknown
     requests: Floats  # in the tick
     utilisation: Floats  # busy share of the replicas; NaN unknown
     budget: Floats  # late share that the objective allows
@@ -67,6 +68,7 @@ class Evidence:
     late_low: Small
     late_high: Small
     weight: Small
+    slow: Small
     utilisation: Small  # mean of the scrapes; 0 unknown
     scrapes: Small  # of single replicas, that know the utilisation
     newest: Ints  # [M, P] the bin that was told last
@@ -86,18 +88,23 @@ class Evidence:
         """The bin of the pools at ``rows`` that was told last."""
         return self.bin(rows, self.newest[rows])
 
-    def proven(self, planned: Floats, budget: Floats) -> tuple[Floats, Floats, Floats]:
-        """``[M, P]``: the largest load that was good (0: none), its late share, and the smallest one that was bad (0: none)."""
+    def smallest_bad(self, budget: Floats) -> Floats:
+        """The smallest load ``[M, P]`` that was too much; inf: none."""
+        bad = (self.weight >= ENOUGH_WEIGHT) & (self.late_low > budget[..., None])
+        result: Floats = np.where(bad, self.load, np.inf).min(-1).astype(float)
+        return result
+
+    def proven(self, planned: Floats) -> tuple[Floats, Floats, Floats]:
+        """``[M, P]``: the largest load that was good (0: none), and its late and its slow share."""
         told = self.weight >= ENOUGH_WEIGHT
         good = told & (self.late_high <= planned[..., None])
-        bad = told & (self.late_low > budget[..., None])
         best = np.argmax(np.where(good, self.load, -1.0), axis=-1)[..., None]
         largest = np.where(good.any(-1), np.take_along_axis(self.load, best, -1)[..., 0], 0.0).astype(float)
         share = np.take_along_axis(self.late_high, best, -1)[..., 0].astype(float)
         weight = np.maximum(np.take_along_axis(self.weight, best, -1)[..., 0].astype(float), 1.0)
         worst = share + 1.64 * np.sqrt((share * (1.0 - share) + 1.0 / weight) / weight) * TEMPER
-        smallest = np.where(bad, self.load, np.inf).min(-1).astype(float)
-        return largest, worst, np.where(np.isfinite(smallest), smallest, 0.0)
+        slow = np.take_along_axis(self.slow, best, -1)[..., 0].astype(float)
+        return largest, worst, slow
 
     def busy(self, budget: Floats) -> tuple[Floats, Floats]:
         """``[M, P]``: utilisation per request/s at the largest load seen that was not too much (NaN unknown), and how it rose with
@@ -136,6 +143,7 @@ def empty(models: int, pools: int) -> Evidence:
         zero.copy(),
         zero.copy(),
         zero.copy(),
+        zero.copy(),
         np.zeros((models, pools), np.int32),
     )
 
@@ -150,7 +158,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
     before = replace(evidence, newest=newest)
     arrays = {
         n: getattr(evidence, n).copy()
-        for n in ("load", "replicas", "late_low", "late_high", "weight", "utilisation", "scrapes")
+        for n in ("load", "replicas", "late_low", "late_high", "weight", "slow", "utilisation", "scrapes")
     }
     count = TEMPER * np.minimum(told.requests, LARGEST_WEIGHT)
 
@@ -186,6 +194,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Eviden
         ("replicas", told.replicas),
         ("late_low", told.late_low),
         ("late_high", told.late_high),
+        ("slow", told.slow),
     ):
         arrays[name][at] += (gain * (value - arrays[name][at])).astype(np.float32)
     arrays["weight"][at] = total

@@ -64,6 +64,7 @@ class Seen:
     errors_per_second: Floats
     late_lower_ratio: Floats  # share of the requests over the threshold or failed: what is certain ...
     late_upper_ratio: Floats  # ... and what is possible, where the threshold lies inside a bucket
+    slow_ratio: Floats  # share of the requests that may have taken over half of the threshold, or failed
     queue: Floats
     utilisation_ratio: Floats
 
@@ -146,7 +147,8 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Seen:
     desired, ready = np.where(fleet.exists, fleet.min_replicas, 0), np.zeros(shape, np.int64)
     unschedulable = np.zeros(shape, np.int64)
     columns = {
-        name: np.full(shape, np.nan) for name in ("weight", "startup", "rate", "errors", "low", "high", "queue", "busy")
+        name: np.full(shape, np.nan)
+        for name in ("weight", "startup", "rate", "errors", "low", "high", "slow", "queue", "busy")
     }
     for i, (model, observation) in enumerate(zip(fleet.models, observations, strict=True)):
         for k, pool in enumerate(model.pools):
@@ -162,9 +164,10 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Seen:
             columns["errors"][i, k] = errors
             columns["queue"][i, k] = _known(seen.queue)
             columns["busy"][i, k] = _known(seen.utilisation_ratio)
-            columns["low"][i, k], columns["high"][i, k] = late_bracket(
-                seen.latency, rate, 0.0 if math.isnan(errors) else errors, model.threshold_seconds
-            )
+            failed = 0.0 if math.isnan(errors) else errors
+            threshold = model.threshold_seconds
+            columns["low"][i, k], columns["high"][i, k] = late_bracket(seen.latency, rate, failed, threshold)
+            columns["slow"][i, k] = late_bracket(seen.latency, rate, failed, 0.5 * threshold)[1]
     return Seen(
         desired=desired,
         ready=ready,
@@ -175,6 +178,7 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Seen:
         errors_per_second=columns["errors"],
         late_lower_ratio=columns["low"],
         late_upper_ratio=columns["high"],
+        slow_ratio=columns["slow"],
         queue=columns["queue"],
         utilisation_ratio=columns["busy"],
     )

@@ -48,7 +48,7 @@ LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is 
 LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
 LARGEST_RISE = 1.5  # of log load, by the season
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
-PRIOR_UPPER_LOG = 0.30  # q95 before anything was learned, at a horizon of 60 s: 1.35 times
+PRIOR_UPPER_LOG = 0.25  # q95 before anything was learned, at a horizon of 60 s: 1.28 times
 JUDGED_QUANTILE = 0.95  # at which the candidates compete
 LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
 QUANTILE_TICKS = 8  # between two looks at the candidates' quantiles, which change slowly
@@ -115,7 +115,7 @@ def prior_errors() -> Small:
     """The error histogram ``[K, B]`` before anything was learned: log-normal, wider for a longer horizon (a random walk's square
     root).
 
-    At 60 s the 95 % quantile is 1.35 times the point, at 240 s 1.8 times.
+    At 60 s the 95 % quantile is 1.28 times the point, at 240 s 1.65 times.
     """
     sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(HORIZONS / 60.0)
     centre = ERROR_LOW + ERROR_STEP * (np.arange(ERROR_BINS) + 0.5)

@@ -89,7 +89,8 @@ def _narrowed(
 ) -> ProfileQueries:
     if queries.buckets is None:
         return queries
-    thresholds = {model.threshold_seconds for model in members}
+    # Half of it tells how near the requests come to it.
+    thresholds = {share * model.threshold_seconds for model in members for share in (0.5, 1.0)}
     buckets = edges.narrowed(profile, queries.buckets, len(members), thresholds)
     return dataclasses.replace(queries, buckets=buckets)
 
