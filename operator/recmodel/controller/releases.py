@@ -157,11 +157,9 @@ def _carried(serves: Servings, context: Context) -> Servings:
     """Where every pool is on trial, since its owner took the others away or they were without pods, nobody could carry the
     rest or be compared with: the pool that answers most, of those that were not taken back, serves for good.
     """
-    if not all(found.trial == POOL_ON_TRIAL for found in serves.values()):
+    if not serves or any(found.trial != POOL_ON_TRIAL for found in serves.values()):
         return serves
-    first = max(serves, key=lambda name: (serves[name].refused is None, context.shares.get(name) or 0.0), default=None)
-    if first is None:
-        return serves
+    first = max(serves, key=lambda name: (serves[name].refused is None, context.shares.get(name) or 0.0))
     return {**serves, first: replace(serves[first], trial=None, refused=None)}
 
 

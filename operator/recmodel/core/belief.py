@@ -116,8 +116,9 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     clean |= mixed
     clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
     retest_ticks = max(round(RETEST_SECONDS / fleet.tick_seconds), 1) * 2**memory.failed_retests
-    calm_ticks = memory.calm_ticks + _near_too_much(memory.evidence, fleet, seen, served)
-    retest = np.where(calm_ticks > memory.calm_ticks, _retest(calm_ticks, retest_ticks), 0.0)
+    near = _near_too_much(memory.evidence, fleet, seen, served)
+    calm_ticks = memory.calm_ticks + near
+    retest = np.where(near, _retest(calm_ticks, retest_ticks), 0.0)
     failed = np.minimum(memory.failed_retests + (memory.calm_ticks >= retest_ticks), MOST_FAILED_RETESTS)
     memory = replace(
         memory,

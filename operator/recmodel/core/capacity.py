@@ -36,8 +36,8 @@ from recmodel.core.belief import (
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 
 TRUST_GROWTH = 0.15  # the plan may go so far beyond the load at which nothing was late, less where some was
-COUNTING_ERRORS = 3.0  # standard errors of a count by which two loads may differ and be the same
 CALM_GROWTH = 3.0  # times as far, where no request took even half of the time that it may: a full batch takes longer
+COUNTING_ERRORS = 3.0  # standard errors of a count by which two loads may differ and be the same
 UNTROUBLED = 0.75  # of the way, in log lateness, from the planned share down to nothing
 SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
@@ -164,7 +164,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     # A load that is the same to within the noise of counting it was seen, too: no replica comes and goes for that.
     counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
-    trusted = np.where(good > 0, np.maximum(trusted, np.minimum(seen, ceiling)), trusted)
+    trusted = np.maximum(trusted, np.minimum(seen, ceiling))
     return np.minimum(np.maximum(seen, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling, untroubled
 
 

@@ -21,7 +21,7 @@ from recmodel.core.accuracy import allowed_shares
 from recmodel.core.carry import carry, less_certain, stays
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, Ints, Seen, pack, see
 from recmodel.core.history import History, learn_history
-from recmodel.core.plan import UPPER_QUANTILE, assumed_capacity, plan
+from recmodel.core.plan import assumed_capacity, plan
 from recmodel.core.record import Decisions
 from recmodel.core.types import Model, Observation
 
@@ -126,7 +126,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
-    upper, middle = forecast.quantile(UPPER_QUANTILE), forecast.quantile(0.5)
+    upper, middle = forecast.quantile(forecasts.UPPER_QUANTILE), forecast.quantile(0.5)
     # To do without one replica of few is tried where nothing hints at trouble, and kept up until a window tells how it went.
     verdict_ticks = np.full(startup_used.shape, fleet.window_ticks + TRIAL_TICKS)
     before = np.maximum(_recent_largest(memory.readies, memory.tick, verdict_ticks), seen.ready)

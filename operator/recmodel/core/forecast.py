@@ -25,9 +25,8 @@ Small = NDArray[np.float32]
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
-HORIZONS = np.array(
-    [40.0, 120.0, 360.0, 1080.0]
-)  # seconds; a pool that takes longer to start is planned for as the last
+# A pool that takes longer to start than the last one is planned for as if it took that long.
+HORIZONS_SECONDS = np.array([40.0, 120.0, 360.0, 1080.0])
 
 SLOPE_GAIN_PER_15_SECONDS = 0.12
 SLOPE_DAMPING_PER_15_SECONDS = 0.94  # a slope is carried on for about 4 minutes, not for ever
@@ -49,7 +48,7 @@ LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the l
 LARGEST_RISE = 1.5  # of log load, by the season
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 PRIOR_UPPER_LOG = 0.25  # q95 before anything was learned, at a horizon of 60 s: 1.28 times
-JUDGED_QUANTILE = 0.95  # at which the candidates compete
+UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
 LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
 QUANTILE_TICKS = 8  # between two looks at the candidates' quantiles, which change slowly
 CHUNK = 1024  # models whose histograms are summed at a time
@@ -117,7 +116,7 @@ def prior_errors() -> Small:
 
     At 60 s the 95 % quantile is 1.28 times the point, at 240 s 1.65 times.
     """
-    sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(HORIZONS / 60.0)
+    sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(HORIZONS_SECONDS / 60.0)
     centre = ERROR_LOW + ERROR_STEP * (np.arange(ERROR_BINS) + 0.5)
     density = np.exp(-0.5 * (centre / sigma[:, None]) ** 2)
     weight: Small = (PRIOR_WEIGHT * density / density.sum(-1, keepdims=True)).astype(np.float32)
@@ -126,12 +125,12 @@ def prior_errors() -> Small:
 
 def horizon_ticks(tick_seconds: float) -> Ints:
     """Whole ticks of each horizon ``[K]``, at least one."""
-    return np.maximum(np.ceil(HORIZONS / tick_seconds - 1e-9), 1).astype(np.int64)
+    return np.maximum(np.ceil(HORIZONS_SECONDS / tick_seconds - 1e-9), 1).astype(np.int64)
 
 
 def empty(models: int, tick_seconds: float) -> ForecastMemory:
     """A forecaster that knows nothing but its prior head-room."""
-    ring, size = int(horizon_ticks(tick_seconds)[-1]) + 1, (models, len(HORIZONS), CANDIDATES)
+    ring, size = int(horizon_ticks(tick_seconds)[-1]) + 1, (models, len(HORIZONS_SECONDS), CANDIDATES)
     prior = np.broadcast_to(prior_errors()[:, None, :], (*size, ERROR_BINS))
     return ForecastMemory(
         level=np.full(models, np.nan),
@@ -144,10 +143,10 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
         ring_load=np.full((ring, models), np.nan, np.float32),
         ring_level=np.full((ring, models), np.nan, np.float32),
         ring_slope=np.zeros((ring, models), np.float32),
-        ring_rise=np.full((ring, models, len(HORIZONS)), np.nan, np.float32),
+        ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float32),
         tick=0,
         errors=prior.copy(),
-        upper_error=_quantile(_cumulative(prior), JUDGED_QUANTILE).astype(np.float32),
+        upper_error=_quantile(_cumulative(prior), UPPER_QUANTILE).astype(np.float32),
         loss=np.full(size, 0.05) + np.array([0.0, 0.0, 0.01]),
     )
 
@@ -252,7 +251,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         made = (tick - int(ticks)) % ring
         level = memory.ring_level[made].astype(float)
         rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
-        climb = _climb(memory.ring_slope[made].astype(float), HORIZONS[k])
+        climb = _climb(memory.ring_slope[made].astype(float), HORIZONS_SECONDS[k])
         rise = memory.ring_rise[made, :, k].astype(float)
         points = level[:, None] + np.stack([np.zeros_like(level), climb, np.nan_to_num(rise)], axis=-1)
         miss = largest[rows, None] - points[rows]  # [N, C]
@@ -264,7 +263,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         np.put_along_axis(counted, bins[..., None], here + count[..., None], -1)
         errors[rows, k] = counted
         over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
-        pinball = np.maximum(JUDGED_QUANTILE * over, (JUDGED_QUANTILE - 1.0) * over)
+        pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
         loss[rows, k] += rolling * (pinball - loss[rows, k])
     memory = replace(memory, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
     return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
@@ -275,7 +274,7 @@ def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
     upper = np.empty_like(memory.upper_error)
     for first in range(0, len(upper), CHUNK):
         part = slice(first, first + CHUNK)
-        upper[part] = _quantile(_cumulative(memory.errors[part]), JUDGED_QUANTILE)
+        upper[part] = _quantile(_cumulative(memory.errors[part]), UPPER_QUANTILE)
     return replace(memory, upper_error=upper)
 
 
@@ -300,8 +299,8 @@ def predict(
         axis=-1,
     )
     # Between the horizons errors grow as a random walk's do, with the square root.
-    near = np.clip(np.searchsorted(HORIZONS, horizon_seconds, side="right") - 1, 0, len(HORIZONS) - 2)
-    low, high = np.sqrt(HORIZONS[near]), np.sqrt(HORIZONS[near + 1])
+    near = np.clip(np.searchsorted(HORIZONS_SECONDS, horizon_seconds, side="right") - 1, 0, len(HORIZONS_SECONDS) - 2)
+    low, high = np.sqrt(HORIZONS_SECONDS[near]), np.sqrt(HORIZONS_SECONDS[near + 1])
     between = np.clip((np.sqrt(np.maximum(horizon_seconds, 0.0)) - low) / (high - low), 0.0, 1.0)
     rows = np.arange(len(level))[:, None]
     loss = memory.loss[rows, near] + between[..., None] * (memory.loss[rows, near + 1] - memory.loss[rows, near])
@@ -318,15 +317,15 @@ def predict(
         candidate=chosen,
         most=level + LARGEST_ERROR,
     )
-    return forecast, _remembered(memory, now_seconds, blind_seconds)
+    return forecast, remembered(memory, now_seconds, blind_seconds)
 
 
-def _remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
+def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
     """The memory with what this tick's forecasts rest on in the ring."""
     slot = memory.tick % len(memory.ring_load)
     ring_level, ring_slope, ring_rise = memory.ring_level.copy(), memory.ring_slope.copy(), memory.ring_rise.copy()
     seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
     ring_level[slot] = np.where(seen_now, memory.level, np.nan)
     ring_slope[slot] = memory.slope
-    ring_rise[slot] = _rise(memory.season, np.broadcast_to(HORIZONS, ring_rise.shape[1:]), now_seconds)
+    ring_rise[slot] = _rise(memory.season, np.broadcast_to(HORIZONS_SECONDS, ring_rise.shape[1:]), now_seconds)
     return replace(memory, ring_level=ring_level, ring_slope=ring_slope, ring_rise=ring_rise)

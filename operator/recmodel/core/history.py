@@ -96,12 +96,11 @@ def _replay(memory: ForecastMemory, history: Sequence[History | None]) -> Foreca
             loads[i] = _means(past[0], past[1], times)
     usual = memory.season
     replayed = replace(forecasts.empty(len(history), REPLAY_STEP_SECONDS), season=usual)
-    nothing_planned = np.zeros((len(history), 0))
     for column, now in enumerate(times):
         load = loads[:, column]
         replayed = forecasts.observe(replayed, load, float(now), REPLAY_STEP_SECONDS)
         blind = np.where(np.isfinite(load), 0.0, REPLAY_STEP_SECONDS)
-        _, replayed = forecasts.predict(replace(replayed, season=usual), nothing_planned, float(now), blind)
+        replayed = forecasts.remembered(replace(replayed, season=usual), float(now), blind)
     replayed = forecasts.with_quantiles(replace(replayed, season=usual))
     return replace(memory, level=replayed.level, slope=replayed.slope, **{n: getattr(replayed, n) for n in LEARNED})
 

@@ -19,10 +19,9 @@ import numpy as np
 
 from recmodel.core.capacity import Capacity
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
-from recmodel.core.forecast import LoadForecast
+from recmodel.core.forecast import UPPER_QUANTILE, LoadForecast
 
 DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)
-UPPER_QUANTILE = 0.95
 START_AMORTISED_OVER_SECONDS = (
     900.0  # a replica that is started is kept for about this long: its idle start is spread over it
 )

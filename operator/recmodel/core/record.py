@@ -11,8 +11,8 @@ import numpy as np
 from recmodel.core import reasons
 from recmodel.core.capacity import Capacity
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
-from recmodel.core.forecast import LoadForecast
-from recmodel.core.plan import UPPER_QUANTILE, Wish
+from recmodel.core.forecast import UPPER_QUANTILE, LoadForecast
+from recmodel.core.plan import Wish
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.core.valve import Valve
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recmodel.core.plan import UPPER_QUANTILE
+from recmodel.core.forecast import UPPER_QUANTILE
 from recmodel.core.types import Decision
 from recmodel.lab.scenario import Floats
 from recmodel.lab.trace import DAY_SECONDS, Trace
