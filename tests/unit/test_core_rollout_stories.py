@@ -195,8 +195,8 @@ def test_ten_refreshes_in_a_row_under_load_keep_the_objective_and_lose_nothing()
           f"{result.late_ratio[during].max():.1%} and {quiet.late_ratio[during].max():.1%}; replica-hours "
           f"{result.summary().replica_hours['cpu']:.1f} and {quiet.summary().replica_hours['cpu']:.1f}")  # fmt: skip
     assert result.tally.failed.sum() == 0
-    # The load itself brings a minute over the objective now and then; the refreshes bring none.
-    assert result.over[during].sum() <= quiet.over[during].sum()
+    # Where the end of the capacity is, is learned once, in a minute of the first rise; the refreshes bring none.
+    assert result.over[during].sum() <= min(quiet.over[during].sum(), 1)
     starts = result.replicas["cpu"][during].sum() - quiet.replicas["cpu"][during].sum()
     assert starts > 10.0  # minutes of surge pods: they were really replaced
 

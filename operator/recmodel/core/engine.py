@@ -25,7 +25,7 @@ from recmodel.core.plan import assumed_capacity, plan
 from recmodel.core.record import Decisions
 from recmodel.core.types import Model, Observation
 
-Number = TypeVar("Number", np.float64, np.int64)
+Number = TypeVar("Number", np.float32, np.int32)
 
 RATE_WINDOW_SECONDS = 60.0  # unless the metrics are read over another one
 RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
@@ -35,6 +35,7 @@ SLOW_POOL_SECONDS = 120.0
 TRIAL_PATIENCE_WINDOWS = 10.0  # rate windows without a change of replicas, before one is tried to be done without
 TRIAL_TICKS = belief.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
+LEAST_HOLD_WINDOWS = 1.0  # rate windows: wishes out of the same one are not two opinions, however fast pods start
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
 
@@ -47,8 +48,8 @@ class Memory:
     forecast: forecasts.ForecastMemory
     capacity: belief.CapacityMemory
     startup_seconds: Floats  # [M, P]
-    wishes: Floats  # [WISH_RING, M, P] requests/s that the wished replicas were to carry
-    readies: Ints  # [WISH_RING, M, P]
+    wishes: NDArray[np.float32]  # [WISH_RING, M, P] requests/s that the wished replicas were to carry
+    readies: NDArray[np.int32]  # [WISH_RING, M, P]
     tick: int
     seen_at: Floats  # [M] time of the newest known load; -inf before any
     late_ticks: Ints  # [M, P]
@@ -70,8 +71,8 @@ def begin(
         forecast=forecasts.empty(size[0], tick_seconds),
         capacity=belief.empty(*size),
         startup_seconds=np.full(size, np.nan),
-        wishes=np.zeros((WISH_RING, *size)),
-        readies=np.zeros((WISH_RING, *size), np.int64),
+        wishes=np.zeros((WISH_RING, *size), np.float32),
+        readies=np.zeros((WISH_RING, *size), np.int32),
         tick=0,
         seen_at=np.full(size[0], -np.inf),
         late_ticks=np.zeros(size, np.int64),
@@ -134,7 +135,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     dared = capacity.untroubled & (calm | (seen.ready < before)) & (before > 1) & (startup_used <= SLOW_POOL_SECONDS)
     planned = capacities.stretched(capacity, upper, middle, before, dared)
     slow = startup_used > SLOW_POOL_SECONDS
-    hold_ticks = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST) / fleet.tick_seconds
+    hold_seconds = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
+    hold_ticks = np.maximum(hold_seconds, LEAST_HOLD_WINDOWS * fleet.rate_window_seconds) / fleet.tick_seconds
     each = np.where(fleet.exists, assumed_capacity(fleet, planned, seen.ready)[0], np.nan)
     held = _replicas_for(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), each, seen.desired)
     allowed = allowed_shares(fleet)
@@ -154,6 +156,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         wish=wish,
         capacity=planned,
         load=load,
+        upper=upper,
         allowed=allowed,
         blind_seconds=now_seconds - seen_at,
         late_ticks=late_ticks,
@@ -214,7 +217,7 @@ def _recent_largest(ring: NDArray[Number], tick: int, ticks: Floats | Ints) -> N
     return result
 
 
-def _replicas_for(load: Floats, each: Floats, most: Ints) -> Ints:
+def _replicas_for(load: NDArray[np.float32], each: Floats, most: Ints) -> Ints:
     """Replicas, at most ``most``, that carry a load wished a while ago at what each is known to carry *now*.
 
     So a wish that fell because more was learned of the capacity is not held, only one that fell with the load. 0 where unknown.
@@ -224,7 +227,7 @@ def _replicas_for(load: Floats, each: Floats, most: Ints) -> Ints:
     return np.where(known, np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
 
 
-def _ago(ring: Ints, tick: int, ticks: Floats) -> Ints:
+def _ago(ring: NDArray[np.int32], tick: int, ticks: Floats) -> Ints:
     """The ring's value ``ticks`` ``[M, P]`` ticks ago, or its oldest."""
     back = np.clip(np.round(ticks).astype(np.int64), 0, min(len(ring), tick) - 1)
     rows, columns = np.indices(back.shape)

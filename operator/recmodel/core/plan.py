@@ -62,7 +62,8 @@ def needed(load: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Fl
     for _ in range(2):
         there = np.where(assumed, each, capacity.per_replica(np.maximum(replicas, 1.0)))
         replicas = np.ceil(np.maximum(load, 0.0) / np.maximum(there, 1e-9) - 1e-6)
-    return replicas
+    # Where two and three replicas each point to the other, two do not carry it.
+    return replicas + (carried(replicas, capacity, each, assumed) < np.maximum(load, 0.0) * (1.0 - 1e-6))
 
 
 def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:

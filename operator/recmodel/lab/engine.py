@@ -13,7 +13,12 @@ class EngineController:
 
     def __init__(self, scenario: Scenario, history: Trace | None = None) -> None:
         past = None if history is None else [(history.seconds, history.rates)]
-        self._memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds, history=past)
+        self._memory = begin(
+            [scenario.model()],
+            tick_seconds=scenario.tick_seconds,
+            history=past,
+            rate_window_seconds=scenario.window_seconds,
+        )
 
     def decide(self, observation: Observation) -> Decision:
         """One tick of the engine."""
