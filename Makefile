@@ -19,7 +19,7 @@ crds: ## write the CustomResourceDefinition from the API models
 	@v=$(V); hack/chart-files.sh; $$v/bin/python hack/api-docs.py
 
 test-unit: ## unit and property tests, without a cluster
-	@v=$(V); $$v/bin/pytest tests/unit -n auto
+	@v=$(V); $$v/bin/pytest tests/unit -n $$(($$(nproc) + 1)) --dist worksteal
 
 # What is timed on a busy machine may miss once: it is tried again, and the summary lists it (R).
 test-cluster: up ## the tests on the real cluster

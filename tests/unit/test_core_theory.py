@@ -139,11 +139,11 @@ def follow(
 @pytest.mark.parametrize("volatility", [0.01, 0.03])
 def test_the_upper_quantile_covers_a_random_walk(volatility: float) -> None:
     random = np.random.default_rng(3)
-    walk = np.zeros(5000)
+    walk = np.zeros(3500)
     for tick in range(1, len(walk)):
         walk[tick] = 0.995 * walk[tick - 1] + volatility * random.normal()
     horizon = np.array([[100.0]])
-    pairs = np.array(follow(forecast.empty(1, 15.0), 300.0 * np.exp(walk), horizon)[1500:])
+    pairs = np.array(follow(forecast.empty(1, 15.0), 300.0 * np.exp(walk), horizon)[1000:])
     assert 0.90 <= (pairs[:, 1] <= pairs[:, 0]).mean() <= 0.99
     assert np.median(pairs[:, 0] / pairs[:, 1]) < 1.0 + 10.0 * volatility  # and is no wider than it must be
 
@@ -172,7 +172,7 @@ def test_the_season_lowers_the_pinball_loss() -> None:
     random = np.random.default_rng(1)
     past = day(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
     start = 4 * 86400.0
-    today = day(start + 15.0 * np.arange(2400)) * np.exp(0.03 * random.normal(size=2400))
+    today = day(start + 15.0 * np.arange(1400)) * np.exp(0.03 * random.normal(size=1400))
     fresh = forecast.empty(1, 15.0)
     taught = learn_history(fresh, [(seconds, past)])
     assert np.isfinite(taught.season).all()

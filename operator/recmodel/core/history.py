@@ -17,7 +17,7 @@ History = tuple[
 ]  # seconds, on the clock of the observations, and requests/s (NaN: a gap), in order of time
 
 REPLAY_STEP_SECONDS = 60.0
-REPLAY_SECONDS = 3 * 86400.0
+REPLAY_SECONDS = 86400.0  # eight half-lives of an error: what lies before weighs nothing
 LEARNED = ("season", "errors", "upper_error", "loss")  # what a past teaches, of the memory's fields
 COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but not the errors of a forecast for minutes
 
