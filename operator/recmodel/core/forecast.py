@@ -68,7 +68,7 @@ class ForecastMemory:
     ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
     ring_level: Small  # [R, M] the level then; NaN where no forecast was made
     ring_slope: Small  # [R, M]
-    ring_rise: Small  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
+    ring_rise: NDArray[np.float16]  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
     tick: int
     errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
     upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
@@ -105,9 +105,9 @@ def _quantile(cumulative: Small, q: float) -> Floats:
 
 
 def _cumulative(histogram: Small) -> Small:
-    summed = np.cumsum(histogram, axis=-1)
-    result: Small = (summed / np.maximum(summed[..., -1:], 1e-9)).astype(np.float32)
-    return result
+    summed: Small = np.cumsum(histogram, axis=-1, dtype=np.float32)
+    summed /= np.maximum(summed[..., -1:], np.float32(1e-9))
+    return summed
 
 
 def prior_errors() -> Small:
@@ -143,7 +143,7 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
         ring_load=np.full((ring, models), np.nan, np.float32),
         ring_level=np.full((ring, models), np.nan, np.float32),
         ring_slope=np.zeros((ring, models), np.float32),
-        ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float32),
+        ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float16),
         tick=0,
         errors=prior.copy(),
         upper_error=_quantile(_cumulative(prior), UPPER_QUANTILE).astype(np.float32),
