@@ -68,7 +68,9 @@ class ForecastMemory:
     ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
     ring_level: Small  # [R, M] the level then; NaN where no forecast was made
     ring_slope: Small  # [R, M]
-    ring_rise: NDArray[np.float16]  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
+    ring_rise: NDArray[
+        np.float16
+    ]  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
     tick: int
     errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
     upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
