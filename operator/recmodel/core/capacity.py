@@ -38,6 +38,7 @@ from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 TRUST_GROWTH = 0.15  # the plan may go so far beyond the load at which nothing was late, less where some was
 CALM_GROWTH = 3.0  # times as far, where no request took even half of the time that it may: a full batch takes longer
 COUNTING_ERRORS = 3.0  # standard errors of a count by which two loads may differ and be the same
+LEAST_QUEUEING_RATIO = 0.2  # of the budget: what queues may add where more is late without any than was planned
 UNTROUBLED = 0.75  # of the way, in log lateness, from the planned share down to nothing
 SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
@@ -95,8 +96,9 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     moments = _moments(memory.log_belief)
     planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None, None]
     floor = SHAPES[:, 1]
-    # Where more is late when idle than was planned, a fifth of the budget is what queueing may still add.
-    queueing = np.maximum((planned - floor) / (1.0 - floor), 0.2 * fleet.late_budget_ratio[:, None, None])
+    queueing = np.maximum(
+        (planned - floor) / (1.0 - floor), LEAST_QUEUEING_RATIO * fleet.late_budget_ratio[:, None, None]
+    )
     slack = -np.log(queueing)  # [M, 1, S]
     sharp = np.minimum(SHAPES[:, 0] * np.maximum(ready, 1)[..., None] ** SHARING, LARGEST_SHARPNESS)  # [M, P, S]
     carried = np.log(np.maximum(1.0 - slack / sharp, 0.15))  # log of capacity / X
@@ -140,18 +142,21 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     whether the pool is untroubled.
 
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
-    what is left to the planned share; it is a larger one where the requests do not even come near the threshold. Utilisation,
-    where it is known, widens it: a worker that is busy for a share u of the time saturates at load / u, and a batching pool later
-    still, so load * 0.7 / u is safe for both. Where it rose in proportion to the load it is that of workers, and load / u is
-    where they saturate.
+    what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
+    near the threshold. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at
+    load / u, and a batching pool later still, so load * 0.7 / u is safe for both. Where it rose in proportion to the load it is
+    that of workers, and load / u is where they saturate.
     """
-    planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None]
-    good, late_there, slow_there = memory.evidence.proven(planned)
-    bad = memory.evidence.smallest_bad(fleet.late_budget_ratio[:, None])
-    left = np.log(planned / np.clip(late_there, NOTHING_LATE, None)) / np.log(planned / NOTHING_LATE)
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], ready.shape)
+    inherent = memory.evidence.inherent(budget)
+    queueing = np.maximum(PLANNED_LATE_RATIO * budget - inherent, LEAST_QUEUEING_RATIO * budget)
+    good, late_there, slow_there = memory.evidence.proven(np.minimum(inherent + queueing, budget))
+    bad = memory.evidence.smallest_bad(budget)
+    nothing = np.minimum(NOTHING_LATE, 0.5 * queueing)
+    left = np.log(queueing / np.maximum(late_there - inherent, nothing)) / np.log(queueing / nothing)
     growth = TRUST_GROWTH * np.where(slow_there < NOTHING_LATE, CALM_GROWTH, 1.0)
     trusted = good * (1.0 + growth * np.clip(left, 0.0, 1.0))
-    busy, slope = memory.evidence.busy(fleet.late_budget_ratio[:, None])
+    busy, slope = memory.evidence.busy(budget)
     known = (good > 0) & np.isfinite(busy)
     safe = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
     trusted = np.maximum(trusted, safe)
