@@ -46,12 +46,15 @@ def test_a_load_that_begins_on_a_cold_pod_does_not_run_away() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_steady_load_at_the_border_of_two_sizes_does_not_flap(seed: int) -> None:
-    # Two pods carry 60 requests/s and a little more, three carry the noise of it, too; a pod starts within a tick.
-    pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.1, startup_seconds=2.0, max_replicas=4)
+    # Two pods carry 60 requests/s and a little more, three carry the noise of it, too; a pod starts within a tick. The first one
+    # is late from the start, so that for a while nothing is known but what was too much.
+    pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.1, startup_seconds=2.0, max_replicas=4,
+                        initial_replicas=1)  # fmt: skip
     scenario = Scenario(
         pools=(pool,), tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0
     )
-    result = simulate(scenario, np.full(500, 60.0), Engine(scenario), seed=seed)
+    load = np.concatenate([np.full(10, 25.0), np.full(10, 35.0), np.full(10, 45.0), np.full(470, 60.0)])
+    result = simulate(scenario, load, Engine(scenario), seed=seed)
     ordered = [decision.pools["cpu"].replicas for decision in result.decisions[24:]]
     assert sum(a != b for a, b in pairwise(ordered)) <= 1
     assert ordered[-1] <= 3
