@@ -166,6 +166,14 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
 
 
+def rises(memory: CapacityMemory, fleet: Fleet) -> Bools:
+    """Where the load ``[M]`` rose within the newest rate window, so that it is larger than its rate tells; also where unknown."""
+    ticks = min(fleet.window_ticks + SCRAPE_AGE_TICKS, RECENT_TICKS)
+    window = memory.recent_totals[[(memory.tick - 1 - back) % RECENT_TICKS for back in range(ticks)]]
+    result: Bools = ~(window[0] <= (1.0 + STEADY_RATIO) * window.min(0))
+    return result
+
+
 def _near_too_much(evidence: Evidence, fleet: Fleet, seen: Seen, served: Floats) -> Bools:
     """Where one replica less, or a somewhat larger load on a single one, would meet the smallest load ``[M, P]`` that was too
     much: there it is what the plan keeps away from. A quiet night does not ask, and so forgets nothing.

@@ -167,7 +167,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )
     replicas, changed = guards.guard(context)
-    shares = weights.weigh(fleet, seen, replicas, context.slow, capacity, wish.per_replica, load)
+    rises = belief.rises(learned, fleet)
+    shares = weights.weigh(fleet, seen, replicas, context.slow, capacity, wish.per_replica, load, rises)
     sure, hoped = valves.ready_capacity(seen, replicas, capacity, wish.per_replica)
     valve_memory, valve = valves.turn(memory.valve, fleet, seen, load, sure, hoped)
     ready = fleet.exists & (np.minimum(seen.ready, replicas) > 0)

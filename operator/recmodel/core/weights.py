@@ -10,13 +10,14 @@ from recmodel.core.plan import carried
 
 
 def weigh(
-    fleet: Fleet, seen: Seen, replicas: Ints, slow: Bools, capacity: Capacity, each: Floats, load: Floats
+    fleet: Fleet, seen: Seen, replicas: Ints, slow: Bools, capacity: Capacity, each: Floats, load: Floats, rises: Bools
 ) -> Floats:
     """Shares ``[M, P]`` that add up to 100 over the pools with ready replicas (all 0 where no pool is ready).
 
     In proportion to what the ready replicas carry, so that all pools are equally far from their limits. A pool whose limit is
-    the trust region, not the belief, is filled up to it first, since only load tells what it can carry. Two pools with ready
-    capacities of 300 and 100 requests/s get 75 and 25.
+    the trust region, not the belief, is filled up to it first, since only load tells what it can carry; not while the load
+    ``rises`` ``[M]``, for then it is larger than its rate, and would fill the pool beyond. Two pools with ready capacities of 300
+    and 100 requests/s get 75 and 25.
     """
     staying = np.minimum(seen.ready, replicas)  # what is about to leave gets nothing any more
     ready = fleet.exists & (staying > 0)
@@ -31,6 +32,7 @@ def weigh(
     hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
     demand = np.where(np.isfinite(load), load, np.inf)[:, None]
     fillable = ready & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
+    fillable &= ~rises[:, None]
     fillable &= slow | ~(fillable & slow).any(1, keepdims=True)
     promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
     first = np.argmax(promise * (1.0 - 1e-9 * fleet.name_rank), axis=1)[:, None]

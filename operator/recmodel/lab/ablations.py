@@ -99,7 +99,9 @@ class WithoutLearning:
             ]
         )
         slow = startup > startup.min(1, keepdims=True)
-        shares = weights.weigh(fleet, seen, replicas, slow, self._capacity, wish.per_replica, load)
+        shares = weights.weigh(
+            fleet, seen, replicas, slow, self._capacity, wish.per_replica, load, np.zeros(len(load), bool)
+        )
         names = [pool.name for pool in fleet.models[0].pools]
         pools = {name: PoolDecision(int(replicas[0, k]), float(shares[0, k])) for k, name in enumerate(names)}
         return Decision(now, pools, "Tracking", ())
