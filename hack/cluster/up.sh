@@ -27,7 +27,7 @@ cluster() {
       kind get clusters 2>/dev/null | grep -qx "$KIND_CLUSTER" ||
         with_heartbeat 'kind' kind create cluster --name "$KIND_CLUSTER" --kubeconfig "$KUBECONFIG" --config "$HERE/manifests/kind.yaml" --wait 120s
       ;;
-    current) kubectl get --raw /readyz >/dev/null ;;
+    current) kubectl get --raw /readyz >/dev/null; current_server >"$RUN/server" ;;
   esac
 }
 
@@ -40,8 +40,17 @@ node() {
   node_ready
 }
 
+# ours NAMESPACE: on somebody else's cluster one that is there already is theirs, and is neither written to nor, later, deleted.
+ours() {
+  [ "$CLUSTER" = current ] && kubectl get namespace "$1" >/dev/null 2>&1 || return 0
+  kubectl get namespace -l "$OURS" -o name | grep -qx "namespace/$1" ||
+    { echo "the namespace '$1' of $(cat "$RUN/server") is there already and not ours: CLUSTER=current needs a cluster that may be thrown away" >&2; exit 1; }
+}
+
 # Everything is applied before anything is waited for.
 add_ons() {
+  ours demo
+  ours monitoring
   prometheus
   envoy_gateway
   gateway

@@ -39,12 +39,17 @@ SERVICE_CIDR=10.96.0.0/16
 API=https://127.0.0.1:6443
 CTR="ctr -a $RUN/containerd/containerd.sock -n k8s.io"
 
+OURS=recmodel.dev/made-by=up  # label of the namespaces that up.sh makes, and down.sh deletes
+
 docker_runs() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
 # Which cluster: local (all parts on this machine, needs root), kind (in Docker) or current (the kubeconfig in force).
 if [ -z "${CLUSTER:-}" ]; then
   if [ -s "$RUN/cluster" ]; then CLUSTER=$(cat "$RUN/cluster"); elif docker_runs; then CLUSTER=kind; else CLUSTER=local; fi
 fi
+# The API server that the kubeconfig in force means now.
+current_server() { kubectl config view --minify -o 'jsonpath={.clusters[0].cluster.server}'; }
+
 case $CLUSTER in
   local) export KUBECONFIG=$RUN/admin.kubeconfig ;;
   kind) export KUBECONFIG=$RUN/kind.kubeconfig ;;

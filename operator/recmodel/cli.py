@@ -12,6 +12,14 @@ from pathlib import Path
 from recmodel import __version__
 
 CONTROLLERS = ("engine", "hpa:0.7:0.0", "keda:0.7:0.5")
+CONTROLLERS_OF_MANY_POOLS = ("engine", "static")  # a fixed share splits the traffic of two pools only
+
+
+NEEDS = {
+    "simulate": "run it from a checkout, $(hack/venv.sh)/bin/recmodel; the operator's image has no simulator",
+    "backtest": "run it from a checkout, $(hack/venv.sh)/bin/recmodel; the operator's image has no simulator",
+    "optimise": "run it from a checkout, $(hack/venv.sh variants)/bin/recmodel, or in the optimiser's image",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except (ValueError, OSError) as error:
         print(f"recmodel {options.command}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"recmodel {options.command}: {error}: {NEEDS.get(options.command, 'a whole install')}", file=sys.stderr)
         return 2
     return code
 
@@ -57,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--load", type=Path, required=True, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
         )
-        command.add_argument("--peak", type=float, metavar="RPS", help="rescale the load to this peak")
+        command.add_argument("--peak", type=_above_zero, metavar="RPS", help="rescale the load to this peak")
         command.add_argument(
             "--accelerated", action="append", default=[], metavar="POOL", help="simulate this pool as a batching one"
         )
@@ -66,11 +77,13 @@ def _parser() -> argparse.ArgumentParser:
             action="append",
             default=[],
             metavar="POOL.FIELD=NUMBER",
-            help="how a pool serves: cpu.service_seconds=0.03",
+            help="how a pool serves: cpu.workers=4 cpu.service_seconds=0.03 cpu.startup_seconds=60 gpu.max_batch=32 "
+            "gpu.base_seconds=0.01 gpu.item_seconds=0.001 ...; what is assumed is printed first",
         )
         command.add_argument(
             "--controller", action="append", metavar="NAME",
-            help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)})",
+            help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)}; "
+            f"with more than two pools {' '.join(CONTROLLERS_OF_MANY_POOLS)})",
         )  # fmt: skip
         command.add_argument("--figure", type=Path, metavar="PNG", help="write a picture")
         command.add_argument("--seed", type=int, default=0)
@@ -82,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
 
 
 def _optimise_arguments(command: argparse.ArgumentParser) -> None:
@@ -133,7 +153,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     from recmodel.decide import read_model
-    from recmodel.lab.simulate import compare, scenario_of, write_figure
+    from recmodel.lab.simulate import assumed, compare, scenario_of, write_figure
     from recmodel.lab.trace import read_trace
 
     load = read_trace(options.load)
@@ -143,10 +163,11 @@ def _simulate(options: argparse.Namespace) -> int:
         raise ValueError(f"--day {number}: the load has {load.days:.2f} days")
     past = load.split(number, 14.0)[0] if number > 0 else None
     scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
+    print(assumed(scenario))
     comparison = compare(
         scenario,
         load.between(number, number + 1),
-        options.controller or CONTROLLERS,
+        options.controller or _controllers(len(scenario.pools)),
         past,
         seed=options.seed,
         progress=_tell,
@@ -161,14 +182,20 @@ def _simulate(options: argparse.Namespace) -> int:
 def _backtest(options: argparse.Namespace) -> int:
     from recmodel.decide import read_model
     from recmodel.lab.backtest import backtest
-    from recmodel.lab.simulate import scenario_of, write_figure
+    from recmodel.lab.simulate import assumed, scenario_of, write_figure
     from recmodel.lab.trace import read_trace
 
     load = read_trace(options.load)
     load = load.rescaled(peak_per_second=options.peak) if options.peak else load
     scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
+    print(assumed(scenario))
     judged = backtest(
-        scenario, load, options.days, options.controller or CONTROLLERS, seed=options.seed, progress=_tell
+        scenario,
+        load,
+        options.days,
+        options.controller or _controllers(len(scenario.pools)),
+        seed=options.seed,
+        progress=_tell,
     )
     print(judged.table())
     if options.figure:
@@ -176,6 +203,10 @@ def _backtest(options: argparse.Namespace) -> int:
         write_figure(last, options.figure, f"{options.load.name}, day {number}")
         print(f"picture: {options.figure}")
     return 0
+
+
+def _controllers(pools: int) -> tuple[str, ...]:
+    return CONTROLLERS if pools <= 2 else CONTROLLERS_OF_MANY_POOLS
 
 
 def _optimise(options: argparse.Namespace) -> int:

@@ -12,18 +12,20 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recmodel.api.rules import broken_rule
 from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
 from recmodel.core.engine import begin, step
 from recmodel.core.history import History
 from recmodel.core.types import Decision, Model, Observation, PoolObservation
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Checked = TypeVar("Checked", bound=BaseModel)
 Unknown = float | None  # NaN and infinities are read as unknown by the core
 
 
@@ -52,7 +54,7 @@ class _PoolLine(BaseModel):
 class _Line(BaseModel):
     model_config = ConfigDict(extra="ignore")
     time: Annotated[float, Field(allow_inf_nan=False)]
-    pools: dict[str, _PoolLine | dict[str, Any]]
+    pools: dict[str, dict[str, Any]]
 
 
 def read_model(path: Path) -> Model:
@@ -70,7 +72,12 @@ def read_model(path: Path) -> Model:
     except ValidationError as error:
         raise InvalidManifest(f"{path}: {explain_invalid(error)}") from error
     metadata = body.get("metadata") or {}
-    return spec.model(f"{metadata.get('namespace', 'default')}/{metadata.get('name', 'model')}")
+    if not isinstance(metadata, dict):
+        raise InvalidManifest(f"{path}: metadata is {metadata!r}: must be a mapping")
+    name = str(metadata.get("name", "model"))
+    if problem := broken_rule(name, spec):
+        raise InvalidManifest(f"{path}: {problem}")
+    return spec.model(f"{metadata.get('namespace', 'default')}/{name}")
 
 
 def explain_invalid(error: ValidationError) -> str:
@@ -86,7 +93,7 @@ def explain_invalid(error: ValidationError) -> str:
 
 def read_history(path: Path) -> History:
     """Seconds and requests/s of a CSV with the header ``seconds,rps``; an empty or non-numeric value is a gap (NaN)."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
         header = next(rows, None)
         if header is None or [cell.strip() for cell in header[:2]] != ["seconds", "rps"]:
@@ -99,6 +106,8 @@ def read_history(path: Path) -> History:
                 seconds.append(float(row[0]))
             except ValueError as error:
                 raise InvalidHistory(f"{path}: line {number}: {row[0]!r} is not a number of seconds") from error
+            if not math.isfinite(seconds[-1]):
+                raise InvalidHistory(f"{path}: line {number}: {row[0]!r} is not a finite number of seconds")
             load.append(_number(row[1] if len(row) > 1 else ""))
     if any(after <= before for before, after in pairwise(seconds)):
         raise InvalidHistory(f"{path}: seconds must rise from line to line")
@@ -116,22 +125,21 @@ def _number(text: str) -> float:
 def parse(text: str, model: Model) -> Observation:
     """The observation of one line; ``ValueError`` says what is wrong with it."""
     try:
-        line = _Line.model_validate(json.loads(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-    except json.JSONDecodeError as error:
+        body = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise ValueError("the line must be an object with time and pools")
+    line = _checked(_Line, body)
     names = {pool.name for pool in model.pools}
     strangers = sorted(set(line.pools) - names)
     if strangers:
         raise ValueError(f"pools.{strangers[0]}: the model has no such pool, only {', '.join(sorted(names))}")
     pools = {}
-    for name, pool in line.pools.items():
-        if isinstance(pool, dict):
-            if pool:
-                raise ValueError(f"pools.{name}: desired and ready must be whole numbers of replicas")
+    for name, found in line.pools.items():
+        if not found:
             continue
+        pool = _checked(_PoolLine, found, f"pools.{name}.")
         pools[name] = PoolObservation(
             desired=pool.desired,
             ready=pool.ready,
@@ -145,6 +153,17 @@ def parse(text: str, model: Model) -> Observation:
             queue=pool.queue,
         )
     return Observation(time_seconds=line.time, pools=pools)
+
+
+def _checked(kind: type[Checked], body: dict[str, Any], where: str = "") -> Checked:
+    """``body`` as a line or a pool of it; ``ValueError`` names the first field that is wrong, its value and the rule."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        value = first["input"]
+        shown = f"{value!r}: " if isinstance(value, str | int | float | bool | None) else ""
+        raise ValueError(f"{where}{'.'.join(str(part) for part in first['loc'])}: {shown}{first['msg']}") from error
 
 
 def _latency(name: str, latency: dict[str, Unknown] | None) -> dict[float, float] | None:

@@ -31,7 +31,10 @@ def explain(text: str) -> str:
 
 
 def _of_status(body: Mapping[str, Any]) -> str:
-    name = f"{body['metadata'].get('namespace', 'default')}/{body['metadata']['name']}"
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or "name" not in metadata:
+        raise ValueError("a RecModel without metadata.name")
+    name = f"{metadata.get('namespace', 'default')}/{metadata['name']}"
     status = body.get("status") or {}
     lines = [f"{name}: {status.get('state', 'no decision yet')}"]
     lines += [f"  {c['type']:<18}{c['status']:<8}{c['reason']}: {c['message']}" for c in status.get("conditions", [])]

@@ -151,11 +151,16 @@ def test_somebody_answers_from_the_start(pools: list[Any], replicas: dict[str, i
 
 def test_the_pod_monitor_reads_each_port_once() -> None:
     other = {**pool("gpu"), "port": 9000}
-    two = pod_monitor(OWNER, spec(pool("cpu"), other, metrics={"profile": "triton"}), "/metrics")
+    two = pod_monitor(OWNER, spec(pool("cpu"), other, metrics={"profile": "triton"}), ("metrics", "/metrics"))
     assert [(e["portNumber"], e["path"]) for e in two["spec"]["podMetricsEndpoints"]] == [
         (8080, "/metrics"),
         (9000, "/metrics"),
     ]
+    ports = [{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 8002}]
+    container = {"name": "server", "image": "server:1", "ports": ports}
+    both = {**pool("cpu"), "template": {"spec": {"containers": [container]}}}
+    known = pod_monitor(OWNER, spec(both, metrics={"profile": "triton"}), ("metrics", "/metrics"))
+    assert [e["port"] for e in known["spec"]["podMetricsEndpoints"]] == ["metrics"]
     named = pod_monitor(OWNER, spec(pool(), metrics={"profile": "triton", "port": "metrics", "path": "/m"}))
     assert [(e["port"], e["path"]) for e in named["spec"]["podMetricsEndpoints"]] == [("metrics", "/m")]
 

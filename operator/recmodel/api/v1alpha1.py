@@ -158,7 +158,11 @@ class Metrics(Strict):
     ] = "envoy-gateway"
     custom: Annotated[CustomMetrics | None, Field(description="The series, where profile is custom.")] = None
     port: Annotated[
-        ShortText | None, Field(description="Name of the container port with the metrics page, for the PodMonitor.")
+        ShortText | None,
+        Field(
+            description="Name of the container port with the metrics page, for the PodMonitor; else the one that the "
+            "profile names where all pools have it, else the port that a pool serves on."
+        ),
     ] = None
     path: Annotated[ShortText | None, Field(description="Path of the metrics page; else the profile's.")] = None
 
@@ -241,7 +245,10 @@ class RecModelSpec(Strict):
 
     mode: Annotated[
         Literal["Auto", "Recommend", "Paused"],
-        Field(description="Auto acts; Recommend decides and reports but changes nothing; Paused leaves all as it is."),
+        Field(
+            description="Auto acts; Recommend makes the pools, decides and reports, but changes neither replicas nor weights; "
+            "Paused leaves all as it is."
+        ),
     ] = "Auto"
     objective: Objective
     variants: Annotated[

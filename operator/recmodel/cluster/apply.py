@@ -46,7 +46,7 @@ class Actor:
         self,
         owner: build.Owner,
         spec: RecModelSpec,
-        metrics_path: str | None,
+        page: tuple[str, str] | None,
         replicas: Mapping[str, int],
         serving: Mapping[str, Serving] = MappingProxyType({}),
     ) -> list[str]:
@@ -56,7 +56,7 @@ class Actor:
         stay as they are; a new Deployment gets its pool's number from ``replicas``. A new pool has no weight, unless
         the whole route is new. ``serving`` says which version each pool serves.
         """
-        wanted = build.children(owner, spec, self.monitors, metrics_path, serving)
+        wanted = build.children(owner, spec, self.monitors, page, serving)
         written = []
         for kind, body in wanted:
             live = await self._live(owner, kind, body["metadata"]["name"])

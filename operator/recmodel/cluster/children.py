@@ -52,13 +52,13 @@ def children(
     owner: Owner,
     spec: RecModelSpec,
     monitors: bool,
-    metrics_path: str | None = None,
+    page: tuple[str, str] | None = None,
     serving: Mapping[str, Serving] = MappingProxyType({}),
 ) -> list[tuple[names.Kind, Object]]:
     """All children but the HTTPRoute, each with its kind.
 
-    ``monitors``: whether the cluster knows PodMonitors; ``metrics_path``: the profile's path of the metrics page,
-    where the spec has none; ``serving``: the version of each pool that has one. Deployments come last, so that a
+    ``monitors``: whether the cluster knows PodMonitors; ``page``: name of the port and path of the profile's
+    metrics page, where the spec has none; ``serving``: the version of each pool that has one. Deployments come last, so that a
     Service is there when the first pod is.
     """
     result: list[tuple[names.Kind, Object]] = []
@@ -66,7 +66,7 @@ def children(
         result.append((names.SERVICE, service(owner, pool)))
         result.append((names.DISRUPTION_BUDGET, disruption_budget(owner, pool)))
     if monitors and wants_monitor(spec):
-        result.append((names.POD_MONITOR, pod_monitor(owner, spec, metrics_path)))
+        result.append((names.POD_MONITOR, pod_monitor(owner, spec, page)))
     wait_seconds = math.ceil(spec.rollout.step_seconds)
     result.extend(
         (names.DEPLOYMENT, deployment(owner, pool, serving.get(pool.name, AS_WRITTEN), wait_seconds))
@@ -178,11 +178,18 @@ def wants_monitor(spec: RecModelSpec) -> bool:
     return spec.metrics.port is not None or spec.metrics.profile not in GATEWAY_PROFILES
 
 
-def pod_monitor(owner: Owner, spec: RecModelSpec, metrics_path: str | None = None) -> Object:
-    """The PodMonitor: the pods' metrics page, with model and pool as labels of each series."""
-    path = spec.metrics.path or metrics_path
+def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None = None) -> Object:
+    """The PodMonitor: the pods' metrics page, with model and pool as labels of each series.
+
+    The port is the one that the spec names; else the one of ``page`` where each pool's containers have a port of that name;
+    else the ports that the pools serve on.
+    """
+    port, path = page or (None, None)
+    path = spec.metrics.path or path
     common: Object = {"interval": "5s", "scrapeTimeout": "4s", **({"path": path} if path else {})}
-    ports: list[Object] = [{"port": spec.metrics.port}] if spec.metrics.port else []
+    named = [{p.name for c in pool.template.spec.containers for p in c.ports or []} for pool in spec.pools]
+    chosen = spec.metrics.port or (port if all(port in ports for ports in named) else None)
+    ports: list[Object] = [{"port": chosen}] if chosen else []
     return _child(names.POD_MONITOR, owner, None, {
         "selector": {"matchLabels": {names.MODEL_LABEL: owner.name}},
         "podTargetLabels": [names.MODEL_LABEL, names.POOL_LABEL],

@@ -157,11 +157,11 @@ class Keeper:
             if (wait_seconds := tracked.patience.due_in(time.monotonic())) > 0:
                 return wait_seconds
         profile = profile_for(spec.metrics)
-        path = profile.scrape.path if profile.scope == "pod" else None
+        page = (profile.scrape.port, profile.scrape.path) if profile.scope == "pod" else None
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
-        written = await self._actor.children(tracked.owner, spec, path, first, tracked.serving)
+        written = await self._actor.children(tracked.owner, spec, page, first, tracked.serving)
         tracked.applied = wished
         if written:
             tracked.steered = None

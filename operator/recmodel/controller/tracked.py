@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from recmodel.api.pod import PodTemplate
 from recmodel.api.quantity import ratio
+from recmodel.api.rules import broken_rule
 from recmodel.api.status import RecModelStatus
-from recmodel.api.v1alpha1 import Optimisation, RecModelSpec, Rollout
+from recmodel.api.v1alpha1 import Optimisation, RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
 from recmodel.cluster.versions import Serving
@@ -24,7 +25,6 @@ from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
 
 INVALID_SPEC = "InvalidSpec"
-LONGEST_NAME = 52  # name and pool together: with the Deployment's and the pod's suffixes they stay a valid label
 
 
 @dataclass
@@ -109,35 +109,17 @@ def read_spec(body: Mapping[str, Any], allowed_accounts: tuple[str, ...] = ()) -
         problems = [f"spec.{_place(e['loc'])} is {_shown(e['input'])}: {e['msg']}" for e in error.errors()[:3]]
         more = error.error_count() - len(problems)
         return Reason(INVALID_SPEC, "; ".join(problems) + (f"; and {more} more" if more else ""))
-    problem = _crossing_fields(body["metadata"]["name"], spec, allowed_accounts)
+    problem = broken_rule(body["metadata"]["name"], spec) or _refused(spec, allowed_accounts)
     return Reason(INVALID_SPEC, problem) if problem else spec
 
 
-def _crossing_fields(name: str, spec: RecModelSpec, allowed_accounts: tuple[str, ...]) -> str | None:
-    """The rules between fields, which the API server holds by CEL as well: an older CRD may not have them all."""
-    names = [pool.name for pool in spec.pools]
-    if len(set(names)) < len(names):
-        return f"spec.pools[].name is {names}: each name may stand once"
-    variants = [variant.name for variant in spec.variants]
-    if len(set(variants)) < len(variants):
-        return f"spec.variants[].name is {variants}: each name may stand once"
+def _refused(spec: RecModelSpec, allowed_accounts: tuple[str, ...]) -> str | None:
+    """What this operator's settings or its metrics forbid."""
     for pool in spec.pools:
-        where = f"spec.pools[{pool.name}]"
-        if pool.replicas.min > pool.replicas.max:
-            return f"{where}.replicas.min is {pool.replicas.min}: must not be above replicas.max, {pool.replicas.max}"
-        if pool.variant is not None and pool.variant not in variants:
-            return f"{where}.variant is {pool.variant!r}: must be the name of one of spec.variants, {variants}"
-        if len(name) + len(pool.name) > LONGEST_NAME:
-            return f"{where}.name is {pool.name!r}: with metadata.name, {name!r}, longer than {LONGEST_NAME} characters"
-        if problem := _account(where, pool.template, allowed_accounts):
+        if problem := _account(f"spec.pools[{pool.name}]", pool.template, allowed_accounts):
             return problem
     if spec.optimisation and (problem := _account("spec.optimisation", spec.optimisation.template, allowed_accounts)):
         return problem
-    if problem := _rollout_fields(spec.rollout):
-        return problem
-    if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
-        profile = spec.metrics.profile
-        return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
     refusal = profile_for(spec.metrics).refusal
     if refusal is not None:
         return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
@@ -152,20 +134,6 @@ def _account(where: str, template: PodTemplate, allowed_accounts: tuple[str, ...
         f"{where}.template.spec.serviceAccountName is {account!r}: the operator's setting allowServiceAccounts "
         f"names {list(allowed_accounts) or 'none'}"
     )
-
-
-def _rollout_fields(rules: Rollout) -> str | None:
-    """The rules of a rollout that the API cannot hold, since it carries shares as text."""
-    steps = [ratio(step) for step in rules.steps]
-    if any(low >= high for low, high in zip([0.0, *steps], steps, strict=False)):
-        return f"spec.rollout.steps is {rules.steps}: must rise, beginning above 0%"
-    quality = rules.quality
-    shares = {"maxLateExcess": rules.max_late_excess, "maxErrorExcess": rules.max_error_excess}
-    shares |= {"quality.maxLoss": quality.max_loss} if quality is not None else {}
-    for name, share in shares.items():
-        if ratio(share) <= 0.0:
-            return f"spec.rollout.{name} is {share!r}: must be above 0%, as no two measurements are the same"
-    return None
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -89,6 +89,14 @@ class Decisions:
         return np.where(self.fleet.exists, self.capacity.per_replica(np.maximum(self.replicas, 1)), 0.0)
 
     @cached_property
+    def _one_less_would_do(self) -> Bools:
+        """Where the decided replicas would carry the upper forecast without one of the pool's ``[M, P]``."""
+        each = np.nan_to_num(self._decided_carry_each, nan=0.0, posinf=0.0)
+        rest = (each * self.replicas).sum(1, keepdims=True) - each
+        result: Bools = rest >= np.where(self.fleet.exists, self.upper, np.inf).min(1, keepdims=True)
+        return result
+
+    @cached_property
     def _ready_carry_each(self) -> tuple[Floats, Floats]:
         """Requests/s ``[M, P]`` that each ready replica carries: what is known, and the middle of the belief."""
         ready = np.maximum(self.seen.ready, 1)
@@ -127,6 +135,7 @@ class Decisions:
                             f"{self.replicas[i, k]} decided ({_WHY[reason]})",
                         )
                     )
+        told += self._limits(i)
         if self.valve.open[i]:
             told.append(self._lighter(i))
         if not wish.feasible[i]:
@@ -137,6 +146,19 @@ class Decisions:
                 )
             )
         return tuple(told)
+
+    def _limits(self, i: int) -> Iterator[Reason]:
+        """Where the owner's limits are what holds the replicas: nothing can grow any more, or fewer would do."""
+        pools = self.fleet.models[i].pools
+        decided = [int(self.replicas[i, k]) for k in range(len(pools))]
+        if sum(decided) and all(n >= pool.max_replicas for n, pool in zip(decided, pools, strict=True)):
+            full = ", ".join(f"{pool.name} {pool.max_replicas}" for pool in pools)
+            yield Reason(reasons.AT_MAXIMUM, f"every pool is at its replicas.max ({full}): nothing is left for a rise")
+        for k, pool in enumerate(pools):
+            if pool.min_replicas == decided[k] > 0 and sum(decided) > 1 and self._one_less_would_do[i, k]:
+                yield Reason(
+                    reasons.AT_MINIMUM, f"{pool.name}: {decided[k]} is its replicas.min; fewer would carry the load"
+                )
 
     def _lighter(self, i: int) -> Reason:
         shares = [
@@ -156,7 +178,12 @@ class Decisions:
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
         more = int(np.sign((self.replicas[i] - self.seen.desired[i]).sum()))
         reason = {1: reasons.FORECAST_RISE, 0: reasons.STEADY, -1: reasons.FORECAST_FALL}[more]
-        load = f"{self.load[i]:.1f}" if np.isfinite(self.load[i]) else "unknown"
+        if not np.isfinite(self.load[i]):
+            return Reason(
+                reasons.METRICS_MISSING,
+                f"the load is unknown, and nothing is released; at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) "
+                f"within {self.forecast.horizon_seconds[i, k]:.0f} s",
+            )
         each = ", ".join(
             f"{pool.name} {self.wish.per_replica[i, n]:.1f}/s a replica"
             for n, pool in enumerate(self.fleet.models[i].pools)
@@ -164,7 +191,7 @@ class Decisions:
         )
         return Reason(
             reason,
-            f"load {load}/s, at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within "
+            f"load {self.load[i]:.1f}/s, at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within "
             f"{self.forecast.horizon_seconds[i, k]:.0f} s; planned with {each or 'no capacity known yet'}",
         )
 

@@ -19,6 +19,7 @@ from recmodel.lab.scenario import GPU_POOL, Floats, PoolScenario, Scenario
 from recmodel.lab.simulator import Controller, simulate
 from recmodel.lab.trace import Trace
 
+ABOVE_ZERO = ("workers", "service_seconds", "max_batch", "item_seconds")
 ENOUGH_PER_SECOND = 75.0  # of which a minute's share late is known to 0.3 points: the search may run in slow motion
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of it done
@@ -64,6 +65,11 @@ def scenario_of(model: Model, accelerated: Sequence[str] = (), settings: Sequenc
     ``accelerated`` pools are simulated as batching ones, the others as worker pools, both as in the benchmark unless
     ``settings`` say otherwise: ``cpu.service_seconds=0.03``, ``gpu.startup_seconds=240``, ``timeout_seconds=2``.
     """
+    strangers = sorted(set(accelerated) - {pool.name for pool in model.pools})
+    if strangers:
+        raise ValueError(
+            f"--accelerated {strangers[0]}: the model has no such pool, only {', '.join(p.name for p in model.pools)}"
+        )
     pools = []
     for pool in model.pools:
         kind = GPU_POOL if pool.name in accelerated else PoolScenario(pool.name)
@@ -75,6 +81,22 @@ def scenario_of(model: Model, accelerated: Sequence[str] = (), settings: Sequenc
     for setting in settings:
         scenario = _with_setting(scenario, setting)
     return scenario
+
+
+def assumed(scenario: Scenario) -> str:
+    """How the pools are taken to serve, a line each: no load tells it."""
+    lines = []
+    for p in scenario.pools:
+        serves = (
+            f"{p.workers} workers of {1000 * p.service_seconds:g} ms"
+            if p.kind == "worker"
+            else f"batches of up to {p.max_batch} in {1000 * p.base_seconds:g} ms + {1000 * p.item_seconds:g} ms a request"
+        )
+        lines.append(
+            f"assumed: pool {p.name}: {serves} ({p.nominal_capacity_per_second():.0f} requests/s at most), ready after "
+            f"{p.startup_seconds:g} s, {p.price:g} an hour; change it with --set, --accelerated"
+        )
+    return "\n".join(lines)
 
 
 def compare(
@@ -94,6 +116,8 @@ def compare(
     largest mix all day. A ValueError names a controller that is none of these.
     """
     scenario = replace(scenario, start_seconds=day.start_seconds)
+    for name in controllers:
+        _checked(name, len(scenario.pools))
     rates = day.per_second()
     tables = {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
     bound = clairvoyant(scenario, rates, tables)
@@ -106,7 +130,6 @@ def compare(
 
         label, controller = _controller(name, scenario, rates, bound, history, seed, jobs, tell)
         results[label] = simulate(scenario, rates, controller, seed, tell)
-        tell(1.0)
     return Comparison(results, bound)
 
 
@@ -115,6 +138,24 @@ def write_figure(comparison: Comparison, path: Path, title: str = "") -> None:
     from recmodel.lab.figures import draw_day  # matplotlib takes a second to import: only for who asks for a picture
 
     draw_day(comparison.results, path, comparison.bound, title)
+
+
+def _checked(name: str, pools: int) -> None:
+    """Refuses a controller before the first of them runs for minutes."""
+    try:
+        match name.split(":"):
+            case ["engine" | "static"]:
+                return
+            case ["hpa" | "keda", target, share] if float(target) > 0.0 and 0.0 <= float(share) <= 1.0 and pools <= 2:
+                return
+            case ["best", ratio] if 0.0 <= float(ratio) <= 1.0 and pools <= 2:
+                return
+    except ValueError:
+        pass
+    raise ValueError(
+        f"--controller {name}: must be engine, static, or, for one or two pools (here are {pools}), hpa:TARGET:SHARE, "
+        "keda:TARGET:SHARE or best:RATIO with TARGET above 0, SHARE and RATIO in 0..1"
+    )
 
 
 def _controller(
@@ -157,7 +198,7 @@ def _controller(
             kind = Hpa if best.kind == "hpa" else Keda
             label = f"best {best.kind}:{best.target_ratio:g}:{best.gpu_share:g}"
             return label, kind(scenario, best.target_ratio, best.gpu_share)
-    raise ValueError(f"{name!r} is not engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO")
+    raise AssertionError(name)
 
 
 def _with_setting(scenario: Scenario, setting: str) -> Scenario:
@@ -166,10 +207,16 @@ def _with_setting(scenario: Scenario, setting: str) -> Scenario:
     target = next((p for p in scenario.pools if p.name == pool_name), None) if dot else scenario
     kinds = {f.name: f.type for f in dataclasses.fields(target)} if target is not None else {}
     if not separator or target is None or kinds.get(field) not in ("int", "float", "int | None"):
-        raise ValueError(f"{setting!r} is not FIELD=NUMBER or POOL.FIELD=NUMBER of a scenario")
+        fields = [f.name for f in dataclasses.fields(PoolScenario) if f.type in ("int", "float", "int | None")]
+        raise ValueError(
+            f"--set {setting}: must be POOL.FIELD=NUMBER with a pool of the model and a field of {', '.join(fields)}"
+        )
     value = float(text)
-    if not math.isfinite(value) or value < 0.0:
-        raise ValueError(f"{setting!r}: the value must be finite and at least 0")
+    least = 1e-9 if field in ABOVE_ZERO else 0.0
+    if not math.isfinite(value) or value < least:
+        raise ValueError(f"--set {setting}: the value must be finite and {'above' if least else 'at least'} 0")
+    if kinds[field] != "float" and value != int(value):
+        raise ValueError(f"--set {setting}: must be a whole number")
     number: Any = value if kinds[field] == "float" else int(value)
     if isinstance(target, Scenario):
         return replace(scenario, **{field: number})

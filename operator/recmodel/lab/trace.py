@@ -94,7 +94,12 @@ def read_trace(path: Path) -> Trace:
     wrong = np.flatnonzero((np.abs(steps - step) > 1e-6 * max(step, 1.0)) | (steps <= 0.0))
     if len(wrong):
         raise ValueError(
-            f"{path.name}, line {wrong[0] + 3}: the step is {steps[wrong[0]]:g} s, not {step:g} s as before"
+            f"{path.name}, line {wrong[0] + 3}: "
+            + (
+                "seconds must rise"
+                if steps[wrong[0]] <= 0
+                else f"the step is {steps[wrong[0]]:g} s, not {step:g} s as before"
+            )
         )
     return Trace(float(seconds[0]), step, rates)
 

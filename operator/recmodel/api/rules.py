@@ -1,0 +1,51 @@
+"""The rules between the fields of a spec: those that the API server holds by CEL as well (an older CRD may not have them all), and
+those that no schema can hold. Pure: a spec in, the first broken rule out.
+"""
+
+from __future__ import annotations
+
+from recmodel.api.quantity import ratio
+from recmodel.api.v1alpha1 import RecModelSpec, Rollout
+
+LONGEST_NAME = 52  # name and pool together: with the Deployment's and the pod's suffixes they stay a valid label
+
+
+def broken_rule(name: str, spec: RecModelSpec) -> str | None:
+    """The first rule that the spec of the RecModel ``name`` breaks, with the field and the value; None where it keeps them all."""
+    names = [pool.name for pool in spec.pools]
+    if len(set(names)) < len(names):
+        return f"spec.pools[].name is {names}: each name may stand once"
+    variants = [variant.name for variant in spec.variants]
+    if len(set(variants)) < len(variants):
+        return f"spec.variants[].name is {variants}: each name may stand once"
+    metrics = sorted({variant.accuracy.metric for variant in spec.variants if variant.accuracy is not None})
+    if len({metric.casefold() for metric in metrics}) > 1:
+        return f"spec.variants[].accuracy.metric is {metrics}: must be the same for all, or they cannot be compared"
+    if spec.objective.latency.threshold_seconds <= 0.0:
+        return f"spec.objective.latency.threshold is {spec.objective.latency.threshold!r}: must be above 0"
+    for pool in spec.pools:
+        where = f"spec.pools[{pool.name}]"
+        if pool.replicas.min > pool.replicas.max:
+            return f"{where}.replicas.min is {pool.replicas.min}: must not be above replicas.max, {pool.replicas.max}"
+        if pool.variant is not None and pool.variant not in variants:
+            return f"{where}.variant is {pool.variant!r}: must be the name of one of spec.variants, {variants}"
+        if len(name) + len(pool.name) > LONGEST_NAME:
+            return f"{where}.name is {pool.name!r}: with metadata.name, {name!r}, longer than {LONGEST_NAME} characters"
+    if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
+        profile = spec.metrics.profile
+        return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
+    return _rollout(spec.rollout)
+
+
+def _rollout(rules: Rollout) -> str | None:
+    """The rules of a rollout that the API cannot hold, since it carries shares as text."""
+    steps = [ratio(step) for step in rules.steps]
+    if any(low >= high for low, high in zip([0.0, *steps], steps, strict=False)):
+        return f"spec.rollout.steps is {rules.steps}: must rise, beginning above 0%"
+    quality = rules.quality
+    shares = {"maxLateExcess": rules.max_late_excess, "maxErrorExcess": rules.max_error_excess}
+    shares |= {"quality.maxLoss": quality.max_loss} if quality is not None else {}
+    for name, share in shares.items():
+        if ratio(share) <= 0.0:
+            return f"spec.rollout.{name} is {share!r}: must be above 0%, as no two measurements are the same"
+    return None
