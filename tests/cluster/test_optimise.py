@@ -56,6 +56,7 @@ def test_a_recmodel_has_its_variants_made_once_and_takes_over_their_record(kube:
     (job,) = eventually("the Job is there", lambda: kube.list(names.JOB, namespace), 60.0)
     assert job["metadata"]["ownerReferences"][0]["uid"] == served.body()["metadata"]["uid"]
     served.wait_ready(cpu=1)  # what serves does not wait for it
+    eventually("its course is said", served.has("VariantsReady", "Unknown", "OptimisationRunning"), 30.0)
 
     records = eventually("the record is written", lambda: _records(kube, namespace), SECONDS, every_seconds=2.0)
     (chosen,) = [record for record in records.values() if record.chosen]
@@ -67,6 +68,11 @@ def test_a_recmodel_has_its_variants_made_once_and_takes_over_their_record(kube:
     measured("the Job's choice in the cluster", f"{chosen.variant}: {chosen.reason}")
     owner = kube.get(CONFIG_MAP, namespace, "ranker-variants")["metadata"]["ownerReferences"][0]
     assert owner["uid"] == served.body()["metadata"]["uid"]
+
+    eventually("its end is said", served.has("VariantsReady", "True", "OptimisationComplete"), 120.0, 1.0)
+    message = served.condition("VariantsReady")["message"]
+    assert f"chosen: {chosen.variant}, version {chosen.version}: {chosen.reason}" in message
+    assert served.status()["optimisationJob"] == job["metadata"]["name"]
 
     kube.merge(names.RECMODEL, namespace, "ranker", {"spec": {"objective": {"latency": {"threshold": "120ms"}}}})
     eventually("the change is taken over", lambda: served.status().get("observedGeneration", 0) >= 2, 60.0)

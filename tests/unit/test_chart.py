@@ -154,6 +154,7 @@ def test_the_role_covers_every_kind_that_the_operator_reads_or_writes() -> None:
         assert allowed[group, kind.plural] == {"get", "list", "watch", "create", "patch", "delete"}
     for kind in (names.RECMODEL, names.POD, names.CONFIG_MAP, *TARGET_FIELDS):
         assert {"list", "watch"} <= allowed[kind.group_version.rpartition("/")[0], kind.plural]
+    assert allowed["batch", names.JOB.plural] == {"list", "watch", "create"}
 
 
 def test_the_pod_fits_pod_security_restricted() -> None:

@@ -69,6 +69,18 @@ def test_a_successor_of_the_same_name_counts_and_the_late_deletion_of_the_first_
     assert found.pool(KEY, "cpu").ready == 0
 
 
+def test_a_job_is_known_but_no_child_whatever_its_labels() -> None:
+    job = deployment(version=3)
+    found, changed = inventory((names.JOB, job))
+    assert found.child(names.JOB, "shop", "feed-cpu") == job
+    assert found.children_of(KEY) == []  # what is a child and not expected is deleted
+    found.see(names.DEPLOYMENT, "ADDED", deployment())
+    found.see(names.JOB, "DELETED", job)
+    assert found.child(names.JOB, "shop", "feed-cpu") is None
+    assert [kind for kind, _ in found.children_of(KEY)] == [names.DEPLOYMENT]
+    assert changed == [KEY]
+
+
 def test_a_list_drops_what_is_gone_but_only_in_its_namespace() -> None:
     other = pod("x")
     other["metadata"]["namespace"] = "other"

@@ -15,7 +15,7 @@ from recmodel.cluster.apply import Actor
 from recmodel.cluster.children import Owner
 from recmodel.cluster.errors import ApiRefused, Conflict
 from recmodel.cluster.inventory import Inventory
-from recmodel.cluster.optimisation import job
+from recmodel.cluster.optimisation import Course, course, job, job_name
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.tracked import Tracked, read_spec
 from recmodel.core.types import Reason
@@ -71,6 +71,38 @@ def test_another_template_is_another_job_and_the_name_is_a_valid_label() -> None
     assert job(OWNER, RecModelSpec.model_validate({**body()["spec"], "optimisation": None})) is None
 
 
+def live(*conditions: tuple[str, str, str, str], uid: str = "u-1", **status: Any) -> dict[str, Any]:
+    """The Job as the API has it; conditions as type, status, reason, message."""
+    reference = {"kind": "RecModel", "name": "feed", "uid": uid, "controller": True}
+    said = [dict(zip(("type", "status", "reason", "message"), c, strict=True)) for c in conditions]
+    metadata = {"name": "feed-optimise-1", "namespace": "shop", "uid": "j", "ownerReferences": [reference]}
+    return {"metadata": metadata, "status": {**status, **({"conditions": said} if said else {})}}
+
+
+FAILED = ("Failed", "True", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+COURSES = {
+    "none": (None, Course()),
+    "one of another RecModel of the name": (live(FAILED, uid="u-0"), Course()),
+    "new": (live(), Course("Running")),
+    "running": (live(active=1, ready=1), Course("Running")),
+    "running after a failure": (live(active=1, failed=1), Course("Running", "1 of 3 attempts failed so far")),
+    "suspended and resumed": (live(("Suspended", "False", "JobResumed", "")), Course("Running")),
+    # Its pods still end: the end itself comes after this.
+    "about to fail": (live(("FailureTarget", "True", "DeadlineExceeded", "late")), Course("Running")),
+    "about to end well": (live(("SuccessCriteriaMet", "True", "CompletionsReached", "")), Course("Running")),
+    "complete": (live(("SuccessCriteriaMet", "True", "", ""), ("Complete", "True", "", "")), Course("Complete")),
+    "complete after a failure": (live(("Complete", "True", "", ""), failed=2), Course("Complete")),
+    "failed": (live(FAILED, failed=3), Course("Failed", f"{FAILED[2]}: {FAILED[3]}")),
+    "failed, nothing said": (live(("Failed", "True", "", "")), Course("Failed")),
+}
+
+
+@pytest.mark.parametrize("case", COURSES)
+def test_how_far_a_job_has_come_is_read_from_its_conditions(case: str) -> None:
+    found, expected = COURSES[case]
+    assert course(OWNER, found) == expected
+
+
 class Creating:
     """The client's `create` over a set of names."""
 
@@ -117,6 +149,21 @@ def test_it_is_asked_for_once_a_spec_and_only_where_the_operator_acts() -> None:
     assert len(client.created) == 2
 
 
+def test_a_job_that_ended_well_is_not_run_again_until_there_was_another() -> None:
+    client = Creating()
+    kept, acting = keeper(client), tracked("Auto")
+    acting.written = acting.spec
+    acting.learn([])
+    acting.finished = acting.job
+    asyncio.run(kept._optimise(acting))
+    assert client.created == []
+    for image in ("a:2", "optimiser:1"):
+        acting.written = spec(image=image)
+        acting.learn([])
+        asyncio.run(kept._optimise(acting))
+    assert client.created == [job_name(OWNER, s.optimisation) for s in (spec(image="a:2"), spec()) if s.optimisation]
+
+
 def test_what_is_refused_is_tried_again() -> None:
     refused, acting = Creating(refuses=True), tracked("Auto")
     with pytest.raises(ApiRefused):
@@ -134,7 +181,7 @@ def test_its_account_must_be_allowed_by_the_operators_setting() -> None:
     assert isinstance(read_spec(body(), ("feed-optimise",)), RecModelSpec)
 
 
-def test_the_role_lets_the_operator_create_jobs_and_nothing_else_with_them() -> None:
+def test_the_role_lets_the_operator_create_and_see_jobs_and_nothing_else_with_them() -> None:
     text = (ROOT / "charts/recmodel/templates/_helpers.tpl").read_text(encoding="utf-8")
     rules = yaml.safe_load(text.split('define "recmodel.rules" -}}')[1].split("{{- end")[0])
-    assert [rule["verbs"] for rule in rules if rule["resources"] == ["jobs"]] == [["create"]]
+    assert [rule["verbs"] for rule in rules if rule["resources"] == ["jobs"]] == [["list", "watch", "create"]]

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 from test_cluster_apply import FakeCluster
 from test_controller_spec import GOOD
+from test_controller_variants import config_map, record
 
 from recmodel.api.v1alpha1 import Metrics as SpecMetrics
 from recmodel.cluster import lease as lease_module
@@ -173,13 +174,17 @@ def test_a_loop_whose_ticks_do_not_end_is_stuck() -> None:
 
 
 class Api:
-    """An API server over HTTP: lists and watches that stay silent, writes into a dictionary."""
+    """An API server over HTTP: lists and watches that stay silent, writes into a dictionary; what the role ``hides`` may
+    not be listed.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, hides: str = "") -> None:
+        self.hides = hides
         self.cluster = FakeCluster()
         self.status: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
         self.lease: dict[str, Any] | None = None
+        self.jobs: list[dict[str, Any]] = []
         self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -195,6 +200,11 @@ class Api:
             if request.method != "GET":
                 self.lease = await request.json()
             return web.json_response(self.lease)
+        if request.method == "POST" and parts[-1] == names.JOB.plural:
+            made = await request.json()
+            made["metadata"] |= {"uid": f"job-{len(self.jobs)}", "resourceVersion": "1"}
+            self.jobs.append(made)
+            return web.json_response(made, status=201)
         if request.method == "POST":
             self.events.append(await request.json())
             return web.json_response({}, status=201)
@@ -203,6 +213,8 @@ class Api:
             return web.json_response({})
         if request.method == "GET":
             if "namespaces" not in parts:
+                if parts[-1] == self.hides:
+                    return web.json_response({"message": "forbidden"}, status=403)
                 if parts[-1] in self._kinds or parts[-1] in ("pods", "horizontalpodautoscalers"):
                     return web.json_response({"items": [], "metadata": {"resourceVersion": "1"}})
                 return web.json_response({"message": "no"}, status=404)
@@ -246,9 +258,9 @@ def recmodel(**metadata: Any) -> dict[str, Any]:
     return body
 
 
-async def operated(story: Any, judge: Decider | None = None, **more: Any) -> Api:
+async def operated(story: Any, judge: Decider | None = None, hides: str = "", **more: Any) -> Api:
     """Runs a story with the whole operator but kopf, against the API server above."""
-    api = Api()
+    api = Api(hides)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
     async with TestServer(app) as server:
@@ -300,6 +312,93 @@ def test_an_invalid_edit_touches_nothing_that_serves_and_says_so_at_once() -> No
         assert api.status["conditions"][0]["reason"] != "InvalidSpec"
 
     asyncio.run(operated(story))
+
+
+def optimising(**metadata: Any) -> dict[str, Any]:
+    body = recmodel(**metadata)
+    container = {"name": "optimise", "image": "optimiser:1"}
+    body["spec"] |= {
+        "variants": [{"name": "int8"}],
+        "optimisation": {"template": {"spec": {"containers": [container]}}},
+    }
+    return body
+
+
+def said(api: Api, kind: str) -> tuple[str, str]:
+    """A condition in the status that was written last."""
+    return next((c["status"], c["reason"]) for c in api.status["conditions"] if c["type"] == kind)
+
+
+def ended(job: dict[str, Any], kind: str, reason: str) -> dict[str, Any]:
+    """The Job as the API's word of its end has it."""
+    condition = {"type": kind, "status": "True", "reason": reason, "message": "said so"}
+    metadata = {**job["metadata"], "resourceVersion": "2"}
+    return {**job, "metadata": metadata, "status": {"conditions": [condition]}}
+
+
+def test_a_job_that_fails_is_said_and_told_and_changes_nothing_that_serves() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(optimising())
+        operator.listed()
+        await asyncio.sleep(2.2)
+        (job,) = api.jobs
+        assert said(api, "VariantsReady") == ("Unknown", "OptimisationRunning")
+        assert api.status["optimisationJob"] == job["metadata"]["name"]
+        ready, writes = said(api, "Ready"), len(api.cluster.writes)
+        operator.inventory.see(names.JOB, "MODIFIED", ended(job, "Failed", "DeadlineExceeded"))
+        await asyncio.sleep(1.5)
+        assert said(api, "VariantsReady") == ("False", "OptimisationFailed")
+        (event,) = [event for event in api.events if event["reason"] == "OptimisationFailed"]
+        assert event["type"] == "Warning"
+        assert "DeadlineExceeded: said so" in event["message"]
+        assert said(api, "Ready") == ready
+        assert (len(api.cluster.writes), len(api.jobs)) == (writes, 1)
+
+    asyncio.run(operated(story))
+
+
+@pytest.mark.parametrize(("hidden", "serves"), [("jobs", True), ("pods", False)])
+def test_nothing_that_serves_waits_for_the_right_to_see_jobs(hidden: str, serves: bool) -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(optimising())
+        operator.listed()
+        await asyncio.sleep(2.2)
+        assert bool(api.cluster.writes) == serves
+        assert ("Ready" in {c["type"] for c in api.status.get("conditions", [])}) == serves
+
+    asyncio.run(operated(story, hides=hidden))
+
+
+def test_a_job_that_ended_well_and_is_gone_is_still_known_to_a_new_process() -> None:
+    async def first(operator: Operator, api: Api) -> None:
+        operator.inventory.see(names.CONFIG_MAP, "ADDED", config_map(record()))
+        operator.observe(optimising())
+        operator.listed()
+        await asyncio.sleep(1.2)
+        operator.inventory.see(names.JOB, "MODIFIED", ended(api.jobs[0], "Complete", "CompletionsReached"))
+        await asyncio.sleep(1.5)
+        assert said(api, "VariantsReady") == ("True", "OptimisationComplete")
+        assert "OptimisationComplete" in [event["reason"] for event in api.events]
+        operator.inventory.see(names.JOB, "DELETED", api.jobs[0])
+        await asyncio.sleep(1.5)
+        assert said(api, "VariantsReady") == ("True", "OptimisationComplete")
+        assert len(api.jobs) == 1
+
+    stands = asyncio.run(operated(first)).status
+
+    async def second(operator: Operator, api: Api) -> None:
+        operator.inventory.see(names.CONFIG_MAP, "ADDED", config_map(record()))
+        operator.observe({**optimising(), "status": stands})
+        operator.listed()
+        await asyncio.sleep(1.5)
+        assert api.jobs == []
+        operator.observe({**optimising(generation=2), "status": stands})  # has the status written, whatever stands
+        await asyncio.sleep(1.5)
+        assert said(api, "VariantsReady") == ("True", "OptimisationComplete")
+        assert "OptimisationComplete" not in [event["reason"] for event in api.events]
+        assert api.jobs == []
+
+    asyncio.run(operated(second))
 
 
 def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work() -> None:

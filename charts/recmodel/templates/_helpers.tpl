@@ -76,10 +76,10 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch]
-# The Job of spec.optimisation.
+# The Job of spec.optimisation, and how it ends. It asks for those with the label recmodel.dev/optimises alone.
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [create]
+  verbs: [list, watch, create]
 # Whether Flagger or Argo Rollouts releases a pool's Deployment already.
 - apiGroups: [flagger.app]
   resources: [canaries]

@@ -15,6 +15,7 @@ ConditionType = Literal[
     "Progressing",
     "Degraded",
     "VariantsMeasured",
+    "VariantsReady",
     "RolledOut",
 ]
 
@@ -136,6 +137,7 @@ class RecModelStatus(Written):
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
     forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
     variants: Annotated[list[VariantStatus], Field(max_length=16)] = []
+    optimisation_job: Annotated[str | None, Field(description="The Job that VariantsReady is about.")] = None
     rollouts: Annotated[list[RolloutStatus], Field(max_length=8, description="The last one of each pool.")] = []
     accuracy_budget_left: Annotated[
         str | None, Field(description="Of an hour's worth of the accuracy budget, such as 62%.")

@@ -38,7 +38,7 @@ class Actor:
     def intact(self, owner: build.Owner, spec: RecModelSpec) -> bool:
         """Whether all children are there and nobody has changed a Deployment since our last write."""
         children = self._inventory.children_of(owner.key)
-        found = {(kind.kind, obj["metadata"]["name"]) for kind, obj in children if _owned(obj, owner)}
+        found = {(kind.kind, obj["metadata"]["name"]) for kind, obj in children if owner.owns(obj)}
         touched = any(kind == names.DEPLOYMENT and self._touched(obj) for kind, obj in children)
         return not touched and build.expected(owner, spec, self.monitors) <= found
 
@@ -124,7 +124,7 @@ class Actor:
         if body is None:
             return None
         with contextlib.suppress(Conflict):  # it exists
-            await self._client.create(names.JOB, body)
+            self._inventory.see(names.JOB, "MODIFIED", await self._client.create(names.JOB, body))
         return str(body["metadata"]["name"])
 
     async def _deployment(
@@ -163,7 +163,7 @@ class Actor:
             except NotFound:
                 return None
             self._inventory.see(kind, "MODIFIED", live)
-        if not _owned(live, owner):
+        if not owner.owns(live):
             raise NameTaken(
                 f"{kind.kind} {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): "
                 "delete or rename one of the two"
@@ -172,7 +172,7 @@ class Actor:
 
     def _stale(self, owner: build.Owner, expected: set[tuple[str, str]]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)
-        return [(k, o) for k, o in found if (k.kind, o["metadata"]["name"]) not in expected and _owned(o, owner)]
+        return [(k, o) for k, o in found if (k.kind, o["metadata"]["name"]) not in expected and owner.owns(o)]
 
     async def _drain(self, owner: build.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
         """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
@@ -219,11 +219,6 @@ def scaled(weights: Mapping[str, int]) -> dict[str, int]:
 def _applied(obj: Object) -> str | None:
     found: str | None = obj["metadata"].get("annotations", {}).get(names.APPLIED_ANNOTATION)
     return found
-
-
-def _owned(obj: Object, owner: build.Owner) -> bool:
-    references = obj["metadata"].get("ownerReferences") or []
-    return any(reference.get("controller") and reference["uid"] == owner.uid for reference in references)
 
 
 def _contains(live: Any, wanted: Any) -> bool:

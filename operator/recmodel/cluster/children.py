@@ -47,6 +47,11 @@ class Owner:
             "controller": True, "blockOwnerDeletion": True,
         }  # fmt: skip
 
+    def owns(self, obj: Mapping[str, Any]) -> bool:
+        """Whether an object is this very RecModel's, and not one's that had the same name."""
+        references = obj["metadata"].get("ownerReferences") or []
+        return any(reference.get("controller") and reference["uid"] == self.uid for reference in references)
+
 
 def children(
     owner: Owner,

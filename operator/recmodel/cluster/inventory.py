@@ -84,7 +84,7 @@ class Inventory:
             self._objects[kind.kind][identity] = obj
             if kind == names.CONFIG_MAP:
                 self._see_records(identity, obj)
-            elif key := _key(obj):
+            elif kind != names.JOB and (key := _key(obj)):
                 self._children[key].add((kind, identity))
                 self._on_change(key)
 
@@ -208,6 +208,8 @@ class Inventory:
         elif kind == names.CONFIG_MAP:
             self._objects[kind.kind].pop(identity, None)
             self._forget_records(identity)
+        elif kind == names.JOB:
+            self._objects[kind.kind].pop(identity, None)
         else:
             obj = self._objects[kind.kind].pop(identity, None)
             key = _key(obj) if obj else None

@@ -1,10 +1,11 @@
-"""The conditions of a RecModel: six judgements on what was observed, each with its reason and a sentence. Pure."""
+"""The conditions of a RecModel: judgements on what was observed, each with its reason and a sentence. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from recmodel.api.records import RECORD_LABEL
 from recmodel.api.status import Condition, ConditionType, RecModelStatus
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.tracked import Tracked
@@ -32,6 +33,11 @@ ALL_MEASURED = "AllMeasured"
 INVALID_RECORD = "InvalidRecord"
 VARIANT_UNMEASURED = "VariantUnmeasured"
 NOT_OBSERVED = "NotObserved"
+OPTIMISATION_RUNNING = "OptimisationRunning"
+OPTIMISATION_COMPLETE = "OptimisationComplete"
+OPTIMISATION_FAILED = "OptimisationFailed"
+RECORD_MISSING = "RecordMissing"
+SAID_CHARACTERS = 600  # of a Job's own message: how to look comes after it, and must fit
 
 
 def conditions(
@@ -50,6 +56,9 @@ def conditions(
         ]
         if tracked.spec.variants:
             found.append(("VariantsMeasured", *_measured(tracked)))
+        if tracked.job is not None:
+            said = before.get("VariantsReady") if written.optimisation_job == tracked.job else None
+            found.append(("VariantsReady", *_optimised(tracked, tracked.job, said)))
         if tracked.trials or any(state.serving.now for state in pools.values()):
             found.append(("RolledOut", *_rolled_out(tracked, pools)))
     time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -166,6 +175,36 @@ def _measured(tracked: Tracked) -> tuple[str, Reason]:
         said = f"no measured accuracy of {', '.join(variants.unmeasured)}: no traffic while others are measured"
         return "False", Reason(VARIANT_UNMEASURED, said)
     return "True", Reason(ALL_MEASURED, "the accuracy of each variant that needs one is known")
+
+
+def _optimised(tracked: Tracked, job: str, before: Condition | None) -> tuple[str, Reason]:
+    """True: the Job ended well and left a record. ``before`` is what was said of this Job: its end is what is known of
+    one that somebody deleted afterwards.
+    """
+    course, namespace = tracked.course, tracked.owner.namespace
+    ended = before.reason if before is not None and course.stage == "Absent" else None
+    if before is not None and ended == OPTIMISATION_FAILED:
+        return "False", Reason(OPTIMISATION_FAILED, before.message)
+    if course.stage == "Failed":
+        said = f"Job {job} failed: {course.said[:SAID_CHARACTERS]}; look: kubectl -n {namespace} logs job/{job}"
+        return "False", Reason(OPTIMISATION_FAILED, said)
+    if course.stage == "Complete" or ended in (OPTIMISATION_COMPLETE, RECORD_MISSING):
+        return _recorded(tracked, job)
+    if course.stage == "Running":
+        return "Unknown", Reason(OPTIMISATION_RUNNING, f"Job {job} has not ended; {course.said}".removesuffix("; "))
+    if not tracked.acts:
+        return "Unknown", Reason(reasons.MODE_RECOMMEND, f"Job {job} is not started: the mode is not Auto")
+    return "Unknown", Reason(NOT_OBSERVED, f"no Job {job}: not started yet, or deleted before its end was seen")
+
+
+def _recorded(tracked: Tracked, job: str) -> tuple[str, Reason]:
+    records = tracked.variants.recorded if tracked.variants else ()
+    if not records:
+        problems = tracked.variants.problems if tracked.variants else ()
+        said = problems[0] if problems else f"no ConfigMap has the label {RECORD_LABEL}: {tracked.owner.name}"
+        return "False", Reason(RECORD_MISSING, f"Job {job} is complete, but there is no record of a variant: {said}")
+    chosen = [f"{r.variant}, version {r.version}: {r.reason}" for r in records if r.chosen]
+    return "True", Reason(OPTIMISATION_COMPLETE, f"Job {job} is complete; chosen: {'; '.join(chosen) or 'none'}")
 
 
 def first_reason(decision: Decision) -> Reason:

@@ -23,7 +23,9 @@ _BAD = {
     "CapacityAvailable": "False",
     "Degraded": "True",
     "VariantsMeasured": "False",
+    "VariantsReady": "False",
 }
+_NEWS = ("Ready", "VariantsReady")  # to become so is worth telling even where nothing was wrong before
 MESSAGE_CHARACTERS = 1024  # the API's limit
 
 
@@ -40,7 +42,7 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
         # The first "nothing is wrong" of a new RecModel is no news; nor is Unknown, nor that a new one is starting.
         and c.status != "Unknown"
         and not (c.reason == STARTING and c.type not in before)
-        and (_BAD[c.type] == c.status or before.get(c.type) not in (None, "Unknown") or c.type == "Ready")
+        and (_BAD[c.type] == c.status or before.get(c.type) not in (None, "Unknown") or c.type in _NEWS)
     ]
     stood = {rollout.pool: (rollout.to, rollout.phase, rollout.step) for rollout in old.rollouts}
     told += [

@@ -212,12 +212,15 @@ class Keeper:
         return step.again_seconds
 
     async def _optimise(self, tracked: Tracked) -> None:
-        """Starts the Job that makes variants, once for each ``spec.optimisation``."""
+        """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
         spec = tracked.spec
         if spec is None or not tracked.acts or spec.optimisation in (None, tracked.optimised):
             return
+        if tracked.job is not None and tracked.job == tracked.finished:
+            tracked.optimised = spec.optimisation
+            return
         name = await self._actor.optimise(tracked.owner, spec)
-        tracked.optimised = spec.optimisation
+        tracked.optimised, tracked.finished = spec.optimisation, None
         logger.info("%s: Job %s makes variants", tracked.key, name)
 
     async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:

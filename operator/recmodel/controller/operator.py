@@ -18,6 +18,7 @@ from recmodel.cluster.children import Owner
 from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import TARGET_FIELDS, Inventory, PoolState
 from recmodel.cluster.lease import Lease
+from recmodel.cluster.optimisation import OPTIMISES_LABEL, course
 from recmodel.cluster.watch import follow
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
@@ -92,7 +93,7 @@ class Operator:
         else:
             healed = tracked.invalid is not None
             tracked.written, tracked.invalid = found, None
-            tracked.learn(self.inventory.records_of(owner.key))
+            self._learn(tracked)
             if healed:
                 self._report(tracked)
             # What was decided for other pools, or in another mode, is not what is wanted now.
@@ -117,6 +118,7 @@ class Operator:
             for kind in labelled:
                 self._follow(kind, namespace, names.MODEL_LABEL)
             self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL)
+            self._follow(names.JOB, namespace, OPTIMISES_LABEL, needed=False)
             for kind in TARGET_FIELDS:
                 self._follow(kind, namespace, "")
         if self.lease is not None:
@@ -150,7 +152,7 @@ class Operator:
         for synced in self._synced:
             await synced.wait()
         for tracked in self.keeper.models.values():
-            tracked.learn(self.inventory.records_of(tracked.key))
+            self._learn(tracked)
         logger.info("the cluster's state is known")
         async with asyncio.TaskGroup() as group:
             group.create_task(self.keeper.run())
@@ -164,9 +166,11 @@ class Operator:
                 await asyncio.sleep(0.5)  # the rest of the first list
         await self.loop.run()
 
-    def _follow(self, kind: names.Kind, namespace: str | None, labels: str) -> None:
+    def _follow(self, kind: names.Kind, namespace: str | None, labels: str, needed: bool = True) -> None:
+        """``needed``: nothing acts before the first list of it, so without the right to read it nothing ever does."""
         synced = asyncio.Event()
-        self._synced.append(synced)
+        if needed:
+            self._synced.append(synced)
         following = follow(self._client, kind, self.inventory, synced=synced, namespace=namespace, labels=labels)
         self._spawn(following, f"follow {kind.plural}")
 
@@ -212,7 +216,7 @@ class Operator:
             if tracked.spec is not None and self._may_act():
                 self._metrics.models.labels(tracked.spec.mode).inc()
         for tracked in models:
-            tracked.learn(self.inventory.records_of(tracked.key))
+            self._learn(tracked)
         states = {t.key: self._pools(t) for t in models}
         views = [model_view(t, states[t.key], self._weights(t)) for t in models]
         if self._settings.history_seconds > 0:
@@ -279,6 +283,14 @@ class Operator:
             logger.warning("Prometheus: %s", readings.error.message)
 
     # --- what stands ---
+
+    def _learn(self, tracked: Tracked) -> None:
+        """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never
+        counts without the record that it wrote before.
+        """
+        tracked.learn(self.inventory.records_of(tracked.key))
+        job = self.inventory.child(names.JOB, tracked.owner.namespace, tracked.job) if tracked.job else None
+        tracked.course = course(tracked.owner, job)
 
     def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
         spec = tracked.spec

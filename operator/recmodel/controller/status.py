@@ -67,6 +67,7 @@ def judge(
             for name, f in (decision.forecast.items() if decision else ())
         ],
         variants=_variants(tracked),
+        optimisation_job=tracked.job,
         rollouts=_rollouts(tracked),
         accuracy_budget_left=_whole_percent(decision.accuracy_budget_left_ratio if decision else None),
         decisions=_decisions(tracked, weights, now, written.decisions),
@@ -211,7 +212,9 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
 
 
 _NOISY = {"message", "last_transition_time", "memory"}  # never alone worth a write
-_EXACT = {"version", "to", "before", "value", "interval", "step"}  # 7 and 8 are as different as versions can be
+# 7 and 8 are as different as versions can be.
+_EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job"}
+_TOLD = {"VariantsMeasured", "VariantsReady"}  # conditions that another record or Job may change in the message alone
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
@@ -220,8 +223,7 @@ def _moved(new: Any, old: Any) -> bool:
         return False
     if isinstance(new, BaseModel) and isinstance(old, BaseModel):
         before = old.__dict__
-        # Records come without a new generation: another one that is refused shows in the message alone.
-        noisy = _NOISY - {"message"} if before.get("type") == "VariantsMeasured" else _NOISY
+        noisy = _NOISY - {"message"} if before.get("type") in _TOLD else _NOISY
         return any(
             value != before[key] if key in _EXACT else _moved(value, before[key])
             for key, value in new.__dict__.items()

@@ -17,6 +17,7 @@ from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import Optimisation, RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.children import Owner
+from recmodel.cluster.optimisation import Course, job_name
 from recmodel.cluster.versions import Serving
 from recmodel.controller.patience import Patience
 from recmodel.controller.trials import Trial, recalled
@@ -44,6 +45,9 @@ class Tracked:
     trials: Mapping[str, Trial] = field(default_factory=dict)  # by pool: the last rollout
     applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
     optimised: Optimisation | None = None  # the Job of this has been started
+    job: str | None = None  # the name of the Job of the spec; None where it asks for none
+    course: Course = field(default_factory=Course)  # how far that one has come
+    finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
     failed: Reason | None = None  # why the children could not be applied
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
@@ -72,16 +76,19 @@ class Tracked:
         found = known_variants(self.written, config_maps, self.variants.records if self.variants else {})
         changed = found != self.variants
         self.variants, self.spec, self.model = found, found.spec, found.spec.model(self.key)
+        self.job = job_name(self.owner, found.spec.optimisation) if found.spec.optimisation else None
         return changed
 
     def recall(self, now_seconds: float) -> float | None:
-        """Takes over how far the rollouts have come from the status as another process wrote it; returns what it had
-        left of the accuracy budget, 0..1.
+        """Takes over how far the rollouts and the Job have come from the status as another process wrote it; returns
+        what it had left of the accuracy budget, 0..1.
         """
         try:
             status = RecModelStatus.model_validate(self.body.get("status") or {})
         except ValidationError:  # an older or newer operator's: what is on trial begins its step anew
             return None
+        ended_well = any(c.type == "VariantsReady" and c.status == "True" for c in status.conditions)
+        self.finished = status.optimisation_job if ended_well else None
         self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
         return ratio(status.accuracy_budget_left) if status.accuracy_budget_left else None
 

@@ -32,6 +32,7 @@ class Variants:
     spec: RecModelSpec  # what the records say is filled in
     records: Mapping[str, Found] = field(default_factory=dict)  # by variant: the one that counts
     problems: tuple[str, ...] = ()  # records that are refused: field, value and rule of each
+    recorded: tuple[VariantRecord, ...] = ()  # all good records, those of variants that the spec does not list, too
     unmeasured: tuple[str, ...] = ()  # variants that no pool may send traffic to for want of an accuracy
     targets: Mapping[str, ModelVersion | None] = field(default_factory=dict)
     """By pool: the version that it shall serve; None where none is known, which asks for no change."""
@@ -102,7 +103,8 @@ def known_variants(
     bare = tuple(v.name for v in spec.variants if v.accuracy is None and v.unmeasured == "Deny")
     versions = {variant.name: model_version(variant) for variant in spec.variants}
     targets = {pool.name: versions.get(spec.variant_of(pool) or "") for pool in spec.pools}
-    return Variants(spec, chosen, tuple(problems), bare, targets)
+    recorded = tuple(f.record for several in found.values() for f in several)
+    return Variants(spec, chosen, tuple(problems), recorded, bare, targets)
 
 
 def _read(config_maps: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Found]], set[str], list[str]]:
