@@ -84,7 +84,7 @@ def test_a_scenario_takes_the_models_limits_and_what_is_set() -> None:
     assert (gpu.kind, gpu.price, gpu.startup_seconds) == ("batch", 2.0, 240.0)
     assert scenario.timeout_seconds == 2.0
     for wrong in ("tpu.workers=2", "cpu.colour=2", "cpu.workers", "cpu.name=2"):
-        with pytest.raises(ValueError, match="must be POOL.FIELD=NUMBER"):
+        with pytest.raises(ValueError, match=r"must be POOL.FIELD=NUMBER"):
             scenario_of(MODEL, [], [wrong])
 
 
