@@ -63,6 +63,11 @@ async def until(operator: Operator, api: Api, what: Callable[[], bool], seconds:
         await asyncio.sleep(0.1)
 
 
+def phases(api: Api) -> list[str]:
+    """Of the rollouts in the status; none before the first report."""
+    return [found["phase"] for found in api.status.get("rollouts", [])]
+
+
 def test_a_version_comes_by_its_record_and_a_bad_one_goes_back() -> None:
     api_now: list[Api] = []
 
@@ -83,13 +88,13 @@ def test_a_version_comes_by_its_record_and_a_bad_one_goes_back() -> None:
             )
             await until(operator, api, lambda v=version: deployment_version(api.cluster, "feed-cpu") == v)  # type: ignore[misc]
             assert serving_of(api.cluster.objects["Deployment", "feed-cpu"]).trial == VERSION_ON_TRIAL
-            await until(operator, api, lambda p=phase: api.status["rollouts"][0]["phase"] == p)  # type: ignore[misc]
+            await until(operator, api, lambda p=phase: phases(api) == [p])  # type: ignore[misc]
             await until(operator, api, lambda e=ends: deployment_version(api.cluster, "feed-cpu") == e)  # type: ignore[misc]
         said = {c["type"]: (c["status"], c["reason"]) for c in api.status["conditions"]}
         assert said["RolledOut"] == ("False", "RolloutRolledBack")
         assert api.status["rollouts"][0]["to"] == "full@3"
-        told = [event["reason"] for event in api.events]
-        assert {"RolloutAdvanced", "RolloutDone", "RolloutRolledBack"} <= set(told)
+        wanted = {"RolloutAdvanced", "RolloutDone", "RolloutRolledBack"}  # Events follow the status
+        await until(operator, api, lambda: wanted <= {event["reason"] for event in api.events})
         series = {s.labels["phase"] for m in operator._metrics.rollout.collect() for s in m.samples}
         assert series == {"RolledBack"}
         # A new process knows from the Deployment and the status that this version is not to be tried again.
