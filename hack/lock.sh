@@ -7,3 +7,4 @@ compile() { "$uv" pip compile --quiet --no-header --python-version 3.11 --genera
 compile -o requirements.lock
 compile --extra lab --extra demo --extra dev -c requirements.lock -o requirements-dev.lock
 compile --extra variants -c requirements-dev.lock -o requirements-variants.lock
+compile --extra bench -c requirements-dev.lock -o requirements-bench.lock
