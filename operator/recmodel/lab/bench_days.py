@@ -17,6 +17,7 @@ from recmodel.lab.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.engine import EngineController
 from recmodel.lab.forecast_scores import Score, score_day
 from recmodel.lab.hindsight import Setting, best_in_hindsight
+from recmodel.lab.minute_models import installed_forecasters
 from recmodel.lab.result import Result, Summary
 from recmodel.lab.scenario import CPU_POOL, GPU_POOL, Floats, Scenario
 from recmodel.lab.simulator import Controller, simulate
@@ -69,6 +70,7 @@ class Judged:
     scores: dict[str, dict[str, Score]]
     capacity_errors: dict[str, dict[int, CapacityError]]  # by pool, by minute
     ablations: dict[str, Summary]
+    seeds: tuple[Summary, ...]  # the engine on the same load with other arrivals and services, the first as above
 
 
 def find_traces(root: Path) -> list[Path]:
@@ -128,13 +130,15 @@ def _running(first_per_second: float) -> Scenario:
     return Scenario(tuple(pools))
 
 
-def judge(case: Case, tables: dict[str, Floats], tell: Tell, *, seed: int = 0, ablate: bool = False) -> Judged:
-    """Run everything on one case."""
+def judge(
+    case: Case, tables: dict[str, Floats], tell: Tell, *, seed: int = 0, seeds: int = 1, ablate: bool = False
+) -> Judged:
+    """Run everything on one case; the engine with ``seeds`` seeds, from ``seed`` on."""
     scenario, rates = case.scenario, case.rates
     bound = clairvoyant(scenario, rates, tables)
 
-    def run(name: str, controller: Controller) -> Result:
-        return simulate(scenario, rates, controller, seed, lambda done: tell(f"{case.name}: {name}", done))
+    def run(name: str, controller: Controller, other: int = seed) -> Result:
+        return simulate(scenario, rates, controller, other, lambda done: tell(f"{case.name}: {name}", done))
 
     result = run("engine", EngineController(scenario, case.history))
     engine = result.summary()
@@ -159,6 +163,11 @@ def judge(case: Case, tables: dict[str, Floats], tell: Tell, *, seed: int = 0, a
             "no learning": WithoutLearning(scenario, case.history),
         }
         ablations = {name: run(name, controller).summary() for name, controller in without.items()}
+    again = [
+        run(f"engine, seed {other}", EngineController(scenario, case.history), other).summary()
+        for other in range(seed + 1, seed + seeds)
+    ]
+    fitted = installed_forecasters(rates, case.history, lambda done: tell(f"{case.name}: fitted forecasters", done))
     return Judged(
         name=case.name,
         hours=len(rates) / 3600.0,
@@ -167,9 +176,10 @@ def judge(case: Case, tables: dict[str, Floats], tell: Tell, *, seed: int = 0, a
         hpa=hpa,
         best=best,
         bound_cost=bound.cost,
-        scores=score_day(rates, result.decisions, case.history, scenario.tick_seconds),
+        scores=score_day(rates, result.decisions, case.history, scenario.tick_seconds, fitted),
         capacity_errors=capacity_errors(result.decisions, result.ready, tables, scenario.tick_seconds),
         ablations=ablations,
+        seeds=(engine, *again),
     )
 
 

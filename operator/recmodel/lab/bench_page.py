@@ -11,21 +11,28 @@ import numpy as np
 from recmodel.lab.bench_days import (
     ALLOWED_OVER_RATIO,
     GPU_PRICE,
-    LEARNING_MINUTES,
     PEAK_PER_SECOND,
     SHARES,
     SLOWER,
     Judged,
 )
 from recmodel.lab.bench_fleet import FleetCost
+from recmodel.lab.bench_sections import (
+    ablation_table,
+    capacity_table,
+    fleet_table,
+    forecast_table,
+    listed,
+    noise_sentence,
+    seeds_table,
+    table,
+)
 from recmodel.lab.hindsight import TARGETS
-from recmodel.lab.result import Summary
 
 GOAL_BEST_RATIO = 0.93
 GOAL_OVER_RATIO = 0.02
 GOAL_BOUND_RATIO = 1.15  # on calm days
 SHOWN_RATIO = 1.8  # the picture ends here; a higher bar still has its figure
-FORECASTERS = ("engine", "seasonal naive", "EWMA", "Holt, damped")
 
 
 def page(judged: Sequence[Judged], fleets: Sequence[FleetCost], command: str, seed: int) -> str:
@@ -40,13 +47,15 @@ def page(judged: Sequence[Judged], fleets: Sequence[FleetCost], command: str, se
         "![cost relative to the best setting in hindsight and to the clairvoyant](images/benchmark.png)",
         _reading(judged),
         "## What each part is worth",
-        _ablation_table(judged),
+        ablation_table(judged),
+        "## How much is noise",
+        seeds_table(judged),
         "## The upper forecast",
-        _forecast_table(judged),
+        forecast_table(judged),
         "## What was known of the capacity, and when",
-        _capacity_table(judged),
+        capacity_table(judged),
         "## Time and memory of a decision",
-        _fleet_table(fleets),
+        fleet_table(fleets),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -118,7 +127,7 @@ def _days_table(judged: Sequence[Judged]) -> str:
         "x best", "best in hindsight", "its over", "scalings",
     )  # fmt: skip
     rows = [_day_row(case) for case in judged]
-    days = [case for case in judged if case.history_days > 0.0] or judged
+    days = _with_history(judged)
     best = [ratio for ratio in map(best_ratio, days) if ratio is not None]
     over = float(np.mean([case.engine.minutes_over_ratio for case in days]))
     late = float(np.mean([case.engine.late_ratio for case in days]))
@@ -128,7 +137,12 @@ def _days_table(judged: Sequence[Judged]) -> str:
     last = f"**{np.mean(best):.3f}**" if best else "-"
     means = (f"{over:.2%}", f"{late:.2%}", "", f"**{bound:.3f}**", f"**{hpa:.3f}**", f"{hpa_over:.2%}", last)
     rows.append(("**mean of those with a history**", "", "", *means, "", "", ""))
-    return _table(head, rows)
+    return table(head, rows)
+
+
+def _with_history(judged: Sequence[Judged]) -> Sequence[Judged]:
+    """Those that the means are over; all where none has a history."""
+    return [case for case in judged if case.history_days > 0.0] or judged
 
 
 def _day_row(case: Judged) -> tuple[str, ...]:
@@ -165,114 +179,24 @@ def _reading(judged: Sequence[Judged]) -> str:
     hpa = [c.name for c in judged if c.hpa.minutes_over < c.engine.minutes_over]
     none = [case.name for case in judged if case.best is None]
     lines = [
-        f"Dearer than the best setting in hindsight: {_listed(lost)} of {len(ratios)} compared.",
-        f"More than {GOAL_BOUND_RATIO:g} times the clairvoyant: {_listed(dear)}.",
-        f"Over more than {GOAL_OVER_RATIO:.0%} of the minutes: {_listed(often)}.",
-        f"Default HPA is over less often (and costs more where its ratio is below 1): {_listed(hpa)}.",
+        f"Dearer than the best setting in hindsight: {listed(lost)} of {len(ratios)} compared.",
+        f"More than {GOAL_BOUND_RATIO:g} times the clairvoyant: {listed(dear)}.",
+        f"Over more than {GOAL_OVER_RATIO:.0%} of the minutes: {listed(often)}.",
+        f"Default HPA is over less often (and costs more where its ratio is below 1): {listed(hpa)}.",
     ]
-    if ratios:
-        mean = float(np.mean(list(ratios.values())))
+    days = [case.name for case in _with_history(judged)]
+    compared = [ratio for name, ratio in ratios.items() if name in days]
+    if compared:
+        mean = float(np.mean(compared))
         reached = "reached" if mean <= GOAL_BEST_RATIO else "not reached"
-        lines.append(f"The goal of {GOAL_BEST_RATIO:g} of the best in hindsight on average is {reached}: {mean:.3f}.")
-    if none:
-        lines.append(f"No setting of the grid is over as seldom as allowed, so none is compared: {_listed(none)}.")
-    lines.append("One seed and one day a trace: a difference of 1 or 2 % between two controllers is noise.")
-    return "Read honestly:\n\n" + "\n".join(f"- {line}" for line in lines)
-
-
-def _ablation_table(judged: Sequence[Judged]) -> str:
-    cases = [case for case in judged if case.ablations]
-    if not cases:
-        return "None of the traces with ablations was run."
-    rows = []
-    for case in cases:
-        for name, summary in {"engine": case.engine, **case.ablations}.items():
-            rows.append((case.name, name, *_outcome(summary), f"{summary.cost / case.bound_cost:.3f}"))
-    return (
-        _table(("trace", "controller", "over", "late", "cost", "x clairvoyant"), rows)
-        + "\n\n*No forecast*: the load of now is taken for the largest to come. *No joint plan*: an engine a pool, each with the "
-        "fixed traffic share of the best setting in hindsight, which an owner would not know. *No learning*: the "
-        "engine's forecast and plan on 0.6 of a saturated replica's requests/s, HPA's way down."
-    )
-
-
-def _outcome(summary: Summary) -> tuple[str, str, str]:
-    return f"{summary.minutes_over_ratio:.2%}", f"{summary.late_ratio:.2%}", f"{summary.cost:.1f}"
-
-
-def _forecast_table(judged: Sequence[Judged]) -> str:
-    rows = []
-    for case in judged:
-        for pool, scores in case.scores.items():
-            cells = [
-                f"{scores[name].coverage_ratio:.1%}, {100 * scores[name].pinball_ratio:.2f}" if name in scores else "-"
-                for name in FORECASTERS
-            ]
-            rows.append((case.name, pool, *cells))
-    pools = sorted({pool for case in judged for pool in case.scores})
-    for pool in pools:
-        rows.append(("**mean**", pool, *(_mean_score(judged, pool, name) for name in FORECASTERS)))
-    return (
-        "Coverage of the 95 % quantile of the largest minute within the pool's horizon (95 % is right, more is dear), and its "
-        "pinball loss in % of the mean load (less is better). The simple forecasters' quantiles come from their own misses on the same "
-        "day; the first two hours are not scored. AutoETS and AutoTheta are not run: statsforecast is not a dependency.\n\n"
-        + _table(("trace", "horizon of", *FORECASTERS), rows)
-    )
-
-
-def _mean_score(judged: Sequence[Judged], pool: str, name: str) -> str:
-    """Over the cases for which all forecasters have a score, so that the means compare."""
-    scores = [case.scores[pool] for case in judged if all(n in case.scores.get(pool, {}) for n in FORECASTERS)]
-    if not scores:
-        return "-"
-    coverage = float(np.mean([score[name].coverage_ratio for score in scores]))
-    return f"**{coverage:.1%}, {100 * np.mean([score[name].pinball_ratio for score in scores]):.2f}**"
-
-
-def _capacity_table(judged: Sequence[Judged]) -> str:
-    pools = sorted({pool for case in judged for pool in case.capacity_errors})
-    rows = []
-    for pool in pools:
-        for minute in LEARNING_MINUTES:
-            errors = [c.capacity_errors[pool][minute] for c in judged if minute in c.capacity_errors.get(pool, {})]
-            if errors:
-                relied = _spread([error.relied_ratio for error in errors])
-                rows.append(
-                    (pool, str(minute), str(len(errors)), relied, _spread([error.believed_ratio for error in errors]))
-                )
-    return (
-        "The capacity of the ready replicas over what they carry at 5 % late, less 1: median (lowest to highest) over the traces. "
-        "Nothing is known at the start. *Relied on* is what the plan counts on, for 3 % late, so it shall be a little low; *believed* "
-        "is the middle of the belief, which is no more than a hope where a pool was never loaded far.\n\n"
-        + _table(("pool", "after, min", "traces", "relied on", "believed"), rows)
-    )
-
-
-def _spread(errors: Sequence[float]) -> str:
-    return f"{np.median(errors):+.0%} ({min(errors):+.0%} to {max(errors):+.0%})"
-
-
-def _fleet_table(fleets: Sequence[FleetCost]) -> str:
-    rows = [
-        (
-            f"{fleet.models:,}",
-            f"{1000 * fleet.tick_seconds:.1f}",
-            f"{1e6 * fleet.tick_seconds / fleet.models:.0f}",
-            f"{fleet.resident_megabytes:.0f}",
+        lines.append(
+            f"The goal of {GOAL_BEST_RATIO:g} of the best in hindsight on average is {reached}: {mean:.3f} "
+            f"(the mean row's, of {len(compared)} compared)."
         )
-        for fleet in fleets
-    ]
-    head = ("models x 2 pools", "one tick, ms", "a model, µs", "resident memory, MiB")
-    return (
-        "Each size in a process of its own; memory is the largest of the whole process, the interpreter and the observations included.\n\n"
-        + _table(head, rows)
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    apart = [f"{name} ({ratio:.3f})" for name, ratio in ratios.items() if name not in days]
+    if apart:
+        lines.append(f"Without a history, too short to hold a day, and in no mean: {listed(apart)}.")
+    if none:
+        lines.append(f"No setting of the grid is over as seldom as allowed, so none is compared: {listed(none)}.")
+    lines.append(noise_sentence(judged))
+    return "Read honestly:\n\n" + "\n".join(f"- {line}" for line in lines)

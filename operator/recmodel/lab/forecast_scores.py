@@ -3,17 +3,21 @@
 Every forecaster says the 95 % quantile of the largest load (mean of a minute) within a horizon, once a tick, from the load up to
 the tick. The simple ones give a point; their quantile is the point times the 95 % quantile of what they missed by on the same
 day, up to the last 12 hours, so they are calibrated as well as they can be. The first hours are not scored: they learn from them.
+The fitted ones (:mod:`recmodel.lab.minute_models`) are judged in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from recmodel.core.forecast import UPPER_QUANTILE
 from recmodel.core.types import Decision
+from recmodel.lab.minute_models import MINUTE_SECONDS, largest_within
 from recmodel.lab.scenario import Floats
 from recmodel.lab.trace import DAY_SECONDS, Trace
 
@@ -25,6 +29,9 @@ EWMA_GAIN = 0.3
 HOLT_LEVEL_GAIN, HOLT_SLOPE_GAIN, HOLT_DAMPING = 0.5, 0.1, 0.95
 SMALLEST_RATE = 1.0 / 60.0
 
+MinutePaths = Callable[[Floats, int], Floats]  # ticks in seconds, minutes ahead: a forecast a minute, a row a tick
+NO_PATHS: Mapping[str, MinutePaths] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Score:
@@ -35,20 +42,32 @@ class Score:
 
 
 def score_day(
-    rates: Floats, decisions: Sequence[Decision], history: Trace | None, tick_seconds: float
+    rates: Floats,
+    decisions: Sequence[Decision],
+    history: Trace | None,
+    tick_seconds: float,
+    fitted: Mapping[str, MinutePaths] = NO_PATHS,
 ) -> dict[str, dict[str, Score]]:
     """Scores by pool (its horizon) and forecaster, over the ticks for which all of them had something to say."""
     ticks: Floats = np.arange(len(decisions), dtype=np.float64) * tick_seconds
     minute = _trailing_means(rates)
     level = minute[np.maximum(ticks.astype(np.int64) - 1, 0)]
+    told_by_pool = {pool: [decision.forecast.get(pool) for decision in decisions] for pool in decisions[-1].forecast}
+    horizons = {
+        pool: float(np.median([f.horizon_seconds for f in told if f is not None]))
+        for pool, told in told_by_pool.items()
+    }
+    minutes = math.ceil(max(horizons.values(), default=0.0) / MINUTE_SECONDS)
+    paths = {name: forecast(ticks, minutes) for name, forecast in fitted.items()}
     scores: dict[str, dict[str, Score]] = {}
-    for pool in decisions[-1].forecast:
-        told = [decision.forecast.get(pool) for decision in decisions]
-        horizon = float(np.median([f.horizon_seconds for f in told if f is not None]))
+    for pool, told in told_by_pool.items():
+        horizon = horizons[pool]
         ahead = max(round(horizon / tick_seconds), 1)
         actual = _largest_ahead(minute, ticks, horizon)
         uppers = {"engine": np.array([np.nan if f is None else f.upper_per_second for f in told])}
-        for name, point in _points(level, rates, history, ticks, horizon, tick_seconds).items():
+        points = _points(level, rates, history, ticks, horizon, tick_seconds)
+        points |= {name: largest_within(level, path, horizon) for name, path in paths.items()}
+        for name, point in points.items():
             uppers[name] = _calibrated(point, actual, ahead, tick_seconds)
         both = np.isfinite(np.stack(list(uppers.values()))).all(0) & np.isfinite(actual) & (ticks >= UNSCORED_SECONDS)
         if both.any():
@@ -105,7 +124,9 @@ def _calibrated(point: Floats, actual: Floats, ahead: int, tick_seconds: float) 
     memory = int(MEMORY_SECONDS / tick_seconds)
     for i in range(FEWEST_RESIDUALS + ahead, len(point)):
         past = ratio[max(i - ahead - memory, 0) : i - ahead + 1]
-        upper[i] = point[i] * float(np.quantile(past, UPPER_QUANTILE))
+        known = past[np.isfinite(past)]  # a fitted model says nothing before its first fit
+        if len(known) >= FEWEST_RESIDUALS:
+            upper[i] = point[i] * float(np.quantile(known, UPPER_QUANTILE))
     return upper
 
 
