@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recmodel.core.belief import PLANNED_LATE_RATIO
 from recmodel.lab import minute_models
 from recmodel.lab.bench_days import LEARNING_MINUTES, Judged
 from recmodel.lab.bench_fleet import FleetCost
@@ -107,7 +108,9 @@ def forecast_table(judged: Sequence[Judged]) -> str:
             rows.append((case.name, pool, *cells))
     pools = sorted({pool for case in judged for pool in case.scores})
     for pool in pools:
-        rows.append(("**mean**", pool, *_mean_scores(judged, pool, names)))
+        rows.append(("**mean**", pool, *_mean_scores(judged, pool, FORECASTERS), *["-"] * len(fitted)))
+        if fitted:
+            rows.append(("**mean where all ran**", pool, *_mean_scores(judged, pool, names)))
     return (
         "Coverage of the 95 % quantile of the largest minute within the pool's horizon (95 % is right, more is dear), and its "
         "pinball loss in % of the mean load (less is better). The simple forecasters' quantiles come from their own misses on the same "
@@ -157,7 +160,8 @@ def capacity_table(judged: Sequence[Judged]) -> str:
                 )
     return (
         "The capacity of the ready replicas over what they carry at 5 % late, less 1: median (lowest to highest) over the traces. "
-        "Nothing is known at the start. *Relied on* is what the plan counts on, for 3 % late, so it shall be a little low; *believed* "
+        f"Nothing is known at the start. *Relied on* is what the plan counts on, for {5.0 * PLANNED_LATE_RATIO:.3g} % late, so it shall be "
+        "a little low; *believed* "
         "is the middle of the belief, which is no more than a hope where a pool was never loaded far.\n\n"
         + table(("pool", "after, min", "traces", "relied on", "believed"), rows)
     )
