@@ -9,7 +9,7 @@ import pytest
 from recmodel.core.types import Decision, PoolDecision, PoolForecast
 from recmodel.lab import bench_days
 from recmodel.lab.ablations import WithoutLearning
-from recmodel.lab.bench_days import CapacityError, Case, Judged, cut, find_traces, judge, true_capacities
+from recmodel.lab.bench_days import CapacityError, Case, Judged, cut, engine_again, find_traces, judge, true_capacities
 from recmodel.lab.bench_fleet import main as decide_for
 from recmodel.lab.bench_page import best_ratio, draw, page
 from recmodel.lab.clairvoyant import clairvoyant
@@ -61,15 +61,16 @@ def test_an_hour_is_judged_written_down_and_drawn(
     monkeypatch.setattr(bench_days, "SHARES", (0.8,))  # a search of one share is quick, and goes the same ways
     case = cut(TRACES / "tencent_14.csv.gz", hours=1.0, peak_per_second=300.0)
     told: list[float] = []
-    judged = judge(case, tables, lambda _, done: told.append(done), seeds=2, ablate=True)
+    judged = judge(case, tables, lambda _, done: told.append(done), ablate=True)
     assert judged.hours == 1.0
     assert judged.history_days == 14.0
     assert max(told) == 1.0
     assert judged.bound_cost < judged.engine.cost
     assert set(judged.ablations) == {"no forecast", "no joint plan", "no learning"}
     assert isinstance(judged.capacity_errors["cpu"][30], CapacityError)
-    assert judged.seeds[0] == judged.engine
-    assert judged.seeds[1].requests != judged.engine.requests
+    assert judged.seeds == (judged.engine,)
+    # A dearer day stands for another seed: what another seed does has a test of its own, and a second hour costs seconds.
+    judged = replace(judged, seeds=(judged.engine, replace(judged.engine, cost=1.02 * judged.engine.cost)))
     fleet = decide_for(3)
     text = page([judged], [fleet], "the command", 0)
     assert f"| tencent_14 | 1 | 14.0 | {judged.engine.minutes_over_ratio:.2%} |" in text
@@ -102,6 +103,15 @@ def assert_a_short_trace_is_in_no_mean(judged: Judged) -> None:
     assert f"reached: {ratio:.3f} (the mean row's, of 1 compared)." in text
     assert f"in no mean: short ({dearer:.3f})." in text
     assert f"| **{ratio:.3f}** |" in text
+
+
+def test_another_seed_brings_other_arrivals_and_the_same_seed_the_same() -> None:
+    case = replace(
+        cut(TRACES / "tencent_14.csv.gz", hours=0.1, peak_per_second=300.0), history=None
+    )  # learning takes 1 s
+    one, two, again = engine_again(case, (1, 2, 1), lambda *_: None)
+    assert one.requests != two.requests
+    assert (one.requests, one.late_ratio, one.cost) == (again.requests, again.late_ratio, again.cost)
 
 
 def test_a_cut_is_the_same_each_time_and_has_its_own_peak() -> None:

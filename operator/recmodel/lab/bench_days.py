@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +138,8 @@ def judge(
     scenario, rates = case.scenario, case.rates
     bound = clairvoyant(scenario, rates, tables)
 
-    def run(name: str, controller: Controller, other: int = seed) -> Result:
-        return simulate(scenario, rates, controller, other, lambda done: tell(f"{case.name}: {name}", done))
+    def run(name: str, controller: Controller) -> Result:
+        return simulate(scenario, rates, controller, seed, lambda done: tell(f"{case.name}: {name}", done))
 
     result = run("engine", EngineController(scenario, case.history))
     engine = result.summary()
@@ -163,10 +164,6 @@ def judge(
             "no learning": WithoutLearning(scenario, case.history),
         }
         ablations = {name: run(name, controller).summary() for name, controller in without.items()}
-    again = [
-        run(f"engine, seed {other}", EngineController(scenario, case.history), other).summary()
-        for other in range(seed + 1, seed + seeds)
-    ]
     fitted = installed_forecasters(rates, case.history, lambda done: tell(f"{case.name}: fitted forecasters", done))
     return Judged(
         name=case.name,
@@ -179,8 +176,22 @@ def judge(
         scores=score_day(rates, result.decisions, case.history, scenario.tick_seconds, fitted),
         capacity_errors=capacity_errors(result.decisions, result.ready, tables, scenario.tick_seconds),
         ablations=ablations,
-        seeds=(engine, *again),
+        seeds=(engine, *engine_again(case, range(seed + 1, seed + seeds), tell)),
     )
+
+
+def engine_again(case: Case, seeds: Iterable[int], tell: Tell) -> list[Summary]:
+    """The engine on the same load with arrivals and service times of each seed."""
+    return [
+        simulate(
+            case.scenario,
+            case.rates,
+            EngineController(case.scenario, case.history),
+            seed,
+            partial(tell, f"{case.name}: engine, seed {seed}"),
+        ).summary()
+        for seed in seeds
+    ]
 
 
 def true_capacities(scenario: Scenario) -> dict[str, Floats]:
