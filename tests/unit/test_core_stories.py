@@ -239,3 +239,12 @@ def test_few_replicas_that_are_too_many_are_released_though_nothing_tells_how_bu
     story = world(workers(), replicas=[4]).run(5400, 60.0)  # one would do
     assert story.ordered(since=4000)[-1] == 1
     assert story.late_share(0) < 0.01
+
+
+def test_workers_that_wait_for_others_look_idle_and_are_not_leaped_upon() -> None:
+    waiting = replace(workers(), busy=lambda load: 0.03 * min(1.0, load / 160.0))  # of the time; the rest is a store's
+    story = world(waiting, replicas=[16]).run(3 * 3600, 500.0)
+    orders = story.ordered()
+    assert all(after >= 0.5 * before for before, after in pairwise(orders))
+    assert orders[-1] in (4, 5, 6)
+    assert story.late_share(0) < 0.01

@@ -41,6 +41,7 @@ COUNTING_ERRORS = 3.0  # standard errors of a count by which two loads may diffe
 LEAST_QUEUEING_RATIO = 0.2  # of the budget: what queues may add where more is late without any than was planned
 UNTROUBLED = 0.75  # of the way, in log lateness, from the planned share down to nothing
 SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
+SAFE_GROWTH = 1.5  # times what was seen to be good, in one step: it may be busy with waiting for others, which no utilisation shows
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
 WORKER_UTILISATION = 0.75  # ... if it was seen up to here
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
@@ -63,7 +64,7 @@ class Capacity:
     proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
-    untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says how far the end is
+    untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says that the end is near
     known: Bools  # [M, P] enough was seen to plan with
 
     def hoped(self, replicas: Floats | Ints) -> Floats:
@@ -158,14 +159,15 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     trusted = good * (1.0 + growth * np.clip(left, 0.0, 1.0))
     busy, slope = memory.evidence.busy(budget)
     known = (good > 0) & np.isfinite(busy)
-    safe = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
+    idle = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
+    safe = np.minimum(idle, SAFE_GROWTH * good)
     trusted = np.maximum(trusted, safe)
     # Batches of one look like workers: only near its full use does a batching pool show itself.
     full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
     ceiling = np.maximum(bad, good)
     trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
-    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & ~known
+    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & (~known | (idle > safe))
     # A load that is the same to within the noise of counting it was seen, too: no replica comes and goes for that.
     counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
