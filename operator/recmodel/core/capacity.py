@@ -145,8 +145,9 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
     what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
     near the threshold. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at
-    load / u, and a batching pool later still, so load * 0.7 / u is safe for both. Where it rose in proportion to the load it is
-    that of workers, and load / u is where they saturate.
+    load / u, and a batching pool later still, so load * 0.7 / u is safe for both; not in one leap, though, since a server that
+    waits for a remote store is not busy either. Where it rose in proportion to the load it is that of workers, and load / u is
+    where they saturate.
     """
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], ready.shape)
     inherent = memory.evidence.inherent(budget)

@@ -108,9 +108,11 @@ def forecast_table(judged: Sequence[Judged]) -> str:
             rows.append((case.name, pool, *cells))
     pools = sorted({pool for case in judged for pool in case.scores})
     for pool in pools:
-        rows.append(("**mean**", pool, *_mean_scores(judged, pool, FORECASTERS), *["-"] * len(fitted)))
-        if fitted:
-            rows.append(("**mean where all ran**", pool, *_mean_scores(judged, pool, names)))
+        if any(name not in case.scores[pool] for case in judged if pool in case.scores for name in fitted):
+            rows.append(
+                ("**mean of the simple ones**", pool, *_mean_scores(judged, pool, FORECASTERS), *["-"] * len(fitted))
+            )
+        rows.append(("**mean**", pool, *_mean_scores(judged, pool, names)))
     return (
         "Coverage of the 95 % quantile of the largest minute within the pool's horizon (95 % is right, more is dear), and its "
         "pinball loss in % of the mean load (less is better). The simple forecasters' quantiles come from their own misses on the same "
