@@ -45,13 +45,12 @@ def drawn(run: Run, measures: Measures, dress: Dress, title: bool = True) -> Fig
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         if title:
             figure.suptitle(
-                f"RecModel {run.subject.model.key} under a replayed trace",
+                f"RecModel {run.subject.model.key} under a replayed trace\n{run.replayed}",
                 x=0.012,
                 ha="left",
-                fontsize=14,
+                fontsize=12,
                 fontweight="bold",
             )
-            panels[0].set_title(run.replayed, loc="left", fontsize=9, color=dress.faint)
         return figure
 
 
