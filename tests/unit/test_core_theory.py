@@ -95,6 +95,7 @@ def capacity(sharpness: float = 12.0) -> Capacity:
         proven=0.0 * one,
         limit=np.inf * one,
         ceiling=np.inf * one,
+        promised=np.zeros((1, 1)),
         untroubled=one < 0,
         known=one > 0,
     )

@@ -64,6 +64,7 @@ class Capacity:
     proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
+    promised: Floats  # [M, P] load per replica that utilisation alone says is safe, in need; 0: nothing is known of it
     untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says that the end is near
     known: Bools  # [M, P] enough was seen to plan with
 
@@ -112,7 +113,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
     saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
-    proven, limit, ceiling, untroubled = _trusted(memory, fleet, ready)
+    proven, limit, ceiling, promised, untroubled = _trusted(memory, fleet, ready)
     return Capacity(
         saturation=saturation,
         sharpness=sharpness,
@@ -121,6 +122,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
         proven=proven,
         limit=limit,
         ceiling=ceiling,
+        promised=promised,
         untroubled=untroubled,
         known=np.isfinite(memory.origin) & (spread < 0.15),
     )
@@ -138,9 +140,9 @@ def _moments(log_belief: Small) -> Floats:
     return result
 
 
-def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats, Floats, Floats, Bools]:
-    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none); and
-    whether the pool is untroubled.
+def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats, Floats, Floats, Floats, Bools]:
+    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none), what
+    utilisation alone promises; and whether the pool is untroubled.
 
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
     what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
@@ -173,7 +175,8 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
     trusted = np.maximum(trusted, np.minimum(seen, ceiling))
-    return np.minimum(np.maximum(seen, safe), ceiling), np.where(trusted > 0, trusted, np.inf), ceiling, untroubled
+    proven = np.minimum(np.maximum(seen, safe), ceiling)
+    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, np.minimum(idle, ceiling), untroubled
 
 
 def stretched(capacity: Capacity, upper: Floats, middle: Floats, ready: Ints, dared: Bools) -> Capacity:

@@ -86,6 +86,7 @@ def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
         proven=take(capacity.proven),
         limit=take(capacity.limit),
         ceiling=take(capacity.ceiling),
+        promised=take(capacity.promised),
         untroubled=np.take_along_axis(capacity.untroubled, order[:, rank : rank + 1], 1),
         known=np.take_along_axis(capacity.known, order[:, rank : rank + 1], 1),
     )
