@@ -101,7 +101,8 @@ def carried_within(able: Floats, loss: Floats, budget: Floats) -> Floats:
 
 def ready_capacity(seen: Seen, replicas: Ints, capacity: Capacity, each: Floats) -> tuple[Floats, Floats]:
     """Requests/s ``[M, P]`` of the ready replicas that stay: what is known, and what they may turn out to carry (the middle of
-    the belief, or what utilisation alone promises), since in need hope counts more than caution. ``each`` is what the plan counts on; both are 0 where unknown.
+    the belief, or what utilisation alone promises), since in need hope counts more than caution. ``each`` is what the plan
+    counts on; both are 0 where unknown.
     """
     staying = np.minimum(seen.ready, replicas)
     sure = staying * np.where(np.isfinite(each), each, 0.0)
