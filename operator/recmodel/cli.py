@@ -13,8 +13,6 @@ from recmodel import __version__
 
 CONTROLLERS = ("engine", "hpa:0.7:0.0", "keda:0.7:0.5")
 CONTROLLERS_OF_MANY_POOLS = ("engine", "static")  # a fixed share splits the traffic of two pools only
-
-
 NEEDS = {
     "simulate": "run it from a checkout, $(hack/venv.sh)/bin/recmodel; the operator's image has no simulator",
     "backtest": "run it from a checkout, $(hack/venv.sh)/bin/recmodel; the operator's image has no simulator",

@@ -168,8 +168,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
 
 def rises(memory: CapacityMemory, fleet: Fleet) -> Bools:
     """Where the load ``[M]`` rose within the newest rate window, so that it is larger than its rate tells; also where unknown."""
-    ticks = min(fleet.window_ticks + SCRAPE_AGE_TICKS, RECENT_TICKS)
-    window = memory.recent_totals[[(memory.tick - 1 - back) % RECENT_TICKS for back in range(ticks)]]
+    window = _newest(memory.recent_totals, memory.tick - 1, fleet.window_ticks + SCRAPE_AGE_TICKS)
     result: Bools = ~(window[0] <= (1.0 + STEADY_RATIO) * window.min(0))
     return result
 
@@ -209,7 +208,12 @@ def _ring(ring: Floats, tick: int, value: Floats, ticks: int) -> tuple[Floats, F
     """The ring with this tick's value, and its newest ``ticks`` of them."""
     recent = ring.copy()
     recent[tick % RECENT_TICKS] = value
-    return recent, recent[[(tick - back) % RECENT_TICKS for back in range(min(ticks, RECENT_TICKS))]]
+    return recent, _newest(recent, tick, ticks)
+
+
+def _newest(ring: Floats, tick: int, ticks: int) -> Floats:
+    """The newest ``ticks`` values of a ring whose last one is ``tick``'s, that one first."""
+    return ring[[(tick - back) % RECENT_TICKS for back in range(min(ticks, RECENT_TICKS))]]
 
 
 def _recent(ring: Floats, tick: int, load: Floats, ticks: int) -> tuple[Floats, Floats, Bools]:

@@ -127,7 +127,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
-    upper, middle = forecast.quantile(forecasts.UPPER_QUANTILE), forecast.quantile(0.5)
+    upper, middle = forecast.upper, forecast.quantile(0.5)
     # To do without one replica of few is tried where nothing hints at trouble, and kept up until a window tells how it went.
     verdict_ticks = np.full(startup_used.shape, fleet.window_ticks + TRIAL_TICKS)
     before = np.maximum(_recent_largest(memory.readies, memory.tick, verdict_ticks), seen.ready)
@@ -163,7 +163,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         settled=(learned.settled_ticks > fleet.window_ticks) & (seen.ready == seen.desired),
         recent_wish=_replicas_for(_recent_largest(wishes, tick, hold_ticks), each, seen.desired),
         given_up=stuck_ticks < 0,
-        slow=startup_used > np.where(fleet.exists, startup_used, np.inf).min(1, keepdims=True),
+        slow=startup_used > fleet.smallest(startup_used),
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )
     replicas, changed = guards.guard(context)

@@ -50,6 +50,11 @@ class Fleet:
         """Ticks that a rate window spans, rounded up: 4 for a minute at ticks of 15 s."""
         return math.ceil(self.rate_window_seconds / self.tick_seconds)
 
+    def smallest(self, values: Floats) -> Floats:
+        """The smallest of each model's pools ``[M, 1]`` of values ``[M, P]``."""
+        result: Floats = np.where(self.exists, values, np.inf).min(1, keepdims=True)
+        return result
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -15,6 +15,7 @@ the ring.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
+Half = NDArray[np.float16]
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
@@ -68,9 +70,7 @@ class ForecastMemory:
     ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
     ring_level: Small  # [R, M] the level then; NaN where no forecast was made
     ring_slope: Small  # [R, M]
-    ring_rise: NDArray[
-        np.float16
-    ]  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
+    ring_rise: Half  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
     tick: int
     errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
     upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
@@ -87,6 +87,11 @@ class LoadForecast:
     between: Floats  # [M, P] 0: the horizon is the shorter one, 1: the longer one
     candidate: Ints  # [M, P]
     most: Floats  # [M, 1] log of the load beyond which no head-room is planned
+
+    @cached_property
+    def upper(self) -> Floats:
+        """The load ``[M, P]`` in requests/s that is planned for; the plan, the guards and the report ask for it."""
+        return self.quantile(UPPER_QUANTILE)
 
     def quantile(self, q: float) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""

@@ -82,7 +82,7 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     load = np.where(np.isfinite(context.load), context.load, 0.0)
     noise = COUNTING_ERRORS / np.sqrt(np.maximum(load * fleet.rate_window_seconds, 1.0))
     able = carried(replicas.astype(float), context.capacity, wish.per_replica, wish.assumed)
-    need = np.where(fleet.exists, context.upper, np.inf).min(1) * (1.0 + noise)
+    need = fleet.smallest(context.upper)[:, 0] * (1.0 + noise)
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
     replicas = np.where(down & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
     return np.where(down & (~context.settled | unseen), seen.desired, replicas)

@@ -19,7 +19,7 @@ import numpy as np
 
 from recmodel.core.capacity import Capacity
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
-from recmodel.core.forecast import UPPER_QUANTILE, LoadForecast
+from recmodel.core.forecast import LoadForecast
 
 DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 START_AMORTISED_OVER_SECONDS = (
@@ -110,7 +110,7 @@ def plan(
     """
     models, pools = fleet.exists.shape
     each, assumed = assumed_capacity(fleet, capacity, seen.ready)
-    upper = forecast.quantile(UPPER_QUANTILE)
+    upper = forecast.upper
     deciles = np.stack([forecast.quantile(q) for q in DECILES], axis=-1)  # [M, P, D]
     # A pool over the accuracy budget is worth no more replicas than its share of the load fills.
     share_limit = np.full(upper.shape, np.inf) if allowed is None else np.where(allowed < 1.0, allowed * upper, np.inf)

@@ -93,7 +93,7 @@ class Decisions:
         """Where the decided replicas would carry the upper forecast without one of the pool's ``[M, P]``."""
         each = np.nan_to_num(self._decided_carry_each, nan=0.0, posinf=0.0)
         rest = (each * self.replicas).sum(1, keepdims=True) - each
-        result: Bools = rest >= np.where(self.fleet.exists, self.upper, np.inf).min(1, keepdims=True)
+        result: Bools = rest >= self.fleet.smallest(self.upper)
         return result
 
     @cached_property

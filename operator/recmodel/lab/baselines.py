@@ -8,6 +8,7 @@ sets weights. Where a pool has no ready pod, the gateway sends everything to the
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 
@@ -78,7 +79,7 @@ def keda_recommendation(pool: PoolObservation, requests_per_replica: float) -> i
     return math.ceil(pool.rate_per_second / requests_per_replica - 1e-9)
 
 
-class FixedShare:
+class FixedShare(ABC):
     """Fixed traffic shares, and one autoscaler a pool: subclasses say what each pool is recommended.
 
     A pool with a share keeps at least one replica (HPA cannot scale from zero, and a pool without traffic would never
@@ -90,9 +91,9 @@ class FixedShare:
         self._shares = _shares(scenario.pools, gpu_share)
         self._stabilisers = {pool.name: Stabiliser() for pool in scenario.pools}
 
+    @abstractmethod
     def recommend(self, now: float, pool: PoolScenario, seen: PoolObservation) -> int:
         """Replicas before the behaviour policies and limits."""
-        raise NotImplementedError
 
     def decide(self, observation: Observation) -> Decision:
         """One synchronisation of the autoscalers (every 15 s, as HPA's default)."""

@@ -13,12 +13,8 @@ from recmodel.lab.bench_days import LEARNING_MINUTES, Judged
 from recmodel.lab.bench_fleet import FleetCost
 from recmodel.lab.result import Summary
 
-FORECASTERS = (
-    "engine",
-    "seasonal naive",
-    "EWMA",
-    "Holt, damped",
-)  # and those that a library fits, where it is installed
+# And those that a library fits, where it is installed.
+FORECASTERS = ("engine", "seasonal naive", "EWMA", "Holt, damped")
 LIKELY = 2.0  # standard deviations: what chance alone exceeds once in 22 times
 
 
