@@ -116,19 +116,18 @@ def compare(
     largest mix all day. A ValueError names a controller that is none of these.
     """
     scenario = replace(scenario, start_seconds=day.start_seconds)
-    for name in controllers:
-        _checked(name, len(scenario.pools))
+    parsed = {name: _parsed(name, len(scenario.pools)) for name in controllers}
     rates = day.per_second()
     tables = {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
     bound = clairvoyant(scenario, rates, tables)
     results: dict[str, Result] = {}
-    for name in controllers:
+    for name, (kind, numbers) in parsed.items():
 
         def tell(done: float, name: str = name) -> None:
             if progress is not None:
                 progress(name, done)
 
-        label, controller = _controller(name, scenario, rates, bound, history, seed, jobs, tell)
+        label, controller = _controller(name, kind, numbers, scenario, rates, bound, history, seed, jobs, tell)
         results[label] = simulate(scenario, rates, controller, seed, tell)
     return Comparison(results, bound)
 
@@ -140,18 +139,20 @@ def write_figure(comparison: Comparison, path: Path, title: str = "") -> None:
     draw_day(comparison.results, path, comparison.bound, title)
 
 
-def _checked(name: str, pools: int) -> None:
-    """Refuses a controller before the first of them runs for minutes."""
+def _parsed(name: str, pools: int) -> tuple[str, tuple[float, ...]]:
+    """A controller's kind and its numbers; a ValueError says what is wrong, before the first of them runs for minutes."""
+    kind, *texts = name.split(":")
     try:
-        match name.split(":"):
-            case ["engine" | "static"]:
-                return
-            case ["hpa" | "keda", target, share] if float(target) > 0.0 and 0.0 <= float(share) <= 1.0 and pools <= 2:
-                return
-            case ["best", ratio] if 0.0 <= float(ratio) <= 1.0 and pools <= 2:
-                return
+        numbers = tuple(map(float, texts))
     except ValueError:
-        pass
+        numbers = (math.nan,)
+    match kind, numbers:
+        case "engine" | "static", ():
+            return kind, numbers
+        case "hpa" | "keda", (target, share) if target > 0.0 and 0.0 <= share <= 1.0 and pools <= 2:
+            return kind, numbers
+        case "best", (ratio,) if 0.0 <= ratio <= 1.0 and pools <= 2:
+            return kind, numbers
     raise ValueError(
         f"--controller {name}: must be engine, static, or, for one or two pools (here are {pools}), hpa:TARGET:SHARE, "
         "keda:TARGET:SHARE or best:RATIO with TARGET above 0, SHARE and RATIO in 0..1"
@@ -160,6 +161,8 @@ def _checked(name: str, pools: int) -> None:
 
 def _controller(
     name: str,
+    kind: str,
+    numbers: tuple[float, ...],
     scenario: Scenario,
     rates: Floats,
     bound: Clairvoyant,
@@ -168,37 +171,35 @@ def _controller(
     jobs: int,
     tell: Callable[[float], None],
 ) -> tuple[str, Controller]:
-    match name.split(":"):
-        case ["engine"]:
+    """The controller, and what it is called in the table."""
+    match kind:
+        case "engine":
             return name, EngineController(scenario, history)
-        case ["static"]:
+        case "static":
             peak = int(bound.cost_by_minute.argmax())
             replicas = {pool: int(values[peak]) for pool, values in bound.replicas.items()}
             capacity = {p.name: p.nominal_capacity_per_second() * replicas[p.name] for p in scenario.pools}
             return name, Static(scenario, replicas, capacity)
-        case ["hpa", target, share]:
-            return name, Hpa(scenario, float(target), float(share))
-        case ["keda", target, share]:
-            return name, Keda(scenario, float(target), float(share))
-        case ["best", ratio]:
-            floor = bound.cost_by_minute
-            slower = max(1.0, min(4.0, float(rates.mean()) / ENOUGH_PER_SECOND))
-            best = best_in_hindsight(
-                scenario,
-                rates,
-                float(ratio),
-                floor_cost_by_minute=floor,
-                slower=slower,
-                seed=seed,
-                jobs=jobs,
-                progress=tell,
-            )
-            if best is None:
-                raise ValueError(f"no setting of HPA or KEDA has at most {float(ratio):.2%} of the minutes over")
-            kind = Hpa if best.kind == "hpa" else Keda
-            label = f"best {best.kind}:{best.target_ratio:g}:{best.gpu_share:g}"
-            return label, kind(scenario, best.target_ratio, best.gpu_share)
-    raise AssertionError(name)
+        case "hpa":
+            return name, Hpa(scenario, *numbers)
+        case "keda":
+            return name, Keda(scenario, *numbers)
+    (ratio,) = numbers
+    best = best_in_hindsight(
+        scenario,
+        rates,
+        ratio,
+        floor_cost_by_minute=bound.cost_by_minute,
+        slower=max(1.0, min(4.0, float(rates.mean()) / ENOUGH_PER_SECOND)),
+        seed=seed,
+        jobs=jobs,
+        progress=tell,
+    )
+    if best is None:
+        raise ValueError(f"no setting of HPA or KEDA has at most {ratio:.2%} of the minutes over")
+    found = Hpa if best.kind == "hpa" else Keda
+    label = f"best {best.kind}:{best.target_ratio:g}:{best.gpu_share:g}"
+    return label, found(scenario, best.target_ratio, best.gpu_share)
 
 
 def _with_setting(scenario: Scenario, setting: str) -> Scenario:
