@@ -121,13 +121,14 @@ def test_weights_edited_by_hand_are_put_back(kube: Kube, serve: Callable[..., Se
     before = eventually("no change under way", lambda: settled(served), 60.0)
     took = []
     with kube.watching(names.ROUTE, served.namespace) as events:
-        edit = [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 1}]
+        other = 1 if before["cpu"] != 1 else 2  # 1 is what a pool keeps that became ready after the other one
+        edit = [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": other}]
         kube.json_patch(names.ROUTE, served.namespace, served.name, edit)
 
         def back() -> bool:
             seen = [(event.at, weights_of(event.object, served.name)) for event in events]
-            edited = next((n for n, (_, weights) in enumerate(seen) if weights["cpu"] == 1), None)
-            assert edited is not None, "the edit has not been seen yet"
+            edited = next((n for n, (_, weights) in enumerate(seen) if weights["cpu"] == other), None)
+            assert edited is not None, f"the edit has not been seen yet, only {seen}; it was {before}"
             # By their order: the answer may come with the edit, in one piece and at one time.
             later = [at - seen[edited][0] for at, weights in seen[edited + 1 :] if weights == before]
             took[:] = later
