@@ -248,3 +248,16 @@ def test_workers_that_wait_for_others_look_idle_and_are_not_leaped_upon() -> Non
     assert all(after >= 0.5 * before for before, after in pairwise(orders))
     assert orders[-1] in (4, 5, 6)
     assert story.late_share(0) < 0.01
+
+
+def test_a_new_model_without_any_traffic_is_not_left_with_the_split_in_which_its_pods_became_ready() -> None:
+    def told(weights: dict[str, float]) -> dict[str, float]:
+        pools = {name: PoolObservation(2, 2, weight=weight) for name, weight in weights.items()}
+        _, decisions = step(
+            begin([world(workers(), batches(), replicas=[2, 2]).model()]), [Observation(0.0, pools)], 0.0
+        )
+        return {name: pool.weight for name, pool in decisions[0].pools.items()}
+
+    assert told({"cpu": 1.0, "gpu": 999.0}) == {"cpu": 50.0, "gpu": 50.0}
+    # After a restart without metrics, what stands may be a judgement.
+    assert told({"cpu": 400.0, "gpu": 600.0}) == {"cpu": 400.0, "gpu": 600.0}

@@ -173,7 +173,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     valve_memory, valve = valves.turn(memory.valve, fleet, seen, load, sure, hoped)
     ready = fleet.exists & (np.minimum(seen.ready, replicas) > 0)
     shares = valves.answering(shares, fleet, seen, ready, sure, hoped, load, valve)
-    shares = np.where((context.blind_seconds > 0)[:, None] & np.isfinite(seen.weight), seen.weight, shares)
+    shares = weights.held_while_blind(shares, seen, ready, context.blind_seconds)
     decisions = Decisions(
         fleet=fleet,
         seen=seen,

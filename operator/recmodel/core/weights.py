@@ -8,6 +8,8 @@ from recmodel.core.capacity import Capacity
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.plan import carried
 
+LEAST_SHARE = 0.1  # %: a pool that has just become ready gets so much, until a decision is made with it
+
 
 def weigh(
     fleet: Fleet, seen: Seen, replicas: Ints, slow: Bools, capacity: Capacity, each: Floats, load: Floats, rises: Bools
@@ -47,4 +49,19 @@ def weigh(
     part = np.maximum(part, np.take_along_axis(share, first, 1))
     rest = np.divide(others * (1.0 - part), others_able, out=np.zeros_like(able), where=others_able > 0)
     result: Floats = 100.0 * np.where(fill, np.where(filled, part, rest), share)
+    return result
+
+
+def held_while_blind(shares: Floats, seen: Seen, ready: Bools, blind_seconds: Floats) -> Floats:
+    """The shares ``[M, P]`` with those that stand now in place of them where the load is unknown.
+
+    Not before any load was known, where a pool that is ``ready`` stands at the least share: it joined after the last decision, so
+    1 : 999 is the order in which pods became ready, and nobody's judgement. 400 : 600 after a restart may be one, and is held.
+    """
+    known = np.where(np.isfinite(seen.weight), seen.weight, 0.0)
+    least = 0.01 * LEAST_SHARE * known.sum(1, keepdims=True) * (1.0 + 1e-6)
+    joined = ready & (known <= least) & (shares > LEAST_SHARE)
+    undecided = ~np.isfinite(blind_seconds) & joined.any(1)
+    held = (blind_seconds > 0) & ~undecided
+    result: Floats = np.where(held[:, None] & np.isfinite(seen.weight), seen.weight, shares)
     return result
