@@ -203,6 +203,15 @@ def test_nothing_begins_or_goes_on_while_the_objective_is_in_danger() -> None:
     assert world.tick(20).log[-1] == "gpu full@2"
 
 
+def test_what_was_late_before_does_not_shelter_a_version_that_endangers_the_objective() -> None:
+    world = World(written("cpu", "gpu"), answers={"full@1": (0.07, 0.0)}).begin()
+    world.version = {"full": "2"}
+    assert world.tick(2).log == ["cpu full@2, on trial as version"]
+    # The pods were cold when they were last looked at; the pool that does not change is fine now.
+    world.answers, world.danger = {"full@2": SLOW}, True
+    assert world.tick(12).log[-1] == "cpu full@1, full@2 refused"
+
+
 def test_a_new_pool_of_a_new_variant_gets_its_share_in_steps() -> None:
     world = World(written("cpu")).begin()
     world.spec = written("cpu", "int8")

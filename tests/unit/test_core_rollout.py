@@ -128,10 +128,12 @@ def test_what_is_unknown_neither_advances_nor_rolls_back() -> None:
 
 def test_late_everywhere_in_danger_is_nobodys_fault_and_late_here_alone_is() -> None:
     started, _ = run(begin("cpu", "v2", 0.0), GOOD, 120.0)
-    everywhere = Seen(counts(50.0, late=0.7, errors=0.2), counts(950.0, late=0.5, errors=0.1), in_danger=True)
+    everywhere = Seen(
+        counts(50.0, late=0.7, errors=0.2), counts(950.0, late=0.5, errors=0.1), in_danger=True, late_everywhere=True
+    )
     rollout, _ = run(started, everywhere, 3600.0, since=120.0)
     assert rollout.phase == "Stepping"
-    here = replace(everywhere, current=counts(950.0, late=0.03))
+    here = replace(everywhere, current=counts(950.0, late=0.03), late_everywhere=False)
     rollout, said = run(started, here, 300.0, since=120.0)
     assert rollout.phase == "RolledBack"
     assert said[-1].reason == "RolloutRolledBack"

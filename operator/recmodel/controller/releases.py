@@ -212,7 +212,7 @@ def _advanced(pool: PoolSpec, found: Serving, trial: Trial | None, context: Cont
     if trial is None or trial.rollout.version != to or trial.phase in ("Proven", "RolledBack"):
         trial = _begun(pool, found, to, now)
     policy = t.policy_of(context.spec, stepwise, context.tick_seconds)
-    seen = _seen(pool, trial, stepwise, context, policy.late_budget_ratio)
+    seen = _seen(pool, trial, stepwise, context)
     rollout = trial.rollout
     if context.states[pool.name].updating and not stepwise:  # what counts for the step comes from new pods alone
         rollout = replace(rollout, requests=0.0)
@@ -240,8 +240,9 @@ def _begun(pool: PoolSpec, found: Serving, to: str, now_seconds: float) -> Trial
     return Trial(rollout, said, before.name if before and before.name != to else None)
 
 
-def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: Context, late_budget_ratio: float) -> core.Seen:
-    threshold = context.spec.objective.latency.threshold_seconds
+def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: Context) -> core.Seen:
+    latency = context.spec.objective.latency
+    threshold, late_budget_ratio = latency.threshold_seconds, 1.0 - latency.percentile / 100.0
     seconds = t.counted(trial, context.now_seconds, context.tick_seconds)
     state = context.states[pool.name]
     others = [p.name for p in context.spec.pools if p.name != pool.name and context.states[p.name].ready > 0]
@@ -252,6 +253,7 @@ def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: Context, late_b
         threshold,
         seconds,
     )
+    late_everywhere = bool(current.requests and (current.late or 0.0) > late_budget_ratio * current.requests)
     if not stepwise:
         current = t.beside_usual(current, new, trial.usual, late_budget_ratio)
     share = context.shares.get(pool.name)
@@ -259,6 +261,7 @@ def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: Context, late_b
         new=new,
         current=current,
         in_danger=context.in_danger,
+        late_everywhere=late_everywhere,
         ready=state.ready > 0 and (stepwise or not state.updating),
         # A replacement leaves the pool its share, so it has none to give up first.
         share_ratio=share if stepwise else 0.0,

@@ -60,14 +60,12 @@ def policy_of(spec: RecModelSpec, stepwise: bool, tick_seconds: float = 0.0) -> 
     """
     rules = spec.rollout
     quality = rules.quality
-    late_budget = 1.0 - spec.objective.latency.percentile / 100.0
     return core.Policy(
         steps=(*(ratio(step) for step in rules.steps), 1.0) if stepwise else (1.0,),
         step_seconds=max(rules.step_seconds, LEAST_TICKS * tick_seconds),
         min_requests=float(rules.min_requests),
         max_late_excess_ratio=ratio(rules.max_late_excess),
         max_error_excess_ratio=ratio(rules.max_error_excess),
-        late_budget_ratio=late_budget,
         **(
             {"max_quality_loss_ratio": ratio(quality.max_loss), "confirm_seconds": seconds(quality.confirm_within)}
             if quality

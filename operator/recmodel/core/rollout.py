@@ -46,7 +46,6 @@ class Policy:
     max_late_excess_ratio: float = 0.02  # late or failed, above the current version's share
     max_error_excess_ratio: float = 0.01
     max_quality_loss_ratio: float = 0.05  # relative: 4.75 % clicks beside 5 %
-    late_budget_ratio: float = 0.05  # of the objective: 1 - percentile
     alpha: float = 0.01  # chance that a version that is within all of the above is rolled back
     confirm_seconds: float = (
         3600.0  # longest wait for evidence that the quality is within its margin, before the last step
@@ -87,6 +86,7 @@ class Seen:
     in_danger: bool = False  # the objective is missed, or nobody can see
     ready: bool = True  # the pool has ready pods of the version that its phase asks for
     share_ratio: float | None = None  # of the traffic that the pool gets now
+    late_everywhere: bool = False  # the pools that do not change are late too, now: there is too little of everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,8 @@ def _compared(policy: Policy, rollout: Rollout, seen: Seen) -> Rollout:
         "errors": ((new.errors, new.requests), (current.errors, current.requests)),
         "quality": (_misses(new), _misses(current)),
     }
-    late_everywhere = (current.late or 0.0) > policy.late_budget_ratio * (current.requests or math.inf)
-    if seen.in_danger and late_everywhere:
-        del counts["late"], counts["errors"]  # there is too little of everything: no version is to blame
+    if seen.in_danger and seen.late_everywhere:
+        del counts["late"], counts["errors"]  # no version is to blame
     evidence = dict(rollout.evidence)
     for signal, (ours, theirs) in counts.items():
         evidence[signal] = told(evidence[signal], _margin(policy, signal), ours, theirs, policy.needed)
