@@ -329,6 +329,12 @@ def said(api: Api, kind: str) -> tuple[str, str]:
     return next((c["status"], c["reason"]) for c in api.status["conditions"] if c["type"] == kind)
 
 
+def exported(operator: Operator) -> list[tuple[str, str]]:
+    """The same in the metric: status and reason of each series."""
+    (family,) = operator._metrics.variants_ready.collect()
+    return [(s.labels["status"], s.labels["reason"]) for s in family.samples if s.value == 1]
+
+
 def ended(job: dict[str, Any], kind: str, reason: str) -> dict[str, Any]:
     """The Job as the API's word of its end has it."""
     condition = {"type": kind, "status": "True", "reason": reason, "message": "said so"}
@@ -343,16 +349,35 @@ def test_a_job_that_fails_is_said_and_told_and_changes_nothing_that_serves() -> 
         await asyncio.sleep(2.2)
         (job,) = api.jobs
         assert said(api, "VariantsReady") == ("Unknown", "OptimisationRunning")
+        assert exported(operator) == [("Unknown", "OptimisationRunning")]
         assert api.status["optimisationJob"] == job["metadata"]["name"]
         ready, writes = said(api, "Ready"), len(api.cluster.writes)
         operator.inventory.see(names.JOB, "MODIFIED", ended(job, "Failed", "DeadlineExceeded"))
         await asyncio.sleep(1.5)
         assert said(api, "VariantsReady") == ("False", "OptimisationFailed")
+        assert exported(operator) == [("False", "OptimisationFailed")]
         (event,) = [event for event in api.events if event["reason"] == "OptimisationFailed"]
         assert event["type"] == "Warning"
         assert "DeadlineExceeded: said so" in event["message"]
         assert said(api, "Ready") == ready
         assert (len(api.cluster.writes), len(api.jobs)) == (writes, 1)
+        operator.observe(recmodel(generation=2))
+        await asyncio.sleep(1.2)
+        assert exported(operator) == [], "without spec.optimisation there is nothing to say of a Job"
+
+    asyncio.run(operated(story))
+
+
+def test_the_metric_of_a_job_goes_with_its_recmodel() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(optimising())
+        operator.listed()
+        await asyncio.sleep(1.2)
+        tracked = operator.keeper.models["shop/feed"]
+        assert exported(operator) == [("Unknown", "OptimisationRunning")]
+        operator.forget("shop/feed")
+        operator._report(tracked)  # a worker may still be at it
+        assert exported(operator) == []
 
     asyncio.run(operated(story))
 

@@ -4,11 +4,12 @@ and pool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from recmodel.api.status import Condition
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision
 
@@ -95,6 +96,13 @@ class Metrics:
             POOL,
             registry=r,
         )
+        self.variants_ready = Gauge(
+            "recmodel_variants_ready",
+            "1 for the status (True, False, Unknown) of the condition VariantsReady, and its reason: how the Job of "
+            "spec.optimisation ended.",
+            (*MODEL, "status", "reason"),
+            registry=r,
+        )
         # By model: each of its series, for a quick way to it and for the model's end.
         self._series: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Any]] = {}
 
@@ -141,15 +149,15 @@ class Metrics:
             wanted[self.rollout, (*labels, pool, trial.phase)] = 1.0
         for pool, share in limits.items():
             wanted[self.largest_share, (*labels, pool)] = share
-        series = self._series.setdefault(tracked.key, {})
-        for metric, known in [
-            where for where in series if where[0] in (self.version, self.rollout, self.largest_share)
-        ]:
-            if (metric, known) not in wanted:
-                metric.remove(*known)
-                del series[metric, known]
-        for (gauge, here), value in wanted.items():
-            self._set(tracked.key, gauge, here, value)
+        self._replace(tracked.key, (self.version, self.rollout, self.largest_share), wanted)
+
+    def judged(self, tracked: Tracked, conditions: Sequence[Condition]) -> None:
+        """The conditions of a RecModel as they are now, of which one is exported."""
+        labels = (tracked.owner.namespace, tracked.owner.name)
+        wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {
+            (self.variants_ready, (*labels, c.status, c.reason)): 1.0 for c in conditions if c.type == "VariantsReady"
+        }
+        self._replace(tracked.key, (self.variants_ready,), wanted)
 
     def forget(self, key: str) -> None:
         """Drops all series of a RecModel that is gone."""
@@ -159,6 +167,17 @@ class Metrics:
     def called(self, verb: str, resource: str, status: int) -> None:
         """One call of the Kubernetes API; status 0: no answer."""
         self.api_calls.labels(verb, resource, str(status)).inc()
+
+    def _replace(
+        self, key: str, gauges: Collection[Gauge], wanted: Mapping[tuple[Gauge, tuple[str, ...]], float]
+    ) -> None:
+        """A model's series of these gauges are the wanted ones, and no others."""
+        series = self._series.setdefault(key, {})
+        for metric, known in [where for where in series if where[0] in gauges and where not in wanted]:
+            metric.remove(*known)
+            del series[metric, known]
+        for (gauge, here), value in wanted.items():
+            self._set(key, gauge, here, value)
 
     def _set(self, key: str, metric: Gauge, labels: tuple[str, ...], value: float) -> None:
         self._child(key, metric, labels).set(value)

@@ -308,7 +308,9 @@ class Operator:
         routed = tracked.spec is not None and tracked.spec.route is not None
         route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
         tracked.route = acceptance(route)
-        self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
+        status = self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
+        if self.keeper.models.get(tracked.key) is tracked:  # one that is gone meanwhile leaves no series behind
+            self._metrics.judged(tracked, status.conditions)
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

@@ -32,8 +32,8 @@ class Reporter:
         self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
         self._queue: asyncio.Queue[str] = asyncio.Queue()
 
-    def report(self, tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int]) -> None:
-        """Judges a RecModel and has its status written where that is worth it."""
+    def report(self, tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int]) -> RecModelStatus:
+        """Judges a RecModel, has its status written where that is worth it, and returns it."""
         key = tracked.key
         written = self._written.get(key)
         if written is None:
@@ -41,10 +41,11 @@ class Reporter:
         status = judge(tracked, pools, weights, datetime.now(UTC), written)
         if not worth_writing(status, written):
             self._due.pop(key, None)
-            return
+            return status
         if key not in self._due:
             self._queue.put_nowait(key)
         self._due[key] = (tracked, status)
+        return status
 
     def forget(self, key: str) -> None:
         """Stops reporting on a RecModel that is gone."""
