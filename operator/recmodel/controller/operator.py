@@ -1,4 +1,4 @@
-"""The whole: connections, watches, keeper, reporter and tick, started and stopped together."""
+"""The whole: connections, watches, intake, keeper, reporter and tick, started and stopped together."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from recmodel.api.records import RECORD_LABEL
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.acceptance import acceptance
 from recmodel.cluster.apply import Actor
-from recmodel.cluster.children import Owner
 from recmodel.cluster.client import Client
-from recmodel.cluster.inventory import TARGET_FIELDS, Inventory, PoolState
+from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.lease import Lease
-from recmodel.cluster.optimisation import OPTIMISES_LABEL, course
-from recmodel.cluster.watch import follow
+from recmodel.controller.intake import Intake
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.past import Past
@@ -27,17 +24,16 @@ from recmodel.controller.releases import limits
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.rollouts import Rollouts
 from recmodel.controller.settings import Settings
+from recmodel.controller.tasks import Tasks
 from recmodel.controller.tick import Decider, Loop
-from recmodel.controller.tracked import Tracked, read_spec
+from recmodel.controller.tracked import Tracked
 from recmodel.controller.views import core_model, model_view, observation
+from recmodel.controller.watches import Watches
 from recmodel.core.types import Decision, Model, Reason
 from recmodel.prometheus import Readings
 
 logger = logging.getLogger(__name__)
 
-# Pods and children are watched by our label, so that the API server sends nothing else.
-LABELLED = (names.POD, names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
-STOP_SECONDS = 3.0
 YIELD_EVERY = 20  # thousands of RecModels must not keep a watch event waiting: about 10 ms of work between two looks
 DECIDING_FAILED = "DecidingFailed"
 
@@ -57,49 +53,20 @@ class Operator:
         self.reporter = Reporter(client)
         self.lease = self._lease()
         self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act)
+        allowed = settings.allow_service_accounts
+        self._intake = Intake(self.keeper, self.inventory, decider, allowed, self._report, self.forget)
         self.past = Past(decider, self._models)
         self.rollouts = Rollouts(decider, self.keeper.wake, self._weights, settings.tick_seconds)
         self.loop = Loop(self.tick, settings.tick_seconds, metrics)
-        self._synced: list[asyncio.Event] = []
+        self._tasks = Tasks()
+        self._watches = Watches(client, self.inventory, self._tasks)
         self._first_models = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
 
     # --- RecModels, from the handlers ---
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """A RecModel as it stands now. Only a new generation or a new object means work."""
-        metadata = body["metadata"]
-        owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
-        tracked = self.keeper.models.get(owner.key)
-        if tracked is not None and tracked.owner.uid != owner.uid:  # deleted and made anew, and the deletion was missed
-            self.forget(owner.key)
-            tracked = None
-        if metadata.get("deletionTimestamp"):
-            self.forget(owner.key)
-            return
-        if tracked is None:
-            tracked = self.keeper.models[owner.key] = Tracked(owner, body=body)
-            self._decider.recall(owner.key, tracked.recall(time.time()))
-        elif tracked.generation >= metadata["generation"]:
-            if tracked.generation == metadata["generation"]:
-                tracked.body = body  # its status, which another operator may have written
-            return
-        tracked.generation, tracked.body = metadata["generation"], body
-        found = read_spec(body, self._settings.allow_service_accounts)
-        if isinstance(found, Reason):
-            tracked.invalid = found
-            logger.warning("%s: %s", owner.key, found.message)
-            self._report(tracked)
-        else:
-            healed = tracked.invalid is not None
-            tracked.written, tracked.invalid = found, None
-            self._learn(tracked)
-            if healed:
-                self._report(tracked)
-            # What was decided for other pools, or in another mode, is not what is wanted now.
-            if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
-                tracked.wanted, tracked.decision, tracked.pending = None, None, set()
-        self.keeper.wake(owner.key)
+        self._intake.observe(body)
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
@@ -113,24 +80,15 @@ class Operator:
         """Starts watching, keeping and ticking; returns at once."""
         await self._client.__aenter__()
         self._actor.monitors = await self._client.serves(names.POD_MONITOR)
-        labelled = [*LABELLED, *([names.POD_MONITOR] if self._actor.monitors else [])]
-        for namespace in self._settings.namespaces or (None,):
-            for kind in labelled:
-                self._follow(kind, namespace, names.MODEL_LABEL)
-            self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL)
-            self._follow(names.JOB, namespace, OPTIMISES_LABEL, needed=False)
-            for kind in TARGET_FIELDS:
-                self._follow(kind, namespace, "")
+        self._watches.start(self._settings.namespaces, self._actor.monitors)
         if self.lease is not None:
-            self._spawn(self.lease.run(), "lease")
+            self._tasks.begin(self.lease.run(), "lease")
         self._metrics.acting.set(self._may_act())
-        self._spawn(self._work(), "work")
+        self._tasks.begin(self._work(), "work")
 
     async def stop(self) -> None:
         """Stops acting, and lets another one begin. Everything that serves goes on as it is."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        await self._tasks.stop()
         await self.past.stop()
         if self.lease is not None:
             await self.lease.release()
@@ -139,7 +97,7 @@ class Operator:
     @property
     def healthy(self) -> bool:
         """Whether ticks end and no part has died."""
-        return not self.loop.stuck and not any(task.done() for task in self._tasks)
+        return not self.loop.stuck and not self._tasks.dead
 
     def listed(self) -> None:
         """The handlers have seen the first RecModels: the first tick need not wait for more of them."""
@@ -149,10 +107,9 @@ class Operator:
         """Nothing acts before all is known that stands: a pool that merely was not listed yet must not lose its
         weight.
         """
-        for synced in self._synced:
-            await synced.wait()
+        await self._watches.synced()
         for tracked in self.keeper.models.values():
-            self._learn(tracked)
+            self._intake.learn(tracked)
         logger.info("the cluster's state is known")
         async with asyncio.TaskGroup() as group:
             group.create_task(self.keeper.run())
@@ -165,19 +122,6 @@ class Operator:
                 await self._first_models.wait()
                 await asyncio.sleep(0.5)  # the rest of the first list
         await self.loop.run()
-
-    def _follow(self, kind: names.Kind, namespace: str | None, labels: str, needed: bool = True) -> None:
-        """``needed``: nothing acts before the first list of it, so without the right to read it nothing ever does."""
-        synced = asyncio.Event()
-        if needed:
-            self._synced.append(synced)
-        following = follow(self._client, kind, self.inventory, synced=synced, namespace=namespace, labels=labels)
-        self._spawn(following, f"follow {kind.plural}")
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_say_why)
-        self._tasks.append(task)
 
     # --- one of several ---
 
@@ -216,7 +160,7 @@ class Operator:
             if tracked.spec is not None and self._may_act():
                 self._metrics.models.labels(tracked.spec.mode).inc()
         for tracked in models:
-            self._learn(tracked)
+            self._intake.learn(tracked)
         states = {t.key: self._pools(t) for t in models}
         views = [model_view(t, states[t.key], self._weights(t)) for t in models]
         if self._settings.history_seconds > 0:
@@ -284,14 +228,6 @@ class Operator:
 
     # --- what stands ---
 
-    def _learn(self, tracked: Tracked) -> None:
-        """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never
-        counts without the record that it wrote before.
-        """
-        tracked.learn(self.inventory.records_of(tracked.key))
-        job = self.inventory.child(names.JOB, tracked.owner.namespace, tracked.job) if tracked.job else None
-        tracked.course = course(tracked.owner, job)
-
     def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
         spec = tracked.spec
         return {p.name: self.inventory.pool(tracked.key, p.name) for p in spec.pools} if spec else {}
@@ -311,8 +247,3 @@ class Operator:
         status = self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
         if self.keeper.models.get(tracked.key) is tracked:  # one that is gone meanwhile leaves no series behind
             self._metrics.judged(tracked, status.conditions)
-
-
-def _say_why(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("%s died: %r", task.get_name(), error, exc_info=error)

@@ -1,0 +1,88 @@
+"""RecModels as the handlers tell of them: a new spec is taken over or refused, and what it says is kept up with the
+records of its variants and with the Job that writes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.children import Owner
+from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.optimisation import course
+from recmodel.controller.keeper import Keeper
+from recmodel.controller.tick import Decider
+from recmodel.controller.tracked import Tracked, read_spec
+from recmodel.core.types import Reason
+
+logger = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes in for a keeper. ``report`` has a status written, and ``forget`` lets go of a RecModel everywhere."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        inventory: Inventory,
+        decider: Decider,
+        allowed_accounts: tuple[str, ...],
+        report: Callable[[Tracked], None],
+        forget: Callable[[str], None],
+    ) -> None:
+        self._keeper = keeper
+        self._inventory = inventory
+        self._decider = decider
+        self._allowed_accounts = allowed_accounts
+        self._report = report
+        self._forget = forget
+
+    def observe(self, body: Mapping[str, Any]) -> None:
+        """A RecModel as it stands now. Only a new generation or a new object means work."""
+        metadata = body["metadata"]
+        owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
+        tracked = self._keeper.models.get(owner.key)
+        if tracked is not None and tracked.owner.uid != owner.uid:  # deleted and made anew, and the deletion was missed
+            self._forget(owner.key)
+            tracked = None
+        if metadata.get("deletionTimestamp"):
+            self._forget(owner.key)
+            return
+        if tracked is None:
+            tracked = self._keeper.models[owner.key] = Tracked(owner, body=body)
+            self._decider.recall(owner.key, tracked.recall(time.time()))
+        elif tracked.generation >= metadata["generation"]:
+            if tracked.generation == metadata["generation"]:
+                tracked.body = body  # its status, which another operator may have written
+            return
+        tracked.generation, tracked.body = metadata["generation"], body
+        self._read(tracked, read_spec(body, self._allowed_accounts))
+        self._keeper.wake(owner.key)
+
+    def learn(self, tracked: Tracked) -> None:
+        """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never
+        counts without the record that it wrote before.
+        """
+        tracked.learn(self._inventory.records_of(tracked.key))
+        job = self._inventory.child(names.JOB, tracked.owner.namespace, tracked.job) if tracked.job else None
+        tracked.course = course(tracked.owner, job)
+
+    def _read(self, tracked: Tracked, found: RecModelSpec | Reason) -> None:
+        """A refused spec is said at once; the last valid one goes on."""
+        if isinstance(found, Reason):
+            tracked.invalid = found
+            logger.warning("%s: %s", tracked.key, found.message)
+            self._report(tracked)
+            return
+        healed = tracked.invalid is not None
+        tracked.written, tracked.invalid = found, None
+        self.learn(tracked)
+        if healed:
+            self._report(tracked)
+        # What was decided for other pools, or in another mode, is not what is wanted now.
+        if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
+            tracked.wanted, tracked.decision, tracked.pending = None, None, set()

@@ -1,0 +1,41 @@
+"""The tasks of one process: begun by name, ended together. One that dies says why, and is not begun again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 3.0
+
+
+class Tasks:
+    """What runs until the process ends."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs work in the background; returns at once."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_say_why)
+        self._tasks.append(task)
+
+    @property
+    def dead(self) -> bool:
+        """Whether any has ended, which none should."""
+        return any(task.done() for task in self._tasks)
+
+    async def stop(self) -> None:
+        """Ends all; one that does not is left behind."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("%s died: %r", task.get_name(), error, exc_info=error)
