@@ -2,7 +2,7 @@
 whatever changed.
 
 Level-triggered: a wake-up carries no news, only "look again". What is wanted is the spec and the last decision; what
-stands is the inventory; the way between is ``cluster.traffic``. So the order of events does not matter, nor does
+stands is the inventory; the way between is ``steering``. So the order of events does not matter, nor does
 losing some, and a crash between two writes costs nothing.
 """
 
@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import traffic
-from recmodel.cluster.apply import Actor, NameTaken, scaled
-from recmodel.cluster.children import initial_replicas, initial_weights
+from recmodel.cluster.apply import Actor, NameTaken
+from recmodel.cluster.children import initial_replicas
 from recmodel.cluster.errors import ApiRefused, ClusterError
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.watch import backoff_seconds
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.releases import adopted
+from recmodel.controller.steering import Steering
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.prometheus import profile_for
@@ -50,7 +51,7 @@ class Keeper:
     ) -> None:
         self._actor = actor
         self._inventory = inventory
-        self._metrics = metrics
+        self._steering = Steering(actor, inventory, metrics)
         self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
         self._may_act = may_act  # False while another operator acts: then nothing is looked at
         self.models: dict[str, Tracked] = {}
@@ -117,7 +118,7 @@ class Keeper:
     async def _look(self, key: str, tracked: Tracked) -> None:
         """One look at one model. Nothing that is wrong with it reaches the others."""
         try:
-            waits = [await self._children(tracked), await self._steer(tracked)]
+            waits = [await self._children(tracked), await self._steering.steer(tracked)]
             await self._optimise(tracked)  # last: what it waits for holds up nothing that serves
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -168,49 +169,6 @@ class Keeper:
             logger.info("%s: applied %s", tracked.key, ", ".join(written))
         return None
 
-    async def _steer(self, tracked: Tracked) -> float | None:
-        """The next step of weights and replicas; returns after how long to look again."""
-        spec = tracked.spec
-        if spec is None or not tracked.acts:
-            return None
-        started = time.monotonic()
-        states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
-        if not all(state.exists for state in states.values()):
-            return None
-        now = self.weights(tracked, spec)
-        step = traffic.step(
-            {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
-            settled_seconds=started - tracked.weights_changed_at,
-            routed=spec.route is not None,
-        )
-        # Growing comes before the weights that it bears; shrinking after the weights that leave.
-        grown = [
-            await self._scale(tracked, n, s, step.replicas[n])
-            for n, s in states.items()
-            if step.replicas[n] > s.desired
-        ]
-        if self._actor.route_differs(tracked.owner, spec, step.weights):
-            if _overwritten(tracked, now, step.weights, states):
-                wait_seconds = tracked.patience.due_in(started)
-                if wait_seconds > 0:
-                    return wait_seconds
-            await self._actor.weights(tracked.owner, spec, step.weights)
-            tracked.weights_changed_at = time.monotonic()
-            tracked.steered = dict(step.weights)
-            self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
-            logger.info("%s: weights %s", tracked.key, dict(step.weights))
-        shrunk = [
-            await self._scale(tracked, n, s, step.replicas[n])
-            for n, s in states.items()
-            if step.replicas[n] < s.desired
-        ]
-        if any(grown) or any(shrunk):
-            logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
-        for name, state in states.items():
-            if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
-                tracked.pending.discard(name)
-        return step.again_seconds
-
     async def _optimise(self, tracked: Tracked) -> None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
         spec = tracked.spec
@@ -223,19 +181,9 @@ class Keeper:
         tracked.optimised, tracked.finished = spec.optimisation, None
         logger.info("%s: Job %s makes variants", tracked.key, name)
 
-    async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
-        # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
-        if pool not in tracked.pending or state.autoscaler is not None:
-            return False
-        await self._actor.replicas(tracked.owner, pool, replicas)
-        if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:
-            tracked.pending.discard(pool)
-        return True
-
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
-        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
-        return initial_weights(spec) if weights is None else scaled(weights)
+        return self._steering.weights(tracked, spec)
 
 
 def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
@@ -244,25 +192,6 @@ def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDe
         return True
     shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
     return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
-
-
-def _overwritten(
-    tracked: Tracked, now: Mapping[str, int], wanted: Mapping[str, int], states: Mapping[str, PoolState]
-) -> bool:
-    """Whether somebody else wrote the route since we did; False while a pool without ready pods bears traffic: no time
-    then.
-    """
-    urgent = any(states[name].ready == 0 for name, weight in now.items() if weight > 0)
-    return tracked.steered is not None and not urgent and (now != tracked.steered or now == wanted)
-
-
-def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:
-    wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
-    if wanted is None or state.autoscaler is not None:
-        replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
-    else:
-        replicas, share = (wanted.replicas if pool in tracked.pending else state.desired), wanted.weight
-    return traffic.PoolTraffic(weight, state.ready, state.desired, replicas, share)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,104 @@
+"""Weights and replicas of one RecModel, brought a step nearer to what was decided: ``cluster.traffic`` says the step,
+and here it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import traffic
+from recmodel.cluster.apply import Actor, scaled
+from recmodel.cluster.children import initial_weights
+from recmodel.cluster.inventory import Inventory, PoolState
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.tracked import Tracked
+
+logger = logging.getLogger(__name__)
+
+
+class Steering:
+    """Keeps nothing: what was wanted and written is in ``Tracked``, what stands in the inventory."""
+
+    def __init__(self, actor: Actor, inventory: Inventory, metrics: Metrics) -> None:
+        self._actor = actor
+        self._inventory = inventory
+        self._metrics = metrics
+
+    async def steer(self, tracked: Tracked) -> float | None:
+        """The next step of weights and replicas; returns after how long to look again."""
+        spec = tracked.spec
+        if spec is None or not tracked.acts:
+            return None
+        started = time.monotonic()
+        states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
+        if not all(state.exists for state in states.values()):
+            return None
+        now = self.weights(tracked, spec)
+        step = traffic.step(
+            {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
+            settled_seconds=started - tracked.weights_changed_at,
+            routed=spec.route is not None,
+        )
+        # Growing comes before the weights that it bears; shrinking after the weights that leave.
+        grown = [
+            await self._scale(tracked, n, s, step.replicas[n])
+            for n, s in states.items()
+            if step.replicas[n] > s.desired
+        ]
+        if self._actor.route_differs(tracked.owner, spec, step.weights):
+            if _overwritten(tracked, now, step.weights, states):
+                wait_seconds = tracked.patience.due_in(started)
+                if wait_seconds > 0:
+                    return wait_seconds
+            await self._actor.weights(tracked.owner, spec, step.weights)
+            tracked.weights_changed_at = time.monotonic()
+            tracked.steered = dict(step.weights)
+            self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
+            logger.info("%s: weights %s", tracked.key, dict(step.weights))
+        shrunk = [
+            await self._scale(tracked, n, s, step.replicas[n])
+            for n, s in states.items()
+            if step.replicas[n] < s.desired
+        ]
+        if any(grown) or any(shrunk):
+            logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
+        for name, state in states.items():
+            if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
+                tracked.pending.discard(name)
+        return step.again_seconds
+
+    def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
+        """The route's weights now, of 1,000; the first ones where there is no route yet."""
+        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
+        return initial_weights(spec) if weights is None else scaled(weights)
+
+    async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
+        # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
+        if pool not in tracked.pending or state.autoscaler is not None:
+            return False
+        await self._actor.replicas(tracked.owner, pool, replicas)
+        if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:
+            tracked.pending.discard(pool)
+        return True
+
+
+def _overwritten(
+    tracked: Tracked, now: Mapping[str, int], wanted: Mapping[str, int], states: Mapping[str, PoolState]
+) -> bool:
+    """Whether somebody else wrote the route since we did; False while a pool without ready pods bears traffic: no time
+    then.
+    """
+    urgent = any(states[name].ready == 0 for name, weight in now.items() if weight > 0)
+    return tracked.steered is not None and not urgent and (now != tracked.steered or now == wanted)
+
+
+def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:
+    wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
+    if wanted is None or state.autoscaler is not None:
+        replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
+    else:
+        replicas, share = (wanted.replicas if pool in tracked.pending else state.desired), wanted.weight
+    return traffic.PoolTraffic(weight, state.ready, state.desired, replicas, share)
