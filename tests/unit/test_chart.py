@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from recmodel.api.crd import crd_yaml
 from recmodel.cluster import names
-from recmodel.cluster.inventory import TARGET_FIELDS
+from recmodel.cluster.rivals import TARGET_FIELDS
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.settings import ALIASES, PREFIX, Settings
 from recmodel.core import reasons

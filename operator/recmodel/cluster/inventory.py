@@ -16,13 +16,10 @@ from typing import Any
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
 from recmodel.cluster.pods import PodState, pod_state, version
+from recmodel.cluster.rivals import TARGET_FIELDS, Identity, Rivals
 from recmodel.cluster.versions import AS_WRITTEN, Serving, serving_of
 
 Object = dict[str, Any]
-Identity = tuple[str, str]  # namespace, name
-
-# Kinds that act on a Deployment of ours, and the field of theirs that names it.
-TARGET_FIELDS = {names.AUTOSCALER: "scaleTargetRef", names.CANARY: "targetRef", names.ARGO_ROLLOUT: "workloadRef"}
 STARTUPS_KEPT = 10  # pods of a pool whose start-up time counts: enough for a median, few enough to follow a new image
 
 
@@ -55,9 +52,7 @@ class Inventory:
         self._children: dict[str, set[tuple[names.Kind, Identity]]] = defaultdict(set)  # by model
         self._records: dict[str, set[Identity]] = defaultdict(set)  # by model: ConfigMaps with records of variants
         self._record_keys: dict[Identity, str] = {}  # and back
-        # By kind: somebody else's tool -> the Deployment that it acts on.
-        self._targets: dict[names.Kind, dict[Identity, Identity]] = {kind: {} for kind in TARGET_FIELDS}
-        self._acting: dict[names.Kind, dict[Identity, Identity]] = {kind: {} for kind in TARGET_FIELDS}  # and back
+        self._rivals = Rivals()
 
     # --- what the watches and our own writes tell ---
 
@@ -78,7 +73,7 @@ class Inventory:
         elif kind == names.POD:
             self._see_pod(obj)
         elif kind in TARGET_FIELDS:
-            self._see_tool(kind, identity, obj)
+            self._rivals.see(kind, identity, obj)
         elif not self._is_older(self._objects[kind.kind].get(identity), obj):
             obj["metadata"].pop("managedFields", None) if kind != names.ROUTE else None
             self._objects[kind.kind][identity] = obj
@@ -113,9 +108,6 @@ class Inventory:
         waiting = sum(pod.unschedulable for pod in pods)
         if deployment and _forbidden(deployment):
             waiting += max(0, desired - len(pods))
-        acting = {kind: by.get((namespace, name)) for kind, by in self._acting.items()}
-        autoscaler = acting.pop(names.AUTOSCALER)
-        releasers = [f"{kind.kind} {'/'.join(identity)}" for kind, identity in acting.items() if identity]
         return PoolState(
             exists=deployment is not None,
             desired=desired,
@@ -124,10 +116,10 @@ class Inventory:
             startup_seconds=median(startups) if startups else None,
             pods=tuple(sorted(pod.name for pod in pods)),
             updating=deployment is not None and _updating(deployment, desired),
-            autoscaler="/".join(autoscaler) if autoscaler else None,
+            autoscaler=self._rivals.autoscaler((namespace, name)),
             serving=serving_of(deployment) if deployment else AS_WRITTEN,
             stalled=deployment is not None and _stalled(deployment),
-            releaser=releasers[0] if releasers else None,
+            releaser=self._rivals.releaser((namespace, name)),
         )
 
     def weights(self, key: str, pools: list[str]) -> dict[str, int] | None:
@@ -161,14 +153,6 @@ class Inventory:
         if known is None or replace(known, version=pod.version) != pod:
             self._on_change(pod.key)
 
-    def _see_tool(self, kind: names.Kind, identity: Identity, obj: Object) -> None:
-        self._forget(kind, identity)
-        target = obj["spec"].get(TARGET_FIELDS[kind]) or {}
-        if target.get("kind") == names.DEPLOYMENT.kind:
-            deployment = (identity[0], target["name"])
-            self._targets[kind][identity] = deployment
-            self._acting[kind][deployment] = identity
-
     def _see_records(self, identity: Identity, obj: Object) -> None:
         self._forget_records(identity)  # the label may name another model than before
         if model := obj["metadata"].get("labels", {}).get(RECORD_LABEL):
@@ -184,7 +168,7 @@ class Inventory:
     def _known(self, kind: names.Kind) -> list[Identity]:
         if kind == names.POD:
             return list(self._pod_keys)
-        return list(self._targets[kind] if kind in TARGET_FIELDS else self._objects[kind.kind])
+        return self._rivals.known(kind) if kind in TARGET_FIELDS else list(self._objects[kind.kind])
 
     def _uid(self, kind: names.Kind, identity: Identity) -> str | None:
         if kind == names.POD:
@@ -202,9 +186,7 @@ class Inventory:
                 if not self._pods[key]:
                     del self._pods[key]
         elif kind in TARGET_FIELDS:
-            deployment = self._targets[kind].pop(identity, None)
-            if deployment:
-                self._acting[kind].pop(deployment, None)
+            self._rivals.forget(kind, identity)
         elif kind == names.CONFIG_MAP:
             self._objects[kind.kind].pop(identity, None)
             self._forget_records(identity)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
 from recmodel.cluster.client import Client
-from recmodel.cluster.inventory import TARGET_FIELDS, Inventory
+from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.optimisation import OPTIMISES_LABEL
+from recmodel.cluster.rivals import TARGET_FIELDS
 from recmodel.cluster.watch import follow
 from recmodel.controller.tasks import Tasks
 
