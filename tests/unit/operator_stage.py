@@ -1,0 +1,111 @@
+"""The stage for stories of the whole operator: all but kopf, against an API server over HTTP and a Prometheus of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client import Configuration
+from test_cluster_apply import FakeCluster
+from test_controller_spec import GOOD
+
+from recmodel.cluster import names
+from recmodel.cluster.client import Client
+from recmodel.cluster.credentials import Credentials
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.operator import Operator
+from recmodel.controller.settings import Settings
+from recmodel.controller.tick import Decider
+from recmodel.prometheus import GatherSettings, ModelReading, ModelView, PoolReading, Readings, Verdict
+
+
+class Api:
+    """An API server over HTTP: lists and watches that stay silent, writes into a dictionary; what the role ``hides`` may
+    not be listed.
+    """
+
+    def __init__(self, hides: str = "") -> None:
+        self.hides = hides
+        self.cluster = FakeCluster()
+        self.status: dict[str, Any] = {}
+        self.events: list[dict[str, Any]] = []
+        self.lease: dict[str, Any] | None = None
+        self.jobs: list[dict[str, Any]] = []
+        self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        parts = request.path.strip("/").split("/")
+        if request.query.get("watch"):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await asyncio.sleep(30)
+            return response
+        if "leases" in parts:
+            if request.method == "GET" and self.lease is None:
+                return web.json_response({"message": "no"}, status=404)
+            if request.method != "GET":
+                self.lease = await request.json()
+            return web.json_response(self.lease)
+        if request.method == "POST" and parts[-1] == names.JOB.plural:
+            made = await request.json()
+            made["metadata"] |= {"uid": f"job-{len(self.jobs)}", "resourceVersion": "1"}
+            self.jobs.append(made)
+            return web.json_response(made, status=201)
+        if request.method == "POST":
+            self.events.append(await request.json())
+            return web.json_response({}, status=201)
+        if "recmodels" in parts:
+            self.status = (await request.json())["status"]
+            return web.json_response({})
+        if request.method == "GET":
+            if "namespaces" not in parts:
+                if parts[-1] == self.hides:
+                    return web.json_response({"message": "forbidden"}, status=403)
+                if parts[-1] in self._kinds or parts[-1] in ("pods", "horizontalpodautoscalers"):
+                    return web.json_response({"items": [], "metadata": {"resourceVersion": "1"}})
+                return web.json_response({"message": "no"}, status=404)
+            return web.json_response({"message": "no"}, status=404)
+        body, kind = await request.json(), self._kinds[parts[parts.index("namespaces") + 2]]
+        if parts[-1] == "scale":
+            scale = await self.cluster.apply_replicas(kind, "shop", parts[-2], body["spec"]["replicas"])
+            return web.json_response(scale)
+        return web.json_response(await self.cluster.apply(kind, body))
+
+
+class Seeing(Decider):
+    """A decider whose Prometheus says the same all the time."""
+
+    def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
+        pools = {"cpu": PoolReading(rate_per_second=5.0, latency={0.1: 5.0, float("inf"): 5.0})}
+        reading = ModelReading(Verdict.AVAILABLE, "MetricsFound", "found", pools)
+        return Readings(now_seconds, {view.key: reading for view in views}, queries=7)
+
+
+def recmodel(**metadata: Any) -> dict[str, Any]:
+    body = copy.deepcopy(GOOD)
+    body["metadata"] |= {"uid": "u", "generation": 1, **metadata}
+    body["spec"]["route"] = {"parentRefs": [{"name": "edge"}]}
+    return body
+
+
+async def operated(story: Any, judge: Decider | None = None, hides: str = "", **more: Any) -> Api:
+    """Runs a story with the whole operator but kopf, against the API server above."""
+    api = Api(hides)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", api.answer)
+    async with TestServer(app) as server:
+        credentials = Credentials(str(server.make_url("")).rstrip("/"), False, Configuration())
+        settings = Settings(tick_seconds=1.0, **{"history_seconds": 0, **more})
+        judge = judge or Seeing(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
+        operator = Operator(settings, Client(credentials), judge, Metrics())
+        await operator.start()
+        try:
+            await story(operator, api)
+            assert operator.healthy
+        finally:
+            await operator.stop()
+    return api

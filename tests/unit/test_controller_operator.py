@@ -1,0 +1,118 @@
+"""The whole operator in one process: what RecModels that come, change and go start, and which of several acts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from operator_stage import Api, operated, recmodel
+
+from recmodel.cluster import lease as lease_module
+from recmodel.controller.operator import Operator
+
+
+def test_a_recmodel_is_served_decided_on_and_reported() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(2.2)
+        assert api.cluster.weights() == [1000]
+        assert api.status["pools"][0]["loadPerSecond"] == "5.00"
+        assert {c["type"]: c["status"] for c in api.status["conditions"]}["MetricsAvailable"] == "True"
+        assert api.status["decisions"][0]["replicas"]["cpu"] >= 1
+        writes = len(api.cluster.writes)
+        await asyncio.sleep(2.0)
+        assert len(api.cluster.writes) == writes, "a steady model causes no writes"
+        operator.forget("shop/feed")
+        assert operator.keeper.models == {}
+
+    asyncio.run(operated(story))
+
+
+def test_an_invalid_edit_touches_nothing_that_serves_and_says_so_at_once() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel())
+        await asyncio.sleep(0.5)
+        writes = len(api.cluster.writes)
+        assert writes > 0
+        bad = recmodel(generation=2)
+        bad["spec"]["pools"][0]["replicas"] = {"min": 9, "max": 1}
+        operator.observe(bad)
+        await asyncio.sleep(0.3)
+        assert api.status["conditions"][0]["reason"] == "InvalidSpec"
+        assert len(api.cluster.writes) == writes
+        operator.observe(recmodel(generation=3))
+        await asyncio.sleep(0.3)
+        assert api.status["conditions"][0]["reason"] != "InvalidSpec"
+
+    asyncio.run(operated(story))
+
+
+def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel(generation=5))
+        await asyncio.sleep(0.3)
+        writes = len(api.cluster.writes)
+        operator.observe(recmodel(generation=4))
+        await asyncio.sleep(0.2)
+        assert operator.keeper.models["shop/feed"].generation == 5
+        operator.observe(recmodel(generation=6, deletionTimestamp="2026-01-01T00:00:00Z"))
+        await asyncio.sleep(0.2)
+        assert operator.keeper.models == {}
+        assert len(api.cluster.writes) == writes
+
+    asyncio.run(operated(story))
+
+
+def lease(holder: str) -> dict[str, Any]:
+    metadata = {"name": "recmodel", "namespace": "here", "resourceVersion": "1"}
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 10, "renewTime": "2026-01-01T00:00:00.000000Z"}
+    return {"metadata": metadata, "spec": spec}
+
+
+def test_one_that_stands_by_learns_along_writes_nothing_and_takes_over_what_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.2)
+    stands = {"conditions": [], "state": "Tracking", "decisions": [
+        {"time": "2026-01-01T00:00:00Z", "state": "Tracking", "replicas": {"cpu": 7}, "weights": {"cpu": 1000},
+         "reason": "Steady", "message": "by the other one"},
+    ]}  # fmt: skip
+
+    async def story(operator: Operator, api: Api) -> None:
+        api.lease = lease("another one")
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(1.7)
+        assert api.cluster.writes == []
+        assert api.status == {}
+        assert operator.healthy
+        operator.observe({**recmodel(), "status": stands})
+        api.lease = lease("")
+        await asyncio.sleep(1.7)
+        assert api.lease["spec"]["holderIdentity"] == "me"
+        assert api.cluster.weights() == [1000]
+        assert [d["message"] for d in api.status["decisions"]][-1:] == ["by the other one"]
+        writes = len(api.cluster.writes)
+        api.lease = lease("a third one")
+        await asyncio.sleep(0.6)
+        operator.observe(recmodel(generation=2, name="feed"))
+        await asyncio.sleep(1.2)
+        assert len(api.cluster.writes) == writes
+        assert operator.healthy
+
+    api = asyncio.run(operated(story, lease_name="recmodel", lease_namespace="here", identity="me"))
+    assert api.lease is not None
+    assert api.lease["spec"]["holderIdentity"] == "a third one"  # what is not ours is not given back
+
+
+def test_one_that_ends_gives_the_lease_back() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        await asyncio.sleep(0.3)
+        assert operator.lease is not None
+        assert operator.lease.held
+
+    api = asyncio.run(operated(story, lease_name="recmodel", lease_namespace="here", identity="me"))
+    assert api.lease is not None
+    assert api.lease["spec"]["holderIdentity"] == ""
