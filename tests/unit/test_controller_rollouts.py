@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from keeper_world import deployment_version
 from operator_stage import Api, Seeing, operated, recmodel
-from test_controller_keeper import deployment_version
 from test_controller_variants import config_map, record
 
 from recmodel.cluster import names
