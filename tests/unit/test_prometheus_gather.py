@@ -2,117 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pytest
+from envoy_page import (
+    EDGES,
+    INF,
+    NAN,
+    NOW,
+    SETTINGS,
+    Canned,
+    by_pool,
+    cluster,
+    gather_with,
+    histogram,
+    page,
+    read,
+    view,
+)
 
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.prometheus import readings as r
-from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.profiles import load_profile
-from recmodel.prometheus.queries import profile_queries, usage_queries
-from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView, Readings, Verdict
-from recmodel.prometheus.session import (
-    AnswerUnusable,
-    Connection,
-    PrometheusError,
-    PrometheusUnavailable,
-    QueryRefused,
-)
-
-NOW = 1_700_000_000.0
-SETTINGS = GatherSettings(window_seconds=60.0, scrape_interval_seconds=5.0)
-ENVOY = profile_queries(load_profile("envoy-gateway"), 60)
-MLSERVER = profile_queries(load_profile("mlserver"), 60)
-USAGE = usage_queries(["demo"], 60)
-NAN, INF = math.nan, math.inf
-Rows = Mapping[int, float]
-
-
-def cluster(index: int, model: str = "demo/ranker") -> dict[str, str]:
-    return {"envoy_cluster_name": f"httproute/{model}/rule/0/backend/{index}"}
-
-
-def by_pool(rows: Rows) -> Vector:
-    return Vector(tuple((cluster(index), value) for index, value in rows.items()))
-
-
-def histogram(pools: Mapping[int, Mapping[str, float]]) -> Vector:
-    return Vector(tuple(({**cluster(i), "le": le}, v) for i, edges in pools.items() for le, v in edges.items()))
-
-
-EDGES = {"49": 50.0, "99": 95.0, "199": 99.0, "+Inf": 100.0}
-
-
-def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusError]:
-    """A healthy answer to each query: two pools of 100 requests/s, 2 of them failing; ``changed`` replaces some."""
-    assert ENVOY.answered is not None
-    assert ENVOY.failures is not None
-    assert ENVOY.buckets is not None
-    assert ENVOY.queue is not None
-    assert ENVOY.in_flight is not None
-    assert ENVOY.page_age is not None
-    assert ENVOY.downstream is not None
-    names = {
-        "requests": ENVOY.requests,
-        "answered": ENVOY.answered,
-        "failures": ENVOY.failures,
-        "buckets": ENVOY.buckets,
-        "queue": ENVOY.queue,
-        "in_flight": ENVOY.in_flight,
-        "age": ENVOY.age,
-        "page_age": ENVOY.page_age,
-        "rate": ENVOY.downstream[0],
-        "failed": ENVOY.downstream[1],
-        "no_cluster": ENVOY.downstream[2],
-    }
-    healthy: dict[str, Vector | PrometheusError] = {
-        "requests": by_pool({0: 100.0, 1: 100.0}),
-        "answered": by_pool({0: 100.0, 1: 100.0}),
-        "failures": by_pool({0: 2.0, 1: 2.0}),
-        "buckets": histogram({0: EDGES, 1: EDGES}),
-        "queue": by_pool({0: 3.0, 1: 0.0}),
-        "in_flight": by_pool({0: 7.0, 1: 1.0}),
-        "age": by_pool({0: 2.0, 1: 2.0}),
-        "page_age": Vector((({}, 1.0),)),
-        "rate": Vector((({}, 200.0),)),
-        "failed": Vector((({}, 4.0),)),
-        "no_cluster": Vector((({}, 0.0),)),
-    }
-    return {names[key]: changed.get(key, value) for key, value in healthy.items()}
-
-
-class Canned(PrometheusClient):
-    """Gives the answers that it was made with; any other question is an error of the test."""
-
-    def __init__(self, answers: Mapping[str, Vector | PrometheusError]) -> None:
-        super().__init__(Connection(url="http://127.0.0.1:1"))
-        self.answers = answers
-
-    def query_all(
-        self, queries: Iterable[str], at_seconds: float, budget_seconds: float
-    ) -> dict[str, Vector | PrometheusError]:
-        assert at_seconds == NOW
-        return {query: self.answers[query] for query in queries}
-
-
-CPU = PoolView("cpu", weight=500.0, ready=2, cpu_limit_cores=2.0)
-GPU = PoolView("gpu", weight=500.0, ready=1)
-
-
-def view(cpu: PoolView = CPU, gpu: PoolView = GPU, threshold_seconds: float = 0.1) -> ModelView:
-    return ModelView("demo", "ranker", threshold_seconds, 0.95, Metrics(), (cpu, gpu))
-
-
-def read(model: ModelView | None = None, **changed: Vector | PrometheusError) -> ModelReading:
-    return gather_with(page(**changed), model).models["demo/ranker"]
-
-
-def gather_with(answers: Mapping[str, Vector | PrometheusError], model: ModelView | None = None) -> Readings:
-    return gather(Canned(answers), [model or view()], NOW, SETTINGS)
+from recmodel.prometheus.queries import profile_queries
+from recmodel.prometheus.readings import GatherSettings, ModelView, PoolView, Verdict
+from recmodel.prometheus.session import AnswerUnusable, PrometheusError, PrometheusUnavailable, QueryRefused
 
 
 def test_a_healthy_answer_is_available_with_every_number() -> None:
@@ -265,75 +181,6 @@ def test_a_threshold_that_is_no_edge_is_reported_with_the_bracket(
     assert model.within is not None, "the bracket is known all the same"
 
 
-# --- a pool without any series: no request yet, or unknown? ---
-
-ONLY_CPU = {
-    "requests": by_pool({0: 100.0}),
-    "answered": by_pool({0: 100.0}),
-    "failures": by_pool({0: 2.0}),
-    "age": by_pool({0: 2.0}),
-    "buckets": histogram({0: EDGES}),
-}
-NOTHING = {
-    "requests": Vector(()),
-    "answered": Vector(()),
-    "failures": Vector(()),
-    "age": Vector(()),
-    "buckets": Vector(()),
-}
-
-
-@pytest.mark.parametrize(
-    ("case", "gpu", "changed", "rate"),
-    [
-        ("weight 0", replace(GPU, weight=0.0), ONLY_CPU, 0.0),
-        (
-            "weight 0, but nothing on the page is fresh",
-            replace(GPU, weight=0.0),
-            NOTHING | {"page_age": Vector(())},
-            None,
-        ),
-        ("weight 0, and an old page", replace(GPU, weight=0.0), NOTHING | {"page_age": Vector((({}, 99.0),))}, None),
-        ("weight 0, and a fresh page alone", replace(GPU, weight=0.0), NOTHING, 0.0),
-        ("no ready pod, and the gateway drops nothing", replace(GPU, ready=0), ONLY_CPU, 0.0),
-        (
-            "no ready pod, and the gateway drops requests",
-            replace(GPU, ready=0),
-            ONLY_CPU | {"no_cluster": Vector((({}, 30.0),))},
-            None,
-        ),
-        ("no ready pod, and unknown drops", replace(GPU, ready=0), ONLY_CPU | {"no_cluster": Vector(())}, None),
-        ("half of the weight: requests were due", GPU, ONLY_CPU, None),
-        ("2.4 requests were due in the window", replace(GPU, weight=0.2), ONLY_CPU, 0.0),
-        ("6 requests were due in the window", replace(GPU, weight=0.5), ONLY_CPU, None),
-        ("an unknown weight", replace(GPU, weight=None), ONLY_CPU, None),
-        ("no traffic anywhere, with weight and pods", GPU, NOTHING, None),
-    ],
-)
-def test_no_series_is_no_request_only_if_none_was_due(
-    case: str, gpu: PoolView, changed: dict[str, Vector | PrometheusError], rate: float | None
-) -> None:
-    reading = read(view(gpu=gpu), **changed)
-    assert reading.pools["gpu"].rate_per_second == rate, case
-    assert reading.pools["gpu"].reason is not None
-    assert reading.pools["gpu"].reason.reason == (r.NO_TRAFFIC if rate == 0.0 else r.NO_SERIES)
-
-
-def test_an_idle_pool_does_not_spoil_its_model() -> None:
-    reading = read(view(gpu=replace(GPU, weight=0.0, ready=0)), **ONLY_CPU)
-    assert (reading.verdict, reading.reason) == (Verdict.AVAILABLE, r.METRICS_FOUND)
-
-
-def test_a_model_that_is_out_of_use_has_no_traffic() -> None:
-    off = {"weight": 0.0, "ready": 0}
-    reading = read(view(replace(CPU, **off), replace(GPU, **off)), **NOTHING)
-    assert (reading.verdict, reading.reason) == (Verdict.AVAILABLE, r.NO_TRAFFIC)
-    assert reading.within is None
-
-
-# --- whose series is it? ---
-
-
 def test_the_series_of_others_are_nobodys() -> None:
     rows = [(cluster(0), 100.0), (cluster(1), 100.0), (cluster(2), 9.0), (cluster(0, "demo/other"), 9.0), ({}, 9.0)]
     rows.append(({"envoy_cluster_name": "httproute/demo/ranker/rule/1/backend/0"}, 9.0))
@@ -355,64 +202,6 @@ def test_one_services_name_for_two_pools_is_nobodys() -> None:
     assert {m.reason for m in readings.models.values()} == {"NoSeries"}
     alone = gather(Canned(answers), models[:1], NOW, SETTINGS)
     assert alone.models["demo/a-b"].pools["c"].rate_per_second == 5.0
-
-
-# --- pods ---
-
-
-def pod_page(up: float, rate: float = 10.0) -> dict[str, Vector]:
-    labels = {"namespace": "demo", "recmodel_dev_model": "ranker", "recmodel_dev_pool": "cpu"}
-    answers = {query: Vector(((labels, rate),)) for query in MLSERVER.all()}
-    assert MLSERVER.up is not None
-    assert MLSERVER.buckets is not None
-    answers[MLSERVER.up] = Vector(((labels, up),))
-    answers[MLSERVER.age] = Vector(((labels, 1.0),))
-    answers[MLSERVER.buckets] = Vector(tuple(({**labels, "le": le}, v) for le, v in (("0.1", 9.0), ("+Inf", 10.0))))
-    return answers
-
-
-@pytest.mark.parametrize(
-    ("up", "verdict", "reason"),
-    [(10.0, "Available", "MetricsFound"), (8.0, "Available", "MetricsFound"), (7.0, "Partial", "PodsMissing")],
-)
-def test_too_few_pods_reporting_are_not_the_pool(up: float, verdict: str, reason: str) -> None:
-    model = ModelView("demo", "ranker", 0.1, 0.95, Metrics(profile="mlserver"), (PoolView("cpu", 1.0, 10),))
-    reading = gather(Canned(pod_page(up)), [model], NOW, SETTINGS).models["demo/ranker"]
-    assert (reading.verdict, reading.reason) == (verdict, reason)
-    assert reading.pools["cpu"].coverage_ratio == up / 10
-
-
-def test_use_of_cpu_and_gpu_is_the_mean_of_the_pods_that_reported() -> None:
-    def pods(**rows: float) -> Vector:
-        return Vector(
-            tuple(({"namespace": "demo", "pod": pod.replace("_", "-")}, value) for pod, value in rows.items())
-        )
-
-    exported = {
-        "namespace": "gpu-operator",
-        "pod": "dcgm-x",
-        "exported_namespace": "demo",
-        "exported_pod": "ranker-gpu-1",
-    }
-    usage: dict[str, Vector | PrometheusError] = {
-        USAGE.cpu_cores[0]: pods(ranker_cpu_1=1.0, ranker_cpu_2=0.5, other=9.0, ranker_gpu_1=0.3),
-        USAGE.cpu_cores[1]: pods(ranker_cpu_1=7.0, ranker_cpu_3=1.5),  # stands in where cAdvisor has nothing
-        USAGE.gpu_ratio[0]: Vector(((exported, 0.8),)),
-        USAGE.gpu_ratio[1]: PrometheusUnavailable("no"),
-    }
-    names = {
-        "ranker-cpu-1": "cpu",
-        "ranker-cpu-2": "cpu",
-        "ranker-cpu-3": "cpu",
-        "ranker-cpu-4": "cpu",
-        "ranker-gpu-1": "gpu",
-    }
-    model = replace(view(), pods=names)
-    pools = gather(Canned(page() | usage), [model], NOW, SETTINGS).models["demo/ranker"].pools
-    assert pools["cpu"].cpu_utilisation_ratio == pytest.approx((0.5 + 0.25 + 0.75) / 3)
-    assert pools["cpu"].utilisation_ratio == pools["cpu"].cpu_utilisation_ratio
-    assert pools["gpu"].cpu_utilisation_ratio is None  # no limit is known: no ratio
-    assert pools["gpu"].utilisation_ratio == 0.8
 
 
 def test_when_prometheus_is_gone_every_model_says_so_and_nothing_is_raised() -> None:

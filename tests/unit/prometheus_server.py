@@ -1,0 +1,80 @@
+"""A real HTTP server on loopback that answers as a test says, and a client that has little patience with it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.session import Connection
+
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server:
+    """Answers with ``replies`` in turn, the last one again and again, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.asked: list[tuple[str, str, dict[str, str], dict[str, str]]] = []  # method, path, headers, form
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                form = {key: values[0] for key, values in parse_qs(body).items()}
+                server.asked.append((self.command, self.path, dict(self.headers), form))
+                reply = server.replies.pop(0) if len(server.replies) > 1 else server.replies[0]
+                reply(self)
+
+            def do_GET(self) -> None:
+                server.asked.append((self.command, self.path, dict(self.headers), {}))
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread.start()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+def asking(server: Server) -> closing[PrometheusClient]:
+    """A client of the server, with limits that a test can wait for."""
+    return closing(PrometheusClient(Connection(url=server.url + "/", read_timeout_seconds=0.4, deadline_seconds=1.5)))
+
+
+def body(text: str | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    data = text.encode() if isinstance(text, str) else text
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(data)))
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return reply
+
+
+def success(result: object, **more: object) -> Reply:
+    return body(json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}, **more}))
+
+
+ONE = [{"metric": {"pool": "cpu"}, "value": [1.0, "2.5"]}]
