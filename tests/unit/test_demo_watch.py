@@ -1,26 +1,21 @@
-"""The demo's live view: what it reads, what it counts, and what it says."""
+"""The demo's live view: what it reads, and what it counts."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
 
 import demo_scenes as demo
 import pytest
-from rich.console import Console
+from demo_recmodel import nodes, recmodel
 
 from recmodel.prometheus.client import Vector
-from watch import words
 from watch.generator_log import parse
-from watch.money import HpaRules, plain_hpa
 from watch.questions import questions
 from watch.sample import Reading, judge, number
-from watch.scene import Past, clients, filled, hpa_rules
+from watch.scene import clients
 from watch.schedule import read
 from watch.snapshot import Bracket, Snapshot, from_line, to_line
 from watch.subject import subject
-from watch.view import compact, render
 
 LINES = [
     '{"second": 0, "due": 40, "sent": 40, "ok": 40, "timeouts": 0, "unsent": 0, "failed": {}, "within": 39, '
@@ -33,13 +28,6 @@ Error from a shell that is no JSON
 2023-11-14T22:13:21.250123456Z {LINES[0]}
 2023-11-14T22:13:22.050123456Z {LINES[1]}
 2023-11-14T22:13:22.060000000Z {{"second": 2, "due": 4"""
-
-
-def shown(renderable: object, width: int = 120) -> str:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115
-    with console.file:
-        console.print(renderable)
-        return console.export_text()
 
 
 def test_the_generators_clock_starts_at_the_earliest_line_less_its_second() -> None:
@@ -67,56 +55,6 @@ def test_the_last_seconds_count_for_the_clients() -> None:
 def test_a_snapshot_survives_being_written_down() -> None:
     for snapshot in (demo.snapshot(5.0), Snapshot(demo.START)):
         assert from_line(to_line(snapshot)) == snapshot
-
-
-def recmodel() -> dict[str, object]:
-    pool = {"replicas": {"min": 1, "max": 6}, "port": 8080}
-    pods = {"cpu": {"cpu": "200m"}, "gpu": {"cpu": "1", "nvidia.com/gpu": "1"}}
-    pools = [
-        {
-            **pool,
-            "name": name,
-            "template": {"spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": limits}}]}},
-        }
-        for name, limits in pods.items()
-    ]
-    status = {
-        "state": "Tracking",
-        "reason": "Steady",
-        "pools": [
-            {
-                "name": "cpu",
-                "desired": 2,
-                "ready": 2,
-                "weight": 600,
-                "capacityPerReplica": "25.5",
-                "startupSeconds": "12",
-            }
-        ],
-        "forecast": [
-            {"pool": "cpu", "seconds": 15, "p50PerSecond": "60", "upperPerSecond": "75"},
-            {"pool": "gpu", "seconds": 20, "p50PerSecond": "60", "upperPerSecond": "80"},
-        ],
-        "decisions": [
-            {
-                "time": "2023-11-14T22:13:20Z",
-                "state": "Tracking",
-                "replicas": {"cpu": 2, "gpu": 0},
-                "weights": {"cpu": 1000, "gpu": 0},
-                "reason": "Steady",
-                "message": "m",
-            }
-        ],
-    }
-    return {
-        "metadata": {"namespace": "demo", "name": "ranker", "creationTimestamp": "2023-11-14T22:12:00Z"},
-        "spec": {"objective": {"latency": {"threshold": "100ms"}}, "pools": pools},
-        "status": status,
-    }
-
-
-def nodes(label: str | None) -> list[dict[str, object]]:
-    return [{"metadata": {"labels": {"recmodel.dev/accelerator": label} if label else {}}}]
 
 
 def test_an_accelerator_is_emulated_only_where_a_node_says_so_and_a_pool_asks_for_one() -> None:
@@ -175,60 +113,6 @@ def test_numbers_of_a_status(text: str | None, value: float | None) -> None:
     assert number(text) == value
 
 
-def test_a_replica_costs_from_when_it_is_asked_for() -> None:
-    past = Past(demo.START)
-    for second in (-2.0, 0.0, 1800.0, 3600.0):  # one hour: 2 cpu at 1.0 and 1 gpu at 1.6
-        past.add(demo.snapshot(second))
-    assert past.spent() == pytest.approx(3.6)
-
-
-def test_the_cost_is_unknown_once_a_pools_replicas_were() -> None:
-    past = Past(demo.START)
-    whole = demo.snapshot(0.0)
-    past.add(replace(whole, pools=(replace(whole.pools[0], desired=None), whole.pools[1])))
-    past.add(demo.snapshot(10.0))
-    assert past.spent() is None
-
-
-RULES = HpaRules(
-    capacity_per_replica=30.0, startup_seconds=20.0, start_replicas=2, min_replicas=1, max_replicas=6, cost_per_hour=1.0
-)
-
-
-def test_a_plain_hpa_adds_at_once_and_gets_the_pods_after_their_start() -> None:
-    run = plain_hpa([100.0] * 60, RULES)
-    assert run.desired[0] == 5, "2 x (100/60) / 0.7 = 4.8"
-    assert (run.ready[19], run.ready[20]) == (2, 5)
-    assert run.short_seconds([100.0] * 60) == 20
-    assert run.cost()[-1] == pytest.approx(5 * 60 / 3600)
-
-
-def test_a_plain_hpa_keeps_what_it_has_for_300_s_and_within_the_limits() -> None:
-    run = plain_hpa([1000.0] * 60 + [10.0] * 400, RULES)
-    assert run.desired[59] == 6
-    assert run.desired[330] == 6, "the largest recommendation of the last 300 s holds"
-    assert run.desired[-1] == 1
-
-
-def test_a_plain_hpa_stays_while_the_load_is_unknown() -> None:
-    assert set(plain_hpa([math.nan] * 60, RULES).desired) == {2}
-
-
-def test_the_computed_hpa_needs_a_capacity_and_a_startup_time_that_were_found() -> None:
-    seen = demo.snapshot(0.0)
-    rules = hpa_rules(demo.MODEL, demo.DEVICES, [seen], {"cpu": 3})
-    assert rules == HpaRules(25.0, 12.0, 3, 1, 6, 1.0)
-    blind = replace(seen, pools=tuple(replace(pool, capacity_per_replica=None) for pool in seen.pools))
-    assert hpa_rules(demo.MODEL, demo.DEVICES, [blind], {"cpu": 3}) is None
-    assert hpa_rules(demo.MODEL, demo.DEVICES, [seen, blind], {"cpu": 3}) == rules, "the newest one that is known"
-
-
-def test_gaps_keep_the_value_before() -> None:
-    values = filled({1: 5.0, 4: 7.0})
-    assert math.isnan(values[0])
-    assert values[1:] == [5.0, 5.0, 5.0, 7.0]
-
-
 def test_the_schedule_knows_its_flash_crowd(tmp_path: Path) -> None:
     path = tmp_path / "schedule.csv"
     path.write_text("seconds,rps,mark\n0,10,\n1,20,flash\n2,20,flash\n3,10,\n")
@@ -237,59 +121,3 @@ def test_the_schedule_knows_its_flash_crowd(tmp_path: Path) -> None:
     path.write_text("seconds,rps,mark\n")
     with pytest.raises(ValueError, match="no seconds"):
         read(path)
-
-
-def test_the_view_says_what_is_emulated_and_fits_its_width() -> None:
-    text = shown(render(demo.scene(), 120))
-    assert max(map(len, text.splitlines())) <= 120
-    for word in (
-        "demo/ranker",
-        "nvidia.com/gpu emulated",
-        "2 / 2",
-        " 600",
-        "50–60 ms",
-        "FLASH CROWD",
-        "98.1 %",
-        "a plain HPA, computed",
-        "ForecastRise",
-    ):
-        assert word in text, f"{word} is missing in\n{text}"
-
-
-def test_the_view_before_anything_is_known_shows_dashes() -> None:
-    empty = replace(
-        demo.scene(None),
-        snapshot=judge(Reading(demo.START), subject(recmodel(), nodes("emulated")), questions("demo", "ranker")),
-        clients=None,
-        spent=None,
-        hpa_spent=None,
-        loads={},
-        uppers={},
-    )
-    text = shown(render(empty, 100), 100)
-    assert "waiting for the load generator" in text
-    assert "– / –" in text
-    assert "0/s" not in text.split("pool", 1)[1].split("within", 1)[0]
-
-
-def test_one_line_for_where_there_is_no_terminal() -> None:
-    line = compact(demo.scene())
-    assert line.startswith(
-        "[410/600 s] FLASH load 60/s (forecast up to 80/s)  cpu 2/2 w600 50–60ms  gpu (emulated) 1/1"
-    )
-    assert "HPA, computed 0.3500" in line
-    assert "\n" not in line
-
-
-@pytest.mark.parametrize(
-    ("bracket", "missed"),
-    [
-        (Bracket(0.1, 0.15), True),
-        (Bracket(0.05, 0.1), False),
-        (Bracket(0.075, 0.15), None),
-        (Bracket(0.05, None), None),
-        (None, None),
-    ],
-)
-def test_an_objective_is_judged_only_where_the_bracket_decides_it(bracket: Bracket | None, missed: bool | None) -> None:
-    assert words.missed(bracket, 0.1) is missed
