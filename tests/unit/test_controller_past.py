@@ -49,7 +49,7 @@ def test_the_past_of_models_that_come_later_is_read_once_and_together() -> None:
         await asyncio.sleep(1.2)
         assert judge.asked[2:] == [["shop/late"]]
         assert judge._memory is not None
-        assert np.isfinite(judge._memory.forecast.season).any(1).all()
+        assert np.isfinite(judge._memory.forecast.season.day).any(1).all()
 
     asyncio.run(operated(story, judge, history_seconds=3600))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_the_past_is_taken_over_before_and_after_the_first_tick() -> None:
     forecasts = []
     for judge in (early, late, never):
         decisions, _ = judge.decide(MODELS, seen(MODELS), 86415.0)
-        forecasts.append(judge._memory.forecast.season[0])  # type: ignore[union-attr]
+        forecasts.append(judge._memory.forecast.season.day[0])  # type: ignore[union-attr]
         assert set(decisions) == {model.key for model in MODELS}
     known = [np.isfinite(season).mean() for season in forecasts]  # share of the day whose usual load is known
     assert min(known[:2]) > 0.9
@@ -102,10 +103,10 @@ def test_a_later_past_touches_only_the_models_that_it_is_of() -> None:
     after = judge._memory
     assert after is not None
     a, poison, c = range(3)
-    for field in ("season", "errors", "loss", "level", "slope"):
-        old, new = getattr(before.forecast, field), getattr(after.forecast, field)
+    for field in ("season.day", "season.week", "errors", "loss", "level", "slope"):
+        old, new = (attrgetter(field)(memory.forecast) for memory in (before, after))
         np.testing.assert_array_equal(new[[a, poison]], old[[a, poison]], field)
-    assert np.isfinite(after.forecast.season[c]).mean() > 0.9
+    assert np.isfinite(after.forecast.season.day[c]).mean() > 0.9
     assert not np.array_equal(after.forecast.errors[c], before.forecast.errors[c])
     assert after.forecast.level[c] == before.forecast.level[c]  # what was seen since is newer than the past
     assert after.forecast.tick == before.forecast.tick

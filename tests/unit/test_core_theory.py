@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from recmodel.core import evidence, forecast
 from recmodel.core.belief import law
 from recmodel.core.capacity import Capacity
 from recmodel.core.fleet import Floats, late_bracket
-from recmodel.core.history import learn_history, profile
 
 NAN = math.nan
 
@@ -147,45 +145,3 @@ def test_the_upper_quantile_covers_a_random_walk(volatility: float) -> None:
     pairs = np.array(follow(forecast.empty(1, 15.0), 300.0 * np.exp(walk), horizon)[1000:])
     assert 0.90 <= (pairs[:, 1] <= pairs[:, 0]).mean() <= 0.99
     assert np.median(pairs[:, 0] / pairs[:, 1]) < 1.0 + 10.0 * volatility  # and is no wider than it must be
-
-
-def day(seconds: Floats) -> Floats:
-    """Steep mornings: from 100 to 500 requests/s and back within a day."""
-    return 100.0 + 400.0 / (1.0 + np.exp(-12.0 * np.sin(2.0 * np.pi * seconds / 86400.0)))
-
-
-@pytest.mark.parametrize("step", [10.0, 60.0, 300.0, 3600.0])
-def test_a_day_is_learned_from_coarse_and_fine_history_with_gaps(step: float) -> None:
-    seconds = np.arange(0.0, 5 * 86400.0, step)
-    load = day(seconds + 0.5 * step)
-    load[int(1.4 * 86400 / step) : int(1.5 * 86400 / step)] = NAN
-    usual = profile(seconds, load)
-    middles = (np.arange(forecast.SEASON_BINS) + 0.5) * forecast.SEASON_BIN_SECONDS
-    error = np.abs(usual - np.log(day(middles)))
-    assert np.isfinite(usual).all()
-    assert np.median(error) < 0.02
-    assert error.max() < (0.5 if step > 600.0 else 0.1)
-
-
-def test_the_season_lowers_the_pinball_loss() -> None:
-    horizon = np.array([[300.0]])
-    seconds = np.arange(0.0, 4 * 86400.0, 60.0)
-    random = np.random.default_rng(1)
-    past = day(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
-    start = 4 * 86400.0
-    today = day(start + 15.0 * np.arange(1400)) * np.exp(0.03 * random.normal(size=1400))
-    fresh = forecast.empty(1, 15.0)
-    taught = learn_history(fresh, [(seconds, past)])
-    assert np.isfinite(taught.season).all()
-
-    def loss(memory: forecast.ForecastMemory) -> float:
-        miss = np.array([math.log(came / upper) for upper, came in follow(memory, today, horizon, start)])
-        return float(np.maximum(0.95 * miss, -0.05 * miss).mean())
-
-    assert loss(taught) < 0.9 * loss(replace(fresh, level=taught.level))
-
-
-def test_a_history_of_nothing_teaches_nothing() -> None:
-    fresh = forecast.empty(1, 15.0)
-    for past in ((np.array([]), np.array([])), (np.arange(9.0) * 60.0, np.full(9, NAN))):
-        assert np.isnan(learn_history(fresh, [past]).season).all()

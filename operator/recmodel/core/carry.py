@@ -20,11 +20,20 @@ OLD_VERSION_REQUESTS = ENOUGH_WEIGHT  # independent ones that a load seen under 
 
 # How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
 PER_MODEL = {
-    "level", "slope", "known_ticks", "season", "season_sum", "season_count", "errors", "upper_error", "loss",
+    "level", "slope", "known_ticks", "day", "week", "week_gain", "filling_sum", "filling_count", "errors", "upper_error", "loss",
     "seen_at",
     "tokens", "mean_load", "saved_per_second", "load_before", "begins_with", "open_ticks",
 }  # [M, ...]  # fmt: skip
-RINGS_PER_MODEL = {"ring_load", "ring_level", "ring_slope", "ring_rise", "recent_totals"}  # [R, M, ...]
+RINGS_PER_MODEL = {
+    "ring_load",
+    "ring_level",
+    "ring_slope",
+    "ring_rise",
+    "ring_day",
+    "ring_week",
+    "waiting",
+    "recent_totals",
+}  # [R, M, ...]
 RINGS_PER_POOL = {"wishes", "readies", "recent_loads"}  # [R, M, P, ...]
 
 

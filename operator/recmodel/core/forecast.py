@@ -1,7 +1,7 @@
-"""The largest load expected within a horizon, as a distribution: level, slope, daily season, and its own errors.
+"""The largest load expected within a horizon, as a distribution: level, slope, season, and its own errors.
 
 Three candidates run side by side for every model: the level alone, a damped trend (Gardner and McKenzie, 1985), and the level
-times the seasonal ratio learned from the days before. Each predicts the log of the largest load within each of four horizons;
+times the rise that is usual at this time of day and week. Each predicts the log of the largest load within each of four horizons;
 what it missed by is kept as a decaying histogram of log errors per candidate and horizon, which gives every quantile: the
 forecast is calibrated by what it did, not by a distribution that was assumed (rolling conformal prediction; Gibbs and Candes,
 2021, on why it must forget). The candidate whose upper quantile had the smallest rolling pinball loss is used. A pool's horizon
@@ -18,12 +18,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recmodel.core.fleet import Bools, Floats, Ints
-
-Small = NDArray[np.float32]
-Half = NDArray[np.float16]
+from recmodel.core import season as seasons
+from recmodel.core.fleet import Floats, Ints
+from recmodel.core.season import Half, Season, Small
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
@@ -37,17 +35,12 @@ BELIEVED_AT_ERRORS = (
     3.0  # standard errors of the count beyond which a change is no noise, and the level follows it at once
 )
 
-SEASON_BINS = 288  # of five minutes: a day
-SEASON_BIN_SECONDS = 300.0
-SEASON_GAIN_PER_DAY = 0.3
-
 ERROR_BINS = 96
 ERROR_LOW, ERROR_STEP = -0.25, 0.0125  # log errors from -22 % to 2.6 times
 ERROR_HALF_LIFE_SECONDS = 3 * 3600.0  # loads are calm by night and restless by day
 PRIOR_WEIGHT = 4.0  # independent errors that the prior head-room is worth
 LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
 LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
-LARGEST_RISE = 1.5  # of log load, by the season
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 PRIOR_UPPER_LOG = 0.25  # q95 before anything was learned, at a horizon of 60 s: 1.28 times
 UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
@@ -63,14 +56,13 @@ class ForecastMemory:
     level: Floats  # [M] log of requests/s; NaN before the first rate
     slope: Floats  # [M] log per second
     known_ticks: Floats  # [M] with a known load
-    season: Small  # [M, SEASON_BINS] log of the usual load at that time of day; NaN where never seen
-    season_sum: Floats  # [M] of the bin that is being filled
-    season_count: Floats  # [M]
-    season_bin: int
+    season: Season
     ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
     ring_level: Small  # [R, M] the level then; NaN where no forecast was made
     ring_slope: Small  # [R, M]
     ring_rise: Half  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
+    ring_day: Half  # [R, M] that of the day alone within the longest horizon, and ...
+    ring_week: Half  # [R, M] ... that with the week
     tick: int
     errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
     upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
@@ -143,43 +135,18 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
         level=np.full(models, np.nan),
         slope=np.zeros(models),
         known_ticks=np.zeros(models),
-        season=np.full((models, SEASON_BINS), np.nan, np.float32),
-        season_sum=np.zeros(models),
-        season_count=np.zeros(models),
-        season_bin=-1,
+        season=seasons.empty(models),
         ring_load=np.full((ring, models), np.nan, np.float32),
         ring_level=np.full((ring, models), np.nan, np.float32),
         ring_slope=np.zeros((ring, models), np.float32),
         ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float16),
+        ring_day=np.full((ring, models), np.nan, np.float16),
+        ring_week=np.full((ring, models), np.nan, np.float16),
         tick=0,
         errors=prior.copy(),
         upper_error=_quantile(_cumulative(prior), UPPER_QUANTILE).astype(np.float32),
         loss=np.full(size, 0.05) + np.array([0.0, 0.0, 0.01]),
     )
-
-
-def _season_at(season: Small, times: Floats) -> Floats:
-    """The usual log load at a time of day for each model, ``times`` ``[M, ...]``, between bin centres; NaN where a neighbour was
-    never seen.
-    """
-    position = (np.where(np.isfinite(times), times, 0.0) % 86400.0) / SEASON_BIN_SECONDS - 0.5
-    first = np.floor(position)
-    share = position - first
-    index = first.astype(int)
-    rows = np.arange(len(season)).reshape(-1, *[1] * (times.ndim - 1))
-    result: Floats = (1.0 - share) * season[rows, index % SEASON_BINS] + share * season[rows, (index + 1) % SEASON_BINS]
-    return result
-
-
-def _rise(season: Small, horizon_seconds: Floats, now_seconds: float) -> Floats:
-    """Log of how far the season rises within each horizon ``[M, H]``, at least 0; NaN where it is not known."""
-    here = _season_at(season, np.full((len(season), 1), now_seconds))
-    highest = np.full(horizon_seconds.shape, np.nan)
-    for share in (0.25, 0.5, 0.75, 1.0):  # the peak on the way counts, not the load at its end
-        highest = np.fmax(highest, _season_at(season, now_seconds + share * horizon_seconds))
-    rise = highest - here
-    result: Floats = np.where(np.isfinite(rise), np.clip(rise, 0.0, LARGEST_RISE), np.nan)
-    return result
 
 
 def _climb(slope: Floats, horizon_seconds: Floats) -> Floats:
@@ -210,9 +177,9 @@ def observe(
     level = before + gain * (log_load - before)
     step = np.clip((log_load - before) / tick_seconds, -0.02, 0.02)
     slope = damping * memory.slope + slope_gain * (step - damping * memory.slope)
-    memory = _learn_season(memory, log_load, known, now_seconds)
     memory = replace(
         memory,
+        season=seasons.learn(memory.season, log_load, known, now_seconds),
         level=np.where(known, level, memory.level),
         known_ticks=memory.known_ticks + known,
         slope=np.where(
@@ -220,26 +187,6 @@ def observe(
         ),
     )
     return _judge(memory, np.where(known, log_load, np.nan), tick_seconds)
-
-
-def _learn_season(memory: ForecastMemory, log_load: Floats, known: Bools, now_seconds: float) -> ForecastMemory:
-    index = int((now_seconds % 86400.0) // SEASON_BIN_SECONDS)
-    total, count, season = memory.season_sum, memory.season_count, memory.season
-    if index != memory.season_bin:
-        if memory.season_bin >= 0:
-            season = season.copy()
-            old = season[:, memory.season_bin]
-            mean = total / np.maximum(count, 1.0)
-            new = np.where(np.isfinite(old), old + SEASON_GAIN_PER_DAY * (mean - old), mean)
-            season[:, memory.season_bin] = np.where(count > 0, new, old)
-        total, count = np.zeros_like(total), np.zeros_like(count)
-    return replace(
-        memory,
-        season=season,
-        season_sum=total + np.where(known, log_load, 0.0),
-        season_count=count + known,
-        season_bin=index,
-    )
 
 
 def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> ForecastMemory:
@@ -272,7 +219,10 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
         pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
         loss[rows, k] += rolling * (pinball - loss[rows, k])
-    memory = replace(memory, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
+    by_day, by_week = memory.ring_day[made].astype(float), memory.ring_week[made].astype(float)
+    rose = np.where(np.isfinite(largest), np.maximum(largest - level, 0.0), np.nan)
+    season = seasons.judge(memory.season, rose, by_day, by_week, tick_seconds, LARGEST_ERROR)
+    memory = replace(memory, season=season, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
     return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
 
 
@@ -293,10 +243,8 @@ def predict(
     ``blind_seconds`` ``[M]`` is the age of the newest rate: the season carries the level on over it.
     """
     level = memory.level[:, None]
-    rise = _rise(memory.season, horizon_seconds, now_seconds)
-    now = np.full(len(level), now_seconds)
-    missed = _season_at(memory.season, now) - _season_at(memory.season, now - blind_seconds)
-    carried = np.where(np.isfinite(missed), np.clip(missed, -1.0, 1.0), 0.0)[:, None]
+    rise = memory.season.rise(horizon_seconds, now_seconds)
+    carried = memory.season.change(now_seconds - blind_seconds, now_seconds)[:, None]
     candidates = np.stack(
         [
             np.broadcast_to(level, horizon_seconds.shape),
@@ -330,9 +278,14 @@ def predict(
 def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
     """The memory with what this tick's forecasts rest on in the ring."""
     slot = memory.tick % len(memory.ring_load)
-    ring_level, ring_slope, ring_rise = memory.ring_level.copy(), memory.ring_slope.copy(), memory.ring_rise.copy()
+    rings = {
+        name: getattr(memory, name).copy()
+        for name in ("ring_level", "ring_slope", "ring_rise", "ring_day", "ring_week")
+    }
     seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
-    ring_level[slot] = np.where(seen_now, memory.level, np.nan)
-    ring_slope[slot] = memory.slope
-    ring_rise[slot] = _rise(memory.season, np.broadcast_to(HORIZONS_SECONDS, ring_rise.shape[1:]), now_seconds)
-    return replace(memory, ring_level=ring_level, ring_slope=ring_slope, ring_rise=ring_rise)
+    by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, rings["ring_rise"].shape[1:]), now_seconds)
+    rings["ring_level"][slot] = np.where(seen_now, memory.level, np.nan)
+    rings["ring_slope"][slot] = memory.slope
+    rings["ring_rise"][slot] = np.where(memory.season.weekly[:, None], by_week, by_day)
+    rings["ring_day"][slot], rings["ring_week"][slot] = by_day[:, -1], by_week[:, -1]
+    return replace(memory, **rings)

@@ -9,6 +9,7 @@ import numpy as np
 from recmodel.core import belief, weights
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
+from recmodel.core import season as seasons
 from recmodel.core.capacity import Capacity
 from recmodel.core.engine import RATE_AGE_RATIO, begin, step, total_load
 from recmodel.core.fleet import STARTUP_SECONDS_UNKNOWN, Fleet, Floats, see
@@ -113,8 +114,9 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
     errors[..., min(int(-ERROR_LOW / ERROR_STEP) - 1, ERROR_BINS - 1)] = CERTAIN
     loss = np.ones_like(memory.loss)
     loss[..., LEVEL % CANDIDATES] = 0.0
-    season = np.full_like(memory.season, np.nan)
-    return replace(memory, errors=errors, loss=loss, season=season, slope=np.zeros_like(memory.slope))
+    return replace(
+        memory, errors=errors, loss=loss, season=seasons.empty(len(memory.level)), slope=np.zeros_like(memory.slope)
+    )
 
 
 def _fixed(fleet: Fleet, each: Floats) -> Capacity:

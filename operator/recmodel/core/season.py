@@ -1,0 +1,167 @@
+"""The usual course of the load: a day, and how each day of the week differs from it.
+
+A day is 288 bins of five minutes of log load; newer days weigh more. The week is what the days of the week were off it, in half
+hours: ``week`` begins at 0 and comes half of the way to what is seen each week, so after one week a difference is believed by
+half, and what was never seen changes nothing. Only rises are taken from the season, never its height: the level is today's.
+
+A bin is learned an hour after it has passed. Learned at once, the course behind would stand at today's height and the course
+ahead at yesterday's, and on a day with twice the load every rise would look like a fall. The week is used while it earns its
+place: while, over the last day or so, the rises that it foretold missed by less than those of the day alone.
+
+Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.core.fleet import Bools, Floats, Ints
+
+Small = NDArray[np.float32]
+Half = NDArray[np.float16]
+
+DAY_SECONDS = 86400.0
+BIN_SECONDS = 300.0
+DAY_BINS = 288
+HALF_HOUR_BINS = 6
+WEEK_HALF_HOURS = 336
+DAY_GAIN = 0.3  # of a day, of what the newest one was off
+WEEK_GAIN = 0.5  # of a week
+WAITING_BINS = 12  # an hour, longer than the longest horizon
+LARGEST_RISE = 1.5  # of log load
+GAIN_HALF_LIFE_SECONDS = DAY_SECONDS
+
+
+@dataclass(frozen=True)
+class Season:
+    """What is known of every model's usual course."""
+
+    day: Small  # [M, DAY_BINS] log of the usual load at that time of day; NaN where never seen
+    week: Half  # [M, WEEK_HALF_HOURS] log of what that half hour of the week is off the day; 0 where never seen
+    week_gain: Floats  # [M] by how much less the rises foretold with the week missed, in log load; a rolling mean
+    waiting: Small  # [WAITING_BINS, M] log means of the last bins, which are yet to be learned; NaN unknown
+    filling_sum: Floats  # [M] of the bin that is being filled
+    filling_count: Floats  # [M]
+    bin: int  # the bin that is being filled, since the epoch; -1 before the first
+
+    def day_at(self, times: Floats) -> Floats:
+        """Log of the usual load at times ``[M, H]``, of the day alone, between the middles of bins; NaN where unknown."""
+        return _between(self.day, times, BIN_SECONDS)
+
+    def week_at(self, times: Floats) -> Floats:
+        """What the day of the week adds to :meth:`day_at`."""
+        return _between(self.week, times, HALF_HOUR_BINS * BIN_SECONDS)
+
+    @property
+    def weekly(self) -> Bools:
+        """Whether the week has earned its place ``[M]``."""
+        return self.week_gain > 0.0
+
+    def change(self, since_seconds: Floats, now_seconds: float) -> Floats:
+        """Log of how far the usual load has moved since the times ``[M]``; 0 where unknown."""
+        now, since = np.full((len(self.day), 1), now_seconds), since_seconds[:, None]
+        moved = self.day_at(now) - self.day_at(since)
+        moved += np.where(self.weekly[:, None], self.week_at(now) - self.week_at(since), 0.0)
+        result: Floats = np.where(np.isfinite(moved), np.clip(moved, -1.0, 1.0), 0.0)[:, 0]
+        return result
+
+    def rises(self, horizon_seconds: Floats, now_seconds: float) -> tuple[Floats, Floats]:
+        """Log of how far the load usually rises within each horizon ``[M, H]``, at least 0, by the day alone and with the week;
+        NaN where it is not known. From 100 to 150 requests/s is 0.41.
+        """
+        now = np.full((len(self.day), 1), now_seconds)
+        day, week = self.day_at(now), self.week_at(now)
+        by_day, by_week = np.full(horizon_seconds.shape, np.nan), np.full(horizon_seconds.shape, np.nan)
+        for share in (0.25, 0.5, 0.75, 1.0):  # the peak on the way counts, not the load at its end
+            times = now_seconds + share * horizon_seconds
+            rise = self.day_at(times) - day
+            by_day = np.fmax(by_day, rise)
+            by_week = np.fmax(by_week, rise + self.week_at(times) - week)
+        return np.clip(by_day, 0.0, LARGEST_RISE), np.clip(by_week, 0.0, LARGEST_RISE)
+
+    def rise(self, horizon_seconds: Floats, now_seconds: float) -> Floats:
+        """The rise to be believed: with the week where that has earned its place."""
+        by_day, by_week = self.rises(horizon_seconds, now_seconds)
+        return np.where(self.weekly[:, None], by_week, by_day)
+
+
+def empty(models: int) -> Season:
+    """No course is known."""
+    return Season(
+        day=np.full((models, DAY_BINS), np.nan, np.float32),
+        week=np.zeros((models, WEEK_HALF_HOURS), np.float16),
+        week_gain=np.zeros(models),
+        waiting=np.full((WAITING_BINS, models), np.nan, np.float32),
+        filling_sum=np.zeros(models),
+        filling_count=np.zeros(models),
+        bin=-1,
+    )
+
+
+def learn(season: Season, log_load: Floats, known: Bools, now_seconds: float) -> Season:
+    """The season after one tick with the log loads ``[M]``, where they are ``known``."""
+    index = int(now_seconds // BIN_SECONDS)
+    if index != season.bin:
+        season = _closed(season, index)
+    return replace(
+        season,
+        filling_sum=season.filling_sum + np.where(known, log_load, 0.0),
+        filling_count=season.filling_count + known,
+    )
+
+
+def judge(season: Season, rise: Floats, by_day: Floats, by_week: Floats, tick_seconds: float, largest: float) -> Season:
+    """The season after the load rose by ``rise`` ``[M]`` within a horizon, where the day alone and the week had foretold the
+    others; NaN: it was not seen. A miss counts as no more than ``largest``.
+    """
+    less = np.minimum(np.abs(rise - by_day), largest) - np.minimum(np.abs(rise - by_week), largest)
+    gain = 1.0 - 0.5 ** (tick_seconds / GAIN_HALF_LIFE_SECONDS)
+    moved = season.week_gain + gain * (less - season.week_gain)
+    return replace(season, week_gain=np.where(np.isfinite(less), moved, season.week_gain))
+
+
+def settled(season: Season) -> Season:
+    """The season with all that waits learned, where the past ends and somebody else goes on."""
+    return replace(_closed(season, season.bin + WAITING_BINS + 1), bin=-1)
+
+
+def _closed(season: Season, index: int) -> Season:
+    """The season when the bin ``index`` begins: the one before waits, and what has waited for an hour is learned."""
+    day, week, waiting = season.day.copy(), season.week, season.waiting.copy()
+    mean = np.where(season.filling_count > 0, season.filling_sum / np.maximum(season.filling_count, 1.0), np.nan)
+    # After a gap all that waited is learned, one bin later all is empty: there is no more to be done however long it was.
+    for passed in range(season.bin, min(index, season.bin + WAITING_BINS + 1)) if season.bin >= 0 else ():
+        slot, old = passed % WAITING_BINS, passed - WAITING_BINS
+        seen = np.isfinite(waiting[slot])
+        if seen.any():
+            week = week.copy() if week is season.week else week
+            _learn_bin(day, week, np.nonzero(seen)[0], waiting[slot][seen], old)
+        waiting[slot] = mean if passed == season.bin else np.nan
+    zero = np.zeros_like(season.filling_sum)
+    return replace(season, day=day, week=week, waiting=waiting, filling_sum=zero, filling_count=zero, bin=index)
+
+
+def _learn_bin(day: Small, week: Half, rows: Ints, value: Small, index: int) -> None:
+    """Changes ``day`` and ``week`` by the log loads ``value`` that ``rows`` had in a bin since the epoch."""
+    usual = day[rows, index % DAY_BINS]
+    off = np.where(np.isfinite(usual), value - usual, 0.0)
+    half_hour = (index // HALF_HOUR_BINS) % WEEK_HALF_HOURS
+    gain = 1.0 - (1.0 - WEEK_GAIN) ** (1.0 / HALF_HOUR_BINS)
+    before = week[rows, half_hour].astype(np.float32)
+    week[rows, half_hour] = before + gain * np.where(np.isfinite(usual), off - before, 0.0)
+    day[rows, index % DAY_BINS] = np.where(np.isfinite(usual), usual + DAY_GAIN * off, value)
+
+
+def _between(course: Small | Half, times: Floats, bin_seconds: float) -> Floats:
+    """The values ``[M, H]`` of a course ``[M, bins]`` at times, between the middles of its bins, which are used as a ring."""
+    position = np.where(np.isfinite(times), times, 0.0) / bin_seconds - 0.5
+    first = np.floor(position)
+    share = position - first
+    index = first.astype(np.int64) % course.shape[1]
+    rows = np.arange(len(course))[:, None]
+    low, high = course[rows, index], course[rows, (index + 1) % course.shape[1]]
+    result: Floats = (1.0 - share) * low + share * high
+    return result

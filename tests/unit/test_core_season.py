@@ -1,0 +1,121 @@
+"""The season of the load: a day and a week, learned from a past and online, against courses that are known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_core_theory import follow
+
+from recmodel.core import forecast, season
+from recmodel.core.fleet import Floats
+from recmodel.core.history import learn_history, usual_course
+
+NAN = math.nan
+
+
+def day(seconds: Floats) -> Floats:
+    """Steep mornings: from 100 to 500 requests/s and back within a day."""
+    return 100.0 + 400.0 / (1.0 + np.exp(-12.0 * np.sin(2.0 * np.pi * seconds / 86400.0)))
+
+
+@pytest.mark.parametrize("step", [10.0, 60.0, 300.0, 3600.0])
+def test_a_day_is_learned_from_coarse_and_fine_history_with_gaps(step: float) -> None:
+    seconds = np.arange(0.0, 5 * 86400.0, step)
+    load = day(seconds + 0.5 * step)
+    load[int(1.4 * 86400 / step) : int(1.5 * 86400 / step)] = NAN
+    usual = usual_course(seconds, load).day
+    middles = (np.arange(season.DAY_BINS) + 0.5) * season.BIN_SECONDS
+    error = np.abs(usual - np.log(day(middles)))
+    assert np.isfinite(usual).all()
+    assert np.median(error) < 0.02
+    assert error.max() < (0.5 if step > 600.0 else 0.1)
+
+
+def test_the_season_lowers_the_pinball_loss() -> None:
+    horizon = np.array([[300.0]])
+    seconds = np.arange(0.0, 4 * 86400.0, 60.0)
+    random = np.random.default_rng(1)
+    past = day(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
+    start = 4 * 86400.0
+    today = day(start + 15.0 * np.arange(1400)) * np.exp(0.03 * random.normal(size=1400))
+    fresh = forecast.empty(1, 15.0)
+    taught = learn_history(fresh, [(seconds, past)])
+    assert np.isfinite(taught.season.day).all()
+
+    def loss(memory: forecast.ForecastMemory) -> float:
+        miss = np.array([math.log(came / upper) for upper, came in follow(memory, today, horizon, start)])
+        return float(np.maximum(0.95 * miss, -0.05 * miss).mean())
+
+    assert loss(taught) < 0.9 * loss(replace(fresh, level=taught.level))
+
+
+def test_a_history_of_nothing_teaches_nothing() -> None:
+    fresh = forecast.empty(1, 15.0)
+    for past in ((np.array([]), np.array([])), (np.arange(9.0) * 60.0, np.full(9, NAN))):
+        assert np.isnan(learn_history(fresh, [past]).season.day).all()
+
+
+def week(seconds: Floats) -> Floats:
+    """Steep mornings at six from Monday to Friday; at the weekend a tenth of their rise. The epoch began on a Thursday."""
+    workday = day(seconds - 6.0 * 3600.0)
+    weekend = np.isin((seconds // 86400.0).astype(int) % 7, (2, 3))
+    return np.where(weekend, 100.0 + 0.1 * (workday - 100.0), workday)
+
+
+MONDAY, SATURDAY = 18, 16
+
+
+@pytest.mark.parametrize("today", [MONDAY, SATURDAY], ids=["Monday", "Saturday"])
+def test_a_day_of_the_week_is_forecast_by_its_own_kind(today: int) -> None:
+    random = np.random.default_rng(2)
+
+    def noisy(seconds: Floats) -> Floats:
+        return week(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
+
+    early = today * 86400.0 + 4 * 3600.0
+    past, now = np.arange(early - 14 * 86400.0, early, 60.0), np.arange(early, early + 3 * 3600.0, 15.0)
+    load, horizon = noisy(now), np.array([[300.0]])
+    taught = learn_history(forecast.empty(1, 15.0), [(past, noisy(past))])
+    assert taught.season.weekly.all()
+    daily = replace(taught, season=replace(taught.season, week=np.zeros_like(taught.season.week)))
+
+    def loss(memory: forecast.ForecastMemory) -> float:
+        miss = np.array([math.log(came / upper) for upper, came in follow(memory, load, horizon, now[0])])
+        return float(np.maximum(0.95 * miss, -0.05 * miss).mean())
+
+    steepest = now[np.argmax(np.diff(week(now)))]
+    rises = [float(memory.season.rise(horizon, steepest)[0, 0]) for memory in (taught, daily)]
+    true = math.log(week(np.array([steepest + 300.0]))[0] / week(np.array([steepest]))[0])
+    assert abs(rises[0] - true) < 0.7 * abs(rises[1] - true)
+    assert loss(taught) < loss(daily)
+
+
+def test_what_has_passed_is_learned_an_hour_later_or_after_a_gap() -> None:
+    known, everywhere = season.empty(2), np.ones(2, bool)
+    for now in range(0, 10 * 3600, 60):
+        known = season.learn(known, np.log([100.0, 200.0]), everywhere & (now % 600 < 300), float(now))
+    assert known.bin == 119
+    learned = np.isfinite(known.day)
+    assert learned[:, 0:107:2].all()
+    assert not learned[:, 1::2].any()
+    assert not learned[:, 107:].any()
+    known = season.learn(known, np.log([100.0, 200.0]), everywhere, 15.0 * 3600)
+    assert np.isfinite(known.day)[:, :119:2].all()
+    assert not np.isfinite(known.day)[:, 119:].any()
+    np.testing.assert_allclose(np.exp(known.day[:, 0]), [100.0, 200.0], rtol=1e-5)
+    back = season.learn(known, np.log([100.0, 200.0]), everywhere, 14.0 * 3600)  # a clock that was put back
+    np.testing.assert_array_equal(back.day, known.day)
+
+
+def test_the_week_is_used_while_it_earns_its_place() -> None:
+    known, rise = season.empty(1), np.array([0.3])
+    assert not known.weekly.any()
+    for by_day, by_week, weekly in ((0.25, 0.3, True), (0.3, 0.1, False)):
+        for _ in range(240):
+            known = season.judge(known, rise, np.array([by_day]), np.array([by_week]), 15.0, 1.1)
+        assert known.weekly.all() == weekly
+    unseen = season.judge(known, np.array([NAN]), np.zeros(1), np.zeros(1), 15.0, 1.1)
+    assert unseen.week_gain == known.week_gain
