@@ -406,7 +406,7 @@ def test_the_only_pool_that_is_left_is_on_trial_no_more() -> None:
 
 
 @example(events=[("version", "1"), ("version", "1"), ("version", "2"), ("ready", "cpu", 0), ("pools", ("cpu",))])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(EVENTS, min_size=5, max_size=40))
 def test_whatever_happens_one_pool_at_a_time_is_replaced_and_good_versions_come_in_the_end(
     events: list[tuple[Any, ...]],

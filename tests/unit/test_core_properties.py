@@ -19,9 +19,7 @@ from recmodel.core.record import Decisions
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
 
 # Derandomised: the same examples in every run, so that a failure is a change of the code.
-examples = settings(
-    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+examples = settings(max_examples=20, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = ("cpu", "gpu", "edge")
 numbers = st.floats(0.0, 5000.0, allow_subnormal=False).map(lambda value: round(value, 3))
