@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, Series
 from recmodel.prometheus import (
@@ -30,6 +33,7 @@ from recmodel.prometheus.queries import edges_of, model_rate, profile_queries, s
 
 pytestmark = pytest.mark.cluster
 
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 NASTY = "a\"b\\c\n{}|.*'日本"
 CUSTOM = Metrics(
     profile="custom",
@@ -62,6 +66,15 @@ def test_every_query_of_a_profile_is_valid(client: PrometheusClient, profile: Pr
         queries += [edges_of(profile), with_edges(buckets, profile, ["99", "100.0", "+Inf"])]
     for query in queries:
         client.query(query, time.time())
+
+
+def test_every_expression_of_the_alerts_and_the_dashboard_is_valid(client: PrometheusClient) -> None:
+    alerts = yaml.safe_load((MANIFESTS / "rules/alerts.yaml").read_text(encoding="utf-8"))
+    dashboard = json.loads((MANIFESTS / "dashboards/recmodel.json").read_text(encoding="utf-8"))
+    asked = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    asked += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for query in asked:
+        client.query(query.replace("$__rate_interval", "5m"), time.time())
 
 
 def test_a_query_that_is_not_valid_is_refused(client: PrometheusClient) -> None:
