@@ -34,7 +34,7 @@ demo: ## a RecModel served end to end: cluster, operator, real traffic, live vie
 test: check test-unit test-paper test-cluster ## everything
 
 test-paper: ## tests of the model optimiser that need its libraries, which are large, and the real model server
-	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
+	@v=$$(hack/venv.sh openvino); server=$$(hack/venv.sh ranker)/bin/mlserver; \
 	  RECMODEL_MLSERVER=$$server $$v/bin/python -m pytest tests/paper
 
 paper: ## lighter models within an accuracy budget, on real data: each technique's row, and all together

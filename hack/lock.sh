@@ -7,4 +7,5 @@ compile() { "$uv" pip compile --quiet --no-header --python-version 3.11 --genera
 compile -o requirements.lock
 compile --extra lab --extra demo --extra dev -c requirements.lock -o requirements-dev.lock
 compile --extra variants -c requirements-dev.lock -o requirements-variants.lock
+compile --extra openvino -c requirements-variants.lock -o requirements-openvino.lock
 compile --extra bench -c requirements-dev.lock -o requirements-bench.lock

@@ -2,6 +2,7 @@
 # Makes a Python environment from its locks, outside the checkout, keyed by the locks' hash; prints its path.
 #   venv.sh            development
 #   venv.sh variants   development and the model optimiser's libraries, which are large
+#   venv.sh openvino   the same and NNCF, one more quantiser
 #   venv.sh bench      development and the forecasters that only the benchmark compares with
 #   venv.sh ranker     MLServer, as in the demo's image
 set -euo pipefail
@@ -11,9 +12,10 @@ kind=${1:-}
 case $kind in
   '') locks=(requirements-dev.lock) ;;
   variants) locks=(requirements-dev.lock requirements-variants.lock) ;;
+  openvino) locks=(requirements-dev.lock requirements-variants.lock requirements-openvino.lock) ;;
   bench) locks=(requirements-dev.lock requirements-bench.lock) ;;
   ranker) locks=(demo/ranker/requirements.lock) ;;
-  *) sed -n 2,6p "$0" >&2; exit 2 ;;
+  *) sed -n 2,7p "$0" >&2; exit 2 ;;
 esac
 venv=$cache/venv-${kind:+$kind-}$(cat "${locks[@]}" hack/venv.sh | sha256sum | cut -c1-12)
 if [ ! -e "$venv/ready" ]; then

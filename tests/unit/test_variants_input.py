@@ -151,9 +151,19 @@ def test_numbers_and_names_that_are_wrong(tmp_path: Path, model: Path, capsys: p
         (["--design", "Two=x.onnx"], "design: Two=x.onnx: must be NAME=FILE"),
         (["--design", f"image={image_model(tmp_path / 'image.onnx')}"], "design.image.outputs.classes: "),
         (["--training", str(rows), "--adapter", "nowhere:Torch"], "adapter: nowhere:Torch: must be MODULE:CLASS"),
+        (["--quantisers", "onnxruntime,tensorrt"], "quantisers: tensorrt: must be one of onnxruntime, nncf"),
         (["--record", "ranker"], "record: ranker: must be NAMESPACE/RECMODEL"),
     ):
         assert optimise(capsys, *arguments(model, rows, *more)).startswith(told), more
+
+
+def test_a_quantiser_that_is_asked_for_and_not_installed(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    rows = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50)
+    told = optimise(capsys, *arguments(model, rows, "--quantisers", "onnxruntime,nncf"))
+    assert told == "quantisers: nncf: is not installed: pip install '.[openvino]', or hack/venv.sh openvino"
 
 
 def test_recipes_are_read_strictly(tmp_path: Path) -> None:

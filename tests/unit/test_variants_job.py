@@ -75,10 +75,19 @@ def test_the_optimisers_versions_are_those_that_serve() -> None:
     def locked(path: str) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE))
 
-    making, serving, product = (
-        locked(path) for path in ("requirements-variants.lock", "demo/ranker/requirements.lock", "requirements.lock")
+    making, serving, product, more = (
+        locked(path)
+        for path in (
+            "requirements-variants.lock",
+            "demo/ranker/requirements.lock",
+            "requirements.lock",
+            "requirements-openvino.lock",
+        )
     )
     assert making["onnxruntime"] == serving["onnxruntime"]
     assert {"jax", "optax", "onnx", "scikit-learn"} <= set(making)
     assert not {"jax", "optax", "onnx", "onnxruntime", "scikit-learn"} & set(product)
     assert {name: making[name] for name in product} == product
+    # NNCF comes on top of these and moves none of them; in the image it is not.
+    assert "nncf" in set(more) - set(making)
+    assert {name: version for name, version in more.items() if making.get(name, version) != version} == {}

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from recmodel.variants import graph
 from recmodel.variants.errors import InputError
 from recmodel.variants.fold import fold
-from recmodel.variants.quantise import Int8, matmuls, quantise, widest
+from recmodel.variants.quantise import Int8, matmuls, quantise, weights
 from recmodel.variants.surgery import kept_units, layers, prune, sparsify
 
 ROWS = models.ids(300)
@@ -161,6 +161,7 @@ def named(model: onnx.ModelProto) -> onnx.ModelProto:
         Int8(layers="none", tables=True),
         Int8("static"),
         Int8("static", "wide"),
+        Int8("static", "hidden"),
     ],
     ids=str,
 )
@@ -175,8 +176,11 @@ def test_eight_bits_change_scores_a_little_and_shrink_the_file(how: Int8) -> Non
 
 def test_wide_layers_are_hidden_ones_with_a_tenth_of_the_work() -> None:
     model = models.dlrm(top=(256, 128))
-    # Not the first one, which reads the features, the 128 x 1 at the end, the genres, nor the linear term.
-    assert widest(model) == ("top2_w",)
+    # Not the first one, which reads the features, the genres, nor the linear term.
+    assert weights(model, Int8(layers="hidden")) == ("top2_w", "last_w")
+    # Nor the 128 x 1 at the end.
+    assert weights(model, Int8(layers="wide")) == ("top2_w",)
+    assert weights(model, Int8(layers="none", tables=True)) == ()
 
 
 def test_nothing_to_quantise_is_said() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from recmodel.api.records import config_map
-from recmodel.variants import record, report
+from recmodel.variants import plan, record, report
 from recmodel.variants.choose import read_budget
 from recmodel.variants.errors import InputError
 from recmodel.variants.optimise import Result, Task, optimise
@@ -73,6 +73,7 @@ def task_of(options: argparse.Namespace) -> Task:
         adapter=options.adapter or DEFAULT_ADAPTER,
         designs=dict(_design(text) for text in options.design),
         recipes=options.recipes,
+        quantisers=tuple(options.quantisers.split(",")) if options.quantisers else plan.installed(),
         widths=tuple(number / 100.0 for number in _numbers("widths", options.widths)),
         metric=options.metric,
         serving_size=options.serving_size,

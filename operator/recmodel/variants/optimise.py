@@ -40,6 +40,7 @@ class Task:
     adapter: str = "recmodel.variants.training:JaxAdapter"
     designs: Mapping[str, Path] = field(default_factory=dict)
     recipes: Path | None = None
+    quantisers: tuple[str, ...] = field(default_factory=plan.installed)
     widths: tuple[float, ...] = (0.5, 0.25, 0.125)
     soft_ratio: float = 0.5
     metric: str = "auc"
@@ -126,6 +127,7 @@ class _Opened:
 
     def __init__(self, task: Task) -> None:
         _check_numbers(task)
+        self._untrained = plan.untrained(task.quantisers)
         self._task = task
         self.model = _named(graph.read(task.model))
         opened = graph.session(self.model)
@@ -164,9 +166,9 @@ class _Opened:
         """The candidates; what needs training data is left out, and says so, where there is none."""
         if self.recipes is None:
             left_out |= dict.fromkeys(["pruned", "distilled", *self.designs], "needs training data: give --training")
-            return plan.untrained()
+            return self._untrained
         task = self._task
-        return plan.untrained() + plan.trained(self.recipes, task.widths, list(self.designs), task.soft_ratio)
+        return self._untrained + plan.trained(self.recipes, task.widths, list(self.designs), task.soft_ratio)
 
 
 def _check_numbers(task: Task) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -76,9 +77,9 @@ def _object(parent: dict[str, object], name: str) -> dict[str, object]:
     return value
 
 
-def untrained() -> list[Candidate]:
-    """What needs no training data: 8 bits in several ways."""
-    return [
+# What needs no training data: 8 bits in several ways, by the package that rounds.
+_EIGHT_BITS = {
+    "onnxruntime": [
         Candidate("int8", "dynamic int8, all layers", FULL, int8=Int8()),
         Candidate("int8-wide", "dynamic int8, wide hidden layers", FULL, int8=Int8(layers="wide")),
         Candidate("int8-tables", "int8 tables (Gather) only", FULL, int8=Int8(layers="none", tables=True)),
@@ -90,7 +91,31 @@ def untrained() -> list[Candidate]:
         ),
         Candidate("int8-static", "static int8, all layers, calibrated", FULL, int8=Int8("static")),
         Candidate("int8-static-wide", "static int8, wide hidden layers", FULL, int8=Int8("static", "wide")),
-    ]
+    ],
+    "nncf": [
+        Candidate("nncf-int8", "static int8 by NNCF, all layers", FULL, int8=Int8("nncf")),
+        Candidate(
+            "nncf-int8-hidden", "static int8 by NNCF, all but the first layers", FULL, int8=Int8("nncf", "hidden")
+        ),
+    ],
+}
+
+
+def installed() -> tuple[str, ...]:
+    """The quantisers that can be imported here: onnxruntime, and NNCF where the extra ``openvino`` is."""
+    return tuple(name for name in _EIGHT_BITS if importlib.util.find_spec(name) is not None)
+
+
+def untrained(quantisers: Sequence[str]) -> list[Candidate]:
+    """8 bits by each of ``quantisers``. Raises InputError where one is unknown or not installed."""
+    for name in quantisers:
+        if name not in _EIGHT_BITS:
+            raise InputError("quantisers", name, f"must be one of {', '.join(_EIGHT_BITS)}")
+        if name not in installed():
+            raise InputError(
+                "quantisers", name, "is not installed: pip install '.[openvino]', or hack/venv.sh openvino"
+            )
+    return [candidate for name in quantisers for candidate in _EIGHT_BITS[name]]
 
 
 def trained(recipes: Recipes, widths: Sequence[float], designs: Sequence[str], soft_ratio: float) -> list[Candidate]:

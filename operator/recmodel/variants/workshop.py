@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import onnx
@@ -21,7 +22,7 @@ from recmodel.variants.errors import InputError
 from recmodel.variants.fold import fold
 from recmodel.variants.graph import Array, Floats
 from recmodel.variants.plan import Candidate
-from recmodel.variants.quantise import matmuls, quantise, widest
+from recmodel.variants.quantise import matmuls, quantise, weights
 from recmodel.variants.surgery import prune, sparsify
 from recmodel.variants.training import TrainingAdapter
 
@@ -91,9 +92,12 @@ class Workshop:
 
     def _key(self, candidate: Candidate) -> str:
         parent = self._made[candidate.parent].key if candidate.parent else graph.sha256(self._full)
+        versions = [onnx.__version__, onnxruntime.__version__]
+        if candidate.int8 is not None and candidate.int8.scale == "nncf":
+            versions.append(metadata.version("nncf"))
         words = {
             "making": MAKING,
-            "versions": [onnx.__version__, onnxruntime.__version__],
+            "versions": versions,
             "candidate": candidate.as_dict() | {"technique": ""},
             "parent": parent,
             "full": graph.sha256(self._full) if candidate.distilled else "",
@@ -126,7 +130,8 @@ class Workshop:
         recipe = candidate.recipe
         if candidate.retrained_int8 and candidate.int8:
             every = tuple(node.input[1] for node in matmuls(model))
-            recipe = recipe.with_values(int8=widest(model) if candidate.int8.layers == "wide" else every)
+            # Tables alone name no layer: the model then gets used to all of them in 8 bits.
+            recipe = recipe.with_values(int8=weights(model, candidate.int8) or every)
         teacher = self._teacher_scores(self._rows) if candidate.distilled else None
         return self._adapter.train(
             model, self._rows, recipe, teacher, lambda words: self._progress(f"{candidate.name}: {words}")
