@@ -1,9 +1,9 @@
 """Eight bits by NNCF, OpenVINO's quantiser, on the ONNX graph: onnxruntime runs what comes out, and OpenVINO is not needed.
 
-NNCF also shifts each layer's bias by what rounding moved its output on average, which onnxruntime's quantiser does not. It
-leaves a layer's output unrounded unless the next layer reads it in 8 bits, and onnxruntime runs only a layer with both ends
-rounded on integers. So of the layers in 8 bits the last one should be a small one: ``wide`` alone, of which the last is large,
-was measured at 0.7 of the full model's time, all that read hidden units at 0.3.
+It rounds what a layer reads, and nothing between its product and its bias, where onnxruntime's quantiser rounds once more. A
+layer's output stays unrounded unless the next layer reads it in 8 bits, and onnxruntime runs only a layer with both ends rounded
+on integers. So of the layers in 8 bits the last one should be a small one: ``wide`` alone, of which the last is large, was
+measured at 0.7 of the full model's time, all that read hidden units at 0.3.
 """
 
 from __future__ import annotations
