@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_without_training_data_only_eight_bits_are_tried_and_that_is_said(
     arguments = ["--model", str(folder / "full.onnx"), "--evaluation", str(folder / "evaluation.npz")]
     assert main(["optimise", *arguments, "--out", str(folder / "untrained"), "--sizes", "100"]) == 0
     out = capsys.readouterr().out
-    assert "| int8-wide |" in out or "| **int8-wide** |" in out
+    assert re.search(r"\| [*_]*int8-wide[*_]* \|", out)  # plain, kept or chosen: that is measured
     assert "- pruned: needs training data: give --training" in out
     assert "sparse-80" not in out
 
