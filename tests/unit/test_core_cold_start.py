@@ -61,6 +61,21 @@ def test_a_steady_load_at_the_border_of_two_sizes_does_not_flap(seed: int) -> No
     assert result.over[2:].sum() == 0
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_dips_of_the_count_release_nothing_that_its_peaks_would_bring_back(seed: int) -> None:
+    # An hour of 60 requests/s, of which a window of 20 s counts 52 to 68: two pods would do for all but the largest counts.
+    pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.02, startup_seconds=2.0, max_replicas=4,
+                        initial_replicas=1)  # fmt: skip
+    scenario = Scenario(
+        pools=(pool,), tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0
+    )
+    load = np.concatenate([np.full(10, 25.0), np.full(10, 35.0), np.full(10, 45.0), np.full(3600, 60.0)])
+    result = simulate(scenario, load, Engine(scenario), seed=seed)
+    ordered = [decision.pools["cpu"].replicas for decision in result.decisions[40:]]
+    assert sum(a != b for a, b in pairwise(ordered)) <= 1
+    assert result.over[2:].sum() == 0
+
+
 def test_what_is_late_at_any_load_keeps_no_replicas() -> None:
     # 2.6 % of the requests are so large that no idle pod answers them in time: of 5 % allowed, and 3.25 % planned.
     pool = PoolScenario("cpu", initial_replicas=12)

@@ -96,18 +96,28 @@ def test_a_day_of_the_week_is_forecast_by_its_own_kind(today: int) -> None:
 def test_what_has_passed_is_learned_an_hour_later_or_after_a_gap() -> None:
     known, everywhere = season.empty(2), np.ones(2, bool)
     for now in range(0, 10 * 3600, 60):
-        known = season.learn(known, np.log([100.0, 200.0]), everywhere & (now % 600 < 300), float(now))
+        known = season.learn(known, np.array([100.0, 200.0]), everywhere & (now % 600 < 300), float(now))
     assert known.bin == 119
     learned = np.isfinite(known.day)
     assert learned[:, 0:107:2].all()
     assert not learned[:, 1::2].any()
     assert not learned[:, 107:].any()
-    known = season.learn(known, np.log([100.0, 200.0]), everywhere, 15.0 * 3600)
+    known = season.learn(known, np.array([100.0, 200.0]), everywhere, 15.0 * 3600)
     assert np.isfinite(known.day)[:, :119:2].all()
     assert not np.isfinite(known.day)[:, 119:].any()
     np.testing.assert_allclose(np.exp(known.day[:, 0]), [100.0, 200.0], rtol=1e-5)
-    back = season.learn(known, np.log([100.0, 200.0]), everywhere, 14.0 * 3600)  # a clock that was put back
-    np.testing.assert_array_equal(back.day, known.day)
+
+
+@pytest.mark.parametrize("back_seconds", [1.0, 6 * 3600.0])
+def test_a_clock_that_is_put_back_teaches_no_wrong_hours(back_seconds: float) -> None:
+    known = season.empty(1)
+    for number in range(300):
+        now = 60.0 * number if number < 300 - 180 else 60.0 * number - back_seconds
+        known = season.learn(known, np.exp([now // 3600.0]), np.ones(1, bool), now)
+    hours = np.arange(season.DAY_BINS) * season.BIN_SECONDS // 3600.0
+    learned = np.isfinite(known.day[0])
+    assert learned.any()
+    np.testing.assert_allclose(known.day[0, learned], hours[learned], atol=1e-5)
 
 
 def test_the_week_is_used_while_it_earns_its_place() -> None:
@@ -118,4 +128,52 @@ def test_the_week_is_used_while_it_earns_its_place() -> None:
             known = season.judge(known, rise, np.array([by_day]), np.array([by_week]), 15.0, 1.1)
         assert known.weekly.all() == weekly
     unseen = season.judge(known, np.array([NAN]), np.zeros(1), np.zeros(1), 15.0, 1.1)
-    assert unseen.week_gain == known.week_gain
+    assert unseen.saved_by_week == known.saved_by_week
+
+
+def two_weeks(step: float, end: float = 16 * 86400.0) -> Floats:
+    """The times of a past that ends at ``end``, by default a Friday's midnight."""
+    return np.arange(end - 14 * 86400.0, end, step)
+
+
+@pytest.mark.parametrize("step", [60.0, 120.0])
+def test_what_is_unknown_teaches_neither_the_day_nor_the_errors(step: float) -> None:
+    seconds = two_weeks(step)
+    load = np.where(seconds >= seconds[-1] - 2 * 3600.0, 100.0, NAN)
+    load[-round(1800 / step) : -round(900 / step)] = NAN
+    taught = learn_history(forecast.empty(1, 15.0), [(seconds, load)])
+    assert np.isfinite(taught.season.day).sum() <= 23
+    assert (
+        taught.upper_error[0, -1, 0] > 0.5
+    )  # an hour and a half of calm is no day of it: the prior's 0.83 is hardly narrowed
+
+
+def test_a_load_that_comes_and_goes_by_the_minute_does_not_rise() -> None:
+    seconds = two_weeks(60.0)
+    taught = learn_history(forecast.empty(1, 15.0), [(seconds, np.where(seconds % 300.0 < 120.0, 200.0, 0.0))])
+    for rise in taught.season.rises(np.array([[1080.0]]), seconds[-1] + 60.0):
+        assert rise[0, 0] < 0.02
+
+
+@pytest.mark.parametrize("step", [60.0, 300.0, 3600.0])
+def test_a_day_of_another_height_foretells_the_same_rises(step: float) -> None:
+    seconds = two_weeks(step, 16 * 86400.0 + 4 * 3600.0)
+    today = np.where(seconds >= 16 * 86400.0, 2.0, 1.0)
+    taught = learn_history(forecast.empty(1, 15.0), [(seconds, today * (100.0 + seconds % 86400.0 / 1000.0))])
+    for minute in range(0, 60, 5):
+        now = 16 * 86400.0 + 4 * 3600.0 + 60.0 * minute
+        rise, _ = taught.season.rises(np.array([[1080.0]]), now)
+        assert rise[0, 0] == pytest.approx(math.log1p(1.08 / (100.0 + now % 86400.0 / 1000.0)), abs=0.006)
+
+
+def test_a_past_teaches_the_same_in_any_company() -> None:
+    coarse, fine = two_weeks(300.0), two_weeks(60.0)
+    pasts = [(coarse, week(coarse)), (fine, 2.0 * week(fine)), None, (coarse[-20:], week(coarse[-20:]))]
+    together = learn_history(forecast.empty(4, 15.0), pasts)
+    for i, past in enumerate(pasts):
+        alone = learn_history(forecast.empty(1, 15.0), [past])
+        for name in ("loss", "errors", "level", "slope"):
+            np.testing.assert_array_equal(getattr(together, name)[i], getattr(alone, name)[0], name)
+        np.testing.assert_array_equal(together.season.day[i], alone.season.day[0])
+        np.testing.assert_array_equal(together.season.week[i], alone.season.week[0])
+    assert together.loss[0, -1, forecast.SEASON] < together.loss[0, -1, forecast.LEVEL]  # such days are worth knowing

@@ -73,8 +73,8 @@ def test_a_gap_in_a_file_is_unknown_not_zero(tmp_path: Path) -> None:
 def test_samples_with_holes_become_a_regular_load() -> None:
     trace = regular_trace([30.0, 60.0, 150.0], [1.0, 2.0, 5.0], 30.0)
     np.testing.assert_equal(trace.rates, [1.0, 2.0, np.nan, np.nan, 5.0])
-    ends = np.array([60.0, 120.0, 180.0])
-    assert load_of_history(ends, np.array([1.0, np.nan, 3.0])).start_seconds == 0.0
+    begins = np.array([60.0, 120.0, 180.0])
+    assert load_of_history(begins, np.array([1.0, np.nan, 3.0])).start_seconds == 60.0
 
 
 def test_a_scenario_takes_the_models_limits_and_what_is_set() -> None:

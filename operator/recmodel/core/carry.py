@@ -20,7 +20,7 @@ OLD_VERSION_REQUESTS = ENOUGH_WEIGHT  # independent ones that a load seen under 
 
 # How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
 PER_MODEL = {
-    "level", "slope", "known_ticks", "day", "week", "week_gain", "filling_sum", "filling_count", "errors", "upper_error", "loss",
+    "level", "slope", "known_ticks", "day", "week", "saved_by_week", "filling_sum", "filling_count", "errors", "upper_error", "loss",
     "seen_at",
     "tokens", "mean_load", "saved_per_second", "load_before", "begins_with", "open_ticks",
 }  # [M, ...]  # fmt: skip
@@ -29,8 +29,8 @@ RINGS_PER_MODEL = {
     "ring_level",
     "ring_slope",
     "ring_rise",
-    "ring_day",
-    "ring_week",
+    "ring_rise_by_day",
+    "ring_rise_by_week",
     "waiting",
     "recent_totals",
 }  # [R, M, ...]

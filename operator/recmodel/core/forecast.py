@@ -21,7 +21,7 @@ import numpy as np
 
 from recmodel.core import season as seasons
 from recmodel.core.fleet import Floats, Ints
-from recmodel.core.season import Half, Season, Small
+from recmodel.core.season import LEAST_LOAD, Half, Season, Small
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
@@ -61,8 +61,8 @@ class ForecastMemory:
     ring_level: Small  # [R, M] the level then; NaN where no forecast was made
     ring_slope: Small  # [R, M]
     ring_rise: Half  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
-    ring_day: Half  # [R, M] that of the day alone within the longest horizon, and ...
-    ring_week: Half  # [R, M] ... that with the week
+    ring_rise_by_day: Half  # [R, M] that of the day alone within the longest horizon, and ...
+    ring_rise_by_week: Half  # [R, M] ... that with the week
     tick: int
     errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
     upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
@@ -140,8 +140,8 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
         ring_level=np.full((ring, models), np.nan, np.float32),
         ring_slope=np.zeros((ring, models), np.float32),
         ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float16),
-        ring_day=np.full((ring, models), np.nan, np.float16),
-        ring_week=np.full((ring, models), np.nan, np.float16),
+        ring_rise_by_day=np.full((ring, models), np.nan, np.float16),
+        ring_rise_by_week=np.full((ring, models), np.nan, np.float16),
         tick=0,
         errors=prior.copy(),
         upper_error=_quantile(_cumulative(prior), UPPER_QUANTILE).astype(np.float32),
@@ -164,7 +164,7 @@ def observe(
     learned of that model).
     """
     known = np.isfinite(load)
-    log_load = np.log(np.maximum(np.where(known, load, 1.0), 1.0 / 60.0))
+    log_load = np.log(np.maximum(np.where(known, load, 1.0), LEAST_LOAD))
     fresh = known & ~np.isfinite(memory.level)
     ticks = tick_seconds / 15.0
     gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** ticks
@@ -179,7 +179,7 @@ def observe(
     slope = damping * memory.slope + slope_gain * (step - damping * memory.slope)
     memory = replace(
         memory,
-        season=seasons.learn(memory.season, log_load, known, now_seconds),
+        season=seasons.learn(memory.season, load, known, now_seconds),
         level=np.where(known, level, memory.level),
         known_ticks=memory.known_ticks + known,
         slope=np.where(
@@ -219,11 +219,21 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
         pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
         loss[rows, k] += rolling * (pinball - loss[rows, k])
-    by_day, by_week = memory.ring_day[made].astype(float), memory.ring_week[made].astype(float)
+    # ``made``, ``level`` and ``largest`` are those of the longest horizon now.
+    by_day, by_week = memory.ring_rise_by_day[made].astype(float), memory.ring_rise_by_week[made].astype(float)
     rose = np.where(np.isfinite(largest), np.maximum(largest - level, 0.0), np.nan)
     season = seasons.judge(memory.season, rose, by_day, by_week, tick_seconds, LARGEST_ERROR)
     memory = replace(memory, season=season, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
     return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
+
+
+def recent_mean(memory: ForecastMemory, ticks: int) -> Floats:
+    """Mean load ``[M]`` in requests/s of the last ``ticks``, as far as the ring holds them; NaN where none of them was known."""
+    ring = len(memory.ring_load)
+    newest = memory.ring_load[(memory.tick - np.arange(min(ticks, ring))) % ring]
+    known = np.isfinite(newest)
+    total = np.exp(np.where(known, newest, -np.inf), dtype=np.float64).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
 
 
 def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
@@ -280,12 +290,12 @@ def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats
     slot = memory.tick % len(memory.ring_load)
     rings = {
         name: getattr(memory, name).copy()
-        for name in ("ring_level", "ring_slope", "ring_rise", "ring_day", "ring_week")
+        for name in ("ring_level", "ring_slope", "ring_rise", "ring_rise_by_day", "ring_rise_by_week")
     }
     seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
     by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, rings["ring_rise"].shape[1:]), now_seconds)
     rings["ring_level"][slot] = np.where(seen_now, memory.level, np.nan)
     rings["ring_slope"][slot] = memory.slope
     rings["ring_rise"][slot] = np.where(memory.season.weekly[:, None], by_week, by_day)
-    rings["ring_day"][slot], rings["ring_week"][slot] = by_day[:, -1], by_week[:, -1]
+    rings["ring_rise_by_day"][slot], rings["ring_rise_by_week"][slot] = by_day[:, -1], by_week[:, -1]
     return replace(memory, **rings)

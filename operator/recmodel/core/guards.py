@@ -32,6 +32,7 @@ class Context:
     wish: Wish
     capacity: Capacity
     load: Floats  # [M] requests/s now; NaN unknown
+    usual: Floats  # [M] its mean over the last minutes; NaN unknown
     upper: Floats  # [M, P] upper quantile of the load over each pool's horizon
     allowed: Floats  # [M, P] largest share of the traffic for each pool's variant
     blind_seconds: Floats  # [M] age of the newest known load; 0: known now; inf: never known
@@ -74,7 +75,8 @@ def help_when_late(replicas: Ints, context: Context) -> Ints:
 def release_in_steps(replicas: Ints, context: Context) -> Ints:
     """A release rests on what was measured at today's size: the rate window must hold no change of it, lateness be known, and some
     load have been seen to be good. One that is right by no more than the noise of counting keeps one replica: the next count
-    would bring it back. 60 requests/s counted for 20 s are known to within 3 %.
+    would bring it back. 60 requests/s counted for 20 s are known to within 3 %; a count of 55 after minutes of 60 is such noise,
+    and the load that it is planned for is raised by as much.
     """
     fleet, seen, wish = context.fleet, context.seen, context.wish
     down = replicas < seen.desired
@@ -82,7 +84,9 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     load = np.where(np.isfinite(context.load), context.load, 0.0)
     noise = COUNTING_ERRORS / np.sqrt(np.maximum(load * fleet.rate_window_seconds, 1.0))
     able = carried(replicas.astype(float), context.capacity, wish.per_replica, wish.assumed)
-    need = fleet.smallest(context.upper)[:, 0] * (1.0 + noise)
+    dip = np.where(np.isfinite(context.usual) & (load > 0), context.usual / np.maximum(load, 1e-9), 1.0)
+    dip = np.clip(dip, 1.0, 1.0 + noise)  # more is a fall
+    need = fleet.smallest(context.upper)[:, 0] * dip * (1.0 + noise)
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
     replicas = np.where(down & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
     return np.where(down & (~context.settled | unseen), seen.desired, replicas)

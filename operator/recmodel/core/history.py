@@ -17,26 +17,28 @@ from recmodel.core.season import (
     BIN_SECONDS,
     DAY_BINS,
     DAY_GAIN,
+    DAY_SECONDS,
     HALF_HOUR_BINS,
     LARGEST_RISE,
+    LEAST_LOAD,
+    WAITING_BINS,
     WEEK_GAIN,
     WEEK_HALF_HOURS,
     settled,
 )
 
-History = tuple[
-    Floats, Floats
-]  # seconds, on the clock of the observations, and requests/s (NaN: a gap), in order of time
+# Seconds, on the clock of the observations and rising, and the mean requests/s (NaN: a gap) of the step that *begins* then.
+History = tuple[Floats, Floats]
 
 REPLAY_STEP_SECONDS = 60.0
 REPLAY_SECONDS = 86400.0  # eight half-lives of an error: what lies before weighs nothing
 LEARNED = ("errors", "upper_error", "loss")  # what a past teaches, of the memory's fields ...
-LEARNED_SEASON = ("day", "week", "week_gain")  # ... and of its season's
-LARGEST_GAIN = (
-    0.02  # of pinball loss: how far a past speaks for the season, or against it, until its forecasts do themselves
-)
+LEARNED_SEASON = ("day", "week", "saved_by_week")  # ... and of its season's
+# Of pinball loss: how far a coarse past speaks for the season, or against it, until its forecasts do so themselves.
+LARGEST_SAVED = 0.02
 HALF_HOURS = WEEK_HALF_HOURS // 7  # of a day
 COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but not the errors of a forecast for minutes
+UNLEARNED_SECONDS = WAITING_BINS * BIN_SECONDS  # the end of a past: both ends of a rise shall be of the same age
 
 
 def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> ForecastMemory:
@@ -45,18 +47,21 @@ def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> 
     """
     fine = [past if past is not None and _is_fine(past) else None for past in history]
     begin, end = _replayed(fine)
-    season = memory.season
-    day, week, week_gain, loss = season.day.copy(), season.week.copy(), season.week_gain.copy(), memory.loss.copy()
+    season, loss = memory.season, memory.loss.copy()
+    learned = {name: getattr(season, name).copy() for name in LEARNED_SEASON}
     for i, past in enumerate(history):
-        if past is not None and len(past[0]) > 1:
-            seconds, load = past
-            old = seconds < (begin if fine[i] is not None else np.inf)
-            course = usual_course(seconds[old], load[old])
-            day[i], week[i], week_gain[i] = course.day, course.week, course.week_gain
-            if math.isfinite(course.day_gain):  # a rise, and what is missed of it, grows with the horizon
-                gain = course.day_gain * HORIZONS_SECONDS / HORIZONS_SECONDS[-1]
-                loss[i, :, SEASON] = loss[i, :, LEVEL] - np.clip(gain, -LARGEST_GAIN, LARGEST_GAIN)
-    memory = replace(memory, season=replace(season, day=day, week=week, week_gain=week_gain), loss=loss)
+        if past is None or len(past[0]) < 2:
+            continue
+        seconds, load = past
+        until = begin if fine[i] is not None else float(seconds[-1]) - UNLEARNED_SECONDS
+        old = seconds < until if fine[i] is not None or seconds[0] < until - DAY_SECONDS else seconds < np.inf
+        course = usual_course(seconds[old], load[old])
+        for name in LEARNED_SEASON:
+            learned[name][i] = getattr(course, name)
+        if math.isfinite(course.saved_by_day):  # a rise, and what is missed of it, grows with the horizon
+            saved = course.saved_by_day * HORIZONS_SECONDS / HORIZONS_SECONDS[-1]
+            loss[i, :, SEASON] = loss[i, :, LEVEL] - np.clip(saved, -LARGEST_SAVED, LARGEST_SAVED)
+    memory = replace(memory, season=replace(season, **learned), loss=loss)
     return _replay(memory, fine, np.arange(begin + REPLAY_STEP_SECONDS, end, REPLAY_STEP_SECONDS))
 
 
@@ -77,6 +82,10 @@ def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> 
     unseen = ~np.isfinite(level[here])
     level[here[unseen]], slope[here[unseen]] = taught.level[there[unseen]], taught.slope[there[unseen]]
     season = joined(memory.season, taught.season, LEARNED_SEASON)
+    # The last hour lies in the past that was read, too.
+    unlearned = {name: getattr(season, name).copy() for name in ("waiting", "filling_sum", "filling_count")}
+    unlearned["waiting"][:, here], unlearned["filling_sum"][here], unlearned["filling_count"][here] = np.nan, 0.0, 0.0
+    season = replace(season, **unlearned)
     return replace(memory, level=level, slope=slope, season=season)
 
 
@@ -86,21 +95,21 @@ class Course:
 
     day: Floats  # [DAY_BINS] as of a Season
     week: Floats  # [WEEK_HALF_HOURS]
-    week_gain: float
-    day_gain: (
-        float  # by how much less the rises foretold by the day missed than no rise would have; NaN: nothing to judge by
+    saved_by_week: float
+    saved_by_day: (
+        float  # by how much less the rises foretold by the day missed than none would have; NaN: nothing to judge by
     )
 
 
 def usual_course(seconds: Floats, load: Floats) -> Course:
-    """The season of a past, learned day by day as it is done online, each day judging what those before it foretold.
+    """The season of a past, learned day by day, each of which judges what those before it foretold.
 
     A step coarser than a bin is interpolated; gaps are left out; noise of thin counts is smoothed over three bins of the day.
     """
-    usual, week, week_gain, day_gain = np.full(DAY_BINS, np.nan), np.zeros(WEEK_HALF_HOURS), 0.0, math.nan
+    usual, week, saved_by_week, saved_by_day = np.full(DAY_BINS, np.nan), np.zeros(WEEK_HALF_HOURS), 0.0, math.nan
     bins, logs = _binned(seconds, load)
     if not len(bins):
-        return Course(usual, week, week_gain, day_gain)
+        return Course(usual, week, saved_by_week, saved_by_day)
     first = int(bins[0]) // DAY_BINS
     days = np.full((int(bins[-1]) // DAY_BINS - first + 1, DAY_BINS), np.nan)
     days.ravel()[bins - first * DAY_BINS] = logs
@@ -112,9 +121,9 @@ def usual_course(seconds: Floats, load: Floats) -> Course:
         if judged.any():
             forget = 1.0 - 0.5 ** float(judged.mean())
             missed = np.abs(rise - by_day)
-            week_gain += forget * (float((missed - np.abs(rise - by_week))[judged].mean()) - week_gain)
-            gained = float((rise - missed)[judged].mean())
-            day_gain = gained if math.isnan(day_gain) else day_gain + forget * (gained - day_gain)
+            saved_by_week += forget * (float((missed - np.abs(rise - by_week))[judged].mean()) - saved_by_week)
+            saved = float((rise - missed)[judged].mean())
+            saved_by_day = saved if math.isnan(saved_by_day) else saved_by_day + forget * (saved - saved_by_day)
         off = np.where(np.isfinite(usual), values - usual, np.nan)
         seen = np.isfinite(off).reshape(-1, HALF_HOUR_BINS)
         mean = np.nan_to_num(off).reshape(-1, HALF_HOUR_BINS).sum(1) / np.maximum(seen.sum(1), 1)
@@ -122,7 +131,7 @@ def usual_course(seconds: Floats, load: Floats) -> Course:
         usual = np.where(np.isfinite(usual), usual + DAY_GAIN * np.nan_to_num(off), values)
     if np.isfinite(usual).all():
         usual = (np.roll(usual, 1) + 2.0 * usual + np.roll(usual, -1)) / 4.0
-    return Course(usual, week, week_gain, day_gain)
+    return Course(usual, week, saved_by_week, saved_by_day)
 
 
 def _rises(course: Floats) -> Floats:
@@ -136,23 +145,12 @@ def _rises(course: Floats) -> Floats:
 
 def _binned(seconds: Floats, load: Floats) -> tuple[Ints, Floats]:
     """The bins since the epoch that a history spans, and the log of the mean load in each; NaN where nothing is known."""
-    good = np.isfinite(load)
-    if good.sum() < 2:
+    if np.isfinite(load).sum() < 2:
         return np.empty(0, np.int64), np.empty(0)
-    grid = np.arange(np.ceil(seconds[0] / BIN_SECONDS), np.floor(seconds[-1] / BIN_SECONDS))
-    step = float(np.median(np.diff(seconds)))
-    if step < BIN_SECONDS:
-        index = np.floor(seconds[good] / BIN_SECONDS) - (grid[0] if len(grid) else 0.0)
-        inside = (index >= 0) & (index < len(grid))
-        count = np.bincount(index[inside].astype(int), minlength=len(grid))
-        total = np.bincount(index[inside].astype(int), weights=load[good][inside], minlength=len(grid))
-        values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    else:
-        middle, known = (grid + 0.5) * BIN_SECONDS, seconds[good] + step / 2.0
-        after = np.clip(np.searchsorted(known, middle), 1, len(known) - 1)
-        nearest = np.minimum(np.abs(middle - known[after - 1]), np.abs(known[after] - middle))
-        values = np.where(nearest <= step, np.interp(middle, known, load[good]), np.nan)
-    return grid.astype(np.int64), np.log(np.maximum(values, 1.0 / 60.0))
+    bins = np.arange(np.ceil(seconds[0] / BIN_SECONDS), np.floor(seconds[-1] / BIN_SECONDS)).astype(np.int64)
+    return bins, np.log(
+        np.maximum(_means(seconds, load, bins.astype(np.float64) * BIN_SECONDS, BIN_SECONDS), LEAST_LOAD)
+    )
 
 
 def _is_fine(past: History) -> bool:
@@ -175,7 +173,7 @@ def _replay(memory: ForecastMemory, fine: Sequence[History | None], times: Float
     loads = np.full((len(fine), len(times)), np.nan)
     for i, past in enumerate(fine):
         if past is not None:
-            loads[i] = _means(past[0], past[1], times)
+            loads[i] = _means(past[0], past[1], times - REPLAY_STEP_SECONDS, REPLAY_STEP_SECONDS)
     replayed = replace(forecasts.empty(len(fine), REPLAY_STEP_SECONDS), season=memory.season)
     for column, now in enumerate(times):
         load = loads[:, column]
@@ -183,18 +181,32 @@ def _replay(memory: ForecastMemory, fine: Sequence[History | None], times: Float
         blind = np.where(np.isfinite(load), 0.0, REPLAY_STEP_SECONDS)
         replayed = forecasts.remembered(replayed, float(now), blind)
     replayed = forecasts.with_quantiles(replayed)
-    learned = {name: getattr(replayed, name) for name in LEARNED}
-    return replace(memory, level=replayed.level, slope=replayed.slope, season=settled(replayed.season), **learned)
+    rows = np.array([past is not None for past in fine])
+    learned = {name: getattr(memory, name).copy() for name in (*LEARNED, "level", "slope")}
+    for name, array in learned.items():  # of the others nothing was replayed
+        array[rows] = getattr(replayed, name)[rows]
+    return replace(memory, season=settled(replayed.season), **learned)
 
 
-def _means(seconds: Floats, load: Floats, times: Floats) -> Floats:
-    """Mean load in the replay step that ends at each of ``times``; NaN where a gap is."""
-    index = np.searchsorted(times, seconds, side="left")
-    inside = (index < len(times)) & (seconds > times[0] - REPLAY_STEP_SECONDS) & np.isfinite(load)
-    count = np.bincount(index[inside], minlength=len(times))
-    total = np.bincount(index[inside], weights=load[inside], minlength=len(times))
-    means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    gaps = np.isnan(means)
-    if gaps.any() and not gaps.all() and np.median(np.diff(seconds)) > REPLAY_STEP_SECONDS:
-        means[gaps] = np.interp(times[gaps], times[~gaps], means[~gaps])
-    return means
+def _means(seconds: Floats, load: Floats, begins: Floats, width_seconds: float) -> Floats:
+    """Mean load in each of the cells ``begins``, which follow each other; NaN where a gap is. Between steps longer than a cell it is
+    interpolated, from middle to middle, but never over a step that is not known.
+    """
+    good = np.isfinite(load)
+    if not len(begins) or not good.any():
+        return np.full(len(begins), np.nan)
+    step = float(np.median(np.diff(seconds)))
+    if step <= width_seconds:
+        cell = np.floor((seconds - begins[0]) / width_seconds)
+        inside = good & (cell >= 0) & (cell < len(begins))
+        count = np.bincount(cell[inside].astype(int), minlength=len(begins))
+        total = np.bincount(cell[inside].astype(int), weights=load[inside], minlength=len(begins))
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    middle, known = begins + 0.5 * width_seconds, seconds[good] + 0.5 * step
+    after = np.searchsorted(known, middle)
+    since = middle - known[np.maximum(after - 1, 0)]
+    until = known[np.minimum(after, len(known) - 1)] - middle
+    # At either end half a step is known beyond the middle, and within a gap nothing is.
+    near = (np.abs(since) <= 0.5 * step) | (np.abs(until) <= 0.5 * step)
+    within = (since >= 0.0) & (until >= 0.0) & (since + until <= 1.5 * step)
+    return np.where(near | within, np.interp(middle, known, load[good]), np.nan)

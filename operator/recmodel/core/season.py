@@ -6,7 +6,8 @@ half, and what was never seen changes nothing. Only rises are taken from the sea
 
 A bin is learned an hour after it has passed. Learned at once, the course behind would stand at today's height and the course
 ahead at yesterday's, and on a day with twice the load every rise would look like a fall. The week is used while it earns its
-place: while, over the last day or so, the rises that it foretold missed by less than those of the day alone.
+place: while, over the last day or so, the rises that it foretold missed by clearly less than those of the day alone. Days and
+weeks are those of UTC.
 
 Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
 """
@@ -32,7 +33,9 @@ DAY_GAIN = 0.3  # of a day, of what the newest one was off
 WEEK_GAIN = 0.5  # of a week
 WAITING_BINS = 12  # an hour, longer than the longest horizon
 LARGEST_RISE = 1.5  # of log load
-GAIN_HALF_LIFE_SECONDS = DAY_SECONDS
+LEAST_LOAD = 1.0 / 60.0  # requests/s whose logarithm stands for none
+SAVED_HALF_LIFE_SECONDS = DAY_SECONDS
+LEAST_SAVED = 0.001  # of log load: chance alone saves a week that does not exist some of it
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,10 @@ class Season:
 
     day: Small  # [M, DAY_BINS] log of the usual load at that time of day; NaN where never seen
     week: Half  # [M, WEEK_HALF_HOURS] log of what that half hour of the week is off the day; 0 where never seen
-    week_gain: Floats  # [M] by how much less the rises foretold with the week missed, in log load; a rolling mean
-    waiting: Small  # [WAITING_BINS, M] log means of the last bins, which are yet to be learned; NaN unknown
-    filling_sum: Floats  # [M] of the bin that is being filled
-    filling_count: Floats  # [M]
+    saved_by_week: Floats  # [M] by how much less the rises foretold with the week missed, in log load; a rolling mean
+    waiting: Small  # [WAITING_BINS, M] log of the mean load in the last bins, which are yet to be learned; NaN unknown
+    filling_sum: Floats  # [M] requests/s, of the ticks in the bin that is being filled
+    filling_count: Floats  # [M] such ticks
     bin: int  # the bin that is being filled, since the epoch; -1 before the first
 
     def day_at(self, times: Floats) -> Floats:
@@ -58,14 +61,14 @@ class Season:
     @property
     def weekly(self) -> Bools:
         """Whether the week has earned its place ``[M]``."""
-        return self.week_gain > 0.0
+        return self.saved_by_week > LEAST_SAVED
 
     def change(self, since_seconds: Floats, now_seconds: float) -> Floats:
-        """Log of how far the usual load has moved since the times ``[M]``; 0 where unknown."""
+        """Log of how far the usual load has moved since the times ``[M]``; 0 where unknown, or where there is no such time."""
         now, since = np.full((len(self.day), 1), now_seconds), since_seconds[:, None]
         moved = self.day_at(now) - self.day_at(since)
         moved += np.where(self.weekly[:, None], self.week_at(now) - self.week_at(since), 0.0)
-        result: Floats = np.where(np.isfinite(moved), np.clip(moved, -1.0, 1.0), 0.0)[:, 0]
+        result: Floats = np.where(np.isfinite(moved) & np.isfinite(since), np.clip(moved, -1.0, 1.0), 0.0)[:, 0]
         return result
 
     def rises(self, horizon_seconds: Floats, now_seconds: float) -> tuple[Floats, Floats]:
@@ -93,7 +96,7 @@ def empty(models: int) -> Season:
     return Season(
         day=np.full((models, DAY_BINS), np.nan, np.float32),
         week=np.zeros((models, WEEK_HALF_HOURS), np.float16),
-        week_gain=np.zeros(models),
+        saved_by_week=np.zeros(models),
         waiting=np.full((WAITING_BINS, models), np.nan, np.float32),
         filling_sum=np.zeros(models),
         filling_count=np.zeros(models),
@@ -101,14 +104,18 @@ def empty(models: int) -> Season:
     )
 
 
-def learn(season: Season, log_load: Floats, known: Bools, now_seconds: float) -> Season:
-    """The season after one tick with the log loads ``[M]``, where they are ``known``."""
+def learn(season: Season, load: Floats, known: Bools, now_seconds: float) -> Season:
+    """The season after one tick with the loads ``[M]`` in requests/s, where they are ``known``."""
     index = int(now_seconds // BIN_SECONDS)
+    if index == season.bin - 1:
+        index = season.bin  # a clock put back a little: that bin is full already
+    if index < season.bin:
+        season = replace(empty(len(load)), day=season.day, week=season.week, saved_by_week=season.saved_by_week)
     if index != season.bin:
         season = _closed(season, index)
     return replace(
         season,
-        filling_sum=season.filling_sum + np.where(known, log_load, 0.0),
+        filling_sum=season.filling_sum + np.where(known, load, 0.0),
         filling_count=season.filling_count + known,
     )
 
@@ -118,20 +125,23 @@ def judge(season: Season, rise: Floats, by_day: Floats, by_week: Floats, tick_se
     others; NaN: it was not seen. A miss counts as no more than ``largest``.
     """
     less = np.minimum(np.abs(rise - by_day), largest) - np.minimum(np.abs(rise - by_week), largest)
-    gain = 1.0 - 0.5 ** (tick_seconds / GAIN_HALF_LIFE_SECONDS)
-    moved = season.week_gain + gain * (less - season.week_gain)
-    return replace(season, week_gain=np.where(np.isfinite(less), moved, season.week_gain))
+    gain = 1.0 - 0.5 ** (tick_seconds / SAVED_HALF_LIFE_SECONDS)
+    saved = season.saved_by_week + gain * (less - season.saved_by_week)
+    return replace(season, saved_by_week=np.where(np.isfinite(less), saved, season.saved_by_week))
 
 
 def settled(season: Season) -> Season:
-    """The season with all that waits learned, where the past ends and somebody else goes on."""
-    return replace(_closed(season, season.bin + WAITING_BINS + 1), bin=-1)
+    """The season where the past ends, without anything that waits: of that, what no earlier day knew is learned."""
+    after = _closed(season, season.bin + WAITING_BINS + 1)
+    day = np.where(np.isfinite(season.day), season.day, after.day)
+    return replace(empty(len(day)), day=day, week=season.week, saved_by_week=season.saved_by_week)
 
 
 def _closed(season: Season, index: int) -> Season:
     """The season when the bin ``index`` begins: the one before waits, and what has waited for an hour is learned."""
     day, week, waiting = season.day.copy(), season.week, season.waiting.copy()
-    mean = np.where(season.filling_count > 0, season.filling_sum / np.maximum(season.filling_count, 1.0), np.nan)
+    mean = season.filling_sum / np.maximum(season.filling_count, 1.0)
+    mean = np.where(season.filling_count > 0, np.log(np.maximum(mean, LEAST_LOAD)), np.nan)
     # After a gap all that waited is learned, one bin later all is empty: there is no more to be done however long it was.
     for passed in range(season.bin, min(index, season.bin + WAITING_BINS + 1)) if season.bin >= 0 else ():
         slot, old = passed % WAITING_BINS, passed - WAITING_BINS

@@ -67,8 +67,8 @@ def backtest(
 
 
 def load_of_history(seconds: Floats, per_second: Floats) -> Trace:
-    """A load from :class:`recmodel.prometheus.history.History`, whose values cover the step that ends at each time."""
+    """A load from :class:`recmodel.prometheus.history.History`, whose values cover the step from each time on."""
     if len(seconds) < 2:
         raise ValueError("a history of fewer than two samples is not a load")
     step = float(np.median(np.diff(seconds)))
-    return regular_trace((seconds - step).tolist(), per_second.tolist(), step)
+    return regular_trace(seconds.tolist(), per_second.tolist(), step)

@@ -23,7 +23,7 @@ POINTS_A_QUERY = 600
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Arrivals/s over the step that *ends* at each of ``seconds`` (Unix time, uniform). NaN: unknown, never zero."""
+    """Arrivals/s over the step that *begins* at each of ``seconds`` (Unix time, uniform). NaN: unknown, never zero."""
 
     seconds: NDArray[np.float64]
     per_second: NDArray[np.float64]
@@ -54,7 +54,7 @@ def histories(
                 pool = owner(labels)
                 if pool is not None:
                     _add(sums[pool[0]], grid[0], step_seconds, samples)
-        found |= {key: History(grid, values) for key, values in sums.items()}
+        found |= {key: History(grid - max(1, round(step_seconds)), values) for key, values in sums.items()}
     return found
 
 
