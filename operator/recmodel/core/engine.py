@@ -36,7 +36,7 @@ TRIAL_PATIENCE_WINDOWS = 10.0  # rate windows without a change of replicas, befo
 TRIAL_TICKS = belief.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
 LEAST_HOLD_WINDOWS = 1.0  # rate windows: wishes out of the same one are not two opinions, however fast pods start
-USUAL_WINDOWS = 10.0  # rate windows over which a load is averaged, to tell a dip of the count from a fall of the load
+USUAL_WINDOWS = 5.0  # rate windows over which a load is averaged, to tell a dip of the count from a fall of the load
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
 
@@ -157,7 +157,9 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         wish=wish,
         capacity=planned,
         load=load,
-        usual=forecasts.recent_mean(forecast_memory, round(USUAL_WINDOWS * fleet.rate_window_seconds / fleet.tick_seconds)),
+        usual=forecasts.recent_mean(
+            forecast_memory, round(USUAL_WINDOWS * fleet.rate_window_seconds / fleet.tick_seconds)
+        ),
         upper=upper,
         allowed=allowed,
         blind_seconds=now_seconds - seen_at,

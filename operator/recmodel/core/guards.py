@@ -21,6 +21,7 @@ HELP_RATIO = 0.2  # of the ready replicas, added when the objective is missed al
 UNKNOWN_GROWTH = 1.0  # per start-up time: while the capacity is not known, replicas may double, not more
 FILLED_SHARE = 0.7  # of the trust region
 BLIND_GROWTH = 0.5
+FALL_ERRORS = 5.0  # standard errors of a count
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     noise = COUNTING_ERRORS / np.sqrt(np.maximum(load * fleet.rate_window_seconds, 1.0))
     able = carried(replicas.astype(float), context.capacity, wish.per_replica, wish.assumed)
     dip = np.where(np.isfinite(context.usual) & (load > 0), context.usual / np.maximum(load, 1e-9), 1.0)
-    dip = np.clip(dip, 1.0, 1.0 + noise)  # more is a fall
+    # A count hardly ever falls that far by chance: then the load has.
+    dip = np.where(dip - 1.0 > FALL_ERRORS / COUNTING_ERRORS * noise, 1.0, np.clip(dip, 1.0, 1.0 + noise))
     need = fleet.smallest(context.upper)[:, 0] * dip * (1.0 + noise)
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
     replicas = np.where(down & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
