@@ -81,7 +81,7 @@ class Decider:
 
     def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
         """Takes over the past of those models that have one; all else that was learned since the start stays."""
-        known = {key: (h.seconds, h.per_second) for key, h in found.items() if np.isfinite(h.per_second).any()}
+        known = {key: (h.seconds, h.per_second) for key, h in found.items() if np.isfinite(h.per_second).sum() > 1}
         taught = [model for model in models if model.key in known]
         if not taught:
             return

@@ -74,7 +74,8 @@ def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> 
     def joined(mine: Any, theirs: Any, names: tuple[str, ...]) -> Any:
         changes = {name: getattr(mine, name).copy() for name in names}
         for name, array in changes.items():
-            array[here] = getattr(theirs, name)[there]
+            taken = getattr(theirs, name)[there]
+            array[here] = np.where(np.isnan(taken), array[here], taken)  # what only the days since the start know stays
         return replace(mine, **changes)
 
     memory = joined(memory, taught, LEARNED)
