@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -85,3 +86,37 @@ def test_what_is_late_at_any_load_keeps_no_replicas() -> None:
     assert result.late[:30].sum() > 0.02 * result.requests[:30].sum()
     assert result.replicas["cpu"][-20:].mean() <= 6.0  # 4 would do at the top
     assert result.summary().minutes_over <= 2
+
+
+class Draining(Engine):
+    """As the operator does it: a pool that leaves loses its weight in one tick, and its replicas in the next that says so, too."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__(scenario)
+        self.leaves, self.begun, self.taken_back = False, 0, 0
+
+    def decide(self, observation: Observation) -> Decision:
+        decision = super().decide(observation)
+        goes = observation.pools["gpu"].desired > 0 and decision.pools["gpu"].replicas == 0
+        self.begun += goes and not self.leaves
+        self.taken_back += self.leaves and decision.pools["gpu"].replicas > 0
+        if goes and not self.leaves:
+            kept = replace(decision.pools["gpu"], replicas=observation.pools["gpu"].desired, weight=0.0)
+            decision = replace(decision, pools={**decision.pools, "gpu": kept})
+        self.leaves = goes
+        return decision
+
+
+def test_a_pool_that_is_on_its_way_out_is_not_called_back_by_the_noise_of_the_next_count() -> None:
+    cpu = PoolScenario("cpu", workers=1, service_seconds=0.02, service_cv=0.3, startup_seconds=2.0, min_replicas=2, max_replicas=6,
+                       initial_replicas=4)  # fmt: skip
+    gpu = PoolScenario("gpu", workers=2, service_seconds=0.01, service_cv=0.02, startup_seconds=2.0, min_replicas=0, max_replicas=2,
+                       initial_replicas=1, price=90.0)  # fmt: skip
+    scenario = Scenario(
+        pools=(cpu, gpu), tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0
+    )
+    engine = Draining(scenario)
+    result = simulate(scenario, np.full(300, 120.0), engine, seed=3)
+    assert engine.begun >= 1
+    assert engine.taken_back == 0
+    assert result.over.sum() == 0

@@ -15,6 +15,7 @@ from recmodel.core import reasons
 from recmodel.core.capacity import COUNTING_ERRORS, Capacity
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.plan import Wish, carried
+from recmodel.core.weights import least_weight
 
 LATE_TICKS_BEFORE_HELP = 2
 HELP_RATIO = 0.2  # of the ready replicas, added when the objective is missed although the plan thought it was kept
@@ -77,7 +78,7 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     """A release rests on what was measured at today's size: the rate window must hold no change of it, lateness be known, and some
     load have been seen to be good. One that is right by no more than the noise of counting keeps one replica: the next count
     would bring it back. 60 requests/s counted for 20 s are known to within 3 %; a count of 55 after minutes of 60 is such noise,
-    and the load that it is planned for is raised by as much.
+    and the load that it is planned for is raised by as much. A pool whose weight is gone already does not come back for noise.
     """
     fleet, seen, wish = context.fleet, context.seen, context.wish
     down = replicas < seen.desired
@@ -90,7 +91,8 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     dip = np.where(dip - 1.0 > FALL_ERRORS / COUNTING_ERRORS * noise, 1.0, np.clip(dip, 1.0, 1.0 + noise))
     need = fleet.smallest(context.upper)[:, 0] * dip * (1.0 + noise)
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
-    replicas = np.where(down & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
+    answers = ~(seen.weight <= least_weight(seen.weight))
+    replicas = np.where(down & answers & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
     return np.where(down & (~context.settled | unseen), seen.desired, replicas)
 
 

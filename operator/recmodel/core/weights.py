@@ -52,6 +52,14 @@ def weigh(
     return result
 
 
+def least_weight(weight: Floats) -> Floats:
+    """The weight ``[M, 1]`` up to which a pool answers nothing to speak of, of the weights ``[M, P]`` that stand now: 1 of 1,000."""
+    result: Floats = (
+        0.01 * LEAST_SHARE * np.where(np.isfinite(weight), weight, 0.0).sum(1, keepdims=True) * (1.0 + 1e-6)
+    )
+    return result
+
+
 def held_while_blind(shares: Floats, seen: Seen, ready: Bools, blind_seconds: Floats) -> Floats:
     """The shares ``[M, P]`` with those that stand now in place of them where the load is unknown.
 
@@ -59,8 +67,7 @@ def held_while_blind(shares: Floats, seen: Seen, ready: Bools, blind_seconds: Fl
     1 : 999 is the order in which pods became ready, and nobody's judgement. 400 : 600 after a restart may be one, and is held.
     """
     known = np.where(np.isfinite(seen.weight), seen.weight, 0.0)
-    least = 0.01 * LEAST_SHARE * known.sum(1, keepdims=True) * (1.0 + 1e-6)
-    joined = ready & (known <= least) & (shares > LEAST_SHARE)
+    joined = ready & (known <= least_weight(known)) & (shares > LEAST_SHARE)
     undecided = ~np.isfinite(blind_seconds) & joined.any(1)
     held = (blind_seconds > 0) & ~undecided
     result: Floats = np.where(held[:, None] & np.isfinite(seen.weight), seen.weight, shares)
