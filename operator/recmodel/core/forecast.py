@@ -21,7 +21,7 @@ import numpy as np
 
 from recmodel.core import season as seasons
 from recmodel.core.fleet import Floats, Ints
-from recmodel.core.season import LEAST_LOAD, Half, Season, Small
+from recmodel.core.season import Half, Season, Small
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
@@ -164,7 +164,7 @@ def observe(
     learned of that model).
     """
     known = np.isfinite(load)
-    log_load = np.log(np.maximum(np.where(known, load, 1.0), LEAST_LOAD))
+    log_load = seasons.log_load(np.where(known, load, 1.0))
     fresh = known & ~np.isfinite(memory.level)
     ticks = tick_seconds / 15.0
     gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** ticks
@@ -296,6 +296,6 @@ def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats
     by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, rings["ring_rise"].shape[1:]), now_seconds)
     rings["ring_level"][slot] = np.where(seen_now, memory.level, np.nan)
     rings["ring_slope"][slot] = memory.slope
-    rings["ring_rise"][slot] = np.where(memory.season.weekly[:, None], by_week, by_day)
+    rings["ring_rise"][slot] = memory.season.believed(by_day, by_week)
     rings["ring_rise_by_day"][slot], rings["ring_rise_by_week"][slot] = by_day[:, -1], by_week[:, -1]
     return replace(memory, **rings)

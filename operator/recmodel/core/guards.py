@@ -84,11 +84,12 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     down = replicas < seen.desired
     unseen = (seen.rate_per_second > 0) & (~np.isfinite(seen.late_upper_ratio) | (context.capacity.proven <= 0))
     load = np.where(np.isfinite(context.load), context.load, 0.0)
-    noise = COUNTING_ERRORS / np.sqrt(np.maximum(load * fleet.rate_window_seconds, 1.0))
+    error = 1.0 / np.sqrt(np.maximum(load * fleet.rate_window_seconds, 1.0))  # of the count, relative
+    noise = COUNTING_ERRORS * error
     able = carried(replicas.astype(float), context.capacity, wish.per_replica, wish.assumed)
     dip = np.where(np.isfinite(context.usual) & (load > 0), context.usual / np.maximum(load, 1e-9), 1.0)
     # A count hardly ever falls that far by chance: then the load has.
-    dip = np.where(dip - 1.0 > FALL_ERRORS / COUNTING_ERRORS * noise, 1.0, np.clip(dip, 1.0, 1.0 + noise))
+    dip = np.where(dip - 1.0 > FALL_ERRORS * error, 1.0, np.clip(dip, 1.0, 1.0 + noise))
     need = fleet.smallest(context.upper)[:, 0] * dip * (1.0 + noise)
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
     answers = ~(seen.weight <= least_weight(seen.weight))

@@ -20,10 +20,10 @@ from recmodel.core.season import (
     DAY_SECONDS,
     HALF_HOUR_BINS,
     LARGEST_RISE,
-    LEAST_LOAD,
     WAITING_BINS,
     WEEK_GAIN,
     WEEK_HALF_HOURS,
+    log_load,
     settled,
 )
 
@@ -53,8 +53,7 @@ def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> 
         if past is None or len(past[0]) < 2:
             continue
         seconds, load = past
-        until = begin if fine[i] is not None else float(seconds[-1]) - UNLEARNED_SECONDS
-        old = seconds < until if fine[i] is not None or seconds[0] < until - DAY_SECONDS else seconds < np.inf
+        old = seconds < (begin if fine[i] is not None else _until(seconds))
         course = usual_course(seconds[old], load[old])
         for name in LEARNED_SEASON:
             learned[name][i] = getattr(course, name)
@@ -63,6 +62,12 @@ def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> 
             loss[i, :, SEASON] = loss[i, :, LEVEL] - np.clip(saved, -LARGEST_SAVED, LARGEST_SAVED)
     memory = replace(memory, season=replace(season, **learned), loss=loss)
     return _replay(memory, fine, np.arange(begin + REPLAY_STEP_SECONDS, end, REPLAY_STEP_SECONDS))
+
+
+def _until(seconds: Floats) -> float:
+    """Up to when a past that is not replayed teaches: not its last hour, where it is more than a day long without it."""
+    until = float(seconds[-1]) - UNLEARNED_SECONDS
+    return until if seconds[0] < until - DAY_SECONDS else math.inf
 
 
 def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> ForecastMemory:
@@ -98,7 +103,7 @@ class Course:
     week: Floats  # [WEEK_HALF_HOURS]
     saved_by_week: float
     saved_by_day: (
-        float  # by how much less the rises foretold by the day missed than none would have; NaN: nothing to judge by
+        float  # by how much less the rises foretold by the day missed than none would; NaN: nothing to judge by
     )
 
 
@@ -149,9 +154,7 @@ def _binned(seconds: Floats, load: Floats) -> tuple[Ints, Floats]:
     if np.isfinite(load).sum() < 2:
         return np.empty(0, np.int64), np.empty(0)
     bins = np.arange(np.ceil(seconds[0] / BIN_SECONDS), np.floor(seconds[-1] / BIN_SECONDS)).astype(np.int64)
-    return bins, np.log(
-        np.maximum(_means(seconds, load, bins.astype(np.float64) * BIN_SECONDS, BIN_SECONDS), LEAST_LOAD)
-    )
+    return bins, log_load(_means(seconds, load, bins.astype(np.float64) * BIN_SECONDS, BIN_SECONDS))
 
 
 def _is_fine(past: History) -> bool:

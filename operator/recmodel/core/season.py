@@ -85,10 +85,23 @@ class Season:
             by_week = np.fmax(by_week, rise + self.week_at(times) - week)
         return np.clip(by_day, 0.0, LARGEST_RISE), np.clip(by_week, 0.0, LARGEST_RISE)
 
-    def rise(self, horizon_seconds: Floats, now_seconds: float) -> Floats:
-        """The rise to be believed: with the week where that has earned its place."""
-        by_day, by_week = self.rises(horizon_seconds, now_seconds)
+    def believed(self, by_day: Floats, by_week: Floats) -> Floats:
+        """Of rises ``[M, H]`` by the day and with the week, those with the week where that has earned its place."""
         return np.where(self.weekly[:, None], by_week, by_day)
+
+    def rise(self, horizon_seconds: Floats, now_seconds: float) -> Floats:
+        """The rise to be believed within each horizon ``[M, H]``."""
+        return self.believed(*self.rises(horizon_seconds, now_seconds))
+
+    def without_waiting(self) -> Season:
+        """What was learned, and nothing of the hour that is yet to be."""
+        return replace(empty(len(self.day)), day=self.day, week=self.week, saved_by_week=self.saved_by_week)
+
+
+def log_load(load: Floats) -> Floats:
+    """Logarithm of a load in requests/s, of at least ``LEAST_LOAD``."""
+    result: Floats = np.log(np.maximum(load, LEAST_LOAD))
+    return result
 
 
 def empty(models: int) -> Season:
@@ -110,7 +123,7 @@ def learn(season: Season, load: Floats, known: Bools, now_seconds: float) -> Sea
     if index == season.bin - 1:
         index = season.bin  # a clock put back a little: that bin is full already
     if index < season.bin:
-        season = replace(empty(len(load)), day=season.day, week=season.week, saved_by_week=season.saved_by_week)
+        season = season.without_waiting()
     if index != season.bin:
         season = _closed(season, index)
     return replace(
@@ -134,14 +147,14 @@ def settled(season: Season) -> Season:
     """The season where the past ends, without anything that waits: of that, what no earlier day knew is learned."""
     after = _closed(season, season.bin + WAITING_BINS + 1)
     day = np.where(np.isfinite(season.day), season.day, after.day)
-    return replace(empty(len(day)), day=day, week=season.week, saved_by_week=season.saved_by_week)
+    return replace(season, day=day).without_waiting()
 
 
 def _closed(season: Season, index: int) -> Season:
     """The season when the bin ``index`` begins: the one before waits, and what has waited for an hour is learned."""
     day, week, waiting = season.day.copy(), season.week, season.waiting.copy()
     mean = season.filling_sum / np.maximum(season.filling_count, 1.0)
-    mean = np.where(season.filling_count > 0, np.log(np.maximum(mean, LEAST_LOAD)), np.nan)
+    mean = np.where(season.filling_count > 0, log_load(mean), np.nan)
     # After a gap all that waited is learned, one bin later all is empty: there is no more to be done however long it was.
     for passed in range(season.bin, min(index, season.bin + WAITING_BINS + 1)) if season.bin >= 0 else ():
         slot, old = passed % WAITING_BINS, passed - WAITING_BINS

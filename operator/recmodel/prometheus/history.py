@@ -41,7 +41,8 @@ def histories(
     A pool without a series where another pool of its model has one counts as no requests there: gateways make a pool's
     series at its first request. Where no pool has one, the model's arrivals are unknown.
     """
-    grid = _grid(now_seconds, span_seconds, step_seconds)
+    step = max(1, round(step_seconds))
+    grid = _grid(now_seconds, span_seconds, step)
     found: dict[str, History] = {}
     for profile, namespace, batch in _batches(models):
         sums = {model.key: np.full(grid.size, math.nan) for model in batch}
@@ -54,12 +55,11 @@ def histories(
                 pool = owner(labels)
                 if pool is not None:
                     _add(sums[pool[0]], grid[0], step_seconds, samples)
-        found |= {key: History(grid - max(1, round(step_seconds)), values) for key, values in sums.items()}
+        found |= {key: History(grid - step, values) for key, values in sums.items()}
     return found
 
 
-def _grid(now_seconds: float, span_seconds: float, step_seconds: float) -> NDArray[np.float64]:
-    step = max(1, round(step_seconds))
+def _grid(now_seconds: float, span_seconds: float, step: int) -> NDArray[np.float64]:
     last = math.floor(now_seconds / step)
     return np.arange(last - max(1, math.floor(span_seconds / step)) + 1, last + 1, dtype=np.float64) * step
 
