@@ -13,6 +13,13 @@ from recmodel.core.types import Decision, Observation
 from recmodel.lab.scenario import PoolScenario, Scenario
 from recmodel.lab.simulator import simulate
 
+CLIMB = np.repeat([25.0, 35.0, 45.0], 10)  # requests/s, on the way up to 60
+
+
+def small_cluster(*pools: PoolScenario) -> Scenario:
+    """These pools with the ticks, scrapes and windows of a small cluster."""
+    return Scenario(pools=pools, tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0)
+
 
 class Engine:
     """The engine as a controller of the lab, with the ticks and windows of a small cluster."""
@@ -51,10 +58,8 @@ def test_a_steady_load_at_the_border_of_two_sizes_does_not_flap(seed: int) -> No
     # is late from the start, so that for a while nothing is known but what was too much.
     pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.1, startup_seconds=2.0, max_replicas=4,
                         initial_replicas=1)  # fmt: skip
-    scenario = Scenario(
-        pools=(pool,), tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0
-    )
-    load = np.concatenate([np.full(10, 25.0), np.full(10, 35.0), np.full(10, 45.0), np.full(470, 60.0)])
+    scenario = small_cluster(pool)
+    load = np.concatenate([CLIMB, np.full(470, 60.0)])
     result = simulate(scenario, load, Engine(scenario), seed=seed)
     ordered = [decision.pools["cpu"].replicas for decision in result.decisions[24:]]
     assert sum(a != b for a, b in pairwise(ordered)) <= 1
@@ -67,10 +72,8 @@ def test_dips_of_the_count_release_nothing_that_its_peaks_would_bring_back(seed:
     # An hour of 60 requests/s, of which a window of 20 s counts 52 to 68: two pods would do for all but the largest counts.
     pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.02, startup_seconds=2.0, max_replicas=4,
                         initial_replicas=1)  # fmt: skip
-    scenario = Scenario(
-        pools=(pool,), tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0
-    )
-    load = np.concatenate([np.full(10, 25.0), np.full(10, 35.0), np.full(10, 45.0), np.full(3600, 60.0)])
+    scenario = small_cluster(pool)
+    load = np.concatenate([CLIMB, np.full(3600, 60.0)])
     result = simulate(scenario, load, Engine(scenario), seed=seed)
     ordered = [decision.pools["cpu"].replicas for decision in result.decisions[40:]]
     assert sum(a != b for a, b in pairwise(ordered)) <= 1
@@ -112,9 +115,7 @@ def test_a_pool_that_is_on_its_way_out_is_not_called_back_by_the_noise_of_the_ne
                        initial_replicas=4)  # fmt: skip
     gpu = PoolScenario("gpu", workers=2, service_seconds=0.01, service_cv=0.02, startup_seconds=2.0, min_replicas=0, max_replicas=2,
                        initial_replicas=1, price=90.0)  # fmt: skip
-    scenario = Scenario(
-        pools=(cpu, gpu), tick_seconds=5.0, scrape_seconds=5.0, window_seconds=20.0, scrape_delay_seconds=2.0
-    )
+    scenario = small_cluster(cpu, gpu)
     engine = Draining(scenario)
     result = simulate(scenario, np.full(300, 120.0), engine, seed=3)
     assert engine.begun >= 1

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
-from prometheus_server import ONE, Server, asking, body, success
+from prometheus_server import ONE, Server, body, success
 
 from recmodel.prometheus.client import Matrix, PrometheusClient, Vector
 from recmodel.prometheus.session import AnswerUnusable, PrometheusUnavailable, QueryRefused
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as made:
-        yield made
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[PrometheusClient]:
-    with asking(server) as made:
-        yield made
 
 
 def test_an_instant_query_gives_labels_and_numbers(server: Server, client: PrometheusClient) -> None:

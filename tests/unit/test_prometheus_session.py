@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from prometheus_server import ONE, Server, asking, body, success
+from prometheus_server import ONE, Server, body, success
 
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.session import AnswerUnusable, Connection, PrometheusError, PrometheusUnavailable, QueryRefused
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as made:
-        yield made
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[PrometheusClient]:
-    with asking(server) as made:
-        yield made
 
 
 def test_a_server_that_recovers_within_the_retry_is_not_an_error(server: Server, client: PrometheusClient) -> None:
