@@ -33,6 +33,7 @@ SAMPLE_SECONDS = 2.0
 COMPACT_SECONDS = 10.0
 FIRST_LINE_SECONDS = 90.0  # the Job's pod is placed, starts Python and imports its libraries
 OVERTIME_SECONDS = 60.0  # the last answers, and the pod's end
+JOB_FAILED = "the load generator's Job failed"
 Show = Callable[[Scene], None]
 
 
@@ -49,7 +50,9 @@ class Watch:
         self._earlier: list[Snapshot] = []
 
     def run(self, show: Show) -> str | None:
-        """Returns what went wrong, or None."""
+        """Returns what went wrong, or None. A log that has its summary is of a replay that is through, whatever was
+        feared of it meanwhile.
+        """
         began = time.monotonic()
         problem: str | None = None
         try:
@@ -71,7 +74,9 @@ class Watch:
                     time.sleep(max(SAMPLE_SECONDS - (time.monotonic() - tick), 0.2))
         finally:
             log = self._log.finish()
-        return problem or (None if log.finished else "the load generator's log has no summary")
+        if log.finished and problem != JOB_FAILED:
+            return None
+        return problem or "the load generator's log has no summary"
 
     def _scene(self, snapshot: Snapshot) -> Scene:
         log = self._log.read()
@@ -111,7 +116,7 @@ class Watch:
             )
         except NotAnswered:
             return False, None
-        return (True, "the load generator's Job failed") if status.get("failed") else (False, None)
+        return (True, JOB_FAILED) if status.get("failed") else (False, None)
 
 
 def main() -> int:
