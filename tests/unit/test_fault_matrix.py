@@ -22,7 +22,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 @cache
-def tests_in(path: str) -> set[str]:
+def names_in(path: str) -> set[str]:
     """The names of the test functions of a file, those in classes included."""
     found = ast.walk(ast.parse((ROOT / path).read_text()))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -34,4 +34,4 @@ def test_each_fault_names_tests_that_exist(fault: str, tests: str) -> None:
     named = NAMED.findall(tests)
     assert named, f"{fault}: no test is named as `tests/...py::test_...`"
     for path, name in named:
-        assert name in tests_in(path), f"{fault}: there is no {name} in {path}"
+        assert name in names_in(path), f"{fault}: there is no {name} in {path}"
