@@ -165,6 +165,8 @@ take_away() {
   wait_for 90 'no pod of the demo is left' no_pods_of_demo || return 1
   helm uninstall recmodel -n "$OPERATOR_NAMESPACE" --ignore-not-found --wait >/dev/null 2>&1
   kubectl delete lease recmodel -n "$OPERATOR_NAMESPACE" --ignore-not-found >/dev/null
+  kubectl delete lease recmodel.dev -n "$NAMESPACE" --ignore-not-found >/dev/null
+  kubectl delete lease all.recmodel.dev -n default --ignore-not-found >/dev/null
   kubectl delete namespace -l "$MADE_BY_DEMO" --ignore-not-found --timeout=90s >/dev/null
   log 'the RecModel and the operator are gone; the CRD stays and the cluster runs on (make down ends it)'
 }

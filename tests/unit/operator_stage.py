@@ -33,23 +33,46 @@ class Api:
         self.cluster = FakeCluster()
         self.status: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
-        self.lease: dict[str, Any] | None = None
+        self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.jobs: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, str]] = []
         self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
+
+    @property
+    def lease(self) -> dict[str, Any] | None:
+        """The release's own."""
+        return self.leases.get("here/recmodel")
+
+    @lease.setter
+    def lease(self, body: dict[str, Any]) -> None:
+        self.leases["here/recmodel"] = body
+
+    async def _lease(self, request: web.Request, parts: list[str]) -> web.Response:
+        if request.method == "GET" and parts[-1] == "leases":
+            found = [body for place, body in self.leases.items() if place.startswith(f"{parts[-2]}/")]
+            return web.json_response({"items": found, "metadata": {"resourceVersion": "1"}})
+        if request.method == "GET":
+            body = self.leases.get(f"{parts[-3]}/{parts[-1]}")
+            return web.json_response(body or {"message": "no"}, status=200 if body else 404)
+        body = await request.json()
+        place = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        before = self.leases.get(place, {"metadata": {}})["metadata"].get("resourceVersion")
+        if body["metadata"].get("resourceVersion") != before:
+            return web.json_response({"message": "written since"}, status=409)
+        body["metadata"]["resourceVersion"] = str(int(before or 0) + 1)
+        self.leases[place] = body
+        return web.json_response(body)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
+        self.requests.append((request.method, request.path))
         if request.query.get("watch"):
             response = web.StreamResponse()
             await response.prepare(request)
             await asyncio.sleep(30)
             return response
         if "leases" in parts:
-            if request.method == "GET" and self.lease is None:
-                return web.json_response({"message": "no"}, status=404)
-            if request.method != "GET":
-                self.lease = await request.json()
-            return web.json_response(self.lease)
+            return await self._lease(request, parts)
         if request.method == "POST" and parts[-1] == names.JOB.plural:
             made = await request.json()
             made["metadata"] |= {"uid": f"job-{len(self.jobs)}", "resourceVersion": "1"}

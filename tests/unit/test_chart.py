@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from recmodel.api.crd import crd_yaml
 from recmodel.cluster import names
+from recmodel.cluster.claims import ALL_CLAIM, CLAIM
 from recmodel.cluster.rivals import TARGET_FIELDS
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.settings import ALIASES, PREFIX, Settings
@@ -120,7 +121,7 @@ def test_the_charts_defaults_are_the_operators() -> None:
 
 def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
     for rule in rules():
-        assert set(rule) == {"apiGroups", "resources", "verbs"}
+        assert {"apiGroups", "resources", "verbs"} <= set(rule) <= {"apiGroups", "resources", "verbs", "resourceNames"}
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
         assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
     resources = {resource for rule in rules() for resource in rule["resources"]}
@@ -139,6 +140,8 @@ def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
         assert verbs[read] == {"list", "watch"}
     assert verbs["recmodels/status"] == verbs["deployments/scale"] == {"patch"}
     assert verbs["events"] == {"create"}
+    leases = [(rule.get("resourceNames"), rule["verbs"]) for rule in rules() if rule["resources"] == ["leases"]]
+    assert leases == [([CLAIM, ALL_CLAIM], ["get", "update"]), (None, ["create"])]
 
 
 def test_the_role_covers_every_kind_that_the_operator_reads_or_writes() -> None:

@@ -3,53 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-from typing import Any
 
 import pytest
+from leases import Leases
 
-from recmodel.cluster.errors import ApiUnavailable, Conflict, NotFound
 from recmodel.cluster.lease import ACT_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
-from recmodel.cluster.names import LEASE, Kind
 
-
-class Leases:
-    """The API server's part: one Lease, written only by who has read its last version."""
-
-    def __init__(self) -> None:
-        self.lease: dict[str, Any] | None = None
-        self.down = False
-        self.version = 0
-
-    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
-        assert (kind, namespace, name) == (LEASE, "here", "recmodel")
-        if self.down:
-            raise ApiUnavailable("down")
-        if self.lease is None:
-            raise NotFound("no lease", 404)
-        return copy.deepcopy(self.lease)
-
-    async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-        if self.lease is not None:
-            raise Conflict("exists", 409)
-        return self._store(body)
-
-    async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-        assert self.lease is not None
-        if body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
-            raise Conflict("written since", 409)
-        return self._store(body)
-
-    def _store(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.version += 1
-        self.lease = copy.deepcopy(body)
-        self.lease["metadata"]["resourceVersion"] = str(self.version)
-        return self.lease
-
-    @property
-    def holder(self) -> str:
-        assert self.lease is not None
-        return str(self.lease["spec"]["holderIdentity"])
+PLACE = "here/recmodel"
 
 
 class Story:
@@ -82,7 +42,7 @@ def test_the_first_one_acts_and_the_second_one_stands_by() -> None:
     story = Story("a", "b")
     story.turns(120.0, "a", "b")
     assert story.told == [("a", True)]
-    assert story.api.holder == "a"
+    assert story.api.holder(PLACE) == "a"
 
 
 def test_a_holder_that_dies_is_followed_within_fifteen_seconds() -> None:
@@ -92,8 +52,7 @@ def test_a_holder_that_dies_is_followed_within_fifteen_seconds() -> None:
     while not story.of["b"].held:
         story.turns(RENEW_SECONDS, "b")
     assert story.now - died <= 15.0
-    assert story.api.lease is not None
-    assert story.api.lease["spec"]["leaseTransitions"] == 2
+    assert story.api.stored[PLACE]["spec"]["leaseTransitions"] == 2
 
 
 def test_one_that_comes_back_under_its_name_goes_on_at_once() -> None:
@@ -109,11 +68,11 @@ def test_one_that_is_given_back_is_taken_at_once() -> None:
     story.turns(6.0, "a", "b")
     asyncio.run(story.of["a"].release())
     assert not story.of["a"].held
-    assert story.api.holder == ""
+    assert story.api.holder(PLACE) == ""
     asyncio.run(story.of["b"].turn())
     assert story.of["b"].held
     asyncio.run(story.of["a"].turn())
-    assert story.api.holder == "b"
+    assert story.api.holder(PLACE) == "b"
 
 
 def test_who_cannot_renew_stops_before_another_one_may_begin() -> None:
@@ -139,10 +98,9 @@ def test_a_process_that_was_asleep_does_not_act_when_it_wakes() -> None:
 def test_clocks_of_two_machines_need_not_agree(ahead_seconds: float) -> None:
     story = Story("b")
     body = {"metadata": {"name": "recmodel", "namespace": "here"}}
-    asyncio.run(story.api.create(LEASE, body | {"spec": {"holderIdentity": "a", "leaseDurationSeconds": 10}}))
+    asyncio.run(story.api.create_lease(body | {"spec": {"holderIdentity": "a", "leaseDurationSeconds": 10}}))
     for i in range(30):
-        assert story.api.lease is not None
-        story.api.lease["spec"]["renewTime"] = f"{story.now + ahead_seconds + i}"
+        story.api.stored[PLACE]["spec"]["renewTime"] = f"{story.now + ahead_seconds + i}"
         story.turns(2.0, "b")
     assert story.told == []
     story.turns(14.0, "b")

@@ -6,11 +6,6 @@
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "recmodel.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
-{{- /* One for each set of namespaces that is served, so that a second release over the same ones stands by. */ -}}
-{{- define "recmodel.lease" -}}
-recmodel{{ with .Values.watchNamespaces }}-{{ sortAlpha . | join "," | sha256sum | trunc 8 }}{{ end }}
-{{- end }}
-
 {{- define "recmodel.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -89,5 +84,13 @@ app.kubernetes.io/part-of: recmodel
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
+  verbs: [create]
+# The claim that says which release acts in a namespace. A name cannot be asked for where an object is created.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [recmodel.dev, all.recmodel.dev]
+  verbs: [get, update]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
   verbs: [create]
 {{- end }}

@@ -1,13 +1,15 @@
 """One client of the Kubernetes API: plain dictionaries, a time limit on every call, bounded retries, limited writes.
 
 Writes take from one of two buckets: what keeps the traffic right (children, replicas, weights) never waits behind
-reports (status, Events).
+reports (status, Events). Before every attempt of every write the fence is asked, here and nowhere else, so that no
+retry, no wait for a token and no pause of a caller outlives the time for which this process may act.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
@@ -16,9 +18,11 @@ from typing import Any
 import aiohttp
 
 from recmodel.cluster.bucket import TokenBucket
+from recmodel.cluster.connection import connector
 from recmodel.cluster.credentials import Credentials
-from recmodel.cluster.errors import ApiRefused, ApiUnavailable, refused
-from recmodel.cluster.names import EVENT, FIELD_MANAGER, Kind
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused
+from recmodel.cluster.fence import Fence, unfenced
+from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, Kind
 
 Object = dict[str, Any]
 
@@ -49,12 +53,13 @@ class Client:
         self._reports = TokenBucket(acts_per_second / 2, max(1, acts_burst // 2))
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self.fence: Fence = unfenced  # of whoever decides who acts; the Lease itself is written through this client
 
     async def __aenter__(self) -> Client:
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
         self._session = aiohttp.ClientSession(
             timeout=timeout,
-            connector=aiohttp.TCPConnector(limit=64, ssl=self._credentials.ssl_context),
+            connector=connector(self._credentials.ssl_context),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
             read_bufsize=LINE_BYTES // 2,  # aiohttp refuses lines over twice this
         )
@@ -128,7 +133,7 @@ class Client:
     async def apply(self, kind: Kind, body: Object, force: bool = True) -> Object:
         """Server-side apply of the whole of what we own of an object; returns it as it stands then."""
         metadata = body["metadata"]
-        return await self._apply(kind, kind.path(metadata["namespace"], metadata["name"]), body, force, self._acts)
+        return await self._apply(kind, metadata["namespace"], metadata["name"], None, body, self._acts, force)
 
     async def apply_replicas(self, kind: Kind, namespace: str, name: str, replicas: int) -> Object:
         """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
@@ -138,7 +143,7 @@ class Client:
             "apiVersion": "autoscaling/v1", "kind": "Scale",
             "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": replicas},
         }  # fmt: skip
-        return await self._apply(kind, kind.path(namespace, name, "scale"), body, True, self._acts)
+        return await self._apply(kind, namespace, name, "scale", body, self._acts)
 
     async def apply_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Object:
         """Server-side apply of the whole status; ``Conflict`` where another object has taken the name since."""
@@ -146,57 +151,82 @@ class Client:
             "apiVersion": kind.group_version, "kind": kind.kind,
             "metadata": {"namespace": namespace, "name": name, "uid": uid}, "status": dict(status),
         }  # fmt: skip
-        return await self._apply(kind, kind.path(namespace, name, "status"), body, True, self._reports)
+        return await self._apply(kind, namespace, name, "status", body, self._reports)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Deletes the object with this uid, and what it owns with it; nothing happens where it is gone already."""
-        await self._acts.take()
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
-            await self._call("DELETE", kind, kind.path(namespace, name), body=body)
+            await self._write("DELETE", kind, namespace, kind.path(namespace, name), self._acts, body)
         except ApiRefused as error:
             if error.status != 404:
                 raise
 
     async def create(self, kind: Kind, body: Object) -> Object:
         """Creates an object; ``Conflict`` where it exists."""
-        return await self._call("POST", kind, kind.path(body["metadata"]["namespace"]), body=body)
-
-    async def replace(self, kind: Kind, body: Object) -> Object:
-        """Writes a whole object as it was read before; ``Conflict`` where somebody wrote it since."""
-        metadata = body["metadata"]
-        return await self._call("PUT", kind, kind.path(metadata["namespace"], metadata["name"]), body=body)
+        namespace = body["metadata"]["namespace"]
+        return await self._write("POST", kind, namespace, kind.path(namespace), self._acts, body)
 
     async def create_event(self, namespace: str, body: Object) -> Object:
         """Creates a Kubernetes Event."""
-        await self._reports.take()
-        return await self._call("POST", EVENT, EVENT.path(namespace), body=body)
+        return await self._write("POST", EVENT, namespace, EVENT.path(namespace), self._reports, body)
 
-    async def _apply(self, kind: Kind, path: str, body: Object, force: bool, bucket: TokenBucket) -> Object:
-        await bucket.take()
+    async def create_lease(self, body: Object) -> Object:
+        """Creates a Lease; ``Conflict`` where it exists. Neither fenced nor limited: it says who may write."""
+        return await self._call("POST", LEASE, LEASE.path(body["metadata"]["namespace"]), body=body)
+
+    async def replace_lease(self, body: Object) -> Object:
+        """Writes a whole Lease as it was read before; ``Conflict`` where somebody wrote it since."""
+        metadata = body["metadata"]
+        return await self._call("PUT", LEASE, LEASE.path(metadata["namespace"], metadata["name"]), body=body)
+
+    async def _apply(
+        self, kind: Kind, namespace: str, name: str, subresource: str | None, body: Object, bucket: TokenBucket,
+        force: bool = True,
+    ) -> Object:  # fmt: skip
         query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
-        return await self._call("PATCH", kind, path, query, body, "application/apply-patch+yaml")
+        path = kind.path(namespace, name, subresource)
+        return await self._write("PATCH", kind, namespace, path, bucket, body, query, "application/apply-patch+yaml")
+
+    async def _write(
+        self, method: str, kind: Kind, namespace: str, path: str, bucket: TokenBucket, body: Object,
+        query: Mapping[str, str] | None = None, content_type: str = "application/json",
+    ) -> Object:  # fmt: skip
+        """A write within the term of acting in which it was asked for; ``LeadershipLost`` where that has ended."""
+        term = self.fence(namespace).number
+
+        def seconds_left() -> float:
+            now = self.fence(namespace)
+            if now.number != term or now.seconds_left <= 0:
+                raise LeadershipLost(f"{method} {path}: not sent, this operator does not act in {namespace} any more")
+            return now.seconds_left
+
+        seconds_left()
+        await bucket.take()
+        return await self._call(method, kind, path, query, body, content_type, seconds_left)
 
     async def _call(
         self, method: str, kind: Kind, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
-        content_type: str = "application/json",
+        content_type: str = "application/json", seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> Object:  # fmt: skip
         """One call with its retries. All our writes are idempotent (apply, delete by uid), so each may be sent
-        again; Events may repeat.
+        again; Events may repeat. ``seconds_left`` bounds each attempt, here and at the API server, and may raise.
         """
         doing, wait_seconds = f"{method} {path}", 0.0
         for attempt in range(RETRIES + 1):
             try:
                 headers = {"Content-Type": content_type, **await self._credentials.headers()}
                 data = None if body is None else json.dumps(body)
-                async with self._open().request(
+                left = seconds_left()  # nothing is waited for between this and the request
+                sent = self._open().request(
                     method,
                     self._credentials.host + path,
-                    params=query,
+                    params={**(query or {}), **({} if left == math.inf else {"timeout": f"{left:.3f}s"})},
                     data=data,
                     headers=headers,
                     allow_redirects=False,
-                ) as response:
+                )
+                async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
                     self._on_call(method, kind.plural, response.status)
                     if response.status < 300:
                         return dict(await response.json())

@@ -2,6 +2,7 @@
 
 ClusterError                 anything below; the message says what was being done, and what the API said
 +-- ApiUnavailable           no answer in time, 429 or 5xx, after the retries: worth another try later
++-- LeadershipLost           another operator may act: nothing more was sent, and nothing is wrong with the object
 +-- ApiRefused               4xx: the same request would be refused again
     +-- NotFound             404: the object, or the kind
     +-- Conflict             409: somebody else owns the field, or the object changed
@@ -21,6 +22,10 @@ class ClusterError(Exception):
 
 class ApiUnavailable(ClusterError):
     """No answer, or none that counts."""
+
+
+class LeadershipLost(ClusterError):
+    """This process may not write here any more; what is to be done is another operator's work now."""
 
 
 class ApiRefused(ClusterError):

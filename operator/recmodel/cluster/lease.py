@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,14 @@ RENEW_SECONDS = 2.0
 CALL_SECONDS = 3.0  # for one look and one write
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a Lease lasts. What is between ``act_seconds`` and ``lease_seconds`` is for what was sent to arrive."""
+
+    lease_seconds: int = LEASE_SECONDS
+    act_seconds: float = ACT_SECONDS
+
+
 class Lease:
     """One Lease, and whether it is ours. ``on_change`` is called with True when it becomes ours, False when it is lost."""
 
@@ -38,6 +47,7 @@ class Lease:
         holder: str,
         on_change: Callable[[bool], None],
         clock: Callable[[], float] = time.monotonic,
+        pace: Pace = Pace(),
     ) -> None:
         self._client = client
         self._namespace = namespace
@@ -45,15 +55,31 @@ class Lease:
         self._holder = holder
         self._on_change = on_change
         self._clock = clock
+        self._pace = pace
         self._seen: tuple[Any, ...] = ()  # another one's renewal, and when we saw it
         self._seen_at = -math.inf
         self._acts_until = -math.inf
         self._told = False
+        self._complaint = ""
+        self.term = 0  # counts how often it became ours
+        self.other = ""  # who holds it, where we do not
+
+    @property
+    def place(self) -> str:
+        """``namespace/name``."""
+        return f"{self._namespace}/{self._name}"
 
     @property
     def held(self) -> bool:
-        """Whether we may act now. Asked before each write, so that a process that was asleep does not act on it."""
-        return self._clock() < self._acts_until
+        """Whether we may act now."""
+        return self.seconds_left > 0
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long we may act without another renewal; 0 or less: not at all. By the clock of now, so that a process
+        that was asleep does not act when it wakes.
+        """
+        return self._acts_until - self._clock()
 
     async def run(self) -> None:
         """Takes and renews it, until cancelled."""
@@ -67,15 +93,27 @@ class Lease:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 if await self._take():
-                    self._acts_until = began + ACT_SECONDS
+                    self.term += not self.held
+                    self.other = ""
+                    self._acts_until = began + self._pace.act_seconds
         except Conflict:
-            logger.info("another one has written the lease %s meanwhile", self._name)
+            logger.info("another one has written the lease %s meanwhile", self.place)
         except (ClusterError, TimeoutError) as error:
-            logger.warning("the lease %s cannot be renewed: %s", self._name, error or type(error).__name__)
+            self._complain(str(error) or type(error).__name__)
+        else:
+            self._complaint = ""
         self._tell()
 
-    async def release(self) -> None:
-        """Gives it back where it is ours, so that the next one need not wait. Nothing may act any more by now."""
+    def drop(self) -> None:
+        """Acts on it no more before the next renewal, and leaves it to run out."""
+        self._acts_until = -math.inf
+        self._tell()
+
+    async def release(self, holder: str = "", lease_seconds: int = 1) -> None:
+        """Gives it back where it is ours, so that the next one need not wait. Nothing may act any more by now.
+
+        With a ``holder`` only that one need not wait, and others for ``lease_seconds``.
+        """
         if not self.held:
             return
         self._acts_until = -math.inf
@@ -83,10 +121,13 @@ class Lease:
             async with asyncio.timeout(CALL_SECONDS):
                 lease = await self._client.get(LEASE, self._namespace, self._name)
                 if lease.get("spec", {}).get("holderIdentity") == self._holder:
-                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
-                    await self._client.replace(LEASE, lease)
+                    left = {"holderIdentity": holder, "leaseDurationSeconds": lease_seconds, "renewTime": _now()}
+                    lease["spec"] |= left
+                    await self._client.replace_lease(lease)
+        except NotFound:
+            return  # with its namespace
         except (ClusterError, TimeoutError) as error:
-            logger.warning("the lease %s is not given back: %s", self._name, error or type(error).__name__)
+            logger.warning("the lease %s is not given back: %s", self.place, error or type(error).__name__)
 
     async def _take(self) -> bool:
         """Whether it is ours after this."""
@@ -95,14 +136,14 @@ class Lease:
         except NotFound:
             metadata = {"name": self._name, "namespace": self._namespace}
             lease = {"apiVersion": LEASE.group_version, "kind": LEASE.kind, "metadata": metadata}
-            await self._client.create(LEASE, {**lease, "spec": self._spec({})})
+            await self._client.create_lease({**lease, "spec": self._spec({})})
             return True
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder not in ("", self._holder) and not self._has_run_out(holder, spec):
-            self._acts_until = -math.inf
+            self._acts_until, self.other = -math.inf, holder
             return False
-        await self._client.replace(LEASE, {**lease, "spec": self._spec(spec)})
+        await self._client.replace_lease({**lease, "spec": self._spec(spec)})
         return True
 
     def _has_run_out(self, holder: str, spec: dict[str, Any]) -> bool:
@@ -115,16 +156,22 @@ class Lease:
         same = before.get("holderIdentity") == self._holder
         return {
             "holderIdentity": self._holder,
-            "leaseDurationSeconds": LEASE_SECONDS,
+            "leaseDurationSeconds": self._pace.lease_seconds,
             "acquireTime": before.get("acquireTime") if same else _now(),
             "renewTime": _now(),
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + (not same),
         }
 
+    def _complain(self, problem: str) -> None:
+        """Once for each problem: it is tried again every few seconds."""
+        level = logging.WARNING if problem != self._complaint else logging.DEBUG
+        logger.log(level, "the lease %s cannot be renewed: %s", self.place, problem)
+        self._complaint = problem
+
     def _tell(self) -> None:
         if self.held != self._told:
             self._told = self.held
-            logger.info("the lease %s is %s", self._name, "ours" if self._told else "not ours any more")
+            logger.info("the lease %s is %s", self.place, "ours" if self._told else "not ours any more")
             self._on_change(self._told)
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import traffic
 from recmodel.cluster.apply import Actor, NameTaken
 from recmodel.cluster.children import initial_replicas
-from recmodel.cluster.errors import ApiRefused, ClusterError
+from recmodel.cluster.errors import ApiRefused, ClusterError, LeadershipLost
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.watch import backoff_seconds
 from recmodel.controller.metrics import Metrics
@@ -47,13 +47,13 @@ class Keeper:
         inventory: Inventory,
         metrics: Metrics,
         report: Callable[[Tracked], None],
-        may_act: Callable[[], bool] = lambda: True,
+        may_act: Callable[[str], bool] = lambda namespace: True,  # noqa: ARG005
     ) -> None:
         self._actor = actor
         self._inventory = inventory
         self._steering = Steering(actor, inventory, metrics)
         self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
-        self._may_act = may_act  # False while another operator acts: then nothing is looked at
+        self._may_act = may_act  # in a namespace; False while another operator does: then nothing is looked at
         self.models: dict[str, Tracked] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
@@ -79,12 +79,14 @@ class Keeper:
             tracked.pending = set(wanted)
             self.wake(tracked.key)
 
-    def begin_anew(self) -> None:
-        """Forgets what was wanted, as another operator may have acted since; what stands counts, all of it is looked at."""
-        for key, tracked in self.models.items():
+    def begin_anew(self, models: Iterable[Tracked]) -> None:
+        """Forgets what was wanted of these, as another operator may have acted since; what stands counts, all of it is
+        looked at.
+        """
+        for tracked in models:
             tracked.wanted, tracked.steered, tracked.applied, tracked.pending = None, None, None, set()
             tracked.serving = {}
-            self.wake(key)
+            self.wake(tracked.key)
 
     def forget(self, key: str) -> None:
         """Stops keeping a model that is gone; the API server removes its children."""
@@ -104,7 +106,7 @@ class Keeper:
             key = await self._queue.get()
             self._queued.discard(key)
             tracked = self.models.get(key)
-            if tracked is None or not self._may_act():
+            if tracked is None or not self._may_act(key.partition("/")[0]):
                 continue
             if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
                 self._again(key, 0.02)
@@ -120,6 +122,9 @@ class Keeper:
         try:
             waits = [await self._children(tracked), await self._steering.steer(tracked)]
             await self._optimise(tracked)  # last: what it waits for holds up nothing that serves
+        except LeadershipLost as lost:  # no fault of the model; whoever acts now looks at it
+            logger.info("%s: %s", key, lost)
+            return
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             known = isinstance(error, ClusterError)

@@ -31,6 +31,12 @@ class Metrics:
         self.acting = Gauge(
             "recmodel_acting", "1 where this operator acts, 0 where it stands by for another one.", registry=r
         )
+        self.contested = Gauge(
+            "recmodel_stands_by",
+            "1 for a namespace that this release would serve, and another one (release) does; * for all of them.",
+            ("namespace", "release"),
+            registry=r,
+        )
         self.models = Gauge("recmodel_models", "RecModels by mode.", ("mode",), registry=r)
         self.decision_time = Gauge(
             "recmodel_decision_timestamp_seconds",
@@ -158,6 +164,13 @@ class Metrics:
             (self.variants_ready, (*labels, c.status, c.reason)): 1.0 for c in conditions if c.type == "VariantsReady"
         }
         self._replace(tracked.key, (self.variants_ready,), wanted)
+
+    def acts(self, acting: bool, others: Mapping[str, str]) -> None:
+        """Whether this operator acts, and in which namespaces which other release does."""
+        self.acting.set(acting)
+        self.contested.clear()
+        for namespace, release in others.items():
+            self.contested.labels(namespace, release).set(1)
 
     def forget(self, key: str) -> None:
         """Drops all series of a RecModel that is gone."""

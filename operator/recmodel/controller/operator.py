@@ -13,9 +13,11 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.acceptance import acceptance
 from recmodel.cluster.apply import Actor
+from recmodel.cluster.claims import Claims
 from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.lease import Lease
+from recmodel.cluster.predecessors import Predecessors
 from recmodel.controller.intake import Intake
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
@@ -51,7 +53,7 @@ class Operator:
         self.inventory = Inventory(self._changed)
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
-        self.lease = self._lease()
+        self.lease, self.claims = self._leases()
         self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act)
         allowed = settings.allow_service_accounts
         self._intake = Intake(self.keeper, self.inventory, decider, allowed, self._report, self.forget)
@@ -67,6 +69,8 @@ class Operator:
     def observe(self, body: Mapping[str, Any]) -> None:
         """A RecModel as it stands now. Only a new generation or a new object means work."""
         self._intake.observe(body)
+        if self.claims is not None:
+            self.claims.wake()
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
@@ -83,13 +87,17 @@ class Operator:
         self._watches.start(self._settings.namespaces, self._actor.monitors)
         if self.lease is not None:
             self._tasks.begin(self.lease.run(), "lease")
-        self._metrics.acting.set(self._may_act())
+        if self.claims is not None:
+            self._tasks.begin(self.claims.run(), "claims")
+        self._metrics.acting.set(self.claims is None)
         self._tasks.begin(self._work(), "work")
 
     async def stop(self) -> None:
         """Stops acting, and lets another one begin. Everything that serves goes on as it is."""
         await self._tasks.stop()
         await self.past.stop()
+        if self.claims is not None:
+            await self.claims.leave()
         if self.lease is not None:
             await self.lease.release()
         await self._client.__aexit__(None, None, None)
@@ -125,26 +133,41 @@ class Operator:
 
     # --- one of several ---
 
-    def _lease(self) -> Lease | None:
+    def _leases(self) -> tuple[Lease | None, Claims | None]:
         found = self._settings
         if not found.lease_name:
-            return None
-        return Lease(self._client, found.lease_namespace, found.lease_name, found.identity, self._acting_changed)
+            return None, None
+        place = (found.lease_namespace, found.lease_name, found.identity)
+        lease = Lease(self._client, *place, lambda held: claims.wake())  # noqa: ARG005
+        older = Predecessors(self._client, *place)
+        claims = Claims(
+            self._client, lease, self._namespaces, not found.namespaces, self._acting_changed, self._claimed, older
+        )
+        self._client.fence = claims.term
+        return lease, claims
 
-    def _may_act(self) -> bool:
-        """False while another operator acts: then this one watches, decides and learns along, and writes nothing."""
-        return self.lease is None or self.lease.held
+    def _namespaces(self) -> set[str]:
+        """Those in which there is, or by the settings may be, something to do."""
+        return set(self._settings.namespaces) or {t.owner.namespace for t in self.keeper.models.values()}
 
-    def _acting_changed(self, acting: bool) -> None:
-        self._metrics.acting.set(acting)
-        self.keeper.begin_anew()
-        self.reporter.begin_anew()
-        for tracked in self.keeper.models.values():
+    def _may_act(self, namespace: str) -> bool:
+        """False while another operator acts there: then this one watches, decides and learns along, and writes nothing."""
+        return self.claims is None or self.claims.acts(namespace)
+
+    def _acting_changed(self, namespace: str, acting: bool) -> None:
+        mine = [t for t in self.keeper.models.values() if t.owner.namespace == namespace]
+        self.keeper.begin_anew(mine)
+        for tracked in mine:
+            self.reporter.forget(tracked.key)  # another operator may have written since
             self._decider.recall(tracked.key, tracked.recall(time.time()))
             if not acting:
                 self._metrics.forget(tracked.key)
             elif tracked.decision is not None:  # a tick old at most, and made from all that was seen
                 self._act(tracked, tracked.decision, self._pools(tracked))
+
+    def _claimed(self) -> None:
+        if self.claims is not None:
+            self._metrics.acts(self.claims.acting, self.claims.others)
 
     def _changed(self, key: str) -> None:
         """From the inventory: something of a model changed, and its weights may have to move at once."""
@@ -157,7 +180,7 @@ class Operator:
         models = [t for t in self.keeper.models.values() if t.spec is not None]
         self._metrics.models.clear()
         for tracked in models:
-            if tracked.spec is not None and self._may_act():
+            if tracked.spec is not None and self._may_act(tracked.owner.namespace):
                 self._metrics.models.labels(tracked.spec.mode).inc()
         for tracked in models:
             self._intake.learn(tracked)
@@ -174,8 +197,8 @@ class Operator:
             states[tracked.key] = self._pools(tracked)
             tracked.reading = readings.models.get(tracked.key)
         decidable = [t for t in models if all(s.exists for s in states[t.key].values())]
-        if self._may_act():
-            await self.rollouts.tick(decidable, states, now_seconds)
+        acted = [t for t in decidable if self._may_act(t.owner.namespace)]
+        await self.rollouts.tick(acted, states, now_seconds)
         started = time.monotonic()
         decisions, failed = await asyncio.to_thread(
             self._decider.decide,
@@ -201,7 +224,7 @@ class Operator:
         # The spec may have changed while the tick was deciding: then this was decided for other pools.
         if decision is not None and set(decision.pools) == self._pools(tracked).keys():
             tracked.decision = decision
-            if self._may_act():
+            if self._may_act(tracked.owner.namespace):
                 self._act(tracked, decision, states)
         if tracked.key in failed:
             tracked.failed = Reason(DECIDING_FAILED, failed[tracked.key])
@@ -239,7 +262,7 @@ class Operator:
         return self.keeper.weights(tracked, tracked.spec) if isinstance(tracked.spec, RecModelSpec) else {}
 
     def _report(self, tracked: Tracked) -> None:
-        if not self._may_act():
+        if not self._may_act(tracked.owner.namespace):
             return
         routed = tracked.spec is not None and tracked.spec.route is not None
         route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None

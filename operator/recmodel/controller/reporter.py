@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from recmodel.api.status import RecModelStatus
 from recmodel.cluster.client import Client
-from recmodel.cluster.errors import ClusterError, Conflict, NotFound
+from recmodel.cluster.errors import ClusterError, Conflict, LeadershipLost, NotFound
 from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.names import RECMODEL
 from recmodel.controller.events import changes, event
@@ -48,14 +48,9 @@ class Reporter:
         return status
 
     def forget(self, key: str) -> None:
-        """Stops reporting on a RecModel that is gone."""
+        """Drops what was written, and what waits: the RecModel is gone, or another operator may have written since."""
         self._written.pop(key, None)
         self._due.pop(key, None)
-
-    def begin_anew(self) -> None:
-        """Forgets what was written, as another operator may have written since; what waits to be written is dropped."""
-        self._written.clear()
-        self._due.clear()
 
     async def run(self) -> None:
         """The writers, until cancelled."""
@@ -72,6 +67,8 @@ class Reporter:
             tracked, status = due
             try:
                 await self._write(tracked, status)
+            except LeadershipLost as lost:
+                logger.info("%s: %s", key, lost)
             except ClusterError as error:
                 # The next tick judges again, and this one is not remembered as written.
                 logger.warning("%s: the status cannot be written: %s", key, error)
