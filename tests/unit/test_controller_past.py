@@ -12,23 +12,28 @@ from operator_stage import Api, Seeing, operated, recmodel
 from recmodel.api.v1alpha1 import Metrics as SpecMetrics
 from recmodel.controller import past
 from recmodel.controller.operator import Operator
+from recmodel.core.types import Model, Pool
 from recmodel.prometheus import GatherSettings, History, ModelView, PrometheusUnavailable
 
 
 class Remembering(Seeing):
-    """Notes whose past is asked for; Prometheus does not answer the first ``deaf`` times."""
+    """Notes whose past is asked for; Prometheus does not answer the first ``deaf`` times, and lacks a part in the next
+    ``partial`` ones.
+    """
 
-    def __init__(self, deaf: int = 0) -> None:
+    def __init__(self, deaf: int = 0, partial: int = 0) -> None:
         super().__init__(None, GatherSettings(), 1.0, 3600.0, 60.0)  # type: ignore[arg-type]
         self.asked: list[list[str]] = []
         self.deaf = deaf
+        self.partial = partial
 
     def read_history(self, views: Sequence[ModelView], now_seconds: float) -> dict[str, History]:
         self.asked.append([view.key for view in views])
         if len(self.asked) <= self.deaf:
             raise PrometheusUnavailable("nobody answers")
         seconds = np.arange(now_seconds - 3600.0, now_seconds, 60.0)
-        return {view.key: History(seconds, np.full(seconds.size, 20.0)) for view in views}
+        partial = len(self.asked) <= self.deaf + self.partial
+        return {view.key: History(seconds, np.full(seconds.size, 20.0), partial) for view in views}
 
 
 def test_the_past_of_models_that_come_later_is_read_once_and_together() -> None:
@@ -68,6 +73,35 @@ def test_a_past_that_cannot_be_read_holds_no_tick_up_and_is_asked_for_again(monk
         assert judge.asked == [["shop/feed"]] * 3
 
     asyncio.run(operated(story, judge, history_seconds=3600))
+
+
+def test_a_past_that_lacks_a_part_is_not_learned_and_asked_for_again_ever_more_seldom() -> None:
+    """Virtual time: the store is away for the first four answers."""
+    judge = Remembering(partial=4)
+    feed, other = (ModelView("shop", name, 0.1, 0.95, SpecMetrics(), ()) for name in ("feed", "other"))
+    models = [Model(view.key, 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),)) for view in (feed, other)]
+    asked_at: list[float] = []
+
+    async def run() -> None:
+        known = past.Past(judge, lambda: models)
+        for now in np.arange(7200.0, 7200.0 + 3600.0, 15.0):
+            before = len(judge.asked)
+            known.want([feed], float(now))
+            if known._reading is not None:
+                await known._reading
+            asked_at.extend([float(now) - 7200.0] * (len(judge.asked) - before))
+            if len(judge.asked) <= 4:
+                assert judge._memory is None, "half of a past was learned as the season"
+        known.want([feed, other], 10800.0)
+        await known.first(5.0)
+        if known._reading is not None:
+            await known._reading
+
+    asyncio.run(run())
+    assert asked_at == [0.0, 120.0, 360.0, 840.0, 1800.0]
+    assert judge._memory is not None
+    assert np.isfinite(judge._memory.forecast.season.day).any(1).all()
+    assert judge.asked[-1] == ["shop/other"], "what was read whole is not asked for again"
 
 
 def test_a_reading_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,10 +44,31 @@ def test_special_values_are_kept_for_the_reader_to_judge(server: Server, client:
     assert values[2] != values[2]
 
 
-def test_warnings_make_an_answer_partial_and_infos_do_not(server: Server, client: PrometheusClient) -> None:
-    server.replies = [success(ONE, warnings=["store 3 is away"]), success(ONE, infos=["metric might not be a counter"])]
-    assert client.query("up", 1).partial is True
-    assert client.query("up", 1).partial is False
+INFO = 'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "x" (1:60)'
+WARNING = 'PromQL warning: bucket label "le" is missing or has a malformed value of "x" (1:9)'
+
+
+@pytest.mark.parametrize(
+    ("more", "partial"),
+    [
+        ({"warnings": ["store 3 is away"]}, True),
+        ({"warnings": "store 3 is away"}, True),
+        ({"warnings": [INFO, "receive store: rpc error"]}, True),
+        ({"warnings": [{"store": 3}]}, True),
+        ({"isPartial": True}, True),  # VictoriaMetrics
+        ({"isPartial": True, "warnings": [INFO]}, True),
+        ({"infos": ["metric might not be a counter"]}, False),  # Prometheus
+        ({"warnings": [INFO, WARNING]}, False),  # Thanos, which has no infos
+        ({"warnings": []}, False),
+        ({"warnings": None, "isPartial": False}, False),
+    ],
+)
+def test_an_answer_that_may_lack_a_part_is_partial_and_a_note_on_the_expression_lacks_nothing(
+    server: Server, client: PrometheusClient, more: dict[str, object], partial: bool
+) -> None:
+    server.replies = [success(ONE, **more), success([{"metric": {}, "values": [[300, "1"]]}], **more)]
+    assert client.query("up", 1).partial is partial
+    assert client.query_range("up", 300, 600, 300).partial is partial
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics
 from recmodel.prometheus.client import Matrix, PrometheusClient
-from recmodel.prometheus.history import MODELS_A_QUERY, POINTS_A_QUERY, histories
+from recmodel.prometheus.history import MODELS_A_QUERY, POINTS_A_QUERY, histories, total
 from recmodel.prometheus.readings import ModelView, PoolView
-from recmodel.prometheus.session import Connection
+from recmodel.prometheus.session import Connection, QueryRefused
 
 POOLS = (PoolView("cpu"), PoolView("gpu"))
 Series = dict[str, list[tuple[float, float]]]  # Envoy cluster -> (seconds, value)
@@ -19,9 +20,11 @@ Series = dict[str, list[tuple[float, float]]]  # Envoy cluster -> (seconds, valu
 class Past(PrometheusClient):
     """Answers range queries with the part of ``series`` that was asked for."""
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, partial_from: float = math.inf, refused: str = "no such text") -> None:
         super().__init__(Connection(url="http://127.0.0.1:1"))
         self.series = series
+        self.partial_from = partial_from
+        self.refused = refused
         self.asked: list[tuple[str, float, float, float]] = []
 
     def query_range(
@@ -33,11 +36,14 @@ class Past(PrometheusClient):
         budget_seconds: float | None = None,
     ) -> Matrix:
         self.asked.append((query, start_seconds, end_seconds, step_seconds))
+        if self.refused in query:
+            raise QueryRefused("too many samples")
         return Matrix(
             tuple(
                 ({"envoy_cluster_name": name}, tuple((t, v) for t, v in rows if start_seconds <= t <= end_seconds))
                 for name, rows in self.series.items()
-            )
+            ),
+            start_seconds >= self.partial_from,
         )
 
 
@@ -80,3 +86,40 @@ def test_a_refused_profile_has_no_past_and_a_custom_one_has() -> None:
     found = histories(past, [model("t", Metrics(profile="torchserve")), model("c", custom)], 86400.0, 3600.0)
     assert set(found) == {"demo/c"}
     assert "took_count{" in past.asked[0][0]
+
+
+def test_a_past_of_which_any_answer_may_lack_a_part_is_partial_as_a_whole() -> None:
+    series = {"httproute/demo/ranker/rule/0/backend/0": [(300.0 * i, 5.0) for i in range(1, 14 * 288)]}
+    now = 14 * 86400.0
+    assert not histories(Past(series), [model()], now)["demo/ranker"].partial
+    found = histories(Past(series, partial_from=now / 2), [model()], now)["demo/ranker"]
+    assert found.partial
+    assert found.seconds.size == 14 * 288
+
+
+def test_a_question_that_is_refused_costs_only_the_models_that_it_was_for() -> None:
+    custom = Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name="took", unit="s")))
+    series = {"httproute/demo/ranker/rule/0/backend/0": [(300.0 * i, 5.0) for i in range(1, 12)]}
+    found = histories(Past(series, refused="took_count"), [model(), model("c", custom)], 3600.0, 3600.0)
+    assert (found["demo/c"].partial, found["demo/ranker"].partial) == (True, False)
+    assert np.isnan(found["demo/c"].per_second).all()
+
+
+@pytest.mark.parametrize(
+    ("case", "cpu", "gpu", "expected"),
+    [
+        ("left the traffic: the other took over", [100, 160, 158, 100], [60, None, None, 60], [160, 160, 158, 160]),
+        ("not known: nobody took over", [100, 100, 101, 100], [60, None, None, 60], [160, None, None, 160]),
+        ("left while the load fell", [100, 130, 90, 100], [60, None, None, 10], [160, 130, 90, 110]),
+        ("too little to matter", [100, 100, 100, 100], [8, None, None, 8], [108, 100, 100, 108]),
+        ("came later", [100, 100, 60, 60], [None, None, 40, 40], [100, 100, 100, 100]),
+        ("went for good", [60, 100, 100, 100], [40, None, None, None], [100, 100, 100, 100]),
+        ("both are not known", [100, None, None, 100], [60, None, None, 60], [160, None, None, 160]),
+    ],
+)
+def test_a_pool_that_is_silent_for_a_while_has_left_or_is_not_known(
+    case: str, cpu: list[float | None], gpu: list[float | None], expected: list[float | None]
+) -> None:
+    rows = [np.array([math.nan if value is None else value for value in pool], float) for pool in (cpu, gpu)]
+    wanted = [math.nan if value is None else value for value in expected]
+    np.testing.assert_array_equal(total(rows, 4), wanted, err_msg=case)

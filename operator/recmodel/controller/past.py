@@ -1,7 +1,7 @@
 """The load of the past, read from Prometheus once for each RecModel: at the start, and as others come later.
 
 All that are new share their questions, some hundred a reading, beside the ticks: no tick waits for it but the first,
-which waits for a while. What cannot be read is tried again.
+which waits for a while. What cannot be read, or lacks a part, is asked for again and not learned.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 MODELS_A_READING = 200  # bounds the memory and the time of one; the next one follows at once
 RETRY_SECONDS = 120.0
+LONGEST_RETRY_SECONDS = 3600.0  # a store may be away for days: each time that a part is missing, the pause doubles
 
 
 class Past:
@@ -29,6 +30,8 @@ class Past:
         self._models = models
         self._waiting: dict[str, ModelView] = {}
         self._taken: set[str] = set()  # asked for, or being asked for
+        self._due_seconds: dict[str, float] = {}  # when to ask again for those that lacked a part ...
+        self._pause_seconds: dict[str, float] = {}  # ... and how long that was waited for
         self._now_seconds = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()  # everything that waited was asked for once, or cannot be now
@@ -36,7 +39,12 @@ class Past:
     def want(self, views: Sequence[ModelView], now_seconds: float) -> None:
         """Has the past of those read that are new among all RecModels; returns at once."""
         self._now_seconds = now_seconds
-        self._taken &= {view.key for view in views}  # one that goes and comes again is new
+        keys = {view.key for view in views}
+        self._taken &= keys  # one that goes and comes again is new
+        for known in (self._due_seconds, self._pause_seconds):
+            for key in known.keys() - keys:
+                del known[key]
+        self._taken -= {key for key, due_seconds in self._due_seconds.items() if due_seconds <= now_seconds}
         self._waiting = {view.key: view for view in views if view.key not in self._taken}
         if self._waiting and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read(), name="history")
@@ -62,6 +70,7 @@ class Past:
             self._taken |= {view.key for view in views}
             for view in views:
                 del self._waiting[view.key]
+                self._due_seconds.pop(view.key, None)
             try:
                 found = await asyncio.to_thread(self._decider.read_history, views, self._now_seconds)
             except PrometheusError as error:
@@ -71,9 +80,24 @@ class Past:
                 self._taken -= {view.key for view in views}  # the next tick, or this loop, asks again
                 self._waiting |= {view.key: view for view in views}
                 continue
+            lacking = {key for key, history in found.items() if history.partial}
+            self._ask_again_later(lacking)
             await asyncio.to_thread(self._decider.learn, self._models(), found)
-            logger.info("the history of %d RecModels is known", len(found))
+            logger.info("the history of %d RecModels is known", len(found) - len(lacking))
         self._tried.set()
+
+    def _ask_again_later(self, keys: set[str]) -> None:
+        if not keys:
+            return
+        for key in keys:
+            before = self._pause_seconds.get(key, RETRY_SECONDS / 2)
+            self._pause_seconds[key] = min(2 * before, LONGEST_RETRY_SECONDS)
+            self._due_seconds[key] = self._now_seconds + self._pause_seconds[key]
+        logger.warning(
+            "the history of %d RecModels lacks a part, such as %s: it is not learned, and asked for again",
+            len(keys),
+            min(keys),
+        )
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

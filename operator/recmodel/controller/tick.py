@@ -80,8 +80,9 @@ class Decider:
         self._budget_left[key] = budget_left_ratio or 0.0
 
     def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
-        """Takes over the past of those models that have one; all else that was learned since the start stays."""
-        known = {key: (h.seconds, h.per_second) for key, h in found.items() if np.isfinite(h.per_second).sum() > 1}
+        """Takes over the past of those models that have a whole one; all else that was learned since the start stays."""
+        whole = {key: h for key, h in found.items() if not h.partial}
+        known = {key: (h.seconds, h.per_second) for key, h in whole.items() if np.isfinite(h.per_second).sum() > 1}
         taught = [model for model in models if model.key in known]
         if not taught:
             return

@@ -32,7 +32,7 @@ Question = Callable[[PrometheusConnect], Any]
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """An instant answer: (labels, value) a series. ``partial``: the server warned, so some of it may be missing."""
+    """An instant answer: (labels, value) a series. ``partial``: the server said that some of it may be missing."""
 
     rows: tuple[tuple[Mapping[str, str], float], ...]
     partial: bool = False
@@ -40,7 +40,7 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A range answer: (labels, [(seconds, value)]) a series."""
+    """A range answer: (labels, [(seconds, value)]) a series. ``partial`` as of a ``Vector``."""
 
     rows: tuple[tuple[Mapping[str, str], tuple[tuple[float, float], ...]], ...]
     partial: bool = False

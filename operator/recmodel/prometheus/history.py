@@ -6,27 +6,35 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.prometheus.answers import owner_of
+from recmodel.prometheus.answers import Owner, PoolKey, owner_of
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.profiles import CUSTOM, Profile, profile_for
 from recmodel.prometheus.queries import model_rate
 from recmodel.prometheus.readings import ModelView
+from recmodel.prometheus.session import AnswerUnusable, QueryRefused
 
 MODELS_A_QUERY = 20
 # Prometheus refuses more than 11,000 points a series; an answer of this many stays below some MB for twenty models.
 POINTS_A_QUERY = 600
+SMALL_RATIO = 0.1  # of all requests
+TAKEN_OVER_RATIO = 0.5  # of a pool's requests, found with the others where the pool is silent
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Arrivals/s over the step that *begins* at each of ``seconds`` (Unix time, uniform). NaN: unknown, never zero."""
+    """Arrivals/s over the step that *begins* at each of ``seconds`` (Unix time, uniform). NaN: unknown, never zero.
+
+    ``partial``: an answer may lack a part, or one question failed. It is to be asked again, and not to be learned.
+    """
 
     seconds: NDArray[np.float64]
     per_second: NDArray[np.float64]
+    partial: bool = False
 
 
 def histories(
@@ -36,27 +44,75 @@ def histories(
     span_seconds: float = 14 * 86400.0,
     step_seconds: float = 300.0,
 ) -> dict[str, History]:
-    """The past of each model by key, on one grid; models with a refused profile are absent. Raises ``PrometheusError``.
+    """The past of each model by key, on one grid; models with a refused profile are absent. ``PrometheusUnavailable``
+    where nobody answers; a question that is refused makes the past of its models partial.
 
     A pool without a series where another pool of its model has one counts as no requests there: gateways make a pool's
-    series at its first request. Where no pool has one, the model's arrivals are unknown.
+    series at its first request. Where no pool has one, the model's arrivals are unknown; and also where one has a gap
+    though nobody took over its requests.
     """
     step = max(1, round(step_seconds))
     grid = _grid(now_seconds, span_seconds, step)
     found: dict[str, History] = {}
     for profile, namespace, batch in _batches(models):
-        sums = {model.key: np.full(grid.size, math.nan) for model in batch}
-        owner = owner_of(profile, batch)
         query = model_rate(profile, namespace, [(m.name, [p.name for p in m.pools]) for m in batch], step_seconds)
-        for begin in range(0, grid.size, POINTS_A_QUERY):
-            part = grid[begin : begin + POINTS_A_QUERY]
-            answer = client.query_range(query, float(part[0]), float(part[-1]), step_seconds)
-            for labels, samples in answer.rows:
-                pool = owner(labels)
-                if pool is not None:
-                    _add(sums[pool[0]], grid[0], step_seconds, samples)
-        found |= {key: History(grid - step, values) for key, values in sums.items()}
+        try:
+            pools, partial = _by_pool(client, query, owner_of(profile, batch), grid, step_seconds)
+        except (QueryRefused, AnswerUnusable):
+            pools, partial = {}, True
+        for model in batch:
+            mine = [values for (key, _), values in pools.items() if key == model.key]
+            found[model.key] = History(grid - step, total(mine, grid.size), partial)
     return found
+
+
+def _by_pool(
+    client: PrometheusClient, query: str, owner: Owner, grid: NDArray[np.float64], step_seconds: float
+) -> tuple[dict[PoolKey, NDArray[np.float64]], bool]:
+    """Arrivals/s of each pool on the grid, and whether a part may be missing of any of them."""
+    pools: dict[PoolKey, NDArray[np.float64]] = {}
+    partial = False
+    for begin in range(0, grid.size, POINTS_A_QUERY):
+        part = grid[begin : begin + POINTS_A_QUERY]
+        answer = client.query_range(query, float(part[0]), float(part[-1]), step_seconds)
+        partial |= answer.partial
+        for labels, samples in answer.rows:
+            pool = owner(labels)
+            if pool is not None:
+                _add(pools.setdefault(pool, np.full(grid.size, math.nan)), grid[0], step_seconds, samples)
+    return pools, partial
+
+
+def total(pools: Sequence[NDArray[np.float64]], size: int) -> NDArray[np.float64]:
+    """Arrivals/s of all pools together; NaN where no pool's are known, or where a part of them is missing.
+
+    A pool that leaves the traffic has no series any more, but the others take over its requests: of 100 and 60, 158
+    remain. Where 100 remain the other 60 are merely not known.
+    """
+    result = np.full(size, math.nan)
+    if not pools:
+        return result
+    known = np.isfinite(pools).any(0)
+    result[known] = np.nansum(pools, axis=0)[known]
+    missing = np.zeros(size, bool)
+    for pool in pools:
+        inside = np.flatnonzero(np.isfinite(pool))
+        others = result - np.nan_to_num(pool)
+        for last, first in pairwise(inside):
+            if first - last > 1 and not (
+                _taken_over(pool[last], others[last], others[last + 1])
+                or _taken_over(pool[first], others[first], others[first - 1])
+            ):
+                missing[last + 1 : first] = True
+    result[missing] = math.nan
+    return result
+
+
+def _taken_over(own: float, others_beside: float, others_alone: float) -> bool:
+    """Whether the others answer what a pool answered; a tenth of all is too little to tell, and to matter."""
+    if not math.isfinite(others_alone):  # nobody is known there: no sum either
+        return True
+    return own <= SMALL_RATIO * (own + others_beside) or others_alone - others_beside >= TAKEN_OVER_RATIO * own
 
 
 def _grid(now_seconds: float, span_seconds: float, step: int) -> NDArray[np.float64]:

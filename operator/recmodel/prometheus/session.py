@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError
 
 _CHUNK_BYTES = 256 * 1024
 _RETRY_PAUSE_SECONDS = 0.2
+_ANNOTATIONS = ("PromQL info:", "PromQL warning:")
 # What Prometheus says of an error; nothing else of the answer is repeated.
 _ERROR_TYPES = {
     "timeout",
@@ -143,7 +144,7 @@ class Session:
         data = body.get("data")
         if not isinstance(data, dict) or not isinstance(data.get("result"), list):
             raise AnswerUnusable("Prometheus' answer is not a list of series")
-        self.partial = bool(body.get("warnings"))
+        self.partial = lacks_a_part(body)
         return _Answer(response.status_code, body)
 
     def body(self, response: requests.Response) -> bytes:
@@ -190,6 +191,19 @@ def _raise_for_status(response: requests.Response, session: Session) -> None:
     if 300 <= status < 400:
         raise QueryRefused(f"Prometheus answered with a redirect ({status}); redirects are not followed")
     raise QueryRefused(f"Prometheus refused the query with status {status}{kind}")
+
+
+def lacks_a_part(body: Mapping[str, Any]) -> bool:
+    """Whether an answer says of itself that some of it may be missing: a warning (Thanos, Mimir, a remote read), or
+    ``isPartial`` (VictoriaMetrics).
+
+    Annotations say something of the expression and nothing of the data. Prometheus has its notes in ``infos``, Thanos
+    puts all of them into ``warnings``: ``PromQL info: metric might not be a counter``.
+    """
+    warnings = body.get("warnings") or []
+    texts = warnings if isinstance(warnings, list) else [warnings]
+    about_data = [text for text in texts if not (isinstance(text, str) and text.lstrip().startswith(_ANNOTATIONS))]
+    return bool(about_data) or body.get("isPartial") not in (None, False)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
