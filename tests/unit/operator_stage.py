@@ -94,9 +94,10 @@ class Api:
             return web.json_response({"message": "no"}, status=404)
         body, kind = await request.json(), self._kinds[parts[parts.index("namespaces") + 2]]
         if parts[-1] == "scale":
-            scale = await self.cluster.apply_replicas(kind, "shop", parts[-2], body["spec"]["replicas"])
+            uid, replicas = body["metadata"]["uid"], body["spec"]["replicas"]
+            scale = await self.cluster.apply_replicas(kind, "shop", parts[-2], uid, replicas)
             return web.json_response(scale)
-        return web.json_response(await self.cluster.apply(kind, body))
+        return web.json_response(await self.cluster.apply(kind, body, request.query["force"] == "true"))
 
 
 class Seeing(Decider):

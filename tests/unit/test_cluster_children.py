@@ -83,7 +83,7 @@ def test_all_children_are_owned_labelled_and_named() -> None:
     assert [(kind.kind, child["metadata"]["name"]) for kind, child in made] == [
         ("Service", "home-feed-cpu"), ("PodDisruptionBudget", "home-feed-cpu"),
         ("Service", "home-feed-gpu"), ("PodDisruptionBudget", "home-feed-gpu"),
-        ("PodMonitor", "home-feed"), ("Deployment", "home-feed-cpu"), ("Deployment", "home-feed-gpu"),
+        ("Deployment", "home-feed-cpu"), ("Deployment", "home-feed-gpu"), ("PodMonitor", "home-feed"),
     ]  # fmt: skip
     for child in [child for _, child in made] + [route(OWNER, both, {"cpu": 1000})]:
         assert child is not None

@@ -75,11 +75,85 @@ def test_replicas_go_through_the_scale_subresource() -> None:
         bodies.append((request.path, await request.json()))
         return web.json_response({})
 
-    served(handler, lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", 3))
+    served(handler, lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", "u-1", 3))
     ((path, body),) = bodies
     assert path == "/apis/apps/v1/namespaces/shop/deployments/feed-cpu/scale"
     assert body["kind"] == "Scale"
     assert body["spec"] == {"replicas": 3}
+    assert body["metadata"]["uid"] == "u-1"  # of no other Deployment that has the name by now
+
+
+def says(message: str, status: int, reason: str | None = None) -> tuple[Handler, list[web.Request]]:
+    """A handler that answers with this Status object, for ever; and the requests that it got."""
+    seen: list[web.Request] = []
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "code": status,
+    }
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        seen.append(request)
+        return web.json_response({**body, **({"reason": reason} if reason else {})}, status=status)
+
+    return handler, seen
+
+
+OBJECT = "(shop/feed-cpu; apps/v1, Kind=Deployment)"
+PLACE = '.spec.template.spec.containers[name="s"]'
+
+
+@pytest.mark.parametrize(  # the first five as Kubernetes 1.36 answered them
+    ("message", "status", "requests"),
+    [
+        (f"failed to create typed patch object {OBJECT}: {PLACE}.readinessProbe.failureThresold: field not declared in schema", 500, 1),
+        (f"failed to create typed patch object {OBJECT}: {PLACE}.readinessProbe.periodSeconds: expected numeric, got string", 500, 1),
+        (f'failed to create typed patch object {OBJECT}: .spec.template.spec.containers: duplicate entries for key [name="s"]', 500, 1),
+        (f"failed to create typed patch object {OBJECT}: .spec.template.spec.volumes: expected list, got &{{x}}", 500, 1),
+        (f"failed to convert new object {OBJECT} to proper version: quantities must match the regular expression", 500, 1),
+        ('admission webhook "images.example" denied the request: image server:1 is not signed', 500, 1),
+        ('admission webhook "images.example" denied the request: image server:1 is not signed', 503, 1),
+        ("strict decoding error: a sentence of a later release", 500, 2),
+    ],
+)  # fmt: skip
+def test_a_5xx_about_the_request_is_a_refusal_with_the_apis_sentence(message: str, status: int, requests: int) -> None:
+    handler, seen = says(message, status)
+    with pytest.raises(ApiRefused) as raised:
+        served(handler, lambda c: c.apply(names.DEPLOYMENT, BODY))
+    assert (raised.value.status, raised.value.said, len(seen)) == (status, message, requests)
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "reason"),
+    [
+        ("etcdserver: request timed out", 500, None),
+        ("rpc error: code = Unavailable desc = transport is closing", 500, None),
+        ('Internal error occurred: failed calling webhook "images.example": connection refused', 500, "InternalError"),
+        ("the server is currently unable to handle the request", 503, "ServiceUnavailable"),
+    ],
+)
+def test_a_server_in_trouble_is_tried_again_and_its_sentence_is_kept(
+    message: str, status: int, reason: str | None
+) -> None:
+    handler, seen = says(message, status, reason)
+    with pytest.raises(ApiUnavailable) as raised:
+        served(handler, lambda c: c.apply(names.DEPLOYMENT, BODY))
+    assert len(seen) == 5
+    assert (message in str(raised.value), raised.value.status) == (True, status)
+
+
+def test_a_long_refusal_keeps_the_object_and_the_rule() -> None:
+    message = f'Deployment.apps "feed-cpu" is invalid: {"x" * 9000}: field is immutable'
+    handler, _ = says(message, 422, "Invalid")
+    with pytest.raises(ApiRefused) as raised:
+        served(handler, lambda c: c.apply(names.DEPLOYMENT, BODY))
+    assert raised.value.said.startswith('Deployment.apps "feed-cpu" is invalid')
+    assert raised.value.said.endswith("field is immutable")
+    assert len(raised.value.said) == 1500
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -91,7 +165,7 @@ def test_what_the_server_cannot_do_now_is_tried_again(status: int) -> None:
 
 def test_retries_are_bounded() -> None:
     handler, seen = answers(503)
-    with pytest.raises(ApiUnavailable, match=r"PATCH /apis/.*: HTTP 503, 5 times"):
+    with pytest.raises(ApiUnavailable, match=r"PATCH /apis/.*: HTTP 503: said 503, 5 times"):
         served(handler, lambda c: c.apply(names.ROUTE, BODY))
     assert len(seen) == 5
 

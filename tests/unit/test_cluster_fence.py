@@ -21,7 +21,7 @@ from recmodel.cluster.fence import Term
 
 WRITES: dict[str, Callable[[Client], Awaitable[Any]]] = {
     "children and weights": lambda c: c.apply(names.ROUTE, BODY),
-    "replicas": lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", 3),
+    "replicas": lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", "u", 3),
     "status": lambda c: c.apply_status(names.RECMODEL, "shop", "feed", "u", {}),
     "deletes": lambda c: c.delete(names.SERVICE, "shop", "feed-cpu", "u"),
     "jobs": lambda c: c.create(names.JOB, BODY),

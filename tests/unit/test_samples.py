@@ -14,7 +14,7 @@ import yaml
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.children import Owner, children, route
-from recmodel.controller import conditions, keeper, tracked
+from recmodel.controller import conditions, tracked, troubles
 from recmodel.controller import operator as operator_module
 from recmodel.controller.tracked import read_spec
 from recmodel.controller.variants import known_variants
@@ -124,7 +124,7 @@ def test_pages_made_from_the_code_are_fresh() -> None:
 
 def test_every_reason_is_explained() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    modules = (core_reasons, readings, conditions, keeper, tracked, operator_module)
+    modules = (core_reasons, readings, conditions, troubles, tracked, operator_module)
     words = {
         value
         for module in modules

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+CONDITION_CHARACTERS = 4096  # the sentences of an API server are long, and the last words tell the field
+
 ConditionType = Literal[
     "Ready",
     "ObjectiveMet",
@@ -32,7 +34,7 @@ class Condition(Written):
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
     reason: Annotated[str, Field(max_length=128, description="A CamelCase word that alerts may rely on.")]
-    message: Annotated[str, Field(max_length=1024)]
+    message: Annotated[str, Field(max_length=CONDITION_CHARACTERS)]
     observed_generation: int | None = None
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 

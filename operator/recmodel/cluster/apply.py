@@ -1,7 +1,7 @@
 """Acts on the cluster: brings the children, the route's weights and the replicas to what is given, writing only what
 differs.
 
-Every answer goes into the inventory at once, so that the next decision sees this write and not the one before it.
+What is refused of one child stops none of the others: what serves goes on, and what only observes comes last.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -17,13 +18,28 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import children as build
 from recmodel.cluster import names, optimisation, traffic
 from recmodel.cluster.client import Client, Object
-from recmodel.cluster.errors import ClusterError, Conflict, NotFound
+from recmodel.cluster.drift import Child, applied_hash
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.versions import Serving
+from recmodel.cluster.writer import Writer
 
 
-class NameTaken(ClusterError):
-    """An object with a child's name exists and belongs to somebody else: it is left alone."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A child that could not be brought to what is wanted, and why."""
+
+    child: Child
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of applying all children."""
+
+    written: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    held: bool = False  # pools that leave the spec stay until one that is in it is ready
 
 
 class Actor:
@@ -32,15 +48,27 @@ class Actor:
     def __init__(self, client: Client, inventory: Inventory) -> None:
         self._client = client
         self._inventory = inventory
+        self._writer = Writer(client, inventory)
         self.monitors = False  # whether the cluster knows PodMonitors
-        self._generations: dict[str, int] = {}  # of each Deployment after our last write, by uid
 
-    def intact(self, owner: build.Owner, spec: RecModelSpec) -> bool:
-        """Whether all children are there and nobody has changed a Deployment since our last write."""
-        children = self._inventory.children_of(owner.key)
-        found = {(kind.kind, obj["metadata"]["name"]) for kind, obj in children if owner.owns(obj)}
-        touched = any(kind == names.DEPLOYMENT and self._touched(obj) for kind, obj in children)
-        return not touched and build.expected(owner, spec, self.monitors) <= found
+    def drifted(
+        self, owner: build.Owner, spec: RecModelSpec, page: tuple[str, str] | None, serving: Mapping[str, Serving]
+    ) -> dict[Child, Object]:
+        """The children that are missing or that somebody changed, each with what it shall be. Nothing is built where each
+        still has the mark that it had when it was last as wanted.
+        """
+        suspects = {child for child in build.expected(owner, spec, self.monitors) if self._writer.suspect(owner, child)}
+        if not suspects:
+            return {}
+        wanted = build.children(owner, spec, self.monitors, page, serving)
+        if (route := build.route(owner, spec, build.initial_weights(spec))) is not None:
+            wanted.append((names.ROUTE, route))
+        bodies = {(kind, body["metadata"]["name"]): body for kind, body in wanted}
+        return {child: bodies[child] for child in suspects if not self._writer.stands(owner, child[0], bodies[child])}
+
+    def forget(self, key: str) -> None:
+        """Lets go of a RecModel that is gone."""
+        self._writer.forget(key)
 
     async def children(
         self,
@@ -49,74 +77,73 @@ class Actor:
         page: tuple[str, str] | None,
         replicas: Mapping[str, int],
         serving: Mapping[str, Serving] = MappingProxyType({}),
-    ) -> list[str]:
-        """Applies what is missing or changed and removes what the spec no longer asks for; returns the names written.
+    ) -> Outcome:
+        """Applies what is missing or changed and removes what the spec no longer asks for. One child that is refused stops
+        none of the others; an API server that does not answer stops all.
 
-        ``NameTaken`` where a child's name belongs to somebody else. Weights, and replicas of Deployments that exist,
-        stay as they are; a new Deployment gets its pool's number from ``replicas``. A new pool has no weight, unless
-        the whole route is new. ``serving`` says which version each pool serves.
+        Weights, and replicas of Deployments that exist, stay as they are; a new Deployment gets its pool's number from
+        ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves.
         """
+        attempts = _Attempts()
         wanted = build.children(owner, spec, self.monitors, page, serving)
-        written = []
-        for kind, body in wanted:
-            live = await self._live(owner, kind, body["metadata"]["name"])
-            if live is not None and _applied(live) == _applied(body) and not self._touched(live):
-                continue
-            if kind == names.DEPLOYMENT:
-                await self._deployment(owner, body, live, replicas)
-            else:
-                self._inventory.see(kind, "MODIFIED", await self._client.apply(kind, body))
-            written.append(f"{kind.kind} {body['metadata']['name']}")
-        pools = [pool.name for pool in spec.pools]
+        observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
+        for kind, body in [each for each in wanted if each not in observing]:
+            await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
         stale = self._stale(owner, build.expected(owner, spec, self.monitors))
-        await self._drain(owner, stale)
-        if spec.route is not None and await self.weights(owner, spec, self._weights_to_keep(owner, spec, pools)):
-            written.append(f"{names.ROUTE.kind} {owner.name}")
-        if stale:
+        held = self.holds(owner, spec)
+        if not held:
+            await attempts.make((names.ROUTE, owner.name), self._route(owner, spec, stale))
+        for kind, body in observing:
+            await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
+        if stale and not held:
             # Requests under way in a pool that has left the route end before its pods do.
             await asyncio.sleep(traffic.LEAVE_SETTLE_SECONDS)
-        for kind, obj in stale:
-            metadata = obj["metadata"]
-            await self._client.delete(kind, metadata["namespace"], metadata["name"], metadata["uid"])
-            written.append(f"{kind.kind} {metadata['name']}")
-        return written
+            for kind, obj in stale:
+                await attempts.make((kind, obj["metadata"]["name"]), self._writer.remove(owner, kind, obj))
+        return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
+
+    def holds(self, owner: build.Owner, spec: RecModelSpec) -> bool:
+        """Whether only pools that left the spec serve: they, and the route to them, stay until one that is in it is ready."""
+        if any(self._inventory.pool(owner.key, pool.name).ready for pool in spec.pools):
+            return False
+        stale = self._stale(owner, build.expected(owner, spec, self.monitors))
+        pools = [obj["metadata"]["labels"].get(names.POOL_LABEL) for kind, obj in stale if kind == names.DEPLOYMENT]
+        return any(self._inventory.pool(owner.key, pool).ready for pool in pools if pool)
 
     def route_differs(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
-        """Whether the route in the cluster is not the one with these weights; False for a model without a route."""
+        """Whether the route in the cluster shall be other than it is; False for a model without a route."""
         body = build.route(owner, spec, weights)
+        if body is None or self.holds(owner, spec):
+            return False
         live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
-        if body is None or live is None:
-            return body is not None
-        return _applied(live) != _applied(body) or not _contains(live["spec"], body["spec"])
+        return (
+            live is None
+            or not self._writer.stands(owner, names.ROUTE, body)
+            or not _contains(live["spec"], body["spec"])
+        )
 
     async def weights(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
         body = build.route(owner, spec, weights)
         if body is None:
             return False
-        await self._live(owner, names.ROUTE, owner.name)
+        live = await self._writer.live(owner, names.ROUTE, owner.name)
         if not self.route_differs(owner, spec, weights):
             return False
-        self._inventory.see(names.ROUTE, "MODIFIED", await self._client.apply(names.ROUTE, body))
+        await self._writer.apply(owner, names.ROUTE, body, live)
         return True
 
     async def replicas(self, owner: build.Owner, pool: str, replicas: int) -> None:
-        """Applies a pool's replicas."""
-        name = names.child_name(owner.name, pool)
-        live = self._inventory.child(names.DEPLOYMENT, owner.namespace, name)
-        scale = await self._client.apply_replicas(names.DEPLOYMENT, owner.namespace, name, replicas)
-        if live is None:
-            return
-        # The answer is a Scale; with its version and number the Deployment is what the watch will say soon.
-        updated = copy.deepcopy(live)
-        metadata, before = updated["metadata"], updated["spec"].get("replicas", 1)
-        updated["spec"]["replicas"] = scale["spec"].get("replicas", 0)
-        metadata["resourceVersion"] = scale["metadata"]["resourceVersion"]
-        if before != updated["spec"]["replicas"]:
-            metadata["generation"] = metadata.get("generation", 0) + 1
-            if metadata["uid"] in self._generations:
-                self._generations[metadata["uid"]] += 1
-        self._inventory.see(names.DEPLOYMENT, "MODIFIED", updated)
+        """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
+        await self._writer.replicas(owner, pool, replicas)
+
+    async def overwriters(self, owner: build.Owner, child: Child, body: Object) -> list[str]:
+        """The field managers that hold fields which we apply of a child."""
+        return await self._writer.holders(owner, child, body)
+
+    def made(self, owner: build.Owner, pool: str) -> bool:
+        """Whether a pool has a Deployment that is this very RecModel's."""
+        return self._writer.ours(owner, names.DEPLOYMENT, names.child_name(owner.name, pool)) is not None
 
     async def optimise(self, owner: build.Owner, spec: RecModelSpec) -> str | None:
         """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none."""
@@ -126,6 +153,17 @@ class Actor:
         with contextlib.suppress(Conflict):  # it exists
             self._inventory.see(names.JOB, "MODIFIED", await self._client.create(names.JOB, body))
         return str(body["metadata"]["name"])
+
+    async def _child(self, owner: build.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int]) -> bool:
+        """Brings one child to ``body``; returns whether it was written."""
+        live = await self._writer.live(owner, kind, body["metadata"]["name"])
+        if live is not None and self._writer.stands(owner, kind, body):
+            return False
+        if kind == names.DEPLOYMENT:
+            await self._deployment(owner, body, live, replicas)
+        else:
+            await self._writer.apply(owner, kind, body, live)
+        return True
 
     async def _deployment(
         self, owner: build.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]
@@ -140,39 +178,17 @@ class Actor:
             await self.replicas(owner, pool, int(live["spec"].get("replicas", 1)))
         else:
             body = {**body, "spec": {**body["spec"], "replicas": replicas[pool]}}
-        applied = await self._client.apply(names.DEPLOYMENT, body)
-        self._generations[applied["metadata"]["uid"]] = applied["metadata"]["generation"]
-        self._inventory.see(names.DEPLOYMENT, "MODIFIED", applied)
+        await self._writer.apply(owner, names.DEPLOYMENT, body, live)
         if live is None:
             await self.replicas(owner, pool, replicas[pool])
 
-    def _touched(self, obj: Object) -> bool:
-        """Whether somebody changed a Deployment's spec since our last write; False where we have not written it yet.
+    async def _route(self, owner: build.Owner, spec: RecModelSpec, stale: list[tuple[names.Kind, Object]]) -> bool:
+        await self._drain(owner, stale)
+        return await self.weights(owner, spec, self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools]))
 
-        A comparison with what we apply would not do: the API rewrites quantities ("0.5" becomes "500m").
-        """
-        known = self._generations.get(obj["metadata"]["uid"])
-        return known is not None and obj["metadata"].get("generation", known) > known
-
-    async def _live(self, owner: build.Owner, kind: names.Kind, name: str) -> Object | None:
-        """The child as it stands; ``NameTaken`` where it is not this very RecModel's."""
-        live = self._inventory.child(kind, owner.namespace, name)
-        if live is None:  # not watched, since it lacks our label, or not there
-            try:
-                live = await self._client.get(kind, owner.namespace, name)
-            except NotFound:
-                return None
-            self._inventory.see(kind, "MODIFIED", live)
-        if not owner.owns(live):
-            raise NameTaken(
-                f"{kind.kind} {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): "
-                "delete or rename one of the two"
-            )
-        return live
-
-    def _stale(self, owner: build.Owner, expected: set[tuple[str, str]]) -> list[tuple[names.Kind, Object]]:
+    def _stale(self, owner: build.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)
-        return [(k, o) for k, o in found if (k.kind, o["metadata"]["name"]) not in expected and owner.owns(o)]
+        return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in expected and owner.owns(o)]
 
     async def _drain(self, owner: build.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
         """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
@@ -180,9 +196,9 @@ class Actor:
         """
         live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
         leaving = {obj["metadata"]["name"] for kind, obj in stale if kind == names.SERVICE}
-        if live is None or not leaving:
+        if live is None or not leaving or not owner.owns(live):
             return
-        rules = copy.deepcopy(live["spec"]["rules"])
+        rules = copy.deepcopy(live["spec"].get("rules") or [])
         backends = [backend for rule in rules for backend in rule.get("backendRefs", [])]
         others = any(b["name"] not in leaving and b.get("weight", 1) > 1 for b in backends)
         heavy = [backend for backend in backends if backend["name"] in leaving and backend.get("weight", 1) > 1]
@@ -190,12 +206,8 @@ class Actor:
             return
         for backend in heavy:
             backend["weight"] = 1
-        metadata = {
-            key: live["metadata"][key] for key in ("name", "namespace", "labels", "annotations", "ownerReferences")
-        }
-        body = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
-        body["spec"] = {**live["spec"], "rules": rules}
-        self._inventory.see(names.ROUTE, "MODIFIED", await self._client.apply(names.ROUTE, body))
+        body = build.as_child(names.ROUTE, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
+        await self._writer.apply(owner, names.ROUTE, body, live)
         await asyncio.sleep(traffic.JOIN_SETTLE_SECONDS)
 
     def _weights_to_keep(self, owner: build.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
@@ -216,9 +228,29 @@ def scaled(weights: Mapping[str, int]) -> dict[str, int]:
     return {name: bearing.get(name, 0) for name in weights}
 
 
-def _applied(obj: Object) -> str | None:
-    found: str | None = obj["metadata"].get("annotations", {}).get(names.APPLIED_ANNOTATION)
-    return found
+class _Attempts:
+    """Work on one child after the other: what fails of one is noted, and stops none of the others."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.failures: list[Failure] = []
+
+    async def make(self, child: Child, work: Awaitable[bool]) -> None:
+        """Does the work on a child, which says whether it wrote; raises only what would stop all others, too."""
+        try:
+            if await work:
+                self.written.append(f"{child[0].kind} {child[1]}")
+        except Exception as error:
+            if _stops_all(error):
+                raise
+            self.failures.append(Failure(child, error))
+
+
+def _stops_all(error: Exception) -> bool:
+    """Whether the next child would fare no better: the API server is in trouble, not the object."""
+    if isinstance(error, ApiUnavailable):
+        return error.status in (None, 429, 502, 503)
+    return isinstance(error, ClusterError) and not isinstance(error, ApiRefused | NameTaken)
 
 
 def _contains(live: Any, wanted: Any) -> bool:

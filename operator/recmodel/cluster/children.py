@@ -48,9 +48,13 @@ class Owner:
         }  # fmt: skip
 
     def owns(self, obj: Mapping[str, Any]) -> bool:
-        """Whether an object is this very RecModel's, and not one's that had the same name."""
+        """Whether an object is this very RecModel's, and not one's that had the same name. Where somebody removed the owner
+        reference, and no other owner has taken its place, the annotation tells.
+        """
         references = obj["metadata"].get("ownerReferences") or []
-        return any(reference.get("controller") and reference["uid"] == self.uid for reference in references)
+        controllers = [reference["uid"] for reference in references if reference.get("controller")]
+        annotations = obj["metadata"].get("annotations") or {}
+        return self.uid in (controllers or [annotations.get(names.OWNER_ANNOTATION)])
 
 
 def children(
@@ -63,30 +67,30 @@ def children(
     """All children but the HTTPRoute, each with its kind.
 
     ``monitors``: whether the cluster knows PodMonitors; ``page``: name of the port and path of the profile's
-    metrics page, where the spec has none; ``serving``: the version of each pool that has one. Deployments come last, so that a
-    Service is there when the first pod is.
+    metrics page, where the spec has none; ``serving``: the version of each pool that has one. Deployments come after the
+    Services, so that a Service is there when the first pod is; what only observes comes last.
     """
     result: list[tuple[names.Kind, Object]] = []
     for pool in spec.pools:
         result.append((names.SERVICE, service(owner, pool)))
         result.append((names.DISRUPTION_BUDGET, disruption_budget(owner, pool)))
-    if monitors and wants_monitor(spec):
-        result.append((names.POD_MONITOR, pod_monitor(owner, spec, page)))
     wait_seconds = math.ceil(spec.rollout.step_seconds)
     result.extend(
         (names.DEPLOYMENT, deployment(owner, pool, serving.get(pool.name, AS_WRITTEN), wait_seconds))
         for pool in spec.pools
     )
+    if monitors and wants_monitor(spec):
+        result.append((names.POD_MONITOR, pod_monitor(owner, spec, page)))
     return result
 
 
-def expected(owner: Owner, spec: RecModelSpec, monitors: bool) -> set[tuple[str, str]]:
+def expected(owner: Owner, spec: RecModelSpec, monitors: bool) -> set[tuple[names.Kind, str]]:
     """Kind and name of every child that the spec asks for, the HTTPRoute included."""
-    result = {(names.ROUTE.kind, owner.name)} if spec.route is not None else set()
+    result = {(names.ROUTE, owner.name)} if spec.route is not None else set()
     if monitors and wants_monitor(spec):
-        result.add((names.POD_MONITOR.kind, owner.name))
+        result.add((names.POD_MONITOR, owner.name))
     for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
-        result |= {(kind.kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
+        result |= {(kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
     return result
 
 
@@ -217,22 +221,33 @@ def _unweighted(body: Object) -> Object:
     return {**body, "rules": rules}
 
 
+def as_child(kind: names.Kind, owner: Owner, spec: Object, applied: str, pool: str | None = None) -> Object:
+    """A child with this spec, and with the hash of what was applied."""
+    result = _bare(kind, owner, pool, spec, None)
+    result["metadata"]["annotations"][names.APPLIED_ANNOTATION] = applied
+    return result
+
+
 def _child(
     kind: names.Kind, owner: Owner, pool: str | None, spec: Object, annotations: Mapping[str, str] | None = None
 ) -> Object:
-    result: Object = {
+    result = _bare(kind, owner, pool, spec, annotations)
+    result["metadata"]["annotations"][names.APPLIED_ANNOTATION] = digest(result)
+    return result
+
+
+def _bare(
+    kind: names.Kind, owner: Owner, pool: str | None, spec: Object, annotations: Mapping[str, str] | None
+) -> Object:
+    return {
         "apiVersion": kind.group_version,
         "kind": kind.kind,
         "metadata": {
             "name": names.child_name(owner.name, pool) if pool else owner.name,
             "namespace": owner.namespace,
             "labels": names.labels(owner.name, pool),
+            "annotations": {**(annotations or {}), names.OWNER_ANNOTATION: owner.uid},
             "ownerReferences": [owner.reference()],
         },
         "spec": spec,
     }
-    if annotations:
-        result["metadata"]["annotations"] = dict(annotations)
-    applied = {names.APPLIED_ANNOTATION: digest(result)}
-    result["metadata"]["annotations"] = {**(annotations or {}), **applied}
-    return result

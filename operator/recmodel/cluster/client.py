@@ -20,7 +20,7 @@ import aiohttp
 from recmodel.cluster.bucket import TokenBucket
 from recmodel.cluster.connection import connector
 from recmodel.cluster.credentials import Credentials
-from recmodel.cluster.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.fence import Fence, unfenced
 from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, Kind
 
@@ -135,13 +135,13 @@ class Client:
         metadata = body["metadata"]
         return await self._apply(kind, metadata["namespace"], metadata["name"], None, body, self._acts, force)
 
-    async def apply_replicas(self, kind: Kind, namespace: str, name: str, replicas: int) -> Object:
+    async def apply_replicas(self, kind: Kind, namespace: str, name: str, uid: str, replicas: int) -> Object:
         """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
-        touches it.
+        touches it; ``Conflict`` where another object has taken the name since.
         """
         body = {
             "apiVersion": "autoscaling/v1", "kind": "Scale",
-            "metadata": {"namespace": namespace, "name": name}, "spec": {"replicas": replicas},
+            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "spec": {"replicas": replicas},
         }  # fmt: skip
         return await self._apply(kind, namespace, name, "scale", body, self._acts)
 
@@ -213,6 +213,8 @@ class Client:
         again; Events may repeat. ``seconds_left`` bounds each attempt, here and at the API server, and may raise.
         """
         doing, wait_seconds = f"{method} {path}", 0.0
+        answer: Any = None
+        status: int | None = None
         for attempt in range(RETRIES + 1):
             try:
                 headers = {"Content-Type": content_type, **await self._credentials.headers()}
@@ -230,19 +232,20 @@ class Client:
                     self._on_call(method, kind.plural, response.status)
                     if response.status < 300:
                         return dict(await response.json())
-                    answer = await _answer(response)
-                    refusal = 400 <= response.status < 500 and response.status != 429
-                    if response.status < 400 or (refusal and not _unauthorised_once(response.status, attempt)):
-                        raise refused(doing, response.status, answer)
-                    problem = f"HTTP {response.status}"
+                    before, answer, status = answer, await _answer(response), response.status
+                    refusal = refuses(status, answer, before)
+                    if status < 400 or (refusal and not _unauthorised_once(status, attempt)):
+                        raise refused(doing, status, answer)
+                    problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
                     wait_seconds = float(response.headers.get("Retry-After", "0")) if _digits(response) else 0.0
             except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
                 self._on_call(method, kind.plural, 0)
+                answer, status = None, None
                 problem, wait_seconds = str(error) or type(error).__name__, 0.0
             if attempt < RETRIES:
                 backoff_seconds = 0.2 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
                 await asyncio.sleep(min(LONGEST_WAIT_SECONDS, max(wait_seconds, backoff_seconds)))
-        raise ApiUnavailable(f"{doing}: {problem}, {RETRIES + 1} times")
+        raise ApiUnavailable(f"{doing}: {problem}, {RETRIES + 1} times", status)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

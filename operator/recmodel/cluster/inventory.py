@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from recmodel.api.records import RECORD_LABEL
-from recmodel.cluster import names
+from recmodel.cluster import names, ownership
 from recmodel.cluster.pods import PodState, pod_state, version
 from recmodel.cluster.rivals import TARGET_FIELDS, Identity, Rivals
 from recmodel.cluster.versions import AS_WRITTEN, Serving, serving_of
@@ -75,7 +75,8 @@ class Inventory:
         elif kind in TARGET_FIELDS:
             self._rivals.see(kind, identity, obj)
         elif not self._is_older(self._objects[kind.kind].get(identity), obj):
-            obj["metadata"].pop("managedFields", None) if kind != names.ROUTE else None
+            ownership.keep_ours(obj)
+            self._relabel(kind, identity, obj)
             self._objects[kind.kind][identity] = obj
             if kind == names.CONFIG_MAP:
                 self._see_records(identity, obj)
@@ -152,6 +153,13 @@ class Inventory:
         # Only what a decision or a weight depends on: a pod's status changes many times while it starts.
         if known is None or replace(known, version=pod.version) != pod:
             self._on_change(pod.key)
+
+    def _relabel(self, kind: names.Kind, identity: Identity, obj: Object) -> None:
+        """A child that names another model than before has left the one it was of."""
+        known = self._objects[kind.kind].get(identity)
+        before = _key(known) if known is not None else None
+        if before is not None and before != _key(obj) and (kind, identity) in self._children.get(before, ()):
+            self._forget(kind, identity)
 
     def _see_records(self, identity: Identity, obj: Object) -> None:
         self._forget_records(identity)  # the label may name another model than before

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from recmodel.api.records import RECORD_LABEL
-from recmodel.api.status import Condition, ConditionType, RecModelStatus
+from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core import reasons
@@ -67,7 +67,7 @@ def conditions(
             type=kind,
             status=status,
             reason=reason.reason,
-            message=reason.message[:1024],
+            message=reason.message[:CONDITION_CHARACTERS],
             observed_generation=tracked.generation,
             last_transition_time=before[kind].last_transition_time
             if kind in before and before[kind].status == status
@@ -149,6 +149,8 @@ def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Re
         return "True", Reason(
             ANOTHER_RELEASER, f"{said}: versions, replicas and weights are left alone; delete it, or take the pool out"
         )
+    if tracked.overwritten is not None:
+        return "True", tracked.overwritten
     if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
         return "True", first_reason(tracked.decision)
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")

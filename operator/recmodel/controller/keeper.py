@@ -9,17 +9,22 @@ losing some, and a crash between two writes costs nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import traffic
-from recmodel.cluster.apply import Actor, NameTaken
+from recmodel.cluster import names, traffic
+from recmodel.cluster.apply import Actor, Outcome
 from recmodel.cluster.children import initial_replicas
+from recmodel.cluster.drift import Child
 from recmodel.cluster.errors import ApiRefused, ClusterError, LeadershipLost
 from recmodel.cluster.inventory import Inventory, PoolState
+from recmodel.cluster.versions import Serving
 from recmodel.cluster.watch import backoff_seconds
+from recmodel.controller import troubles
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.releases import adopted
 from recmodel.controller.steering import Steering
@@ -29,12 +34,11 @@ from recmodel.prometheus import profile_for
 
 logger = logging.getLogger(__name__)
 
-NAME_TAKEN = "NameTaken"
-API_REFUSED = "ApiRefused"
-API_UNAVAILABLE = "ApiUnavailable"
-INTERNAL_ERROR = "InternalError"
-
 WORKERS = 16
+SWEEP_SECONDS = (
+    20.0  # every so often each child is compared with what is wanted, whether or not anything was heard of it
+)
+SWEEP_EVERY = 50  # models between two pauses of a sweep
 SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
 
 
@@ -85,19 +89,21 @@ class Keeper:
         """
         for tracked in models:
             tracked.wanted, tracked.steered, tracked.applied, tracked.pending = None, None, None, set()
-            tracked.serving = {}
+            tracked.serving, tracked.refusals, tracked.overwritten = {}, (), None
             self.wake(tracked.key)
 
     def forget(self, key: str) -> None:
         """Stops keeping a model that is gone; the API server removes its children."""
         self.models.pop(key, None)
         self._failures.pop(key, None)
+        self._actor.forget(key)
         if timer := self._timers.pop(key, None):
             timer.cancel()
 
     async def run(self) -> None:
         """The workers, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
             for _ in range(WORKERS):
                 group.create_task(self._work())
 
@@ -117,30 +123,56 @@ class Keeper:
                 except Exception:  # not even reporting a failure works for this one; the others go on
                     logger.exception("%s: left alone until it changes", key)
 
+    async def _sweep(self) -> None:
+        """Wakes the models that are not as wanted, over and over: a change that no watch told of is found, too."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for count, (key, tracked) in enumerate(list(self.models.items()), 1):
+                try:
+                    if (
+                        tracked.applied is not None
+                        and self._may_act(tracked.owner.namespace)
+                        and self._drifted(tracked)
+                    ):
+                        self.wake(key)
+                except Exception:  # the look that it is woken for says what is wrong with it
+                    self.wake(key)
+                if count % SWEEP_EVERY == 0:
+                    await asyncio.sleep(0)
+
     async def _look(self, key: str, tracked: Tracked) -> None:
-        """One look at one model. Nothing that is wrong with it reaches the others."""
-        try:
-            waits = [await self._children(tracked), await self._steering.steer(tracked)]
-            await self._optimise(tracked)  # last: what it waits for holds up nothing that serves
-        except LeadershipLost as lost:  # no fault of the model; whoever acts now looks at it
-            logger.info("%s: %s", key, lost)
-            return
-        except Exception as error:
+        """One look at one model. Nothing that is wrong with it reaches the others, and what is refused of its children
+        does not keep its weights and replicas from being steered.
+        """
+        waits: list[float | None] = []
+        errors: list[Exception] = []
+        # The Job comes last: what it waits for holds up nothing that serves.
+        for step in (self._children, self._steering.steer, self._optimise):
+            try:
+                waits.append(await step(tracked))
+            except LeadershipLost as lost:  # no fault of the model; whoever acts now looks at it
+                logger.info("%s: %s", key, lost)
+                return
+            except Exception as error:
+                level = logging.WARNING if troubles.known(error) else logging.ERROR
+                logger.log(level, "%s: %s", key, error, exc_info=not troubles.known(error))
+                errors.append(error)
+                if isinstance(error, ClusterError) and not troubles.heals_slowly(error):
+                    break  # the API server does not answer: the next step would wait as long
+        if tracked.refusals or errors:
+            self._failed(tracked, troubles.joined(tracked.owner.namespace, tracked.refusals, errors))
+        else:
+            self._failed(tracked, None)
+        if errors:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            known = isinstance(error, ClusterError)
-            logger.log(logging.WARNING if known else logging.ERROR, "%s: %s", key, error, exc_info=not known)
-            self._failed(tracked, Reason(_reason(error), str(error)[:900]))
-            # A refusal may heal (a quota, a missing CRD, a name that gets free), so it is tried again, ever more
-            # seldom.
-            self._again(key, backoff_seconds(failures) * (1 if not isinstance(error, ApiRefused | NameTaken) else 3))
-            return
-        self._failures.pop(key, None)
-        self._failed(tracked, None)
+            waits.append(backoff_seconds(failures) * (3 if troubles.heals_slowly(errors[0]) else 1))
+        elif not tracked.refusals:
+            self._failures.pop(key, None)
         if again := [seconds for seconds in waits if seconds is not None]:
             self._again(key, min(again))
 
     def _failed(self, tracked: Tracked, reason: Reason | None) -> None:
-        if (reason.reason if reason else None) != (tracked.failed.reason if tracked.failed else None):
+        if reason != tracked.failed:
             tracked.failed = reason
             self._report(tracked)
 
@@ -153,38 +185,87 @@ class Keeper:
         """Applies the children where something is missing or changed; returns after how long to look again."""
         spec = tracked.spec
         if spec is None or tracked.paused:
+            tracked.refusals = ()
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
         tracked.serving = adopted(tracked.variants, spec, tracked.serving, states)
         wished = (tracked.generation, tracked.serving)
+        now = time.monotonic()
+        drifted: Mapping[Child, object] = {}
         if tracked.applied == wished:
-            if self._actor.intact(tracked.owner, spec):
-                return None
-            if (wait_seconds := tracked.patience.due_in(time.monotonic())) > 0:
+            drifted = self._drifted(tracked)
+            await self._tell_overwriting(tracked, drifted, now)
+            others = drifted.keys() - {refusal.child for refusal in tracked.refusals}
+            if tracked.acts:  # whoever writes the weights puts the route right as well
+                others -= {(names.ROUTE, tracked.owner.name)}
+            if not others and (not tracked.refusals or now < tracked.retry_at):
+                return tracked.retry_at - now if tracked.refusals else None
+            if others and (wait_seconds := tracked.patience.due_in(now)) > 0:
                 return wait_seconds
-        profile = profile_for(spec.metrics)
-        page = (profile.scrape.port, profile.scrape.path) if profile.scope == "pod" else None
+            if others:
+                logger.info("%s: somebody changed %s", tracked.key, _named(others))
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
-        written = await self._actor.children(tracked.owner, spec, page, first, tracked.serving)
-        tracked.applied = wished
-        if written:
-            tracked.steered = None
-            logger.info("%s: applied %s", tracked.key, ", ".join(written))
-        return None
+        outcome = await self._actor.children(tracked.owner, spec, _page(spec), first, tracked.serving)
+        return self._applied(tracked, outcome, wished)
 
-    async def _optimise(self, tracked: Tracked) -> None:
+    def _applied(self, tracked: Tracked, outcome: Outcome, wished: tuple[int, Mapping[str, Serving]]) -> float | None:
+        """Takes over what came of applying the children; what was refused is tried again, ever more seldom."""
+        tracked.applied = wished if not outcome.held else None
+        tracked.refusals = outcome.failures
+        if outcome.written:
+            tracked.steered = None
+            logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
+        if not outcome.failures:
+            return None
+        for failure in outcome.failures:
+            known = troubles.known(failure.error)
+            logger.log(
+                logging.WARNING if known else logging.ERROR, "%s: %s %s: %s", tracked.key, failure.child[0].kind,
+                failure.child[1], failure.error, exc_info=None if known else failure.error,
+            )  # fmt: skip
+        failures = self._failures[tracked.key] = self._failures.get(tracked.key, 0) + 1
+        slow = all(troubles.heals_slowly(failure.error) for failure in outcome.failures)
+        wait_seconds = backoff_seconds(failures) * (3 if slow else 1)
+        tracked.retry_at = time.monotonic() + wait_seconds
+        return wait_seconds
+
+    def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
+        """The children that are missing or that somebody changed, with what they shall be."""
+        spec = tracked.spec
+        if spec is None or tracked.paused:
+            return {}
+        return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.serving)
+
+    async def _tell_overwriting(self, tracked: Tracked, drifted: Mapping[Child, dict[str, Any]], now: float) -> None:
+        """Says who keeps writing over our fields, once they have been put back several times in a row."""
+        if not tracked.patience.fighting(now):
+            tracked.overwritten = None
+        elif drifted:
+            child, body = min(drifted.items(), key=lambda item: (item[0][0].kind, item[0][1]))
+            managers: list[str] = []
+            with contextlib.suppress(ApiRefused):  # gone, or not to be read: then nobody can be named
+                managers = await self._actor.overwriters(tracked.owner, child, body)
+            who = f"the field manager {' and '.join(managers)}" if managers else "somebody"
+            tracked.overwritten = Reason(
+                troubles.FIELDS_OVERWRITTEN,
+                f"{who} keeps changing {_named(drifted)}: put back again and again, at most once a minute by now; "
+                "have it leave the fields of this operator alone, or change the RecModel instead",
+            )
+
+    async def _optimise(self, tracked: Tracked) -> float | None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
         spec = tracked.spec
         if spec is None or not tracked.acts or spec.optimisation in (None, tracked.optimised):
-            return
+            return None
         if tracked.job is not None and tracked.job == tracked.finished:
             tracked.optimised = spec.optimisation
-            return
+            return None
         name = await self._actor.optimise(tracked.owner, spec)
         tracked.optimised, tracked.finished = spec.optimisation, None
         logger.info("%s: Job %s makes variants", tracked.key, name)
+        return None
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
@@ -199,9 +280,12 @@ def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDe
     return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, NameTaken):
-        return NAME_TAKEN
-    if isinstance(error, ApiRefused):
-        return API_REFUSED
-    return API_UNAVAILABLE if isinstance(error, ClusterError) else INTERNAL_ERROR
+def _named(children: Collection[Child]) -> str:
+    shown = sorted(f"{kind.kind} {name}" for kind, name in children)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+def _page(spec: RecModelSpec) -> tuple[str, str] | None:
+    """The port and path of the profile's metrics page, where the pods have it."""
+    profile = profile_for(spec.metrics)
+    return (profile.scrape.port, profile.scrape.path) if profile.scope == "pod" else None

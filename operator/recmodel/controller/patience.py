@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
+FIGHT_SECONDS = 8.0  # a gap of this much or more comes after four corrections in a row
 CALM_SECONDS = 300.0  # without a correction for so long, the next one is at once again
 
 
@@ -24,3 +25,7 @@ class Patience:
             self._last_at = now
             self._gap_seconds = min(LONGEST_SECONDS, max(FIRST_SECONDS, 2 * self._gap_seconds))
         return wait_seconds
+
+    def fighting(self, now: float) -> bool:
+        """Whether there have been several corrections in a row, and the last one not long ago."""
+        return self._gap_seconds >= FIGHT_SECONDS and now - self._last_at <= CALM_SECONDS

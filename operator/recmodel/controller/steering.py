@@ -7,11 +7,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import traffic
 from recmodel.cluster.apply import Actor, scaled
 from recmodel.cluster.children import initial_weights
+from recmodel.cluster.errors import ApiRefused, ClusterError, NameTaken
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.tracked import Tracked
@@ -33,8 +35,8 @@ class Steering:
         if spec is None or not tracked.acts:
             return None
         started = time.monotonic()
-        states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
-        if not all(state.exists for state in states.values()):
+        states = {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+        if not any(state.exists for state in states.values()):
             return None
         now = self.weights(tracked, spec)
         step = traffic.step(
@@ -48,27 +50,47 @@ class Steering:
             for n, s in states.items()
             if step.replicas[n] > s.desired
         ]
+        refusal: ClusterError | None = None
         if self._actor.route_differs(tracked.owner, spec, step.weights):
             if _overwritten(tracked, now, step.weights, states):
                 wait_seconds = tracked.patience.due_in(started)
                 if wait_seconds > 0:
                     return wait_seconds
-            await self._actor.weights(tracked.owner, spec, step.weights)
-            tracked.weights_changed_at = time.monotonic()
-            tracked.steered = dict(step.weights)
-            self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
-            logger.info("%s: weights %s", tracked.key, dict(step.weights))
+            refusal = await self._weights(tracked, spec, step.weights, started)
         shrunk = [
             await self._scale(tracked, n, s, step.replicas[n])
             for n, s in states.items()
-            if step.replicas[n] < s.desired
+            if step.replicas[n] < s.desired and (refusal is None or now.get(n, 0) <= step.weights[n])
         ]
         if any(grown) or any(shrunk):
             logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
         for name, state in states.items():
             if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
                 tracked.pending.discard(name)
+        if refusal is not None:
+            raise refusal
         return step.again_seconds
+
+    async def _weights(
+        self, tracked: Tracked, spec: RecModelSpec, weights: Mapping[str, int], started: float
+    ) -> ClusterError | None:
+        """Writes the route; its refusal is no reason to leave replicas as they are, but for pools that bear on."""
+        try:
+            await self._actor.weights(tracked.owner, spec, weights)
+        except (ApiRefused, NameTaken) as error:
+            return error
+        tracked.weights_changed_at = time.monotonic()
+        tracked.steered = dict(weights)
+        self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
+        logger.info("%s: weights %s", tracked.key, dict(weights))
+        return None
+
+    def _state(self, tracked: Tracked, pool: str) -> PoolState:
+        """What stands for a pool; one whose Deployment could not be made, or is somebody else's, has nothing to steer."""
+        state = self._inventory.pool(tracked.key, pool)
+        if self._actor.made(tracked.owner, pool):
+            return state
+        return replace(state, exists=False, desired=0, ready=0)
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
@@ -77,7 +99,7 @@ class Steering:
 
     async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
-        if pool not in tracked.pending or state.autoscaler is not None:
+        if pool not in tracked.pending or state.autoscaler is not None or not state.exists:
             return False
         await self._actor.replicas(tracked.owner, pool, replicas)
         if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:

@@ -16,6 +16,7 @@ from recmodel.api.rules import broken_rule
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import Optimisation, RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
+from recmodel.cluster.apply import Failure
 from recmodel.cluster.children import Owner
 from recmodel.cluster.optimisation import Course, job_name
 from recmodel.cluster.versions import Serving
@@ -49,6 +50,9 @@ class Tracked:
     course: Course = field(default_factory=Course)  # how far that one has come
     finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
     failed: Reason | None = None  # why the children could not be applied
+    refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
+    retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again
+    overwritten: Reason | None = None  # who keeps writing over the children
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
     weights_changed_at: float = -math.inf  # on the monotonic clock

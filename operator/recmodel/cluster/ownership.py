@@ -1,0 +1,97 @@
+"""Who owns which fields of an object, as the API server itself keeps it in ``metadata.managedFields``. Pure.
+
+A field that somebody else changes or removes leaves the entry of whoever applied it before. So an object is as we applied
+it where our entry still has every field that we apply, and the annotation with the hash of what was applied, itself such
+a field, is the wanted one. No value is compared: the API rewrites them ("0.5" becomes "500m"), fills in defaults, and
+webhooks change them, all of which is no drift; fields of others (side-cars, an autoscaler's replicas) are theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from recmodel.cluster.names import FIELD_MANAGER
+
+Object = dict[str, Any]
+IDENTITY = ("name", "namespace", "uid")  # of the metadata: whose object it is, and no field that anybody owns
+
+
+def keep_ours(obj: Object) -> None:
+    """Leaves of ``managedFields`` our own entry, its fields as a text that objects of one shape share: the whole would be
+    half of the memory that a child takes.
+    """
+    text = ours(obj)
+    obj["metadata"].pop("managedFields", None)
+    if text:
+        obj["metadata"]["managedFields"] = [
+            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": sys.intern(text)}
+        ]
+
+
+def ours(obj: Mapping[str, Any]) -> str:
+    """The fields that we own, as JSON; empty where there are none."""
+    for entry in _entries(obj):
+        ourselves = entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply"
+        if ourselves and not entry.get("subresource"):
+            fields = entry.get("fieldsV1")
+            return fields if isinstance(fields, str) else json.dumps(fields, sort_keys=True)
+    return ""
+
+
+def lost(body: Mapping[str, Any], fields: str) -> list[str]:
+    """The paths of those fields of ``body`` that are not among ``fields``: somebody else has changed or removed them."""
+    return sorted(_missing(_owned_part(body), json.loads(fields) if fields else {}, ""))
+
+
+def holders(body: Mapping[str, Any], obj: Mapping[str, Any], paths: list[str]) -> list[str]:
+    """The field managers that own any of these fields of ``body`` now."""
+    others = [e for e in _entries(obj) if e.get("manager") != FIELD_MANAGER and isinstance(e.get("fieldsV1"), dict)]
+    part, sought = _owned_part(body), set(paths)
+    return sorted({str(e["manager"]) for e in others if not sought <= set(_missing(part, e["fieldsV1"], ""))})
+
+
+def _owned_part(body: Mapping[str, Any]) -> Object:
+    metadata = {key: value for key, value in body["metadata"].items() if key not in IDENTITY}
+    return {"metadata": metadata, "spec": body["spec"]}
+
+
+def _entries(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = obj["metadata"].get("managedFields")
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _missing(wanted: Any, fields: Mapping[str, Any], path: str) -> Iterator[str]:
+    """``fields`` without members owns the whole of its value: a scalar, or what is only ever changed as a whole."""
+    if not fields and path:
+        return
+    if isinstance(wanted, dict):
+        for key, value in wanted.items():
+            part = fields.get(f"f:{key}")
+            if isinstance(part, dict):
+                yield from _missing(value, part, f"{path}.{key}")
+            else:
+                yield f"{path}.{key}"
+    elif isinstance(wanted, list):
+        for item in wanted:
+            key, part = _item(item, fields)
+            if part is None:
+                yield f"{path}[{key}]"
+            else:
+                yield from _missing(item, part, f"{path}[{key}]")
+
+
+def _item(item: Any, fields: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None]:
+    """An item of a list as a text, and its fields: of an item that keys tell apart, or of a value in a set."""
+    for name, part in fields.items():
+        kind, _, text = name.partition(":")
+        if kind == "k" and isinstance(item, dict):
+            keys = json.loads(text)
+            if all(item.get(key) == value for key, value in keys.items()):
+                return ",".join(str(value) for value in keys.values()), part
+        elif kind == "v" and json.loads(text) == item:
+            return str(item), {}
+    shown = next((item[key] for key in ("name", "uid", "key") if key in item), "") if isinstance(item, dict) else item
+    return str(shown), None

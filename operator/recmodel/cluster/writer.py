@@ -1,0 +1,114 @@
+"""One write to one child: made for an object that is known to be this very RecModel's, and for no other.
+
+A write over an object carries its uid, so that the API refuses it where another has taken the name meanwhile; a write that
+makes one is not forced, so that it changes nothing of somebody else's. Every answer goes into the inventory at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+
+from recmodel.cluster import names, ownership
+from recmodel.cluster.children import Owner
+from recmodel.cluster.client import Client, Object
+from recmodel.cluster.drift import Child, Drift
+from recmodel.cluster.errors import ApiRefused, Conflict, NameTaken, NotFound
+from recmodel.cluster.inventory import Inventory
+
+
+class Writer:
+    """Looks at children and writes them, one at a time."""
+
+    def __init__(self, client: Client, inventory: Inventory) -> None:
+        self._client = client
+        self._inventory = inventory
+        self._drift = Drift()
+
+    async def live(self, owner: Owner, kind: names.Kind, name: str) -> Object | None:
+        """The child as it stands; ``NameTaken`` where it is not this very RecModel's."""
+        if (known := self.ours(owner, kind, name)) is not None:
+            return known
+        # Without our label it is not watched: it may be there all the same, or be another one by now.
+        try:
+            live = await self._client.get(kind, owner.namespace, name)
+        except NotFound:
+            return None
+        if not owner.owns(live):
+            raise NameTaken(
+                f"{kind.kind} {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): "
+                "delete or rename one of the two"
+            )
+        self._inventory.see(kind, "MODIFIED", live)
+        return live
+
+    def ours(self, owner: Owner, kind: names.Kind, name: str) -> Object | None:
+        """The child as the inventory has it, if it is this very RecModel's."""
+        live = self._inventory.child(kind, owner.namespace, name)
+        return live if live is not None and owner.owns(live) else None
+
+    def suspect(self, owner: Owner, child: Child) -> bool:
+        """Whether a child is missing, or other than when it was last as wanted. Cheap."""
+        live = self.ours(owner, *child)
+        return live is None or self._drift.changed(owner.key, child, live)
+
+    def stands(self, owner: Owner, kind: names.Kind, body: Object) -> bool:
+        """Whether a child is there as ``body`` says, weights and replicas aside."""
+        live = self.ours(owner, kind, body["metadata"]["name"])
+        return live is not None and self._drift.as_wanted(owner.key, kind, body, live)
+
+    async def holders(self, owner: Owner, child: Child, body: Object) -> list[str]:
+        """The field managers that hold fields which we apply of a child."""
+        live = await self._client.get(child[0], owner.namespace, child[1])
+        return ownership.holders(body, live, ownership.lost(body, ownership.ours(live)))
+
+    def forget(self, key: str) -> None:
+        """Lets go of a RecModel that is gone."""
+        self._drift.forget(key)
+
+    async def apply(self, owner: Owner, kind: names.Kind, body: Object, live: Object | None) -> None:
+        """Applies a child: over ``live``, which is known to be ours, and over no other; None makes it."""
+        if live is None:
+            answer = await self._client.apply(kind, body, force=False)
+        else:
+            with self._forgetting(kind, live):
+                metadata = {**body["metadata"], "uid": live["metadata"]["uid"]}
+                answer = await self._client.apply(kind, {**body, "metadata": metadata})
+        self._drift.applied(owner.key, kind, body, answer)
+        self._inventory.see(kind, "MODIFIED", answer)
+
+    async def remove(self, owner: Owner, kind: names.Kind, obj: Object) -> bool:
+        """Deletes a child that is known to be ours."""
+        metadata = obj["metadata"]
+        await self._client.delete(kind, metadata["namespace"], metadata["name"], metadata["uid"])
+        self._drift.forget(owner.key, (kind, metadata["name"]))
+        return True
+
+    async def replicas(self, owner: Owner, pool: str, replicas: int) -> None:
+        """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
+        name = names.child_name(owner.name, pool)
+        live = await self.live(owner, names.DEPLOYMENT, name)
+        if live is None:
+            raise NotFound(f"Deployment {owner.namespace}/{name} is not there to be scaled", 404)
+        uid = live["metadata"]["uid"]
+        with self._forgetting(names.DEPLOYMENT, live):
+            scale = await self._client.apply_replicas(names.DEPLOYMENT, owner.namespace, name, uid, replicas)
+        # The answer is a Scale; with its version and number the Deployment is what the watch will say soon.
+        updated = copy.deepcopy(live)
+        metadata, before = updated["metadata"], updated["spec"].get("replicas", 1)
+        updated["spec"]["replicas"] = scale["spec"].get("replicas", 0)
+        metadata["resourceVersion"] = scale["metadata"]["resourceVersion"]
+        if before != updated["spec"]["replicas"]:
+            metadata["generation"] = metadata.get("generation", 0) + 1
+        self._inventory.see(names.DEPLOYMENT, "MODIFIED", updated)
+
+    @contextlib.contextmanager
+    def _forgetting(self, kind: names.Kind, live: Object) -> Iterator[None]:
+        """Where the API says that the object is gone or another one by now, the next look asks for it anew."""
+        try:
+            yield
+        except ApiRefused as error:
+            if isinstance(error, NotFound | Conflict) or "metadata.uid" in error.said:
+                self._inventory.see(kind, "DELETED", live)
+            raise

@@ -1,0 +1,139 @@
+"""What the API refuses of one child stops neither the other children nor the steering, and is said in the API's words."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import cycle
+
+import pytest
+from keeper_world import World, told
+from test_cluster_apply import OWNER, FakeCluster, pool, spec
+
+from recmodel.cluster import names
+from recmodel.cluster.apply import Failure
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, NameTaken, NotFound
+from recmodel.controller import keeper, troubles
+
+CHILDREN = [
+    *(f"{kind} feed-{name}" for name in ("cpu", "gpu") for kind in ("Service", "PodDisruptionBudget", "Deployment")),
+    "HTTPRoute feed",
+    "PodMonitor feed",
+]
+MONITORED = spec(pool("cpu", 1), pool("gpu", 1, cost="2.0"), metrics={"profile": "triton"})
+NEWER = spec(pool("cpu", 1, "server:2"), pool("gpu", 1, "server:2", cost="2.0"), metrics={"profile": "triton"})
+ERRORS = {
+    "a quota": ApiRefused("PATCH x: HTTP 403: exceeded quota", 403, "exceeded quota: pods=3"),
+    "a typo": ApiRefused("PATCH x: HTTP 500: .x: field not declared", 500, ".x: field not declared in schema"),
+    "a webhook that is down": ApiUnavailable("PATCH x: HTTP 500: failed calling webhook, 5 times", 500),
+    "a CRD that is gone": NotFound("PATCH x: HTTP 404", 404, "the server could not find the requested resource"),
+    "an error of our own": KeyError("name"),
+}
+
+
+def made(cluster: FakeCluster) -> set[str]:
+    return {f"{kind} {name}" for kind, name in cluster.objects}
+
+
+@pytest.mark.parametrize(("child", "why"), list(zip(CHILDREN, cycle(ERRORS), strict=False)))
+def test_one_refused_child_stops_no_other_and_is_made_when_it_may(
+    child: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "backoff_seconds", lambda failures: 0.05)
+
+    async def story(world: World) -> None:
+        world.keeper._actor.monitors = True
+        world.cluster.refused[child] = ERRORS[why]
+        await world.rest(0.08)
+        assert made(world.cluster) == set(CHILDREN) - {child}
+        assert world.tracked.failed is not None
+        assert child.split()[0] in world.tracked.failed.message
+        world.cluster.refused.clear()
+        world.keeper.wake(OWNER.key)
+        await world.rest(0.3)
+        assert made(world.cluster) == set(CHILDREN)
+        assert world.tracked.failed is None
+
+    told(MONITORED, story)
+
+
+@pytest.mark.parametrize("child", CHILDREN[3:])
+def test_a_refused_child_of_a_running_model_does_not_stop_the_steering(child: str) -> None:
+    async def story(world: World) -> None:
+        world.keeper._actor.monitors = True
+        await world.rest(0.05)
+        world.pods("cpu", 1)
+        world.pods("gpu", 1)
+        await world.rest(0.1)
+        world.cluster.refused[child] = ERRORS["a typo"]
+        world.tracked.spec, world.tracked.generation = NEWER, 2
+        world.decide(cpu=(5, 0.7), gpu=(3, 0.3))
+        await world.rest(0.2)
+        assert (world.cluster.replicas("feed-cpu"), world.cluster.replicas("feed-gpu")) == (5, 3)
+        assert world.cluster.weights() == ([500, 500] if child == "HTTPRoute feed" else [700, 300])
+        writes = len(world.cluster.writes)
+        for _ in range(20):  # pods come and go: what was refused waits for its time, however often it is looked at
+            world.keeper.wake(OWNER.key)
+            await asyncio.sleep(0.005)
+        assert len(world.cluster.writes) == writes
+
+    told(MONITORED, story)
+
+
+def test_a_new_pool_that_is_refused_leaves_the_others_steered() -> None:
+    two = spec(pool("cpu", 1), pool("gpu", 1, cost="2.0"))
+
+    async def story(world: World) -> None:
+        await world.rest(0.05)
+        world.pods("cpu", 1)
+        await world.rest(0.05)
+        world.cluster.refused["Deployment feed-gpu"] = ERRORS["a quota"]
+        world.tracked.spec, world.tracked.generation = two, 2
+        world.decide(cpu=(4, 0.5), gpu=(2, 0.5))
+        await world.rest(0.2)
+        assert world.cluster.replicas("feed-cpu") == 4
+        assert world.cluster.weights() == [1000, 0]
+
+    told(spec(pool("cpu", 1)), story)
+
+
+def test_pools_that_left_the_spec_serve_until_one_that_is_in_it_can() -> None:
+    renamed = spec(pool("cpu2", 1))
+
+    async def story(world: World) -> None:
+        await world.rest(0.05)
+        world.pods("cpu", 1)
+        await world.rest(0.05)
+        world.cluster.refused["Deployment feed-cpu2"] = ERRORS["a quota"]
+        world.tracked.spec, world.tracked.generation = renamed, 2
+        world.keeper.wake(OWNER.key)
+        await world.rest(0.1)
+        assert "Deployment feed-cpu" in made(world.cluster)
+        assert world.cluster.objects["HTTPRoute", "feed"]["spec"]["rules"][0]["backendRefs"][0]["name"] == "feed-cpu"
+        world.cluster.refused.clear()
+        world.tracked.generation = 3
+        world.keeper.wake(OWNER.key)
+        await world.rest(0.1)
+        assert {"Deployment feed-cpu", "Deployment feed-cpu2"} <= made(world.cluster)
+        world.pods("cpu2", 1)
+        await world.rest(0.3)
+        assert "Deployment feed-cpu" not in made(world.cluster)
+        assert world.cluster.objects["HTTPRoute", "feed"]["spec"]["rules"][0]["backendRefs"][0]["name"] == "feed-cpu2"
+
+    told(spec(pool("cpu", 1)), story)
+
+
+def test_all_refusals_are_named_once_each_and_bounded() -> None:
+    refusals = [
+        Failure((names.SERVICE, f"feed-{n}"), ApiRefused(f"PATCH {n}: HTTP 422: no", 422, f"port {n}: {'x' * 5000} must be < 65536"))
+        for n in range(7)
+    ]  # fmt: skip
+    reason = troubles.joined("shop", refusals, [refusals[0].error])
+    assert reason.reason == "ApiRefused"
+    assert [f"Service shop/feed-{n} is refused: HTTP 422: port {n}" in reason.message for n in range(7)] == [
+        True
+    ] * 5 + [False] * 2
+    assert reason.message.count("must be < 65536") == 5
+    assert reason.message.endswith("; and 2 more")
+    assert len(reason.message) < 4096
+    taken = Failure((names.ROUTE, "feed"), NameTaken("HTTPRoute shop/feed exists"))
+    assert troubles.joined("shop", [taken, *refusals[:1]]).reason == "NameTaken"
