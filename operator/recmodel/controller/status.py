@@ -46,7 +46,8 @@ def judge(
         )
     decision, reading = tracked.decision, tracked.reading
     readings = reading.pools if reading is not None else {}
-    rates = [r.rate_per_second for r in readings.values() if r.rate_per_second is not None]
+    whole = reading is not None and reading.is_whole
+    rates = [r.rate_per_second for r in readings.values() if whole and r.rate_per_second is not None]
     return RecModelStatus(
         observed_generation=tracked.generation,
         conditions=conditions(tracked, pools, now, written),

@@ -76,6 +76,7 @@ class PoolReading:
     rate_per_second: float | None = None  # arrivals, failed ones included
     errors_per_second: float | None = None  # of those, failed or shed
     latency: Mapping[float, float] | None = None  # cumulative requests/s by upper bound in seconds; inf for all
+    share_is_known: bool = True  # whether that tells if the objective is kept; where not, it is for the eyes alone
     queue: float | None = None  # requests that wait, all pods together
     in_flight: float | None = None  # requests inside, waiting or not, all pods together
     age_seconds: float | None = None  # of the newest sample
@@ -98,7 +99,7 @@ class PoolReading:
         weight: float | None = None,
         startup_seconds: float | None = None,
     ) -> PoolObservation:
-        """The core's value: this and what the inventory knows."""
+        """The core's value: what is known of this, and what the inventory knows."""
         return PoolObservation(
             desired=desired,
             ready=ready,
@@ -107,7 +108,7 @@ class PoolReading:
             startup_seconds=startup_seconds,
             rate_per_second=self.rate_per_second,
             errors_per_second=self.errors_per_second,
-            latency=self.latency,
+            latency=self.latency if self.share_is_known else None,
             utilisation_ratio=self.utilisation_ratio,
             queue=self.queue,
         )
@@ -122,6 +123,12 @@ class ModelReading:
     message: str
     pools: Mapping[str, PoolReading]
     within: Bracket | None = None  # share of all the model's requests answered well and within the threshold
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what the pools say adds up to the model."""
+        every = all(pool.rate_per_second is not None for pool in self.pools.values())
+        return self.verdict == Verdict.AVAILABLE or every
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ def _first_known(queries: Sequence[str], answers: Mapping[str, Vector | Promethe
     found: dict[PodKey, float] = {}
     for query in reversed(queries):
         answer = answers.get(query)
-        if not isinstance(answer, Vector):
-            continue
+        if not isinstance(answer, Vector) or answer.partial:
+            continue  # the mean of some pods is not the pool's
         for labels, value in answer.rows:
             # An exporter that names the pod in its own labels meets Prometheus', which are of the exporter.
             pod = (

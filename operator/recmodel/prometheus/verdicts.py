@@ -8,32 +8,24 @@ from collections.abc import Mapping
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
-from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, PoolView, Verdict
+from recmodel.prometheus.known import COVERED_RATIO, NEAR_RATIO, PART_MISSING, is_near, known, serving, uncovered
+from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
-NEAR_RATIO = 0.2  # an edge this near to the threshold makes the bracket narrow enough to act on
 ALL_FAILED_RATIO = 0.99  # the two counters are extrapolated each alone
-COVERED_RATIO = 0.8  # fewer pods than this reporting: their sum is not the pool's load
-
-
-def serving(pool: PoolView) -> bool:
-    """Whether the pool may be getting traffic; unknown means that it may."""
-    return pool.weight != 0 and pool.ready != 0
 
 
 def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) -> ModelReading:
-    """The verdict on one model and its pools' readings. ``partial``: the server warned that parts may be missing."""
-    within = model_within(model, pools)
-    verdict, reason, message = (
+    """The verdict on one model and its pools' readings, which keep only what is known under it. ``partial``: the server
+    said that parts may be missing.
+    """
+    lacking = (
         _unknown_rates(model, pools)
         or _uncovered(pools)
-        or (
-            (Verdict.PARTIAL, r.PARTIAL_ANSWER, "the metrics server warned that its answer may lack a part")
-            if partial
-            else None
-        )
-        or _histogram(model, pools)
+        or ((Verdict.PARTIAL, PART_MISSING.reason, PART_MISSING.message) if partial else None)
     )
-    return ModelReading(verdict, reason, message, pools, within)
+    verdict, reason, message = lacking or _histogram(model, pools)
+    within = None if lacking else model_within(model, pools)
+    return ModelReading(verdict, reason, message, known(model, pools, partial=partial), within)
 
 
 _Judgement = tuple[Verdict, str, str]
@@ -55,11 +47,7 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
 
 
 def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
-    few = {
-        n: p.coverage_ratio
-        for n, p in pools.items()
-        if p.coverage_ratio is not None and p.coverage_ratio < COVERED_RATIO
-    }
+    few = uncovered(pools)
     if not few:
         return None
     parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in few.items())
@@ -107,8 +95,7 @@ def _edges(threshold_seconds: float, latency: Mapping[float, float]) -> _Judgeme
     if math.isclose(edges.lower, edges.upper, rel_tol=1e-6):
         return Verdict.AVAILABLE, r.METRICS_FOUND, "the latency histogram has an edge at the threshold"
     asked = f"the threshold, {milliseconds(threshold_seconds)}"
-    near = [e for e in edges if math.isfinite(e) and abs(e - threshold_seconds) <= NEAR_RATIO * threshold_seconds]
-    if near:
+    if any(is_near(edge, threshold_seconds) for edge in edges):
         known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
         message = f"{asked}, lies between the edges {known}: the share within it is known as a bracket"
         return Verdict.AVAILABLE, r.THRESHOLD_BETWEEN_EDGES, message
@@ -126,7 +113,9 @@ def milliseconds(seconds: float) -> str:
 
 
 def model_within(model: ModelView, pools: Mapping[str, PoolReading]) -> Bracket | None:
-    """The share of the model's requests answered well within its threshold: its pools', weighed by their requests."""
+    """The share of the model's requests answered well within its threshold: its pools', weighed by their requests. None
+    where no request came, or where the share of one pool is not known.
+    """
     lower = upper = requests = 0.0
     for pool in pools.values():
         rate = pool.rate_per_second
@@ -134,10 +123,11 @@ def model_within(model: ModelView, pools: Mapping[str, PoolReading]) -> Bracket 
             continue
         if pool.latency is None and _all_failed(pool):
             requests += rate
-        elif pool.latency is not None:
-            bracket = served_bracket(pool.latency, model.threshold_seconds, rate, pool.errors_per_second)
-            if bracket:
-                lower, upper, requests = lower + bracket.lower * rate, upper + bracket.upper * rate, requests + rate
+            continue
+        bracket = served_bracket(pool.latency or {}, model.threshold_seconds, rate, pool.errors_per_second)
+        if bracket is None:
+            return None
+        lower, upper, requests = lower + bracket.lower * rate, upper + bracket.upper * rate, requests + rate
     return Bracket(lower / requests, upper / requests) if requests > 0 else None
 
 
