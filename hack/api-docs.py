@@ -17,6 +17,8 @@ from recmodel.api.crd import crd
 from recmodel.controller.metrics import Metrics
 from recmodel.prometheus.profiles import PROFILE_NAMES, load_profile
 
+# What is below these stands elsewhere in the table already.
+SHOWN_ONCE = {"optimisation.template": "pools[].template", "pools[].template.spec.initContainers": "containers"}
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 Schema = dict[str, Any]
 
@@ -114,12 +116,13 @@ def rows(node: Schema, path: str, written: bool) -> Iterator[str]:
                     child.get("description") or inner.get("description", ""),
                     bounds(child),
                     bounds(inner) if inner is not child else "",
+                    f"Fields as of `{SHOWN_ONCE[where]}`." if where in SHOWN_ONCE else "",
                 ],
             )
         )
         yield f"| `{where}` | {kind(child)} | {default} | {escaped(what)} |"
         deeper = inner.get("additionalProperties") if isinstance(inner.get("additionalProperties"), dict) else inner
-        if "properties" in (deeper or {}):
+        if "properties" in (deeper or {}) and where not in SHOWN_ONCE:
             yield from rows(deeper, where + ("[]" if child.get("type") == "array" else ""), written)
 
 
@@ -127,6 +130,8 @@ def kind(node: Schema) -> str:
     """The type in a word."""
     if node.get("x-kubernetes-int-or-string"):
         return "integer or string"
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return "number or string"
     if node.get("type") == "array":
         return f"list of {kind(node['items'])}s"
     if isinstance(node.get("additionalProperties"), dict):

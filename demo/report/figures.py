@@ -86,7 +86,7 @@ def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> No
 
 def _latency(panel: Axes, run: Run, dress: Dress) -> None:
     model, times = run.subject.model, run.measured.times / 60
-    percent = f"p{model.within_ratio * 100:.0f}"
+    percent = f"p{model.within_ratio * 100:g}"
     for i, (name, band) in enumerate(run.measured.percentile.items()):
         panel.fill_between(
             times,

@@ -30,7 +30,7 @@ def page(run: Run, measures: Measures, light: bytes, dark: bytes) -> str:
     """The whole file."""
     model = run.subject.model
     began = datetime.fromtimestamp(run.start_seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-    objective = f"{model.within_ratio:.0%} of the requests within {model.threshold_seconds * 1000:.0f} ms"
+    objective = f"{model.within_ratio * 100:g}% of the requests within {model.threshold_seconds * 1000:.0f} ms"
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',

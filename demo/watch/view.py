@@ -39,7 +39,7 @@ def _title(scene: Scene) -> RenderableType:
         (" RecModel ", "bold black on cyan"), " ", (scene.model.key, "bold"), "  ", (state, _STATE.get(state, "yellow"))
     )
     right = Text(
-        f"objective: {scene.model.within_ratio:.0%} of requests within {scene.model.threshold_seconds * 1000:.0f} ms ",
+        f"objective: {scene.model.within_ratio * 100:g}% of requests within {scene.model.threshold_seconds * 1000:.0f} ms ",
         "grey70",
     )
     table.add_row(left, right)
@@ -95,7 +95,7 @@ def _load(scene: Scene, width: int) -> RenderableType:
 
 
 def _pools(scene: Scene, width: int) -> RenderableType:
-    percentile = f"p{scene.model.within_ratio * 100:.0f}"
+    percentile = f"p{scene.model.within_ratio * 100:g}"
     table = Table(expand=True, box=None, header_style="grey62", padding=(0, 1))
     table.add_column("pool", no_wrap=True)
     table.add_column("device")

@@ -131,6 +131,12 @@ class Kube:
         query = {"fieldValidation": "Strict", "fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         return dict(json.loads(self.call("POST", kind.path(namespace), body, **query)))
 
+    def apply(self, kind: Kind, body: Object, field_manager: str = FIELD_MANAGER) -> Object:
+        """Server-side apply, unknown fields refused, as a dry run."""
+        path = kind.path(body["metadata"]["namespace"], body["metadata"]["name"])
+        query = {"fieldValidation": "Strict", "fieldManager": field_manager, "force": "true", "dryRun": "All"}
+        return dict(json.loads(self.call("PATCH", path, body, "application/apply-patch+yaml", **query)))
+
     def merge(
         self, kind: Kind, namespace: str | None, name: str, patch: Object, subresource: str | None = None
     ) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import yaml
 from kube import CONFIG_MAP, Kube, Object, Refused, eventually
 from serving import GPU, Pool, Served, recmodel
 
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
+from recmodel.cluster.children import Owner, children, route
+from spec_cases import REFUSED, TAKEN
 
 pytestmark = pytest.mark.cluster
 
@@ -36,6 +40,12 @@ def at(path: str, value: Any) -> Callable[[Object], None]:
     return put
 
 
+def above(field: str) -> list[str]:
+    """``spec.a[0].b``, and what it lies in: a rule between fields is said of the object that has both."""
+    parts = re.findall(r"\.?[^.\[]+|\[\d+\]", field)
+    return ["".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
 CONTAINER = "pools.0.template.spec.containers.0"
 POD, SECURITY = "spec.pools[0].template.spec", "containers[0].securityContext"  # as the API server names them
 # What is wrong, and what the answer must name: the field, and the rule.
@@ -53,12 +63,12 @@ WRONG: list[tuple[str, Callable[[Object], None], str, str]] = [
     ("price as a number", at("pools.0.costPerHour", 1.5), "spec.pools[0].costPerHour", "must be of type string"),
     ("port", at("pools.0.port", 70000), "spec.pools[0].port", "less than or equal to 65535"),
     ("replicas of the whole", at("replicas", 3), "spec.replicas", "unknown field"),
-    ("host network", at("pools.0.template.spec.hostNetwork", True), f"{POD}.hostNetwork", "unknown field"),
+    ("host network", at("pools.0.template.spec.hostNetwork", True), f"{POD}.hostNetwork", "must be false"),
     ("host path", at("pools.0.template.spec.volumes.0.hostPath", {"path": "/"}), f"{POD}.volumes[0].hostPath", "unknown field"),
-    ("privileged", at(f"{CONTAINER}.securityContext.privileged", True), f"{SECURITY}.privileged", "unknown field"),
-    ("added capability", at(f"{CONTAINER}.securityContext.capabilities", {"add": ["NET_ADMIN"]}), "capabilities.add", "unknown field"),
+    ("privileged", at(f"{CONTAINER}.securityContext.privileged", True), f"{SECURITY}.privileged", "must be false"),
+    ("added capability", at(f"{CONTAINER}.securityContext.capabilities", {"add": ["NET_ADMIN"]}), "capabilities.add[0]", "Unsupported"),
     ("gains", at(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True), f"{SECURITY}.allowPrivilegeEscalation", "must be false"),
-    ("root", at(f"{CONTAINER}.securityContext.runAsUser", 0), f"{SECURITY}.runAsUser", "greater than or equal to 1"),
+    ("root", at(f"{CONTAINER}.securityContext.runAsUser", 0), POD, "must not be 0 where runAsNonRoot is true"),
     ("variant that is not listed", at("pools.0.variant", "tiny"), "spec", "must be the name of one of spec.variants"),
     ("torchserve", at("metrics", {"profile": "torchserve"}), "spec", "torchserve has no latency histogram"),
     ("custom without series", at("metrics", {"profile": "custom"}), "spec", "if, and only if, metrics.profile is custom"),
@@ -81,6 +91,42 @@ def test_an_invalid_spec_is_refused_with_the_field_and_the_rule(
 
 def test_the_model_of_these_cases_is_valid_without_the_mistake(kube: Kube, operator: None) -> None:
     kube.create(names.RECMODEL, "default", recmodel("default", "refused", Pool(), GPU), dry_run=True)
+
+
+def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, operator: None) -> None:
+    wrong = []
+    for case in REFUSED:
+        try:
+            kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
+            wrong += [f"{case.name} is taken"] if case.by_schema else []
+        except Refused as error:
+            said = error.message if error.status in (400, 422) else ""
+            named = (
+                any(f"{place}: " in said or f"{place}[" in said for place in above(case.field)) or case.field in said
+            )
+            wrong += [] if named and case.says in said and case.by_schema else [f"{case.name}: {error}"]
+    for case in TAKEN:
+        try:
+            kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
+        except Refused as error:
+            wrong.append(f"{case.name}: {error}")
+    assert wrong == []
+
+
+def test_the_children_of_whatever_is_taken_are_taken(kube: Kube, operator: None) -> None:
+    """By server-side apply, which alone refuses what stands twice under one key."""
+    wrong = []
+    for case in TAKEN:
+        body = case.body()
+        spec, owner = RecModelSpec.model_validate(body["spec"]), Owner("default", body["metadata"]["name"], "u-1")
+        made = [*children(owner, spec, monitors=False), (names.ROUTE, route(owner, spec, {"cpu": 1000}))]
+        for kind, child in made:
+            assert child is not None
+            try:
+                kube.apply(kind, child)
+            except Refused as error:
+                wrong.append(f"{case.name}: {kind.kind}: {error}")
+    assert wrong == []
 
 
 def test_a_name_that_leaves_no_room_for_the_pools_is_refused(kube: Kube, operator: None) -> None:

@@ -23,6 +23,7 @@ from recmodel.cluster.children import (
 from recmodel.cluster.versions import VERSION_ON_TRIAL, ModelVersion, Serving, serving_of
 
 OWNER = Owner("shop", "home-feed", "u-1")
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
 
 
 def pool(name: str = "cpu", minimum: int = 1, cost: str = "1.0", **pod: Any) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def test_the_defaults_of_a_pod_let_it_leave_without_an_error() -> None:
     assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
     assert container["readinessProbe"]["tcpSocket"] == {"port": 8080}
     assert container["ports"] == [{"name": "recmodel", "containerPort": 8080, "protocol": "TCP"}]
-    assert container["securityContext"] == {"allowPrivilegeEscalation": False}
+    assert container["securityContext"] == RESTRICTED
     assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
     assert pod["automountServiceAccountToken"] is False
     assert pod["terminationGracePeriodSeconds"] == 30
@@ -66,9 +67,50 @@ def test_what_the_user_wrote_wins() -> None:
     (container,) = pod["containers"]
     assert container["lifecycle"] == own["lifecycle"]
     assert container["readinessProbe"] == own["readinessProbe"]
-    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "runAsUser": 7}
+    without = {key: value for key, value in RESTRICTED.items() if key != "runAsNonRoot"}  # the pod's own word says it
+    assert container["securityContext"] == {**without, "runAsUser": 7}
     assert container["ports"] == [{"name": "web", "containerPort": 8080, "protocol": "TCP"}]
     assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}, "runAsNonRoot": True}
+
+
+def test_side_cars_and_init_containers_are_restricted_too() -> None:
+    extra = [{"name": "fetch", "image": "f:1"}, {"name": "proxy", "image": "p:1", "restartPolicy": "Always"}]
+    pod = pod_of(initContainers=extra)
+    assert [c["securityContext"] for c in [*pod["initContainers"], *pod["containers"]]] == [RESTRICTED] * 3
+    assert all("lifecycle" not in c for c in pod["initContainers"]), (
+        "Kubernetes ends a side-car after the others by itself"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pods", "own", "expected"),
+    [
+        ({"runAsUser": 0}, {}, False),
+        ({}, {"runAsUser": 0}, False),
+        ({"runAsUser": 0}, {"runAsUser": 7}, True),
+        ({"runAsNonRoot": False}, {}, None),
+        ({}, {"runAsNonRoot": False}, False),
+        ({"runAsNonRoot": True}, {}, None),
+        ({"runAsUser": 7}, {}, True),
+    ],
+)
+def test_a_template_that_must_run_as_root_says_so(pods: Any, own: Any, expected: bool | None) -> None:
+    (container,) = pod_of(container={"securityContext": own}, securityContext=pods)["containers"]
+    assert container["securityContext"].get("runAsNonRoot") is expected
+
+
+def test_capabilities_that_are_added_are_the_only_ones() -> None:
+    (container,) = pod_of(container={"securityContext": {"capabilities": {"add": ["CHOWN"]}}})["containers"]
+    assert container["securityContext"]["capabilities"] == {"add": ["CHOWN"], "drop": ["ALL"]}
+    (container,) = pod_of(container={"securityContext": {"capabilities": {"drop": ["KILL"]}}})["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["KILL"]}
+
+
+def test_a_side_car_that_names_the_pools_port_is_the_one_that_answers() -> None:
+    proxy = {"name": "proxy", "image": "p:1", "restartPolicy": "Always", "ports": [{"containerPort": 8080}]}
+    pod = pod_of(initContainers=[proxy])
+    assert "ports" not in pod["containers"][0]
+    assert pod["initContainers"][0]["readinessProbe"]["tcpSocket"] == {"port": 8080}
 
 
 @pytest.mark.parametrize(("grace", "sleep"), [(1, None), (2, 1), (5, 4), (6, 5), (60, 5)])

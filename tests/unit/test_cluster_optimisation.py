@@ -55,7 +55,9 @@ def test_the_job_is_the_recmodels_and_its_pods_belong_to_no_pool() -> None:
     assert names.MODEL_LABEL not in pod["metadata"]["labels"]
     assert names.POOL_LABEL not in pod["metadata"]["labels"]
     assert (pod["spec"]["restartPolicy"], pod["spec"]["automountServiceAccountToken"]) == ("Never", True)
-    assert pod["spec"]["containers"][0]["securityContext"] == {"allowPrivilegeEscalation": False}
+    assert pod["spec"]["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
+    }  # fmt: skip
     assert job(OWNER, spec(account=None))["spec"]["template"]["spec"]["automountServiceAccountToken"] is False  # type: ignore[index]
 
 

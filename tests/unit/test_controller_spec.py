@@ -48,7 +48,7 @@ BAD = {
     "spec/pools/0/replicas": (
         {"min": 5, "max": 2}, "spec.pools[cpu].replicas.min is 5: must not be above replicas.max, 2"),
     "spec/pools/0/variant": ("int8", "spec.pools[cpu].variant is 'int8': must be the name of one of spec.variants, []"),
-    "spec/pools/0/template/spec/hostNetwork": (True, "spec.pools[0].template.spec.hostNetwork is True: Extra inputs"),
+    "spec/pools/0/template/spec/hostNetwork": (True, "spec.pools[0].template.spec.hostNetwork is True: must be false"),
     "spec/pools/0/template/spec/serviceAccountName": (
         "admin", "spec.pools[cpu].template.spec.serviceAccountName is 'admin': the operator's setting"),
     "spec/metrics": ({"profile": "custom"}, "spec.metrics.profile is 'custom': metrics.custom must be set"),
@@ -109,7 +109,11 @@ def test_a_secret_in_a_wrong_place_is_not_repeated_at_length() -> None:
         ({"cpu": 2}, 2.0),
         ({"cpu": "1.5"}, 1.5),
         ({"memory": "1Gi"}, None),
-        ({"cpu": "many"}, None),
+        ({"cpu": 0.5}, 0.5),
+        ({"cpu": "1e-1"}, 0.1),
+        ({"cpu": ".25"}, 0.25),
+        ({"cpu": "2E0"}, 2.0),
+        ({"cpu": "0.002k"}, 2.0),
     ],
 )
 def test_the_cpu_limit_of_a_pod(limits: dict[str, Any], cores: float | None) -> None:
@@ -117,6 +121,23 @@ def test_the_cpu_limit_of_a_pod(limits: dict[str, Any], cores: float | None) -> 
     spec = read_spec(body)
     assert isinstance(spec, RecModelSpec)
     assert cpu_limit_cores(spec.pools[0]) == cores
+
+
+def test_a_side_car_counts_for_the_cpu_limit_and_what_has_ended_does_not() -> None:
+    limited = {"image": "p:1", "resources": {"limits": {"cpu": "250m"}}}
+    body = changed("spec/pools/0/template/spec/containers/0/resources", {"limits": {"cpu": "1"}})
+    pod = body["spec"]["pools"][0]["template"]["spec"]
+    pod["initContainers"] = [{"name": "fetch", "image": "f:1"}, {"name": "proxy", "restartPolicy": "Always", **limited}]
+    spec = read_spec(body)
+    assert isinstance(spec, RecModelSpec)
+    assert cpu_limit_cores(spec.pools[0]) == 1.25
+
+
+@pytest.mark.parametrize(("written", "ratio"), [(95, 0.95), ("95", 0.95), (99.9, 0.999), ("99.9", 0.999), (50, 0.5)])
+def test_the_percentile_is_a_number_or_text(written: Any, ratio: float) -> None:
+    spec = read_spec(changed("spec/objective/latency/percentile", written))
+    assert isinstance(spec, RecModelSpec)
+    assert spec.objective.latency.within_ratio == ratio == spec.model("shop/feed").within_ratio
 
 
 def test_settings_come_from_the_environment_and_what_is_empty_is_not_set() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from recmodel.api.rules import LONGEST_MODEL_NAME, SERVICE_NAME
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import GROUP, KIND, PLURAL, ROOT_RULES, SPEC_RULES, VERSION, RecModelSpec
 
@@ -20,6 +21,7 @@ Schema = dict[str, Any]
 _KEPT = {
     "type", "description", "default", "enum", "pattern", "format", "minimum", "maximum", "minLength", "maxLength",
     "minItems", "maxItems", "minProperties", "maxProperties", "required", "properties", "items", "additionalProperties",
+    "not",
 }  # fmt: skip
 _DROPPED = {"title", "$defs", "propertyNames", "discriminator"}
 
@@ -52,20 +54,16 @@ def _structural(node: Schema, defs: Schema, where: str) -> Schema:
     for union in ("anyOf", "allOf"):
         if union in node:
             options = [option for option in node.pop(union) if option.get("type") != "null"]
-            if node.get("x-kubernetes-int-or-string") or any(o.get("x-kubernetes-int-or-string") for o in options):
-                return {"x-kubernetes-int-or-string": True, **_described(node)}
             if len(options) != 1:
                 raise ValueError(f"{where}: a union of {len(options)} types is no structural schema")
             if node.get("default", ...) is None:
                 node.pop("default")
             return _structural({**options[0], **node}, defs, where)
-    if node.get("x-kubernetes-int-or-string"):
-        return {"x-kubernetes-int-or-string": True, **_described(node)}
     if "const" in node:
         node["enum"] = [node.pop("const")]
     if node.get("default", ...) is None:
         node.pop("default")
-    if "patternProperties" in node:  # the API knows no pattern for keys: pydantic alone holds it
+    if "patternProperties" in node:  # the API knows no pattern for keys: pydantic, or a rule on the map, holds it
         node["additionalProperties"] = next(iter(node.pop("patternProperties").values()))
     unknown = {key for key in node if key not in _KEPT | _DROPPED and not key.startswith("x-kubernetes-")}
     if unknown:
@@ -87,10 +85,6 @@ def _structural(node: Schema, defs: Schema, where: str) -> Schema:
     return result
 
 
-def _described(node: Schema) -> Schema:
-    return {"description": node["description"]} if "description" in node else {}
-
-
 def crd() -> Schema:
     """The whole CustomResourceDefinition of RecModel as a dictionary."""
     spec = structural(RecModelSpec)
@@ -103,7 +97,10 @@ def crd() -> Schema:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 50}}},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "maxLength": LONGEST_MODEL_NAME, "pattern": SERVICE_NAME}},
+            },
             "spec": spec,
             "status": structural(RecModelStatus),
         },

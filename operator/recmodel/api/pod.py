@@ -2,161 +2,234 @@
 
 Whoever may create a RecModel must not get, by way of it, pods that they could not create themselves. So there is no host access,
 no privilege and no host path here, and a service account only where the operator's own settings allow one. A field that is
-missing from these classes is refused by name by ``kubectl apply`` (strict field validation).
+missing from these classes is refused by name by ``kubectl apply`` (strict field validation). One that manifests carry with its
+default (``hostNetwork: false``) is taken with that value, and handed on.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-Text = Annotated[str, StringConstraints(max_length=4096)]
-ShortText = Annotated[str, StringConstraints(max_length=253)]
-# A Kubernetes object that carries no privilege of its own; the API server checks it when the pod is made.
-Open = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-Labels = Annotated[dict[ShortText, Text], Field(max_length=64)]
-IntOrString = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+from recmodel.api.container import USER, Container, InitContainer, Profile, must_be_false
+from recmodel.api.scheduling import Affinity, SpreadConstraints, Tolerations
+from recmodel.api.strict import Keyed, Rule, Strict, one_of
+from recmodel.api.text import Annotations, DnsLabel, LabelKey, Labels, ShortText, Subdomain
+from recmodel.api.volume import LocalReference, Volumes
 
-
-class Strict(BaseModel):
-    """Base of everything the user writes: camelCase in YAML, unknown fields refused, frozen once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
-class EnvVar(Strict):
-    """An environment variable: a value, or where to take it from."""
-
-    name: ShortText
-    value: Text | None = None
-    value_from: Open | None = None
-
-
-class ContainerPort(Strict):
-    """A port of the container."""
-
-    name: ShortText | None = None
-    container_port: Annotated[int, Field(ge=1, le=65535)]
-    protocol: ShortText | None = None
-
-
-class Resources(Strict):
-    """Requests, limits and claims of a container. Any device resource of the cluster may stand here (nvidia.com/gpu, ...)."""
-
-    requests: dict[ShortText, IntOrString] | None = None
-    limits: dict[ShortText, IntOrString] | None = None
-    claims: Annotated[list[Open], Field(max_length=16)] | None = None
-
-
-class VolumeMount(Strict):
-    """Where a volume is mounted."""
-
-    name: ShortText
-    mount_path: Text
-    read_only: bool | None = None
-    sub_path: Text | None = None
-
-
-class Capabilities(Strict):
-    """Linux capabilities: they can be dropped, not added."""
-
-    drop: Annotated[list[ShortText], Field(max_length=64)] | None = None
-
-
-class SeccompProfile(Strict):
-    """The seccomp profile."""
-
-    type: Annotated[str, StringConstraints(pattern="^(RuntimeDefault|Localhost)$")]
-    localhost_profile: ShortText | None = None
-
-
-class SecurityContext(Strict):
-    """The part of a container's security context that takes rights away."""
-
-    run_as_non_root: bool | None = None
-    run_as_user: Annotated[int, Field(ge=1)] | None = None
-    run_as_group: Annotated[int, Field(ge=1)] | None = None
-    read_only_root_filesystem: bool | None = None
-    allow_privilege_escalation: Annotated[
-        bool | None,
-        Field(json_schema_extra={"x-kubernetes-validations": [{"rule": "!self", "message": "must be false"}]}),
-    ] = None
-    capabilities: Capabilities | None = None
-    seccomp_profile: SeccompProfile | None = None
+GRACE_SECONDS = 30  # where the template says nothing
+HOST = must_be_false("a pool's pods have no access to their node")
 
 
 class PodSecurityContext(Strict):
-    """The part of a pod's security context that takes rights away."""
+    """The part of a pod's security context that gives no rights over the node."""
 
     run_as_non_root: bool | None = None
-    run_as_user: Annotated[int, Field(ge=1)] | None = None
-    run_as_group: Annotated[int, Field(ge=1)] | None = None
-    fs_group: Annotated[int, Field(ge=1)] | None = None
-    seccomp_profile: SeccompProfile | None = None
+    run_as_user: USER | None = None
+    run_as_group: USER | None = None
+    fs_group: USER | None = None
+    fs_group_change_policy: Literal["OnRootMismatch", "Always"] | None = None
+    supplemental_groups: Annotated[list[USER], Field(max_length=32)] | None = None
+    supplemental_groups_policy: Literal["Merge", "Strict"] | None = None
+    seccomp_profile: Profile | None = None
+    app_armor_profile: Profile | None = None
 
 
-class Container(Strict):
-    """A container of the pool's pods."""
+class PodResourceClaim(Strict):
+    """A claim of devices (dynamic resource allocation)."""
 
-    name: ShortText
-    image: Text
-    image_pull_policy: ShortText | None = None
-    command: Annotated[list[Text], Field(max_length=64)] | None = None
-    args: Annotated[list[Text], Field(max_length=256)] | None = None
-    working_dir: Text | None = None
-    env: Annotated[list[EnvVar], Field(max_length=128)] | None = None
-    env_from: Annotated[list[Open], Field(max_length=16)] | None = None
-    ports: Annotated[list[ContainerPort], Field(max_length=16)] | None = None
-    resources: Resources | None = None
-    volume_mounts: Annotated[list[VolumeMount], Field(max_length=32)] | None = None
-    readiness_probe: Open | None = None
-    liveness_probe: Open | None = None
-    startup_probe: Open | None = None
-    lifecycle: Open | None = None
-    security_context: SecurityContext | None = None
+    rules: ClassVar[tuple[Rule, ...]] = (one_of("resourceClaimName", "resourceClaimTemplateName"),)
+
+    name: DnsLabel
+    resource_claim_name: Subdomain | None = None
+    resource_claim_template_name: Subdomain | None = None
 
 
-class Volume(Strict):
-    """A volume of the pod's own namespace; host paths do not exist here."""
+class DnsOption(Strict):
+    """An option of the resolver."""
 
-    name: ShortText
-    empty_dir: Open | None = None
-    config_map: Open | None = None
-    secret: Open | None = None
-    persistent_volume_claim: Open | None = None
-    ephemeral: Open | None = None
-    image: Open | None = None
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    value: ShortText | None = None
+
+
+class DnsConfig(Strict):
+    """How the pod resolves names."""
+
+    nameservers: (
+        Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+$", max_length=45)]], Field(max_length=3)] | None
+    ) = None
+    searches: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=32)] | None = None
+    options: Annotated[list[DnsOption], Field(max_length=16)] | None = None
+
+
+class HostAlias(Strict):
+    """Names of an address, for the pod's hosts file."""
+
+    ip: Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+$", max_length=45)]
+    hostnames: Annotated[list[Subdomain], Field(max_length=16)] | None = None
+
+
+class ReadinessGate(Strict):
+    """A condition that somebody else sets, without which the pod is not Ready."""
+
+    condition_type: LabelKey
+
+
+class PodOs(Strict):
+    """The operating system."""
+
+    name: Literal["linux"]
+
+
+def _all(pod: PodSpec) -> list[Container]:
+    return [*pod.containers, *(pod.init_containers or [])]
+
+
+def _mounted(pod: PodSpec) -> bool:
+    names = {volume.name for volume in pod.volumes or []}
+    return all(mount.name in names for container in _all(pod) for mount in container.volume_mounts or [])
+
+
+def _claimed(pod: PodSpec) -> bool:
+    names = {claim.name for claim in pod.resource_claims or []}
+    used = [claim.name for c in _all(pod) if c.resources is not None for claim in c.resources.claims or []]
+    return all(name in names for name in used)
+
+
+def _sleeps_end(pod: PodSpec) -> bool:
+    grace_seconds = pod.termination_grace_period_seconds or GRACE_SECONDS
+    sleeps = [
+        c.lifecycle.pre_stop.sleep for c in _all(pod) if c.lifecycle is not None and c.lifecycle.pre_stop is not None
+    ]
+    return all(sleep is None or sleep.seconds < grace_seconds for sleep in sleeps)
+
+
+def _named_once(pod: PodSpec) -> bool:
+    names = [container.name for container in _all(pod)]
+    return len(set(names)) == len(names)
+
+
+def _user_is_not_root(pod: PodSpec) -> bool:
+    theirs = pod.security_context
+    for container in _all(pod):
+        own = container.security_context
+        user, non_root = (
+            value if value is not None else theirs and getattr(theirs, name)
+            for name in ("run_as_user", "run_as_non_root")
+            for value in (own and getattr(own, name),)
+        )
+        if non_root and user == 0:
+            return False
+    return True
+
+
+def _each(rule: str) -> str:
+    """A rule on ``c`` for the containers and the init containers."""
+    return f"self.containers.all(c, {rule}) && (!has(self.initContainers) || self.initContainers.all(c, {rule}))"
+
+
+_SLEEP = "has(c.lifecycle) && has(c.lifecycle.preStop) && has(c.lifecycle.preStop.sleep)"
+_GRACE = f"(has(self.terminationGracePeriodSeconds) ? self.terminationGracePeriodSeconds : {GRACE_SECONDS})"
+_THEIRS = "(has(self.securityContext) && has(self.securityContext.{0}) ? self.securityContext.{0} : {1})"
+_OWN = "(has(c.securityContext) && has(c.securityContext.{0}) ? c.securityContext.{0} : {1})"
+
+
+def _effective(field: str, default: str) -> str:
+    return _OWN.format(field, _THEIRS.format(field, default))
 
 
 class PodSpec(Strict):
     """The pod fields that a pool may set."""
 
-    containers: Annotated[list[Container], Field(min_length=1, max_length=8)]
-    init_containers: Annotated[list[Container], Field(max_length=8)] | None = None
-    volumes: Annotated[list[Volume], Field(max_length=32)] | None = None
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.initContainers) || self.initContainers.all(i, !self.containers.exists(c, c.name == i.name))",
+            "containers and initContainers: each name may stand once",
+            _named_once,
+        ),
+        Rule(
+            _each("!has(c.volumeMounts) || c.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))"),
+            "volumeMounts: each name must be that of one of volumes",
+            _mounted,
+        ),
+        Rule(
+            _each("!has(c.resources) || !has(c.resources.claims) || c.resources.claims.all(r, has(self.resourceClaims) && "
+                  "self.resourceClaims.exists(k, k.name == r.name))"),
+            "resources.claims: each name must be that of one of resourceClaims",
+            _claimed,
+        ),
+        Rule(
+            _each(f"!({_SLEEP}) || c.lifecycle.preStop.sleep.seconds < {_GRACE}"),
+            f"lifecycle.preStop.sleep.seconds must be below terminationGracePeriodSeconds ({GRACE_SECONDS} where it is not set)",
+            _sleeps_end,
+        ),
+        Rule(
+            _each(f"!({_effective('runAsNonRoot', 'false')} && {_effective('runAsUser', '1')} == 0)"),
+            "securityContext.runAsUser must not be 0 where runAsNonRoot is true",
+            _user_is_not_root,
+        ),
+        Rule(
+            "!has(self.serviceAccount) || (has(self.serviceAccountName) && self.serviceAccount == self.serviceAccountName)",
+            "serviceAccount, the old name of serviceAccountName, must be the same",
+            lambda pod: pod.service_account in (None, pod.service_account_name),
+        ),
+        Rule(
+            "!has(self.automountServiceAccountToken) || !self.automountServiceAccountToken || has(self.serviceAccountName)",
+            "automountServiceAccountToken must be false without serviceAccountName",
+            lambda pod: not pod.automount_service_account_token or pod.service_account_name is not None,
+        ),
+        Rule(
+            "!has(self.dnsPolicy) || self.dnsPolicy != 'None' || (has(self.dnsConfig) && has(self.dnsConfig.nameservers) && "
+            "self.dnsConfig.nameservers.size() > 0)",
+            "dnsConfig.nameservers must be set where dnsPolicy is None",
+            lambda pod: pod.dns_policy != "None" or bool(pod.dns_config and pod.dns_config.nameservers),
+        ),
+    )  # fmt: skip
+
+    containers: Annotated[list[Container], Field(min_length=1, max_length=8), Keyed(("name",))]
+    init_containers: Annotated[list[InitContainer], Field(max_length=8), Keyed(("name",))] | None = None
+    volumes: Volumes | None = None
     node_selector: Labels | None = None
-    affinity: Open | None = None
-    tolerations: Annotated[list[Open], Field(max_length=32)] | None = None
-    topology_spread_constraints: Annotated[list[Open], Field(max_length=8)] | None = None
-    priority_class_name: ShortText | None = None
-    runtime_class_name: ShortText | None = None
-    scheduler_name: ShortText | None = None
-    resource_claims: Annotated[list[Open], Field(max_length=16)] | None = None
-    image_pull_secrets: Annotated[list[Open], Field(max_length=8)] | None = None
+    affinity: Affinity | None = None
+    tolerations: Tolerations | None = None
+    topology_spread_constraints: SpreadConstraints | None = None
+    priority_class_name: Subdomain | None = None
+    preemption_policy: Literal["Never", "PreemptLowerPriority"] | None = None
+    runtime_class_name: Subdomain | None = None
+    scheduler_name: Subdomain | None = None
+    resource_claims: Annotated[list[PodResourceClaim], Field(max_length=16), Keyed(("name",))] | None = None
+    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=8), Keyed(("name",))] | None = None
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     security_context: PodSecurityContext | None = None
     service_account_name: Annotated[
-        ShortText | None, Field(description="Only where the operator's setting allowServiceAccounts names it.")
+        Subdomain | None, Field(description="Only where the operator's setting allowServiceAccounts names it.")
     ] = None
+    service_account: Subdomain | None = None
+    automount_service_account_token: bool | None = None
+    restart_policy: Literal["Always", "Never"] | None = None
+    dns_policy: Literal["ClusterFirst", "Default", "None"] | None = None
+    dns_config: DnsConfig | None = None
+    host_aliases: Annotated[list[HostAlias], Field(max_length=16), Keyed(("ip",))] | None = None
+    readiness_gates: Annotated[list[ReadinessGate], Field(max_length=8)] | None = None
+    enable_service_links: bool | None = None
+    share_process_namespace: bool | None = None
+    host_users: bool | None = None
+    host_network: Annotated[bool, HOST] | None = None
+    host_pid: Annotated[Annotated[bool, HOST] | None, Field(alias="hostPID")] = None
+    host_ipc: Annotated[Annotated[bool, HOST] | None, Field(alias="hostIPC")] = None
+    os: PodOs | None = None
 
 
 class PodMetadata(Strict):
     """Labels and annotations of the pool's pods, beside those that the operator sets."""
 
     labels: Labels | None = None
-    annotations: Labels | None = None
+    annotations: Annotations | None = None
+    name: Annotated[ShortText | None, Field(exclude=True, description="Dropped: each pod has a name of its own.")] = (
+        None
+    )
+    creation_timestamp: Annotated[Literal[""] | None, Field(exclude=True, description="Dropped.")] = None
 
 
 class PodTemplate(Strict):

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import AllowInfNan, Field, StringConstraints, ValidationError, model_validator
 
-from recmodel.api.pod import ShortText, Strict
 from recmodel.api.quantity import Name, Sha256, VersionName
+from recmodel.api.strict import Strict
+from recmodel.api.text import ShortText
 
 RECORD_LABEL = "recmodel.dev/variants-of"
 KEY_SUFFIX = ".json"

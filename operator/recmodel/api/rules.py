@@ -4,14 +4,22 @@ those that no schema can hold. Pure: a spec in, the first broken rule out.
 
 from __future__ import annotations
 
-from recmodel.api.quantity import ratio
-from recmodel.api.v1alpha1 import RecModelSpec, Rollout
+import re
 
+from recmodel.api.v1alpha1 import RecModelSpec
+
+SERVICE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+LONGEST_MODEL_NAME = 50
 LONGEST_NAME = 52  # name and pool together: with the Deployment's and the pod's suffixes they stay a valid label
 
 
 def broken_rule(name: str, spec: RecModelSpec) -> str | None:
     """The first rule that the spec of the RecModel ``name`` breaks, with the field and the value; None where it keeps them all."""
+    if not re.fullmatch(SERVICE_NAME, name) or len(name) > LONGEST_MODEL_NAME:
+        return (
+            f"metadata.name is {name!r}: must match {SERVICE_NAME} and have at most {LONGEST_MODEL_NAME} characters, as it begins "
+            "the names of Services"
+        )
     names = [pool.name for pool in spec.pools]
     if len(set(names)) < len(names):
         return f"spec.pools[].name is {names}: each name may stand once"
@@ -21,8 +29,6 @@ def broken_rule(name: str, spec: RecModelSpec) -> str | None:
     metrics = sorted({variant.accuracy.metric for variant in spec.variants if variant.accuracy is not None})
     if len({metric.casefold() for metric in metrics}) > 1:
         return f"spec.variants[].accuracy.metric is {metrics}: must be the same for all, or they cannot be compared"
-    if spec.objective.latency.threshold_seconds <= 0.0:
-        return f"spec.objective.latency.threshold is {spec.objective.latency.threshold!r}: must be above 0"
     for pool in spec.pools:
         where = f"spec.pools[{pool.name}]"
         if pool.replicas.min > pool.replicas.max:
@@ -34,18 +40,4 @@ def broken_rule(name: str, spec: RecModelSpec) -> str | None:
     if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
         profile = spec.metrics.profile
         return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
-    return _rollout(spec.rollout)
-
-
-def _rollout(rules: Rollout) -> str | None:
-    """The rules of a rollout that the API cannot hold, since it carries shares as text."""
-    steps = [ratio(step) for step in rules.steps]
-    if any(low >= high for low, high in zip([0.0, *steps], steps, strict=False)):
-        return f"spec.rollout.steps is {rules.steps}: must rise, beginning above 0%"
-    quality = rules.quality
-    shares = {"maxLateExcess": rules.max_late_excess, "maxErrorExcess": rules.max_error_excess}
-    shares |= {"quality.maxLoss": quality.max_loss} if quality is not None else {}
-    for name, share in shares.items():
-        if ratio(share) <= 0.0:
-            return f"spec.rollout.{name} is {share!r}: must be above 0%, as no two measurements are the same"
     return None

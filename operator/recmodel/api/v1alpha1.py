@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from recmodel.api.pod import PodTemplate, ShortText, Strict
-from recmodel.api.quantity import (
-    Decimal,
-    Duration,
-    LabelName,
-    MetricName,
-    Name,
-    Percent,
-    Sha256,
-    VersionName,
-    ratio,
-    seconds,
-)
+from recmodel.api.objective import Objective, Variant
+from recmodel.api.pool import Optimisation, PoolSpec
+from recmodel.api.quantity import ABOVE_ZERO, Duration, LabelName, MetricName, Percent, at_most, ratio, seconds
+from recmodel.api.route import Route
+from recmodel.api.strict import Rule, Strict
+from recmodel.api.text import PagePath, PortName
 from recmodel.core import types as core
 
 GROUP = "recmodel.dev"
@@ -32,97 +26,6 @@ ProfileName = Literal[
     "envoy-gateway", "istio", "linkerd", "triton", "tensorflow-serving", "openvino", "mlserver", "bentoml", "kserve",
     "torchserve", "custom",
 ]  # fmt: skip
-
-
-ModelUri = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", max_length=1024)]
-
-
-def _rule(rule: str, message: str) -> dict[str, Any]:
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
-
-
-class Latency(Strict):
-    """The latency objective: ``percentile`` % of the requests are answered within ``threshold``."""
-
-    percentile: Annotated[int, Field(ge=50, le=99, description="Share of the requests, in per cent.")] = 95
-    threshold: Annotated[Duration, Field(description="Time within which they are answered, such as 100ms.")]
-
-    @property
-    def threshold_seconds(self) -> float:
-        """``100ms`` is 0.1."""
-        return seconds(self.threshold)
-
-
-class AccuracyBudget(Strict):
-    """How much accuracy the traffic as a whole may lose against the most accurate variant."""
-
-    max_loss: Annotated[Percent, Field(description="Relative to the best variant, averaged over the traffic: 1%.")] = (
-        "1%"
-    )
-
-
-class Objective(Strict):
-    """What must hold; everything else is chosen for the lowest cost."""
-
-    latency: Latency
-    accuracy: AccuracyBudget | None = None
-
-
-class Accuracy(Strict):
-    """A measured accuracy."""
-
-    metric: Annotated[ShortText, Field(description="What was measured: AUC, NDCG@10, ... the same for all variants.")]
-    value: Annotated[Decimal, Field(description="Its value; more is better.")]
-
-
-class Variant(Strict):
-    """One form of the model: full, quantised, pruned, distilled."""
-
-    name: Name
-    accuracy: Annotated[
-        Accuracy | None,
-        Field(
-            description="Set by hand it wins over the record's. Without either the variant gets no traffic while an "
-            "accuracy budget is set."
-        ),
-    ] = None
-    version: Annotated[
-        VersionName | None,
-        Field(description="The version that shall serve; else the record's. A new one is rolled out pool by pool."),
-    ] = None
-    uri: Annotated[ModelUri | None, Field(description="Where the model of this version lies; else the record's.")] = (
-        None
-    )
-    sha256: Annotated[Sha256 | None, Field(description="Hash of the file behind uri; else the record's.")] = None
-    unmeasured: Annotated[
-        Literal["Deny", "Allow"],
-        Field(
-            description="What happens to it without a measured accuracy while a budget is set. Allow counts it as losing "
-            "exactly the budget."
-        ),
-    ] = "Deny"
-
-
-class Replicas(Strict):
-    """The limits of a pool's size. Within them the operator alone decides."""
-
-    min: Annotated[int, Field(ge=0, le=10_000, description="Fewest replicas; 0 lets the pool go to zero.")] = 0
-    max: Annotated[int, Field(ge=1, le=10_000, description="Most replicas.")]
-
-
-class PoolSpec(Strict):
-    """A pool: one variant on one kind of device, with limits and a price."""
-
-    name: Name
-    variant: Annotated[Name | None, Field(description="One of spec.variants; without it, the first one.")] = None
-    replicas: Annotated[
-        Replicas, Field(json_schema_extra=_rule("self.min <= self.max", "replicas.min must not be above replicas.max"))
-    ]
-    cost_per_hour: Annotated[Decimal, Field(description="Price of one replica for an hour, in any one currency.")] = (
-        "1.0"
-    )
-    port: Annotated[int, Field(ge=1, le=65535, description="Port on which the pods answer requests.")]
-    template: PodTemplate
 
 
 class Series(Strict):
@@ -158,29 +61,13 @@ class Metrics(Strict):
     ] = "envoy-gateway"
     custom: Annotated[CustomMetrics | None, Field(description="The series, where profile is custom.")] = None
     port: Annotated[
-        ShortText | None,
+        PortName | None,
         Field(
             description="Name of the container port with the metrics page, for the PodMonitor; else the one that the "
             "profile names where all pools have it, else the port that a pool serves on."
         ),
     ] = None
-    path: Annotated[ShortText | None, Field(description="Path of the metrics page; else the profile's.")] = None
-
-
-class ParentRef(Strict):
-    """A Gateway."""
-
-    name: ShortText
-    namespace: ShortText | None = None
-    section_name: ShortText | None = None
-
-
-class Route(Strict):
-    """The traffic that the model answers. The operator makes one HTTPRoute from it and sets its weights."""
-
-    parent_refs: Annotated[list[ParentRef], Field(min_length=1, max_length=8)]
-    hostnames: Annotated[list[ShortText], Field(max_length=16)] | None = None
-    paths: Annotated[list[ShortText], Field(min_length=1, max_length=8, description="Path prefixes.")] = ["/"]
+    path: Annotated[PagePath | None, Field(description="Path of the metrics page; else the profile's.")] = None
 
 
 class Quality(Strict):
@@ -189,11 +76,19 @@ class Quality(Strict):
     successes: Annotated[Series, Field(description="Counter of the good ones among the trials.")]
     trials: Annotated[Series, Field(description="Counter of everything that could have been good.")]
     max_loss: Annotated[
-        Percent, Field(description="Largest loss against the other pools that is put up with, relative to their share.")
+        Percent,
+        ABOVE_ZERO,
+        Field(description="Largest loss against the other pools that is put up with, relative to their share."),
     ] = "5%"
     confirm_within: Annotated[
-        Duration, Field(description="Longest wait, before the last step, for evidence that the loss is smaller.")
+        Duration,
+        at_most("168h", above_zero=False),
+        Field(description="Longest wait, before the last step, for evidence that the loss is smaller; at most 168h."),
     ] = "1h"
+
+
+_SHARE = "double(s.replace('%', ''))"
+_SHARES = f"self.map(s, {_SHARE})"
 
 
 class Rollout(Strict):
@@ -207,37 +102,32 @@ class Rollout(Strict):
             description="Largest shares of the traffic for a pool with a new variant, one after the other; then all that the "
             "decision gives it.",
         ),
+        Rule(
+            f"{_SHARES}.isSorted() && self.all(s, {_SHARES}.exists_one(x, x == {_SHARE} && x > 0.0))",
+            "must rise, beginning above 0%",
+            lambda steps: all(low < high for low, high in pairwise([0.0, *map(ratio, steps)])),
+        ),
     ] = ["5%", "25%", "50%"]
     step_duration: Annotated[
-        Duration, Field(description="Shortest time of a step, and of one pod beside the next in a replacement.")
+        Duration,
+        at_most("24h", above_zero=False),
+        Field(description="Shortest time of a step, and of one pod beside the next in a replacement; at most 24h."),
     ] = "2m"
     min_requests: Annotated[
         int, Field(ge=1, le=1_000_000, description="Requests that the new one must have answered in a step.")
     ] = 500
     max_late_excess: Annotated[
-        Percent, Field(description="Share of late or failed requests above the current one's that is put up with.")
+        Percent,
+        ABOVE_ZERO,
+        Field(description="Share of late or failed requests above the current one's that is put up with."),
     ] = "2%"
-    max_error_excess: Annotated[Percent, Field(description="The same of failed requests alone.")] = "1%"
+    max_error_excess: Annotated[Percent, ABOVE_ZERO, Field(description="The same of failed requests alone.")] = "1%"
     quality: Quality | None = None
 
     @property
     def step_seconds(self) -> float:
         """``2m`` is 120."""
         return seconds(self.step_duration)
-
-
-class Optimisation(Strict):
-    """A Job that makes lighter variants and writes their record (``recmodel optimise``)."""
-
-    template: Annotated[
-        PodTemplate, Field(description="Its pod. Another template is another Job; the same one is never started twice.")
-    ]
-    deadline: Annotated[Duration, Field(description="Time after which the Job is ended.")] = "2h"
-
-    @property
-    def deadline_seconds(self) -> float:
-        """``2h`` is 7,200."""
-        return seconds(self.deadline)
 
 
 class RecModelSpec(Strict):
@@ -294,7 +184,7 @@ class RecModelSpec(Strict):
             losses |= dict.fromkeys(allowed, ratio(budget.max_loss))
         return core.Model(
             key=key,
-            within_ratio=self.objective.latency.percentile / 100.0,
+            within_ratio=self.objective.latency.within_ratio,
             threshold_seconds=self.objective.latency.threshold_seconds,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
             acts=self.mode == "Auto",
@@ -315,6 +205,11 @@ SPEC_RULES = [
     {
         "rule": "self.pools.all(p, !has(p.variant) || self.variants.exists(v, v.name == p.variant))",
         "message": "pools[].variant must be the name of one of spec.variants",
+    },
+    {
+        "rule": "self.variants.all(v, !has(v.accuracy) || self.variants.all(w, !has(w.accuracy) || "
+        "v.accuracy.metric.lowerAscii() == w.accuracy.metric.lowerAscii()))",
+        "message": "variants[].accuracy.metric must be the same for all, or they cannot be compared",
     },
     {
         "rule": "self.metrics.profile == 'custom' ? has(self.metrics.custom) : !has(self.metrics.custom)",

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from recmodel.api.v1alpha1 import API_VERSION, KIND, PoolSpec, RecModelSpec
+from recmodel.api.pool import PoolSpec
+from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
 from recmodel.cluster import names, traffic
 from recmodel.cluster.podtemplate import pod_template
 from recmodel.cluster.versions import AS_WRITTEN, VERSION_ON_TRIAL, Serving, annotation

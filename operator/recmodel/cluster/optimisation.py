@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recmodel.api.v1alpha1 import Optimisation, RecModelSpec
+from recmodel.api.pool import Optimisation
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.children import Owner
+from recmodel.cluster.podtemplate import restricted
 
 # Not the label of children: the pods of this Job serve nothing and belong to no pool.
 OPTIMISES_LABEL = "recmodel.dev/optimises"
@@ -58,12 +60,8 @@ def job(owner: Owner, spec: RecModelSpec) -> dict[str, Any] | None:
         return None
     written = spec.optimisation.model_dump(by_alias=True, exclude_none=True)
     labels = {OPTIMISES_LABEL: owner.name, "app.kubernetes.io/managed-by": "recmodel"}
-    metadata, pod = written["template"].get("metadata", {}), written["template"]["spec"]
+    metadata, pod = written["template"].get("metadata", {}), restricted(written["template"]["spec"])
     pod["restartPolicy"] = "Never"
-    pod["automountServiceAccountToken"] = "serviceAccountName" in pod
-    pod["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}, **pod.get("securityContext", {})}
-    for container in [*pod.get("initContainers", []), *pod["containers"]]:
-        container["securityContext"] = {"allowPrivilegeEscalation": False, **container.get("securityContext", {})}
     return {
         "apiVersion": names.JOB.group_version,
         "kind": names.JOB.kind,

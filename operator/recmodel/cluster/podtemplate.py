@@ -1,38 +1,36 @@
 """The pods of a pool: what the user wrote, and defaults for what they left open.
 
 The defaults make a pod leave without an error (it goes on answering while the gateway forgets it), make readiness
-mean "the port answers", and fit PodSecurity ``restricted`` where the image does. What the user set always wins.
+mean "the port answers", and fit PodSecurity ``restricted``. What the user set always wins: a template that must run as root
+says so.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from recmodel.api.v1alpha1 import PoolSpec
+from recmodel.api.container import OPERATORS_PORT
+from recmodel.api.pod import GRACE_SECONDS
+from recmodel.api.pool import PoolSpec
 from recmodel.cluster.names import VERSION_LABEL, labels
 from recmodel.cluster.versions import ModelVersion
 
 PRE_STOP_SECONDS = 5  # the gateway stops sending within a second of the deletion; the rest is for slow endpoint updates
-GRACE_SECONDS = 30
 
 
 def pod_template(model: str, pool: PoolSpec, version: ModelVersion | None = None) -> dict[str, Any]:
     """The Deployment's ``spec.template`` of a pool that serves this version (None: of a pool without versions)."""
     written = pool.template.model_dump(by_alias=True, exclude_none=True)
     metadata = written.get("metadata", {})
-    spec = written["spec"]
+    spec = restricted(written["spec"])
     grace_seconds = spec.setdefault("terminationGracePeriodSeconds", GRACE_SECONDS)
-    serving = _serving(spec, pool.port)
-    spec["containers"] = [_leaving(_hardened(container), grace_seconds) for container in spec["containers"]]
-    spec["containers"][serving] = _serving_container(spec["containers"][serving], pool.port)
-    if "initContainers" in spec:
-        spec["initContainers"] = [_hardened(container) for container in spec["initContainers"]]
+    kind, index = _serving(spec, pool.port)
+    spec[kind][index] = _serving_container(spec[kind][index], pool.port)
+    spec["containers"] = [_leaving(container, grace_seconds) for container in spec["containers"]]
     if version is not None:
         for kind in ("initContainers", "containers"):
             if kind in spec:
                 spec[kind] = [_told(container, version) for container in spec[kind]]
-    spec["automountServiceAccountToken"] = "serviceAccountName" in spec
-    spec["securityContext"] = {"seccompProfile": {"type": "RuntimeDefault"}, **spec.get("securityContext", {})}
     result: dict[str, Any] = {
         "metadata": {"labels": {**metadata.get("labels", {}), **labels(model, pool.name), **_version_label(version)}},
         "spec": spec,
@@ -42,12 +40,48 @@ def pod_template(model: str, pool: PoolSpec, version: ModelVersion | None = None
     return result
 
 
-def _serving(spec: dict[str, Any], port: int) -> int:
-    """The index of the container that answers requests: the one that names the port, else the first."""
-    for index, container in enumerate(spec["containers"]):
-        if any(entry["containerPort"] == port for entry in container.get("ports", [])):
-            return index
-    return 0
+def restricted(spec: dict[str, Any]) -> dict[str, Any]:
+    """The pod with what PodSecurity ``restricted`` asks for, wherever it is silent on that; no token without an account."""
+    theirs = spec.get("securityContext", {})
+    result = {
+        **spec,
+        "automountServiceAccountToken": spec.get("automountServiceAccountToken", "serviceAccountName" in spec),
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **theirs},
+    }
+    for kind in ("initContainers", "containers"):
+        if kind in spec:
+            result[kind] = [_restricted_container(container, theirs) for container in spec[kind]]
+    return result
+
+
+def _restricted_container(container: dict[str, Any], pods: dict[str, Any]) -> dict[str, Any]:
+    """The container with the rights that it did not ask for taken away; ``pods`` is the pod's security context."""
+    own = container.get("securityContext", {})
+    context = {
+        "allowPrivilegeEscalation": False,
+        **own,
+        "capabilities": {"drop": ["ALL"], **own.get("capabilities", {})},
+    }
+    if "runAsNonRoot" not in {**pods, **own}:
+        context["runAsNonRoot"] = {**pods, **own}.get("runAsUser") != 0
+    result = {**container, "securityContext": context}
+    if "ports" in result:
+        # "protocol" is part of the list's key for server-side apply, so it is written out even where it is the default.
+        result["ports"] = [{"protocol": "TCP", **entry} for entry in result["ports"]]
+    return result
+
+
+def _serving(spec: dict[str, Any], port: int) -> tuple[str, int]:
+    """Where the container stands that answers requests: the one, or the side-car, that names the port, else the first."""
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(spec.get(kind, [])):
+            if _names(container, port) and (kind == "containers" or "restartPolicy" in container):
+                return kind, index
+    return "containers", 0
+
+
+def _names(container: dict[str, Any], port: int) -> bool:
+    return any(entry["containerPort"] == port for entry in container.get("ports", []))
 
 
 def _leaving(container: dict[str, Any], grace_seconds: int) -> dict[str, Any]:
@@ -76,17 +110,7 @@ def _version_label(version: ModelVersion | None) -> dict[str, str]:
 
 def _serving_container(container: dict[str, Any], port: int) -> dict[str, Any]:
     ports = container.get("ports", [])
-    if not any(entry["containerPort"] == port for entry in ports):
-        ports = [*ports, {"name": "recmodel", "containerPort": port, "protocol": "TCP"}]
+    if not _names(container, port):
+        ports = [*ports, {"name": OPERATORS_PORT, "containerPort": port, "protocol": "TCP"}]
     probe = {"tcpSocket": {"port": port}, "periodSeconds": 2, "timeoutSeconds": 2}
     return {"readinessProbe": probe, **container, "ports": ports}
-
-
-def _hardened(container: dict[str, Any]) -> dict[str, Any]:
-    result = dict(container)
-    given = container.get("securityContext", {})
-    result["securityContext"] = {"allowPrivilegeEscalation": False, **given}
-    if "ports" in result:
-        # "protocol" is part of the list's key for server-side apply, so it is written out even where it is the default.
-        result["ports"] = [{"protocol": "TCP", **entry} for entry in result["ports"]]
-    return result

@@ -103,7 +103,7 @@ def _objective(tracked: Tracked) -> tuple[str, Reason]:
         reason = Reason(reading.reason, reading.message) if reading else Reason(NOT_OBSERVED, "not observed yet")
         return "Unknown", reason
     latency = spec.objective.latency
-    least, within = latency.percentile / 100.0, reading.within
+    least, within = latency.within_ratio, reading.within
     said = f"{shown_share(within)} of the requests within {latency.threshold}, {latency.percentile}% are asked for"
     if within.lower >= least:
         return "True", Reason(WITHIN_OBJECTIVE, said)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from recmodel.api.v1alpha1 import PoolSpec, RecModelSpec
+from recmodel.api.pool import PoolSpec
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children import digest
 from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.versions import POOL_ON_TRIAL, VERSION_ON_TRIAL, ModelVersion, Serving
@@ -242,7 +243,7 @@ def _begun(pool: PoolSpec, found: Serving, to: str, now_seconds: float) -> Trial
 
 def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: Context) -> core.Seen:
     latency = context.spec.objective.latency
-    threshold, late_budget_ratio = latency.threshold_seconds, 1.0 - latency.percentile / 100.0
+    threshold, late_budget_ratio = latency.threshold_seconds, 1.0 - latency.within_ratio
     seconds = t.counted(trial, context.now_seconds, context.tick_seconds)
     state = context.states[pool.name]
     others = [p.name for p in context.spec.pools if p.name != pool.name and context.states[p.name].ready > 0]

@@ -97,4 +97,4 @@ def _in_danger(tracked: Tracked) -> bool:
     spec, reading = tracked.spec, tracked.reading
     if spec is None or reading is None or reading.verdict != Verdict.AVAILABLE or reading.within is None:
         return True
-    return reading.within.upper < spec.objective.latency.percentile / 100.0
+    return reading.within.upper < spec.objective.latency.within_ratio

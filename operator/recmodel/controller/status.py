@@ -107,7 +107,7 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         threshold = spec.objective.latency.threshold_seconds
         rate, errors = reading.rate_per_second if reading else None, reading.errors_per_second if reading else None
         within = served_bracket(latency, threshold, rate, errors) if rate is not None else None
-        percentile = percentile_bracket(latency, spec.objective.latency.percentile / 100.0)
+        percentile = percentile_bracket(latency, spec.objective.latency.within_ratio)
     capacity = estimate.capacity_per_replica if estimate else None
     rate = reading.rate_per_second if reading else None
     return PoolStatus(

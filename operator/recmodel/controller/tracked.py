@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from recmodel.api.pod import PodTemplate
+from recmodel.api.pool import Optimisation
 from recmodel.api.quantity import ratio
 from recmodel.api.rules import broken_rule
 from recmodel.api.status import RecModelStatus
-from recmodel.api.v1alpha1 import Optimisation, RecModelSpec
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.apply import Failure
 from recmodel.cluster.children import Owner

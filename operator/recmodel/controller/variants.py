@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recmodel.api.objective import Accuracy, Variant
 from recmodel.api.records import VariantRecord, read_records
-from recmodel.api.v1alpha1 import Accuracy, RecModelSpec, Variant
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.versions import ModelVersion
 
 BY_HAND = "spec"

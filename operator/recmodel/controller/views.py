@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from recmodel.api.v1alpha1 import PoolSpec
+from recmodel.api.pool import PoolSpec
+from recmodel.api.quantity import amount
 from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.versions import POOL_ON_TRIAL, Serving
 from recmodel.controller.releases import limits
@@ -27,7 +28,7 @@ def model_view(tracked: Tracked, pools: Mapping[str, PoolState], weights: Mappin
         namespace=tracked.owner.namespace,
         name=tracked.owner.name,
         threshold_seconds=spec.objective.latency.threshold_seconds,
-        within_ratio=spec.objective.latency.percentile / 100.0,
+        within_ratio=spec.objective.latency.within_ratio,
         metrics=spec.metrics,
         pools=tuple(
             PoolView(
@@ -101,16 +102,10 @@ def observation(
 
 def cpu_limit_cores(pool: PoolSpec) -> float | None:
     """The CPU limit of one pod in cores; None where a container has none. ``{"cpu": "500m"}`` and ``{"cpu": 2}`` are
-    2.5.
+    2.5. A side-car counts; an init container that has ended does not.
     """
-    total = 0.0
-    for container in pool.template.spec.containers:
-        limit = (container.resources.limits or {}).get("cpu") if container.resources else None
-        if limit is None:
-            return None
-        text = str(limit)
-        try:
-            total += float(text[:-1]) / 1000.0 if text.endswith("m") else float(text)
-        except ValueError:  # the API server refuses it with the Deployment, and says so better
-            return None
-    return total
+    template = pool.template.spec
+    sidecars = [container for container in template.init_containers or [] if container.restart_policy is not None]
+    limits = [(c.resources.limits or {}).get("cpu") if c.resources else None for c in [*template.containers, *sidecars]]
+    known = [amount(limit) for limit in limits if limit is not None]
+    return sum(known) if len(known) == len(limits) else None

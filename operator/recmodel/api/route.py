@@ -1,0 +1,53 @@
+"""The traffic of a RecModel, as the Gateway API takes it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from recmodel.api.strict import Distinct, Rule, Strict
+from recmodel.api.text import DnsLabel, Hostname, Subdomain, UrlPath
+
+
+class ParentRef(Strict):
+    """A Gateway."""
+
+    name: Subdomain
+    namespace: DnsLabel | None = None
+    section_name: Subdomain | None = None
+
+
+_SAME = (
+    "p.name == q.name && (has(p.__namespace__) ? p.__namespace__ : '') == (has(q.__namespace__) ? q.__namespace__ : '')"
+)
+_LISTENERS = "(has(p.sectionName) ? p.sectionName : '') == (has(q.sectionName) ? q.sectionName : '')"
+
+
+def _parents_are_distinct(parents: list[ParentRef]) -> bool:
+    """As the Gateway API has it: the same Gateway twice only by two listeners."""
+    listeners: dict[tuple[str, str | None], list[str | None]] = {}
+    for parent in parents:
+        listeners.setdefault((parent.name, parent.namespace), []).append(parent.section_name)
+    return all(len(set(found)) == len(found) and (len(found) == 1 or None not in found) for found in listeners.values())
+
+
+class Route(Strict):
+    """The traffic that the model answers. The operator makes one HTTPRoute from it and sets its weights."""
+
+    parent_refs: Annotated[
+        list[ParentRef],
+        Field(min_length=1, max_length=8),
+        Rule(
+            f"self.all(p, self.exists_one(q, {_SAME} && {_LISTENERS})) && "
+            f"self.all(p, has(p.sectionName) || self.exists_one(q, {_SAME}))",
+            "the same Gateway may stand twice only with different sectionNames",
+            _parents_are_distinct,
+        ),
+    ]
+    hostnames: Annotated[list[Hostname], Field(max_length=16), Distinct()] | None = None
+    paths: Annotated[
+        list[UrlPath],
+        Field(min_length=1, max_length=8, description="Path prefixes, without //, /./, /../ and %2F."),
+        Distinct(),
+    ] = ["/"]

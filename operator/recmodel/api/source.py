@@ -1,0 +1,84 @@
+"""Where the value of an environment variable comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from recmodel.api.quantity import Divisor
+from recmodel.api.strict import Rule, Strict, one_of
+from recmodel.api.text import DataKey, DnsLabel, Subdomain, VariableName
+
+_FIELD = (
+    r"^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)(\['[^']+'\])?|spec\.(nodeName|serviceAccountName)"
+    r"|status\.(hostIPs?|podIPs?))$"
+)
+_RESOURCE = r"^(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i)$"
+
+
+class FieldRef(Strict):
+    """A field of the pod."""
+
+    api_version: Literal["v1"] | None = None
+    field_path: Annotated[str, StringConstraints(pattern=_FIELD, max_length=350)]
+
+
+class ResourceFieldRef(Strict):
+    """A request or limit of a container."""
+
+    container_name: DnsLabel | None = None
+    resource: Annotated[str, StringConstraints(pattern=_RESOURCE, max_length=64)]
+    divisor: Divisor | None = None
+
+
+class KeyRef(Strict):
+    """A key of a ConfigMap or Secret of the namespace."""
+
+    name: Subdomain
+    key: DataKey
+    optional: bool | None = None
+
+
+class VariableSource(Strict):
+    """One place to take a value from."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (one_of("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"),)
+
+    field_ref: FieldRef | None = None
+    resource_field_ref: ResourceFieldRef | None = None
+    config_map_key_ref: KeyRef | None = None
+    secret_key_ref: KeyRef | None = None
+
+
+class Variable(Strict):
+    """An environment variable: a value, or where to take it from."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!(has(self.value) && self.value != '' && has(self.valueFrom))",
+            "must not have both value and valueFrom",
+            lambda variable: not (variable.value and variable.value_from),
+        ),
+    )
+
+    name: VariableName
+    value: Annotated[str, StringConstraints(max_length=4096)] | None = None
+    value_from: VariableSource | None = None
+
+
+class WholeRef(Strict):
+    """A ConfigMap or Secret of the namespace, all of its keys."""
+
+    name: Subdomain
+    optional: bool | None = None
+
+
+class Variables(Strict):
+    """All keys of a ConfigMap or Secret as environment variables."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (one_of("configMapRef", "secretRef"),)
+
+    prefix: Annotated[str, Field(pattern=r"^([ -<>-~]+)?$", max_length=253)] | None = None
+    config_map_ref: WholeRef | None = None
+    secret_ref: WholeRef | None = None

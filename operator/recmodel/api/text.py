@@ -1,0 +1,60 @@
+"""Text of the API with a form: names, labels, ports, paths, as Kubernetes and the Gateway API take them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from recmodel.api.strict import IntegerOrText, Rule
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_PORT = r"([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*"  # a letter somewhere, no two hyphens beside each other
+# Segments of a URL path: not empty (but the last), not "." or "..", no encoded slash.
+_OCTET = r"%([013-9A-Fa-f][0-9A-Fa-f]|2[0-9A-Ea-e])"
+_CHARACTER = rf"([-A-Za-z0-9_~!$&'()*+,;=:@]|{_OCTET})"
+_SEGMENT = rf"(\.{{0,2}}{_CHARACTER}|\.{{3}})({_CHARACTER}|\.)*"
+# Parts of a relative path: none of them begins with "..", which is the kubelet's own.
+_PART = r"([^/.][^/]*|\.|\.[^/.][^/]*)"
+
+Text = Annotated[str, StringConstraints(max_length=4096)]
+ShortText = Annotated[str, StringConstraints(max_length=253)]
+DnsLabel = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
+Subdomain = Annotated[str, StringConstraints(pattern=rf"^{_SUBDOMAIN}$", max_length=253)]
+Hostname = Annotated[str, StringConstraints(pattern=rf"^(\*\.)?{_SUBDOMAIN}$", max_length=253)]
+UrlPath = Annotated[str, StringConstraints(pattern=rf"^(/{_SEGMENT})*/?$", min_length=1, max_length=253)]
+PagePath = Annotated[str, StringConstraints(pattern=r"^/[^\s]*$", max_length=253)]
+LocalPath = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/({_PART})?)*$", min_length=1, max_length=1024)]
+MountPath = Annotated[str, StringConstraints(pattern=r"^[^:]+$", max_length=1024)]
+PortName = Annotated[str, StringConstraints(pattern=rf"^{_PORT}$", max_length=15)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+PortOrName = Annotated[int | str, IntegerOrText(rf"^{_PORT}$", 15, 1, 65535)]
+_KEY = rf"({_SUBDOMAIN}/)?{_QUALIFIED}"
+LabelKey = Annotated[
+    str,
+    StringConstraints(pattern=rf"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$", max_length=317),
+]
+AnyKey = Annotated[str, StringConstraints(pattern=rf"^(({_SUBDOMAIN}/)?{_QUALIFIED})?$", max_length=317)]
+LabelValue = Annotated[str, StringConstraints(pattern=rf"^({_QUALIFIED})?$", max_length=63)]
+DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[ -<>-~]+$", max_length=253)]
+Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", max_length=4096)]
+
+
+def _is_key(text: str) -> bool:
+    prefix, _, name = text.rpartition("/")
+    return bool(re.fullmatch(_KEY, text)) and len(prefix) <= 253 and len(name) <= 63
+
+
+# The form and the length apart: a regular expression that counts is what makes a rule too dear for the API server.
+Keys = Rule(
+    f"self.all(k, k.matches(r'^{_KEY}$') && k.split('/')[0].size() <= 253 && k.split('/')[k.contains('/') ? 1 : 0].size() <= 63)",
+    "each key must be an optional DNS subdomain and a slash, then at most 63 letters, digits, '-', '_' or '.', the first and "
+    "the last a letter or digit",
+    lambda keyed: all(_is_key(key) for key in keyed),
+)
+Labels = Annotated[dict[str, LabelValue], Field(max_length=64), Keys]
+Annotations = Annotated[dict[str, Text], Field(max_length=64), Keys]

@@ -1,0 +1,212 @@
+"""Volumes of a pod, all of its own namespace. Host paths do not exist here, and neither do service account tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from recmodel.api.quantity import Quantity
+from recmodel.api.scheduling import LabelSelector
+from recmodel.api.source import FieldRef, ResourceFieldRef
+from recmodel.api.strict import Keyed, Rule, Strict, one_of
+from recmodel.api.text import Annotations, DataKey, DnsLabel, Image, Labels, LocalPath, ShortText, Subdomain, Text
+
+Mode = Annotated[int, Field(ge=0, le=0o777)]
+
+
+class KeyToPath(Strict):
+    """A key, and the file that it becomes."""
+
+    key: DataKey
+    path: LocalPath
+    mode: Mode | None = None
+
+
+Items = Annotated[list[KeyToPath], Field(max_length=64)]
+
+
+class EmptyDir(Strict):
+    """An empty directory."""
+
+    medium: Annotated[str, Field(pattern=r"^(Memory|HugePages(-[0-9]+[KMG]i)?)?$", max_length=32)] | None = None
+    size_limit: Quantity | None = None
+
+
+class ConfigMapVolume(Strict):
+    """A ConfigMap's keys as files."""
+
+    name: Subdomain
+    items: Items | None = None
+    default_mode: Mode | None = None
+    optional: bool | None = None
+
+
+class SecretVolume(Strict):
+    """A Secret's keys as files."""
+
+    secret_name: Subdomain
+    items: Items | None = None
+    default_mode: Mode | None = None
+    optional: bool | None = None
+
+
+class DownwardFile(Strict):
+    """A field of the pod as a file."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        one_of("fieldRef", "resourceFieldRef"),
+        Rule(
+            "!has(self.resourceFieldRef) || has(self.resourceFieldRef.containerName)",
+            "resourceFieldRef.containerName must be set in a volume",
+            lambda file: file.resource_field_ref is None or file.resource_field_ref.container_name is not None,
+        ),
+    )
+
+    path: LocalPath
+    field_ref: FieldRef | None = None
+    resource_field_ref: ResourceFieldRef | None = None
+    mode: Mode | None = None
+
+
+class Downward(Strict):
+    """Fields of the pod as files."""
+
+    items: Annotated[list[DownwardFile], Field(max_length=32)] | None = None
+
+
+class DownwardVolume(Downward):
+    """Fields of the pod as files."""
+
+    default_mode: Mode | None = None
+
+
+class Projection(Strict):
+    """Keys of one object as files."""
+
+    name: Subdomain
+    items: Items | None = None
+    optional: bool | None = None
+
+
+class ProjectedSource(Strict):
+    """One source of a projected volume; not a service account's token."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (one_of("configMap", "secret", "downwardAPI"),)
+
+    config_map: Projection | None = None
+    secret: Projection | None = None
+    downward_api: Annotated[Downward | None, Field(alias="downwardAPI")] = None
+
+
+class Projected(Strict):
+    """Several sources in one directory."""
+
+    sources: Annotated[list[ProjectedSource], Field(min_length=1, max_length=16)]
+    default_mode: Mode | None = None
+
+
+class Claim(Strict):
+    """A PersistentVolumeClaim that exists."""
+
+    claim_name: Subdomain
+    read_only: bool | None = None
+
+
+class LocalReference(Strict):
+    """An object of the namespace by its name."""
+
+    name: Subdomain
+
+
+class Csi(Strict):
+    """An inline volume of a CSI driver."""
+
+    driver: Subdomain
+    read_only: bool | None = None
+    fs_type: ShortText | None = None
+    volume_attributes: Annotated[dict[str, Text], Field(max_length=32)] | None = None
+    node_publish_secret_ref: LocalReference | None = None
+
+
+class ImageVolume(Strict):
+    """The files of an image."""
+
+    reference: Image
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+
+
+class DataSource(Strict):
+    """What a new volume is filled with."""
+
+    api_group: Subdomain | None = None
+    kind: ShortText
+    name: Subdomain
+
+
+class StorageRequest(Strict):
+    """The size of a new volume."""
+
+    requests: Annotated[dict[str, Quantity], Field(min_length=1, max_length=4)]
+    limits: Annotated[dict[str, Quantity], Field(max_length=4)] | None = None
+
+
+class ClaimSpec(Strict):
+    """The volume that each pod gets."""
+
+    access_modes: Annotated[
+        list[Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]],
+        Field(min_length=1, max_length=4),
+    ]
+    storage_class_name: Annotated[str, Field(max_length=253)] | None = None
+    volume_mode: Literal["Filesystem", "Block"] | None = None
+    volume_attributes_class_name: Subdomain | None = None
+    selector: LabelSelector | None = None
+    data_source: DataSource | None = None
+    resources: StorageRequest
+
+
+class ClaimMetadata(Strict):
+    """Labels and annotations of the claim."""
+
+    labels: Labels | None = None
+    annotations: Annotations | None = None
+    creation_timestamp: Annotated[Literal[""] | None, Field(exclude=True, description="Dropped.")] = None
+
+
+class ClaimTemplate(Strict):
+    """A claim that is made for each pod."""
+
+    metadata: ClaimMetadata | None = None
+    spec: ClaimSpec
+
+
+class Ephemeral(Strict):
+    """A volume of its own for each pod, which ends with it."""
+
+    volume_claim_template: ClaimTemplate
+
+
+SOURCES = (
+    "emptyDir", "configMap", "secret", "persistentVolumeClaim", "ephemeral", "image", "csi", "projected", "downwardAPI",
+)  # fmt: skip
+
+
+class Volume(Strict):
+    """A volume of the pod's own namespace; host paths do not exist here."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (one_of(*SOURCES),)
+
+    name: DnsLabel
+    empty_dir: EmptyDir | None = None
+    config_map: ConfigMapVolume | None = None
+    secret: SecretVolume | None = None
+    persistent_volume_claim: Claim | None = None
+    ephemeral: Ephemeral | None = None
+    image: ImageVolume | None = None
+    csi: Csi | None = None
+    projected: Projected | None = None
+    downward_api: Annotated[DownwardVolume | None, Field(alias="downwardAPI")] = None
+
+
+Volumes = Annotated[list[Volume], Field(max_length=32), Keyed(("name",))]
