@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,9 @@ from recmodel.cluster.children import (
     route,
     service,
 )
-from recmodel.cluster.versions import VERSION_ON_TRIAL, ModelVersion, Serving, serving_of
+from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.versions import VERSION_ON_TRIAL, ModelVersion, Serving, annotation, serving_of
+from recmodel.controller.releases import adopted
 
 OWNER = Owner("shop", "home-feed", "u-1")
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
@@ -235,7 +238,7 @@ def test_the_pods_are_told_their_version_and_the_deployment_keeps_the_one_before
     ]
     assert made["spec"]["template"]["metadata"]["labels"][names.VERSION_LABEL] == "8"
     assert (made["spec"]["minReadySeconds"], made["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"]) == (30, 0)
-    assert serving_of(made) == serving
+    assert serving_of(made["metadata"]["annotations"]) == serving
     back = deployment(OWNER, written.pools[0], replace(serving, trial=None), wait_seconds=30)
     assert "minReadySeconds" not in back["spec"]
 
@@ -243,7 +246,7 @@ def test_the_pods_are_told_their_version_and_the_deployment_keeps_the_one_before
 def test_a_pool_without_a_version_is_as_it_always_was() -> None:
     written = spec(pool()).pools[0]
     assert deployment(OWNER, written, Serving(), wait_seconds=30) == deployment(OWNER, written)
-    assert serving_of(deployment(OWNER, written)) == Serving()
+    assert serving_of(deployment(OWNER, written)["metadata"]["annotations"]) == Serving()
 
 
 def test_a_variable_that_the_user_set_is_not_set_twice() -> None:
@@ -253,6 +256,33 @@ def test_a_variable_that_the_user_set_is_not_set_twice() -> None:
     assert [entry["value"] for entry in env if entry["name"] == "RECMODEL_MODEL_URI"] == ["file:///models/mine"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"now": {"variant": 1}, "before": null}', '{"now": 7'])
-def test_an_annotation_that_cannot_be_read_says_nothing(text: str) -> None:
-    assert serving_of({"metadata": {"annotations": {names.SERVING_ANNOTATION: text}}}) == Serving()
+UNREADABLE = ["", "abc", "[]", "{}", "7", "null", "[" * 100_000, "9" * 5_000, '{"now": 7', '{"now": 7, "before": null}',
+    '{"now": {"variant": 1, "version": "7"}, "before": null, "refused": null, "trial": null}',
+    '{"now": {"variant": "\\ud800", "version": "7"}, "before": null, "refused": null, "trial": null}',
+    '{"now": {"variant": "a/b", "version": "7"}, "before": null, "refused": null, "trial": null}',
+    '{"now": null, "before": null, "refused": null, "trial": "soon"}']  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
+def test_where_the_annotation_cannot_be_read_the_pods_say_what_they_serve(text: str) -> None:
+    made = deployment(OWNER, spec(pool()).pools[0], Serving(INT8))
+    made["metadata"] |= {"uid": "d", "annotations": {names.SERVING_ANNOTATION: text}}
+    counted: list[tuple[str, int]] = []
+    found = Inventory(on_unreadable=lambda *count: counted.append(count))
+    found.see(names.DEPLOYMENT, "ADDED", made)
+    now = found.pool("shop/home-feed", "cpu").serving.now
+    assert now is not None
+    assert (now.version, now.uri, now.sha256) == (INT8.version, INT8.uri, INT8.sha256)
+    assert counted == [("Deployment", 1)]
+    # The same Deployment would be made of it: nothing is rolled out, and the annotation is healed.
+    states = {"cpu": found.pool("shop/home-feed", "cpu")}
+    versions = Serving(replace(INT8, metric=None, value=None))
+    written = spec(pool(), variants=[{"name": "int8"}])
+    assert adopted(None, written, {}, states) == {"cpu": versions}
+    # What was known of this Deployment before is worth more.
+    before = copy.deepcopy(made)
+    before["metadata"]["annotations"] = annotation(Serving(INT8, trial=VERSION_ON_TRIAL))
+    found.see(names.DEPLOYMENT, "MODIFIED", before)
+    assert counted[-1] == ("Deployment", 0)
+    found.see(names.DEPLOYMENT, "MODIFIED", made)
+    assert found.pool("shop/home-feed", "cpu").serving == Serving(INT8, trial=VERSION_ON_TRIAL)

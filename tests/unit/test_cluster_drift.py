@@ -104,8 +104,9 @@ def test_what_no_watch_tells_is_found_by_the_sweep(monkeypatch: pytest.MonkeyPat
         await world.rest(0.03)
         world.cluster.edit("Service", "feed-cpu", "spec", "selector", value={"app": "other"})
         live = copy.deepcopy(world.cluster.objects["Service", "feed-cpu"])
-        ownership.keep_ours(live)
-        world.inventory._objects["Service"]["shop", "feed-cpu"] = live  # without a word to the keeper
+        with pytest.MonkeyPatch.context() as silent:  # without a word to the keeper
+            silent.setattr(world.inventory, "_on_change", lambda key: None)
+            world.inventory.see(names.SERVICE, "MODIFIED", live)
         await world.rest(0.2)
         selector = world.cluster.objects["Service", "feed-cpu"]["spec"]["selector"]
         assert selector == {names.MODEL_LABEL: "feed", names.POOL_LABEL: "cpu"}

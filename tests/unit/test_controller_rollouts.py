@@ -87,7 +87,10 @@ def test_a_version_comes_by_its_record_and_a_bad_one_goes_back() -> None:
                 names.CONFIG_MAP, "MODIFIED", config_map(record("full", version=version), version=version)
             )
             await until(operator, api, lambda v=version: deployment_version(api.cluster, "feed-cpu") == v)  # type: ignore[misc]
-            assert serving_of(api.cluster.objects["Deployment", "feed-cpu"]).trial == VERSION_ON_TRIAL
+            assert (
+                serving_of(api.cluster.objects["Deployment", "feed-cpu"]["metadata"]["annotations"]).trial
+                == VERSION_ON_TRIAL
+            )
             await until(operator, api, lambda p=phase: phases(api) == [p])  # type: ignore[misc]
             await until(operator, api, lambda e=ends: deployment_version(api.cluster, "feed-cpu") == e)  # type: ignore[misc]
         said = {c["type"]: (c["status"], c["reason"]) for c in api.status["conditions"]}

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AllowInfNan, Field, StringConstraints, ValidationError, model_validator
 
 from recmodel.api.quantity import Name, Sha256, VersionName
+from recmodel.api.shown import shown
 from recmodel.api.strict import Strict
 from recmodel.api.text import ShortText
 
@@ -84,9 +85,11 @@ def read_records(data: dict[str, str]) -> tuple[dict[str, VariantRecord], dict[s
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            shown = repr(first["input"])
-            shown = shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."
-            wrong[key] = f"{place} is {shown}: {first['msg']}" if place else f"{key}: {first['msg']}"
+            wrong[key] = (
+                f"{place} is {shown(first['input'], SHOWN_CHARACTERS)}: {first['msg']}"
+                if place
+                else f"{key}: {first['msg']}"
+            )
             continue
         if key != record.variant + KEY_SUFFIX:
             wrong[key] = f"variant: {record.variant!r} under the key {key!r}, which must be {record.variant}.json"

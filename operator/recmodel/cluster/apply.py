@@ -19,7 +19,7 @@ from recmodel.cluster import children as build
 from recmodel.cluster import names, optimisation, traffic
 from recmodel.cluster.client import Client, Object
 from recmodel.cluster.drift import Child, applied_hash
-from recmodel.cluster.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken
+from recmodel.cluster.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken, Unreadable
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.versions import Serving
 from recmodel.cluster.writer import Writer
@@ -250,7 +250,7 @@ def _stops_all(error: Exception) -> bool:
     """Whether the next child would fare no better: the API server is in trouble, not the object."""
     if isinstance(error, ApiUnavailable):
         return error.status in (None, 429, 502, 503)
-    return isinstance(error, ClusterError) and not isinstance(error, ApiRefused | NameTaken)
+    return isinstance(error, ClusterError) and not isinstance(error, ApiRefused | NameTaken | Unreadable)
 
 
 def _contains(live: Any, wanted: Any) -> bool:

@@ -20,6 +20,7 @@ import aiohttp
 from recmodel.cluster.bucket import TokenBucket
 from recmodel.cluster.connection import connector
 from recmodel.cluster.credentials import Credentials
+from recmodel.cluster.depth import shallow
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.fence import Fence, unfenced
 from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, Kind
@@ -121,7 +122,7 @@ class Client:
                 if response.status >= 400:
                     raise refused(doing, response.status, await _answer(response))
                 async for line in response.content:
-                    event = json.loads(line)
+                    event = await _event(line)
                     if event["type"] == "ERROR":
                         raise refused(doing, int(event["object"].get("code", 500)), event["object"])
                     yield event["type"], event["object"]
@@ -231,7 +232,7 @@ class Client:
                 async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
                     self._on_call(method, kind.plural, response.status)
                     if response.status < 300:
-                        return dict(await response.json())
+                        return await _object(response)
                     before, answer, status = answer, await _answer(response), response.status
                     refusal = refuses(status, answer, before)
                     if status < 400 or (refusal and not _unauthorised_once(status, attempt)):
@@ -260,6 +261,20 @@ def _unauthorised_once(status: int, attempt: int) -> bool:
 
 def _digits(response: aiohttp.ClientResponse) -> bool:
     return response.headers.get("Retry-After", "").isdigit()
+
+
+async def _object(response: aiohttp.ClientResponse) -> Object:
+    try:
+        return dict(await response.json())
+    except RecursionError:
+        return dict(await asyncio.to_thread(shallow, await response.read()))
+
+
+async def _event(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except RecursionError:
+        return await asyncio.to_thread(shallow, line)
 
 
 async def _answer(response: aiohttp.ClientResponse) -> Any:

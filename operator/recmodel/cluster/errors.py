@@ -8,6 +8,7 @@ ClusterError                 anything below; the message says what was being don
     +-- Conflict             409: somebody else owns the field, or the object changed
     +-- Gone                 410: the resource version is too old, list again
 +-- NameTaken                an object with a child's name belongs to somebody else
++-- Unreadable               an object is not as its kind says
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class Gone(ApiRefused):
 
 class NameTaken(ClusterError):
     """An object with a child's name exists and belongs to somebody else: it is left alone."""
+
+
+class Unreadable(ClusterError):
+    """An object is not as its kind says: the message names the object, the field, the value and the rule."""
 
 
 _BY_STATUS = {404: NotFound, 409: Conflict, 410: Gone}

@@ -1,66 +1,73 @@
-"""What counts of a pod: which pool it is of, whether it answers, whether a node can take it, how long it took to
-start.
-"""
+"""What counts of a pod: which pool it is of, whether it answers, what it waits for, how long it took to start."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
 
 from recmodel.cluster.names import MODEL_LABEL, POOL_LABEL
+from recmodel.cluster.shapes import PodShape
+
+OVER = ("Failed", "Succeeded")
+GATED = "SchedulingGated"
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What a pod waits for: a reason, and the sentence of whoever makes it wait."""
+
+    reason: str
+    message: str
+    container: str = ""  # the one that waits; empty where the pod as a whole does
 
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """One pod."""
+    """One pod of a pool."""
 
     key: str  # of its model, "namespace/name"
     pool: str
     name: str
     uid: str
-    version: int
+    version: int = field(compare=False)
     ready: bool  # Ready, and not being deleted
-    unschedulable: bool
+    over: bool  # Failed or Succeeded: evicted, completed. It only lingers
+    waits_for_node: (
+        str | None
+    )  # the reason why it has none (Unschedulable, SchedulingGated, ...); None: it has, or leaves
     startup_seconds: float | None  # creation to Ready; None before that, or where a restart hides it
+    waits: tuple[Waits, ...] = field(default=(), compare=False)  # said for people: its words change at each try
 
 
-def pod_state(pod: Mapping[str, Any]) -> PodState | None:
+def pod_state(pod: PodShape, version: int) -> PodState | None:
     """The pod's state; None where it is no pool's pod."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    labels = metadata.get("labels", {})
-    if MODEL_LABEL not in labels or POOL_LABEL not in labels:
+    metadata, status = pod.metadata, pod.status
+    model, pool = metadata.labels.get(MODEL_LABEL), metadata.labels.get(POOL_LABEL)
+    if not model or not pool:
         return None
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
-    ready = conditions.get("Ready", {}).get("status") == "True"
-    scheduled = conditions.get("PodScheduled", {})
-    restarted = any(container.get("restartCount", 0) for container in status.get("containerStatuses") or [])
+    ready, scheduled = status.condition("Ready"), status.condition("PodScheduled")
+    answers = ready is not None and ready.status == "True"
+    restarted = any(container.restart_count for container in status.container_statuses)
     startup_seconds = None
-    if ready and not restarted and "lastTransitionTime" in conditions["Ready"]:
-        since, created = conditions["Ready"]["lastTransitionTime"], metadata["creationTimestamp"]
-        startup_seconds = max(0.0, (instant(since) - instant(created)).total_seconds())
-    leaving = "deletionTimestamp" in metadata
+    if ready is not None and answers and not restarted:
+        since, created = ready.last_transition_time, metadata.creation_timestamp
+        startup_seconds = max(0.0, since - created) if since is not None and created is not None else None
+    leaving = metadata.deletion_timestamp is not None
+    homeless = scheduled is not None and scheduled.status == "False" and not leaving
+    waits = [Waits(scheduled.reason, scheduled.message)] if scheduled is not None and homeless else []
+    waits += [
+        Waits(container.state.waiting.reason, container.state.waiting.message, container.name)
+        for container in (*status.init_container_statuses, *status.container_statuses)
+        if container.state.waiting is not None
+    ]
     return PodState(
-        key=f"{metadata['namespace']}/{labels[MODEL_LABEL]}",
-        pool=labels[POOL_LABEL],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        version=version(pod),
-        ready=ready and not leaving,
-        unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable" and not leaving,
+        key=f"{metadata.namespace}/{model}",
+        pool=pool,
+        name=metadata.name,
+        uid=metadata.uid,
+        version=version,
+        ready=answers and not leaving,
+        over=status.phase in OVER,
+        waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
         startup_seconds=startup_seconds,
+        waits=tuple(waits),
     )
-
-
-def instant(time: str) -> datetime:
-    """An API time such as ``2026-01-31T12:00:00Z``."""
-    return datetime.fromisoformat(time.replace("Z", "+00:00"))
-
-
-def version(obj: Mapping[str, Any]) -> int:
-    """The resource version as a number that grows (KEP-5504); 0 where a server sends anything else, which counts
-    as new.
-    """
-    text = obj["metadata"].get("resourceVersion", "")
-    return int(text) if text.isdigit() else 0

@@ -7,8 +7,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recmodel.api.quantity import Decimal, Name, VersionName
+from recmodel.api.shown import shown
 from recmodel.cluster import names
 
 VERSION_VARIABLE = "RECMODEL_MODEL_VERSION"
@@ -32,8 +36,8 @@ class ModelVersion:
 
     @property
     def name(self) -> str:
-        """``int8@7``."""
-        return f"{self.variant}@{self.version}"
+        """``int8@7``; the version alone where the variant is not known."""
+        return f"{self.variant}@{self.version}" if self.variant else self.version
 
     def environment(self) -> list[dict[str, str]]:
         """What the pods are told of it; a variable that is not known is left out."""
@@ -59,14 +63,52 @@ def annotation(serving: Serving) -> dict[str, str]:
     return {} if serving == AS_WRITTEN else {names.SERVING_ANNOTATION: json.dumps(asdict(serving), sort_keys=True)}
 
 
-def serving_of(deployment: Mapping[str, Any]) -> Serving:
-    """What a Deployment is made for; ``AS_WRITTEN`` where it does not say so in words that can be read."""
-    text = deployment["metadata"].get("annotations", {}).get(names.SERVING_ANNOTATION)
+def serving_of(annotations: Mapping[str, str]) -> Serving:
+    """What a Deployment with these annotations is made for; ``ValueError`` where it says so in words that cannot be read."""
+    text = annotations.get(names.SERVING_ANNOTATION)
     if text is None:
         return AS_WRITTEN
     try:
-        found = json.loads(text)
-        now, before = (ModelVersion(**found[key]) if found[key] else None for key in ("now", "before"))
-        return Serving(now, before, found["refused"], found["trial"])
-    except (ValueError, TypeError, KeyError):  # another operator's words, or somebody's edit
+        found = _Written.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "".join(f".{part}" for part in first["loc"])
+        raise ValueError(
+            f"annotation {names.SERVING_ANNOTATION}{place} is {shown(first['input'])}: {first['msg']}"
+        ) from None
+    now, before = (ModelVersion(**dict(version)) if version else None for version in (found.now, found.before))
+    return Serving(now, before, found.refused, found.trial)
+
+
+def serving_of_pods(labels: Mapping[str, str], environment: Mapping[str, str]) -> Serving:
+    """What pods of this template serve by their own label and variables, where the annotation cannot be read. Which variant
+    it is of they do not say.
+    """
+    version = labels.get(names.VERSION_LABEL)
+    if version is None:
         return AS_WRITTEN
+    return Serving(ModelVersion("", version, environment.get(URI_VARIABLE), environment.get(SHA256_VARIABLE)))
+
+
+class _Version(BaseModel):
+    """A version as the annotation has it: what is read becomes names, labels and variables."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    variant: Name
+    version: VersionName
+    uri: str | None = None
+    sha256: str | None = None
+    metric: str | None = None
+    value: Decimal | None = None
+
+
+class _Written(BaseModel):
+    """The annotation."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    now: _Version | None
+    before: _Version | None
+    refused: str | None
+    trial: Literal["pool", "version"] | None

@@ -16,6 +16,7 @@ from recmodel.cluster.client import Client, Object
 from recmodel.cluster.drift import Child, Drift
 from recmodel.cluster.errors import ApiRefused, Conflict, NameTaken, NotFound
 from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.objects import read
 
 
 class Writer:
@@ -35,6 +36,7 @@ class Writer:
             live = await self._client.get(kind, owner.namespace, name)
         except NotFound:
             return None
+        read(kind, live)  # one that cannot be read is there all the same: it is neither made anew nor overwritten
         if not owner.owns(live):
             raise NameTaken(
                 f"{kind.kind} {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): "

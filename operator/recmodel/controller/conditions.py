@@ -124,7 +124,11 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     if not waiting:
         return "True", Reason(ALL_SCHEDULED, "every pod has a node")
     said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
-    return "False", Reason(reasons.POOL_UNSCHEDULABLE, f"pods that no node takes or a quota forbids: {said}")
+    said = f"pods that no node takes or a quota forbids: {said}"
+    if gated := {name: state.gated for name, state in pools.items() if state.gated}:
+        held = ", ".join(f"{count} of pool {name}" for name, count in gated.items())
+        said += f"; of these, {held} are held by a scheduling gate (SchedulingGated) until whoever set it takes it away"
+    return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
 def _progressing(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:

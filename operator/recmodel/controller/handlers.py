@@ -13,6 +13,7 @@ from typing import Any
 import kopf
 
 from recmodel.api.v1alpha1 import GROUP, PLURAL, VERSION
+from recmodel.cluster.objects import identity_of
 from recmodel.controller.operator import Operator
 
 logger = logging.getLogger(__name__)
@@ -60,9 +61,9 @@ def register(operator: Operator) -> kopf.OperatorRegistry:
     async def observe(event: kopf.RawEvent, **_: Any) -> None:
         body: Any = event["object"]
         if event["type"] == "DELETED":
-            operator.forget(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+            operator.forget("/".join(identity_of(body)))
         else:
-            operator.observe(dict(body))
+            operator.observe(body)
         operator.listed()
 
     @kopf.on.probe(id="ticking", registry=registry)

@@ -11,8 +11,9 @@ from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children import Owner
+from recmodel.cluster.errors import Unreadable
 from recmodel.cluster.inventory import Inventory
+from recmodel.cluster.objects import RecModelObject, identity_of, read_recmodel
 from recmodel.cluster.optimisation import course
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.tick import Decider
@@ -42,24 +43,39 @@ class Intake:
         self._forget = forget
 
     def observe(self, body: Mapping[str, Any]) -> None:
-        """A RecModel as it stands now. Only a new generation or a new object means work."""
-        metadata = body["metadata"]
-        owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
+        """A RecModel as it stands now. Only a new generation or a new object means work; one that cannot be read is left as
+        it was known.
+        """
+        try:
+            found = read_recmodel(body)
+        except Unreadable as problem:
+            self._inventory.unreadable.add(names.RECMODEL, identity_of(body), str(problem))
+            return
+        self._inventory.unreadable.remove(names.RECMODEL, identity_of(body))
+        self._take(found)
+
+    def gone(self, key: str) -> None:
+        """A RecModel that was deleted."""
+        namespace, _, name = key.partition("/")
+        self._inventory.unreadable.remove(names.RECMODEL, (namespace, name))
+
+    def _take(self, found: RecModelObject) -> None:
+        owner, generation, body = found.owner, found.generation, found.body
         tracked = self._keeper.models.get(owner.key)
         if tracked is not None and tracked.owner.uid != owner.uid:  # deleted and made anew, and the deletion was missed
             self._forget(owner.key)
             tracked = None
-        if metadata.get("deletionTimestamp"):
+        if found.leaving:
             self._forget(owner.key)
             return
         if tracked is None:
             tracked = self._keeper.models[owner.key] = Tracked(owner, body=body)
             self._decider.recall(owner.key, tracked.recall(time.time()))
-        elif tracked.generation >= metadata["generation"]:
-            if tracked.generation == metadata["generation"]:
+        elif tracked.generation >= generation:
+            if tracked.generation == generation:
                 tracked.body = body  # its status, which another operator may have written
             return
-        tracked.generation, tracked.body = metadata["generation"], body
+        tracked.generation, tracked.body = generation, body
         self._read(tracked, read_spec(body, self._allowed_accounts))
         self._keeper.wake(owner.key)
 

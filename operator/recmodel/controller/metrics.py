@@ -28,6 +28,12 @@ class Metrics:
         self.quarantined = Gauge(
             "recmodel_quarantined", "RecModels left out because deciding for them failed.", registry=r
         )
+        self.unreadable = Gauge(
+            "recmodel_unreadable_objects",
+            "Objects of this kind that cannot be read and are left out; the log names each.",
+            ("kind",),
+            registry=r,
+        )
         self.acting = Gauge(
             "recmodel_acting", "1 where this operator acts, 0 where it stands by for another one.", registry=r
         )
@@ -176,6 +182,10 @@ class Metrics:
         """Drops all series of a RecModel that is gone."""
         for metric, labels in self._series.pop(key, {}):
             metric.remove(*labels)
+
+    def unread(self, kind: str, count: int) -> None:
+        """How many objects of a kind cannot be read now."""
+        self.unreadable.labels(kind).set(count)
 
     def called(self, verb: str, resource: str, status: int) -> None:
         """One call of the Kubernetes API; status 0: no answer."""

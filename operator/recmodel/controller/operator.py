@@ -50,7 +50,7 @@ class Operator:
         self._client = client
         self._decider = decider
         self._metrics = metrics
-        self.inventory = Inventory(self._changed)
+        self.inventory = Inventory(self._changed, metrics.unread)
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
         self.lease, self.claims = self._leases()
@@ -74,6 +74,7 @@ class Operator:
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
+        self._intake.gone(key)
         self.keeper.forget(key)
         self.reporter.forget(key)
         self._metrics.forget(key)

@@ -60,6 +60,9 @@ def adopted(
     for pool in spec.pools:
         state = states[pool.name]
         serving = known.get(pool.name, state.serving if state.exists else None)
+        if serving is not None and serving.now is not None and not serving.now.variant:
+            # Its pods say what they serve, but not of which variant: of the pool's.
+            serving = replace(serving, now=replace(serving.now, variant=spec.variant_of(pool) or ""))
         if serving is None:
             serving = _first(variants, spec, pool, states)
         elif serving.now is not None and serving.now.variant != spec.variant_of(pool):

@@ -14,6 +14,7 @@ from recmodel.api.pod import PodTemplate
 from recmodel.api.pool import Optimisation
 from recmodel.api.quantity import ratio
 from recmodel.api.rules import broken_rule
+from recmodel.api.shown import shown
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
@@ -118,7 +119,7 @@ def read_spec(body: Mapping[str, Any], allowed_accounts: tuple[str, ...] = ()) -
     try:
         spec = RecModelSpec.model_validate(body.get("spec", {}))
     except ValidationError as error:
-        problems = [f"spec.{_place(e['loc'])} is {_shown(e['input'])}: {e['msg']}" for e in error.errors()[:3]]
+        problems = [f"spec.{_place(e['loc'])} is {shown(e['input'])}: {e['msg']}" for e in error.errors()[:3]]
         more = error.error_count() - len(problems)
         return Reason(INVALID_SPEC, "; ".join(problems) + (f"; and {more} more" if more else ""))
     problem = broken_rule(body["metadata"]["name"], spec) or _refused(spec, allowed_accounts)
@@ -151,8 +152,3 @@ def _account(where: str, template: PodTemplate, allowed_accounts: tuple[str, ...
 def _place(location: tuple[int | str, ...]) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return text.lstrip(".")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recmodel.cluster.apply import Failure
-from recmodel.cluster.errors import ApiRefused, ClusterError, NameTaken, NotFound, shortened
+from recmodel.cluster.errors import ApiRefused, ClusterError, NameTaken, NotFound, Unreadable, shortened
 from recmodel.core.types import Reason
 
 NAME_TAKEN = "NameTaken"
 API_REFUSED = "ApiRefused"
 API_UNAVAILABLE = "ApiUnavailable"
+UNREADABLE_OBJECT = "UnreadableObject"
 INTERNAL_ERROR = "InternalError"
 FIELDS_OVERWRITTEN = "FieldsOverwritten"
 
@@ -35,7 +36,7 @@ def joined(namespace: str, failures: Sequence[Failure], errors: Sequence[Excepti
 
 def heals_slowly(error: Exception) -> bool:
     """Whether somebody has to do something first (a quota, a CRD, a name), so that trying soon again is no use."""
-    return isinstance(error, ApiRefused | NameTaken)
+    return isinstance(error, ApiRefused | NameTaken | Unreadable)
 
 
 def known(error: Exception) -> bool:
@@ -46,7 +47,7 @@ def known(error: Exception) -> bool:
 def _of_child(namespace: str, failure: Failure) -> str:
     kind, name = failure.child
     error, where = failure.error, f"{kind.kind} {namespace}/{name}"
-    if isinstance(error, NameTaken):
+    if isinstance(error, NameTaken | Unreadable):
         return str(error)
     if isinstance(error, NotFound):
         return f"{where}: HTTP 404: {error.said}: is the CRD of {kind.kind} ({kind.group_version}) installed?"
@@ -58,6 +59,8 @@ def _of_child(namespace: str, failure: Failure) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, NameTaken):
         return NAME_TAKEN
+    if isinstance(error, Unreadable):
+        return UNREADABLE_OBJECT
     if isinstance(error, ApiRefused):
         return API_REFUSED
     return API_UNAVAILABLE if isinstance(error, ClusterError) else INTERNAL_ERROR
