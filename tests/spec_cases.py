@@ -275,6 +275,7 @@ def _refused() -> list[Case]:
     cases += [
         Case(f"{BOX}.livenessProbe", {"httpGet": get, "successThreshold": 2}),
         Case(f"{BOX}.lifecycle.preStop", {}),
+        Case(f"{BOX}.lifecycle.postStart", {"exec": {"command": []}}),
         Case(f"{BOX}.lifecycle.preStop", {"httpGet": {**get, "host": "a"}}, "host must not be set"),
         Case(f"{BOX}.lifecycle.postStart", {"exec": {}, "sleep": {"seconds": 1}}),
         Case(f"{BOX}.lifecycle.preStop", {"sleep": {"seconds": 30}}, "below terminationGracePeriodSeconds"),
@@ -318,6 +319,14 @@ def _refused() -> list[Case]:
             ("imagePullSecrets", [{}]),
             ("imagePullSecrets", [{"name": "a"}, {"name": "a"}]),
             ("runtimeClassName", "A"),
+            ("dnsConfig", {"nameservers": ["a"]}),
+            ("dnsConfig", {"nameservers": ["256.1.1.1"]}),
+            ("dnsConfig", {"nameservers": ["1::2::3"]}),
+            ("dnsConfig", {"searches": ["/x"]}),
+            ("hostAliases", [{"ip": "a:b"}]),
+            ("terminationGracePeriodSeconds", "30"),
+            ("terminationGracePeriodSeconds", True),
+            ("hostUsers", "true"),
             ("securityContext", {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}),
         )
     ]
@@ -490,7 +499,11 @@ def _taken() -> list[Case]:
             ),
             (
                 "dnsConfig",
-                {"options": [{"name": "ndots", "value": "2"}], "nameservers": ["1.1.1.1"], "searches": ["a.svc"]},
+                {
+                    "options": [{"name": "ndots", "value": "2"}],
+                    "nameservers": ["1.1.1.1", "fd00::10", "1:2:3:4:5:6:7:8"],
+                    "searches": ["a.svc"],
+                },
             ),
             ("hostAliases", [{"ip": "10.0.0.1", "hostnames": ["store.local"]}]),
             ("resourceClaims", [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]),
@@ -712,6 +725,11 @@ def _taken() -> list[Case]:
                 {"name": "my.edge", "namespace": "edge"},
             ],
         ),
+        Case("spec.rollout", None),
+        Case("spec.route.paths", None),
+        Case("spec.objective.latency.percentile", None),
+        Case(f"{META}.labels.gone", None),
+        Case(f"{BOX}.resources.limits.memory", None),
         Case("spec.metrics", {"port": "http-metrics", "path": "/metrics"}),
     ]
     return cases  # fmt: skip

@@ -15,7 +15,7 @@ from pydantic import Field
 from recmodel.api.container import USER, Container, InitContainer, Profile, must_be_false
 from recmodel.api.scheduling import Affinity, SpreadConstraints, Tolerations
 from recmodel.api.strict import Keyed, Rule, Strict, one_of
-from recmodel.api.text import Annotations, DnsLabel, LabelKey, Labels, ShortText, Subdomain
+from recmodel.api.text import Address, Annotations, DnsLabel, LabelKey, Labels, ShortText, Subdomain
 from recmodel.api.volume import LocalReference, Volumes
 
 GRACE_SECONDS = 30  # where the template says nothing
@@ -53,20 +53,24 @@ class DnsOption(Strict):
     value: ShortText | None = None
 
 
+SearchDomain = Annotated[
+    str,
+    Field(pattern=r"^(\.|_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*\.?)$", max_length=253),
+]
+
+
 class DnsConfig(Strict):
     """How the pod resolves names."""
 
-    nameservers: (
-        Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+$", max_length=45)]], Field(max_length=3)] | None
-    ) = None
-    searches: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=32)] | None = None
+    nameservers: Annotated[list[Address], Field(max_length=3)] | None = None
+    searches: Annotated[list[SearchDomain], Field(max_length=32)] | None = None
     options: Annotated[list[DnsOption], Field(max_length=16)] | None = None
 
 
 class HostAlias(Strict):
     """Names of an address, for the pod's hosts file."""
 
-    ip: Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+$", max_length=45)]
+    ip: Address
     hostnames: Annotated[list[Subdomain], Field(max_length=16)] | None = None
 
 

@@ -22,7 +22,7 @@ NO_HOST = Rule(
 class HttpHeader(Strict):
     """A header of the request."""
 
-    name: Annotated[str, Field(pattern=r"^[-A-Za-z0-9!#$%&'*+.^_`|~]+$", max_length=253)]
+    name: Annotated[str, Field(pattern=r"^[-A-Za-z0-9]+$", max_length=253)]
     value: Text
 
 
@@ -57,7 +57,7 @@ class Grpc(Strict):
 class Exec(Strict):
     """A command in the container."""
 
-    command: Annotated[list[Text], Field(max_length=64)] | None = None
+    command: Annotated[list[Text], Field(min_length=1, max_length=64)]
 
 
 class Sleep(Strict):

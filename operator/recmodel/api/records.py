@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AllowInfNan, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AllowInfNan, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from recmodel.api.quantity import Name, Sha256, VersionName
 from recmodel.api.shown import shown
@@ -29,6 +29,8 @@ PerSize = Annotated[
 
 class VariantRecord(Strict):
     """One variant: what it is, how good, how fast, and whether the optimiser would serve it."""
+
+    model_config = ConfigDict(strict=False)
 
     variant: Name
     version: VersionName

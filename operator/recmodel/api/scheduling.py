@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from recmodel.api.strict import Distinct, Keyed, Rule, Strict
-from recmodel.api.text import AnyKey, DnsLabel, LabelKey, Labels, LabelValue
+from recmodel.api.text import AnyKey, DnsLabel, LabelKey, Labels, LabelValue, Subdomain
 
 Weight = Annotated[int, Field(ge=1, le=100)]
 LabelKeys = Annotated[list[LabelKey], Field(max_length=16), Distinct()]
@@ -55,7 +55,7 @@ class NodeName(Strict):
 
     key: Literal["metadata.name"]
     operator: Literal["In", "NotIn"]
-    values: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(min_length=1, max_length=1)]
+    values: Annotated[list[Subdomain], Field(min_length=1, max_length=1)]
 
 
 class LabelSelector(Strict):

@@ -195,9 +195,29 @@ class Strict(BaseModel):
     """Base of everything the user writes: camelCase in YAML, unknown fields refused, frozen once read, its rules held."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, json_schema_extra=_with_rules
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        json_schema_extra=_with_rules,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        """A null is a field that is not set, as for the API server; in a map, an entry that is not there."""
+        if not isinstance(value, dict):
+            return value
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {
+            name: {key: entry for key, entry in child.items() if entry is not None}
+            if isinstance(child, dict)
+            else child
+            for name, child in value.items()
+            if child is not None or name not in known
+        }
 
     @model_validator(mode="after")
     def _keeps_the_rules(self) -> Strict:

@@ -12,6 +12,7 @@ from recmodel.api.strict import IntegerOrText, Rule
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_SHORT = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _PORT = r"([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*"  # a letter somewhere, no two hyphens beside each other
 # Segments of a URL path: not empty (but the last), not "." or "..", no encoded slash.
 _OCTET = r"%([013-9A-Fa-f][0-9A-Fa-f]|2[0-9A-Ea-e])"
@@ -19,11 +20,19 @@ _CHARACTER = rf"([-A-Za-z0-9_~!$&'()*+,;=:@]|{_OCTET})"
 _SEGMENT = rf"(\.{{0,2}}{_CHARACTER}|\.{{3}})({_CHARACTER}|\.)*"
 # Parts of a relative path: none of them begins with "..", which is the kubelet's own.
 _PART = r"([^/.][^/]*|\.|\.[^/.][^/]*)"
+_BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
+_GROUP = r"[0-9a-fA-F]{1,4}"  # so many groups, then the gap, then so many
+_IPV6 = "|".join(
+    [rf"({_GROUP}:){{7}}{_GROUP}", rf"({_GROUP}:){{1,7}}:", rf":(:{_GROUP}){{1,7}}", "::"]
+    + [rf"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{{after}}}" for after in range(1, 7)]
+)
 
 Text = Annotated[str, StringConstraints(max_length=4096)]
 ShortText = Annotated[str, StringConstraints(max_length=253)]
 DnsLabel = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
 Subdomain = Annotated[str, StringConstraints(pattern=rf"^{_SUBDOMAIN}$", max_length=253)]
+OptionalSubdomain = Annotated[str, StringConstraints(pattern=rf"^({_SUBDOMAIN})?$", max_length=253)]
 Hostname = Annotated[str, StringConstraints(pattern=rf"^(\*\.)?{_SUBDOMAIN}$", max_length=253)]
 UrlPath = Annotated[str, StringConstraints(pattern=rf"^(/{_SEGMENT})*/?$", min_length=1, max_length=253)]
 PagePath = Annotated[str, StringConstraints(pattern=r"^/[^\s]*$", max_length=253)]
@@ -35,11 +44,12 @@ PortOrName = Annotated[int | str, IntegerOrText(rf"^{_PORT}$", 15, 1, 65535)]
 _KEY = rf"({_SUBDOMAIN}/)?{_QUALIFIED}"
 LabelKey = Annotated[
     str,
-    StringConstraints(pattern=rf"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$", max_length=317),
+    StringConstraints(pattern=rf"^({_SUBDOMAIN}/)?{_SHORT}$", max_length=317),
 ]
-AnyKey = Annotated[str, StringConstraints(pattern=rf"^(({_SUBDOMAIN}/)?{_QUALIFIED})?$", max_length=317)]
+AnyKey = Annotated[str, StringConstraints(pattern=rf"^(({_SUBDOMAIN}/)?{_SHORT})?$", max_length=317)]
 LabelValue = Annotated[str, StringConstraints(pattern=rf"^({_QUALIFIED})?$", max_length=63)]
-DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+Address = Annotated[str, StringConstraints(pattern=rf"^({_IPV4}|{_IPV6})$", max_length=45)]
+DataKey = Annotated[str, StringConstraints(pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$", max_length=253)]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[ -<>-~]+$", max_length=253)]
 Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", max_length=4096)]
 
@@ -56,5 +66,7 @@ Keys = Rule(
     "the last a letter or digit",
     lambda keyed: all(_is_key(key) for key in keyed),
 )
+
+
 Labels = Annotated[dict[str, LabelValue], Field(max_length=64), Keys]
 Annotations = Annotated[dict[str, Text], Field(max_length=64), Keys]

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
-from recmodel.api.quantity import Quantity
+from recmodel.api.quantity import Quantity, amount
 from recmodel.api.scheduling import LabelSelector
 from recmodel.api.source import FieldRef, ResourceFieldRef
 from recmodel.api.strict import Keyed, Rule, Strict, one_of
-from recmodel.api.text import Annotations, DataKey, DnsLabel, Image, Labels, LocalPath, ShortText, Subdomain, Text
+from recmodel.api.text import (
+    Annotations,
+    DataKey,
+    DnsLabel,
+    Image,
+    Labels,
+    LocalPath,
+    OptionalSubdomain,
+    ShortText,
+    Subdomain,
+    Text,
+)
 
+DriverName = Annotated[Subdomain, Field(max_length=63)]
 Mode = Annotated[int, Field(ge=0, le=0o777)]
 
 
@@ -122,7 +135,7 @@ class LocalReference(Strict):
 class Csi(Strict):
     """An inline volume of a CSI driver."""
 
-    driver: Subdomain
+    driver: DriverName
     read_only: bool | None = None
     fs_type: ShortText | None = None
     volume_attributes: Annotated[dict[str, Text], Field(max_length=32)] | None = None
@@ -144,11 +157,25 @@ class DataSource(Strict):
     name: Subdomain
 
 
+class StorageSize(Strict):
+    """A size."""
+
+    storage: Quantity
+
+    @field_validator("storage")
+    @classmethod
+    def _is_something(cls, size: str) -> str:
+        """What no schema can hold: the value has no type there."""
+        if amount(size) <= 0.0:
+            raise PydanticCustomError("rule", "must be above 0")
+        return size
+
+
 class StorageRequest(Strict):
     """The size of a new volume."""
 
-    requests: Annotated[dict[str, Quantity], Field(min_length=1, max_length=4)]
-    limits: Annotated[dict[str, Quantity], Field(max_length=4)] | None = None
+    requests: StorageSize
+    limits: StorageSize | None = None
 
 
 class ClaimSpec(Strict):
@@ -158,7 +185,7 @@ class ClaimSpec(Strict):
         list[Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]],
         Field(min_length=1, max_length=4),
     ]
-    storage_class_name: Annotated[str, Field(max_length=253)] | None = None
+    storage_class_name: OptionalSubdomain | None = None
     volume_mode: Literal["Filesystem", "Block"] | None = None
     volume_attributes_class_name: Subdomain | None = None
     selector: LabelSelector | None = None
