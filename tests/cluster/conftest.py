@@ -26,6 +26,7 @@ MADE: list[str] = []  # those of this session
 ORDER = (
     "test_admission.py",
     "test_children.py",
+    "test_drift.py",
     "test_optimise_end.py",
     "test_ranker.py",
     "test_weights.py",

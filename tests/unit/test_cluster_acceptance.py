@@ -53,6 +53,43 @@ CASES = {
         route([EDGE], (EDGE, [TAKEN[0], no("ResolvedRefs", "BackendNotFound", "Service feed-cpu")])),
         Acceptance(unresolved=("Gateway demo/edge: ResolvedRefs is False, BackendNotFound: Service feed-cpu",)),
     ),
+    "no endpoints behind a weight": (
+        route(
+            [EDGE], (EDGE, [*TAKEN, no("BackendsAvailable", "EndpointsNotFound", "no ready endpoints for feed-cpu")])
+        ),
+        Acceptance(
+            impaired=(
+                "Gateway demo/edge: BackendsAvailable is False, EndpointsNotFound: no ready endpoints for feed-cpu",
+            )
+        ),
+    ),
+    "another route takes the same requests": (
+        route([EDGE], (EDGE, [*TAKEN, {"type": "RouteRulesOverlap", "status": "True", "reason": "RouteRulesOverlap"}])),
+        Acceptance(impaired=("Gateway demo/edge: RouteRulesOverlap is True, RouteRulesOverlap",)),
+    ),
+    "a part of the rules left out": (
+        route([EDGE], (EDGE, [*TAKEN, {"type": "PartiallyInvalid", "status": "True", "reason": "UnsupportedValue"}])),
+        Acceptance(impaired=("Gateway demo/edge: PartiallyInvalid is True, UnsupportedValue",)),
+    ),
+    "not programmed": (
+        route([EDGE], (EDGE, [*TAKEN, no("Programmed", "Pending")])),
+        Acceptance(impaired=("Gateway demo/edge: Programmed is False, Pending",)),
+    ),
+    "all well, in conditions of either kind": (
+        route(
+            [EDGE],
+            (
+                EDGE,
+                [
+                    *TAKEN,
+                    no("RouteRulesOverlap", "None"),
+                    no("PartiallyInvalid", "None"),
+                    {"type": "BackendsAvailable", "status": "True"},
+                ],
+            ),
+        ),
+        Acceptance(),
+    ),
 }
 
 

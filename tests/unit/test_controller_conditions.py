@@ -31,6 +31,9 @@ CASES = {
     "a route that points to nothing": (
         tracked(route=Acceptance(unresolved=("Gateway a/b: no Service",))), {"cpu": STATE}, "Ready",
         ("False", "RouteNotResolved")),
+    "a gateway that has no endpoints to send to": (
+        tracked(route=Acceptance(impaired=("Gateway a/b: BackendsAvailable is False",))), {"cpu": STATE}, "Ready",
+        ("False", "RouteImpaired")),
     "no pod answers yet": (tracked(), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),
     "no pods at all": (tracked(), {"cpu": replace(STATE, ready=0, desired=0)}, "Ready", ("False", "NoReadyPool")),
     "late requests": (

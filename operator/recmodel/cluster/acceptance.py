@@ -2,7 +2,8 @@
 
 Each gateway's controller writes a condition ``Accepted`` and a condition ``ResolvedRefs`` for its part of
 ``status.parents``. A parent that does not exist, or whose class nobody serves, gets no entry: silence is a refusal too,
-once there was time to answer.
+once there was time to answer. Implementations add conditions of their own (Envoy Gateway: ``BackendsAvailable``,
+``RouteRulesOverlap``); which status of one is the bad one follows from what its name says.
 """
 
 from __future__ import annotations
@@ -13,14 +14,31 @@ from typing import Any
 
 Object = Mapping[str, Any]
 
+READ_APART = ("Accepted", "ResolvedRefs")
+# Conditions that are good when they are False have one of these words in their name, by the conventions of the API.
+NAMES_OF_TROUBLE = (
+    "Overlap",
+    "Invalid",
+    "Conflict",
+    "Degraded",
+    "Error",
+    "Fail",
+    "Stalled",
+    "Deprecated",
+    "Aggregated",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What the parents of a route say of it, in a sentence each; three times empty where all is well."""
+    """What the parents of a route say of it, in a sentence each; all empty where all is well."""
 
     refused: tuple[str, ...] = ()  # Accepted is False
     unresolved: tuple[str, ...] = ()  # accepted, but something that it points to is not there or not allowed
     silent: tuple[str, ...] = ()  # no word yet
+    impaired: tuple[
+        str, ...
+    ] = ()  # accepted, and all is there, but the gateway says that requests are not served as asked for
 
 
 def acceptance(route: Object | None) -> Acceptance:
@@ -31,7 +49,7 @@ def acceptance(route: Object | None) -> Acceptance:
         return Acceptance()
     namespace = route["metadata"]["namespace"]
     entries = (route.get("status") or {}).get("parents") or []
-    refused, unresolved, silent = [], [], []
+    refused, unresolved, silent, impaired = [], [], [], []
     for wanted in route["spec"].get("parentRefs") or []:
         name = f"{wanted.get('kind', 'Gateway')} {wanted.get('namespace', namespace)}/{wanted['name']}"
         name += f" ({wanted['sectionName']})" if wanted.get("sectionName") else ""
@@ -39,9 +57,15 @@ def acceptance(route: Object | None) -> Acceptance:
         said = [condition for entry in answers for condition in entry.get("conditions") or []]
         refused += [_told(name, c) for c in said if c["type"] == "Accepted" and c["status"] == "False"]
         unresolved += [_told(name, c) for c in said if c["type"] == "ResolvedRefs" and c["status"] == "False"]
+        impaired += [_told(name, c) for c in said if c["type"] not in READ_APART and c["status"] == _bad(c["type"])]
         if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in said):
             silent.append(f"{name} does not answer for the route: is it there, and does somebody serve its class?")
-    return Acceptance(tuple(refused), tuple(unresolved), tuple(silent))
+    return Acceptance(tuple(refused), tuple(unresolved), tuple(silent), tuple(impaired))
+
+
+def _bad(kind: str) -> str:
+    """The status of a condition that means trouble."""
+    return "True" if any(word in kind for word in NAMES_OF_TROUBLE) else "False"
 
 
 def _same(answered: Object, wanted: Object, namespace: str) -> bool:
@@ -54,4 +78,4 @@ def _same(answered: Object, wanted: Object, namespace: str) -> bool:
 
 def _told(parent: str, condition: Object) -> str:
     message = f": {condition['message']}" if condition.get("message") else ""
-    return f"{parent}: {condition['type']} is False, {condition.get('reason', 'without a reason')}{message}"
+    return f"{parent}: {condition['type']} is {condition['status']}, {condition.get('reason', 'without a reason')}{message}"

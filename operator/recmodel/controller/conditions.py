@@ -18,6 +18,7 @@ SERVING = "Serving"
 STARTING = "Starting"
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 ROUTE_NOT_RESOLVED = "RouteNotResolved"
+ROUTE_IMPAIRED = "RouteImpaired"
 WITHIN_OBJECTIVE = "WithinObjective"
 OBJECTIVE_MISSED = "ObjectiveMissed"
 BRACKET_TOO_WIDE = "BracketTooWide"
@@ -94,6 +95,8 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
         return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
     if route.unresolved:
         return "False", Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
+    if route.impaired:
+        return "False", Reason(ROUTE_IMPAIRED, "; ".join(route.impaired))
     return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
 
 
