@@ -6,15 +6,12 @@ observation is answered with one line ``{"error": "..."}`` and changes nothing. 
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +20,7 @@ from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
 from recmodel.core.engine import begin, step
 from recmodel.core.history import History
 from recmodel.core.types import Decision, Model, Observation, PoolObservation
+from recmodel.loads import read_load
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -31,10 +29,6 @@ Unknown = float | None  # NaN and infinities are read as unknown by the core
 
 class InvalidManifest(ValueError):
     """The manifest is no valid RecModel; the message names the field, the value and the rule."""
-
-
-class InvalidHistory(ValueError):
-    """The history is no CSV ``seconds,rps`` with a uniform step."""
 
 
 class _PoolLine(BaseModel):
@@ -92,34 +86,9 @@ def explain_invalid(error: ValidationError) -> str:
 
 
 def read_history(path: Path) -> History:
-    """Seconds and requests/s of a CSV with the header ``seconds,rps``; an empty or non-numeric value is a gap (NaN)."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        header = next(rows, None)
-        if header is None or [cell.strip() for cell in header[:2]] != ["seconds", "rps"]:
-            raise InvalidHistory(f"{path}: the header must be seconds,rps, not {','.join(header or [])!r}")
-        seconds, load = [], []
-        for number, row in enumerate(rows, start=2):
-            if not row:
-                continue
-            try:
-                seconds.append(float(row[0]))
-            except ValueError as error:
-                raise InvalidHistory(f"{path}: line {number}: {row[0]!r} is not a number of seconds") from error
-            if not math.isfinite(seconds[-1]):
-                raise InvalidHistory(f"{path}: line {number}: {row[0]!r} is not a finite number of seconds")
-            load.append(_number(row[1] if len(row) > 1 else ""))
-    if any(after <= before for before, after in pairwise(seconds)):
-        raise InvalidHistory(f"{path}: seconds must rise from line to line")
-    return np.array(seconds), np.array(load)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) and value >= 0 else math.nan
+    """Seconds and requests/s of a CSV with the header ``seconds,rps``; see :mod:`recmodel.loads`."""
+    load = read_load(path)
+    return load.seconds, load.per_second
 
 
 def parse(text: str, model: Model) -> Observation:
@@ -169,10 +138,14 @@ def _checked(kind: type[Checked], body: dict[str, Any], where: str = "") -> Chec
 def _latency(name: str, latency: dict[str, Unknown] | None) -> dict[float, float] | None:
     if latency is None or any(rate is None for rate in latency.values()):
         return None
+    found: dict[float, float] = {}
     try:
-        return {math.inf if edge == "+Inf" else float(edge): rate for edge, rate in latency.items() if rate is not None}
+        for edge, rate in latency.items():
+            bound = float(edge)
+            found[bound] = found.get(bound, 0.0) + (rate or 0.0)  # 1 and 1.0 are one edge, of two kinds of servers
     except ValueError as error:
         raise ValueError(f"pools.{name}.latency: {error}: bucket edges are seconds or +Inf") from error
+    return found
 
 
 def show(decision: Decision) -> str:

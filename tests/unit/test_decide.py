@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recmodel.core.types import Model
-from recmodel.decide import InvalidHistory, InvalidManifest, decide, read_history, read_model
+from recmodel.decide import InvalidManifest, decide, parse, read_model
 
 MANIFEST = """
 apiVersion: recmodel.dev/v1alpha1
@@ -140,30 +140,6 @@ def test_answers_come_line_by_line_before_the_input_ends(model: Model) -> None:
     assert asked == [1]
 
 
-HISTORIES = {
-    "": "the header must be seconds,rps",
-    "time,load\n0,1\n": "the header must be seconds,rps, not 'time,load'",
-    "seconds,rps\n0,1\nx,2\n": "line 3: 'x' is not a number of seconds",
-    "seconds,rps\n0,1\n60,2\n60,3\n": "seconds must rise",
-}
-
-
-@pytest.mark.parametrize("text", HISTORIES)
-def test_a_history_that_is_none_is_refused_with_the_rule(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "history.csv"
-    path.write_text(text)
-    with pytest.raises(InvalidHistory, match=HISTORIES[text]):
-        read_history(path)
-
-
-def test_what_is_no_load_in_a_history_is_a_gap(tmp_path: Path) -> None:
-    path = tmp_path / "history.csv"
-    path.write_text("seconds,rps\n0,5\n60,\n120,NaN\n180,-1\n240,inf\n300\n360,7.5\n")
-    seconds, load = read_history(path)
-    assert seconds.tolist() == [0, 60, 120, 180, 240, 300, 360]
-    assert np.isnan(load).tolist() == [False, True, True, True, True, True, False]
-
-
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
@@ -179,3 +155,15 @@ def test_a_manifest_that_is_none_is_refused_with_the_field_and_the_rule(text: st
     path.write_text(text)
     with pytest.raises(InvalidManifest, match=rule):
         read_model(path)
+
+
+def test_two_spellings_of_an_edge_are_one(model: Model) -> None:
+    def asked(latency: dict[str, float]) -> str:
+        pool = {"desired": 4, "ready": 4, "rate": 150.0, "errors": 0.0, "latency": latency}
+        return json.dumps({"time": 15.0, "pools": {"cpu": pool}})
+
+    once, twice = (
+        parse(asked(latency), model).pools["cpu"].latency
+        for latency in ({"0.1": 135.0, "+Inf": 150.0}, {"0.1": 90.0, "0.10": 45.0, "Inf": 50.0, "+Inf": 100.0})
+    )
+    assert once == twice

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from recmodel.api.v1alpha1 import Metrics
+from recmodel.prometheus.answers import buckets
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import LARGE_FLEET_MODELS, LEARN_AGAIN_SECONDS, EdgeMemory, nearest
 from recmodel.prometheus.gather import gather
@@ -104,3 +105,21 @@ def test_no_edge_is_lost_that_the_bracket_needs() -> None:
         chosen = nearest(EDGES, histogram, [threshold])
         assert "+Inf" in chosen
         assert len(chosen) <= 3
+
+
+@pytest.mark.parametrize("other", ["100.0", "1e2", "0100"])
+def test_two_spellings_of_an_edge_are_one_and_their_pods_add_up(other: str) -> None:
+    """Half of the pods run a newer server, which writes 100.0 for 100."""
+    histogram = Histogram(name="took", unit="ms")
+    rows = [("100", 90.0), ("+Inf", 100.0), (other, 45.0), ("Inf", 50.0)]
+    vector = Vector(tuple(({"pool": "cpu", "le": le}, value) for le, value in rows))
+    found = buckets(vector, lambda labels: ("demo/ranker", labels["pool"]), histogram)
+    assert found.known == {("demo/ranker", "cpu"): {0.1: 135.0, math.inf: 150.0}}
+    assert nearest(["50", "100", other, "+Inf", "Inf"], histogram, [0.1]) == {"100", other, "+Inf", "Inf"}
+
+
+def test_edges_within_one_whole_unit_are_cumulative_and_do_not_add_up() -> None:
+    histogram = Histogram(name="took", unit="ms", whole_units=True)
+    vector = Vector(tuple(({"le": le}, value) for le, value in (("0.5", 20.0), ("0.7", 30.0), ("+Inf", 50.0))))
+    found = buckets(vector, lambda _: ("demo/ranker", "cpu"), histogram)
+    assert found.known == {("demo/ranker", "cpu"): {0.001: 30.0, math.inf: 50.0}}

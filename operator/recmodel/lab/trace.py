@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recmodel.lab.scenario import Floats
+from recmodel.loads import read_load
 
 DAY_SECONDS = 86_400.0
 ENOUGH_COUNTS = 400.0  # events in a step whose counting noise is 5 %
@@ -76,32 +74,11 @@ class Trace:
 
 
 def read_trace(path: Path) -> Trace:
-    """A CSV, plain or gzipped, with the header ``seconds,rps`` at a uniform step; an empty or NaN rate is unknown.
-
-    A ValueError names the line that is wrong.
-    """
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows or [cell.strip() for cell in rows[0]] != ["seconds", "rps"]:
-        raise ValueError(f"{path.name}: the first line must be seconds,rps")
-    pairs = [_pair(path.name, number, row) for number, row in enumerate(rows[1:], start=2) if row]
-    if len(pairs) < 2:
+    """The load of a file; see :mod:`recmodel.loads`. ``ValueError`` also for fewer than two rows."""
+    load = read_load(path)
+    if len(load.seconds) < 2:
         raise ValueError(f"{path.name}: at least two rows are needed to know the step")
-    seconds, rates = (np.array(values) for values in zip(*pairs, strict=True))
-    steps = np.diff(seconds)
-    step = float(steps[0])
-    wrong = np.flatnonzero((np.abs(steps - step) > 1e-6 * max(step, 1.0)) | (steps <= 0.0))
-    if len(wrong):
-        raise ValueError(
-            f"{path.name}, line {wrong[0] + 3}: "
-            + (
-                "seconds must rise"
-                if steps[wrong[0]] <= 0
-                else f"the step is {steps[wrong[0]]:g} s, not {step:g} s as before"
-            )
-        )
-    return Trace(float(seconds[0]), step, rates)
+    return Trace(float(load.seconds[0]), load.step_seconds, load.per_second)
 
 
 def regular_trace(seconds: Sequence[float], rates: Sequence[float], step_seconds: float) -> Trace:
@@ -112,14 +89,3 @@ def regular_trace(seconds: Sequence[float], rates: Sequence[float], step_seconds
     values = np.full(int(places.max()) + 1, np.nan)
     values[places] = rates
     return Trace(float(seconds[0]), step_seconds, values)
-
-
-def _pair(name: str, number: int, row: list[str]) -> tuple[float, float]:
-    try:
-        seconds, rate = row
-        pair = float(seconds), float(rate) if rate.strip() else float("nan")
-    except ValueError:
-        raise ValueError(f"{name}, line {number}: {','.join(row)!r} is not a time and a rate") from None
-    if not np.isfinite(pair[0]) or pair[1] < 0.0 or np.isinf(pair[1]):
-        raise ValueError(f"{name}, line {number}: a time must be finite and a rate at least 0, not {','.join(row)!r}")
-    return pair

@@ -93,30 +93,35 @@ class Buckets:
 
 def buckets(vector: Vector, owner: Owner, histogram: Histogram) -> Buckets:
     """The histogram of each pool; one without ``+Inf`` is invalid, since the number of all requests is missing."""
-    by_edge: dict[PoolKey, dict[float, float]] = defaultdict(dict)
-    bounds: dict[str, float] = {}
+    by_edge: dict[PoolKey, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    bounds: dict[float, float] = {}
     found = Buckets()
     for labels, value in vector.rows:
         pool = owner(labels)
         if pool is None:
             continue
-        edge = labels.get("le", "")
         try:
-            bound = (
-                bounds[edge]
-                if edge in bounds
-                else upper_bound_seconds(edge, histogram.unit, whole_units=histogram.whole_units)
-            )
+            edge = float(labels.get("le", ""))
+            if edge not in bounds:
+                bounds[edge] = upper_bound_seconds(edge, histogram.unit, whole_units=histogram.whole_units)
         except ValueError:
             found.invalid.add(pool)
             continue
-        bounds[edge] = bound
         if not believable(value):
             found.invalid.add(pool)
-        # Edges within one whole unit (0.5 and 0.7 ms) are one bound, and cumulative: the larger one holds the other.
-        by_edge[pool][bound] = max(value, by_edge[pool].get(bound, 0.0))
+        by_edge[pool][edge] += value  # 1 and 1.0 are one edge, of pods whose servers spell it differently
     found.invalid |= {pool for pool, rows in by_edge.items() if math.inf not in rows}
-    found.known = {pool: rows for pool, rows in by_edge.items() if pool not in found.invalid}
+    found.known = {pool: _by_bound(rows, bounds) for pool, rows in by_edge.items() if pool not in found.invalid}
+    return found
+
+
+def _by_bound(rows: Mapping[float, float], bounds: Mapping[float, float]) -> dict[float, float]:
+    """By upper bound in seconds. Edges within one whole unit (0.5 and 0.7 ms) are one bound, and cumulative: the larger
+    one holds the other.
+    """
+    found: dict[float, float] = {}
+    for edge, value in rows.items():
+        found[bounds[edge]] = max(value, found.get(bounds[edge], 0.0))
     return found
 
 

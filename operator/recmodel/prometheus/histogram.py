@@ -18,7 +18,7 @@ class Bracket(NamedTuple):
     upper: float
 
 
-def upper_bound_seconds(edge: str, unit: str, *, whole_units: bool) -> float:
+def upper_bound_seconds(edge: str | float, unit: str, *, whole_units: bool) -> float:
     """The upper bound in seconds of a bucket labelled ``le="edge"``; ``ValueError`` if that is no number of at least 0.
 
     ``whole_units``: the source cuts times to whole units, so ``le="99"`` in ms holds all that took *under* 100 ms: 0.1.
