@@ -16,7 +16,8 @@ from serving import GPU, Pool, Served, recmodel
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.children import Owner, children, route
-from spec_cases import REFUSED, TAKEN
+from refused_specs import REFUSED
+from taken_specs import TAKEN
 
 pytestmark = pytest.mark.cluster
 

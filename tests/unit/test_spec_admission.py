@@ -13,7 +13,9 @@ from recmodel.cluster.children import Owner, children
 from recmodel.controller.tracked import read_spec
 from recmodel.core.types import Reason
 from recmodel.decide import InvalidManifest, read_model
-from spec_cases import REFUSED, TAKEN, Case, recmodel
+from refused_specs import REFUSED
+from spec_cases import Case, recmodel
+from taken_specs import TAKEN
 
 
 def test_the_recmodel_of_the_tables_is_valid() -> None:

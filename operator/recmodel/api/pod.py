@@ -215,6 +215,9 @@ class PodSpec(Strict):
     dns_policy: Literal["ClusterFirst", "Default", "None"] | None = None
     dns_config: DnsConfig | None = None
     host_aliases: Annotated[list[HostAlias], Field(max_length=16), Keyed(("ip",))] | None = None
+    hostname: DnsLabel | None = None
+    subdomain: DnsLabel | None = None
+    set_hostname_as_fqdn: Annotated[bool | None, Field(alias="setHostnameAsFQDN")] = None
     readiness_gates: Annotated[list[ReadinessGate], Field(max_length=8)] | None = None
     enable_service_links: bool | None = None
     share_process_namespace: bool | None = None
@@ -233,7 +236,7 @@ class PodMetadata(Strict):
     name: Annotated[ShortText | None, Field(exclude=True, description="Dropped: each pod has a name of its own.")] = (
         None
     )
-    creation_timestamp: Annotated[Literal[""] | None, Field(exclude=True, description="Dropped.")] = None
+    creation_timestamp: Annotated[ShortText | None, Field(exclude=True, description="Dropped.")] = None
 
 
 class PodTemplate(Strict):

@@ -85,7 +85,7 @@ class DownwardFile(Strict):
 class Downward(Strict):
     """Fields of the pod as files."""
 
-    items: Annotated[list[DownwardFile], Field(max_length=32)] | None = None
+    items: Annotated[list[DownwardFile], Field(max_length=16)] | None = None
 
 
 class DownwardVolume(Downward):
@@ -198,7 +198,7 @@ class ClaimMetadata(Strict):
 
     labels: Labels | None = None
     annotations: Annotations | None = None
-    creation_timestamp: Annotated[Literal[""] | None, Field(exclude=True, description="Dropped.")] = None
+    creation_timestamp: Annotated[ShortText | None, Field(exclude=True, description="Dropped.")] = None
 
 
 class ClaimTemplate(Strict):
