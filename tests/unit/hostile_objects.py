@@ -77,7 +77,7 @@ def _pod() -> Object:
     container = {
         "name": "server",
         "restartCount": 0,
-        "started": True,
+        "lastState": {},
         "state": {"waiting": {"reason": "R", "message": "m"}},
     }
     status = {"phase": "Running", "startTime": "2026-01-01T00:00:01Z", "containerStatuses": [container],

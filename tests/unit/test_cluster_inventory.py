@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+from test_cluster_apply import pool, spec
+
+from recmodel.api.status import RecModelStatus
 from recmodel.cluster import names
+from recmodel.cluster.children import Owner
 from recmodel.cluster.inventory import Inventory
+from recmodel.controller.conditions import conditions
+from recmodel.controller.tracked import Tracked
 
 KEY = "shop/feed"
 
@@ -103,25 +111,43 @@ def test_only_changes_that_matter_wake_the_model() -> None:
     assert changed == [KEY]
 
 
-def test_start_up_is_the_median_of_recent_pods_and_a_restart_is_none() -> None:
-    found, _ = inventory(
-        (names.POD, pod("a", created="2026-01-01T00:00:00Z")),
-        (names.POD, pod("b", created="2026-01-01T00:00:30Z")),
-        (names.POD, pod("c", created="2026-01-01T00:00:38Z")),
-        (names.POD, pod("d", created="2025-01-01T00:00:00Z", restarts=1)),
-    )
-    assert found.pool(KEY, "cpu").startup_seconds == 10.0
-    found.see(names.POD, "MODIFIED", pod("a", version=2, created="2026-01-01T00:00:00Z"))  # a later flap adds nothing
-    for name in "abc":
-        found.see(names.POD, "DELETED", pod(name, version=9))
-    assert found.pool(KEY, "cpu").startup_seconds == 10.0
-    assert found.pool(KEY, "gpu").startup_seconds is None
-
-
 def test_pods_that_a_quota_forbids_count_as_unschedulable() -> None:
     failure = [{"type": "ReplicaFailure", "status": "True"}]
     found, _ = inventory((names.DEPLOYMENT, deployment(replicas=4, conditions=failure)), (names.POD, pod("a")))
     assert found.pool(KEY, "cpu").unschedulable == 3
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_pods_that_are_over_count_for_nothing(phase: str) -> None:
+    failure = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]
+    found, changed = inventory((names.DEPLOYMENT, deployment(replicas=6, conditions=failure)))
+    for name in "abcd":
+        found.see(names.POD, "ADDED", pod(name))
+    assert (found.pool(KEY, "cpu").ready, found.pool(KEY, "cpu").unschedulable) == (4, 2)
+    changed.clear()
+    over = pod("d", version=2, ready=False, unschedulable=True)  # evicted: it lingers until somebody collects it
+    over["status"] |= {"phase": phase, "reason": "Evicted"}
+    found.see(names.POD, "MODIFIED", over)
+    found.see(names.POD, "ADDED", {**over, "metadata": {**over["metadata"], "name": "e", "uid": "e"}})
+    state = found.pool(KEY, "cpu")
+    assert (state.ready, state.unschedulable, state.pods) == (3, 3, ("a", "b", "c"))
+    assert changed == [KEY]
+    found.see(names.POD, "DELETED", over)
+    assert found.pool(KEY, "cpu").pods == ("a", "b", "c")
+
+
+def test_pods_that_a_gate_holds_wait_and_the_condition_says_for_whom() -> None:
+    gated = pod("b", ready=False)
+    gated["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Scheduling is blocked"}
+    ]
+    found, _ = inventory((names.POD, pod("a", ready=False, unschedulable=True)), (names.POD, gated))
+    state = found.pool(KEY, "cpu")
+    assert (state.unschedulable, state.gated) == (2, 1)
+    tracked = Tracked(Owner("shop", "feed", "u"), spec=spec(pool("cpu")))
+    told = {c.type: c for c in conditions(tracked, {"cpu": state}, datetime(2026, 1, 1, tzinfo=UTC), RecModelStatus())}
+    assert told["CapacityAvailable"].status == "False"
+    assert "2 of pool cpu; of these, 1 of pool cpu are held by a scheduling gate" in told["CapacityAvailable"].message
 
 
 def test_somebody_elses_autoscaler_is_seen_until_it_goes() -> None:

@@ -127,7 +127,7 @@ def test_null_is_absent() -> None:
     pod["status"] |= {"containerStatuses": [None, {"restartCount": None, "state": None}], "initContainerStatuses": None}
     inventory = Inventory()
     inventory.see(names.POD, "ADDED", pod)
-    assert (inventory.pool(VICTIM, "cpu").ready, inventory.pool(VICTIM, "cpu").startup_seconds) == (1, None)
+    assert (inventory.pool(VICTIM, "cpu").ready, inventory.pool(VICTIM, "cpu").starting_seconds) == (1, None)
     route = copy.deepcopy(GOOD[names.ROUTE])
     route["spec"]["rules"][0]["backendRefs"].append(None)
     route["status"]["parents"][0]["conditions"] = None

@@ -58,7 +58,15 @@ class PoolStatus(Written):
     capacity_per_replica: Annotated[
         str | None, Field(description="Requests a second that one replica is believed to carry at the objective.")
     ] = None
-    startup_seconds: Annotated[str | None, Field(description="Median from creation to Ready of recent pods.")] = None
+    startup_seconds: Annotated[
+        str | None,
+        Field(
+            description="What a new replica takes where a node can be had: median from node to Ready, plus schedulingSeconds."
+        ),
+    ] = None
+    scheduling_seconds: Annotated[
+        str | None, Field(description="Median wait for a node, of recent pods that had one within ten minutes.")
+    ] = None
     unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
     version: Annotated[str | None, Field(description="What its Deployment is made for, as VARIANT@VERSION.")] = None
 

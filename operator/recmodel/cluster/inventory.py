@@ -7,10 +7,9 @@ a newer one.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 from recmodel.cluster import names
@@ -19,11 +18,11 @@ from recmodel.cluster.errors import Unreadable
 from recmodel.cluster.objects import Known, identity_of, read, uid_of
 from recmodel.cluster.pods import GATED, PodState
 from recmodel.cluster.rivals import Identity, Rivals, Target
+from recmodel.cluster.startups import StartUps
 from recmodel.cluster.unreadable import UnreadableObjects
 from recmodel.cluster.versions import AS_WRITTEN, Serving
 
 Object = dict[str, Any]
-STARTUPS_KEPT = 10  # pods of a pool whose start-up time counts: enough for a median, few enough to follow a new image
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,22 @@ class PoolState:
     desired: int  # spec.replicas
     ready: int  # pods that answer
     unschedulable: int  # pods that no node takes, that a scheduling gate holds, or that a quota forbids
-    startup_seconds: float | None  # median, creation to Ready, of recent pods
+    starting_seconds: float | None  # median, node to Ready, of recent pods: the pool's own part of a start-up
     pods: tuple[str, ...]
     updating: bool  # a roll-out is under way
     autoscaler: str | None  # somebody else's HorizontalPodAutoscaler that scales the Deployment
     serving: Serving = AS_WRITTEN  # the version that the Deployment was made for
     stalled: bool = False  # its new pods did not become ready in time
     releaser: str | None = None  # somebody else's tool that replaces the pods or shifts the traffic, with its kind
+    scheduling_seconds: float | None = (
+        None  # median, creation to a node, of those that got one soon: the cluster's part
+    )
     gated: int = 0  # of the unschedulable: pods that wait for whoever set their scheduling gates
+
+    @property
+    def startup_seconds(self) -> float | None:
+        """What a new replica takes from its creation to Ready, where a node can be had; None where no pod has shown it."""
+        return None if self.starting_seconds is None else self.starting_seconds + (self.scheduling_seconds or 0.0)
 
 
 class Inventory:
@@ -60,7 +67,7 @@ class Inventory:
         self.unreadable = UnreadableObjects(on_unreadable)
         self._known: dict[names.Kind, dict[Identity, Known]] = defaultdict(dict)
         self._pods: dict[str, dict[str, PodState]] = defaultdict(dict)  # by model
-        self._startups: dict[tuple[str, str], deque[tuple[str, float]]] = {}
+        self._startups = StartUps()
         self._children: dict[str, set[tuple[names.Kind, Identity]]] = defaultdict(set)  # by model
         self._records: dict[str, set[Identity]] = defaultdict(set)  # by model: ConfigMaps with records of variants
         self._rivals = Rivals()
@@ -97,6 +104,10 @@ class Inventory:
             return  # nothing new; a successor of the same name has another uid, and always is
         self._take(kind, found, known)
 
+    def forget(self, key: str) -> None:
+        """Lets go of what was learned of a model that is gone; its objects go as the watches tell."""
+        self._startups.forget(key)
+
     # --- what the controller asks ---
 
     def child(self, kind: names.Kind, namespace: str, name: str) -> Object | None:
@@ -119,7 +130,7 @@ class Inventory:
         known = self._known[names.DEPLOYMENT].get(identity)
         deployment = known.facts if known is not None and isinstance(known.facts, DeploymentState) else None
         pods = [pod for pod in self._pods.get(key, {}).values() if pod.pool == pool]
-        startups = [seconds for _, seconds in self._startups.get((key, pool), ())]
+        startup = self._startups.of(key, pool)
         waiting = sum(pod.waits_for_node is not None for pod in pods)
         if deployment is not None and deployment.forbidden is not None:
             waiting += max(0, deployment.desired - len(pods))
@@ -128,7 +139,8 @@ class Inventory:
             desired=deployment.desired if deployment else 0,
             ready=sum(pod.ready for pod in pods),
             unschedulable=waiting,
-            startup_seconds=median(startups) if startups else None,
+            starting_seconds=startup.starting_seconds,
+            scheduling_seconds=startup.scheduling_seconds,
             pods=tuple(sorted(pod.name for pod in pods)),
             updating=deployment is not None and deployment.updating,
             autoscaler=self._rivals.autoscaler(identity),
@@ -182,10 +194,10 @@ class Inventory:
             self._forget(names.POD, found.identity)
             return
         known = self._pods[pod.key].get(pod.name)
-        if pod.startup_seconds is not None:
-            startups = self._startups.setdefault((pod.key, pod.pool), deque(maxlen=STARTUPS_KEPT))
-            if pod.uid not in [uid for uid, _ in startups]:
-                startups.append((pod.uid, pod.startup_seconds))
+        first = known is None or known.uid != pod.uid
+        if known is not None and first:
+            self._startups.gone(known.uid)
+        self._startups.see(pod, first)
         self._known[names.POD][found.identity] = found
         self._pods[pod.key][pod.name] = pod
         if known != pod:  # only what a decision or a weight depends on: its status changes many times while it starts
@@ -197,6 +209,7 @@ class Inventory:
             return
         if isinstance(known.facts, PodState):
             pod = known.facts
+            self._startups.gone(pod.uid)
             _drop(self._pods, pod.key, pod.name)
             self._on_change(pod.key)
         elif isinstance(known.facts, Target):

@@ -30,11 +30,15 @@ class PodState:
     uid: str
     version: int = field(compare=False)
     ready: bool  # Ready, and not being deleted
+    answers: bool  # Ready, whether or not it is being deleted
+    begins: bool  # it surely has not been Ready yet
+    restarted: bool  # a container of it has ended and was begun again
     over: bool  # Failed or Succeeded: evicted, completed. It only lingers
     waits_for_node: (
         str | None
     )  # the reason why it has none (Unschedulable, SchedulingGated, ...); None: it has, or leaves
-    startup_seconds: float | None  # creation to Ready; None before that, or where a restart hides it
+    scheduling_seconds: float | None  # creation to a node, both by the API server's clock
+    starting_seconds: float | None  # node to Ready, both by the node's clock where the kubelet has said when it began
     waits: tuple[Waits, ...] = field(default=(), compare=False)  # said for people: its words change at each try
 
 
@@ -47,10 +51,10 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
     ready, scheduled = status.condition("Ready"), status.condition("PodScheduled")
     answers = ready is not None and ready.status == "True"
     restarted = any(container.restart_count for container in status.container_statuses)
-    startup_seconds = None
-    if ready is not None and answers and not restarted:
-        since, created = ready.last_transition_time, metadata.creation_timestamp
-        startup_seconds = max(0.0, since - created) if since is not None and created is not None else None
+    # Not Ready alone is no beginning, it may be a blip; a pod of which a container never ran has never answered.
+    unstarted = any(c.state.waiting is not None and not c.last_state for c in status.container_statuses)
+    placed = scheduled.last_transition_time if scheduled is not None and scheduled.status == "True" else None
+    began = status.start_time if status.start_time is not None else placed
     leaving = metadata.deletion_timestamp is not None
     homeless = scheduled is not None and scheduled.status == "False" and not leaving
     waits = [Waits(scheduled.reason, scheduled.message)] if scheduled is not None and homeless else []
@@ -66,8 +70,16 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
         uid=metadata.uid,
         version=version,
         ready=answers and not leaving,
+        answers=answers,
+        begins=ready is None or (not answers and unstarted and not restarted),
+        restarted=restarted,
         over=status.phase in OVER,
         waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
-        startup_seconds=startup_seconds,
+        scheduling_seconds=_between(metadata.creation_timestamp, placed),
+        starting_seconds=_between(began, ready.last_transition_time if ready is not None and answers else None),
         waits=tuple(waits),
     )
+
+
+def _between(begin: float | None, end: float | None) -> float | None:
+    return end - begin if begin is not None and end is not None else None

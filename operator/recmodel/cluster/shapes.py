@@ -125,9 +125,9 @@ class ContainerStatus(Shape):
     """One container of a pod."""
 
     name: Said = ""
-    started: bool | None = None
     restart_count: Count = 0
     state: ContainerState = ContainerState()
+    last_state: dict[str, Any] = {}
 
 
 class PodStatus(Conditions):

@@ -75,6 +75,7 @@ class Operator:
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
         self._intake.gone(key)
+        self.inventory.forget(key)
         self.keeper.forget(key)
         self.reporter.forget(key)
         self._metrics.forget(key)

@@ -20,7 +20,9 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.apply import Failure
 from recmodel.cluster.children import Owner
+from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.optimisation import Course, job_name
+from recmodel.cluster.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
 from recmodel.cluster.versions import Serving
 from recmodel.controller.patience import Patience
 from recmodel.controller.trials import Trial, recalled
@@ -50,6 +52,7 @@ class Tracked:
     optimised: Optimisation | None = None  # the Job of this has been started
     job: str | None = None  # the name of the Job of the spec; None where it asks for none
     course: Course = field(default_factory=Course)  # how far that one has come
+    startups: Mapping[str, float] = field(default_factory=dict)  # by pool: seconds, as another process had learned them
     finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
     failed: Reason | None = None  # why the children could not be applied
     refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
@@ -93,10 +96,22 @@ class Tracked:
             status = RecModelStatus.model_validate(self.body.get("status") or {})
         except ValidationError:  # an older or newer operator's: what is on trial begins its step anew
             return None
+        self.startups = {
+            pool.name: float(pool.startup_seconds)
+            for pool in status.pools
+            if pool.startup_seconds
+            and pool.startup_seconds.isdecimal()
+            and len(pool.startup_seconds) < 5
+            and float(pool.startup_seconds) <= LONGEST_WAIT_SECONDS + LONGEST_START_SECONDS
+        }
         ended_well = any(c.type == "VariantsReady" and c.status == "True" for c in status.conditions)
         self.finished = status.optimisation_job if ended_well else None
         self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
         return ratio(status.accuracy_budget_left) if status.accuracy_budget_left else None
+
+    def startup_seconds(self, pool: str, state: PoolState) -> float | None:
+        """How long a new replica takes: as pods have shown, else as another process had learned."""
+        return self.startups.get(pool) if state.startup_seconds is None else state.startup_seconds
 
     @property
     def rolling(self) -> bool:

@@ -93,7 +93,7 @@ def observation(
                 ready=state.ready,
                 unschedulable=state.unschedulable,
                 weight=float(weights.get(name, 0)) if routed else None,
-                startup_seconds=state.startup_seconds,
+                startup_seconds=tracked.startup_seconds(name, state),
             )
             for name, state in pools.items()
         },
