@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from test_cluster_apply import OWNER, pool, spec
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster.inventory import PoolState
+from recmodel.cluster import names
+from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.versions import POOL_ON_TRIAL, ModelVersion, Serving
 from recmodel.controller.tracked import Tracked
-from recmodel.controller.variants import Variants, known_variants
+from recmodel.controller.variants import MOST_RECORDS, Variants, known_variants
 from recmodel.controller.views import core_model
 
 
@@ -176,3 +178,37 @@ def test_what_somebody_elses_tool_releases_is_decided_on_and_left_as_it_is() -> 
     tracked.learn([])
     state = PoolState(True, 1, 1, 0, None, (), False, None, releaser="Canary shop/feed")
     assert not core_model(tracked, {"full": state}).acts
+
+
+LARGE = {
+    "of 60,000 keys": {f"k{i}.json": "{}" for i in range(60_000)},
+    "of one long record": {"int8.json": json.dumps(record(reason="y" * 1_000_000))},
+    "of deep nesting": {"int8.json": "[" * 1_000_000},
+    "of one long list": {"full.json": json.dumps(record("full", interval=["x"] * 200_000))},
+    "of good records": {f"v{i}.json": json.dumps(record(f"v{i}")) for i in range(1_500)},
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_large_config_maps_do_not_hold_up_the_event_loop(case: str) -> None:
+    maps = [config_map(name=f"large-{i}") for i in range(3)] + [config_map(record(), name="other")]
+    for large in maps[:3]:
+        large["data"] = LARGE[case]
+    tracked, inventory = Tracked(OWNER, written=feed(FULL, INT8)), Inventory()
+    started = time.process_time()
+    for obj in maps:
+        inventory.see(names.CONFIG_MAP, "ADDED", obj)
+    tracked.learn(inventory.records_of("shop/feed"))
+    assert time.process_time() - started < 1.0  # it was 5 s
+    assert tracked.variants is not None
+    assert len(tracked.variants.problems) <= MOST_RECORDS + 1
+    assert len(tracked.variants.recorded) <= MOST_RECORDS
+    # A good record of a variant of the spec counts, whatever lies beside it.
+    assert tracked.variants.target("int8") is not None
+
+
+def test_of_very_many_config_maps_some_are_read() -> None:
+    found = known(*[config_map(record(f"v{i}"), name=f"m{i:04}") for i in range(2_000)], config_map(record(), name="z"))
+    assert found.target("int8") is not None
+    assert len(found.recorded) == MOST_RECORDS
+    assert "2001 keys together: 64 are read" in found.problems[-1]

@@ -6,7 +6,7 @@ each variant that was kept. Quality and speed always travel together with the ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AllowInfNan, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -19,6 +19,7 @@ from recmodel.api.text import ShortText
 RECORD_LABEL = "recmodel.dev/variants-of"
 KEY_SUFFIX = ".json"
 SHOWN_CHARACTERS = 60  # of a value that is refused
+LONGEST_RECORD = 8192  # characters; one with every field as long as it may be has half of that
 
 Finite = Annotated[float, AllowInfNan(False)]
 RequestSize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5}$")]
@@ -77,11 +78,14 @@ def config_map(namespace: str, recmodel: str, records: Iterable[VariantRecord]) 
     }
 
 
-def read_records(data: dict[str, str]) -> tuple[dict[str, VariantRecord], dict[str, str]]:
+def read_records(data: Mapping[str, str]) -> tuple[dict[str, VariantRecord], dict[str, str]]:
     """The records of a ConfigMap's ``data`` by variant, and what is wrong with each key that is none, in one line each."""
     records: dict[str, VariantRecord] = {}
     wrong: dict[str, str] = {}
     for key, text in sorted(data.items()):
+        if len(text) > LONGEST_RECORD:
+            wrong[key] = f"{key} has {len(text)} characters: a record has at most {LONGEST_RECORD}"
+            continue
         try:
             record = VariantRecord.model_validate_json(text)
         except ValidationError as error:

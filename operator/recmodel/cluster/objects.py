@@ -101,7 +101,7 @@ def _read(kind: names.Kind, obj: Mapping[str, Any]) -> Known:
         version=_version(metadata.resource_version),
         key=f"{metadata.namespace}/{model}" if model else None,
         facts=_facts(kind, shape, metadata),
-        body={} if kind == names.POD or kind in TARGET_FIELDS else _plain(kind, obj),
+        body=_body(kind, shape, obj),
     )
 
 
@@ -111,6 +111,14 @@ def _facts(kind: names.Kind, shape: Shape, metadata: Metadata) -> Facts:
     if isinstance(shape, DeploymentShape):
         return deployment_state(shape)
     return target_of(kind, shape.spec) if isinstance(shape, Plain) and kind in TARGET_FIELDS else None
+
+
+def _body(kind: names.Kind, shape: Shape, obj: Mapping[str, Any]) -> Object:
+    if kind == names.POD or kind in TARGET_FIELDS:
+        return {}
+    if isinstance(shape, ConfigMapShape):  # of thousands of keys each is looked at once
+        return {"metadata": _without_nulls(obj["metadata"]), "data": shape.data}
+    return _plain(kind, obj)
 
 
 def _plain(kind: names.Kind, obj: Mapping[str, Any]) -> Object:

@@ -6,16 +6,18 @@ the spec afterwards as if it had been written there, so nobody else needs to kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from recmodel.api.objective import Accuracy, Variant
-from recmodel.api.records import VariantRecord, read_records
+from recmodel.api.records import KEY_SUFFIX, VariantRecord, read_records
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.versions import ModelVersion
 
 BY_HAND = "spec"
+MOST_RECORDS = 64  # of a RecModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def known_variants(
     written: RecModelSpec, config_maps: Iterable[Mapping[str, Any]], before: Mapping[str, Found]
 ) -> Variants:
     """The spec filled in from the records in ``config_maps``; ``before`` are the records that counted until now."""
-    found, broken, problems = _read(config_maps)
+    found, broken, problems = _read(list(config_maps), [v.name + KEY_SUFFIX for v in written.variants])
     chosen: dict[str, Found] = {}
     metric = next((v.accuracy.metric for v in written.variants if v.accuracy is not None), None)
     for variant in written.variants:
@@ -108,20 +110,43 @@ def known_variants(
     return Variants(spec, chosen, tuple(problems), recorded, bare, targets)
 
 
-def _read(config_maps: Iterable[Mapping[str, Any]]) -> tuple[dict[str, list[Found]], set[str], list[str]]:
-    """Good records by variant, the variants whose record is none, and why."""
+def _read(
+    config_maps: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> tuple[dict[str, list[Found]], set[str], list[str]]:
+    """Good records by variant, the variants whose record is none, and why. Of more than ``MOST_RECORDS`` those under ``keys``
+    come first, and the rest is not looked at: whoever may write a ConfigMap must not be able to hold up the others.
+    """
     found: dict[str, list[Found]] = {}
     broken: set[str] = set()
     problems: list[str] = []
-    for config_map in config_maps:
-        name = config_map["metadata"]["name"]
-        records, wrong = read_records(config_map.get("data") or {})
+    counted = sum(len(config_map.get("data") or {}) for config_map in config_maps)
+    for name, data in _chosen(config_maps, keys):
+        records, wrong = read_records(data)
         for record in records.values():
             found.setdefault(record.variant, []).append(Found(name, record))
         for key, problem in wrong.items():
             broken.add(key.removesuffix(".json"))
             problems.append(f"{key} in ConfigMap {name}: {problem}")
+    if counted > MOST_RECORDS:
+        problems.append(
+            f"the ConfigMaps have {counted} keys together: {MOST_RECORDS} are read, those of the spec's variants first"
+        )
     return found, broken, problems
+
+
+def _chosen(config_maps: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """What is read of each ConfigMap, by its name."""
+    left = MOST_RECORDS
+    chosen: list[dict[str, str]] = []
+    for config_map in config_maps:
+        data = config_map.get("data") or {}
+        chosen.append({key: data[key] for key in keys[:left] if key in data})
+        left -= len(chosen[-1])
+    for config_map, own in zip(config_maps, chosen, strict=True):
+        data = config_map.get("data") or {}
+        others = heapq.nsmallest(left, (key for key in data if key not in own)) if left else ()
+        left -= len(others)
+        yield config_map["metadata"]["name"], {**own, **{key: data[key] for key in others}}
 
 
 def _crossing(found: Found, metric: str | None) -> str | None:
