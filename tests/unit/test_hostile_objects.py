@@ -74,7 +74,7 @@ class Stage:
         assert not self.work.done()
 
     async def until(self, true: Any) -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60.0):
             while not true():
                 await asyncio.sleep(0.001)
 

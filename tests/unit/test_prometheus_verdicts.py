@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 from envoy_page import NAN, NOW, SETTINGS, Canned, by_pool, gather_with, histogram, page, view
 
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, RecModelSpec
+from recmodel.cluster.children import Owner
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller import views
+from recmodel.controller.tracked import Tracked
 from recmodel.core.engine import begin, step
 from recmodel.core.types import Observation
 from recmodel.prometheus import readings as r
@@ -157,8 +158,8 @@ def test_every_reason_of_a_reading_is_in_the_table() -> None:
 def observed(reading: ModelReading | None, replicas: dict[str, int], now: float) -> Observation:
     """As the tick has it."""
     states = {n: PoolState(True, count, count, 0, 40.0, (), False, None) for n, count in replicas.items()}
-    tracked = SimpleNamespace(spec=SPEC, reading=reading)
-    return views.observation(tracked, states, {"cpu": 500, "gpu": 500}, now)  # type: ignore[arg-type]
+    tracked = Tracked(Owner("shop", "feed", "u"), spec=SPEC, reading=reading)
+    return views.observation(tracked, states, {"cpu": 500, "gpu": 500}, now)
 
 
 CALM_TICKS, TICKS = 60, 40

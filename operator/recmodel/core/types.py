@@ -41,7 +41,7 @@ class PoolObservation:
     ready: int
     unschedulable: int | None = None
     weight: float | None = None
-    startup_seconds: float | None = None  # creation to Ready of a new replica, where a node can be had
+    startup_seconds: float | None = None  # median, creation to Ready, of recent pods
     rate_per_second: float | None = None  # arrivals over the rate window, failed ones included
     errors_per_second: float | None = None  # of those, failed or shed
     latency: Mapping[float, float] | None = None  # cumulative requests/s by upper bound in seconds; inf for all
