@@ -36,6 +36,7 @@ class Api:
         self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.jobs: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str]] = []
+        self.models: Sequence[Any] = ()  # RecModels as a list shows them
         self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
 
     @property
@@ -81,6 +82,8 @@ class Api:
         if request.method == "POST":
             self.events.append(await request.json())
             return web.json_response({}, status=201)
+        if "recmodels" in parts and request.method == "GET":
+            return web.json_response({"items": self.models, "metadata": {"resourceVersion": "1"}})
         if "recmodels" in parts:
             self.status = (await request.json())["status"]
             return web.json_response({})
@@ -116,9 +119,12 @@ def recmodel(**metadata: Any) -> dict[str, Any]:
     return body
 
 
-async def operated(story: Any, judge: Decider | None = None, hides: str = "", **more: Any) -> Api:
+async def operated(
+    story: Any, judge: Decider | None = None, hides: str = "", listed: Sequence[Any] = (), **more: Any
+) -> Api:
     """Runs a story with the whole operator but kopf, against the API server above."""
     api = Api(hides)
+    api.models = listed
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
     async with TestServer(app) as server:

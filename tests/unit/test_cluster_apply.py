@@ -303,3 +303,29 @@ def test_weights_are_written_only_where_they_differ() -> None:
 )
 def test_weights_of_any_total_are_read_as_shares(written: dict[str, int], ours: dict[str, int]) -> None:
     assert scaled(written) == ours
+
+
+def test_recommend_makes_no_route_that_answers_for_every_host_and_widens_none() -> None:
+    """A live route is no report: without hostnames it takes what no other route of a shared gateway matches."""
+
+    def wanted(mode: str, *hostnames: str, pools: int = 1) -> RecModelSpec:
+        route = {"parentRefs": [{"name": "edge"}], **({"hostnames": list(hostnames)} if hostnames else {})}
+        return spec(*[pool(f"p{i}") for i in range(pools)], mode=mode, route=route)
+
+    def hosts(cluster: FakeCluster) -> Any:
+        return cluster.objects["HTTPRoute", "feed"]["spec"].get("hostnames")
+
+    cluster = FakeCluster()
+    made = apply(cluster, wanted("Recommend"))
+    assert "Deployment feed-p0" in made
+    assert ("HTTPRoute", "feed") not in cluster.objects
+    assert actor(cluster).drifted(OWNER, wanted("Recommend"), None, {}) == {}  # it is not missed again and again
+    assert not actor(cluster).route_differs(OWNER, wanted("Recommend"), {"p0": 1000})
+    apply(cluster, wanted("Recommend", "feed.example"))
+    assert hosts(cluster) == ["feed.example"]
+    apply(cluster, wanted("Recommend", pools=2))  # the pools are as the spec says, the hosts stay
+    assert (hosts(cluster), len(cluster.weights())) == (["feed.example"], 2)
+    apply(cluster, wanted("Auto", pools=2))
+    assert hosts(cluster) is None
+    assert apply(cluster, wanted("Recommend", pools=2)) == []  # what serves stays
+    assert hosts(cluster) is None

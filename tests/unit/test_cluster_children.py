@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,6 +209,14 @@ def test_the_pod_monitor_reads_each_port_once() -> None:
     assert [e["port"] for e in known["spec"]["podMetricsEndpoints"]] == ["metrics"]
     named = pod_monitor(OWNER, spec(pool(), metrics={"profile": "triton", "port": "metrics", "path": "/m"}))
     assert [(e["port"], e["path"]) for e in named["spec"]["podMetricsEndpoints"]] == [("metrics", "/m")]
+
+
+def test_a_pod_monitor_bounds_what_one_pod_may_bring_into_prometheus() -> None:
+    """The pages known fit several times over; a tenant's page of any length does not reach the store."""
+    made = pod_monitor(OWNER, spec(pool(), metrics={"profile": "triton"}), ("metrics", "/metrics"))
+    pages = (Path(__file__).resolve().parents[1] / "data" / "metrics").glob("*.txt")
+    longest = max(sum(not line.startswith("#") for line in page.read_text().splitlines()) for page in pages)
+    assert 5 * longest < made["spec"]["sampleLimit"] <= 10_000
 
 
 def test_gateway_metrics_need_no_pod_monitor() -> None:

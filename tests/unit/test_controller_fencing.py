@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ def lease(place: str, holder: str) -> dict[str, Any]:
 def samples(operator: Operator, name: str) -> list[tuple[dict[str, str], float]]:
     found = [sample for metric in operator._metrics.registry.collect() for sample in metric.samples]
     return [(sample.labels, sample.value) for sample in found if sample.name == name]
+
+
+async def until(look: Callable[[], bool], seconds: float = 8.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not look():
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +97,38 @@ def test_its_own_time_ends_on_the_clock_alone() -> None:
         assert api.cluster.writes != []
 
     asyncio.run(operated(story, **ONE_OF_SEVERAL))
+
+
+def test_a_namespace_that_is_left_says_so_in_the_status_of_its_recmodels_and_is_given_back() -> None:
+    served = {"state": "Tracking", "conditions": [
+        {"type": "Ready", "status": "True", "reason": "Serving", "message": "pools with ready replicas: cpu",
+         "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 3},
+        {"type": "Degraded", "status": "False", "reason": "AsWished", "message": "", "lastTransitionTime": "x"},
+    ]}  # fmt: skip
+
+    async def story(operator: Operator, api: Api) -> None:
+        await until(lambda: bool(api.status))
+        ready, degraded = api.status["conditions"]
+        assert (ready["status"], ready["reason"], ready["observedGeneration"]) == ("False", "NotServed", 3)
+        assert "here/recmodel does not serve namespace shop any more" in ready["message"]
+        assert "watchNamespaces" in ready["message"]
+        assert (degraded["reason"], api.status["state"]) == ("AsWished", "Tracking")
+        claim = "shop/recmodel.dev"
+        await until(lambda: api.leases[claim]["spec"]["holderIdentity"] == "")  # another release may begin at once
+        assert api.cluster.writes == []
+        assert samples(operator, "recmodel_acting") == [({}, 1.0)]
+        assert operator.healthy
+
+    settings = {**ONE_OF_SEVERAL, "namespaces": ("news",), "leave_namespaces": ("shop",)}
+    asyncio.run(operated(story, listed=[{**recmodel(), "status": served}], **settings))
+
+
+def test_what_another_release_serves_is_not_called_unserved() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        api.leases["shop/recmodel.dev"] = lease("shop/recmodel.dev", "elsewhere/other")
+        await until(lambda: operator._farewell is not None and not operator._farewell.left)
+        await until(lambda: samples(operator, "recmodel_stands_by") == [])  # this one does not want it
+        assert api.status == {}
+
+    settings = {**ONE_OF_SEVERAL, "namespaces": ("news",), "leave_namespaces": ("shop",)}
+    asyncio.run(operated(story, listed=[{**recmodel(), "status": {"conditions": []}}], **settings))

@@ -14,7 +14,7 @@ import yaml
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.children import Owner, children, route
-from recmodel.controller import conditions, tracked, troubles
+from recmodel.controller import conditions, farewell, tracked, troubles
 from recmodel.controller import operator as operator_module
 from recmodel.controller.tracked import read_spec
 from recmodel.controller.variants import known_variants
@@ -59,6 +59,17 @@ def test_a_sample_is_one_valid_recmodel_with_children(path: Path) -> None:
     if spec.route:
         backends = route(owner, spec, {pool.name: 1 for pool in spec.pools})["spec"]["rules"][0]["backendRefs"]
         assert len(backends) == len(spec.pools)
+
+
+def test_what_is_tried_first_takes_no_traffic_of_others_and_fits_a_small_cluster() -> None:
+    shown = [body for text in blocks(ROOT / "README.md", "yaml") for body in recmodels(text)]
+    minimal = recmodels((ROOT / "manifests" / "samples" / "minimal.yaml").read_text(encoding="utf-8"))
+    assert shown
+    for body in (*shown, *minimal):
+        assert body["spec"]["route"]["hostnames"]
+    (cheap,) = [pool for pool in minimal[0]["spec"]["pools"] if pool["name"] == "cpu"]
+    (container,) = cheap["template"]["spec"]["containers"]
+    assert container["resources"]["requests"] == {"cpu": "250m"}
 
 
 def test_the_records_of_a_sample_fill_its_variants() -> None:
@@ -124,7 +135,7 @@ def test_pages_made_from_the_code_are_fresh() -> None:
 
 def test_every_reason_is_explained() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    modules = (core_reasons, readings, conditions, troubles, tracked, operator_module)
+    modules = (core_reasons, readings, conditions, troubles, tracked, operator_module, farewell)
     words = {
         value
         for module in modules

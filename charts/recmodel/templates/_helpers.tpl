@@ -11,6 +11,31 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* Namespaces that this release lets go of, with commas between: leaveNamespaces, and those that the running operator serves,
+       or lets go of, and that watchNamespaces leaves out, while a RecModel there does not say yet that nobody serves it. */ -}}
+{{- define "recmodel.leaving" -}}
+{{- $leaving := .Values.leaveNamespaces }}
+{{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "recmodel.name" .) | default dict }}
+{{- if and .Values.watchNamespaces $deployment (.Capabilities.APIVersions.Has "recmodel.dev/v1alpha1/RecModel") }}
+{{- $served := list }}
+{{- $left := list }}
+{{- range (index $deployment.spec.template.spec.containers 0).env }}
+{{- if eq .name "RECMODEL_NAMESPACE" }}{{ $served = splitList "," .value }}{{ end }}
+{{- if eq .name "RECMODEL_LEAVE_NAMESPACES" }}{{ $left = splitList "," .value }}{{ end }}
+{{- end }}
+{{- range $namespace := ternary (concat $served $left) (list "") (gt (len $served) 0) }}
+{{- range $model := (lookup "recmodel.dev/v1alpha1" "RecModel" $namespace "").items }}
+{{- range dig "status" "conditions" list $model }}
+{{- if and (eq .type "Ready") (ne .reason "NotServed") }}{{ $leaving = append $leaving $model.metadata.namespace }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $result := list }}
+{{- range $leaving | uniq | sortAlpha }}{{ if not (has . $.Values.watchNamespaces) }}{{ $result = append $result . }}{{ end }}{{ end }}
+{{- if .Values.watchNamespaces }}{{ join "," $result }}{{ end }}
+{{- end }}
+
 {{- define "recmodel.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "recmodel.selector" . }}

@@ -39,6 +39,7 @@ class Acceptance:
     impaired: tuple[
         str, ...
     ] = ()  # accepted, and all is there, but the gateway says that requests are not served as asked for
+    withheld: bool = False  # the mode allows no such route: there is none, or an older one with other hostnames stays
 
 
 def acceptance(route: Object | None) -> Acceptance:

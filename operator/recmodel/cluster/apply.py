@@ -57,11 +57,15 @@ class Actor:
         """The children that are missing or that somebody changed, each with what it shall be. Nothing is built where each
         still has the mark that it had when it was last as wanted.
         """
-        suspects = {child for child in build.expected(owner, spec, self.monitors) if self._writer.suspect(owner, child)}
+        route = self._permitted_route(owner, spec, build.initial_weights(spec))
+        expected = build.expected(owner, spec, self.monitors) - (
+            {(names.ROUTE, owner.name)} if route is None else set()
+        )
+        suspects = {child for child in expected if self._writer.suspect(owner, child)}
         if not suspects:
             return {}
         wanted = build.children(owner, spec, self.monitors, page, serving)
-        if (route := build.route(owner, spec, build.initial_weights(spec))) is not None:
+        if route is not None:
             wanted.append((names.ROUTE, route))
         bodies = {(kind, body["metadata"]["name"]): body for kind, body in wanted}
         return {child: bodies[child] for child in suspects if not self._writer.stands(owner, child[0], bodies[child])}
@@ -112,7 +116,7 @@ class Actor:
 
     def route_differs(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Whether the route in the cluster shall be other than it is; False for a model without a route."""
-        body = build.route(owner, spec, weights)
+        body = self._permitted_route(owner, spec, weights)
         if body is None or self.holds(owner, spec):
             return False
         live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
@@ -124,14 +128,27 @@ class Actor:
 
     async def weights(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
-        body = build.route(owner, spec, weights)
-        if body is None:
+        if spec.route is None:
             return False
         live = await self._writer.live(owner, names.ROUTE, owner.name)
+        body = self._permitted_route(owner, spec, weights)
+        if body is None:
+            return False
         if not self.route_differs(owner, spec, weights):
             return False
         await self._writer.apply(owner, names.ROUTE, body, live)
         return True
+
+    def _permitted_route(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
+        """The route as it may be written: mode Recommend neither makes one without hostnames, nor takes away those of one
+        that stands.
+        """
+        if spec.route is not None and build.wide_open(spec):
+            if (live := self._writer.ours(owner, names.ROUTE, owner.name)) is None:
+                return None
+            route = spec.route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
+            spec = spec.model_copy(update={"route": route})
+        return build.route(owner, spec, weights)
 
     async def replicas(self, owner: build.Owner, pool: str, replicas: int) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""

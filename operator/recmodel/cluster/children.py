@@ -24,6 +24,9 @@ from recmodel.cluster.versions import AS_WRITTEN, VERSION_ON_TRIAL, Serving, ann
 Object = dict[str, Any]
 
 PROGRESS_DEADLINE_SECONDS = 1800  # a GPU pod may load its tables for many minutes before it is Ready
+# Series that one pod may bring into Prometheus with a scrape. The largest page known has some 600; a tenant's page of
+# millions must not fill the store of all. Prometheus refuses a longer page as a whole.
+SAMPLE_LIMIT = 5000
 GATEWAY_PROFILES = {"envoy-gateway", "istio", "linkerd"}  # read from the gateway, so the pods need no PodMonitor
 SERVICE_PORT = 80
 
@@ -93,6 +96,11 @@ def expected(owner: Owner, spec: RecModelSpec, monitors: bool) -> set[tuple[name
     for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
         result |= {(kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
     return result
+
+
+def wide_open(spec: RecModelSpec) -> bool:
+    """Whether the route would answer for hosts that nobody named, though the mode is Recommend: such a one is not made."""
+    return spec.mode == "Recommend" and spec.route is not None and not spec.route.hostnames
 
 
 def initial_replicas(spec: RecModelSpec) -> dict[str, int]:
@@ -201,6 +209,7 @@ def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None =
     chosen = spec.metrics.port or (port if all(port in ports for ports in named) else None)
     ports: list[Object] = [{"port": chosen}] if chosen else []
     return _child(names.POD_MONITOR, owner, None, {
+        "sampleLimit": SAMPLE_LIMIT,
         "selector": {"matchLabels": {names.MODEL_LABEL: owner.name}},
         "podTargetLabels": [names.MODEL_LABEL, names.POOL_LABEL],
         "podMetricsEndpoints": [

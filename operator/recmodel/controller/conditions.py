@@ -19,6 +19,7 @@ STARTING = "Starting"
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 ROUTE_NOT_RESOLVED = "RouteNotResolved"
 ROUTE_IMPAIRED = "RouteImpaired"
+ROUTE_WITHHELD = "RouteWithheld"
 WITHIN_OBJECTIVE = "WithinObjective"
 OBJECTIVE_MISSED = "ObjectiveMissed"
 BRACKET_TOO_WIDE = "BracketTooWide"
@@ -83,6 +84,12 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
     if problem is not None:
         return "False", problem
     route = tracked.route
+    if route.withheld:
+        return "False", Reason(
+            ROUTE_WITHHELD,
+            "spec.route.hostnames is empty: mode Recommend makes no route that answers for every host of a gateway; name "
+            "the hostnames, or set mode: Auto",
+        )
     if route.refused:
         return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused))
     ready = {name: state.ready for name, state in pools.items() if state.ready > 0}

@@ -7,17 +7,20 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.acceptance import acceptance
 from recmodel.cluster.apply import Actor
+from recmodel.cluster.children import wide_open
 from recmodel.cluster.claims import Claims
 from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.lease import Lease
 from recmodel.cluster.predecessors import Predecessors
+from recmodel.controller.farewell import Farewell
 from recmodel.controller.intake import Intake
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
@@ -53,6 +56,7 @@ class Operator:
         self.inventory = Inventory(self._changed, metrics.unread)
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
+        self._farewell: Farewell | None = None
         self.lease, self.claims = self._leases()
         self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act)
         allowed = settings.allow_service_accounts
@@ -91,6 +95,8 @@ class Operator:
             self._tasks.begin(self.lease.run(), "lease")
         if self.claims is not None:
             self._tasks.begin(self.claims.run(), "claims")
+        if self._farewell is not None and self._settings.namespaces:
+            self._tasks.begin(self._farewell.run(), "farewell")
         self._metrics.acting.set(self.claims is None)
         self._tasks.begin(self._work(), "work")
 
@@ -146,11 +152,14 @@ class Operator:
             self._client, lease, self._namespaces, not found.namespaces, self._acting_changed, self._claimed, older
         )
         self._client.fence = claims.term
+        self._farewell = Farewell(self._client, claims, found.leave_namespaces, lease.place)
         return lease, claims
 
     def _namespaces(self) -> set[str]:
         """Those in which there is, or by the settings may be, something to do."""
-        return set(self._settings.namespaces) or {t.owner.namespace for t in self.keeper.models.values()}
+        if self._settings.namespaces:
+            return {*self._settings.namespaces, *(self._farewell.left if self._farewell else ())}
+        return {t.owner.namespace for t in self.keeper.models.values()}
 
     def _may_act(self, namespace: str) -> bool:
         """False while another operator acts there: then this one watches, decides and learns along, and writes nothing."""
@@ -269,6 +278,8 @@ class Operator:
         routed = tracked.spec is not None and tracked.spec.route is not None
         route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
         tracked.route = acceptance(route)
+        if tracked.spec is not None and wide_open(tracked.spec) and (route is None or route["spec"].get("hostnames")):
+            tracked.route = replace(tracked.route, withheld=True)
         status = self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
         if self.keeper.models.get(tracked.key) is tracked:  # one that is gone meanwhile leaves no series behind
             self._metrics.judged(tracked, status.conditions)

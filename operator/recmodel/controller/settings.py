@@ -34,6 +34,9 @@ class Settings(BaseModel):
     namespaces: tuple[str, ...] = ()
     """Namespaces to serve, with commas between (variable RECMODEL_NAMESPACE); none: all of them."""
 
+    leave_namespaces: tuple[str, ...] = ()
+    """Namespaces that are served no more, with commas between: their RecModels are told so, once."""
+
     tick_seconds: Annotated[float, Field(ge=1.0, le=300.0)] = 15.0
     """Time between two decisions."""
 
@@ -84,7 +87,7 @@ class Settings(BaseModel):
     log_level: Annotated[str, StringConstraints(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level that is logged."""
 
-    @field_validator("namespaces", "allow_service_accounts", mode="before")
+    @field_validator("namespaces", "leave_namespaces", "allow_service_accounts", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
