@@ -14,7 +14,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- /* Namespaces that this release lets go of, with commas between: leaveNamespaces, and those that the running operator serves,
        or lets go of, and that watchNamespaces leaves out, while a RecModel there does not say yet that nobody serves it. */ -}}
 {{- define "recmodel.leaving" -}}
-{{- $leaving := .Values.leaveNamespaces }}
+{{- $leaving := .Values.leaveNamespaces | default list }}
 {{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "recmodel.name" .) | default dict }}
 {{- if and .Values.watchNamespaces $deployment (.Capabilities.APIVersions.Has "recmodel.dev/v1alpha1/RecModel") }}
 {{- $served := list }}
