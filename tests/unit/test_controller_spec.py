@@ -52,6 +52,7 @@ BAD = {
     "spec/pools/0/template/spec/serviceAccountName": (
         "admin", "spec.pools[cpu].template.spec.serviceAccountName is 'admin': the operator's setting"),
     "spec/metrics": ({"profile": "custom"}, "spec.metrics.profile is 'custom': metrics.custom must be set"),
+    "spec/metrics/model": ("ranker", "spec.metrics.model is 'ranker': metrics.model is for the profiles triton, tensorflow"),
     "metadata/name": ("f" * 50, "longer than 52 characters"),
     "spec/pools": ([GOOD["spec"]["pools"][0]] * 2, "spec.pools[].name is ['cpu', 'cpu']: each name may stand once"),
     "spec": ({}, "spec.objective is {}: Field required; spec.pools is {}: Field required"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 
 import numpy as np
 import pytest
@@ -123,3 +124,17 @@ def test_a_pool_that_is_silent_for_a_while_has_left_or_is_not_known(
     rows = [np.array([math.nan if value is None else value for value in pool], float) for pool in (cpu, gpu)]
     wanted = [math.nan if value is None else value for value in expected]
     np.testing.assert_array_equal(total(rows, 4), wanted, err_msg=case)
+
+
+def test_the_steps_of_an_ensemble_are_no_past_of_its_clients() -> None:
+    class Pages(Past):
+        def query_range(self, *asked: typing.Any, **_: typing.Any) -> Matrix:
+            pool = {"namespace": "demo", "recmodel_dev_model": "ranker", "recmodel_dev_pool": "cpu"}
+            rows = [({**pool, "model": name}, ((3600.0, 5.0),)) for name in ("ensemble", "features", "post")]
+            return Matrix(tuple(rows))
+
+    found = histories(Pages({}), [model(metrics=Metrics(profile="triton"))], 3600.0, 600.0)["demo/ranker"]
+    assert found.partial, "it is asked for again, as somebody may name the model"
+    assert np.isnan(found.per_second).all()
+    named = Metrics(profile="triton", model="ensemble")
+    assert histories(Pages({}), [model(metrics=named)], 3600.0, 600.0)["demo/ranker"].per_second[-1] == 5.0

@@ -13,13 +13,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, ProfileName, Series
+from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, CustomMetrics, LatencySeries, Metrics, ProfileName, Series
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.histogram import percentile_bracket
 from recmodel.prometheus.profiles import CUSTOM, PROFILE_NAMES, Identity, Profile, Selector, load_profile, profile_for
 from recmodel.prometheus.queries import profile_queries
-from recmodel.prometheus.readings import GatherSettings, ModelView, PoolView, Verdict
+from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView, Verdict
 from recmodel.prometheus.session import Connection
 
 PAGES = Path(__file__).parents[1] / "data" / "metrics"
@@ -196,6 +196,59 @@ def test_triton_without_its_histogram_is_unusable_and_says_so() -> None:
     assert (model.verdict, model.reason) == (Verdict.UNUSABLE, "NoHistogram")
     assert model.pools["cpu"].rate_per_second == pytest.approx(40628 / 60)
     assert model.pools["cpu"].queue == 8.0
+    # histogram_latencies may be on: these releases leave the family without members for all but decoupled models.
+    assert "for decoupled models only, even with --metrics-config histogram_latencies=true" in model.message
+    assert "use a gateway's profile (envoy-gateway, istio, linkerd), or a later release" in model.message
+
+
+@pytest.mark.parametrize("name", [n for n in PROFILE_NAMES if n not in ("torchserve", "triton")])
+def test_a_page_without_its_histogram_says_which_one_and_the_way_out(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.latency is not None
+    histogram = profile.latency.name + "_bucket"
+    samples = [s for s in page(profile, FILES[name]) if s[0] != histogram]
+    metrics = Metrics(profile=typing.cast(ProfileName, name))
+    model = gather(PageClient(profile, samples), [view(metrics)], 1e9).models["demo/ranker"]
+    assert (model.verdict, model.reason) == (Verdict.UNUSABLE, "NoHistogram")
+    assert histogram in model.message
+    assert ("use a gateway's profile" in model.message) == (profile.scope == "pod")
+
+
+def ensemble(name: str) -> list[Sample]:
+    """The page of a server with three models, of which one is what clients ask for and the others are its steps."""
+    profile = load_profile(name)
+    label = profile.identity.served
+    assert label is not None
+    found = []
+    for series, labels, value in page(profile, FILES[name]):
+        for model in ("whole", "0_features", "post") if label in labels else ("",):
+            found.append((series, {**labels, label: model} if model else labels, value))
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS_OF_A_PAGE)
+def test_of_a_page_with_several_models_only_the_one_that_was_named_counts(name: str) -> None:
+    profile = load_profile(name)
+
+    def read(samples: list[Sample], model: str | None) -> ModelReading:
+        metrics = Metrics(profile=typing.cast(ProfileName, name), model=model)
+        return gather(PageClient(profile, samples), [view(metrics)], 1e9).models["demo/ranker"]
+
+    alone, several = read(page(profile, FILES[name]), None), read(ensemble(name), None)
+    assert (several.verdict, several.reason) == (Verdict.UNUSABLE, "SeveralModels")
+    assert (
+        "3 models (0_features, post, whole): name the one that clients ask for in spec.metrics.model" in several.message
+    )
+    assert several.pools["cpu"].rate_per_second is None
+    named = read(ensemble(name), "whole")
+    assert (named.verdict, named.within, named.pools) == (alone.verdict, alone.within, alone.pools)
+    wrong = read(ensemble(name), "hole")
+    assert (wrong.verdict, wrong.reason) == (Verdict.MISSING, "NoSeries")
+    assert "no series of spec.metrics.model 'hole', only of 0_features, post, whole" in wrong.message
+
+
+def test_the_profiles_that_tell_models_apart_are_those_of_the_api() -> None:
+    assert {name for name in PROFILE_NAMES if load_profile(name).identity.served} == set(MODELS_OF_A_PAGE)
 
 
 def test_torchserve_is_refused_with_the_reason_and_the_remedy() -> None:

@@ -83,6 +83,14 @@ def _pod(pool: str) -> dict[str, str]:
     return {"namespace": "demo", "recmodel_dev_model": "ranker", "recmodel_dev_pool": pool}
 
 
+def several() -> ModelReading:
+    """Triton's pages count an ensemble and its step, and none was named."""
+    queries = profile_queries(load_profile("triton"), 60)
+    rows = tuple(({**_pod(pool), "model": name}, 25.0) for pool in ("cpu", "gpu") for name in ("ensemble", "step"))
+    model = replace(VIEW, metrics=Metrics(profile="triton"))
+    return gather(Canned(dict.fromkeys(queries.all(), Vector(rows))), [model], NOW, SETTINGS).models["demo/ranker"]
+
+
 def too_many() -> ModelReading:
     custom = Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name="took", unit="s")))
     settings = replace(SETTINGS, max_custom_profiles=0)
@@ -130,6 +138,7 @@ CASES: list[tuple[str, str, str, Callable[[], ModelReading], frozenset[str], fro
      NOTHING),
     ("a bucket is NaN", "Unusable", r.VALUES_INVALID,
      lambda: envoy(buckets=histogram({0: {**HALF, "99": NAN}, 1: {**HALF, "99": NAN}})), NO_SHARE, NO_SHARE),
+    ("several models", "Unusable", r.SEVERAL_MODELS, several, NOTHING, NOTHING),
     ("a profile without histogram", "Unusable", r.PROFILE_REFUSED, refused, NOTHING, NOTHING),
     ("too many custom series", "Unusable", r.TOO_MANY_CUSTOM_SERIES, too_many, NOTHING, NOTHING),
 ]  # fmt: skip

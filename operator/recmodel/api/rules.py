@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, RecModelSpec
 
 SERVICE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 LONGEST_MODEL_NAME = 50
@@ -40,4 +40,7 @@ def broken_rule(name: str, spec: RecModelSpec) -> str | None:
     if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
         profile = spec.metrics.profile
         return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
+    if spec.metrics.model is not None and spec.metrics.profile not in MODELS_OF_A_PAGE:
+        told = ", ".join(MODELS_OF_A_PAGE)
+        return f"spec.metrics.model is {spec.metrics.model!r}: metrics.model is for the profiles {told}; custom series have matchLabels"
     return None

@@ -53,6 +53,10 @@ class CustomMetrics(Strict):
     queue: Annotated[Series | None, Field(description="Gauge of waiting requests.")] = None
 
 
+ServedName = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", min_length=1, max_length=200)]
+MODELS_OF_A_PAGE = ("triton", "tensorflow-serving", "openvino", "kserve", "bentoml")  # profiles that tell them apart
+
+
 class Metrics(Strict):
     """Where the operator looks. The default, the gateway's histogram per pool, works for every model server."""
 
@@ -60,6 +64,13 @@ class Metrics(Strict):
         ProfileName, Field(description="A gateway or model server whose metrics are known, or custom.")
     ] = "envoy-gateway"
     custom: Annotated[CustomMetrics | None, Field(description="The series, where profile is custom.")] = None
+    model: Annotated[
+        ServedName | None,
+        Field(
+            description="Name of the model that clients ask for, as the server's page has it, where the page counts several: "
+            "an ensemble and its steps. Profiles triton, tensorflow-serving, openvino, kserve and bentoml (its service)."
+        ),
+    ] = None
     port: Annotated[
         PortName | None,
         Field(
@@ -214,6 +225,11 @@ SPEC_RULES = [
     {
         "rule": "self.metrics.profile == 'custom' ? has(self.metrics.custom) : !has(self.metrics.custom)",
         "message": "metrics.custom must be set if, and only if, metrics.profile is custom",
+    },
+    {
+        "rule": "!has(self.metrics.model) || "
+        + f"self.metrics.profile in [{', '.join(repr(name) for name in MODELS_OF_A_PAGE)}]",
+        "message": f"metrics.model is for the profiles {', '.join(MODELS_OF_A_PAGE)}; custom series have matchLabels",
     },
     {
         "rule": "self.metrics.profile != 'torchserve'",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from recmodel.prometheus.client import Vector
@@ -37,8 +37,35 @@ def owner_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
             pools[values] = (model.key, pool.name)
     for values in ambiguous:
         del pools[values]
-    labels = identity.labels
-    return lambda series: pools.get(tuple(series.get(label, "") for label in labels))
+    labels = identity.owner_labels
+    named = {model.key: model.metrics.model for model in models}
+
+    def owner(series: Mapping[str, str]) -> PoolKey | None:
+        pool = pools.get(tuple(series.get(label, "") for label in labels))
+        served = series.get(identity.served, "") if identity.served else ""
+        # Of a page with several models only the one that its clients ask for is load; the steps of an ensemble are not.
+        return None if pool and served and named[pool[0]] not in (None, served) else pool
+
+    return owner
+
+
+def served_models(
+    series: Iterable[Mapping[str, str]], profile: Profile, models: Sequence[ModelView]
+) -> dict[PoolKey, list[str]]:
+    """The server's models that each pool's pages count requests of, from the labels of the ``series``; nothing where a
+    profile cannot tell.
+    """
+    label = profile.identity.served
+    if label is None:
+        return {}
+    unnamed = [replace(model, metrics=model.metrics.model_copy(update={"model": None})) for model in models]
+    owner = owner_of(profile, unnamed)
+    found: dict[PoolKey, set[str]] = defaultdict(set)
+    for labels in series:
+        pool = owner(labels)
+        if pool is not None and labels.get(label):
+            found[pool].add(labels[label])
+    return {pool: sorted(names) for pool, names in found.items()}
 
 
 def _owner_by_cluster(pattern: re.Pattern[str], label: str, models: Sequence[ModelView]) -> Owner:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
-from recmodel.prometheus.answers import believable, owner_of
+from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.pools import Answers, Context, found_in, pool_reading
@@ -18,7 +18,7 @@ from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, QueryRefused
 from recmodel.prometheus.usage import read_usage
-from recmodel.prometheus.verdicts import judge, unusable
+from recmodel.prometheus.verdicts import judge, unusable, way_out
 
 _DEFAULT_SETTINGS = GatherSettings()
 _Asked = tuple[Profile, list[ModelView], ProfileQueries]
@@ -184,10 +184,10 @@ def _models(
         if isinstance(answer, PrometheusError):
             reason = reason_of(answer)
             return {model.key: unusable(model, reason, Verdict.MISSING) for model in members}
-    found = found_in(profile, queries, answers, owner_of(profile, members))
+    found = found_in(profile, queries, answers, members)
     partial = any(answer.partial for q in queries.all() if isinstance(answer := answers[q], Vector))
     result = {}
     for model in members:
         pools = {pool.name: pool_reading(model, pool, found, context) for pool in model.pools}
-        result[model.key] = judge(model, pools, partial=partial)
+        result[model.key] = judge(model, pools, partial=partial, no_histogram=way_out(profile))
     return result

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.prometheus.answers import Owner, PoolKey, owner_of
+from recmodel.prometheus.answers import PoolKey, owner_of, served_models
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.profiles import CUSTOM, Profile, profile_for
 from recmodel.prometheus.queries import model_rate
@@ -57,30 +57,43 @@ def histories(
     for profile, namespace, batch in _batches(models):
         query = model_rate(profile, namespace, [(m.name, [p.name for p in m.pools]) for m in batch], step_seconds)
         try:
-            pools, partial = _by_pool(client, query, owner_of(profile, batch), grid, step_seconds)
+            pools, lacking = _by_pool(client, query, profile, batch, grid, step_seconds)
         except (QueryRefused, AnswerUnusable):
-            pools, partial = {}, True
+            pools, lacking = {}, {model.key for model in batch}
         for model in batch:
             mine = [values for (key, _), values in pools.items() if key == model.key]
-            found[model.key] = History(grid - step, total(mine, grid.size), partial)
+            found[model.key] = History(grid - step, total(mine, grid.size), model.key in lacking)
     return found
 
 
 def _by_pool(
-    client: PrometheusClient, query: str, owner: Owner, grid: NDArray[np.float64], step_seconds: float
-) -> tuple[dict[PoolKey, NDArray[np.float64]], bool]:
-    """Arrivals/s of each pool on the grid, and whether a part may be missing of any of them."""
+    client: PrometheusClient,
+    query: str,
+    profile: Profile,
+    models: Sequence[ModelView],
+    grid: NDArray[np.float64],
+    step_seconds: float,
+) -> tuple[dict[PoolKey, NDArray[np.float64]], set[str]]:
+    """Arrivals/s of each pool on the grid, and the keys of the models whose past is not known as a whole: a part may be
+    missing, or the pages count several models, such as the steps of an ensemble, and none was named.
+    """
+    owner = owner_of(profile, models)
+    unnamed = {model.key for model in models if model.metrics.model is None}
     pools: dict[PoolKey, NDArray[np.float64]] = {}
-    partial = False
+    partial, series = False, []
     for begin in range(0, grid.size, POINTS_A_QUERY):
         part = grid[begin : begin + POINTS_A_QUERY]
         answer = client.query_range(query, float(part[0]), float(part[-1]), step_seconds)
         partial |= answer.partial
         for labels, samples in answer.rows:
+            series.append(labels)
             pool = owner(labels)
             if pool is not None:
                 _add(pools.setdefault(pool, np.full(grid.size, math.nan)), grid[0], step_seconds, samples)
-    return pools, partial
+    served = served_models(series, profile, models)
+    mixed = {pool[0] for pool, names in served.items() if len(names) > 1} & unnamed
+    known = {pool: values for pool, values in pools.items() if pool[0] not in mixed}
+    return known, {model.key for model in models} if partial else mixed
 
 
 def total(pools: Sequence[NDArray[np.float64]], size: int) -> NDArray[np.float64]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
-from recmodel.prometheus.answers import Buckets, Owner, PoolKey, Values, buckets, idle, values
+from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.queries import ProfileQueries
@@ -18,6 +18,7 @@ from recmodel.prometheus.usage import Usage
 
 # Fewer than this of the requests without an answer are those that were still inside when the counters were read.
 UNANSWERED_NOISE_RATIO = 0.02
+MOST_NAMES = 5  # in a message
 Answers = Mapping[str, Vector | PrometheusError]
 
 
@@ -45,16 +46,20 @@ class Found:
     in_flight: Values
     ages: Values
     up: Values
+    served: Mapping[PoolKey, list[str]]  # the models that the pool's pages count
 
 
-def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, owner: Owner) -> Found:
+def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models: Sequence[ModelView]) -> Found:
     """The answers to ``queries``, by pool; one that failed is as good as empty."""
+
+    owner = owner_of(profile, models)
 
     def read(query: str | None) -> Values:
         answer = answers[query] if query else None
         return values(answer, owner) if isinstance(answer, Vector) else Values()
 
     histogram = answers[queries.buckets] if queries.buckets else None
+    requests = answers[queries.requests]
     return Found(
         profile=profile,
         rates=read(queries.requests),
@@ -69,6 +74,9 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, owner:
         in_flight=read(queries.in_flight),
         ages=read(queries.age),
         up=read(queries.up),
+        served=served_models((labels for labels, _ in requests.rows), profile, models)
+        if isinstance(requests, Vector)
+        else {},
     )
 
 
@@ -86,6 +94,13 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
     def unknown(reason: str, message: str) -> PoolReading:
         return dataclasses.replace(known, reason=Reason(reason, message))
 
+    served = found.served.get(key, [])
+    if len(served) > 1 and model.metrics.model is None:
+        return unknown(
+            r.SEVERAL_MODELS,
+            f"the pods count requests of {len(served)} models ({_listed(served)}): name the one that clients ask for in "
+            "spec.metrics.model, or use a gateway's profile",
+        )
     if key in found.rates.invalid or key in found.ages.invalid:
         return unknown(r.VALUES_INVALID, "a value is NaN, infinite, negative or given twice")
     limit = context.settings.stale_after_seconds
@@ -99,6 +114,8 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
         return dataclasses.replace(none, rate_per_second=0.0, errors_per_second=0.0)
     if rate is None:
         said = "no series" if age is None else "fewer than two samples in the window"
+        if served and model.metrics.model not in served:
+            said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
         return unknown(r.NO_SERIES, f"{said} ({found.profile.title})")
     invalid = Reason(r.VALUES_INVALID, "the latency histogram has a bucket that can not be, or no +Inf bucket")
     return dataclasses.replace(
@@ -110,6 +127,10 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
         in_flight=found.in_flight.known.get(key),
         reason=invalid if key in found.latency.invalid else None,
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
 def _errors(key: PoolKey, rate: float, found: Found) -> float | None:

@@ -59,11 +59,12 @@ class WorkloadLabels(_Part):
 
 
 class PodLabels(_Part):
-    """The labels of the pool's own pods."""
+    """The labels of the pool's own pods; ``served``: the one that names the server's model, where its page tells them apart."""
 
     namespace: LabelName
     model: LabelName
     pool: LabelName
+    served: LabelName | None = None
 
 
 class Identity(_Part):
@@ -81,7 +82,18 @@ class Identity(_Part):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels to group by."""
+        """The labels to group by: the owner's, and the one that names the server's model."""
+        served = self.served
+        return (*self.owner_labels, served) if served else self.owner_labels
+
+    @property
+    def served(self) -> str | None:
+        """The label that names the server's model; None where its pages do not tell them apart."""
+        return self.pod.served if self.pod else None
+
+    @property
+    def owner_labels(self) -> tuple[str, ...]:
+        """The labels that tell the RecModel and the pool."""
         if self.cluster:
             return (self.cluster.label,)
         if self.workload:
@@ -125,6 +137,9 @@ class Profile(_Part):
     scrape: ScrapePage
     refusal: str | None = None
     remedy: str | None = None
+    without_histogram: str | None = (
+        None  # why its pages may lack the histogram although they were asked for it, and the way out
+    )
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ def ours(profile: Profile) -> tuple[str, ...]:
     identity = profile.identity
     if identity.cluster:
         return (f"{identity.cluster.label}=~{quoted(_unnamed(identity.cluster.pattern))}",)
-    return tuple(f"{label}!={quoted('')}" for label in identity.labels[1:])
+    return tuple(f"{label}!={quoted('')}" for label in identity.owner_labels[1:])
 
 
 def _unnamed(pattern: str) -> str:
@@ -77,6 +77,7 @@ def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
     """All questions for one profile; rates are taken over ``window_seconds`` (at least four scrape intervals)."""
     window = duration(window_seconds)
     by = ", ".join(profile.identity.labels)
+    owners = ", ".join(profile.identity.owner_labels)
     mine = ours(profile)
 
     def gauge(series: Selector | None) -> str | None:
@@ -94,7 +95,7 @@ def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
         in_flight=gauge(profile.in_flight),
         age=f"time() - max by ({by}) ({newest})",
         page_age=f"time() - max(timestamp({selector(profile.page)}))" if profile.page else None,
-        up=f"sum by ({by}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
+        up=f"sum by ({owners}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
         downstream=_downstream(profile.downstream, window) if profile.downstream else None,
     )
 
@@ -172,7 +173,7 @@ def model_rate(
         workloads = [f"{name}-{pool}" for name, pools in models for pool in pools]
         mine = [f"{identity.workload.namespace}={quoted(namespace)}", f"{identity.workload.name}{any_of(workloads)}"]
     else:
-        label_namespace, label_model, _ = identity.labels
+        label_namespace, label_model, _ = identity.owner_labels
         mine = [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(name for name, _ in models)}"]
     return _rates(profile.requests, mine, ", ".join(identity.labels), duration(window_seconds))
 

@@ -27,6 +27,7 @@ NO_HISTOGRAM = "NoHistogram"
 NO_EDGE_NEAR_THRESHOLD = "NoEdgeNearThreshold"
 THRESHOLD_ABOVE_EDGES = "ThresholdAboveEdges"
 VALUES_INVALID = "ValuesInvalid"
+SEVERAL_MODELS = "SeveralModels"
 PROFILE_REFUSED = "ProfileRefused"
 TOO_MANY_CUSTOM_SERIES = "TooManyCustomSeries"
 

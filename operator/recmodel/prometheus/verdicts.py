@@ -9,21 +9,31 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
 from recmodel.prometheus.known import COVERED_RATIO, NEAR_RATIO, PART_MISSING, is_near, known, serving, uncovered
+from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
 ALL_FAILED_RATIO = 0.99  # the two counters are extrapolated each alone
 
 
-def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) -> ModelReading:
+def way_out(profile: Profile) -> str:
+    """What to do where requests are counted and the histogram is not there."""
+    if profile.without_histogram is not None:
+        return profile.without_histogram
+    name = f"{profile.latency.name}_bucket" if profile.latency else "a histogram"
+    other = "" if profile.scope == "gateway" else ", or use a gateway's profile (envoy-gateway, istio, linkerd)"
+    return f"{name} must be on the page and reach Prometheus{other}"
+
+
+def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool, no_histogram: str = "") -> ModelReading:
     """The verdict on one model and its pools' readings, which keep only what is known under it. ``partial``: the server
-    said that parts may be missing.
+    said that parts may be missing; ``no_histogram``: what to do where there is none.
     """
     lacking = (
         _unknown_rates(model, pools)
         or _uncovered(pools)
         or ((Verdict.PARTIAL, PART_MISSING.reason, PART_MISSING.message) if partial else None)
     )
-    verdict, reason, message = lacking or _histogram(model, pools)
+    verdict, reason, message = lacking or _histogram(model, pools, no_histogram)
     within = None if lacking else model_within(model, pools)
     return ModelReading(verdict, reason, message, known(model, pools, partial=partial), within)
 
@@ -38,7 +48,11 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
         return None
     said = [reason for reason in unknown.values() if reason]
     message = "; ".join(f"pool {name}: {reason.message}" for name, reason in unknown.items() if reason)
-    for reason, verdict in ((r.SERIES_STALE, Verdict.STALE), (r.VALUES_INVALID, Verdict.UNUSABLE)):
+    for reason, verdict in (
+        (r.SEVERAL_MODELS, Verdict.UNUSABLE),
+        (r.SERIES_STALE, Verdict.STALE),
+        (r.VALUES_INVALID, Verdict.UNUSABLE),
+    ):
         if any(s.reason == reason for s in said):
             return verdict, reason, message
     if len(unknown) < len(candidates):
@@ -58,7 +72,7 @@ def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
     )
 
 
-def _histogram(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judgement:
+def _histogram(model: ModelView, pools: Mapping[str, PoolReading], way_out: str) -> _Judgement:
     busy = {name: pool for name, pool in pools.items() if pool.rate_per_second}
     if not busy:
         return Verdict.AVAILABLE, r.NO_TRAFFIC, "no requests in the window"
@@ -75,7 +89,7 @@ def _histogram(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judgement
         return (
             Verdict.UNUSABLE,
             r.NO_HISTOGRAM,
-            f"no latency histogram of pool {', '.join(bare)}, though its requests are counted",
+            f"no latency histogram of pool {', '.join(bare)}, though its requests are counted: {way_out}",
         )
     return max(
         (_edges(model.threshold_seconds, pool.latency or {}) for pool in busy.values()), key=lambda e: _SEVERITY[e[1]]
