@@ -52,11 +52,19 @@ BAD = {
     "spec/pools/0/template/spec/serviceAccountName": (
         "admin", "spec.pools[cpu].template.spec.serviceAccountName is 'admin': the operator's setting"),
     "spec/metrics": ({"profile": "custom"}, "spec.metrics.profile is 'custom': metrics.custom must be set"),
-    "spec/metrics/model": ("ranker", "spec.metrics.model is 'ranker': metrics.model is for the profiles triton, tensorflow"),
     "metadata/name": ("f" * 50, "longer than 52 characters"),
     "spec/pools": ([GOOD["spec"]["pools"][0]] * 2, "spec.pools[].name is ['cpu', 'cpu']: each name may stand once"),
     "spec": ({}, "spec.objective is {}: Field required; spec.pools is {}: Field required"),
 }  # fmt: skip
+
+
+def test_a_model_of_a_page_is_named_only_where_the_profile_can_tell() -> None:
+    found = read_spec(changed("spec/metrics", {"model": "ranker"}))
+    assert isinstance(found, Reason)
+    assert (
+        "spec.metrics.model is 'ranker': metrics.model is for the profiles triton, tensorflow-serving" in found.message
+    )
+    assert isinstance(read_spec(changed("spec/metrics", {"model": "ranker", "profile": "triton"})), RecModelSpec)
 
 
 @pytest.mark.parametrize("path", BAD)

@@ -138,3 +138,10 @@ def test_the_steps_of_an_ensemble_are_no_past_of_its_clients() -> None:
     assert np.isnan(found.per_second).all()
     named = Metrics(profile="triton", model="ensemble")
     assert histories(Pages({}), [model(metrics=named)], 3600.0, 600.0)["demo/ranker"].per_second[-1] == 5.0
+
+
+def test_the_past_of_a_pool_that_left_the_spec_is_the_models_past() -> None:
+    series = {f"httproute/demo/ranker/rule/0/backend/{i}": [(600.0, 10.0), (900.0, 10.0)] for i in range(3)}
+    alone = ModelView("demo", "ranker", 0.1, 0.95, Metrics(), POOLS[:1], backends=())
+    found = histories(Past(series), [alone], 910.0, 600.0)["demo/ranker"]
+    np.testing.assert_array_equal(found.per_second, [30.0, 30.0])

@@ -23,7 +23,7 @@ from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.profiles import load_profile
 from recmodel.prometheus.queries import profile_queries
-from recmodel.prometheus.readings import ModelReading, ModelView, PoolView
+from recmodel.prometheus.readings import BackendView, ModelReading, ModelView, PoolView
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, PrometheusUnavailable, QueryRefused
 
 TEMPLATE = {"spec": {"containers": [{"name": "s", "image": "s:1"}]}}
@@ -128,6 +128,8 @@ CASES: list[tuple[str, str, str, Callable[[], ModelReading], frozenset[str], fro
     ("half of the pods of one", "Partial", r.PODS_MISSING, lambda: pods({"cpu": 10.0, "gpu": 5.0}),
      EVERYTHING - {"queue"}, NOTHING),
     ("half of all pods", "Partial", r.PODS_MISSING, lambda: pods({"cpu": 5.0, "gpu": 5.0}), NOTHING, NOTHING),
+    ("a pool took another's place", "Partial", r.BACKENDS_MOVED, lambda: envoy(moved(5.0, 500.0)), NOTHING, EVERYTHING),
+    ("a route of which nothing is known", "Partial", r.BACKENDS_MOVED, lambda: envoy(moved(None, None)), NOTHING, NOTHING),
     ("a warning", "Partial", r.PARTIAL_ANSWER, partly, NOTHING, NOTHING),
     ("a warning for the queue", "Partial", r.PARTIAL_ANSWER, lambda: partly("queue"), NOTHING, NOTHING),
     ("a warning for the gateway", "Partial", r.PARTIAL_ANSWER, lambda: partly("rate"), NOTHING, NOTHING),
@@ -146,6 +148,13 @@ CASES: list[tuple[str, str, str, Callable[[], ModelReading], frozenset[str], fro
 
 def at(threshold_seconds: float) -> ModelView:
     return replace(VIEW, threshold_seconds=threshold_seconds)
+
+
+def moved(*seconds_ago: float | None) -> ModelView:
+    """The pools in their order, and how long ago each of them came to its place in the route."""
+    times = [None if ago is None else NOW - ago for ago in seconds_ago]
+    pools = zip(("cpu", "gpu"), times, strict=True)
+    return replace(VIEW, backends=tuple(BackendView(name, since) for name, since in pools))
 
 
 def unready() -> ModelView:

@@ -123,6 +123,7 @@ class Actor:
         return (
             live is None
             or not self._writer.stands(owner, names.ROUTE, body)
+            or any(since is None for _, since in self._inventory.backends(owner.key))
             or not _contains(live["spec"], body["spec"])
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recmodel.cluster import names
+from recmodel.cluster.backends import Backend, standing
 from recmodel.cluster.deployments import DeploymentState
 from recmodel.cluster.errors import Unreadable
 from recmodel.cluster.objects import Known, identity_of, read, uid_of
@@ -161,6 +162,12 @@ class Inventory:
             for backend in rule.get("backendRefs", []):
                 by_service[backend["name"]] += backend.get("weight", 1)
         return {pool: by_service.get(names.child_name(model, pool), 0) for pool in pools}
+
+    def backends(self, key: str) -> tuple[Backend, ...]:
+        """The backends of a model's route in their order, each with the time since when it stands there."""
+        namespace, model = key.split("/", 1)
+        route = self.child(names.ROUTE, namespace, model)
+        return standing(route) if route is not None else ()
 
     # --- inside ---
 

@@ -11,6 +11,7 @@ MODEL_LABEL = f"{GROUP}/model"
 POOL_LABEL = f"{GROUP}/pool"
 APPLIED_ANNOTATION = f"{GROUP}/applied"  # hash of what was applied: a child that carries it needs no write
 OWNER_ANNOTATION = f"{GROUP}/owner-uid"  # of the RecModel: whose a child is that has lost its owner reference
+BACKENDS_ANNOTATION = f"{GROUP}/backends"  # since when each place among the route's backends is whose
 SERVING_ANNOTATION = f"{GROUP}/serving"  # which version of its model a Deployment was made for
 VERSION_LABEL = f"{GROUP}/version"  # on pods, where a version is known
 POOL_HEADER = "x-recmodel-pool"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Iterator
 
-from recmodel.cluster import names, ownership
+from recmodel.cluster import backends, names, ownership
 from recmodel.cluster.children import Owner
 from recmodel.cluster.client import Client, Object
 from recmodel.cluster.drift import Child, Drift
@@ -71,6 +72,8 @@ class Writer:
 
     async def apply(self, owner: Owner, kind: names.Kind, body: Object, live: Object | None) -> None:
         """Applies a child: over ``live``, which is known to be ours, and over no other; None makes it."""
+        if kind == names.ROUTE:
+            body = backends.with_times(body, live, time.time())
         if live is None:
             answer = await self._client.apply(kind, body, force=False)
         else:

@@ -196,7 +196,7 @@ class Operator:
         for tracked in models:
             self._intake.learn(tracked)
         states = {t.key: self._pools(t) for t in models}
-        views = [model_view(t, states[t.key], self._weights(t)) for t in models]
+        views = [model_view(t, states[t.key], self._weights(t), self.inventory.backends(t.key)) for t in models]
         if self._settings.history_seconds > 0:
             self.past.want(views, now_seconds)
             await self.past.first(self._settings.history_budget_seconds)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from recmodel.api.pool import PoolSpec
 from recmodel.api.quantity import amount
+from recmodel.cluster import names
+from recmodel.cluster.backends import Backend
 from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.versions import POOL_ON_TRIAL, Serving
 from recmodel.controller.releases import limits
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.variants import served_losses
 from recmodel.core.types import Model, Observation
-from recmodel.prometheus import ModelView, PoolReading, PoolView
+from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView
 
 _UNKNOWN = PoolReading()
 
 
-def model_view(tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int]) -> ModelView:
-    """What the gathering must know of a RecModel; ``ValueError`` where it has no valid spec."""
+def model_view(
+    tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int], backends: Sequence[Backend] = ()
+) -> ModelView:
+    """What the gathering must know of a RecModel; ``ValueError`` where it has no valid spec. ``backends`` as they stand in
+    its route, which may still be in the order of the spec before.
+    """
     spec = tracked.spec
     if spec is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     routed = spec.route is not None
+    by_service = {names.child_name(tracked.owner.name, pool.name): pool.name for pool in spec.pools}
     return ModelView(
         namespace=tracked.owner.namespace,
         name=tracked.owner.name,
@@ -40,6 +47,9 @@ def model_view(tracked: Tracked, pools: Mapping[str, PoolState], weights: Mappin
             for pool in spec.pools
         ),
         pods={pod: name for name, state in pools.items() for pod in state.pods},
+        backends=tuple(BackendView(by_service.get(service), since_seconds) for service, since_seconds in backends)
+        if routed
+        else None,
     )
 
 

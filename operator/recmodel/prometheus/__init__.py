@@ -56,6 +56,7 @@ from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
 from recmodel.prometheus.quality import Asked, Rates, read_quality
 from recmodel.prometheus.readings import (
+    BackendView,
     GatewayReading,
     GatherSettings,
     ModelReading,
@@ -77,6 +78,7 @@ __all__ = [
     "PROFILE_NAMES",
     "AnswerUnusable",
     "Asked",
+    "BackendView",
     "Bracket",
     "Connection",
     "EdgeMemory",

@@ -69,16 +69,40 @@ def served_models(
 
 
 def _owner_by_cluster(pattern: re.Pattern[str], label: str, models: Sequence[ModelView]) -> Owner:
-    pools = {model.key: [(model.key, pool.name) for pool in model.pools] for model in models}
+    places = {
+        model.key: [pool.name for pool in model.pools] if model.backends is None else [b.pool for b in model.backends]
+        for model in models
+    }
+    ours = {(model.key, pool.name) for model in models for pool in model.pools}
 
     @cache  # each name comes once for every query and bucket
     def owner_of_cluster(name: str) -> PoolKey | None:
         match = pattern.fullmatch(name)
-        mine = pools.get(f"{match['namespace']}/{match['model']}", []) if match else []
-        index = int(match["index"]) if match else 0
-        return mine[index] if index < len(mine) else None
+        if match is None:
+            return None
+        key, index = f"{match['namespace']}/{match['model']}", int(match["index"])
+        mine = places.get(key, [])
+        pool = (key, mine[index] or "") if index < len(mine) else None
+        return pool if pool in ours else None
 
     return lambda series: owner_of_cluster(series.get(label, ""))
+
+
+def arrivals_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
+    """From a series' labels to the model whose arrivals it counts, and one of several addends: the pool, or the place
+    among a route's backends, whichever pool stood there.
+    """
+    cluster = profile.identity.cluster
+    if cluster is None:
+        return owner_of(profile, models)
+    pattern, keys = re.compile(cluster.pattern), {model.key for model in models}
+
+    def place(series: Mapping[str, str]) -> PoolKey | None:
+        match = pattern.fullmatch(series.get(cluster.label, ""))
+        key = f"{match['namespace']}/{match['model']}" if match else ""
+        return (key, match["index"]) if match and key in keys else None
+
+    return place
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ def gather(
     gateway = None
     for profile, members, queries in asked:
         gateway = gateway or _gateway(queries, answers)
-        found |= _models(profile, members, queries, answers, Context(settings, gateway, used))
+        found |= _models(profile, members, queries, answers, Context(settings, gateway, used, now_seconds))
     return Readings(
         time_seconds=now_seconds,
         models=found,

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.prometheus.answers import PoolKey, owner_of, served_models
+from recmodel.prometheus.answers import PoolKey, arrivals_of, served_models
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.profiles import CUSTOM, Profile, profile_for
 from recmodel.prometheus.queries import model_rate
@@ -77,7 +77,7 @@ def _by_pool(
     """Arrivals/s of each pool on the grid, and the keys of the models whose past is not known as a whole: a part may be
     missing, or the pages count several models, such as the steps of an ensemble, and none was named.
     """
-    owner = owner_of(profile, models)
+    owner = arrivals_of(profile, models)
     unnamed = {model.key for model in models if model.metrics.model is None}
     pools: dict[PoolKey, NDArray[np.float64]] = {}
     partial, series = False, []

@@ -29,6 +29,7 @@ class Context:
     settings: GatherSettings
     gateway: GatewayReading | None
     usage: Usage
+    now_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
     def unknown(reason: str, message: str) -> PoolReading:
         return dataclasses.replace(known, reason=Reason(reason, message))
 
+    if found.profile.identity.cluster and (moved := _moved(model, pool, context)) is not None:
+        return unknown(r.BACKENDS_MOVED, moved)
     served = found.served.get(key, [])
     if len(served) > 1 and model.metrics.model is None:
         return unknown(
@@ -127,6 +130,18 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
         in_flight=found.in_flight.known.get(key),
         reason=invalid if key in found.latency.invalid else None,
     )
+
+
+def _moved(model: ModelView, pool: PoolView, context: Context) -> str | None:
+    """Why the window is not the pool's alone: another one may have stood in its place of the route."""
+    for place, backend in enumerate(model.backends or ()):
+        if backend.pool == pool.name:
+            if backend.since_seconds is None:
+                return f"since when it is backend {place} of the route is not known: the window may be another pool's"
+            age_seconds = context.now_seconds - backend.since_seconds
+            if age_seconds < (limit := context.settings.moved_for_seconds):
+                return f"it became backend {place} of the route {age_seconds:.0f} s ago, and the window reaches {limit:.0f} s back"
+    return None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ ANSWER_UNUSABLE = "AnswerUnusable"
 NO_SERIES = "NoSeries"
 SERIES_STALE = "SeriesStale"
 POOL_MISSING = "PoolMissing"
+BACKENDS_MOVED = "BackendsMoved"
 PODS_MISSING = "PodsMissing"
 PARTIAL_ANSWER = "PartialAnswer"
 NO_HISTOGRAM = "NoHistogram"
@@ -30,6 +31,9 @@ VALUES_INVALID = "ValuesInvalid"
 SEVERAL_MODELS = "SeveralModels"
 PROFILE_REFUSED = "ProfileRefused"
 TOO_MANY_CUSTOM_SERIES = "TooManyCustomSeries"
+
+
+ROUTE_SETTLE_SECONDS = 10.0  # from the write to the last proxy, retries included
 
 
 class Verdict(StrEnum):
@@ -53,8 +57,18 @@ class PoolView:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendView:
+    """One place among the route's backends: the pool that stands there (None: no pool of the spec), and since when."""
+
+    pool: str | None
+    since_seconds: float | None  # Unix time; None: not known
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
-    """A RecModel as the gathering needs it: ``pools`` in the order of spec.pools, ``pods`` from pod to pool name."""
+    """A RecModel as the gathering needs it: ``pools`` in the order of spec.pools, ``pods`` from pod to pool name, and
+    ``backends`` as they stand in the route (None: as ``pools``, for ever).
+    """
 
     namespace: str
     name: str
@@ -63,6 +77,7 @@ class ModelView:
     metrics: Metrics
     pools: tuple[PoolView, ...]
     pods: Mapping[str, str] = field(default_factory=dict)
+    backends: tuple[BackendView, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -167,6 +182,13 @@ class GatherSettings:
     def rate_window_seconds(self) -> float:
         """60 s, or four scrapes where that is more."""
         return max(self.window_seconds, 4 * self.scrape_interval_seconds)
+
+    @property
+    def moved_for_seconds(self) -> float:
+        """How long a rate may hold what came before a change of the route: its window, a scrape, and the time that the
+        change takes to reach each proxy.
+        """
+        return self.rate_window_seconds + self.scrape_interval_seconds + ROUTE_SETTLE_SECONDS
 
     @property
     def stale_after_seconds(self) -> float:

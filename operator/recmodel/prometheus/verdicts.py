@@ -50,6 +50,7 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
     message = "; ".join(f"pool {name}: {reason.message}" for name, reason in unknown.items() if reason)
     for reason, verdict in (
         (r.SEVERAL_MODELS, Verdict.UNUSABLE),
+        (r.BACKENDS_MOVED, Verdict.PARTIAL),
         (r.SERIES_STALE, Verdict.STALE),
         (r.VALUES_INVALID, Verdict.UNUSABLE),
     ):
