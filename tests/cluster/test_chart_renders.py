@@ -135,6 +135,8 @@ EVERYTHING = (
     "networkPolicy.enabled=true",
     "metrics.dashboard.enabled=true",
     "prometheus.headers.X-Scope-OrgID=shop",
+    "prometheus.parameters.partial_response=no",
+    'prometheus.matchers[0]=cluster="eu-1"',
 )
 
 

@@ -154,18 +154,30 @@ def test_settings_come_from_the_environment_and_what_is_empty_is_not_set() -> No
         {
             "RECMODEL_NAMESPACE": "a, b", "RECMODEL_TICK_SECONDS": "5", "RECMODEL_PROMETHEUS_URL": "",
             "RECMODEL_PROMETHEUS_HEADERS": '{"X-Scope-OrgID": "shop"}', "OTHER": "x",
+            "RECMODEL_PROMETHEUS_MATCHERS": '["cluster=\\"eu-1\\"", "tier!~\\"a|b\\""]',
+            "RECMODEL_PROMETHEUS_PARAMETERS": '{"nocache": "1"}',
         }
     )  # fmt: skip
     assert settings.namespaces == ("a", "b")
     assert settings.tick_seconds == 5.0
     assert settings.prometheus_headers == {"X-Scope-OrgID": "shop"}
+    assert settings.prometheus_matchers == ('cluster="eu-1"', 'tier!~"a|b"')
+    assert settings.prometheus_parameters == {"nocache": "1"}
     assert settings.prometheus_url == "http://prometheus.monitoring:9090"
     assert from_environment({}).namespaces == ()
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TICK_SECONDS", "0"), ("PROMETHEUS_URL", "file:///etc"), ("LOG_LEVEL", "LOUD"), ("METRICS_PORT", "x")],
+    [
+        ("TICK_SECONDS", "0"),
+        ("PROMETHEUS_URL", "file:///etc"),
+        ("LOG_LEVEL", "LOUD"),
+        ("METRICS_PORT", "x"),
+        ("PROMETHEUS_MATCHERS", '["cluster"]'),
+        ("PROMETHEUS_MATCHERS", '["a=\\"b\\"} or {c=\\"d\\""]'),
+        ("PROMETHEUS_PARAMETERS", '{"query": "up"}'),
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValidationError, match=name.lower()):

@@ -145,3 +145,10 @@ def test_the_past_of_a_pool_that_left_the_spec_is_the_models_past() -> None:
     alone = ModelView("demo", "ranker", 0.1, 0.95, Metrics(), POOLS[:1], backends=())
     found = histories(Past(series), [alone], 910.0, 600.0)["demo/ranker"]
     np.testing.assert_array_equal(found.per_second, [30.0, 30.0])
+
+
+def test_the_matchers_of_the_setting_reach_the_past() -> None:
+    client = Past({})
+    histories(client, [model()], 7200.0, 3600.0, 300.0, ('cluster="eu-1"',))
+    assert client.asked
+    assert all(',cluster="eu-1"}' in query for query, *_ in client.asked)

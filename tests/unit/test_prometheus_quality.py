@@ -8,7 +8,15 @@ from collections.abc import Iterable
 import pytest
 
 from recmodel.api.v1alpha1 import Quality
-from recmodel.prometheus import Asked, PrometheusClient, PrometheusError, PrometheusUnavailable, Rates, read_quality
+from recmodel.prometheus import (
+    Asked,
+    GatherSettings,
+    PrometheusClient,
+    PrometheusError,
+    PrometheusUnavailable,
+    Rates,
+    read_quality,
+)
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.session import Connection
 
@@ -37,7 +45,7 @@ def rows(**pools: float) -> Vector:
 
 def read(answers: Answers) -> tuple[dict[str, dict[str, Rates]], list[str]]:
     client = Answering(answers)
-    return read_quality(client, [Asked("demo", "ranker", CLICKS)], 100.0, 60.0, 10.0), client.asked
+    return read_quality(client, [Asked("demo", "ranker", CLICKS)], 100.0, GatherSettings()), client.asked
 
 
 def test_rates_are_by_pool_and_the_matchers_are_the_operators_own() -> None:
@@ -60,7 +68,13 @@ def test_a_number_that_no_rate_can_be_is_unknown(value: float) -> None:
     assert read({"clicks": rows(cpu=1.0), "shown": rows(cpu=value)})[0] == {"demo/ranker": {}}
 
 
+def test_the_matchers_of_the_setting_reach_it() -> None:
+    client = Answering({"clicks": rows(), "shown": rows()})
+    read_quality(client, [Asked("demo", "ranker", CLICKS)], 100.0, GatherSettings(scope=('cluster="eu-1"',)))
+    assert all(',cluster="eu-1"}' in query for query in client.asked)
+
+
 def test_nobody_who_rolls_out_costs_no_query() -> None:
     client = Answering({})
-    assert read_quality(client, [], 100.0, 60.0, 10.0) == {}
+    assert read_quality(client, [], 100.0, GatherSettings()) == {}
     assert client.asked == []

@@ -13,6 +13,7 @@ from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, Selector, load_
 from recmodel.prometheus.queries import (
     any_of,
     duration,
+    edges_of,
     literal,
     model_rate,
     profile_queries,
@@ -20,6 +21,7 @@ from recmodel.prometheus.queries import (
     scrape_spacing,
     selector,
     usage_queries,
+    with_edges,
 )
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -141,3 +143,28 @@ def test_a_window_must_be_above_zero() -> None:
     assert duration(1.5) == "1500ms"
     with pytest.raises(ValueError, match="not above 0"):
         duration(0)
+
+
+SCOPE = ('cluster="eu-1"', 'tenant!="test"')
+
+
+def assert_scoped(query: str) -> None:
+    """Each series of a query has braces, and in them the matchers."""
+    unquoted_query = re.sub(r'"(?:[^"\\]|\\.)*"', '""', query)
+    selectors = re.findall(r"{([^{}]*)}", unquoted_query)
+    assert selectors
+    assert all('cluster="",tenant!=""' in chosen for chosen in selectors), query
+    rest = re.sub(r"{[^{}]*}", "{}", re.sub(r"by \([^)]*\)", "", unquoted_query))
+    assert not re.search(r"[a-zA-Z_:][\w:]*\s*[\[)]", rest), f"a series without matchers: {rest}"
+
+
+@pytest.mark.parametrize("profile", [*map(load_profile, PROFILE_NAMES), custom()], ids=lambda p: p.name)
+def test_the_matchers_of_the_setting_reach_every_query(profile: Profile) -> None:
+    questions = profile_queries(profile, 60, SCOPE)
+    asked = [*questions.all(), scrape_spacing(profile, SCOPE)]
+    asked.append(model_rate(profile, "shop", [("feed", ["cpu"])], 300, SCOPE))
+    if profile.latency and questions.buckets:
+        asked += [edges_of(profile, SCOPE), with_edges(questions.buckets, profile, ["0.1"], SCOPE)]
+    asked += [*usage_queries(["shop"], 60, SCOPE).all(), *usage_queries([], 60, SCOPE).all()]
+    for query in asked:
+        assert_scoped(query)

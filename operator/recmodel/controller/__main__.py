@@ -46,9 +46,13 @@ async def run(settings: Settings) -> None:
             bearer_token_file=settings.prometheus_token_file,
             ca_file=settings.prometheus_ca_file,
             headers=settings.prometheus_headers,
+            parameters=settings.prometheus_parameters,
+            max_answer_bytes=settings.prometheus_max_answer_mebibytes * 2**20,
         )
     )
-    gathering = GatherSettings(settings.rate_window_seconds, settings.scrape_interval_seconds)
+    gathering = GatherSettings(
+        settings.rate_window_seconds, settings.scrape_interval_seconds, scope=settings.prometheus_matchers
+    )
     decider = Decider(
         prometheus, gathering, settings.tick_seconds, settings.history_seconds, settings.history_step_seconds
     )

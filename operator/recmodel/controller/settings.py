@@ -11,6 +11,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 PREFIX = "RECMODEL_"
+# One matcher of PromQL: a label, an operator, a quoted value.
+Matcher = Annotated[
+    str, StringConstraints(pattern=r'^[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)"([^"\\\n]|\\.)*"$', max_length=500)
+]
+# What the operator says in each query itself.
+OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step", "timeout"})
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+", max_length=2000)]
 
 
@@ -30,6 +36,21 @@ class Settings(BaseModel):
 
     prometheus_headers: dict[str, str] = {}
     """Headers of each request, as a JSON object: ``{"X-Scope-OrgID": "shop"}`` for Mimir."""
+
+    prometheus_parameters: dict[str, str] = {}
+    """Parameters of each query, as a JSON object: ``{"partial_response": "false"}`` for Thanos, ``{"nocache": "1"}`` for
+    VictoriaMetrics.
+    """
+
+    prometheus_matchers: tuple[Matcher, ...] = ()
+    """Matchers that every series of every query must meet, as a JSON list: ``["cluster=\"eu-1\""]`` where one Prometheus
+    holds the series of several clusters.
+    """
+
+    prometheus_max_answer_mebibytes: Annotated[int, Field(ge=1, le=1024)] = 24
+    """Largest answer that is read. One takes six times as much memory while it is read, and up to 24 times in the worst
+    case.
+    """
 
     namespaces: tuple[str, ...] = ()
     """Namespaces to serve, with commas between (variable RECMODEL_NAMESPACE); none: all of them."""
@@ -92,10 +113,17 @@ class Settings(BaseModel):
     def _words(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
-    @field_validator("prometheus_headers", mode="before")
+    @field_validator("prometheus_headers", "prometheus_parameters", "prometheus_matchers", mode="before")
     @classmethod
-    def _object(cls, value: Any) -> Any:
+    def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("prometheus_parameters")
+    @classmethod
+    def _not_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        if taken := sorted(OWN_PARAMETERS & value.keys()):
+            raise ValueError(f"{', '.join(taken)}: the operator sets this itself in each query; leave it out")
+        return value
 
 
 ALIASES = {"namespaces": "NAMESPACE"}

@@ -71,7 +71,7 @@ class Decider:
 
     def read_history(self, views: Sequence[ModelView], now_seconds: float) -> dict[str, History]:
         """The past of each model; for a thread. Raises ``PrometheusError``."""
-        return histories(self._client, views, now_seconds, self._span_seconds, self._step_seconds)
+        return histories(self._client, views, now_seconds, self._span_seconds, self._step_seconds, self._settings.scope)
 
     def recall(self, key: str, budget_left_ratio: float | None) -> None:
         """What was left of a RecModel's accuracy budget when another process decided for it; it counts from the first
@@ -95,8 +95,7 @@ class Decider:
 
     def quality(self, asked: Sequence[Asked], now_seconds: float) -> dict[str, dict[str, Rates]]:
         """Online quality by RecModel and pool; for a thread."""
-        settings = self._settings
-        return read_quality(self._client, asked, now_seconds, settings.rate_window_seconds, settings.budget_seconds)
+        return read_quality(self._client, asked, now_seconds, self._settings)
 
     def decide(
         self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float

@@ -35,7 +35,7 @@ The public surface, in the order of use (all of it is synchronous; the controlle
                                           the gaps; raises PrometheusError
     scrape_interval_seconds(client, "envoy-gateway", now_seconds)    -> float | None, from the spacing of the samples
 
-    read_quality(client, [Asked("demo", "ranker", spec.rollout.quality)], now_seconds, window_seconds, budget_seconds)
+    read_quality(client, [Asked("demo", "ranker", spec.rollout.quality)], now_seconds, settings)
                                        -> dict key -> pool -> Rates(successes_per_second, trials_per_second)
 
     load_profile("triton"), profile_for(spec.metrics), PROFILE_NAMES

@@ -1,15 +1,19 @@
-"""Asking Prometheus: prometheus-api-client over our own bounded session, with few retries within a deadline."""
+"""Asking Prometheus: prometheus-api-client over our own bounded session, with few retries within a deadline.
+
+Every question is asked in a thread and waited for as long as its budget lasts: looking up a name has no time limit of
+its own, and such a thread is left behind.
+"""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from prometheus_api_client import PrometheusConnect
@@ -27,7 +31,10 @@ from recmodel.prometheus.session import (
 )
 
 _RETRY_PAUSE_SECONDS = 0.2
+# Threads for all groups, and for one: a group that Prometheus does not answer leaves threads to the others.
+_THREADS, _THREADS_A_GROUP = 8, 2
 Question = Callable[[PrometheusConnect], Any]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +56,48 @@ class Matrix:
 class PrometheusClient:
     """Asks one Prometheus (or Thanos, Mimir, VictoriaMetrics: the same API). Safe to use from several threads."""
 
-    def __init__(self, connection: Connection, threads: int = 4) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="prometheus")
+        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="prometheus")
         self._local = threading.local()
         self._sessions: list[Session] = []
         self._lock = threading.Lock()
+        self._large = threading.Lock()  # whoever reads a large answer
 
     def query(self, query: str, at_seconds: float, budget_seconds: float | None = None) -> Vector:
         """The instant vector of ``query`` at ``at_seconds``. Raises ``PrometheusError``."""
-        result, partial = self._ask(
-            lambda connect: connect.custom_query(query, params={"time": f"{at_seconds:.3f}"}), budget_seconds
-        )
-        try:
-            return Vector(tuple((_labels(row), float(row["value"][1])) for row in result), partial)
-        except (TypeError, KeyError, ValueError, IndexError):
-            raise AnswerUnusable("Prometheus' answer is not an instant vector") from None
+        return self._waited_for(lambda deadline: self._instant(query, at_seconds, deadline), budget_seconds)
 
     def query_all(
         self, queries: Iterable[str], at_seconds: float, budget_seconds: float
     ) -> dict[str, Vector | PrometheusError]:
         """The answer, or what went wrong, of each query; all of them together take ``budget_seconds`` at most."""
+        return self.query_groups([list(queries)], at_seconds, budget_seconds)
+
+    def query_groups(
+        self, groups: Sequence[Sequence[str]], at_seconds: float, budget_seconds: float
+    ) -> dict[str, Vector | PrometheusError]:
+        """The same for several groups. One group's queries that hang or fail take nothing from the other groups."""
         deadline = time.monotonic() + budget_seconds
+        distinct = list(dict.fromkeys(query for group in groups for query in group))
+        answers: dict[str, Vector | PrometheusError] = {}
+        waiting = [deque(dict.fromkeys(group)) for group in groups]
 
-        def one(query: str) -> Vector | PrometheusError:
-            try:
-                return self.query(query, at_seconds, deadline - time.monotonic())
-            except PrometheusError as error:
-                return error
+        def work(mine: deque[str]) -> None:
+            while mine:
+                try:
+                    query = mine.popleft()
+                except IndexError:  # the group's other thread took the last one
+                    return
+                if query not in answers:  # it may stand in two groups
+                    answers[query] = self._outcome(query, at_seconds, deadline)
 
-        distinct = list(dict.fromkeys(queries))
-        return dict(zip(distinct, self._threads.map(one, distinct), strict=True))
+        working = [self._threads.submit(work, mine) for _ in range(_THREADS_A_GROUP) for mine in waiting]
+        wait(working, timeout=max(deadline - time.monotonic(), 0.0))
+        for future in working:
+            future.cancel()
+        answered = dict(answers)  # what comes after this comes too late
+        return {query: answered.get(query, PrometheusUnavailable(_TOO_LATE)) for query in distinct}
 
     def query_range(
         self,
@@ -91,18 +109,20 @@ class PrometheusClient:
     ) -> Matrix:
         """The values of ``query`` from start to end (both whole seconds, Unix time). Raises ``PrometheusError``."""
         start, end = (datetime.fromtimestamp(s, UTC) for s in (start_seconds, end_seconds))
-        result, partial = self._ask(
-            lambda connect: connect.custom_query_range(query, start, end, f"{step_seconds:.3f}"), budget_seconds
-        )
-        try:
+        step = f"{step_seconds:.3f}"
+
+        def read(result: Any, partial: bool) -> Matrix:
             rows = ((_labels(row), tuple((float(t), float(v)) for t, v in row["values"])) for row in result)
             return Matrix(tuple(rows), partial)
-        except (TypeError, KeyError, ValueError):
-            raise AnswerUnusable("Prometheus' answer is not a range of values") from None
+
+        def asked(deadline: float) -> Matrix:
+            return self._ask(lambda connect: connect.custom_query_range(query, start, end, step), deadline, read)
+
+        return self._waited_for(asked, budget_seconds)
 
     def close(self) -> None:
-        """Let the threads and the connections go."""
-        self._threads.shutdown(cancel_futures=True)
+        """Let the threads and the connections go. A thread that still looks up a name is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             while self._sessions:
                 self._sessions.pop().close()
@@ -110,7 +130,7 @@ class PrometheusClient:
     def _connect(self) -> tuple[PrometheusConnect, Session]:
         # A session a thread: requests does not promise that one may be shared.
         if not hasattr(self._local, "pair"):
-            session = Session(self.connection)
+            session = Session(self.connection, self._large)
             url = self.connection.url.rstrip("/")
             # No retries below ours: theirs wait a second and more, and know no deadline.
             connect = PrometheusConnect(url=url, session=session, retry=Retry(total=0, redirect=False), method="POST")
@@ -120,20 +140,54 @@ class PrometheusClient:
         pair: tuple[PrometheusConnect, Session] = self._local.pair
         return pair
 
-    def _ask(self, question: Question, budget_seconds: float | None) -> tuple[list[Any], bool]:
+    def _waited_for(self, asked: Callable[[float], Answer], budget_seconds: float | None) -> Answer:
+        """What ``asked`` returns or raises, given the deadline (monotonic); late is an error."""
+        limit = self.connection.deadline_seconds
+        seconds = limit if budget_seconds is None else min(limit, budget_seconds)
+        future = self._threads.submit(asked, time.monotonic() + seconds)
+        try:
+            return future.result(timeout=max(seconds, 0.0))
+        except TimeoutError:
+            future.cancel()
+            raise PrometheusUnavailable(_TOO_LATE) from None
+
+    def _outcome(self, query: str, at_seconds: float, deadline: float) -> Vector | PrometheusError:
+        try:
+            return self._instant(query, at_seconds, deadline)
+        except PrometheusError as error:
+            # Kept as an answer: what it was raised from would keep the parsed answer in memory.
+            error.__context__ = None
+            return error.with_traceback(None)
+        except Exception as error:  # nobody waits for a thread's exception: it must become the answer
+            return AnswerUnusable(f"Prometheus' answer could not be read ({type(error).__name__})")
+
+    def _instant(self, query: str, at_seconds: float, deadline: float) -> Vector:
+        def read(result: Any, partial: bool) -> Vector:
+            return Vector(tuple((_labels(row), float(row["value"][1])) for row in result), partial)
+
+        return self._ask(
+            lambda connect: connect.custom_query(query, params={"time": f"{at_seconds:.3f}"}), deadline, read
+        )
+
+    def _ask(self, question: Question, deadline: float, read: Callable[[Any, bool], Answer]) -> Answer:
+        """Asks until the deadline (monotonic), and reads the answer's rows by ``read``."""
         connect, session = self._connect()
-        deadline_seconds = min(self.connection.deadline_seconds, math.inf if budget_seconds is None else budget_seconds)
-        session.deadline = time.monotonic() + deadline_seconds
+        session.deadline = min(deadline, time.monotonic() + self.connection.deadline_seconds)
         for left in range(self.connection.retries, -1, -1):
             try:
-                result = _asked(question, connect)
+                return read(_asked(question, connect), session.partial)
             except PrometheusUnavailable:
                 if not left or time.monotonic() + _RETRY_PAUSE_SECONDS >= session.deadline:
                     raise
                 time.sleep(_RETRY_PAUSE_SECONDS)
-            else:
-                return result, session.partial
+            except (TypeError, KeyError, ValueError, IndexError):
+                raise AnswerUnusable("Prometheus' answer is not of the form that was asked for") from None
+            finally:
+                session.release()
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+_TOO_LATE = "Prometheus did not answer in time"
 
 
 def _asked(question: Question, connect: PrometheusConnect) -> Any:
@@ -142,7 +196,7 @@ def _asked(question: Question, connect: PrometheusConnect) -> Any:
     except requests.exceptions.SSLError:
         raise QueryRefused("Prometheus' certificate was not accepted, or the TLS handshake failed") from None
     except requests.exceptions.Timeout:
-        raise PrometheusUnavailable("Prometheus did not answer in time") from None
+        raise PrometheusUnavailable(_TOO_LATE) from None
     except (requests.exceptions.RequestException, HTTPError, OSError) as error:
         raise PrometheusUnavailable(f"Prometheus could not be reached ({type(error).__name__})") from None
     except PrometheusApiClientException:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from recmodel.prometheus.client import Vector
@@ -34,13 +34,13 @@ class EdgeMemory:
     learned: dict[str, _Learned] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def question(self, profile: Profile, models: int, now_seconds: float) -> str | None:
+    def question(self, profile: Profile, models: int, now_seconds: float, scope: Sequence[str] = ()) -> str | None:
         """The query that must be asked first; None for a small fleet, or while the edges are known."""
         if models < LARGE_FLEET_MODELS or profile.latency is None:
             return None
         known = self.learned.get(_key(profile))
         fresh = known is not None and 0 <= now_seconds - known.at_seconds < LEARN_AGAIN_SECONDS
-        return None if fresh else edges_of(profile)
+        return None if fresh else edges_of(profile, scope)
 
     def learn(self, profile: Profile, answer: Vector, now_seconds: float) -> None:
         """Remember what the query was answered."""
@@ -48,13 +48,20 @@ class EdgeMemory:
         with self._lock:
             self.learned[_key(profile)] = _Learned(now_seconds, edges)
 
-    def narrowed(self, profile: Profile, query: str, models: int, thresholds_seconds: Iterable[float]) -> str:
+    def narrowed(
+        self,
+        profile: Profile,
+        query: str,
+        models: int,
+        thresholds_seconds: Iterable[float],
+        scope: Sequence[str] = (),
+    ) -> str:
         """``query`` for the edges next to the thresholds, where that is worth it and they are known; else unchanged."""
         known = self.learned.get(_key(profile))
         if models < LARGE_FLEET_MODELS or known is None or profile.latency is None:
             return query
         chosen = nearest(known.edges, profile.latency, thresholds_seconds)
-        return with_edges(query, profile, chosen) if chosen else query
+        return with_edges(query, profile, chosen, scope) if chosen else query
 
 
 def nearest(edges: Iterable[str], histogram: Histogram, thresholds_seconds: Iterable[float]) -> frozenset[str]:

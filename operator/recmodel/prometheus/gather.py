@@ -40,17 +40,20 @@ def gather(
     found: dict[str, ModelReading] = {}
     groups = _by_profile(models, settings, found)
     window = settings.rate_window_seconds
-    asked = [(profile, members, profile_queries(profile, window)) for profile, members in groups]
+    asked = [(profile, members, profile_queries(profile, window, settings.scope)) for profile, members in groups]
     learning: dict[str, Vector | PrometheusError] = {}
     if edges is not None:
         learning = _learn_edges(client, asked, edges, now_seconds, settings)
-        asked = [(profile, members, _narrowed(profile, members, queries, edges)) for profile, members, queries in asked]
-    usage = usage_queries({m.namespace for m in models if m.pods}, window)
-    wanted = [query for _, _, queries in asked for query in queries.all()]
+        asked = [
+            (profile, members, _narrowed(profile, members, queries, edges, settings.scope))
+            for profile, members, queries in asked
+        ]
+    usage = usage_queries({m.namespace for m in models if m.pods}, window, settings.scope)
+    wanted = [queries.all() for _, _, queries in asked]
     if any(m.pods for m in models):
-        wanted += usage.all()
+        wanted.append(usage.all())
     left_seconds = settings.budget_seconds - (time.monotonic() - started)
-    answers = client.query_all(wanted, now_seconds, left_seconds)
+    answers = client.query_groups(wanted, now_seconds, left_seconds)
     used = read_usage(usage, answers, models)
     gateway = None
     for profile, members, queries in asked:
@@ -71,13 +74,13 @@ def _learn_edges(
 ) -> dict[str, Vector | PrometheusError]:
     questions = {}
     for profile, members, _ in asked:
-        question = edges.question(profile, len(members), now_seconds)
+        question = edges.question(profile, len(members), now_seconds, settings.scope)
         if question:
             questions[question] = profile
     if not questions:
         return {}
     # Half of the budget at most: without an answer all edges are asked for, as for a small fleet.
-    answers = client.query_all(questions, now_seconds, settings.budget_seconds / 2)
+    answers = client.query_groups([[question] for question in questions], now_seconds, settings.budget_seconds / 2)
     for question, answer in answers.items():
         if isinstance(answer, Vector):
             edges.learn(questions[question], answer, now_seconds)
@@ -85,19 +88,21 @@ def _learn_edges(
 
 
 def _narrowed(
-    profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, edges: EdgeMemory
+    profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, edges: EdgeMemory, scope: Sequence[str]
 ) -> ProfileQueries:
     if queries.buckets is None:
         return queries
     # Half of it tells how near the requests come to it.
     thresholds = {share * model.threshold_seconds for model in members for share in (0.5, 1.0)}
-    buckets = edges.narrowed(profile, queries.buckets, len(members), thresholds)
+    buckets = edges.narrowed(profile, queries.buckets, len(members), thresholds, scope)
     return dataclasses.replace(queries, buckets=buckets)
 
 
-def scrape_interval_seconds(client: PrometheusClient, profile_name: str, now_seconds: float) -> float | None:
+def scrape_interval_seconds(
+    client: PrometheusClient, profile_name: str, now_seconds: float, scope: Sequence[str] = ()
+) -> float | None:
     """The time between scrapes, from the last minute; None where there are none. Raises ``PrometheusError``."""
-    rows = client.query(scrape_spacing(load_profile(profile_name)), now_seconds).rows
+    rows = client.query(scrape_spacing(load_profile(profile_name), scope), now_seconds).rows
     return rows[0][1] if rows and believable(rows[0][1]) and rows[0][1] > 0 else None
 
 

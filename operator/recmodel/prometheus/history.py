@@ -43,6 +43,7 @@ def histories(
     now_seconds: float,
     span_seconds: float = 14 * 86400.0,
     step_seconds: float = 300.0,
+    scope: Sequence[str] = (),
 ) -> dict[str, History]:
     """The past of each model by key, on one grid; models with a refused profile are absent. ``PrometheusUnavailable``
     where nobody answers; a question that is refused makes the past of its models partial.
@@ -55,7 +56,9 @@ def histories(
     grid = _grid(now_seconds, span_seconds, step)
     found: dict[str, History] = {}
     for profile, namespace, batch in _batches(models):
-        query = model_rate(profile, namespace, [(m.name, [p.name for p in m.pools]) for m in batch], step_seconds)
+        query = model_rate(
+            profile, namespace, [(m.name, [p.name for p in m.pools]) for m in batch], step_seconds, scope
+        )
         try:
             pools, lacking = _by_pool(client, query, profile, batch, grid, step_seconds)
         except (QueryRefused, AnswerUnusable):

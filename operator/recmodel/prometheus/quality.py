@@ -12,6 +12,7 @@ from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.profiles import Selector
 from recmodel.prometheus.queries import duration, quoted, selector
+from recmodel.prometheus.readings import GatherSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,17 @@ class Rates:
 
 
 def read_quality(
-    client: PrometheusClient, asked: Sequence[Asked], now_seconds: float, window_seconds: float, budget_seconds: float
+    client: PrometheusClient, asked: Sequence[Asked], now_seconds: float, settings: GatherSettings
 ) -> dict[str, dict[str, Rates]]:
     """Rates over the window by pool of each model; who is not there, model or pool, is unknown."""
     questions = {
-        (one.key, part): _rate(one, getattr(one.quality, part), window_seconds)
+        (one.key, part): _rate(one, getattr(one.quality, part), settings)
         for one in asked
         for part in ("successes", "trials")
     }
-    answers = client.query_all(sorted(set(questions.values())), now_seconds, budget_seconds) if questions else {}
+    answers = (
+        client.query_all(sorted(set(questions.values())), now_seconds, settings.budget_seconds) if questions else {}
+    )
     result: dict[str, dict[str, Rates]] = {}
     for one in asked:
         good, tried = (_by_pool(answers[questions[one.key, part]]) for part in ("successes", "trials"))
@@ -59,10 +62,10 @@ def read_quality(
     return result
 
 
-def _rate(one: Asked, series: Series, window_seconds: float) -> str:
-    mine = (f"namespace={quoted(one.namespace)}", f"recmodel_dev_model={quoted(one.name)}")
+def _rate(one: Asked, series: Series, settings: GatherSettings) -> str:
+    mine = (f"namespace={quoted(one.namespace)}", f"recmodel_dev_model={quoted(one.name)}", *settings.scope)
     chosen = Selector(name=series.name, match={label: f"={value}" for label, value in series.match_labels.items()})
-    return f"sum by (recmodel_dev_pool) (rate({selector(chosen, mine)}[{duration(window_seconds)}]))"
+    return f"sum by (recmodel_dev_pool) (rate({selector(chosen, mine)}[{duration(settings.rate_window_seconds)}]))"
 
 
 def _by_pool(answer: Vector | Exception) -> Mapping[str, float] | None:

@@ -73,12 +73,15 @@ def _unnamed(pattern: str) -> str:
     return re.sub(r"\(\?P<\w+>", "(", pattern)
 
 
-def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
-    """All questions for one profile; rates are taken over ``window_seconds`` (at least four scrape intervals)."""
+def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str] = ()) -> ProfileQueries:
+    """All questions for one profile; rates are taken over ``window_seconds`` (at least four scrape intervals).
+
+    ``scope``, here and below: matchers of the operator's setting, already written out, that every series must meet.
+    """
     window = duration(window_seconds)
     by = ", ".join(profile.identity.labels)
     owners = ", ".join(profile.identity.owner_labels)
-    mine = ours(profile)
+    mine = (*ours(profile), *scope)
 
     def gauge(series: Selector | None) -> str | None:
         return f"sum by ({by}) ({selector(series, mine)})" if series else None
@@ -94,25 +97,26 @@ def profile_queries(profile: Profile, window_seconds: float) -> ProfileQueries:
         queue=gauge(profile.queue),
         in_flight=gauge(profile.in_flight),
         age=f"time() - max by ({by}) ({newest})",
-        page_age=f"time() - max(timestamp({selector(profile.page)}))" if profile.page else None,
+        page_age=f"time() - max(timestamp({selector(profile.page, scope)}))" if profile.page else None,
         up=f"sum by ({owners}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
-        downstream=_downstream(profile.downstream, window) if profile.downstream else None,
+        downstream=_downstream(profile.downstream, window, scope) if profile.downstream else None,
     )
 
 
-def edges_of(profile: Profile) -> str:
+def edges_of(profile: Profile, scope: Sequence[str] = ()) -> str:
     """How many buckets each edge has: this reads one sample of each alone, and costs far less than their rates."""
     if profile.latency is None:
         raise ValueError(f"profile {profile.name} has no histogram")
-    return f"count by (le) ({selector(profile.latency, ours(profile), '_bucket')})"
+    return f"count by (le) ({selector(profile.latency, (*ours(profile), *scope), '_bucket')})"
 
 
-def with_edges(query: str, profile: Profile, edges: Iterable[str]) -> str:
+def with_edges(query: str, profile: Profile, edges: Iterable[str], scope: Sequence[str] = ()) -> str:
     """The query for buckets, for some edges only."""
     if profile.latency is None:
         raise ValueError(f"profile {profile.name} has no histogram")
-    whole = selector(profile.latency, ours(profile), "_bucket")
-    return query.replace(whole, selector(profile.latency, (*ours(profile), f"le{any_of(edges)}"), "_bucket"))
+    mine = (*ours(profile), *scope)
+    whole = selector(profile.latency, mine, "_bucket")
+    return query.replace(whole, selector(profile.latency, (*mine, f"le{any_of(edges)}"), "_bucket"))
 
 
 def _rates(series: Sequence[Selector], matchers: Sequence[str], by: str, window: str) -> str:
@@ -123,9 +127,9 @@ def _rates(series: Sequence[Selector], matchers: Sequence[str], by: str, window:
     return f"sum by ({by}) ({' or '.join(rates)})"
 
 
-def _downstream(series: Downstream, window: str) -> tuple[str, str, str]:
+def _downstream(series: Downstream, window: str, scope: Sequence[str]) -> tuple[str, str, str]:
     parts = (series.requests, series.failures, series.no_backend)
-    requests, failures, no_backend = (f"sum(rate({selector(part)}[{window}]))" for part in parts)
+    requests, failures, no_backend = (f"sum(rate({selector(part, scope)}[{window}]))" for part in parts)
     return requests, failures, no_backend
 
 
@@ -141,27 +145,35 @@ class UsageQueries:
         return self.cpu_cores + self.gpu_ratio
 
 
-def usage_queries(namespaces: Iterable[str], window_seconds: float) -> UsageQueries:
+def usage_queries(namespaces: Iterable[str], window_seconds: float, scope: Sequence[str] = ()) -> UsageQueries:
     """By namespace and pod. The exporter's own labels win where Prometheus has put them aside as ``exported_*``."""
     names = sorted(set(namespaces))
     window = duration(window_seconds)
-    where = f"namespace{any_of(names)}," if 0 < len(names) <= MAX_NAMESPACES else ""
-    of_models = f'{where}recmodel_dev_model!=""'
-    containers = f'{where}container!="",container!="POD"'
+    where = [f"namespace{any_of(names)}"] if 0 < len(names) <= MAX_NAMESPACES else []
+
+    def chosen(*matchers: str) -> str:
+        return ",".join([*matchers, *scope])
+
+    of_models = chosen(*where, 'recmodel_dev_model!=""')
+    containers = chosen(*where, 'container!=""', 'container!="POD"')
     return UsageQueries(
         cpu_cores=(
             f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{containers}}}[{window}]))",
             f"sum by (namespace, pod) (rate(process_cpu_seconds_total{{{of_models}}}[{window}]))",
         ),
         gpu_ratio=(
-            "avg by (namespace, pod, exported_namespace, exported_pod) (DCGM_FI_DEV_GPU_UTIL) / 100",
+            f"avg by (namespace, pod, exported_namespace, exported_pod) (DCGM_FI_DEV_GPU_UTIL{{{chosen()}}}) / 100",
             f"avg by (namespace, pod) (nv_gpu_utilization{{{of_models}}})",
         ),
     )
 
 
 def model_rate(
-    profile: Profile, namespace: str, models: Sequence[tuple[str, Sequence[str]]], window_seconds: float
+    profile: Profile,
+    namespace: str,
+    models: Sequence[tuple[str, Sequence[str]]],
+    window_seconds: float,
+    scope: Sequence[str] = (),
 ) -> str:
     """Requests/s by identity of some models of one namespace, each with its pools' names: for the history."""
     identity = profile.identity
@@ -175,7 +187,7 @@ def model_rate(
     else:
         label_namespace, label_model, _ = identity.owner_labels
         mine = [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(name for name, _ in models)}"]
-    return _rates(profile.requests, mine, ", ".join(identity.labels), duration(window_seconds))
+    return _rates(profile.requests, [*mine, *scope], ", ".join(identity.labels), duration(window_seconds))
 
 
 def _filled(pattern: str, groups: dict[str, str]) -> str:
@@ -184,10 +196,10 @@ def _filled(pattern: str, groups: dict[str, str]) -> str:
     return _unnamed(pattern)
 
 
-def scrape_spacing(profile: Profile) -> str:
+def scrape_spacing(profile: Profile, scope: Sequence[str] = ()) -> str:
     """Seconds between the samples of the last minute; too long while Prometheus has not yet run for a minute."""
     series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
-    extra = () if profile.page else ours(profile)
+    extra = (*(() if profile.page else ours(profile)), *scope)
     return f"60 / max(count_over_time({selector(series, extra)}[1m]))"
 
 

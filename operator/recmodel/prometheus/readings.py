@@ -176,6 +176,7 @@ class GatherSettings:
     window_seconds: float = 60.0
     scrape_interval_seconds: float = 15.0
     budget_seconds: float = 10.0  # for all queries together
+    scope: tuple[str, ...] = ()  # matchers such as cluster="eu-1" that every series of every query must meet
     max_custom_profiles: int = 32  # custom series that differ cost queries of their own
 
     @property

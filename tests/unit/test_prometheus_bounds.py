@@ -1,0 +1,100 @@
+"""What asking Prometheus may cost: time, whatever hangs; memory, whatever it answers; and one group of queries nothing
+of another's.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_server import ONE, Server, asking, body, success
+
+from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.session import AnswerUnusable, Connection, PrometheusUnavailable
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_looking_up_a_name_counts_against_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, slow = socket.getaddrinfo, [True]
+
+    def lookup(host: Any, *more: Any, **named: Any) -> Any:
+        if slow[0] and host == "prometheus.example":
+            time.sleep(2.0)
+        return found("127.0.0.1" if host == "prometheus.example" else host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with Server() as server:
+        server.replies = [success(ONE)]
+        port = server.url.rsplit(":", 1)[1]
+        client = PrometheusClient(Connection(url=f"http://prometheus.example:{port}"))
+        began = time.monotonic()
+        answers = client.query_all([f"up{i}" for i in range(20)], 1, budget_seconds=0.3)
+        assert time.monotonic() - began < 1.5
+        assert {type(answer) for answer in answers.values()} == {PrometheusUnavailable}
+        with pytest.raises(PrometheusUnavailable, match="in time"):
+            client.query("up", 1, budget_seconds=0.1)
+        client.close()
+        assert time.monotonic() - began < 1.8, "nor does the end wait for it"
+        slow[0] = False
+
+
+def test_a_group_that_hangs_takes_nothing_from_the_others() -> None:
+    def reply(handler: Any) -> None:
+        hangs = "hung" in server.asked[-1][3]["query"]
+        time.sleep(3.0 if hangs else 0.0)
+        success(ONE)(handler)
+
+    with Server() as server, asking(server) as client:
+        server.replies = [reply]
+        hung = [f"hung{i}" for i in range(8)]
+        others = [[f"good{i}{j}" for j in range(8)] for i in range(3)]
+        answers = client.query_groups([hung, *others], 1, budget_seconds=1.5)
+    assert all(isinstance(answers[query], PrometheusUnavailable) for query in hung)
+    good = [query for group in others for query in group]
+    assert all(isinstance(answers[query], Vector) for query in good), "a hung profile must not blind another one"
+
+
+def test_the_message_of_a_too_large_answer_names_the_setting(server: Server) -> None:
+    server.replies = [body(b" " * 2**21)]
+    client = PrometheusClient(Connection(url=server.url, max_answer_bytes=2**20))
+    with pytest.raises(AnswerUnusable, match=r"1048576 bytes allowed \(prometheus.maxAnswerMebibytes\)"):
+        client.query("up", 1)
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("element", "kind"), [('{"metric":{},"value":[1,"1"]}', "Vector"), ("{}", "AnswerUnusable")], ids=["series", "none"]
+)
+def test_the_largest_answer_fits_the_charts_memory_limit(server: Server, element: str, kind: str) -> None:
+    """Several smaller ones at once, in a process of its own, whose highest memory is then known."""
+    size = 4 * 2**20
+    head, tail = '{"status":"success","data":{"resultType":"vector","result":[', "]}}"
+    server.replies = [body(head + ",".join([element] * ((size - len(head)) // (len(element) + 1) - 1)) + tail)]
+    program = f"""
+import resource
+import recmodel.controller.operator
+from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.session import Connection
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+client = PrometheusClient(Connection({server.url!r}, deadline_seconds=60.0, read_timeout_seconds=60.0))
+before = peak()
+answers = client.query_groups([[name] for name in "abc"[:{1 if kind == "Vector" else 3}]], 1, 60.0)
+print(*{{type(answer).__name__ for answer in answers.values()}}, before, peak())
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)
+    kinds, before, peak = result.stdout.split()
+    assert kinds == kind
+    largest = Connection(server.url).max_answer_bytes
+    limits = yaml.safe_load((ROOT / "charts" / "recmodel" / "values.yaml").read_text())["resources"]["limits"]
+    assert limits["memory"] == "1Gi"
+    assert int(before) + (int(peak) - int(before)) / size * largest < 2**30
