@@ -16,6 +16,7 @@ from test_controller_spec import GOOD
 from recmodel.cluster import names
 from recmodel.cluster.client import Client
 from recmodel.cluster.credentials import Credentials
+from recmodel.cluster.errors import ApiRefused
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings
@@ -100,7 +101,10 @@ class Api:
             uid, replicas = body["metadata"]["uid"], body["spec"]["replicas"]
             scale = await self.cluster.apply_replicas(kind, "shop", parts[-2], uid, replicas)
             return web.json_response(scale)
-        return web.json_response(await self.cluster.apply(kind, body, request.query["force"] == "true"))
+        try:
+            return web.json_response(await self.cluster.apply(kind, body, request.query["force"] == "true"))
+        except ApiRefused as error:
+            return web.json_response({"kind": "Status", "message": error.said}, status=error.status)
 
 
 class Seeing(Decider):

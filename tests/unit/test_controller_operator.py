@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Any
 
 import pytest
 from operator_stage import Api, operated, recmodel
 
 from recmodel.cluster import lease as lease_module
+from recmodel.cluster.errors import ApiRefused
 from recmodel.controller.operator import Operator
 
 
@@ -26,6 +28,26 @@ def test_a_recmodel_is_served_decided_on_and_reported() -> None:
         assert len(api.cluster.writes) == writes, "a steady model causes no writes"
         operator.forget("shop/feed")
         assert operator.keeper.models == {}
+
+    asyncio.run(operated(story))
+
+
+def test_a_new_pool_that_the_api_refuses_is_planned_around_and_the_others_are_decided_on() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(1.6)
+        api.cluster.refused["Deployment feed-spare"] = ApiRefused("PATCH x", 403, "exceeded quota: few")
+        edited = recmodel(generation=2)
+        spare = copy.deepcopy(edited["spec"]["pools"][0]) | {"name": "spare"}
+        edited["spec"]["pools"][0]["replicas"]["min"] = 3
+        edited["spec"]["pools"].append(spare)
+        operator.observe(edited)
+        await asyncio.sleep(2.4)
+        assert api.cluster.replicas("feed-cpu") == 3
+        conditions = {c["type"]: c for c in api.status["conditions"]}
+        assert "Deployment shop/feed-spare is refused: HTTP 403: exceeded quota: few" in conditions["Ready"]["message"]
+        assert "1 of pool spare" in conditions["CapacityAvailable"]["message"]
 
     asyncio.run(operated(story))
 

@@ -207,7 +207,7 @@ class Operator:
         for tracked in models:
             states[tracked.key] = self._pools(tracked)
             tracked.reading = readings.models.get(tracked.key)
-        decidable = [t for t in models if all(s.exists for s in states[t.key].values())]
+        decidable = [t for t in models if _decidable(states[t.key])]
         acted = [t for t in decidable if self._may_act(t.owner.namespace)]
         await self.rollouts.tick(acted, states, now_seconds)
         started = time.monotonic()
@@ -264,7 +264,11 @@ class Operator:
 
     def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
         spec = tracked.spec
-        return {p.name: self.inventory.pool(tracked.key, p.name) for p in spec.pools} if spec else {}
+        return (
+            {p.name: _stands(tracked, p.name, self.inventory.pool(tracked.key, p.name)) for p in spec.pools}
+            if spec
+            else {}
+        )
 
     def _models(self) -> list[Model]:
         return [core_model(t, self._pools(t)) for t in self.keeper.models.values() if t.spec is not None]
@@ -283,3 +287,14 @@ class Operator:
         status = self.reporter.report(tracked, self._pools(tracked), self._weights(tracked))
         if self.keeper.models.get(tracked.key) is tracked:  # one that is gone meanwhile leaves no series behind
             self._metrics.judged(tracked, status.conditions)
+
+
+def _stands(tracked: Tracked, pool: str, state: PoolState) -> PoolState:
+    """What stands for a pool. One whose Deployment the API refuses is as one whose pods find no node: planned around."""
+    refused = any(r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.refusals)
+    return replace(state, unschedulable=1) if refused and not state.exists else state
+
+
+def _decidable(states: Mapping[str, PoolState]) -> bool:
+    """Whether there is something to decide: a pool that is about to be made is waited for, one that is refused is not."""
+    return any(state.exists for state in states.values()) and all(s.exists or s.unschedulable for s in states.values())
