@@ -94,9 +94,10 @@ def operator(kube: Kube, request: pytest.FixtureRequest) -> Iterator[None]:
         subprocess.run([ROOT / "hack" / "cluster" / "images.sh", "product"], check=True, timeout=1800)
     there = RELEASE in run("helm", "list", "-q", "-n", OPERATOR_NAMESPACE).split()
     repository = os.environ.get("IMAGE_PREFIX", "localhost/") + "recmodel"
+    # By force: a test may have made the CRD anew, and then its fields are that test's.
     run(
         "helm", "upgrade", "--install", RELEASE, str(ROOT / "charts" / "recmodel"), "-n", OPERATOR_NAMESPACE,
-        "--create-namespace", "--take-ownership", "--wait", "--timeout", "180s",
+        "--create-namespace", "--take-ownership", "--force-conflicts", "--wait", "--timeout", "180s",
         "--set", f"image.repository={repository}", "--set", "image.tag=dev",
         "--set", "prometheus.url=http://prometheus.monitoring:9090", "--set", "prometheus.scrapeIntervalSeconds=5",
         "--set", "prometheus.rateWindowSeconds=20", "--set", f"tickSeconds={TICK_SECONDS}",
