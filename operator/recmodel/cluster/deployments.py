@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recmodel.cluster.pods import Waits
+from recmodel.cluster.errors import shortened
 from recmodel.cluster.shapes import DeploymentShape
 from recmodel.cluster.versions import Serving, serving_of, serving_of_pods
+from recmodel.cluster.waits import SENTENCE_CHARACTERS, Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ def deployment_state(deployment: DeploymentShape) -> DeploymentState:
         desired=spec.replicas,
         updating=stale or behind,
         stalled=progress is not None and progress.reason == "ProgressDeadlineExceeded",
-        forbidden=Waits(failure.reason, failure.message) if failure is not None and refused else None,
+        forbidden=Waits(failure.reason, shortened(failure.message, SENTENCE_CHARACTERS), refused=True)
+        if failure is not None and refused
+        else None,
         serving=serving,
         serving_problem=problem,
     )

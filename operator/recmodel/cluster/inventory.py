@@ -22,6 +22,7 @@ from recmodel.cluster.rivals import Identity, Rivals, Target
 from recmodel.cluster.startups import StartUps
 from recmodel.cluster.unreadable import UnreadableObjects
 from recmodel.cluster.versions import AS_WRITTEN, Serving
+from recmodel.cluster.waits import Waits, together
 
 Object = dict[str, Any]
 
@@ -45,6 +46,7 @@ class PoolState:
         None  # median, creation to a node, of those that got one soon: the cluster's part
     )
     gated: int = 0  # of the unschedulable: pods that wait for whoever set their scheduling gates
+    waits: tuple[Waits, ...] = ()  # why pods do not start or cannot be created, in the cluster's own words
 
     @property
     def startup_seconds(self) -> float | None:
@@ -133,7 +135,9 @@ class Inventory:
         pods = [pod for pod in self._pods.get(key, {}).values() if pod.pool == pool]
         startup = self._startups.of(key, pool)
         waiting = sum(pod.waits_for_node is not None for pod in pods)
+        refused = []
         if deployment is not None and deployment.forbidden is not None:
+            refused = [("", "", (deployment.forbidden,))]
             waiting += max(0, deployment.desired - len(pods))
         return PoolState(
             exists=deployment is not None,
@@ -149,6 +153,7 @@ class Inventory:
             stalled=deployment is not None and deployment.stalled,
             releaser=self._rivals.releaser(identity),
             gated=sum(pod.waits_for_node == GATED for pod in pods),
+            waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
         )
 
     def weights(self, key: str, pools: list[str]) -> dict[str, int] | None:

@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from recmodel.cluster.names import MODEL_LABEL, POOL_LABEL
-from recmodel.cluster.shapes import PodShape
+from recmodel.cluster.shapes import ContainerState, PodShape
+from recmodel.cluster.waits import Waits, waits_of
 
 OVER = ("Failed", "Succeeded")
 GATED = "SchedulingGated"
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """What a pod waits for: a reason, and the sentence of whoever makes it wait."""
-
-    reason: str
-    message: str
-    container: str = ""  # the one that waits; empty where the pod as a whole does
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +44,11 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
     answers = ready is not None and ready.status == "True"
     restarted = any(container.restart_count for container in status.container_statuses)
     # Not Ready alone is no beginning, it may be a blip; a pod of which a container never ran has never answered.
-    unstarted = any(c.state.waiting is not None and not c.last_state for c in status.container_statuses)
+    unstarted = any(c.state.waiting is not None and c.last_state == ContainerState() for c in status.container_statuses)
     placed = scheduled.last_transition_time if scheduled is not None and scheduled.status == "True" else None
     began = status.start_time if status.start_time is not None else placed
     leaving = metadata.deletion_timestamp is not None
     homeless = scheduled is not None and scheduled.status == "False" and not leaving
-    waits = [Waits(scheduled.reason, scheduled.message)] if scheduled is not None and homeless else []
-    waits += [
-        Waits(container.state.waiting.reason, container.state.waiting.message, container.name)
-        for container in (*status.init_container_statuses, *status.container_statuses)
-        if container.state.waiting is not None
-    ]
     return PodState(
         key=f"{metadata.namespace}/{model}",
         pool=pool,
@@ -77,7 +63,7 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
         waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
         scheduling_seconds=_between(metadata.creation_timestamp, placed),
         starting_seconds=_between(began, ready.last_transition_time if ready is not None and answers else None),
-        waits=tuple(waits),
+        waits=() if leaving else waits_of(status, homeless),
     )
 
 

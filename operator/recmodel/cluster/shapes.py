@@ -37,6 +37,7 @@ Said = Annotated[str, AfterValidator(lambda text: text.encode(errors="replace").
 Labels = Annotated[dict[str, LabelText], BeforeValidator(_present)]
 Texts = Annotated[dict[str, str], BeforeValidator(_present)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Code = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Generation = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Time = Annotated[float | None, BeforeValidator(_timestamp)]
 
@@ -115,19 +116,29 @@ class Waiting(Shape):
     message: Said = ""
 
 
+class Terminated(Shape):
+    """How a container has ended."""
+
+    exit_code: Code = 0
+    reason: Said = ""
+    message: Said = ""
+
+
 class ContainerState(Shape):
-    """What a container does now."""
+    """What a container does, or did before."""
 
     waiting: Waiting | None = None
+    terminated: Terminated | None = None
 
 
 class ContainerStatus(Shape):
     """One container of a pod."""
 
     name: Said = ""
+    ready: bool = False
     restart_count: Count = 0
     state: ContainerState = ContainerState()
-    last_state: dict[str, Any] = {}
+    last_state: ContainerState = ContainerState()
 
 
 class PodStatus(Conditions):

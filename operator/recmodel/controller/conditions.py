@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from recmodel.api.records import RECORD_LABEL
 from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus
+from recmodel.cluster.errors import shortened
 from recmodel.cluster.inventory import PoolState
+from recmodel.cluster.waits import Waits
 from recmodel.controller.tracked import Tracked
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
@@ -28,6 +30,8 @@ SCALING = "Scaling"
 ROLLING_OUT = "RollingOut"
 SETTLED = "Settled"
 AS_WISHED = "AsWished"
+PODS_REFUSED = "PodsRefused"
+PODS_NOT_STARTING = "PodsNotStarting"
 ANOTHER_AUTOSCALER = "AnotherAutoscaler"
 ANOTHER_RELEASER = "AnotherReleaser"
 ALL_ROLLED_OUT = "AllRolledOut"
@@ -69,7 +73,7 @@ def conditions(
             type=kind,
             status=status,
             reason=reason.reason,
-            message=reason.message[:CONDITION_CHARACTERS],
+            message=shortened(reason.message, CONDITION_CHARACTERS),
             observed_generation=tracked.generation,
             last_transition_time=before[kind].last_transition_time
             if kind in before and before[kind].status == status
@@ -94,7 +98,11 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
         return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused))
     ready = {name: state.ready for name, state in pools.items() if state.ready > 0}
     if not ready and any(state.desired > 0 for state in pools.values()):
-        return "False", Reason(STARTING, "no replica is ready yet")
+        troubles = _pods_refused(pools) or _pods_not_starting(pools)
+        waiting = "; ".join(_said(pools, lambda one: not one.container and not one.refused))
+        if troubles is not None:
+            return "False", Reason(troubles.reason, f"no replica is ready: {troubles.message}")
+        return "False", Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
     if not ready:
         return "False", Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
     # A new route is unanswered, and its Services unknown to the gateway, for a moment: by now there was time.
@@ -138,6 +146,7 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     if gated := {name: state.gated for name, state in pools.items() if state.gated}:
         held = ", ".join(f"{count} of pool {name}" for name, count in gated.items())
         said += f"; of these, {held} are held by a scheduling gate (SchedulingGated) until whoever set it takes it away"
+    said = "; ".join([said, *_said(pools, lambda one: not one.container)])
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
@@ -151,23 +160,54 @@ def _progressing(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
 
 
 def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    owners = {name: state.autoscaler for name, state in pools.items() if state.autoscaler}
-    if owners:
-        said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
-        return "True", Reason(
-            ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone"
-        )
-    releasers = {name: state.releaser for name, state in pools.items() if state.releaser}
-    if releasers:
-        said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
-        return "True", Reason(
-            ANOTHER_RELEASER, f"{said}: versions, replicas and weights are left alone; delete it, or take the pool out"
-        )
-    if tracked.overwritten is not None:
-        return "True", tracked.overwritten
-    if tracked.decision is not None and tracked.decision.state == reasons.DEGRADED:
-        return "True", first_reason(tracked.decision)
+    """True for the gravest of what keeps the pools from what was decided; the message has all of it."""
+    decided = tracked.decision
+    found = [
+        tracked.failed,
+        _others(pools),
+        tracked.overwritten,
+        _pods_refused(pools),
+        _pods_not_starting(pools),
+        first_reason(decided) if decided is not None and decided.state == reasons.DEGRADED else None,
+    ]
+    if there := [reason for reason in found if reason is not None]:
+        return "True", Reason(there[0].reason, "; ".join(reason.message for reason in there))
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
+
+
+def _others(pools: Mapping[str, PoolState]) -> Reason | None:
+    """Who else scales or releases the pools."""
+    if owners := {name: state.autoscaler for name, state in pools.items() if state.autoscaler}:
+        said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
+        return Reason(ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone")
+    if releasers := {name: state.releaser for name, state in pools.items() if state.releaser}:
+        said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
+        said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
+        return Reason(ANOTHER_RELEASER, said)
+    return None
+
+
+def _pods_refused(pools: Mapping[str, PoolState]) -> Reason | None:
+    said = _said(pools, lambda one: one.refused)
+    return Reason(PODS_REFUSED, "; ".join(said)) if said else None
+
+
+def _pods_not_starting(pools: Mapping[str, PoolState]) -> Reason | None:
+    said = _said(pools, lambda one: bool(one.container))
+    silent = [
+        name for name, state in pools.items() if state.stalled and state.desired > state.ready and not state.waits
+    ]
+    said += [
+        f"pool {name}: ProgressDeadlineExceeded: new pods run and did not become Ready; look at the readiness probe and "
+        "the log of the pods"
+        for name in silent
+    ]
+    return Reason(PODS_NOT_STARTING, "; ".join(said)) if said else None
+
+
+def _said(pools: Mapping[str, PoolState], of: Callable[[Waits], bool]) -> list[str]:
+    """What the cluster says of the pods, in its own words."""
+    return [f"pool {name}: {one.said}" for name, state in pools.items() for one in state.waits if of(one)]
 
 
 def _rolled_out(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:

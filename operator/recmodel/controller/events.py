@@ -11,7 +11,9 @@ from typing import Any
 
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import API_VERSION, KIND
+from recmodel.cluster.errors import shortened
 from recmodel.controller.conditions import STARTING
+from recmodel.controller.status import is_news
 from recmodel.core import reasons
 from recmodel.core.types import Reason
 
@@ -34,11 +36,12 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
     replicas.
     """
     before = {condition.type: condition.status for condition in old.conditions}
+    said = {condition.type: condition.message for condition in old.conditions}
     told = [
         ("Warning" if _BAD[c.type] == c.status else "Normal", Reason(c.reason, f"{c.type} is {c.status}: {c.message}"))
         for c in new.conditions
         if c.type in _BAD
-        and before.get(c.type) != c.status
+        and (before.get(c.type) != c.status or (_BAD[c.type] == c.status and is_news(c.type, c.message, said[c.type])))
         # The first "nothing is wrong" of a new RecModel is no news; nor is Unknown, nor that a new one is starting.
         and c.status != "Unknown"
         and not (c.reason == STARTING and c.type not in before)
@@ -77,6 +80,6 @@ def event(owner: Mapping[str, Any], kind: str, reason: Reason, now: datetime) ->
             "apiVersion": API_VERSION, "kind": KIND, "name": metadata["name"],
             "namespace": metadata["namespace"], "uid": metadata["uid"],
         },
-        "reason": reason.reason, "message": reason.message[:MESSAGE_CHARACTERS], "type": kind,
+        "reason": reason.reason, "message": shortened(reason.message, MESSAGE_CHARACTERS), "type": kind,
         "source": {"component": "recmodel"}, "firstTimestamp": time, "lastTimestamp": time, "count": 1,
     }  # fmt: skip

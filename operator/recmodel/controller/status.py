@@ -14,7 +14,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recmodel.api.status import DecisionStatus, ForecastStatus, PoolStatus, RecModelStatus, RolloutStatus, VariantStatus
+from recmodel.api.status import (
+    Condition,
+    DecisionStatus,
+    ForecastStatus,
+    PoolStatus,
+    RecModelStatus,
+    RolloutStatus,
+    VariantStatus,
+)
 from recmodel.cluster.inventory import PoolState
 from recmodel.controller.conditions import conditions, first_reason, shown_share
 from recmodel.controller.releases import limits
@@ -218,7 +226,16 @@ _NOISY = {"message", "last_transition_time", "memory"}  # never alone worth a wr
 # 7 and 8 are as different as versions can be.
 _EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job"}
 _TOLD = {"VariantsMeasured", "VariantsReady"}  # conditions that another record or Job may change in the message alone
+# Conditions that say why pods do not start. The kubelet says ErrImagePull and ImagePullBackOff by turns: only a word that
+# was not there is news, its going is not.
+_CLUSTERS_WORDS = {"Degraded", "CapacityAvailable", "Ready"}
+_WORD = re.compile(r"\b[A-Z][A-Za-z]*[A-Z][A-Za-z]*\b")
 _NUMERIC = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
+def is_news(kind: str, new: str, old: str) -> bool:
+    """Whether the message of a condition that keeps its status says something that it did not say before."""
+    return kind in _CLUSTERS_WORDS and not {*_WORD.findall(new)} <= {*_WORD.findall(old)}
 
 
 def _moved(new: Any, old: Any) -> bool:
@@ -227,6 +244,8 @@ def _moved(new: Any, old: Any) -> bool:
     if isinstance(new, BaseModel) and isinstance(old, BaseModel):
         before = old.__dict__
         noisy = _NOISY - {"message"} if before.get("type") in _TOLD else _NOISY
+        if isinstance(new, Condition) and is_news(new.type, new.message, before["message"]):
+            return True
         return any(
             value != before[key] if key in _EXACT else _moved(value, before[key])
             for key, value in new.__dict__.items()
