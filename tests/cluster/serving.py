@@ -126,7 +126,7 @@ class Served:
         found = [c for c in self.status().get("conditions", []) if c["type"] == kind]
         return dict(found[0]) if found else {"type": kind, "status": None, "reason": "", "message": "not there yet"}
 
-    def has(self, kind: str, status: str, reason: str | None = None) -> Callable[[], bool]:
+    def has(self, kind: str, status: str | None, reason: str | None = None) -> Callable[[], bool]:
         """Whether a condition is so; for ``eventually``."""
 
         def look() -> bool:

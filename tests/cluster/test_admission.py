@@ -157,10 +157,12 @@ def test_an_invalid_edit_touches_nothing_that_serves(kube: Kube, serve: Callable
     pool = Pool().spec()
     pool["template"]["spec"]["serviceAccountName"] = "admin"
     served.change({"pools": [pool]})
-    eventually("the operator refuses it", served.has("Ready", "False", "InvalidSpec"), 30.0)
-    assert "spec.pools[cpu].template.spec.serviceAccountName is 'admin'" in served.condition("Ready")["message"]
+    eventually("the operator refuses it", served.has("Stalled", "True", "InvalidSpec"), 30.0)
+    assert "spec.pools[cpu].template.spec.serviceAccountName is 'admin'" in served.condition("Stalled")["message"]
+    assert served.condition("Ready")["status"] == "True"
     assert [served.deployment("cpu")["metadata"]["generation"], served.route()["metadata"]["generation"]] == before
     assert served.ready() == {"cpu": 1}
     served.change_pools(Pool())
-    eventually("the mended one is Ready again", served.has("Ready", "True"), 30.0)
+    eventually("the mended one is taken", served.has("Stalled", None), 30.0)
+    assert served.condition("Ready")["status"] == "True"
     assert [served.deployment("cpu")["metadata"]["generation"], served.route()["metadata"]["generation"]] == before

@@ -9,12 +9,22 @@ import pytest
 from status_scene import NOW, STATE, condition, decision, reading, status, tracked
 
 from recmodel.cluster.acceptance import Acceptance
+from recmodel.controller.events import changes
+from recmodel.controller.status import worth_writing
 from recmodel.core.types import Reason
 from recmodel.prometheus import Bracket
 
+REFUSED = Reason("InvalidSpec", "spec.x is 1: no")
 CASES = {
-    "an invalid spec": (
-        tracked(invalid=Reason("InvalidSpec", "spec.x is 1: no")), {"cpu": STATE}, "Ready", ("False", "InvalidSpec")),
+    "an invalid edit of one that serves": (
+        tracked(invalid=REFUSED), {"cpu": STATE}, "Ready", ("True", "Serving")),
+    "an invalid edit": (tracked(invalid=REFUSED), {"cpu": STATE}, "Stalled", ("True", "InvalidSpec")),
+    "an invalid edit of one that does not serve": (
+        tracked(invalid=REFUSED), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),
+    "an invalid edit of one whose children are refused": (
+        tracked(invalid=REFUSED, failed=Reason("NameTaken", "x")), {"cpu": STATE}, "Ready", ("False", "NameTaken")),
+    "refused children keep the pools from what was decided": (
+        tracked(failed=Reason("ApiRefused", "quota")), {"cpu": STATE}, "Degraded", ("True", "ApiRefused")),
     "children that cannot be applied": (
         tracked(failed=Reason("NameTaken", "Service exists")), {"cpu": STATE}, "Ready", ("False", "NameTaken")),
     "a route that a gateway refuses": (
@@ -65,7 +75,8 @@ def test_conditions(case: str) -> None:
 
 def test_a_model_that_was_never_valid_says_only_that() -> None:
     found = status(tracked(spec=None, decision=None, reading=None, invalid=Reason("InvalidSpec", "no")), {})
-    assert [(c.type, c.reason) for c in found.conditions] == [("Ready", "InvalidSpec")]
+    assert [(c.type, c.reason) for c in found.conditions] == [("Ready", "InvalidSpec"), ("Stalled", "InvalidSpec")]
+    assert [c.status for c in found.conditions] == ["False", "True"]
 
 
 def test_the_time_of_a_condition_is_the_time_of_its_flip() -> None:
@@ -77,3 +88,16 @@ def test_the_time_of_a_condition_is_the_time_of_its_flip() -> None:
     times = {c.type: c.last_transition_time for c in flipped.conditions}
     assert times["Ready"] == times["Progressing"] == "2026-01-02T04:04:05Z"
     assert times["Degraded"] == "2026-01-02T03:04:05Z"
+
+
+def test_stalled_comes_and_goes_with_the_refused_edit_and_is_told() -> None:
+    before = status()
+    stalled = status(tracked(invalid=REFUSED, generation=3), written=before)
+    found = next(c for c in stalled.conditions if c.type == "Stalled")
+    assert found.message == "spec.x is 1: no; the last valid spec goes on"
+    assert (found.observed_generation, stalled.observed_generation) == (3, 3)
+    assert [(kind, reason.reason) for kind, reason in changes(stalled, before)] == [("Warning", "InvalidSpec")]
+    assert worth_writing(status(tracked(invalid=Reason("InvalidSpec", "spec.y is 2: no"), generation=3)), stalled)
+    healed = status(tracked(generation=4), written=stalled)
+    assert all(c.type != "Stalled" for c in healed.conditions)
+    assert [(kind, reason.reason) for kind, reason in changes(healed, stalled)] == [("Normal", "SpecAccepted")]

@@ -16,6 +16,7 @@ ConditionType = Literal[
     "CapacityAvailable",
     "Progressing",
     "Degraded",
+    "Stalled",
     "VariantsMeasured",
     "VariantsReady",
     "RolledOut",

@@ -49,9 +49,13 @@ SAID_CHARACTERS = 600  # of a Job's own message: how to look comes after it, and
 def conditions(
     tracked: Tracked, pools: Mapping[str, PoolState], now: datetime, written: RecModelStatus
 ) -> list[Condition]:
-    """All of them, or only Ready where there has been no valid spec; a condition that keeps its status keeps its time."""
+    """All of them, or only Ready and Stalled where there has been no valid spec; a condition that keeps its status keeps its
+    time. Stalled is there only while the newest spec is refused, as kstatus has it.
+    """
     before = {condition.type: condition for condition in written.conditions}
     found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(tracked, pools))]
+    if tracked.invalid is not None:
+        found.append(("Stalled", "True", tracked.invalid if tracked.spec is None else _kept(tracked.invalid)))
     if tracked.spec is not None:
         found += [
             ("ObjectiveMet", *_objective(tracked)),
@@ -84,7 +88,9 @@ def conditions(
 
 
 def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    problem = tracked.invalid or tracked.failed
+    problem = tracked.failed
+    if tracked.spec is None and tracked.invalid is not None:  # an invalid edit of one that serves is said by Stalled
+        problem = tracked.invalid
     if problem is not None:
         return "False", problem
     route = tracked.route
@@ -113,6 +119,10 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
     if route.impaired:
         return "False", Reason(ROUTE_IMPAIRED, "; ".join(route.impaired))
     return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
+
+
+def _kept(invalid: Reason) -> Reason:
+    return Reason(invalid.reason, f"{invalid.message}; the last valid spec goes on")
 
 
 def _objective(tracked: Tracked) -> tuple[str, Reason]:

@@ -24,10 +24,12 @@ _BAD = {
     "MetricsAvailable": "False",
     "CapacityAvailable": "False",
     "Degraded": "True",
+    "Stalled": "True",
     "VariantsMeasured": "False",
     "VariantsReady": "False",
 }
 _NEWS = ("Ready", "VariantsReady")  # to become so is worth telling even where nothing was wrong before
+SPEC_ACCEPTED = "SpecAccepted"
 MESSAGE_CHARACTERS = 1024  # the API's limit
 
 
@@ -47,6 +49,8 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
         and not (c.reason == STARTING and c.type not in before)
         and (_BAD[c.type] == c.status or before.get(c.type) not in (None, "Unknown") or c.type in _NEWS)
     ]
+    if before.get("Stalled") == "True" and all(c.type != "Stalled" for c in new.conditions):
+        told.append(("Normal", Reason(SPEC_ACCEPTED, "the newest spec is valid and is served")))
     stood = {rollout.pool: (rollout.to, rollout.phase, rollout.step) for rollout in old.rollouts}
     told += [
         ("Warning" if rollout.phase == "RolledBack" else "Normal", Reason(rollout.reason, rollout.message))

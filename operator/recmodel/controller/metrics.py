@@ -115,6 +115,12 @@ class Metrics:
             (*MODEL, "status", "reason"),
             registry=r,
         )
+        self.stalled = Gauge(
+            "recmodel_stalled",
+            "1 while the newest spec is refused (condition Stalled) and the last valid one, if any, goes on.",
+            (*MODEL, "reason"),
+            registry=r,
+        )
         # By model: each of its series, for a quick way to it and for the model's end.
         self._series: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Any]] = {}
 
@@ -164,12 +170,13 @@ class Metrics:
         self._replace(tracked.key, (self.version, self.rollout, self.largest_share), wanted)
 
     def judged(self, tracked: Tracked, conditions: Sequence[Condition]) -> None:
-        """The conditions of a RecModel as they are now, of which one is exported."""
+        """The conditions of a RecModel as they are now, of which two are exported."""
         labels = (tracked.owner.namespace, tracked.owner.name)
         wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {
             (self.variants_ready, (*labels, c.status, c.reason)): 1.0 for c in conditions if c.type == "VariantsReady"
         }
-        self._replace(tracked.key, (self.variants_ready,), wanted)
+        wanted |= {(self.stalled, (*labels, c.reason)): 1.0 for c in conditions if c.type == "Stalled"}
+        self._replace(tracked.key, (self.variants_ready, self.stalled), wanted)
 
     def acts(self, acting: bool, others: Mapping[str, str]) -> None:
         """Whether this operator acts, and in which namespaces which other release does."""

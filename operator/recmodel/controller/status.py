@@ -48,10 +48,8 @@ def judge(
     from it.
     """
     if tracked.spec is None:  # never valid since we know it: only that can be said
-        (ready,) = conditions(tracked, {}, now, written)
-        return RecModelStatus(
-            observed_generation=tracked.generation, conditions=[ready], state=None, reason=ready.reason
-        )
+        found = conditions(tracked, {}, now, written)
+        return RecModelStatus(observed_generation=tracked.generation, conditions=found, reason=found[0].reason)
     decision, reading = tracked.decision, tracked.reading
     readings = reading.pools if reading is not None else {}
     whole = reading is not None and reading.is_whole
@@ -225,7 +223,7 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
 _NOISY = {"message", "last_transition_time", "memory"}  # never alone worth a write
 # 7 and 8 are as different as versions can be.
 _EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job"}
-_TOLD = {"VariantsMeasured", "VariantsReady"}  # conditions that another record or Job may change in the message alone
+_TOLD = {"Stalled", "VariantsMeasured", "VariantsReady"}  # another edit, record or Job may change the message alone
 # Conditions that say why pods do not start. The kubelet says ErrImagePull and ImagePullBackOff by turns: only a word that
 # was not there is news, its going is not.
 _CLUSTERS_WORDS = {"Degraded", "CapacityAvailable", "Ready"}
