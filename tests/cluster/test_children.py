@@ -47,6 +47,7 @@ def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..
         "COST/H",
         "STATE",
         "REASON",
+        "DECIDED",
         "AGE",
     ]
     assert row.split()[:3] == ["ranker", "True", "True"]

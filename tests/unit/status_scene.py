@@ -35,12 +35,12 @@ def reading(within: Bracket | None = EXACT, rate: float | None = 100.0) -> Model
 
 def decision(replicas: int = 3, state: str = "Tracking", reason: str = "Steady", capacity: float = 40.0) -> Decision:
     return Decision(
-        0.0,
+        NOW.timestamp(),
         {"cpu": PoolDecision(replicas, 1.0)},
         state,
         (Reason(reason, f"{reason} at 100 requests/s"),),
         forecast={"cpu": PoolForecast(76.0, 120.0, 150.0)},
-        estimates={"cpu": PoolEstimate(capacity, capacity, 33.3, 0.97, 0.97)},
+        estimates={"cpu": PoolEstimate(capacity, 0.9 * capacity, 33.3, 0.97, 0.97)},
         cost_per_hour=3.0,
     )
 

@@ -11,6 +11,7 @@ from test_controller_variants import config_map, record
 
 from recmodel.api.status import RecModelStatus
 from recmodel.cluster.children import Owner
+from recmodel.controller.refreshes import Refreshes
 from recmodel.controller.status import as_object, worth_writing, written_status
 from recmodel.controller.tracked import Tracked
 from recmodel.prometheus import Bracket
@@ -32,6 +33,7 @@ def test_a_healthy_model_in_all_its_numbers() -> None:
             "latencyPercentile": "50ms-100ms", "capacityPerReplica": "40.0", "startupSeconds": "40", "unschedulable": 0,
         }
     ]  # fmt: skip
+    assert found.last_decision_time == "2026-01-02T03:04:05Z"
     assert (found.replicas, found.load_per_second, found.cost_per_hour) == ("cpu 3/3", "100", "3.00")
     assert [(f.pool, f.seconds, f.p50_per_second, f.upper_per_second) for f in found.forecast] == [
         ("cpu", 76, "120", "150")
@@ -114,3 +116,28 @@ def test_what_is_left_of_the_accuracy_budget_is_said_and_read_again() -> None:
     assert found.accuracy_budget_left == "62%"
     assert Tracked(Owner("shop", "feed", "u"), body={"status": as_object(found)}).recall(0.0) == 0.62
     assert Tracked(Owner("shop", "feed", "u"), body={"status": {"accuracyBudgetLeft": 7}}).recall(0.0) is None
+
+
+def test_the_time_of_the_last_decision_alone_is_written_at_most_once_a_minute_and_so_often_that_all_find_room() -> None:
+    def at(seconds: float) -> RecModelStatus:
+        return status(tracked(decision=replace(decision(), time_seconds=NOW.timestamp() + seconds)))
+
+    assert not worth_writing(at(86400.0), at(0.0))
+    for models in (1, 1000):
+        refreshes, written, last = Refreshes(), dict.fromkeys(range(models), at(0.0)), dict.fromkeys(range(models), 0)
+        writes, oldest = 0, 0
+        for tick in range(1, 81):
+            now = at(15.0 * tick)
+            for model in range(models):
+                if refreshes.due(now, written[model], models, 15.0 * tick):
+                    oldest = max(oldest, 15 * (tick - last[model]))
+                    written[model], last[model], writes = now, tick, writes + 1
+        assert writes <= min(20 * models, 5 * 1200 + 100)
+        assert oldest <= max(60, 2 * models / 5)
+        assert min(last.values()) > 40
+
+
+def test_a_model_that_is_not_decided_on_keeps_the_time_of_its_last_decision() -> None:
+    written = status(tracked())
+    assert status(tracked(decision=None), written=written).last_decision_time == written.last_decision_time
+    assert not Refreshes().due(status(tracked(decision=None)), written, 1, 0.0)

@@ -34,6 +34,7 @@ _COLUMNS = [
     ("Cost/h", "string", ".status.costPerHour", 0),
     ("State", "string", ".status.state", 0),
     ("Reason", "string", ".status.reason", 0),
+    ("Decided", "date", ".status.lastDecisionTime", 0),
     ("Mode", "string", ".spec.mode", 1),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 ]

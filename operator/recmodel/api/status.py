@@ -57,8 +57,10 @@ class PoolStatus(Written):
         str | None, Field(description="The objective's percentile of the latency, as a bracket of bucket edges.")
     ] = None
     capacity_per_replica: Annotated[
-        str | None, Field(description="Requests a second that one replica is believed to carry at the objective.")
-    ] = None
+        str | None,
+        Field(description="Requests a second that one ready replica is believed to carry at the objective: the middle of "
+              "the estimate. What the plan counts on, said by the decision's planned with, is bounded by what was seen."),
+    ] = None  # fmt: skip
     startup_seconds: Annotated[
         str | None,
         Field(
@@ -145,6 +147,12 @@ class RecModelStatus(Written):
     load_per_second: str | None = None
     cost_per_hour: str | None = None
     reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
+    last_decision_time: Annotated[
+        str | None,
+        Field(description="When the operator last decided on this RecModel; written at most once a minute, and more "
+              "seldom with more than 300 RecModels. One that grows old is a RecModel that nobody looks after.",
+              json_schema_extra={"format": "date-time"}),
+    ] = None  # fmt: skip
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
     forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
     variants: Annotated[list[VariantStatus], Field(max_length=16)] = []

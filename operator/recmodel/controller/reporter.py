@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from recmodel.cluster.errors import ClusterError, Conflict, LeadershipLost, NotF
 from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.names import RECMODEL
 from recmodel.controller.events import changes, event
+from recmodel.controller.refreshes import Refreshes
 from recmodel.controller.status import as_object, judge, worth_writing, written_status
 from recmodel.controller.tracked import Tracked
 
@@ -29,6 +31,7 @@ class Reporter:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._written: dict[str, RecModelStatus] = {}
+        self._refreshes = Refreshes()
         self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
         self._queue: asyncio.Queue[str] = asyncio.Queue()
 
@@ -39,7 +42,9 @@ class Reporter:
         if written is None:
             written = self._written[key] = written_status(tracked.body)
         status = judge(tracked, pools, weights, datetime.now(UTC), written)
-        if not worth_writing(status, written):
+        if not (
+            worth_writing(status, written) or self._refreshes.due(status, written, len(self._written), time.monotonic())
+        ):
             self._due.pop(key, None)
             return status
         if key not in self._due:

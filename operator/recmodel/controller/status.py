@@ -63,6 +63,9 @@ def judge(
         load_per_second=_number(sum(rates)) if rates else None,
         cost_per_hour=f"{decision.cost_per_hour:.2f}" if decision and decision.cost_per_hour is not None else None,
         reason=first_reason(decision).reason if decision else written.reason,
+        last_decision_time=_time(datetime.fromtimestamp(decision.time_seconds, UTC))
+        if decision
+        else written.last_decision_time,
         pools=[_pool(tracked, name, state, weights.get(name, 0), readings.get(name)) for name, state in pools.items()],
         forecast=[
             ForecastStatus(
@@ -181,7 +184,7 @@ def _decisions(
     if same and (decision.state != reasons.RECOMMENDING or (before[0].wish or {}) == decision.wish):
         return list(before)
     latest = DecisionStatus(
-        time=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        time=_time(now),
         state=decision.state,
         replicas=replicas,
         weights=dict(weights),
@@ -199,6 +202,10 @@ def _runner_up(decision: Decision) -> str | None:
     mix = ", ".join(f"{name} {count}" for name, count in decision.runner_up.items())
     cost = decision.runner_up_cost_per_hour
     return (f"{mix} at {cost:.2f} an hour" if cost is not None else mix)[:256]
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _number(value: float) -> str:
@@ -220,7 +227,7 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
     return f"{1000 * bracket.lower:.0f}ms-{high}"
 
 
-_NOISY = {"message", "last_transition_time", "memory"}  # never alone worth a write
+_NOISY = {"message", "last_transition_time", "memory", "last_decision_time"}  # never alone worth a write
 # 7 and 8 are as different as versions can be.
 _EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job"}
 _TOLD = {"Stalled", "VariantsMeasured", "VariantsReady"}  # another edit, record or Job may change the message alone
