@@ -17,6 +17,7 @@ from recmodel.cluster.errors import ApiRefused, Conflict
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.optimisation import Course, course, job, job_name
 from recmodel.controller.keeper import Keeper
+from recmodel.controller.permitted import Permitted
 from recmodel.controller.tracked import Tracked, read_spec
 from recmodel.core.types import Reason
 
@@ -180,7 +181,7 @@ def test_its_account_must_be_allowed_by_the_operators_setting() -> None:
     found = read_spec(body())
     assert isinstance(found, Reason)
     assert "spec.optimisation.template.spec.serviceAccountName is 'feed-optimise'" in found.message
-    assert isinstance(read_spec(body(), ("feed-optimise",)), RecModelSpec)
+    assert isinstance(read_spec(body(), Permitted(("feed-optimise",))), RecModelSpec)
 
 
 def test_the_role_lets_the_operator_create_and_see_jobs_and_nothing_else_with_them() -> None:

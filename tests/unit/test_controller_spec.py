@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.controller.permitted import Permitted
 from recmodel.controller.settings import from_environment
 from recmodel.controller.tracked import read_spec
 from recmodel.controller.views import cpu_limit_cores
@@ -102,7 +103,7 @@ def test_a_profile_without_percentiles_is_refused_with_the_way_out() -> None:
 
 def test_an_allowed_service_account_is_taken() -> None:
     body = changed("spec/pools/0/template/spec/serviceAccountName", "server")
-    assert isinstance(read_spec(body, ("server",)), RecModelSpec)
+    assert isinstance(read_spec(body, Permitted(("server",))), RecModelSpec)
 
 
 def test_a_secret_in_a_wrong_place_is_not_repeated_at_length() -> None:

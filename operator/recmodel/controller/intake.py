@@ -16,6 +16,7 @@ from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.objects import RecModelObject, identity_of, read_recmodel
 from recmodel.cluster.optimisation import course
 from recmodel.controller.keeper import Keeper
+from recmodel.controller.permitted import Permitted
 from recmodel.controller.tick import Decider
 from recmodel.controller.tracked import Tracked, read_spec
 from recmodel.core.types import Reason
@@ -31,14 +32,14 @@ class Intake:
         keeper: Keeper,
         inventory: Inventory,
         decider: Decider,
-        allowed_accounts: tuple[str, ...],
+        permitted: Permitted,
         report: Callable[[Tracked], None],
         forget: Callable[[str], None],
     ) -> None:
         self._keeper = keeper
         self._inventory = inventory
         self._decider = decider
-        self._allowed_accounts = allowed_accounts
+        self._permitted = permitted
         self._report = report
         self._forget = forget
 
@@ -76,7 +77,7 @@ class Intake:
                 tracked.body = body  # its status, which another operator may have written
             return
         tracked.generation, tracked.body = generation, body
-        self._read(tracked, read_spec(body, self._allowed_accounts))
+        self._read(tracked, read_spec(body, self._permitted))
         self._keeper.wake(owner.key)
 
     def learn(self, tracked: Tracked) -> None:

@@ -59,8 +59,7 @@ class Operator:
         self._farewell: Farewell | None = None
         self.lease, self.claims = self._leases()
         self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act)
-        allowed = settings.allow_service_accounts
-        self._intake = Intake(self.keeper, self.inventory, decider, allowed, self._report, self.forget)
+        self._intake = Intake(self.keeper, self.inventory, decider, settings.permitted, self._report, self.forget)
         self.past = Past(decider, self._models)
         self.rollouts = Rollouts(decider, self.keeper.wake, self._weights, settings.tick_seconds)
         self.loop = Loop(self.tick, settings.tick_seconds, metrics)

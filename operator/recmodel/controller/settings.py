@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from recmodel.controller.permitted import Permitted
+
 PREFIX = "RECMODEL_"
 # One matcher of PromQL: a label, an operator, a quoted value.
 Matcher = Annotated[
@@ -96,6 +98,12 @@ class Settings(BaseModel):
     allow_service_accounts: tuple[str, ...] = ()
     """Service accounts that pods of a pool may use, with commas between; a spec that names another one is refused."""
 
+    allow_gateways: tuple[str, ...] = ()
+    """Gateways that a route may name, ``namespace/name`` with commas between; empty: any whose listener takes the route."""
+
+    allow_hostnames: tuple[str, ...] = ()
+    """Hostnames that a route may ask for, with commas between; ``*.shop.example`` covers all below; empty: any."""
+
     lease_name: str = ""
     """Lease that says which of several operators acts, in ``lease_namespace``; empty: this one always does."""
 
@@ -108,7 +116,14 @@ class Settings(BaseModel):
     log_level: Annotated[str, StringConstraints(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """Least level that is logged."""
 
-    @field_validator("namespaces", "leave_namespaces", "allow_service_accounts", mode="before")
+    @property
+    def permitted(self) -> Permitted:
+        """What the owners of RecModels may ask for."""
+        return Permitted(self.allow_service_accounts, self.allow_gateways, self.allow_hostnames)
+
+    @field_validator(
+        "namespaces", "leave_namespaces", "allow_service_accounts", "allow_gateways", "allow_hostnames", mode="before"
+    )
     @classmethod
     def _words(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recmodel.api.pod import PodTemplate
 from recmodel.api.pool import Optimisation
 from recmodel.api.quantity import ratio
 from recmodel.api.rules import broken_rule
@@ -25,12 +24,14 @@ from recmodel.cluster.optimisation import Course, job_name
 from recmodel.cluster.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
 from recmodel.cluster.versions import Serving
 from recmodel.controller.patience import Patience
+from recmodel.controller.permitted import Permitted
 from recmodel.controller.trials import Trial, recalled
 from recmodel.controller.variants import Variants, known_variants
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
 
 INVALID_SPEC = "InvalidSpec"
+DEFAULTS = Permitted()
 
 
 @dataclass
@@ -129,7 +130,7 @@ class Tracked:
         return self.spec is not None and self.spec.mode == "Auto"
 
 
-def read_spec(body: Mapping[str, Any], allowed_accounts: tuple[str, ...] = ()) -> RecModelSpec | Reason:
+def read_spec(body: Mapping[str, Any], permitted: Permitted = DEFAULTS) -> RecModelSpec | Reason:
     """The spec, or why it is refused: the field, the value and the rule. ``body`` is the whole RecModel."""
     try:
         spec = RecModelSpec.model_validate(body.get("spec", {}))
@@ -137,31 +138,17 @@ def read_spec(body: Mapping[str, Any], allowed_accounts: tuple[str, ...] = ()) -
         problems = [f"spec.{_place(e['loc'])} is {shown(e['input'])}: {e['msg']}" for e in error.errors()[:3]]
         more = error.error_count() - len(problems)
         return Reason(INVALID_SPEC, "; ".join(problems) + (f"; and {more} more" if more else ""))
-    problem = broken_rule(body["metadata"]["name"], spec) or _refused(spec, allowed_accounts)
+    metadata = body["metadata"]
+    problem = broken_rule(metadata["name"], spec) or permitted.refusal(metadata["namespace"], spec) or _unread(spec)
     return Reason(INVALID_SPEC, problem) if problem else spec
 
 
-def _refused(spec: RecModelSpec, allowed_accounts: tuple[str, ...]) -> str | None:
-    """What this operator's settings or its metrics forbid."""
-    for pool in spec.pools:
-        if problem := _account(f"spec.pools[{pool.name}]", pool.template, allowed_accounts):
-            return problem
-    if spec.optimisation and (problem := _account("spec.optimisation", spec.optimisation.template, allowed_accounts)):
-        return problem
+def _unread(spec: RecModelSpec) -> str | None:
+    """Why the metrics that the spec names say too little."""
     refusal = profile_for(spec.metrics).refusal
-    if refusal is not None:
-        return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
-    return None
-
-
-def _account(where: str, template: PodTemplate, allowed_accounts: tuple[str, ...]) -> str | None:
-    account = template.spec.service_account_name
-    if account is None or account in allowed_accounts:
+    if refusal is None:
         return None
-    return (
-        f"{where}.template.spec.serviceAccountName is {account!r}: the operator's setting allowServiceAccounts "
-        f"names {list(allowed_accounts) or 'none'}"
-    )
+    return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
 
 
 def _place(location: tuple[int | str, ...]) -> str:
