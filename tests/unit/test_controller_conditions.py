@@ -44,6 +44,8 @@ CASES = {
     "a gateway that has no endpoints to send to": (
         tracked(route=Acceptance(impaired=("Gateway a/b: BackendsAvailable is False",))), {"cpu": STATE}, "Ready",
         ("False", "RouteImpaired")),
+    "a route whose requests another RecModel gets": (
+        tracked(overlap="RecModel shop/a has the older route"), {"cpu": STATE}, "Ready", ("False", "RouteOverlaps")),
     "a route that Recommend does not make": (
         tracked(route=Acceptance(withheld=True)), {"cpu": STATE}, "Ready", ("False", "RouteWithheld")),
     "no pod answers yet": (tracked(), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),

@@ -21,6 +21,7 @@ STARTING = "Starting"
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 ROUTE_NOT_RESOLVED = "RouteNotResolved"
 ROUTE_IMPAIRED = "RouteImpaired"
+ROUTE_OVERLAPS = "RouteOverlaps"
 ROUTE_WITHHELD = "RouteWithheld"
 WITHIN_OBJECTIVE = "WithinObjective"
 OBJECTIVE_MISSED = "ObjectiveMissed"
@@ -116,6 +117,8 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
         return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
     if route.unresolved:
         return "False", Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
+    if tracked.overlap is not None:
+        return "False", Reason(ROUTE_OVERLAPS, "; ".join([tracked.overlap, *route.impaired]))
     if route.impaired:
         return "False", Reason(ROUTE_IMPAIRED, "; ".join(route.impaired))
     return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")

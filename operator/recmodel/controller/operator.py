@@ -24,6 +24,7 @@ from recmodel.controller.farewell import Farewell
 from recmodel.controller.intake import Intake
 from recmodel.controller.keeper import Keeper
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.overlaps import mark, route_of
 from recmodel.controller.past import Past
 from recmodel.controller.releases import limits
 from recmodel.controller.reporter import Reporter
@@ -44,9 +45,7 @@ DECIDING_FAILED = "DecidingFailed"
 
 
 class Operator:
-    """One process's work. ``observe`` and ``forget`` tell of RecModels; everything else follows from the watches and
-    the tick.
-    """
+    """One process's work. ``observe`` and ``forget`` tell of RecModels; the rest follows from the watches and the tick."""
 
     def __init__(self, settings: Settings, client: Client, decider: Decider, metrics: Metrics) -> None:
         self._settings = settings
@@ -194,6 +193,7 @@ class Operator:
                 self._metrics.models.labels(tracked.spec.mode).inc()
         for tracked in models:
             self._intake.learn(tracked)
+        mark(models, self.inventory)
         states = {t.key: self._pools(t) for t in models}
         views = [model_view(t, states[t.key], self._weights(t), self.inventory.backends(t.key)) for t in models]
         if self._settings.history_seconds > 0:
@@ -278,8 +278,7 @@ class Operator:
     def _report(self, tracked: Tracked) -> None:
         if not self._may_act(tracked.owner.namespace):
             return
-        routed = tracked.spec is not None and tracked.spec.route is not None
-        route = self.inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
+        route = route_of(tracked, self.inventory)
         tracked.route = acceptance(route)
         if tracked.spec is not None and wide_open(tracked.spec) and (route is None or route["spec"].get("hostnames")):
             tracked.route = replace(tracked.route, withheld=True)

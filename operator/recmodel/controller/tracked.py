@@ -67,6 +67,7 @@ class Tracked:
     decision: Decision | None = None
     reading: ModelReading | None = None
     route: Acceptance = field(default_factory=Acceptance)  # what the gateways say of it
+    overlap: str | None = None  # which other RecModel gets the requests that its route asks for
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

@@ -1,0 +1,65 @@
+"""RecModels that ask for the same requests: of two with the same Gateway, hostname and path, the older route wins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.children import Owner
+from recmodel.cluster.inventory import Inventory
+from recmodel.controller.tracked import Tracked
+
+Object = Mapping[str, Any]
+Place = tuple[str, str, str, str]  # of a claim: the Gateway's namespace and name, the hostname, the path
+
+
+def route_of(tracked: Tracked, inventory: Inventory) -> Object | None:
+    """The HTTPRoute of a RecModel as it stands; None where it has or wants none."""
+    routed = tracked.spec is not None and tracked.spec.route is not None
+    return inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
+
+
+def mark(models: Sequence[Tracked], inventory: Inventory) -> None:
+    """Tells each of all RecModels whether it loses requests to another one."""
+    lost = overlaps((t.owner, t.spec, route_of(t, inventory)) for t in models if t.spec is not None)
+    for tracked in models:
+        tracked.overlap = lost.get(tracked.key)
+
+
+def overlaps(models: Iterable[tuple[Owner, RecModelSpec, Object | None]]) -> dict[str, str]:
+    """By ``namespace/name`` of each RecModel that loses requests to an older one: a sentence that names it.
+
+    ``models`` come with their HTTPRoute as it stands, None where there is none. The Gateway API gives equal matches to the
+    route with the oldest creationTimestamp, and of equally old ones to the first by ``namespace/name``.
+    """
+    claims: dict[Place, list[tuple[str, str, str | None]]] = defaultdict(list)  # age, key, listener
+    for owner, spec, body in models:
+        if spec.route is None or body is None:
+            continue
+        created = str(body["metadata"].get("creationTimestamp") or "")
+        for parent in spec.route.parent_refs:
+            for hostname in spec.route.hostnames or ["*"]:
+                for path in spec.route.paths:
+                    place = (parent.namespace or owner.namespace, parent.name, hostname, path)
+                    claims[place].append((created, owner.key, parent.section_name))
+    found: dict[str, str] = {}
+    for (namespace, name, hostname, path), claimants in claims.items():
+        first: dict[str | None, str] = {}  # by listener, whose the requests are; None: of all listeners
+        for _, key, listener in sorted(claimants, key=lambda one: one[:2]):
+            winner = (
+                first.get(listener)
+                or first.get(None)
+                or (next(iter(first.values()), None) if listener is None else None)
+            )
+            if winner is None or winner == key:
+                first.setdefault(listener, key)
+                continue
+            found.setdefault(
+                key,
+                f"RecModel {winner} has the older route for {hostname}{path} of Gateway {namespace}/{name}: it gets the "
+                "requests; give one of the two another hostname or path",
+            )
+    return found
