@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +16,8 @@ from recmodel.cluster.children import Owner
 from recmodel.controller.refreshes import Refreshes
 from recmodel.controller.status import as_object, worth_writing, written_status
 from recmodel.controller.tracked import Tracked
+from recmodel.core.engine import begin, step
+from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import Bracket
 
 
@@ -30,7 +34,8 @@ def test_a_healthy_model_in_all_its_numbers() -> None:
     assert as_object(found)["pools"] == [
         {
             "name": "cpu", "desired": 3, "ready": 3, "weight": 1000, "loadPerSecond": "100", "withinThreshold": "97.0%",
-            "latencyPercentile": "50ms-100ms", "capacityPerReplica": "40.0", "startupSeconds": "40", "unschedulable": 0,
+            "latencyPercentile": "50ms-100ms", "capacityPerReplica": "40.0",
+            "plannedPerReplica": "38.0", "startupSeconds": "40", "unschedulable": 0,
         }
     ]  # fmt: skip
     assert found.last_decision_time == "2026-01-02T03:04:05Z"
@@ -141,3 +146,20 @@ def test_a_model_that_is_not_decided_on_keeps_the_time_of_its_last_decision() ->
     written = status(tracked())
     assert status(tracked(decision=None), written=written).last_decision_time == written.last_decision_time
     assert not Refreshes().due(status(tracked(decision=None)), written, 1, 0.0)
+
+
+def test_the_sentence_and_the_status_plan_with_the_same_figure() -> None:
+    memory = begin([Model("shop/feed", 0.95, 0.1, (Pool("cpu", 0, 40, 1.0),))])
+    seen = PoolObservation(
+        10, 10, 0, 1000.0, 45.0, 800.0, 0.0, {0.05: 400.0, 0.1: 780.0, math.inf: 800.0}, utilisation_ratio=0.7
+    )
+    for tick in range(40):
+        memory, decisions = step(memory, [Observation(15.0 * tick, {"cpu": seen})], 15.0 * tick)
+        decided = decisions[0]
+        said = re.findall(r"planned with cpu ([0-9.]+)/s a replica", decided.reasons[0].message)
+        (pool,) = status(tracked(decision=decided), {"cpu": replace(STATE, ready=10, desired=10)}).pools
+        assert (pool.planned_per_replica is not None) == bool(said)
+        if pool.planned_per_replica is not None:
+            assert float(pool.planned_per_replica) == pytest.approx(float(said[0]), rel=0.01)
+    assert said
+    assert pool.capacity_per_replica != pool.planned_per_replica

@@ -59,7 +59,12 @@ class PoolStatus(Written):
     capacity_per_replica: Annotated[
         str | None,
         Field(description="Requests a second that one ready replica is believed to carry at the objective: the middle of "
-              "the estimate. What the plan counts on, said by the decision's planned with, is bounded by what was seen."),
+              "the estimate. The plan counts on plannedPerReplica."),
+    ] = None  # fmt: skip
+    planned_per_replica: Annotated[
+        str | None,
+        Field(description="Requests a second that the plan counts on for one replica, bounded by what was seen to be good: "
+              "the figure of the decision's sentence (planned with)."),
     ] = None  # fmt: skip
     startup_seconds: Annotated[
         str | None,

@@ -118,6 +118,7 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         within = served_bracket(latency, threshold, rate, errors) if rate is not None else None
         percentile = percentile_bracket(latency, spec.objective.latency.within_ratio)
     capacity = estimate.capacity_per_replica if estimate else None
+    planned = estimate.planned_per_replica if estimate else None
     startup = tracked.startup_seconds(name, state)
     rate = reading.rate_per_second if reading else None
     return PoolStatus(
@@ -129,6 +130,7 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         within_threshold=shown_share(within),
         latency_percentile=_milliseconds(percentile),
         capacity_per_replica=_number(capacity) if capacity is not None and math.isfinite(capacity) else None,
+        planned_per_replica=_number(planned) if planned is not None and math.isfinite(planned) else None,
         startup_seconds=f"{startup:.0f}" if startup is not None else None,
         scheduling_seconds=f"{state.scheduling_seconds:.0f}" if state.scheduling_seconds is not None else None,
         unschedulable=state.unschedulable,

@@ -119,6 +119,7 @@ class Decisions:
             load_per_replica=_number(load),
             within_lower_ratio=_number(1.0 - self.seen.late_upper_ratio[i, k], 5),
             within_upper_ratio=_number(1.0 - self.seen.late_lower_ratio[i, k], 5),
+            planned_per_replica=_number(self.wish.per_replica[i, k]),
         )
 
     def _reasons(self, i: int) -> tuple[Reason, ...]:

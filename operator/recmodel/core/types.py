@@ -87,10 +87,11 @@ class PoolEstimate:
     """What one pool is believed to carry at the objective, in requests/s per ready replica (None: not known yet)."""
 
     capacity_per_replica: float | None
-    capacity_lower: float | None  # the cautious bound that the plan uses
+    capacity_lower: float | None  # the cautious bound of the belief
     load_per_replica: float | None
     within_lower_ratio: float | None  # share of requests within the threshold: what is certain ...
     within_upper_ratio: float | None  # ... and what is possible, where the threshold lies inside a histogram bucket
+    planned_per_replica: float | None = None  # what the plan counts on: the bound, or a bit more where that is tried
 
 
 @dataclass(frozen=True, slots=True)
