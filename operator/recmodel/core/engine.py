@@ -178,6 +178,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     ready = fleet.exists & (np.minimum(seen.ready, replicas) > 0)
     shares = valves.answering(shares, fleet, seen, ready, sure, hoped, load, valve)
     shares = weights.held_while_blind(shares, seen, ready, context.blind_seconds)
+    shares = weights.to_the_ready(shares, fleet, seen, replicas)
     decisions = Decisions(
         fleet=fleet,
         seen=seen,

@@ -23,6 +23,7 @@ Bools = NDArray[np.bool_]
 STARTUP_SECONDS_UNKNOWN = (
     90.0  # before the first pod was seen to become ready: between a CPU pod's and an accelerator's
 )
+LARGEST_NUMBER = 1e9  # a thousand million requests/s, or thirty years: more is a fault of who counts
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,8 @@ def _neighbours(bounds: tuple[float, ...], threshold_seconds: float) -> tuple[fl
 
 
 def _known(value: float | None) -> float:
-    """The number, or NaN for None, for infinities and for a negative number, which no rate, share or time can be."""
-    return math.nan if value is None or not math.isfinite(value) or value < 0.0 else float(value)
+    """The number, or NaN for None and for what no rate, share or time can be: infinite, negative, or beyond 1e9."""
+    return math.nan if value is None or not 0.0 <= value <= LARGEST_NUMBER else float(value)
 
 
 def see(fleet: Fleet, observations: Sequence[Observation]) -> Seen:

@@ -103,14 +103,18 @@ def hold_what_is_needed_again(replicas: Ints, context: Context) -> Ints:
 
 
 def keep_ready_capacity(replicas: Ints, context: Context) -> Ints:
-    """No pool shrinks before what stays ready carries the present load: replacements must be ready first."""
+    """No pool shrinks before what stays ready carries the present load: replacements must be ready first.
+
+    Nor does the last pool with ready replicas let all of them go, even without any load: the next request would find nobody.
+    """
     fleet, seen, wish = context.fleet, context.seen, context.wish
     staying = np.minimum(replicas, seen.ready).astype(float)
     able = carried(staying, context.capacity, wish.per_replica, wish.assumed)
     load = np.where(np.isfinite(context.load), context.load, 0.0)
     able = np.minimum(able, np.where(context.allowed < 1.0, context.allowed * load[:, None], np.inf))
     down = replicas < seen.desired
-    short = np.where(fleet.exists, able, 0.0).sum(1) < load
+    nobody = (np.where(fleet.exists, staying, 0.0).sum(1) == 0) & (seen.ready > 0).any(1)
+    short = (np.where(fleet.exists, able, 0.0).sum(1) < load) | nobody
     return np.where(down & short[:, None], seen.desired, replicas)
 
 

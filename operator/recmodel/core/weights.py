@@ -72,3 +72,27 @@ def held_while_blind(shares: Floats, seen: Seen, ready: Bools, blind_seconds: Fl
     held = (blind_seconds > 0) & ~undecided
     result: Floats = np.where(held[:, None] & np.isfinite(seen.weight), seen.weight, shares)
     return result
+
+
+def to_the_ready(shares: Floats, fleet: Fleet, seen: Seen, replicas: Ints) -> Floats:
+    """The shares ``[M, P]``, whatever they rest on, given only to pools with ready replicas; all 0 where nothing is ready.
+
+    Where no ready pool has a share, those that may answer and stay get theirs by count of replicas; then those that may answer
+    but leave; then those that should not answer, since an answer beats an error. Weights of 0 and 40 for a ready pool and one
+    that has just lost its last replica become 100 and 0.
+    """
+    able = np.where(fleet.exists, np.maximum(seen.ready, 0), 0).astype(float)
+    told = np.where(np.isfinite(shares), np.maximum(shares, 0.0), 0.0) * (able > 0)
+    may = fleet.traffic_limit_ratio > 0
+    for count in (np.minimum(able, replicas) * may, able * may, able):
+        told = np.where(told.sum(1, keepdims=True) > 0, told, count)
+    total = told.sum(1, keepdims=True)
+    # Weights that are held stay as they stand, but not where they would be rounded to nothing.
+    scale = np.divide(
+        100.0,
+        total,
+        out=np.ones_like(total),
+        where=(total > 0) & ((total < 1.0) | (shares * (able > 0) <= 0).all(1, keepdims=True)),
+    )
+    result: Floats = told * scale
+    return result
