@@ -36,6 +36,7 @@ ORDER = (
     "test_valve.py",
     "test_scaling.py",
     "test_accelerators.py",
+    "test_lifecycle.py",
     "test_outages.py",
     "test_standby.py",
     "test_steady.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from recmodel.cluster import names
 from recmodel.cluster.client import Client
 from recmodel.cluster.credentials import Credentials
 from recmodel.cluster.errors import ApiRefused
+from recmodel.controller import watches
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings
@@ -26,7 +28,7 @@ from recmodel.prometheus import GatherSettings, ModelReading, ModelView, PoolRea
 
 class Api:
     """An API server over HTTP: lists and watches that stay silent, writes into a dictionary; what the role ``hides`` may
-    not be listed.
+    not be listed. RecModels may be listed once ``recmodels`` says which there are, or that their CRD is not installed.
     """
 
     def __init__(self, hides: str = "") -> None:
@@ -36,9 +38,15 @@ class Api:
         self.events: list[dict[str, Any]] = []
         self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.jobs: list[dict[str, Any]] = []
+        self._watches_end = asyncio.Event()
         self.requests: list[tuple[str, str]] = []
-        self.models: Sequence[Any] = ()  # RecModels as a list shows them
+        self.recmodels: list[dict[str, Any]] | str = "forbidden"
         self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
+
+    def end_watches(self) -> None:
+        """Ends all watches that are open."""
+        self._watches_end.set()
+        self._watches_end = asyncio.Event()
 
     @property
     def lease(self) -> dict[str, Any] | None:
@@ -68,10 +76,14 @@ class Api:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
         self.requests.append((request.method, request.path))
+        if request.method == "GET" and parts[-1] == "recmodels" and isinstance(self.recmodels, str):
+            return web.json_response({"message": "no"}, status=404 if self.recmodels == "absent" else 403)
         if request.query.get("watch"):
             response = web.StreamResponse()
             await response.prepare(request)
-            await asyncio.sleep(30)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(30):
+                    await self._watches_end.wait()
             return response
         if "leases" in parts:
             return await self._lease(request, parts)
@@ -83,8 +95,14 @@ class Api:
         if request.method == "POST":
             self.events.append(await request.json())
             return web.json_response({}, status=201)
-        if "recmodels" in parts and request.method == "GET":
-            return web.json_response({"items": self.models, "metadata": {"resourceVersion": "1"}})
+        if request.method == "GET" and parts[-1] == "recmodels":
+            where = parts[parts.index("namespaces") + 1] if "namespaces" in parts else None
+            items = [
+                body
+                for body in self.recmodels
+                if isinstance(body, dict) and where in (None, body["metadata"].get("namespace"))
+            ]
+            return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
         if "recmodels" in parts:
             self.status = (await request.json())["status"]
             return web.json_response({})
@@ -128,7 +146,9 @@ async def operated(
 ) -> Api:
     """Runs a story with the whole operator but kopf, against the API server above."""
     api = Api(hides)
-    api.models = listed
+    if listed:
+        api.recmodels = list(listed)
+    watches.START_SECONDS = 0.5  # what is refused here is refused for good
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
     async with TestServer(app) as server:

@@ -17,16 +17,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
-        self.healthy = True
-
-    def observe(self, body: Any) -> None:
-        self.told.append(("observe", body["metadata"]["name"]))
-
-    def forget(self, key: str) -> None:
-        self.told.append(("forget", key))
-
-    def listed(self) -> None:
-        self.told.append(("listed", None))
+        self.illness: str | None = None
 
     async def start(self) -> None:
         self.told.append(("start", None))
@@ -38,12 +29,11 @@ class Recorder:
 def registered() -> tuple[Recorder, dict[str, Any]]:
     recorder = Recorder()
     registry = handlers.register(recorder)  # type: ignore[arg-type]
-    watching = [handler.fn for handler in registry._watching._handlers]
     activities = {handler.fn.__name__: handler.fn for handler in registry._activities._handlers}
-    (observe,) = watching
+    assert not registry._watching._handlers, "a deleted CRD ends kopf where it watches objects"
     assert not registry._changing._handlers, "change handlers write annotations into the objects"
     assert not registry._spawning._handlers, "timers and daemons write a finalizer into the objects"
-    return recorder, {**activities, "observe": observe}
+    return recorder, activities
 
 
 def call(function: Any, **given: Any) -> Any:
@@ -51,27 +41,11 @@ def call(function: Any, **given: Any) -> Any:
     return asyncio.run(result) if inspect.isawaitable(result) else result
 
 
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        (None, ("observe", "feed")),
-        ("ADDED", ("observe", "feed")),
-        ("MODIFIED", ("observe", "feed")),
-        ("DELETED", ("forget", "shop/feed")),
-    ],
-)
-def test_each_event_is_one_call(kind: str | None, told: tuple[str, str]) -> None:
-    recorder, functions = registered()
-    body = {"metadata": {"name": "feed", "namespace": "shop"}}
-    call(functions["observe"], event={"type": kind, "object": body})
-    assert recorder.told == [told, ("listed", None)]
-
-
 def test_health_is_the_operators_health() -> None:
     recorder, functions = registered()
     assert call(functions["ticking"]) is True
-    recorder.healthy = False
-    with pytest.raises(kopf.PermanentError):
+    recorder.illness = "the tick is stuck"
+    with pytest.raises(kopf.PermanentError, match="the tick is stuck"):
         call(functions["ticking"])
 
 

@@ -76,7 +76,7 @@ def test_an_invalid_edit_touches_nothing_that_serves_and_says_so_at_once() -> No
 def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work() -> None:
     async def story(operator: Operator, api: Api) -> None:
         operator.observe(recmodel(generation=5))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         writes = len(api.cluster.writes)
         operator.observe(recmodel(generation=4))
         await asyncio.sleep(0.2)

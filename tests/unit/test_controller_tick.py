@@ -49,21 +49,6 @@ def test_a_model_that_breaks_the_core_is_left_out_and_the_others_go_on(monkeypat
     assert failed == {}
 
 
-def test_a_memory_that_breaks_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = decider()
-    judge.decide(MODELS, seen(MODELS), 0.0)
-    real, old = tick_module.step, judge._memory
-
-    def step(memory: Any, observations: Any, now: float) -> Any:
-        if memory is old:
-            raise FloatingPointError("memory")
-        return real(memory, observations, now)
-
-    monkeypatch.setattr(tick_module, "step", step)
-    decisions, failed = judge.decide(MODELS, seen(MODELS), 15.0)
-    assert (len(decisions), failed) == (3, {})
-
-
 def test_models_that_come_and_go_keep_their_decisions_apart() -> None:
     judge = decider()
     for models in (MODELS, MODELS[:1], MODELS[1:], []):

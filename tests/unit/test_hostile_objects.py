@@ -44,6 +44,7 @@ class Stage:
         self.versions, self.now = count(10), 1_000.0
 
     async def begin(self) -> None:
+        self.operator._settled = True  # what it would follow is told here
         self.work = asyncio.create_task(self.operator.keeper.run())
         self.operator.observe(recmodel())
         await self.until(lambda: self.operator.inventory.pool("shop/feed", "cpu").exists)
@@ -64,7 +65,7 @@ class Stage:
         self.cluster._version += 1
         self.operator.inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(live))
         self.now += 15.0
-        await self.operator.tick(self.now)
+        await self.operator.turn.run(self.now)
         tracked = self.operator.keeper.models["shop/feed"]
         assert tracked.decision is not None
         assert tracked.decision.time_seconds == self.now

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recmodel.controller import conditions, farewell, keeper, operator, tracked, troubles
+from recmodel.controller import conditions, events, farewell, keeper, tracked, troubles, turn
 from recmodel.core import reasons
 from recmodel.prometheus import readings
 
@@ -21,9 +21,9 @@ DOCUMENTED = {
 }
 NAMED = {
     (module.__name__, name): value
-    for module in (reasons, readings, conditions, farewell, keeper, operator, tracked, troubles)
+    for module in (reasons, readings, conditions, events, farewell, keeper, tracked, troubles, turn)
     for name, value in vars(module).items()
-    if name.isupper() and isinstance(value, str) and re.fullmatch(r"(?:[A-Z][a-z]+)+", value)
+    if name.isupper() and name != "KIND" and isinstance(value, str) and re.fullmatch(r"(?:[A-Z][a-z]+)+", value)
 }
 
 

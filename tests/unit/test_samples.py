@@ -15,7 +15,7 @@ import yaml
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.children import Owner, children, route
 from recmodel.controller import conditions, farewell, tracked, troubles
-from recmodel.controller import operator as operator_module
+from recmodel.controller import turn as turn_module
 from recmodel.controller.tracked import read_spec
 from recmodel.controller.variants import known_variants
 from recmodel.core import reasons as core_reasons
@@ -135,7 +135,7 @@ def test_pages_made_from_the_code_are_fresh() -> None:
 
 def test_every_reason_is_explained() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    modules = (core_reasons, readings, conditions, troubles, tracked, operator_module, farewell)
+    modules = (core_reasons, readings, conditions, troubles, tracked, turn_module, farewell)
     words = {
         value
         for module in modules

@@ -167,3 +167,10 @@ class RecModelStatus(Written):
         str | None, Field(description="Of an hour's worth of the accuracy budget, such as 62%.")
     ] = None
     decisions: Annotated[list[DecisionStatus], Field(max_length=10, description="The last ones, newest first.")] = []
+    last_valid_spec: Annotated[
+        str | None,
+        Field(
+            max_length=65536,
+            description="The last valid spec, packed: with it a restarted operator goes on where the spec is refused.",
+        ),
+    ] = None

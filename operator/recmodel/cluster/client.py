@@ -34,6 +34,7 @@ WATCH_SILENCE_SECONDS = 90.0  # a half-open connection never ends by itself; qui
 RETRIES = 4
 LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
 PAGE = 500
+MOST_PAGES = 400  # 200,000 objects, more than a cluster's pods; a list with more does not end
 LINE_BYTES = 8 * 2**20  # one watch event is one line, and holds a whole object
 
 
@@ -86,15 +87,26 @@ class Client:
         return any(resource["name"] == kind.plural for resource in found.get("resources", []))
 
     async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> tuple[list[Object], str]:
-        """All objects with these labels, and the resource version from which to watch; read in pages."""
+        """All objects with these labels, and the resource version from which to watch; read in pages.
+
+        ``ApiUnavailable`` where the answer is no list, or its pages do not end.
+        """
         items: list[Object] = []
+        doing, tokens = f"list {kind.plural}", set()
         query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
-        while True:
+        for _ in range(MOST_PAGES):
             page = await self._call("GET", kind, kind.path(namespace), query)
-            items += page["items"] or []
-            query["continue"] = page["metadata"].get("continue", "")
-            if not query["continue"]:
-                return items, page["metadata"]["resourceVersion"]
+            try:
+                items += page["items"] or []
+                query["continue"] = page["metadata"].get("continue") or ""
+                if not query["continue"]:
+                    return items, page["metadata"]["resourceVersion"]
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ApiUnavailable(f"{doing}: the answer is no list: {error!r}") from error
+            if query["continue"] in tokens:
+                break
+            tokens.add(query["continue"])
+        raise ApiUnavailable(f"{doing}: the pages do not end")
 
     async def watch(
         self, kind: Kind, version: str, namespace: str | None = None, labels: str = ""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster import names
 from recmodel.cluster.backends import Backend, standing
 from recmodel.cluster.deployments import DeploymentState
@@ -126,14 +127,18 @@ class Inventory:
         """The ConfigMaps with records of the model's variants, by name."""
         return [self._known[names.CONFIG_MAP][identity].body for identity in sorted(self._records.get(key, ()))]
 
-    def pool(self, key: str, pool: str) -> PoolState:
-        """What stands in the cluster for a pool."""
+    def pool(self, key: str, pool: str, uid: str | None = None) -> PoolState:
+        """What stands in the cluster for a pool. With the RecModel's ``uid`` a Deployment that another one of its name
+        left behind, and its pods, count as not there.
+        """
         namespace, model = key.split("/", 1)
         identity = (namespace, names.child_name(model, pool))
         known = self._known[names.DEPLOYMENT].get(identity)
         deployment = known.facts if known is not None and isinstance(known.facts, DeploymentState) else None
         pods = [pod for pod in self._pods.get(key, {}).values() if pod.pool == pool]
         startup = self._startups.of(key, pool)
+        if known is not None and uid is not None and _left_behind(known.body, uid):
+            deployment, pods = None, []
         waiting = sum(pod.waits_for_node is not None for pod in pods)
         refused = []
         if deployment is not None and deployment.forbidden is not None:
@@ -230,7 +235,15 @@ class Inventory:
             _drop(self._records, known.key, identity)
         elif kind in names.CHILD_KINDS and known.key:
             _drop(self._children, known.key, (kind, identity))
+            if known.key not in self._children:
+                self.forget(known.key)
             self._on_change(known.key)
+
+
+def _left_behind(obj: Object, uid: str) -> bool:
+    """Whether the object is of another RecModel than the one with this uid."""
+    owners = [o for o in obj["metadata"].get("ownerReferences") or [] if o.get("controller") and o.get("kind") == KIND]
+    return bool(owners) and all(owner.get("uid") != uid for owner in owners)
 
 
 def _drop(index: dict[str, Any], key: str, entry: Any) -> None:

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 ABSENT_KIND_SECONDS = 60.0  # how often to look whether a missing CRD has been installed meanwhile
 LONGEST_BACKOFF_SECONDS = 20.0
 SHORTEST_WATCH_SECONDS = 1.0
+STEADY_SECONDS = 60.0  # a list and its watch that went well for so long are no failure when they end
+WATCH_FAILURES = 5  # in a row, after which the place counts as lost
 
 
 class Follower(Protocol):
@@ -40,52 +42,68 @@ async def follow(
     synced: asyncio.Event,
     namespace: str | None = None,
     labels: str = "",
-    on_failure: Callable[[str], None] = lambda plural: None,  # noqa: ARG005
+    absent_seconds: float = ABSENT_KIND_SECONDS,
+    on_turn: Callable[[bool], None] = lambda well: None,  # noqa: ARG005
 ) -> None:
     """Tells ``follower`` for ever; sets ``synced`` after the first list, or once it is known that the cluster
-    lacks the kind.
+    lacks the kind. ``on_turn`` hears whether the kind is known just now.
+
+    Whatever the API server refuses (400, 401, 403, 410) is asked again ever more seldom, unless it went well for long.
+    A kind that is absent twice has no objects any more: a single 404 may be a server that is just starting.
     """
-    failures = 0
+    failures, absences = 0, 0
     while True:
+        began = time.monotonic()
         try:
             objects, version = await client.list(kind, namespace, labels)
             follower.replace(kind, objects, namespace)
             synced.set()
-            failures = 0
+            on_turn(True)
+            absences = 0
             await _watch(client, kind, follower, version, namespace, labels)
-        except Gone:
-            continue
         except NotFound:
             synced.set()
-            await asyncio.sleep(ABSENT_KIND_SECONDS)
+            on_turn(True)
+            absences += 1
+            if absences == 2:
+                follower.replace(kind, [], namespace)
+            await asyncio.sleep(absent_seconds)
         except ClusterError as error:
-            failures += 1
-            on_failure(kind.plural)
-            logger.warning("cannot follow %s: %s", kind.plural, error)
+            failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
+            on_turn(False)
+            level = logging.INFO if isinstance(error, Gone) else logging.WARNING
+            logger.log(level, "following %s is begun again: %s", kind.plural, error)
             await asyncio.sleep(backoff_seconds(failures))
+        except Exception:  # whoever keeps this task begins it again
+            on_turn(False)
+            raise
 
 
 async def _watch(
     client: Client, kind: Kind, follower: Follower, version: str, namespace: str | None, labels: str
 ) -> None:
-    """Watches on and on from ``version``; a watch that ends or breaks goes on where it was."""
+    """Watches on and on from ``version``; a watch that ends or breaks goes on where it was, ever more seldom where it
+    does so at once.
+    """
     failures = 0
     while True:
-        started = time.monotonic()
+        started, problem = time.monotonic(), None
         try:
             async for change, obj in client.watch(kind, version, namespace, labels):
                 version = obj["metadata"]["resourceVersion"]
-                failures = 0
                 if change != "BOOKMARK":
                     follower.see(kind, change, obj)
-            if time.monotonic() - started < SHORTEST_WATCH_SECONDS:  # a server that ends each watch at once
-                await asyncio.sleep(SHORTEST_WATCH_SECONDS)
         except ApiUnavailable as error:
-            failures += 1
+            problem = error
             logger.info("%s", error)
-            if failures > 5:
-                raise
-            await asyncio.sleep(backoff_seconds(failures))
+        if time.monotonic() - started >= SHORTEST_WATCH_SECONDS:
+            failures = 0
+            if problem is None:
+                continue
+        failures += 1
+        if problem is not None and failures > WATCH_FAILURES:
+            raise problem
+        await asyncio.sleep(max(SHORTEST_WATCH_SECONDS, backoff_seconds(failures)))
 
 
 def backoff_seconds(failures: int) -> float:

@@ -89,11 +89,11 @@ def conditions(
 
 
 def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    problem = tracked.failed
+    problems = [found for found in (tracked.failed, tracked.undecided) if found is not None]
     if tracked.spec is None and tracked.invalid is not None:  # an invalid edit of one that serves is said by Stalled
-        problem = tracked.invalid
-    if problem is not None:
-        return "False", problem
+        problems = [tracked.invalid]
+    if problems:
+        return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
     route = tracked.route
     if route.withheld:
         return "False", Reason(

@@ -1,8 +1,8 @@
-"""kopf: it brings the RecModels, runs the process and answers the kubelet. Thin: unpack, call one function.
+"""kopf: it starts and stops the operator, handles signals and answers the kubelet. Thin: call one function.
 
-Only raw event handlers are used. kopf's change handlers would write an annotation of the whole spec into each
-RecModel, and its timers and daemons a finalizer, which would keep RecModels from being deleted while the operator is
-down; children go by owner references instead.
+No handler of kopf's is for an object. Its change handlers would write an annotation of the whole spec into each RecModel,
+its timers and daemons a finalizer, which would keep RecModels from being deleted while the operator is down; children
+go by owner references instead. Why its event handlers do not bring the RecModels: see ``recmodels``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Any
 
 import kopf
 
-from recmodel.api.v1alpha1 import GROUP, PLURAL, VERSION
-from recmodel.cluster.objects import identity_of
+from recmodel.api.v1alpha1 import GROUP
 from recmodel.controller.operator import Operator
 
 logger = logging.getLogger(__name__)
@@ -57,19 +56,10 @@ def register(operator: Operator) -> kopf.OperatorRegistry:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def observe(event: kopf.RawEvent, **_: Any) -> None:
-        body: Any = event["object"]
-        if event["type"] == "DELETED":
-            operator.forget("/".join(identity_of(body)))
-        else:
-            operator.observe(body)
-        operator.listed()
-
     @kopf.on.probe(id="ticking", registry=registry)
     async def ticking(**_: Any) -> bool:
-        if not operator.healthy:
-            raise kopf.PermanentError("the tick is stuck, or a part has died")
+        if illness := operator.illness:
+            raise kopf.PermanentError(illness)
         return True
 
     return registry

@@ -16,7 +16,9 @@ from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.objects import RecModelObject, identity_of, read_recmodel
 from recmodel.cluster.optimisation import course
 from recmodel.controller.keeper import Keeper
+from recmodel.controller.kept_spec import packed, unpacked
 from recmodel.controller.permitted import Permitted
+from recmodel.controller.status import written_status
 from recmodel.controller.tick import Decider
 from recmodel.controller.tracked import Tracked, read_spec
 from recmodel.core.types import Reason
@@ -33,7 +35,7 @@ class Intake:
         inventory: Inventory,
         decider: Decider,
         permitted: Permitted,
-        report: Callable[[Tracked], None],
+        report: Callable[[Tracked], object],
         forget: Callable[[str], None],
     ) -> None:
         self._keeper = keeper
@@ -77,8 +79,23 @@ class Intake:
                 tracked.body = body  # its status, which another operator may have written
             return
         tracked.generation, tracked.body = generation, body
-        self._read(tracked, read_spec(body, self._permitted))
+        spec = read_spec(body, self._permitted)
+        if isinstance(spec, Reason) and tracked.written is None:
+            self._restore(tracked)
+        elif not isinstance(spec, Reason):
+            tracked.kept = packed(body["spec"])
+        self._read(tracked, spec)
         self._keeper.wake(owner.key)
+
+    def _restore(self, tracked: Tracked) -> None:
+        """Goes on with the last valid spec that another process knew, where it is still valid for this one."""
+        text = written_status(tracked.body).last_valid_spec
+        spec = unpacked(text)
+        found = read_spec({**tracked.body, "spec": spec}, self._permitted) if spec is not None else None
+        if isinstance(found, RecModelSpec):
+            tracked.written, tracked.kept = found, text
+            self.learn(tracked)
+            logger.info("%s: goes on with its last valid spec", tracked.key)
 
     def learn(self, tracked: Tracked) -> None:
         """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never

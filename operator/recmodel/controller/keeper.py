@@ -50,14 +50,16 @@ class Keeper:
         actor: Actor,
         inventory: Inventory,
         metrics: Metrics,
-        report: Callable[[Tracked], None],
+        report: Callable[[Tracked], object],
         may_act: Callable[[str], bool] = lambda namespace: True,  # noqa: ARG005
+        known: Callable[[Tracked], bool] = lambda tracked: True,  # noqa: ARG005
     ) -> None:
         self._actor = actor
         self._inventory = inventory
         self._steering = Steering(actor, inventory, metrics)
         self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
         self._may_act = may_act  # in a namespace; False while another operator does: then nothing is looked at
+        self._known = known  # False while what stands in the cluster of a RecModel is not: then it is left as it is
         self.models: dict[str, Tracked] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
@@ -92,6 +94,10 @@ class Keeper:
             tracked.serving, tracked.refusals, tracked.overwritten = {}, (), None
             self.wake(tracked.key)
 
+    def keeps(self, tracked: Tracked) -> bool:
+        """Whether a RecModel has not gone, or been made anew, meanwhile."""
+        return self.models.get(tracked.key) is tracked
+
     def forget(self, key: str) -> None:
         """Stops keeping a model that is gone; the API server removes its children."""
         self.models.pop(key, None)
@@ -112,7 +118,7 @@ class Keeper:
             key = await self._queue.get()
             self._queued.discard(key)
             tracked = self.models.get(key)
-            if tracked is None or not self._may_act(key.partition("/")[0]):
+            if tracked is None or not self._may_act(key.partition("/")[0]) or not self._known(tracked):
                 continue
             if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
                 self._again(key, 0.02)
@@ -122,6 +128,8 @@ class Keeper:
                     await self._look(key, tracked)
                 except Exception:  # not even reporting a failure works for this one; the others go on
                     logger.exception("%s: left alone until it changes", key)
+            if key not in self.models:  # it went while it was looked at
+                self._actor.forget(key)
 
     async def _sweep(self) -> None:
         """Wakes the models that are not as wanted, over and over: a change that no watch told of is found, too."""
@@ -159,10 +167,12 @@ class Keeper:
                 errors.append(error)
                 if isinstance(error, ClusterError) and not troubles.heals_slowly(error):
                     break  # the API server does not answer: the next step would wait as long
-        if tracked.refusals or errors:
-            self._failed(tracked, troubles.joined(tracked.owner.namespace, tracked.refusals, errors))
-        else:
-            self._failed(tracked, None)
+        if self.models.get(key) is not tracked:  # gone meanwhile: what failed may have been just that
+            return
+        said = (
+            troubles.joined(tracked.owner.namespace, tracked.refusals, errors) if tracked.refusals or errors else None
+        )
+        self._failed(tracked, said)
         if errors:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             waits.append(backoff_seconds(failures) * (3 if troubles.heals_slowly(errors[0]) else 1))
@@ -187,7 +197,7 @@ class Keeper:
         if spec is None or tracked.paused:
             tracked.refusals = ()
             return None
-        states = {pool.name: self._inventory.pool(tracked.key, pool.name) for pool in spec.pools}
+        states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
         tracked.serving = adopted(tracked.variants, spec, tracked.serving, states)
         wished = (tracked.generation, tracked.serving)
         now = time.monotonic()

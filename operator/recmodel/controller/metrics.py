@@ -34,6 +34,18 @@ class Metrics:
             ("kind",),
             registry=r,
         )
+        self.known = Gauge(
+            "recmodel_known_models", "RecModels with a valid spec that are not paused, acting or not.", registry=r
+        )
+        self.decided_models = Gauge(
+            "recmodel_decided_models", "Of the known ones, those that the last tick decided for.", registry=r
+        )
+        self.following = Gauge(
+            "recmodel_following",
+            "1 where this kind of object is followed, 0 where that fails.",
+            ("resource",),
+            registry=r,
+        )
         self.acting = Gauge(
             "recmodel_acting", "1 where this operator acts, 0 where it stands by for another one.", registry=r
         )
@@ -193,6 +205,10 @@ class Metrics:
     def unread(self, kind: str, count: int) -> None:
         """How many objects of a kind cannot be read now."""
         self.unreadable.labels(kind).set(count)
+
+    def followed(self, resource: str, well: bool) -> None:
+        """Whether a kind of object is followed just now."""
+        self.following.labels(resource).set(well)
 
     def called(self, verb: str, resource: str, status: int) -> None:
         """One call of the Kubernetes API; status 0: no answer."""

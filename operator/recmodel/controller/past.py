@@ -58,6 +58,13 @@ class Past:
                     await self._tried.wait()
             self._tried.set()
 
+    def forget(self, key: str) -> None:
+        """A RecModel that is gone: another one of its name is new."""
+        self._waiting.pop(key, None)
+        self._taken.discard(key)
+        for known in (self._due_seconds, self._pause_seconds):
+            known.pop(key, None)
+
     async def stop(self) -> None:
         """Ends a reading that is under way."""
         if self._reading is not None:
@@ -73,8 +80,12 @@ class Past:
                 self._due_seconds.pop(view.key, None)
             try:
                 found = await asyncio.to_thread(self._decider.read_history, views, self._now_seconds)
-            except PrometheusError as error:
-                logger.warning("the history of %d RecModels is not known yet: %s", len(views), error)
+                await asyncio.to_thread(self._decider.learn, self._models(), found)
+            except Exception as error:
+                unexpected = None if isinstance(error, PrometheusError) else error
+                logger.warning(
+                    "the history of %d RecModels is not known yet: %s", len(views), error, exc_info=unexpected
+                )
                 self._tried.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 self._taken -= {view.key for view in views}  # the next tick, or this loop, asks again
@@ -82,7 +93,6 @@ class Past:
                 continue
             lacking = {key for key, history in found.items() if history.partial}
             self._ask_again_later(lacking)
-            await asyncio.to_thread(self._decider.learn, self._models(), found)
             logger.info("the history of %d RecModels is known", len(found) - len(lacking))
         self._tried.set()
 

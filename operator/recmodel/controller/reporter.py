@@ -83,11 +83,13 @@ class Reporter:
     async def _write(self, tracked: Tracked, status: RecModelStatus) -> None:
         owner = tracked.owner
         before = self._written.get(owner.key, RecModelStatus())
+        known = owner.key in self._written
         try:
             await self._client.apply_status(RECMODEL, owner.namespace, owner.name, owner.uid, as_object(status))
         except (NotFound, Conflict):  # deleted meanwhile, or deleted and made anew
             return
-        self._written[owner.key] = status
+        if known and self._written.get(owner.key) is before:  # else: gone meanwhile, or begun anew
+            self._written[owner.key] = status
         for kind, reason in changes(status, before):
             try:
                 await self._client.create_event(owner.namespace, event(tracked.body, kind, reason, datetime.now(UTC)))

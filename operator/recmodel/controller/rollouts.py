@@ -35,7 +35,11 @@ class Rollouts:
             for t in models
             if t.spec is not None and t.spec.rollout.quality is not None and t.rolling
         ]
-        quality = await asyncio.to_thread(self._decider.quality, asked, now_seconds) if asked else {}
+        quality: Mapping[str, Mapping[str, Rates]] = {}
+        try:
+            quality = await asyncio.to_thread(self._decider.quality, asked, now_seconds) if asked else {}
+        except Exception:  # those that wait for it wait on; the others go on
+            logger.exception("the online quality of %d RecModels cannot be read", len(asked))
         for tracked in models:
             if tracked.paused or tracked.variants is None:
                 continue

@@ -49,7 +49,10 @@ def judge(
     """
     if tracked.spec is None:  # never valid since we know it: only that can be said
         found = conditions(tracked, {}, now, written)
-        return RecModelStatus(observed_generation=tracked.generation, conditions=found, reason=found[0].reason)
+        return RecModelStatus(
+            observed_generation=tracked.generation, conditions=found, reason=found[0].reason,
+            last_valid_spec=written.last_valid_spec,
+        )  # fmt: skip
     decision, reading = tracked.decision, tracked.reading
     readings = reading.pools if reading is not None else {}
     whole = reading is not None and reading.is_whole
@@ -81,6 +84,7 @@ def judge(
         rollouts=_rollouts(tracked),
         accuracy_budget_left=_whole_percent(decision.accuracy_budget_left_ratio if decision else None),
         decisions=_decisions(tracked, weights, now, written.decisions),
+        last_valid_spec=tracked.kept,
     )
 
 
@@ -231,7 +235,7 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
 
 _NOISY = {"message", "last_transition_time", "memory", "last_decision_time"}  # never alone worth a write
 # 7 and 8 are as different as versions can be.
-_EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job"}
+_EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job", "last_valid_spec"}
 _TOLD = {"Stalled", "VariantsMeasured", "VariantsReady"}  # another edit, record or Job may change the message alone
 # Conditions that say why pods do not start. The kubelet says ErrImagePull and ImagePullBackOff by turns: only a word that
 # was not there is news, its going is not.

@@ -87,7 +87,7 @@ class Steering:
 
     def _state(self, tracked: Tracked, pool: str) -> PoolState:
         """What stands for a pool; one whose Deployment could not be made, or is somebody else's, has nothing to steer."""
-        state = self._inventory.pool(tracked.key, pool)
+        state = self._inventory.pool(tracked.key, pool, tracked.owner.uid)
         if self._actor.made(tracked.owner, pool):
             return state
         return replace(state, exists=False, desired=0, ready=0)

@@ -1,11 +1,14 @@
-"""The tasks of one process: begun by name, ended together. One that dies says why, and is not begun again."""
+"""The tasks of one process: begun by name, ended together. One that dies says why; those that are kept are begun again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+from recmodel.cluster.watch import STEADY_SECONDS, backoff_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +27,10 @@ class Tasks:
         task.add_done_callback(_say_why)
         self._tasks.append(task)
 
+    def keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Runs work in the background, and again, ever more seldom, whenever it ends or fails; returns at once."""
+        self.begin(_kept(work, name), name)
+
     @property
     def dead(self) -> bool:
         """Whether any has ended, which none should."""
@@ -34,6 +41,19 @@ class Tasks:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+
+
+async def _kept(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    failures = 0
+    while True:
+        began = time.monotonic()
+        try:
+            await work()
+            logger.error("%s has ended; it is begun again", name)
+        except Exception:
+            logger.exception("%s died; it is begun again", name)
+        failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
+        await asyncio.sleep(backoff_seconds(failures))
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

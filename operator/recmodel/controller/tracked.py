@@ -41,6 +41,7 @@ class Tracked:
     owner: Owner
     generation: int = 0
     written: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
+    kept: str | None = None  # the same as its owner wrote it, packed for the status
     variants: Variants | None = None  # the same, with what the records say filled in
     records_mark: tuple[Any, ...] = ()  # of the spec and the ConfigMaps that this was made from
     spec: RecModelSpec | None = None  # the filled-in one, which everything goes by
@@ -55,7 +56,8 @@ class Tracked:
     course: Course = field(default_factory=Course)  # how far that one has come
     startups: Mapping[str, float] = field(default_factory=dict)  # by pool: seconds, as another process had learned them
     finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
-    failed: Reason | None = None  # why the children could not be applied
+    failed: Reason | None = None  # why the children could not be applied: the keeper's alone
+    undecided: Reason | None = None  # why nothing was decided in the last tick: the tick's alone
     refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
     retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again
     overwritten: Reason | None = None  # who keeps writing over the children

@@ -1,9 +1,21 @@
-"""The watches of one process: which kinds of objects are followed, by which label, in which namespaces."""
+"""The watches of one process: which kinds of objects are followed, by which label, in which namespaces, and which of
+them a RecModel waits for.
+
+Deciding for a RecModel needs the Deployments (how many replicas there are) and the pods (which of them answer), its
+HTTPRoute where it has one (the weights), and the ConfigMaps where it has variants (their accuracy and version): without
+one of these, what was merely not listed yet would look like nothing. It waits for those of its own namespace, for as long
+as it takes; the others go on. Services, PodDisruptionBudgets and PodMonitors are read one by one where they are not known,
+other autoscalers and releasers count as absent until they are known, and a Job's end is only reported: for these the
+start waits some seconds and no longer.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Sequence
 
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
@@ -11,42 +23,102 @@ from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.optimisation import OPTIMISES_LABEL
 from recmodel.cluster.rivals import TARGET_FIELDS
-from recmodel.cluster.watch import follow
+from recmodel.cluster.watch import ABSENT_KIND_SECONDS, Follower, follow
 from recmodel.controller.tasks import Tasks
+from recmodel.controller.tracked import Tracked
+
+logger = logging.getLogger(__name__)
 
 # Pods and children are watched by our label, so that the API server sends nothing else.
 LABELLED = (names.POD, names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
+ABSENT_RECMODELS_SECONDS = 3.0  # a CRD that is installed late, or again, is served within seconds
+START_SECONDS = 10.0  # how long the start waits for what it does not need
+
+Place = tuple[str, str | None]  # a kind's plural, and the namespace; None: all
 
 
 class Watches:
-    """Keep the inventory up to date, each in a task of its own."""
+    """Keep the inventory and the RecModels up to date, each in a task that is begun again when it dies.
 
-    def __init__(self, client: Client, inventory: Inventory, tasks: Tasks) -> None:
+    ``on_known`` is called whenever a kind is listed for the first time, and ``on_turn`` with a kind's plural and whether
+    all its watches go well.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        inventory: Inventory,
+        tasks: Tasks,
+        on_known: Callable[[], None] = lambda: None,
+        on_turn: Callable[[str, bool], None] = lambda plural, well: None,  # noqa: ARG005
+    ) -> None:
         self._client = client
         self._inventory = inventory
         self._tasks = tasks
-        self._synced: list[asyncio.Event] = []
+        self._on_known = on_known
+        self._on_turn = on_turn
+        self._synced: dict[Place, asyncio.Event] = {}
+        self._ill: set[Place] = set()
 
-    def start(self, namespaces: Sequence[str], monitors: bool) -> None:
+    def start(self, namespaces: Sequence[str], monitors: bool, recmodels: Follower) -> None:
         """Begins to follow, in these namespaces or, without any, in all; ``monitors``: PodMonitors, too."""
         labelled = [*LABELLED, *([names.POD_MONITOR] if monitors else [])]
         for namespace in namespaces or (None,):
+            self._follow(names.RECMODEL, namespace, "", recmodels, ABSENT_RECMODELS_SECONDS)
             for kind in labelled:
-                self._follow(kind, namespace, names.MODEL_LABEL)
-            self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL)
-            self._follow(names.JOB, namespace, OPTIMISES_LABEL, needed=False)
+                self._follow(kind, namespace, names.MODEL_LABEL, self._inventory)
+            self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL, self._inventory)
+            self._follow(names.JOB, namespace, OPTIMISES_LABEL, self._inventory)
             for kind in TARGET_FIELDS:
-                self._follow(kind, namespace, "")
+                self._follow(kind, namespace, "", self._inventory)
 
-    async def synced(self) -> None:
-        """Waits until all that is needed was listed once."""
-        for synced in self._synced:
-            await synced.wait()
+    async def settled(self) -> None:
+        """Waits until all but the RecModels was listed once, but not for long."""
+        awaited = {place: synced for place, synced in self._synced.items() if place[0] != names.RECMODEL.plural}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                for synced in awaited.values():
+                    await synced.wait()
+            return
+        late = [_shown(place) for place, synced in awaited.items() if not synced.is_set()]
+        logger.warning("not listed yet, and not waited for by those who do not need it: %s", ", ".join(late))
 
-    def _follow(self, kind: names.Kind, namespace: str | None, labels: str, needed: bool = True) -> None:
-        """``needed``: nothing acts before the first list of it, so without the right to read it nothing ever does."""
-        synced = asyncio.Event()
-        if needed:
-            self._synced.append(synced)
-        following = follow(self._client, kind, self._inventory, synced=synced, namespace=namespace, labels=labels)
-        self._tasks.begin(following, f"follow {kind.plural}")
+    def missing(self, tracked: Tracked) -> list[str]:
+        """What deciding for a RecModel needs and was never listed; empty where all is known."""
+        kinds = [names.DEPLOYMENT, names.POD]
+        if tracked.spec is not None and tracked.spec.route is not None:
+            kinds.append(names.ROUTE)
+        if tracked.spec is not None and tracked.spec.variants:
+            kinds.append(names.CONFIG_MAP)
+        places: list[Place] = [(kind.plural, where) for kind in kinds for where in (None, tracked.owner.namespace)]
+        return [_shown(p) for p in places if p in self._synced and not self._synced[p].is_set()]
+
+    def _follow(
+        self, kind: names.Kind, namespace: str | None, labels: str, follower: Follower,
+        absent_seconds: float = ABSENT_KIND_SECONDS,
+    ) -> None:  # fmt: skip
+        place = kind.plural, namespace
+        synced = self._synced[place] = asyncio.Event()
+        following = functools.partial(
+            follow,
+            self._client,
+            kind,
+            follower,
+            synced=synced,
+            namespace=namespace,
+            labels=labels,
+            absent_seconds=absent_seconds,
+            on_turn=functools.partial(self._turned, place, set()),
+        )
+        self._tasks.keep(following, f"following {_shown(place)}")
+
+    def _turned(self, place: Place, told: set[Place], well: bool) -> None:
+        (self._ill.discard if well else self._ill.add)(place)
+        self._on_turn(place[0], not any(plural == place[0] for plural, _ in self._ill))
+        if well and place not in told:
+            told.add(place)
+            self._on_known()
+
+
+def _shown(place: Place) -> str:
+    return place[0] if place[1] is None else f"{place[0]} in {place[1]}"

@@ -18,6 +18,7 @@ from recmodel.prometheus.profiles import Histogram, Profile
 from recmodel.prometheus.queries import edges_of, with_edges
 
 LARGE_FLEET_MODELS = 500
+FORGET_SECONDS = 6000.0
 LEARN_AGAIN_SECONDS = 600.0  # edges change only with a server's or gateway's configuration
 
 
@@ -46,6 +47,9 @@ class EdgeMemory:
         """Remember what the query was answered."""
         edges = frozenset(labels["le"] for labels, _ in answer.rows if "le" in labels)
         with self._lock:
+            # Shapes that nobody has any more: those in use are learned again long before.
+            for old in [k for k, found in self.learned.items() if now_seconds - found.at_seconds > FORGET_SECONDS]:
+                del self.learned[old]
             self.learned[_key(profile)] = _Learned(now_seconds, edges)
 
     def narrowed(

@@ -1,0 +1,164 @@
+"""One turn of the loop: gather, decide, act, for all RecModels at once; what fails for one leaves out that one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from recmodel.cluster.backends import Backend
+from recmodel.cluster.inventory import PoolState
+from recmodel.controller.apart import each
+from recmodel.controller.intake import Intake
+from recmodel.controller.keeper import Keeper
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.past import Past
+from recmodel.controller.releases import limits
+from recmodel.controller.rollouts import Rollouts
+from recmodel.controller.settings import Settings
+from recmodel.controller.tick import Decider
+from recmodel.controller.tracked import Tracked
+from recmodel.controller.views import core_model, model_view, observation
+from recmodel.core.types import Decision, Model, Observation, Reason
+from recmodel.prometheus import ModelView, Readings
+
+logger = logging.getLogger(__name__)
+
+YIELD_EVERY = 20  # thousands of RecModels must not keep a watch event waiting: about 10 ms of work between two looks
+DECIDING_FAILED = "DecidingFailed"
+
+
+@dataclass
+class Turn:
+    """What a turn works with."""
+
+    settings: Settings
+    decider: Decider
+    metrics: Metrics
+    keeper: Keeper
+    intake: Intake
+    past: Past
+    rollouts: Rollouts
+    pools: Callable[[Tracked], dict[str, PoolState]]
+    backends: Callable[[str], Sequence[Backend]]  # of a RecModel's route, in their order
+    missing: Callable[[Tracked], list[str]]  # what deciding needs and was never listed
+    mark: Callable[[Sequence[Tracked]], None]  # notes which routes are in the way of which
+    may_act: Callable[[str], bool]  # in a namespace
+    report: Callable[[Tracked], bool]  # False where that failed
+    decided_at: float = field(default_factory=time.monotonic)
+    """When a turn last decided something, or had nothing to decide; on the monotonic clock."""
+
+    async def run(self, now_seconds: float) -> None:
+        """Gather, decide, act. Whatever fails for one RecModel, at any stage, leaves out that one and says so."""
+        failed: dict[str, str] = {}
+        models = [t for t in self.keeper.models.values() if t.spec is not None]
+        for tracked in models:
+            if missing := self.missing(tracked):
+                failed[tracked.key] = f"not known yet: {', '.join(missing)}"
+        waiting = set(failed)
+        self._count(models)
+        each(models, "taking over its records", self.intake.learn, failed)
+        self.mark(models)
+        states = each(models, "looking at its pools", self.pools, failed)
+        views = each(models, "asking for its metrics", lambda t: self._view(t, states[t.key]), failed)
+        if self.settings.history_seconds > 0:
+            self.past.want(list(views.values()), now_seconds)
+            await self.past.first(self.settings.history_budget_seconds)
+        readings = await asyncio.to_thread(self.decider.gather, list(views.values()), now_seconds)
+        self._gathered(readings)
+        # What stands may have changed while Prometheus was asked.
+        models = [t for t in models if self.keeper.keeps(t)]
+        for tracked in models:
+            tracked.reading = readings.models.get(tracked.key)
+        states = each(models, "looking at its pools", self.pools, failed)
+        decidable = [t for t in models if t.key in states and _decidable(states[t.key])]
+        acted = [t for t in decidable if self.may_act(t.owner.namespace)]
+        await self.rollouts.tick(acted, states, now_seconds)
+        asked = each(decidable, "putting the question", lambda t: self._question(t, states[t.key], now_seconds), failed)
+        started = time.monotonic()
+        decisions, undecided = await asyncio.to_thread(
+            self.decider.decide, [m for m, _ in asked.values()], [o for _, o in asked.values()], now_seconds
+        )
+        self.metrics.tick.labels("decide").observe(time.monotonic() - started)
+        failed |= undecided
+        await self._end(models, states, decisions, failed)
+        if decisions or not (decidable or failed.keys() - waiting):
+            self.decided_at = time.monotonic()
+
+    def _view(self, tracked: Tracked, states: Mapping[str, PoolState]) -> ModelView:
+        return model_view(tracked, states, self.weights(tracked), self.backends(tracked.key))
+
+    def _question(
+        self, tracked: Tracked, states: Mapping[str, PoolState], now_seconds: float
+    ) -> tuple[Model, Observation]:
+        return core_model(tracked, states), observation(tracked, states, self.weights(tracked), now_seconds)
+
+    async def _end(
+        self,
+        models: Sequence[Tracked],
+        states: Mapping[str, dict[str, PoolState]],
+        decisions: Mapping[str, Decision],
+        failed: dict[str, str],
+    ) -> None:
+        """Acts on what was decided, and reports on all."""
+        for count, tracked in enumerate(models, 1):
+            if self.keeper.keeps(tracked):
+                each([tracked], "acting", lambda t: self._take_over(t, states[t.key], decisions), failed)
+                self._undecided(tracked, failed.get(tracked.key))
+                if not self.report(tracked):
+                    failed.setdefault(tracked.key, "reporting failed")
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        self.metrics.quarantined.set(len(failed))
+        self.metrics.decided_models.set(len(decisions))
+
+    def _take_over(self, tracked: Tracked, states: dict[str, PoolState], decisions: Mapping[str, Decision]) -> None:
+        decision = decisions.get(tracked.key)
+        # The spec may have changed while the tick was deciding: then this was decided for other pools.
+        if decision is not None and set(decision.pools) == self.pools(tracked).keys():
+            tracked.decision = decision
+            if self.may_act(tracked.owner.namespace):
+                self.act(tracked, decision, states)
+
+    def _undecided(self, tracked: Tracked, problem: str | None) -> None:
+        """Why nothing was decided in this tick, which stands beside what the keeper says of applying."""
+        reason = Reason(DECIDING_FAILED, problem) if problem is not None else None
+        if reason is not None and reason != tracked.undecided:
+            logger.error("%s is left out of the tick: %s", tracked.key, problem)
+        tracked.undecided = reason
+
+    def act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
+        """Has a decision carried out, and shows it in the metrics."""
+        if tracked.acts and not any(state.autoscaler or state.releaser for state in states.values()):
+            self.keeper.decided(tracked, decision, states)
+        else:
+            tracked.wanted, tracked.pending = None, set()
+        ready = {name: state.ready for name, state in states.items()}
+        self.metrics.decided(tracked, decision, ready, self.weights(tracked))
+        if tracked.spec is not None:
+            self.metrics.rolled(tracked, limits(tracked.spec, tracked.serving, tracked.trials))
+
+    def _count(self, models: Sequence[Tracked]) -> None:
+        self.metrics.models.clear()
+        for tracked in models:
+            if tracked.spec is not None and self.may_act(tracked.owner.namespace):
+                self.metrics.models.labels(tracked.spec.mode).inc()
+        self.metrics.known.set(sum(not tracked.paused for tracked in models))
+
+    def weights(self, tracked: Tracked) -> dict[str, int]:
+        """The route's weights as they are now, of 1,000."""
+        return self.keeper.weights(tracked, tracked.spec) if tracked.spec is not None else {}
+
+    def _gathered(self, readings: Readings) -> None:
+        self.metrics.prometheus_seconds.observe(readings.seconds)
+        self.metrics.prometheus_queries.set(readings.queries)
+        if readings.error is not None:
+            self.metrics.prometheus_errors.labels(readings.error.reason).inc()
+            logger.warning("Prometheus: %s", readings.error.message)
+
+
+def _decidable(states: Mapping[str, PoolState]) -> bool:
+    """Whether there is something to decide: a pool that is about to be made is waited for, one that is refused is not."""
+    return any(state.exists for state in states.values()) and all(s.exists or s.unschedulable for s in states.values())
