@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from recmodel.api.records import RECORD_LABEL
 from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus
 from recmodel.cluster.errors import shortened
 from recmodel.cluster.inventory import PoolState
-from recmodel.cluster.waits import Waits
+from recmodel.controller.hindrances import others, pods_not_starting, pods_refused, pods_say
 from recmodel.controller.tracked import Tracked
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
-from recmodel.prometheus import Bracket, Verdict
+from recmodel.prometheus import Bracket, ModelReading, Verdict
+from recmodel.prometheus.readings import NO_SERIES
 
 # Reasons of conditions, beside those of decisions and readings. API: never renamed.
 SERVING = "Serving"
@@ -21,6 +22,7 @@ STARTING = "Starting"
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 ROUTE_NOT_RESOLVED = "RouteNotResolved"
 ROUTE_IMPAIRED = "RouteImpaired"
+NO_REQUESTS_SEEN = "NoRequestsSeen"
 ROUTE_OVERLAPS = "RouteOverlaps"
 ROUTE_WITHHELD = "RouteWithheld"
 WITHIN_OBJECTIVE = "WithinObjective"
@@ -31,10 +33,6 @@ SCALING = "Scaling"
 ROLLING_OUT = "RollingOut"
 SETTLED = "Settled"
 AS_WISHED = "AsWished"
-PODS_REFUSED = "PodsRefused"
-PODS_NOT_STARTING = "PodsNotStarting"
-ANOTHER_AUTOSCALER = "AnotherAutoscaler"
-ANOTHER_RELEASER = "AnotherReleaser"
 ALL_ROLLED_OUT = "AllRolledOut"
 ALL_MEASURED = "AllMeasured"
 INVALID_RECORD = "InvalidRecord"
@@ -105,8 +103,8 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
         return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused))
     ready = {name: state.ready for name, state in pools.items() if state.ready > 0}
     if not ready and any(state.desired > 0 for state in pools.values()):
-        troubles = _pods_refused(pools) or _pods_not_starting(pools)
-        waiting = "; ".join(_said(pools, lambda one: not one.container and not one.refused))
+        troubles = pods_refused(pools) or pods_not_starting(pools)
+        waiting = "; ".join(pods_say(pools, lambda one: not one.container and not one.refused))
         if troubles is not None:
             return "False", Reason(troubles.reason, f"no replica is ready: {troubles.message}")
         return "False", Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
@@ -131,8 +129,9 @@ def _kept(invalid: Reason) -> Reason:
 def _objective(tracked: Tracked) -> tuple[str, Reason]:
     spec, reading = tracked.spec, tracked.reading
     if spec is None or reading is None or reading.within is None:
-        reason = Reason(reading.reason, reading.message) if reading else Reason(NOT_OBSERVED, "not observed yet")
-        return "Unknown", reason
+        if reading is None:
+            return "Unknown", Reason(NOT_OBSERVED, "not observed yet")
+        return "Unknown", _unseen(tracked, reading) or Reason(reading.reason, reading.message)
     latency = spec.objective.latency
     least, within = latency.within_ratio, reading.within
     said = f"{shown_share(within)} of the requests within {latency.threshold}, {latency.percentile}% are asked for"
@@ -147,7 +146,29 @@ def _metrics(tracked: Tracked) -> tuple[str, Reason]:
     reading = tracked.reading
     if reading is None:
         return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
+    if (unseen := _unseen(tracked, reading)) is not None:
+        return "Unknown", unseen
     return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), Reason(reading.reason, reading.message)
+
+
+def _unseen(tracked: Tracked, reading: ModelReading) -> Reason | None:
+    """Says that no request was ever seen, where no load has been known since the model is there: a gateway makes a model's
+    series at its first request, so that nothing is wrong yet. A gateway that is not scraped looks the same, which is said.
+    """
+    decided = tracked.decision
+    if (
+        reading.reason != NO_SERIES
+        or decided is None
+        or decided.forecast
+        or tracked.route.silent
+        or tracked.route.refused
+    ):
+        return None
+    return Reason(
+        NO_REQUESTS_SEEN,
+        f"no request was seen yet ({reading.message}). The series begin with the first request; if requests are sent, look "
+        "whether Prometheus scrapes what spec.metrics.profile names",
+    )
 
 
 def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
@@ -159,7 +180,7 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     if gated := {name: state.gated for name, state in pools.items() if state.gated}:
         held = ", ".join(f"{count} of pool {name}" for name, count in gated.items())
         said += f"; of these, {held} are held by a scheduling gate (SchedulingGated) until whoever set it takes it away"
-    said = "; ".join([said, *_said(pools, lambda one: not one.container)])
+    said = "; ".join([said, *pods_say(pools, lambda one: not one.container)])
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
@@ -177,50 +198,15 @@ def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Re
     decided = tracked.decision
     found = [
         tracked.failed,
-        _others(pools),
+        others(pools),
         tracked.overwritten,
-        _pods_refused(pools),
-        _pods_not_starting(pools),
+        pods_refused(pools),
+        pods_not_starting(pools),
         first_reason(decided) if decided is not None and decided.state == reasons.DEGRADED else None,
     ]
     if there := [reason for reason in found if reason is not None]:
         return "True", Reason(there[0].reason, "; ".join(reason.message for reason in there))
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
-
-
-def _others(pools: Mapping[str, PoolState]) -> Reason | None:
-    """Who else scales or releases the pools."""
-    if owners := {name: state.autoscaler for name, state in pools.items() if state.autoscaler}:
-        said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
-        return Reason(ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone")
-    if releasers := {name: state.releaser for name, state in pools.items() if state.releaser}:
-        said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
-        said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
-        return Reason(ANOTHER_RELEASER, said)
-    return None
-
-
-def _pods_refused(pools: Mapping[str, PoolState]) -> Reason | None:
-    said = _said(pools, lambda one: one.refused)
-    return Reason(PODS_REFUSED, "; ".join(said)) if said else None
-
-
-def _pods_not_starting(pools: Mapping[str, PoolState]) -> Reason | None:
-    said = _said(pools, lambda one: bool(one.container))
-    silent = [
-        name for name, state in pools.items() if state.stalled and state.desired > state.ready and not state.waits
-    ]
-    said += [
-        f"pool {name}: ProgressDeadlineExceeded: new pods run and did not become Ready; look at the readiness probe and "
-        "the log of the pods"
-        for name in silent
-    ]
-    return Reason(PODS_NOT_STARTING, "; ".join(said)) if said else None
-
-
-def _said(pools: Mapping[str, PoolState], of: Callable[[Waits], bool]) -> list[str]:
-    """What the cluster says of the pods, in its own words."""
-    return [f"pool {name}: {one.said}" for name, state in pools.items() for one in state.waits if of(one)]
 
 
 def _rolled_out(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
