@@ -43,6 +43,7 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
     assert ENVOY.queue is not None
     assert ENVOY.in_flight is not None
     assert ENVOY.page_age is not None
+    assert ENVOY.scrapes is not None
     assert ENVOY.downstream is not None
     names = {
         "requests": ENVOY.requests,
@@ -51,6 +52,8 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
         "buckets": ENVOY.buckets,
         "queue": ENVOY.queue,
         "in_flight": ENVOY.in_flight,
+        "moved": ENVOY.moved,
+        "scrapes": ENVOY.scrapes,
         "age": ENVOY.age,
         "page_age": ENVOY.page_age,
         "rate": ENVOY.downstream[0],
@@ -64,6 +67,8 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
         "buckets": histogram({0: EDGES, 1: EDGES}),
         "queue": by_pool({0: 3.0, 1: 0.0}),
         "in_flight": by_pool({0: 7.0, 1: 1.0}),
+        "moved": by_pool({0: 100.0, 1: 100.0}),
+        "scrapes": by_pool({0: 1.0, 1: 1.0}),
         "age": by_pool({0: 2.0, 1: 2.0}),
         "page_age": Vector((({}, 1.0),)),
         "rate": Vector((({}, 200.0),)),

@@ -24,6 +24,8 @@ def pod_page(up: float, rate: float = 10.0) -> dict[str, Vector]:
     answers = {query: Vector(((labels, rate),)) for query in MLSERVER.all()}
     assert MLSERVER.up is not None
     assert MLSERVER.buckets is not None
+    assert MLSERVER.scrapes is not None
+    answers[MLSERVER.scrapes] = Vector(((labels, 1.0),))
     answers[MLSERVER.up] = Vector(((labels, up),))
     answers[MLSERVER.age] = Vector(((labels, 1.0),))
     answers[MLSERVER.buckets] = Vector(tuple(({**labels, "le": le}, v) for le, v in (("0.1", 9.0), ("+Inf", 10.0))))

@@ -97,6 +97,10 @@ class PageClient(PrometheusClient):
                 self.answers[gauge_query] = group(chosen(samples, gauge), by, 1.0)
         if queries.up:
             self.answers[queries.up] = group(chosen(samples, Selector(name="up")), by, 1.0)
+        self.answers[queries.moved] = self.answers[queries.requests]
+        if queries.scrapes:
+            once = chosen(samples, Selector(name="up") if profile.scope == "pod" else profile.requests[0])
+            self.answers[queries.scrapes] = group([(n, labels, 1.0) for n, labels, _ in once], by, 1.0)
         seen = [s for series in profile.requests for s in chosen(samples, series)]
         self.answers[queries.age] = group([(n, labels, 0.0) for n, labels, _ in seen], by, 1.0)
         if queries.page_age and profile.page:

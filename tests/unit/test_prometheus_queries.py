@@ -96,7 +96,7 @@ def test_every_query_is_grouped_by_whose_it_is_and_rates_come_before_sums(profil
         assert queries.buckets is not None
         assert queries.buckets.startswith(f"sum by ({by}, le) (rate({profile.latency.name}_bucket{{")
     assert queries.age.startswith(f"time() - max by ({by}) (timestamp(")
-    assert len(queries.all()) <= 12
+    assert len(queries.all()) <= 13
     assert all(query.count("{") == query.count("}") and query.count("(") == query.count(")") for query in queries.all())
 
 

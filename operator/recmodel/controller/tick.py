@@ -31,6 +31,7 @@ from recmodel.prometheus import (
     ModelView,
     PrometheusClient,
     PrometheusError,
+    RateMemory,
     Rates,
     Readings,
     gather,
@@ -66,6 +67,7 @@ class Decider:
         self._span_seconds = span_seconds
         self._step_seconds = step_seconds
         self._edges = EdgeMemory()  # so that a large fleet asks for the buckets around its thresholds only
+        self._rates = RateMemory()  # so that an absurd rate is seen to be one
         self._memory: Memory | None = None
         self._lock = threading.Lock()  # a tick decides in one thread while the past arrives in another
         self._parked: dict[str, Memory] = {}  # by RecModel: what is known of one that is left out just now
@@ -80,13 +82,15 @@ class Decider:
         """
 
         def ask(some: Sequence[ModelView]) -> Readings:
-            return gather(self._client, some, now_seconds, self._settings, self._edges)
+            return gather(self._client, some, now_seconds, self._settings, self._edges, self._rates)
 
         def alone(view: ModelView, error: Exception) -> None:
             logger.error("%s: gathering its metrics failed", view.key, exc_info=error)
             self._quarantined[view.key] = QUARANTINE_TICKS, problem("asking for its metrics", error)
             self._unasked.add(view.key)
 
+        here = [view for view in views if view.key not in self._gone]  # of those of the same name nothing is known yet
+        self._rates.keep({(view.key, pool.name) for view in here for pool in view.pools})
         self._unasked &= self._quarantined.keys()
         parts = halved(ask, [view for view in views if view.key not in self._unasked], alone)
         if len(parts) == 1:

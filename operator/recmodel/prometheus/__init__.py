@@ -14,7 +14,8 @@ The public surface, in the order of use (all of it is synchronous; the controlle
     )
     settings = GatherSettings(window_seconds=60.0, scrape_interval_seconds=15.0, budget_seconds=10.0)
     edges = EdgeMemory()                              # one for the process: a large fleet is asked for fewer buckets
-    readings = gather(client, [view], now_seconds, settings, edges)   # never raises for what Prometheus says or not
+    rates = RateMemory()                              # one for the process: a rate is compared with the last hour
+    readings = gather(client, [view], now_seconds, settings, edges, rates)   # never raises for what Prometheus says or not
 
     readings.models["demo/ranker"]     -> ModelReading(verdict, reason, message, pools, within)
         .verdict                       -> Verdict.AVAILABLE | MISSING | STALE | PARTIAL | UNUSABLE   (StrEnum)
@@ -53,6 +54,7 @@ from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.gather import gather, scrape_interval_seconds
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
+from recmodel.prometheus.plausible import RateMemory
 from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
 from recmodel.prometheus.quality import Asked, Rates, read_quality
 from recmodel.prometheus.readings import (
@@ -94,6 +96,7 @@ __all__ = [
     "PrometheusError",
     "PrometheusUnavailable",
     "QueryRefused",
+    "RateMemory",
     "Rates",
     "Readings",
     "Verdict",

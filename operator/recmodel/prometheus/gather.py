@@ -12,6 +12,7 @@ from recmodel.prometheus import readings as r
 from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
+from recmodel.prometheus.plausible import RateMemory, believed
 from recmodel.prometheus.pools import Answers, Context, found_in, pool_reading
 from recmodel.prometheus.profiles import CUSTOM, Profile, load_profile, profile_for
 from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
@@ -30,11 +31,12 @@ def gather(
     now_seconds: float,
     settings: GatherSettings = _DEFAULT_SETTINGS,
     edges: EdgeMemory | None = None,
+    rates: RateMemory | None = None,
 ) -> Readings:
     """What Prometheus says of ``models`` at ``now_seconds`` (Unix time). Never raises for what it says or not.
 
     With ``edges``, kept by the caller from one gathering to the next, a large fleet is asked for the buckets that the
-    decision needs; without, for all of them always.
+    decision needs; without, for all of them always. With ``rates``, kept likewise, a rate is compared with the last hour.
     """
     started = time.monotonic()
     found: dict[str, ModelReading] = {}
@@ -58,7 +60,7 @@ def gather(
     gateway = None
     for profile, members, queries in asked:
         gateway = gateway or _gateway(queries, answers)
-        found |= _models(profile, members, queries, answers, Context(settings, gateway, used, now_seconds))
+        found |= _models(profile, members, queries, answers, Context(settings, gateway, used, now_seconds), rates)
     return Readings(
         time_seconds=now_seconds,
         models=found,
@@ -181,7 +183,12 @@ def _empty(answers: Answers, query: str) -> bool:
 
 
 def _models(
-    profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, answers: Answers, context: Context
+    profile: Profile,
+    members: Sequence[ModelView],
+    queries: ProfileQueries,
+    answers: Answers,
+    context: Context,
+    rates: RateMemory | None,
 ) -> dict[str, ModelReading]:
     needed = [queries.requests, queries.age, *([queries.buckets] if queries.buckets else [])]
     for query in needed:
@@ -194,5 +201,7 @@ def _models(
     result = {}
     for model in members:
         pools = {pool.name: pool_reading(model, pool, found, context) for pool in model.pools}
+        if not partial:
+            pools = believed(model, pools, rates, context.now_seconds)
         result[model.key] = judge(model, pools, partial=partial, no_histogram=way_out(profile))
     return result

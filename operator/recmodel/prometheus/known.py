@@ -31,6 +31,11 @@ def uncovered(pools: Mapping[str, PoolReading]) -> dict[str, float]:
     return {name: share for name, share in shares.items() if share is not None and share < COVERED_RATIO}
 
 
+def not_all_reported(pools: Mapping[str, PoolReading]) -> bool:
+    """Whether any ready pod's page was not read, so that the load is more than is counted."""
+    return any(pool.coverage_ratio not in (None, 1.0) for pool in pools.values())
+
+
 def unknown(pool: PoolReading, reason: Reason | None) -> PoolReading:
     """The reading without what the pool's own series say. How busy the pods are comes from elsewhere, and stays."""
     return PoolReading(
@@ -45,6 +50,7 @@ def unknown(pool: PoolReading, reason: Reason | None) -> PoolReading:
 def known(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) -> dict[str, PoolReading]:
     """The readings of a model's pools with everything that is not known of the whole taken out."""
     few = uncovered(pools)
+    every = not not_all_reported(pools)
     found = {}
     for name, pool in pools.items():
         if partial:
@@ -52,7 +58,7 @@ def known(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) 
         elif name in few:
             found[name] = unknown(pool, Reason(r.PODS_MISSING, f"{few[name]:.0%} of the ready pods reported"))
         else:
-            found[name] = dataclasses.replace(pool, share_is_known=share_is_known(model, pool))
+            found[name] = dataclasses.replace(pool, share_is_known=share_is_known(model, pool, every))
     candidates = [pool for pool in model.pools if serving(pool)] or model.pools
     lacking = [p for p in model.pools if found[p.name].rate_per_second is None and (p in candidates or p.name in few)]
     # The sum over the others would pass for all requests where those that are not known count as silent.
@@ -61,21 +67,25 @@ def known(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) 
     return found
 
 
-def share_is_known(model: ModelView, pool: PoolReading) -> bool:
+def share_is_known(model: ModelView, pool: PoolReading, every: bool) -> bool:
     """Whether it can be told from the pool's histogram if the objective is kept: there is an edge at the threshold or near
-    it, or the bracket between the next ones lies on one side of the objective, and not above all edges.
+    it, or the bracket between the next ones lies on one side of the objective, and not above all edges. While not
+    ``every`` ready pod reported, as just after some were started, the load is more than is counted: then only what is
+    late counts, so that a pool may grow for it and is not made smaller.
     """
     if pool.latency is None:
         return False
     if not pool.rate_per_second:
         return True
+    within = served_bracket(pool.latency, model.threshold_seconds, pool.rate_per_second, pool.errors_per_second)
+    if within is None or (not every and within.lower >= model.within_ratio):
+        return False
     edges = edge_bracket(pool.latency, model.threshold_seconds)
     if any(is_near(edge, model.threshold_seconds) for edge in edges):
         return True
     if edges.upper == INFINITY:
         return False
-    within = served_bracket(pool.latency, model.threshold_seconds, pool.rate_per_second, pool.errors_per_second)
-    return within is not None and (within.lower >= model.within_ratio or within.upper < model.within_ratio)
+    return within.lower >= model.within_ratio or within.upper < model.within_ratio
 
 
 def is_near(edge_seconds: float, threshold_seconds: float) -> bool:

@@ -10,6 +10,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
+from recmodel.prometheus.plausible import back_and_forth
 from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.queries import ProfileQueries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelView, PoolReading, PoolView
@@ -45,6 +46,8 @@ class Found:
     latency: Buckets
     queue: Values
     in_flight: Values
+    moved: Values
+    scrapes: Values
     ages: Values
     up: Values
     served: Mapping[PoolKey, list[str]]  # the models that the pool's pages count
@@ -73,6 +76,8 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
         else Buckets(),
         queue=read(queries.queue),
         in_flight=read(queries.in_flight),
+        moved=read(queries.moved),
+        scrapes=read(queries.scrapes),
         ages=read(queries.age),
         up=read(queries.up),
         served=served_models((labels for labels, _ in requests.rows), profile, models)
@@ -109,6 +114,12 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
     limit = context.settings.stale_after_seconds
     if age is not None and age > limit:
         return unknown(r.SERIES_STALE, f"the newest sample is {age:.0f} s old ({limit:.0f} s allowed)")
+    if (scrapes := found.scrapes.known.get(key, 1.0)) > 1:
+        return unknown(
+            r.DUPLICATE_SCRAPES,
+            f"each page is read {scrapes:.0f} times, so every request counts as often: leave one job, or ask for "
+            "deduplicated series",
+        )
     # Where parts of the requests were not scraped, those that were answered are still requests.
     rate = found.rates.known.get(key)
     rate = rate if rate is None else max(rate, found.answered.known.get(key, 0.0))
@@ -120,6 +131,8 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
         if served and model.metrics.model not in served:
             said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
         return unknown(r.NO_SERIES, f"{said} ({found.profile.title})")
+    if (wrong := back_and_forth(rate, found.moved.known.get(key))) is not None:
+        return unknown(r.RATE_IMPLAUSIBLE, wrong)
     invalid = Reason(r.VALUES_INVALID, "the latency histogram has a bucket that can not be, or no +Inf bucket")
     return dataclasses.replace(
         known,

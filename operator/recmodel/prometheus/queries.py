@@ -50,6 +50,8 @@ class ProfileQueries:
     buckets: str | None  # cumulative requests/s by identity and ``le``
     queue: str | None
     in_flight: str | None
+    moved: str  # by how much the counters moved within the window, a second, by identity: as their rate, unless they go back
+    scrapes: str | None  # how often the same page is read, by identity
     age: str  # seconds since the newest sample, by identity
     page_age: str | None  # seconds since the newest sample of a series that is always on the page
     up: str | None  # pods whose page was read, by identity
@@ -57,8 +59,17 @@ class ProfileQueries:
 
     def all(self) -> tuple[str, ...]:
         """Every query, for counting and for checking."""
-        single = (self.answered, self.failures, self.buckets, self.queue, self.in_flight, self.page_age, self.up)
-        return (self.requests, self.age, *(query for query in single if query), *(self.downstream or ()))
+        single = (
+            self.answered,
+            self.failures,
+            self.buckets,
+            self.queue,
+            self.in_flight,
+            self.page_age,
+            self.up,
+            self.scrapes,
+        )
+        return (self.requests, self.moved, self.age, *(query for query in single if query), *(self.downstream or ()))
 
 
 def ours(profile: Profile) -> tuple[str, ...]:
@@ -96,6 +107,8 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
         else None,
         queue=gauge(profile.queue),
         in_flight=gauge(profile.in_flight),
+        moved=_moved(profile.requests, mine, by, window_seconds),
+        scrapes=_scrapes(profile, mine, owners),
         age=f"time() - max by ({by}) ({newest})",
         page_age=f"time() - max(timestamp({selector(profile.page, scope)}))" if profile.page else None,
         up=f"sum by ({owners}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
@@ -125,6 +138,29 @@ def _rates(series: Sequence[Selector], matchers: Sequence[str], by: str, window:
         # rate() drops the name, and ``or`` keeps one of two equal series: each part needs a label of its own.
         rates = [f'label_replace({rate}, "part", "{i}", "", "")' for i, rate in enumerate(rates)]
     return f"sum by ({by}) ({' or '.join(rates)})"
+
+
+def _moved(series: Sequence[Selector], matchers: Sequence[str], by: str, window_seconds: float) -> str:
+    window, sums = duration(window_seconds), []
+    for i, part in enumerate(series):
+        chosen = selector(part, matchers)
+        spread = f"max_over_time({chosen}[{window}]) - min_over_time({chosen}[{window}])"
+        sums.append(f'label_replace({spread}, "part", "{i}", "", "")' if len(series) > 1 else spread)
+    return f"sum by ({by}) ({' or '.join(sums)}) / {window_seconds:g}"
+
+
+def _scrapes(profile: Profile, matchers: Sequence[str], owners: str) -> str | None:
+    """Of a series that is once on each page; the page is told by its address, so that a pair of servers, and two jobs, are
+    seen, while two ports of a pod are two pages.
+    """
+    if profile.scope == "pod":
+        once = Selector(name="up")
+    elif profile.identity.cluster:
+        once = profile.requests[0]
+    else:
+        return None
+    chosen = selector(once, (*matchers, f"instance!={quoted('')}"))
+    return f"max by ({owners}) (count by ({owners}, pod, instance) ({chosen}))"
 
 
 def _downstream(series: Downstream, window: str, scope: Sequence[str]) -> tuple[str, str, str]:

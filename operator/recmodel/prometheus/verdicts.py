@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
-from recmodel.prometheus.known import COVERED_RATIO, NEAR_RATIO, PART_MISSING, is_near, known, serving, uncovered
+from recmodel.prometheus.known import (
+    COVERED_RATIO,
+    NEAR_RATIO,
+    PART_MISSING,
+    is_near,
+    known,
+    not_all_reported,
+    serving,
+    uncovered,
+)
 from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
@@ -34,6 +43,8 @@ def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool, 
         or ((Verdict.PARTIAL, PART_MISSING.reason, PART_MISSING.message) if partial else None)
     )
     verdict, reason, message = lacking or _histogram(model, pools, no_histogram)
+    if lacking is None and not_all_reported(pools):
+        message += "; not every ready pod reported yet: until then nothing is released"
     within = None if lacking else model_within(model, pools)
     return ModelReading(verdict, reason, message, known(model, pools, partial=partial), within)
 
@@ -50,6 +61,8 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
     message = "; ".join(f"pool {name}: {reason.message}" for name, reason in unknown.items() if reason)
     for reason, verdict in (
         (r.SEVERAL_MODELS, Verdict.UNUSABLE),
+        (r.DUPLICATE_SCRAPES, Verdict.UNUSABLE),
+        (r.RATE_IMPLAUSIBLE, Verdict.UNUSABLE),
         (r.BACKENDS_MOVED, Verdict.PARTIAL),
         (r.SERIES_STALE, Verdict.STALE),
         (r.VALUES_INVALID, Verdict.UNUSABLE),
