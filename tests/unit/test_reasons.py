@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
-from recmodel.controller import conditions, events, farewell, keeper, tracked, troubles, turn
+from recmodel import controller
 from recmodel.core import reasons
 from recmodel.prometheus import readings
 
@@ -19,11 +21,19 @@ DOCUMENTED = {
     for row in ROW.findall((ROOT / "docs" / "operations.md").read_text().split("## Reasons")[1])
     for word in re.findall(r"`(\w+)`", row)
 }
+MODULES = [reasons, readings] + [
+    importlib.import_module(f"recmodel.controller.{found.name}")
+    for found in pkgutil.iter_modules(controller.__path__)
+    if not found.name.startswith("_")
+]
 NAMED = {
     (module.__name__, name): value
-    for module in (reasons, readings, conditions, events, farewell, keeper, tracked, troubles, turn)
+    for module in MODULES
     for name, value in vars(module).items()
-    if name.isupper() and name != "KIND" and isinstance(value, str) and re.fullmatch(r"(?:[A-Z][a-z]+)+", value)
+    if name.isupper()
+    and name not in ("KIND", "PREFIX", "PLURAL")
+    and isinstance(value, str)
+    and re.fullmatch(r"(?:[A-Z][a-z]+)+", value)
 }
 
 

@@ -137,11 +137,8 @@ class Keeper:
             await asyncio.sleep(SWEEP_SECONDS)
             for count, (key, tracked) in enumerate(list(self.models.items()), 1):
                 try:
-                    if (
-                        tracked.applied is not None
-                        and self._may_act(tracked.owner.namespace)
-                        and self._drifted(tracked)
-                    ):
+                    acts = tracked.applied is not None and self._may_act(tracked.owner.namespace)
+                    if acts and self._drifted(tracked):
                         self.wake(key)
                 except Exception:  # the look that it is woken for says what is wrong with it
                     self.wake(key)
