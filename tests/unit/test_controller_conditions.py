@@ -111,3 +111,14 @@ def test_stalled_comes_and_goes_with_the_refused_edit_and_is_told() -> None:
     healed = status(tracked(generation=4), written=stalled)
     assert all(c.type != "Stalled" for c in healed.conditions)
     assert [(kind, reason.reason) for kind, reason in changes(healed, stalled)] == [("Normal", "SpecAccepted")]
+
+
+def test_failures_that_no_replica_cures_are_the_reason_of_the_missed_objective() -> None:
+    why = Reason("FailingAtAnyLoad", "cpu: 3.0% of the requests are late or fail at any load")
+    seen = tracked(reading=reading(Bracket(0.9, 0.9)))
+    assert seen.decision is not None
+    seen.decision = replace(seen.decision, reasons=(why,))
+    (told,) = [c for c in status(seen).conditions if c.type == "ObjectiveMet"]
+    assert (told.status, told.reason) == ("False", "FailingAtAnyLoad")
+    assert told.message.startswith("90.0% of the requests within")
+    assert why.message in told.message

@@ -138,6 +138,13 @@ def _objective(tracked: Tracked) -> tuple[str, Reason]:
     if within.lower >= least:
         return "True", Reason(WITHIN_OBJECTIVE, said)
     if within.upper < least:
+        vain = (
+            []
+            if tracked.decision is None
+            else [r.message for r in tracked.decision.reasons if r.reason == reasons.FAILING_AT_ANY_LOAD]
+        )
+        if vain:
+            return "False", Reason(reasons.FAILING_AT_ANY_LOAD, "; ".join([said, *vain]))
         return "False", Reason(OBJECTIVE_MISSED, said)
     return "Unknown", Reason(BRACKET_TOO_WIDE, f"{said}: the threshold lies inside a histogram bucket")
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core import belief, guards, sustained, weights
+from recmodel.core import belief, failing, guards, weights
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
 from recmodel.core import valve as valves
@@ -33,8 +33,9 @@ WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
 TRIAL_PATIENCE_WINDOWS = 10.0  # rate windows without a change of replicas, before one is tried to be done without
-TRIAL_TICKS = sustained.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
+TRIAL_TICKS = belief.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
+LEAST_HOLD_WINDOWS = 1.0  # rate windows: wishes out of the same one are not two opinions, however fast pods start
 USUAL_WINDOWS = 5.0  # rate windows over which a load is averaged, to tell a dip of the count from a fall of the load
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
@@ -55,6 +56,7 @@ class Memory:
     late_ticks: Ints  # [M, P]
     stuck_ticks: Ints  # [M, P] ticks for which pods were unschedulable; below 0: ticks until more are tried again
     valve: valves.ValveMemory
+    failing: failing.FailingMemory
 
 
 def begin(
@@ -66,10 +68,11 @@ def begin(
     """The memory before the first tick. ``history`` holds for each model its past load, or None where there is none."""
     fleet = pack(models, tick_seconds, rate_window_seconds)
     size = fleet.exists.shape
+    capacity = belief.empty(*size)
     memory = Memory(
         fleet=fleet,
         forecast=forecasts.empty(size[0], tick_seconds),
-        capacity=belief.empty(*size),
+        capacity=capacity,
         startup_seconds=np.full(size, np.nan),
         wishes=np.zeros((WISH_RING, *size), np.float32),
         readies=np.zeros((WISH_RING, *size), np.int32),
@@ -78,6 +81,7 @@ def begin(
         late_ticks=np.zeros(size, np.int64),
         stuck_ticks=np.zeros(size, np.int64),
         valve=valves.empty(size[0]),
+        failing=failing.empty(capacity.evidence),
     )
     if history is not None and any(h is not None for h in history):
         memory = replace(memory, forecast=learn_history(memory.forecast, history))
@@ -104,15 +108,17 @@ def total_load(fleet: Fleet, seen: Seen) -> Floats:
 def step(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Decisions]:
     """One tick: the decisions for all models of the memory's fleet, in their order, and the memory for the next tick."""
     fleet, tick = memory.fleet, memory.tick + 1
-    seen = see(fleet, observations)
-    seen, load, doubted = sustained.without_doubted(
-        fleet, seen, total_load(fleet, seen), belief.recent_totals(memory.capacity, fleet)
+    observed = see(fleet, observations)
+    load = total_load(fleet, observed)
+    failing_memory, believed, judged = failing.judge(
+        memory.failing, memory.capacity, fleet, observed, load, _recent_ready(memory)
     )
+    seen = judged.seen
     known = np.isfinite(load)
     seen_at = np.where(known, now_seconds, memory.seen_at)
     startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, memory.startup_seconds)
     startup_used = np.where(np.isfinite(startup), startup, STARTUP_SECONDS_UNKNOWN)
-    late = seen.late_lower_ratio > 2.0 * fleet.late_budget_ratio[:, None]
+    late = judged.late_ratio > 2.0 * fleet.late_budget_ratio[:, None]
     late_ticks = np.where(late, memory.late_ticks + 1, 0)
     stuck = seen.unschedulable > 0
     stuck_ticks = np.where(stuck | (memory.stuck_ticks < 0), memory.stuck_ticks + 1, 0)
@@ -123,7 +129,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     forecast_memory = forecasts.observe(
         memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds
     )
-    learned = belief.learn(memory.capacity, fleet, seen, load)
+    learned = belief.learn(believed, fleet, judged.learnable, load)
     forecast, forecast_memory = forecasts.predict(
         forecast_memory, _horizon(fleet, startup_used), now_seconds, now_seconds - seen_at
     )
@@ -138,8 +144,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     planned = capacities.stretched(capacity, upper, middle, before, dared)
     slow = startup_used > SLOW_POOL_SECONDS
     hold_seconds = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
-    # Wishes out of the same rate window are one opinion, however fast pods start.
-    hold_ticks = np.maximum(hold_seconds / fleet.tick_seconds, sustained.span_ticks(fleet))
+    hold_ticks = np.maximum(hold_seconds, LEAST_HOLD_WINDOWS * fleet.rate_window_seconds) / fleet.tick_seconds
     each = np.where(fleet.exists, assumed_capacity(fleet, planned, seen.ready)[0], np.nan)
     held = _replicas_for(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), each, seen.desired)
     allowed = allowed_shares(fleet)
@@ -170,6 +175,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         recent_wish=_replicas_for(_recent_largest(wishes, tick, hold_ticks), each, seen.desired),
         given_up=stuck_ticks < 0,
         slow=startup_used > fleet.smallest(startup_used),
+        failing=judged,
         grown_from=_ago(readies, tick, startup_used / fleet.tick_seconds),
     )
     replicas, changed = guards.guard(context)
@@ -183,10 +189,10 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     shares = weights.to_the_ready(shares, fleet, seen, replicas)
     decisions = Decisions(
         fleet=fleet,
-        seen=seen,
+        seen=observed,
+        failing=judged,
         now_seconds=now_seconds,
         load=load,
-        doubted=doubted,
         forecast=forecast,
         capacity=capacity,
         wish=wish,
@@ -212,9 +218,18 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
             late_ticks=late_ticks,
             stuck_ticks=stuck_ticks,
             valve=valve_memory,
+            failing=failing_memory,
         ),
         decisions,
     )
+
+
+def _recent_ready(memory: Memory) -> list[Ints]:
+    """The ready replicas ``[M, P]`` of the ticks before, the newest first."""
+    return [
+        memory.readies[(memory.tick - back) % WISH_RING].astype(np.int64)
+        for back in range(min(memory.tick, belief.RECENT_TICKS))
+    ]
 
 
 def _recent_largest(ring: NDArray[Number], tick: int, ticks: Floats | Ints) -> NDArray[Number]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recmodel.core import reasons
-from recmodel.core.capacity import COUNTING_ERRORS, SAFE_GROWTH, Capacity
+from recmodel.core.capacity import COUNTING_ERRORS, Capacity
+from recmodel.core.failing import UNPROVEN_REPLICAS, Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.plan import Wish, carried
 from recmodel.core.weights import least_weight
@@ -43,6 +44,7 @@ class Context:
     recent_wish: Ints  # [M, P] for the largest load that the pool was wished for within its break-even time
     given_up: Bools  # [M, P] pods were unschedulable for long: none are ordered for a while
     slow: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
+    failing: Failing  # what is bad at any load is not answered with replicas
     grown_from: Ints  # [M, P] ready replicas one start-up time ago
 
 
@@ -94,25 +96,8 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
     answers = ~(seen.weight <= least_weight(seen.weight))
     replicas = np.where(down & answers & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
-    replicas = _a_part_at_a_time(replicas, context)
+    unseen &= ~context.failing.gives_back  # there is a judgement
     return np.where(down & (~context.settled | unseen), seen.desired, replicas)
-
-
-def _a_part_at_a_time(replicas: Ints, context: Context) -> Ints:
-    """Replicas of which what stays ready is asked for half as much again at most, whatever was learned: then it is judged anew.
-
-    Of 32 ready replicas 22 stay at least, then 15; of two, one. A pool may leave at once where others carry its part.
-    """
-    fleet, seen, wish = context.fleet, context.seen, context.wish
-    able = [
-        np.where(fleet.exists, carried(count.astype(float), context.capacity, wish.per_replica, wish.assumed), 0.0).sum(
-            1
-        )
-        for count in (np.minimum(replicas, seen.ready), seen.ready)
-    ]
-    part = np.minimum(np.ceil(seen.ready / SAFE_GROWTH).astype(np.int64), np.maximum(seen.ready - 1, 0))
-    steep = (able[0] * SAFE_GROWTH < able[1])[:, None] & (replicas < np.minimum(part, seen.desired))
-    return np.where(steep, np.minimum(part, seen.desired), replicas)
 
 
 def hold_what_is_needed_again(replicas: Ints, context: Context) -> Ints:
@@ -142,6 +127,15 @@ def grow_within_reason(replicas: Ints, context: Context) -> Ints:
     most = np.ceil(start * (1.0 + UNKNOWN_GROWTH)).astype(np.int64) + 1
     most = np.maximum(most, context.seen.desired)
     return np.where(context.capacity.known | context.wish.assumed, replicas, np.minimum(replicas, most))
+
+
+def grow_where_it_helps(replicas: Ints, context: Context) -> Ints:
+    """Growth against failing or late requests is bounded until it has helped; what grew in vain is given back."""
+    failing, seen = context.failing, context.seen
+    bounded = np.isfinite(failing.replicas_per_load) & np.isfinite(context.upper)
+    most = np.ceil(np.where(bounded, failing.replicas_per_load * context.upper, 0.0)).astype(np.int64)
+    most = np.where(failing.gives_back, most, np.maximum(np.maximum(most, UNPROVEN_REPLICAS), seen.desired))
+    return np.where(bounded, np.minimum(replicas, most), replicas)
 
 
 def hold_when_blind(replicas: Ints, context: Context) -> Ints:
@@ -195,6 +189,7 @@ CHAIN: tuple[tuple[str, Guard], ...] = (
     (reasons.NEEDED_AGAIN_SOON, hold_what_is_needed_again),
     (reasons.SCALE_DOWN_STABILISED, release_in_steps),
     (reasons.SCALING_IN_FLIGHT, keep_ready_capacity),
+    (reasons.GROWTH_UNPROVEN, grow_where_it_helps),
     (reasons.METRICS_MISSING, hold_when_blind),
     (reasons.POOL_UNSCHEDULABLE, plan_without_unschedulable),
     (reasons.AT_MAXIMUM, within_limits),

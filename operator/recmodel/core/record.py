@@ -10,10 +10,10 @@ import numpy as np
 
 from recmodel.core import reasons
 from recmodel.core.capacity import Capacity
+from recmodel.core.failing import Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.forecast import UPPER_QUANTILE, LoadForecast
 from recmodel.core.plan import Wish
-from recmodel.core.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.core.valve import Valve
 
@@ -24,9 +24,9 @@ class Decisions:
 
     fleet: Fleet
     seen: Seen
+    failing: Failing
     now_seconds: float
     load: Floats
-    doubted: Floats  # [M] requests/s that were told and not believed; NaN: none
     forecast: LoadForecast
     capacity: Capacity
     wish: Wish
@@ -138,6 +138,7 @@ class Decisions:
                             f"{self.replicas[i, k]} decided ({_WHY[reason]})",
                         )
                     )
+        told += self._failing(i)
         told += self._limits(i)
         if self.valve.open[i]:
             told.append(self._lighter(i))
@@ -149,6 +150,26 @@ class Decisions:
                 )
             )
         return tuple(told)
+
+    def _failing(self, i: int) -> Iterator[Reason]:
+        """Where requests fail or are late at any load: the shares, the loads and sizes that were compared, and where to look."""
+        failing = self.failing
+        for k, pool in enumerate(self.fleet.models[i].pools):
+            if not failing.floor[i, k] > 0:
+                continue
+            first, most = round(failing.from_replicas[i, k]), int(failing.most_replicas[i, k])
+            grown = (
+                f"growth from {first} to {most} replicas did not change it"
+                if most > first
+                else "load does not change it"
+            )
+            compared = f"{failing.higher[i, k]:.1f}/s and {failing.lower[i, k]:.1f}/s a replica"
+            yield Reason(
+                reasons.FAILING_AT_ANY_LOAD,
+                f"{pool.name}: {failing.floor[i, k]:.1%} of the requests are late or fail ({failing.failed[i, k]:.1%} fail) at any load: "
+                f"{grown} ({compared if failing.higher[i, k] > 0 else 'nearly all are'}), so none are added for it; "
+                "look at its errors, at what the model depends on, and at clients that give up",
+            )
 
     def _limits(self, i: int) -> Iterator[Reason]:
         """Where the owner's limits are what holds the replicas: nothing can grow any more, or fewer would do."""
@@ -176,12 +197,6 @@ class Decisions:
         )
 
     def _trend(self, i: int) -> Reason:
-        if np.isfinite(self.doubted[i]):
-            return Reason(
-                reasons.IMPLAUSIBLE_RATE,
-                f"{self.doubted[i]:.0f} requests/s is over {IMPLAUSIBLE_RISE:.0f} times what the rate window before it had, and none of "
-                "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
-            )
         k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))
         if not np.isfinite(self.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
@@ -209,8 +224,9 @@ _WHY = {
     reasons.EXPLORING: "an untried pool is tried with one replica, and kept while it is being learned",
     reasons.OBJECTIVE_AT_RISK: "too many requests were late",
     reasons.SCALE_RATE_LIMITED: "the capacity is not known yet: at most twice as many in a start-up time",
+    reasons.GROWTH_UNPROVEN: "late or failing requests, and growth has not helped yet: no more until it does",
     reasons.NEEDED_AGAIN_SOON: "wanted within the time that a new replica would take to start",
-    reasons.SCALE_DOWN_STABILISED: "a third at most leaves at a time, and not while the rate window holds a change",
+    reasons.SCALE_DOWN_STABILISED: "the rate window still holds a change of ready replicas",
     reasons.SCALING_IN_FLIGHT: "what would stay ready does not carry the present load yet",
     reasons.METRICS_MISSING: "the load is unknown",
     reasons.POOL_UNSCHEDULABLE: "no node can take more of its pods",

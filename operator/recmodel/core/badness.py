@@ -1,0 +1,177 @@
+"""The bad share of a pool's requests by load per replica, of late: told tick by tick, and compared between loads.
+
+Of two loads per replica ``x`` and ``r * x`` (``r < 1``), load explains a bad share ``p`` at the first where at the second it is at most
+
+    max(1 - (1 - p) / r, p * r**2)
+
+The first is that of a full server, which answers as many requests a second as before and sheds fewer; the second is the weakest
+fall on the way to it (a queue's tail falls far more steeply; a broken replica of ``n`` spoils a share of ``r * p``). A share that
+is larger beyond three standard errors is bad at any load. Worked number: 3.1 % at 10 requests/s a replica, 3.0 % at 5: load
+explains 0.8 % at most, so 3.0 % is bad at any load.
+
+Shapes: ``[M, P]`` pools, ``B`` bins of load, ``N`` pools in trouble.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.core.capacity import SAFE_UTILISATION
+from recmodel.core.evidence import CONTRADICTION, ENOUGH_WEIGHT, LARGEST_WEIGHT, TEMPER
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
+
+Small = NDArray[np.float32]
+
+BINS = 24
+BIN_STEP = 0.1  # of log load: the bins span a factor of 11 and are used as a ring
+MEMORY_SECONDS = 900.0  # after which a load that was not seen again counts for a third
+APART_RATIO = 0.85  # of the larger load, that the smaller may be at most: loads that are nearer tell nothing apart
+FALL_POWER = 2.0  # of the load, with which the bad share falls at least where load is the cause
+SETTLED_RATIO = 0.97  # of the largest load that a window may have met, the smallest: then no replica came or went in it
+FULL_UTILISATION = 0.9  # replicas that are busy for so much of the time may have nothing left to give
+BLIND_RATIO = 0.9  # of the requests: where more are bad, one cannot see whether a full server became less full
+
+
+@dataclass(frozen=True)
+class Record:
+    """The bad share by load per replica, of late: ``[M, P, B]``; weight 0: nothing was seen there."""
+
+    weight: Small  # independent requests
+    most: Small  # load per replica: as large as it may have been ...
+    least: Small  # ... and as small; they differ while replicas come and go
+    bad: Small  # share that was late or failed ...
+    failed: Small  # ... and of it what failed
+    busy: Small  # utilisation; 0 unknown
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison came to ``[M, P]``."""
+
+    found: Floats  # the largest share that was bad at two loads alike; 0: none
+    failed: Floats  # of it what failed
+    helped: Bools  # the share is less than it was at a larger load, as load explains it
+    comparable: Bools  # there is a larger load to compare with
+    higher: Floats  # the two loads per replica
+    lower: Floats
+
+
+def empty(models: int, pools: int) -> Record:
+    """Nothing was seen."""
+    return Record(*(np.zeros((models, pools, BINS), np.float32) for _ in range(6)))
+
+
+def load_per_replica(seen: Seen, readies: list[Ints], ticks: int) -> Floats:
+    """Requests/s per ready replica ``[M, P]``: the mean over the newest ``ticks``.
+
+    A rate window is of now or as old as the newest scrape. While replicas come, the load over window and age is the largest that
+    it may have met, and the load over the window alone the smallest.
+    """
+    each = np.zeros(seen.ready.shape)
+    ring = [seen.ready, *readies[: ticks - 1]]
+    for ready in ring:
+        each += 1.0 / np.maximum(np.where(ready > 0, ready, seen.ready), 1)
+    result: Floats = np.where(seen.ready > 0, seen.rate_per_second * each / len(ring), np.nan)
+    return result
+
+
+def failed_share(seen: Seen) -> Floats:
+    """Share of the requests that failed ``[M, P]``; 0 where unknown."""
+    share = np.nan_to_num(seen.errors_per_second / np.where(seen.rate_per_second > 0, seen.rate_per_second, np.nan))
+    result: Floats = np.clip(share, 0.0, 1.0)
+    return result
+
+
+def standard_error(share: Floats, requests: Floats) -> Floats:
+    """Standard error of a share counted in so many requests."""
+    requests = np.maximum(requests, 1.0)
+    result: Floats = np.sqrt((share * (1.0 - share) + 1.0 / requests) / requests)
+    return result
+
+
+def bad_elsewhere(fleet: Fleet, seen: Seen, noise: Floats) -> Floats:
+    """The smallest bad share ``[M, P]`` of the *other* pools of the model, counting noise included; inf where there is none.
+
+    What is bad in one pool alone is the pool's.
+    """
+    answers = fleet.exists & (seen.ready > 0) & (seen.rate_per_second > 0) & np.isfinite(seen.late_upper_ratio)
+    share = np.where(answers, seen.late_upper_ratio + noise, np.inf)
+    others = np.full(share.shape, np.inf)
+    for k in range(share.shape[1]):
+        others[:, k] = np.delete(share, k, axis=1).min(1, initial=np.inf)
+    return others
+
+
+def tell(record: Record, fleet: Fleet, seen: Seen, loads: tuple[Floats, Floats], known: Bools) -> Record:
+    """The record after one tick. A bin that is contradicted begins anew."""
+    weight = record.weight * np.float32(np.exp(-fleet.tick_seconds / MEMORY_SECONDS))
+    if not known.any():
+        return replace(record, weight=weight)
+    rows = np.nonzero(known)
+    x, bad = loads[0][rows], seen.late_lower_ratio[rows]
+    at = (*rows, (np.floor(np.log(x) / BIN_STEP) % BINS).astype(np.int64))
+    count = TEMPER * np.minimum(seen.rate_per_second[rows] * fleet.tick_seconds, LARGEST_WEIGHT)
+    old, before = weight[at].astype(float), record.bad[at].astype(float)
+    margin = CONTRADICTION * np.hypot(standard_error(bad, count), standard_error(before, old))
+    foreign = np.abs(np.log(np.maximum(record.most[at], 1e-9) / x)) > 2 * BIN_STEP
+    old = np.where(foreign | (np.abs(bad - before) > margin), 0.0, old)
+    gain = count / np.maximum(old + count, 1e-9)
+    told = {
+        "most": x,
+        "least": np.minimum(loads[1][rows], x),
+        "bad": bad,
+        "failed": failed_share(seen)[rows],
+        "busy": np.nan_to_num(seen.utilisation_ratio[rows]),
+    }
+    arrays = {name: getattr(record, name).copy() for name in told}
+    for name, value in told.items():
+        kept = arrays[name][at]
+        arrays[name][at] = np.where(old > 0, kept + gain * (value - kept), value).astype(np.float32)
+    weight[at] = np.minimum(old + count, LARGEST_WEIGHT)
+    return Record(weight, **arrays)
+
+
+def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble: Bools) -> Compared:
+    """What the loads that were seen of late tell of those in trouble."""
+    found, helped = np.zeros(load.shape), np.zeros(load.shape, bool)
+    failing, comparable = np.zeros(load.shape), np.zeros(load.shape, bool)
+    higher, lower = np.zeros(load.shape), np.zeros(load.shape)
+    rows = np.nonzero(trouble)
+    if not len(rows[0]):
+        return Compared(found, failing, helped, comparable, higher, lower)
+    weight, most, least, bad, failed, busy = (values[rows].astype(float) for values in vars(record).values())
+    enough = weight >= ENOUGH_WEIGHT
+    ratio = most[:, None, :] / np.where(enough, least, 1.0)[:, :, None]  # [N, higher, lower]
+    pair = enough[:, :, None] & enough[:, None, :] & (ratio <= APART_RATIO)
+    ratio = np.where(pair, ratio, 1.0)
+    high, low = bad[:, :, None], bad[:, None, :]
+    full, queue = 1.0 - (1.0 - high) / ratio, high * ratio**FALL_POWER
+    slope = np.where(full > queue, 1.0 / ratio, ratio**FALL_POWER)
+    error = standard_error(bad, weight)
+    margin = CONTRADICTION * np.hypot(error[:, None, :], slope * error[:, :, None])
+    alike = pair & (low - np.maximum(full, queue) > margin)
+    # Where all are bad only the work tells: a server that does less of it at less load was not full.
+    busy_high, busy_low = busy[:, :, None], busy[:, None, :]
+    settled = (least >= SETTLED_RATIO * most)[:, None, :]  # or the use is of now, and the share of before
+    idle = settled & (busy_high > 0) & (busy_low < SAFE_UTILISATION) & (busy_low <= busy_high * np.sqrt(ratio))
+    alike |= pair & idle & (np.minimum(high, low) > BLIND_RATIO)
+    # Replicas that are still busy may be too few, unless they are as busy at any load.
+    alike &= ratio <= np.where(busy_low < SAFE_UTILISATION, 1.0, np.where(busy_low < FULL_UTILISATION, 0.5, 0.3))
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
+    share = np.where(alike, np.minimum(high, low), 0.0)
+    share = np.where(share > budget[:, None, None], share, 0.0).reshape(len(weight), -1)
+    best = share.argmax(1)
+    each = np.arange(len(weight))
+    found[rows] = share[each, best]
+    i, j = best // BINS, best % BINS
+    failing[rows] = np.minimum(np.minimum(failed[each, i], failed[each, j]), share[each, best])
+    higher[rows], lower[rows] = most[each, i], most[each, j]
+    here = np.floor(np.log(load[rows]) / BIN_STEP).astype(np.int64) % BINS
+    since = most[:, :, None] <= np.exp(BIN_STEP) * np.maximum(highest[rows], load[rows])[:, None, None]
+    fell = pair & since & ~alike & (high - low > CONTRADICTION * np.hypot(error[:, :, None], error[:, None, :]))
+    helped[rows] = fell[each, :, here].any(1)
+    comparable[rows] = (pair & since)[each, :, here].any(1)
+    return Compared(found, failing, helped, comparable, higher, lower)
