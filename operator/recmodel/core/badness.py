@@ -32,6 +32,7 @@ APART_RATIO = 0.85  # of the larger load, that the smaller may be at most: loads
 FALL_POWER = 2.0  # of the load, with which the bad share falls at least where load is the cause
 SETTLED_RATIO = 0.97  # of the largest load that a window may have met, the smallest: then no replica came or went in it
 FULL_UTILISATION = 0.9  # replicas that are busy for so much of the time may have nothing left to give
+NOISE = 2.0  # standard errors of a window's count that a share may be larger and be the same
 BLIND_RATIO = 0.9  # of the requests: where more are bad, one cannot see whether a full server became less full
 
 
@@ -103,6 +104,30 @@ def bad_elsewhere(fleet: Fleet, seen: Seen, noise: Floats) -> Floats:
     for k in range(share.shape[1]):
         others[:, k] = np.delete(share, k, axis=1).min(1, initial=np.inf)
     return others
+
+
+def net_of(fleet: Fleet, seen: Seen, floor: Floats, failing: Floats) -> Seen:
+    """The shares among the requests that are not bad at any load. What fails is counted exactly; of what is late only the mean
+    is known, so no more is certain than what chance would not add.
+    """
+    on = floor > 0
+    if not on.any():
+        return seen
+    failed = np.minimum(failing, floor)
+    requests = seen.rate_per_second * fleet.rate_window_seconds
+    fails = np.minimum(failed_share(seen), failed + NOISE * standard_error(failed, requests))
+    late = floor - failed
+    rest = np.maximum(1.0 - fails - late, 1e-6)
+
+    def net(share: Floats, noise: Floats | float = 0.0) -> Floats:
+        return np.where(on, np.clip((share - fails - late - noise) / rest, 0.0, 1.0), share)
+
+    return replace(
+        seen,
+        late_lower_ratio=net(seen.late_lower_ratio, NOISE * standard_error(late, requests)),
+        late_upper_ratio=net(seen.late_upper_ratio),
+        slow_ratio=net(seen.slow_ratio),
+    )
 
 
 def tell(record: Record, fleet: Fleet, seen: Seen, loads: tuple[Floats, Floats], known: Bools) -> Record:

@@ -24,11 +24,13 @@ from recmodel.core import belief
 from recmodel.core.badness import (
     BLIND_RATIO,
     FULL_UTILISATION,
+    NOISE,
     Record,
     bad_elsewhere,
     compare,
     failed_share,
     load_per_replica,
+    net_of,
     standard_error,
     tell,
 )
@@ -39,7 +41,6 @@ from recmodel.core.sustained import SCRAPE_AGE_TICKS
 
 UNPROVEN_GROWTH = 2.0  # times the replicas that the load needed before, until growth has helped ...
 UNPROVEN_REPLICAS = 8  # ... or so many, if that is more: too few to be dear
-NOISE = 2.0  # standard errors of a window's count that a share may be larger and be the same
 BROKEN_RATIO = 0.1  # bad at any load in one pool alone: it counts as too slow, and loses its traffic
 MOST_RETESTS = 5  # each makes the next one wait twice as long: 16 hours
 
@@ -57,6 +58,7 @@ class FailingMemory:
     quiet_ticks: Ints  # since more was bad than the objective allows
     from_replicas: Floats  # that the load needed when the trouble began; 0: there is none
     from_load: Floats  # requests/s of the model then
+    too_few: Floats  # replicas that were not enough for the rest of the requests, of as large a load
     from_known: Bools  # some load was known to be good then
     most_replicas: Ints  # ready at a time since
     doublings: Ints  # of the replicas, that are granted without a proof
@@ -98,6 +100,7 @@ def empty(evidence: Evidence) -> FailingMemory:
         quiet_ticks=none.copy(),
         from_replicas=zero.copy(),
         from_load=zero.copy(),
+        too_few=zero.copy(),
         from_known=np.zeros(shape, bool),
         most_replicas=none.copy(),
         doublings=none.copy(),
@@ -150,6 +153,7 @@ def judge(
     capacity = _unlearned(memory, capacity, fleet, began & (excused > 0))
     more_helps = told.helped & steady & (floor == 0) & (seen.ready > memory.from_replicas)
     memory = _started(memory, capacity, seen, load, more_helps, seen.ready.astype(float))
+    memory = replace(memory, too_few=_too_few(memory, fleet, seen, load, readies, began))
     return memory, capacity, _judged(memory, fleet, seen, excused)
 
 
@@ -203,6 +207,7 @@ def _started(
         from_replicas=np.where(where, replicas, memory.from_replicas),
         from_load=np.where(where, load[:, None], memory.from_load),
         most_replicas=np.where(where, seen.ready, memory.most_replicas),
+        too_few=np.where(where, 0.0, memory.too_few),
         doublings=np.where(where, 1, memory.doublings),
         highest=np.where(where, 0.0, memory.highest),
         before=Evidence(**before),
@@ -250,14 +255,29 @@ def _unlearned(memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, wh
     return belief.relearned(capacity, at, fleet.late_budget_ratio[rows[0]])
 
 
+def _too_few(
+    memory: FailingMemory, fleet: Fleet, seen: Seen, load: Floats, readies: list[Ints], began: Bools
+) -> Floats:
+    """Real overload beside the failures: the fewest replicas of a late window were too few, until more is found bad at any load."""
+    rest = net_of(fleet, seen, memory.floor, memory.failed).late_lower_ratio
+    window = [seen.ready, *readies[: fleet.window_ticks + SCRAPE_AGE_TICKS - 1]]
+    fewest = np.min(window, axis=0) * memory.from_load / np.maximum(load, 1e-9)[:, None]
+    late = (memory.floor > 0) & (rest > fleet.late_budget_ratio[:, None]) & np.isfinite(fewest)
+    result: Floats = np.where(began, 0.0, np.where(late, np.maximum(memory.too_few, fewest), memory.too_few))
+    return result
+
+
 def _judged(memory: FailingMemory, fleet: Fleet, seen: Seen, excused: Floats) -> Failing:
-    own = _net(memory, fleet, seen, memory.floor)
-    net = _net(memory, fleet, seen, excused)
+    own = net_of(fleet, seen, memory.floor, memory.failed)
+    net = net_of(fleet, seen, excused, memory.failed)
     blind = memory.floor > BLIND_RATIO
     learnable = replace(net, late_lower_ratio=np.where(blind, np.nan, net.late_lower_ratio)) if blind.any() else net
     vain = (memory.floor > 0) & ~(own.late_lower_ratio > fleet.late_budget_ratio[:, None])
     growth = np.where(vain, 1.0, UNPROVEN_GROWTH ** (memory.doublings + _full(seen)))
-    each = memory.from_replicas / np.maximum(memory.from_load, 1e-9)
+    needs = np.where(
+        vain & (memory.too_few > 0), np.maximum(memory.from_replicas, memory.too_few + 1.0), memory.from_replicas
+    )
+    each = needs / np.maximum(memory.from_load, 1e-9)
     return Failing(
         seen=net,
         learnable=learnable,
@@ -270,28 +290,4 @@ def _judged(memory: FailingMemory, fleet: Fleet, seen: Seen, excused: Floats) ->
         most_replicas=memory.most_replicas,
         higher=memory.higher,
         lower=memory.lower,
-    )
-
-
-def _net(memory: FailingMemory, fleet: Fleet, seen: Seen, floor: Floats) -> Seen:
-    """The shares among the requests that are not bad at any load. What fails is counted exactly; of what is late only the mean
-    is known, so no more is certain than what chance would not add.
-    """
-    on = floor > 0
-    if not on.any():
-        return seen
-    failed = np.minimum(memory.failed, floor)
-    requests = seen.rate_per_second * fleet.rate_window_seconds
-    fails = np.minimum(failed_share(seen), failed + NOISE * standard_error(failed, requests))
-    late = floor - failed
-    rest = np.maximum(1.0 - fails - late, 1e-6)
-
-    def net(share: Floats, noise: Floats | float = 0.0) -> Floats:
-        return np.where(on, np.clip((share - fails - late - noise) / rest, 0.0, 1.0), share)
-
-    return replace(
-        seen,
-        late_lower_ratio=net(seen.late_lower_ratio, NOISE * standard_error(late, requests)),
-        late_upper_ratio=net(seen.late_upper_ratio),
-        slow_ratio=net(seen.slow_ratio),
     )
