@@ -160,6 +160,29 @@ def test_the_role_covers_every_kind_that_the_operator_reads_or_writes() -> None:
     assert allowed["batch", names.JOB.plural] == {"list", "watch", "create"}
 
 
+def test_the_policies_cover_every_kind_that_the_operator_creates() -> None:
+    text = re.sub(r"\{\{-.*?\}\}", "", (CHART / "files" / "policies.yaml").read_text(encoding="utf-8"))
+    policies = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "[]", text))
+
+    def covered(name: str, operation: str) -> set[tuple[str, str]]:
+        found = policies[name]["matchConstraints"]["resourceRules"]
+        return {(r["apiGroups"][0], r["resources"][0]) for r in found if operation in r["operations"]}
+
+    created = {
+        (group, resource)
+        for rule in rules()
+        if "create" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    created -= {("", "events"), ("coordination.k8s.io", "leases")}
+    for operation in ("CREATE", "UPDATE", "DELETE"):
+        assert covered("owned", operation) == created
+    assert covered("pods", "CREATE") == covered("pods", "UPDATE") == {("apps", "deployments"), ("batch", "jobs")}
+    for policy in policies.values():
+        assert all(check["message"] and check["expression"] for check in policy["validations"])
+
+
 def test_the_pod_fits_pod_security_restricted() -> None:
     text = TEMPLATES["deployment.yaml"]
     for line in (
