@@ -56,9 +56,9 @@ class Matrix:
 class PrometheusClient:
     """Asks one Prometheus (or Thanos, Mimir, VictoriaMetrics: the same API). Safe to use from several threads."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, threads: int = _THREADS) -> None:
         self.connection = connection
-        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="prometheus")
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="prometheus")
         self._local = threading.local()
         self._sessions: list[Session] = []
         self._lock = threading.Lock()
