@@ -32,9 +32,9 @@ RINGS_PER_MODEL = {
     "ring_rise_by_day",
     "ring_rise_by_week",
     "waiting",
-    "ring_total",
+    "recent_totals",
 }  # [R, M, ...]
-RINGS_PER_POOL = {"wishes", "readies", "recent_loads", "ring_each", "ring_share", "ring_busy"}  # [R, M, P, ...]
+RINGS_PER_POOL = {"wishes", "readies", "recent_loads"}  # [R, M, P, ...]
 
 
 @dataclass(frozen=True)
