@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.prometheus.client import PrometheusClient, Vector
@@ -85,11 +85,11 @@ class Canned(PrometheusClient):
         super().__init__(Connection(url="http://127.0.0.1:1"))
         self.answers = answers
 
-    def query_groups(
-        self, groups: Sequence[Sequence[str]], at_seconds: float, budget_seconds: float
+    def query_all(
+        self, queries: Iterable[str], at_seconds: float, budget_seconds: float
     ) -> dict[str, Vector | PrometheusError]:
         assert at_seconds == NOW
-        return {query: self.answers[query] for group in groups for query in group}
+        return {query: self.answers[query] for query in queries}
 
 
 CPU = PoolView("cpu", weight=500.0, ready=2, cpu_limit_cores=2.0)

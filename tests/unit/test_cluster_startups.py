@@ -12,7 +12,7 @@ from test_cluster_apply import OWNER, pool, spec
 from recmodel.cluster import names
 from recmodel.cluster.inventory import Inventory
 from recmodel.controller.tracked import Tracked
-from recmodel.controller.views import observation
+from recmodel.controller.views import observation, pool_state
 
 KEY = "shop/feed"
 
@@ -131,8 +131,11 @@ def test_what_was_learned_survives_a_restart_by_the_status(written: str | None, 
     tracked = Tracked(OWNER, body={**recmodel(), "status": {"pools": pools}}, spec=spec(pool("cpu")))
     tracked.recall(0.0)
     inventory = Inventory()
-    states = {"cpu": inventory.pool(OWNER.key, "cpu")}
-    assert observation(tracked, states, {"cpu": 1000}, 0.0).pools["cpu"].startup_seconds == known
+
+    def startup_seconds() -> float | None:
+        states = {"cpu": pool_state(tracked, "cpu", inventory.pool(OWNER.key, "cpu"))}
+        return observation(tracked, states, {"cpu": 1000}, 0.0).pools["cpu"].startup_seconds
+
+    assert startup_seconds() == known
     Pod(inventory).tell("ADDED").scheduled(3).tell().ready(True, 13).tell()
-    states = {"cpu": inventory.pool(OWNER.key, "cpu")}
-    assert observation(tracked, states, {"cpu": 1000}, 0.0).pools["cpu"].startup_seconds == 13.0
+    assert startup_seconds() == 13.0

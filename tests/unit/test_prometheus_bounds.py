@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ import pytest
 import yaml
 from prometheus_server import ONE, Server, asking, body, success
 
+from recmodel.api.v1alpha1 import Metrics, ProfileName
 from recmodel.prometheus.client import PrometheusClient, Vector
-from recmodel.prometheus.session import AnswerUnusable, Connection, PrometheusUnavailable
+from recmodel.prometheus.gather import gather
+from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.queries import profile_queries
+from recmodel.prometheus.readings import ModelView, PoolView
+from recmodel.prometheus.session import AnswerUnusable, Connection, PrometheusError, PrometheusUnavailable
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,10 +61,35 @@ def test_a_group_that_hangs_takes_nothing_from_the_others() -> None:
         server.replies = [reply]
         hung = [f"hung{i}" for i in range(8)]
         others = [[f"good{i}{j}" for j in range(8)] for i in range(3)]
-        answers = client.query_groups([hung, *others], 1, budget_seconds=1.5)
+        groups = {query: number for number, group in enumerate([hung, *others]) for query in group}
+        answers = client.query_all(groups, 1, budget_seconds=1.5)
     assert all(isinstance(answers[query], PrometheusUnavailable) for query in hung)
     good = [query for group in others for query in group]
     assert all(isinstance(answers[query], Vector) for query in good), "a hung profile must not blind another one"
+
+
+def test_what_two_profiles_ask_waits_for_neither_of_them() -> None:
+    asked: dict[str, object] = {}
+
+    class Noting(PrometheusClient):
+        def query_all(
+            self, queries: Iterable[str] | Mapping[str, Hashable], at_seconds: float, budget_seconds: float
+        ) -> dict[str, Vector | PrometheusError]:
+            assert isinstance(queries, Mapping)
+            asked.update(queries)
+            return {query: Vector(()) for query in queries}
+
+    def model(name: str, profile: ProfileName) -> ModelView:
+        return ModelView(
+            "demo", name, 0.1, 0.95, Metrics(profile=profile), (PoolView("cpu", 1.0, 1),), {"pod-1": "cpu"}
+        )
+
+    models = [model("a", "triton"), model("b", "mlserver")]
+    gather(Noting(Connection(url="http://127.0.0.1:1")), models, 1.0)
+    triton, mlserver = ({*profile_queries(load_profile(name), 60.0).all()} for name in ("triton", "mlserver"))
+    groups = [{asked[query] for query in some} for some in (triton - mlserver, mlserver - triton, triton & mlserver)]
+    assert all(len(group) == 1 for group in groups)
+    assert len(set.union(*groups, {asked[query] for query in asked.keys() - triton - mlserver})) == 4
 
 
 def test_the_message_of_a_too_large_answer_names_the_setting(server: Server) -> None:
@@ -88,7 +119,7 @@ def peak():
 
 client = PrometheusClient(Connection({server.url!r}, deadline_seconds=60.0, read_timeout_seconds=60.0))
 before = peak()
-answers = client.query_groups([[name] for name in "abc"[:{1 if kind == "Vector" else 3}]], 1, 60.0)
+answers = client.query_all({{name: name for name in "abc"[:{1 if kind == "Vector" else 3}]}}, 1, 60.0)
 print(*{{type(answer).__name__ for answer in answers.values()}}, before, peak())
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pytest
 
@@ -30,10 +30,10 @@ class Fleet(PrometheusClient):
         self.edges = edges
         self.asked: list[str] = []
 
-    def query_groups(
-        self, groups: Sequence[Sequence[str]], at_seconds: float, budget_seconds: float
+    def query_all(
+        self, queries: Iterable[str], at_seconds: float, budget_seconds: float
     ) -> dict[str, Vector | PrometheusError]:
-        now = [query for group in groups for query in group]
+        now = list(queries)
         self.asked += now
         return {query: self.edges if query == edges_of(ENVOY) else Vector(()) for query in now}
 

@@ -6,7 +6,7 @@ import math
 import re
 import typing
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -110,10 +110,8 @@ class PageClient(PrometheusClient):
             for series, query in zip((down.requests, down.failures, down.no_backend), queries.downstream, strict=True):
                 self.answers[query] = group(chosen(samples, series), (), WINDOW_SECONDS)
 
-    def query_groups(
-        self, groups: Sequence[Sequence[str]], at_seconds: float, budget_seconds: float
-    ) -> dict[str, typing.Any]:
-        return {query: self.answers[query] for group in groups for query in group}
+    def query_all(self, queries: Iterable[str], at_seconds: float, budget_seconds: float) -> dict[str, typing.Any]:
+        return {query: self.answers[query] for query in queries}
 
 
 def view(metrics: Metrics, threshold_seconds: float = 0.05) -> ModelView:
@@ -292,10 +290,7 @@ def test_equal_custom_series_cost_one_set_of_queries_and_too_many_are_refused() 
     asked: list[str] = []
 
     class Empty(PrometheusClient):
-        def query_groups(
-            self, groups: Sequence[Sequence[str]], at_seconds: float, budget_seconds: float
-        ) -> dict[str, typing.Any]:
-            queries = {query for group in groups for query in group}
+        def query_all(self, queries: Iterable[str], at_seconds: float, budget_seconds: float) -> dict[str, typing.Any]:
             asked.extend(queries)
             return {query: Vector(()) for query in queries}
 

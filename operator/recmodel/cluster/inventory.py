@@ -48,11 +48,16 @@ class PoolState:
     )
     gated: int = 0  # of the unschedulable: pods that wait for whoever set their scheduling gates
     waits: tuple[Waits, ...] = ()  # why pods do not start or cannot be created, in the cluster's own words
+    recalled_startup_seconds: float | None = None  # as another process had learned it
 
     @property
     def startup_seconds(self) -> float | None:
-        """What a new replica takes from its creation to Ready, where a node can be had; None where no pod has shown it."""
-        return None if self.starting_seconds is None else self.starting_seconds + (self.scheduling_seconds or 0.0)
+        """What a new replica takes from its creation to Ready, where a node can be had: as pods have shown, else as is
+        recalled; None where neither is known.
+        """
+        if self.starting_seconds is None:
+            return self.recalled_startup_seconds
+        return self.starting_seconds + (self.scheduling_seconds or 0.0)
 
 
 class Inventory:

@@ -34,7 +34,7 @@ from recmodel.controller.tasks import Tasks
 from recmodel.controller.tick import Decider, Loop
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.turn import Turn
-from recmodel.controller.views import core_model
+from recmodel.controller.views import core_model, pool_state
 from recmodel.controller.watches import Watches
 from recmodel.core.types import Model
 
@@ -227,7 +227,7 @@ class Operator:
         if spec is None:
             return {}
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
-        return {name: _stands(tracked, name, state) for name, state in found.items()}
+        return {name: pool_state(tracked, name, state) for name, state in found.items()}
 
     def _mark(self, models: Sequence[Tracked]) -> None:
         """Notes which routes are in the way of which; what cannot be compared stays as it was noted."""
@@ -258,9 +258,3 @@ class Operator:
             tracked.route = replace(tracked.route, withheld=True)
         status = self.reporter.report(tracked, self._pools(tracked), self.turn.weights(tracked))
         self._metrics.judged(tracked, status.conditions)
-
-
-def _stands(tracked: Tracked, pool: str, state: PoolState) -> PoolState:
-    """What stands for a pool. One whose Deployment the API refuses is as one whose pods find no node: planned around."""
-    refused = any(r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.refusals)
-    return replace(state, unschedulable=1) if refused and not state.exists else state

@@ -123,7 +123,7 @@ def _pool(tracked: Tracked, name: str, state: PoolState, weight: int, reading: P
         percentile = percentile_bracket(latency, spec.objective.latency.within_ratio)
     capacity = estimate.capacity_per_replica if estimate else None
     planned = estimate.planned_per_replica if estimate else None
-    startup = tracked.startup_seconds(name, state)
+    startup = state.startup_seconds
     rate = reading.rate_per_second if reading else None
     return PoolStatus(
         name=name,

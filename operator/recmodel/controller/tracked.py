@@ -19,7 +19,6 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.acceptance import Acceptance
 from recmodel.cluster.apply import Failure
 from recmodel.cluster.children import Owner
-from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.optimisation import Course, job_name
 from recmodel.cluster.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
 from recmodel.cluster.versions import Serving
@@ -112,10 +111,6 @@ class Tracked:
         self.finished = status.optimisation_job if ended_well else None
         self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
         return ratio(status.accuracy_budget_left) if status.accuracy_budget_left else None
-
-    def startup_seconds(self, pool: str, state: PoolState) -> float | None:
-        """How long a new replica takes: as pods have shown, else as another process had learned."""
-        return self.startups.get(pool) if state.startup_seconds is None else state.startup_seconds
 
     @property
     def rolling(self) -> bool:

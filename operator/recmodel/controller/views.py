@@ -20,6 +20,18 @@ from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView
 _UNKNOWN = PoolReading()
 
 
+def pool_state(tracked: Tracked, pool: str, state: PoolState) -> PoolState:
+    """What stands for a pool, with what the RecModel's own record adds: the start-up time that another process had learned;
+    and a pool whose Deployment the API refuses is as one whose pods find no node, so that it is planned around.
+    """
+    refused = any(r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.refusals)
+    return replace(
+        state,
+        recalled_startup_seconds=tracked.startups.get(pool),
+        unschedulable=1 if refused and not state.exists else state.unschedulable,
+    )
+
+
 def model_view(
     tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int], backends: Sequence[Backend] = ()
 ) -> ModelView:
@@ -103,7 +115,7 @@ def observation(
                 ready=state.ready,
                 unschedulable=state.unschedulable,
                 weight=float(weights.get(name, 0)) if routed else None,
-                startup_seconds=tracked.startup_seconds(name, state),
+                startup_seconds=state.startup_seconds,
             )
             for name, state in pools.items()
         },

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,19 +69,18 @@ class PrometheusClient:
         return self._waited_for(lambda deadline: self._instant(query, at_seconds, deadline), budget_seconds)
 
     def query_all(
-        self, queries: Iterable[str], at_seconds: float, budget_seconds: float
+        self, queries: Iterable[str] | Mapping[str, Hashable], at_seconds: float, budget_seconds: float
     ) -> dict[str, Vector | PrometheusError]:
-        """The answer, or what went wrong, of each query; all of them together take ``budget_seconds`` at most."""
-        return self.query_groups([list(queries)], at_seconds, budget_seconds)
+        """The answer, or what went wrong, of each query; all of them together take ``budget_seconds`` at most.
 
-    def query_groups(
-        self, groups: Sequence[Sequence[str]], at_seconds: float, budget_seconds: float
-    ) -> dict[str, Vector | PrometheusError]:
-        """The same for several groups. One group's queries that hang or fail take nothing from the other groups."""
+        A mapping names the group of each query: one group's queries that hang or fail take nothing from the other groups.
+        """
         deadline = time.monotonic() + budget_seconds
-        distinct = list(dict.fromkeys(query for group in groups for query in group))
+        group_of = queries if isinstance(queries, Mapping) else dict.fromkeys(queries)
+        groups: dict[Hashable, deque[str]] = defaultdict(deque)
+        for query, group in group_of.items():
+            groups[group].append(query)
         answers: dict[str, Vector | PrometheusError] = {}
-        waiting = [deque(dict.fromkeys(group)) for group in groups]
 
         def work(mine: deque[str]) -> None:
             while mine:
@@ -89,15 +88,14 @@ class PrometheusClient:
                     query = mine.popleft()
                 except IndexError:  # the group's other thread took the last one
                     return
-                if query not in answers:  # it may stand in two groups
-                    answers[query] = self._outcome(query, at_seconds, deadline)
+                answers[query] = self._outcome(query, at_seconds, deadline)
 
-        working = [self._threads.submit(work, mine) for _ in range(_THREADS_A_GROUP) for mine in waiting]
+        working = [self._threads.submit(work, mine) for _ in range(_THREADS_A_GROUP) for mine in groups.values()]
         wait(working, timeout=max(deadline - time.monotonic(), 0.0))
         for future in working:
             future.cancel()
         answered = dict(answers)  # what comes after this comes too late
-        return {query: answered.get(query, PrometheusUnavailable(_TOO_LATE)) for query in distinct}
+        return {query: answered.get(query, PrometheusUnavailable(_TOO_LATE)) for query in group_of}
 
     def query_range(
         self,

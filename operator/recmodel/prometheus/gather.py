@@ -55,7 +55,7 @@ def gather(
     if any(m.pods for m in models):
         wanted.append(usage.all())
     left_seconds = settings.budget_seconds - (time.monotonic() - started)
-    answers = client.query_groups(wanted, now_seconds, left_seconds)
+    answers = client.query_all(_grouped(wanted), now_seconds, left_seconds)
     used = read_usage(usage, answers, models)
     gateway = None
     for profile, members, queries in asked:
@@ -71,6 +71,15 @@ def gather(
     )
 
 
+def _grouped(wanted: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:
+    """Each query with the parties that want it: what several want waits for none of them alone."""
+    parties: dict[str, tuple[int, ...]] = {}
+    for number, queries in enumerate(wanted):
+        for query in dict.fromkeys(queries):
+            parties[query] = (*parties.get(query, ()), number)
+    return parties
+
+
 def _learn_edges(
     client: PrometheusClient, asked: Sequence[_Asked], edges: EdgeMemory, now_seconds: float, settings: GatherSettings
 ) -> dict[str, Vector | PrometheusError]:
@@ -82,7 +91,7 @@ def _learn_edges(
     if not questions:
         return {}
     # Half of the budget at most: without an answer all edges are asked for, as for a small fleet.
-    answers = client.query_groups([[question] for question in questions], now_seconds, settings.budget_seconds / 2)
+    answers = client.query_all({question: question for question in questions}, now_seconds, settings.budget_seconds / 2)
     for question, answer in answers.items():
         if isinstance(answer, Vector):
             edges.learn(questions[question], answer, now_seconds)
