@@ -1,4 +1,4 @@
-# One word for each chore. Everything the words need is installed or built by them, and cached outside the checkout.
+# One target for each chore. Everything a target needs is installed or built by it, and cached outside the checkout.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 V = $$(hack/venv.sh)
@@ -18,8 +18,8 @@ crds: ## write the CustomResourceDefinition from the API models
 	@v=$(V); $$v/bin/recmodel crds > crds/recmodels.recmodel.dev.yaml
 	@v=$(V); hack/chart-files.sh; $$v/bin/python hack/api-docs.py
 
-test-unit: ## unit and property tests, without a cluster
-	@v=$(V); $$v/bin/pytest tests/unit -n $$(($$(nproc) + 1)) --dist worksteal
+test-unit: ## unit and property tests, without a cluster; T=tests/unit/test_x.py[::test_y] runs only that
+	@v=$(V); $$v/bin/pytest $(or $(T),tests/unit -n $$(($$(nproc) + 1)) --dist worksteal)
 
 # What is timed on a busy machine may miss once: it is tried again, and the summary lists it (R).
 test-cluster: up ## the tests on the real cluster

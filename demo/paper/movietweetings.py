@@ -9,8 +9,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recmodel.variants.designs import Side
 
@@ -37,13 +39,16 @@ def prepare(out: Path, *, rows: int | None = None) -> Films:
     data = dataset.load(DEMO / "data", rows=rows)
     paths = out / "training.npz", out / "movietweetings.npz"
     for path, part in zip(paths, (data.train, data.valid), strict=True):
-        inner = {}
+        columns: dict[str, NDArray[Any]] = {
+            "user": part.user,
+            "item": part.item,
+            "label": part.liked.astype(np.int8),
+            "group": part.user,
+        }
         if part is data.train:
             stats = np.hstack([part.item_stats, data.item_table[part.item, 2:]])
-            inner = {"user_stats": part.user_stats, "item_stats": stats}
-        np.savez_compressed(
-            path, user=part.user, item=part.item, label=part.liked.astype(np.int8), group=part.user, **inner
-        )
+            columns |= {"user_stats": part.user_stats, "item_stats": stats}
+        np.savez_compressed(path, allow_pickle=True, **columns)
     return Films(
         Side("user", data.user_table), Side("item", data.item_table, data.genres), *paths, dataset.baselines(data)
     )

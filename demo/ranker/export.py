@@ -8,6 +8,7 @@ is ids only.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,7 +38,7 @@ def graph(p: Parameters, data: Dataset) -> onnx.ModelProto:
     }
     nodes = []
 
-    def node(operator: str, inputs: list[str], *outputs: str, **attributes: int) -> None:
+    def node(operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> None:
         nodes.append(helper.make_node(operator, inputs, list(outputs), name=outputs[0], **attributes))
 
     for side, size in (("user", "users"), ("item", "items")):

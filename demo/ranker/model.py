@@ -56,7 +56,7 @@ class Ranker(MLModel):
     def _scores(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float64]:
         (score,) = self._session.run(["score"], {"user": user, "item": item})
         # Five digits order the candidates as well as nine do, and halve the answer.
-        return np.round(np.asarray(score, np.float64), 5)
+        return np.asarray(score, np.float64).round(5)
 
 
 def _ids(name: str, data: object) -> NDArray[np.int64]:

@@ -71,7 +71,8 @@ def logits(p: Parameters, genres: Floats, user: Ints, item: Ints, stats: Floats)
     x, _, _ = _inputs(p, genres, user, item, stats)
     first = np.maximum(x @ p["w1"] + p["b1"], 0.0)
     second = np.maximum(first @ p["w2"] + p["b2"], 0.0)
-    return (second @ p["w3"] + stats @ p["linear"] + p["b3"])[:, 0]
+    odds: Floats = (second @ p["w3"] + stats @ p["linear"] + p["b3"])[:, 0]
+    return odds
 
 
 def gradients(p: Parameters, genres: Floats, user: Ints, item: Ints, stats: Floats, liked: Floats) -> Parameters:

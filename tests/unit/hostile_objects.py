@@ -24,7 +24,7 @@ def _nested(depth: int) -> list[Any]:
     return value
 
 
-HOSTILE = (
+HOSTILE: tuple[Any, ...] = (
     None, "", "abc", "\ud800", "\n", "a/b", "日本", "²", "[" * 5_000, "9" * 5_000, "2026-13-01T00:00:00Z",
     "0001-01-01T00:00:00+14:00", "2026-01-01T00:00:00", -1, 0, 2**63, 10**30, 1.5, float("nan"), float("inf"), True,
     [], {}, [None], [[]], [{}], {"a": None}, {"": {}}, _nested(3_000),

@@ -88,7 +88,8 @@ class FakeCluster:
     def edit(self, kind: str, name: str, *path: str | int, value: Any = None, manager: str = "kubectl-edit") -> None:
         """Somebody else sets a field, or removes it; the field is theirs from then on."""
         new = copy.deepcopy(self.objects[kind, name])
-        at, owned = new, new["metadata"]["managedFields"][0]["fieldsV1"]
+        at: Any = new
+        owned = new["metadata"]["managedFields"][0]["fieldsV1"]
         for step in path[:-1]:
             at = at[step]
             owned = owned.get(f"f:{step}" if isinstance(step, str) else key_of(at), {})

@@ -32,7 +32,7 @@ GOOD: dict[str, Any] = {
 def changed(path: str, value: Any) -> dict[str, Any]:
     body = copy.deepcopy(GOOD)
     *parents, last = [int(p) if p.isdigit() else p for p in path.split("/")]
-    node = body
+    node: Any = body
     for part in parents:
         node = node[part]
     node[last] = value

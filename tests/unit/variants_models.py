@@ -42,7 +42,9 @@ def lively(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     for name, value in graph.constants(model).items():
         if value.dtype == np.float32 and not name.endswith("_fixed"):
             changed[name] = (
-                value * 4 if name.endswith("_table") else value + 0.1 * generator.standard_normal(value.shape)
+                value * 4
+                if name.endswith("_table")
+                else value.astype(np.float64) + 0.1 * generator.standard_normal(value.shape)
             )
     return graph.with_constants(model, {name: value.astype(np.float32) for name, value in changed.items()})
 

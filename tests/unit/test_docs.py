@@ -1,0 +1,103 @@
+"""The pages that people read: links lead somewhere, `make` targets exist, the words are plain, and figures agree with their source."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+GENERATED = {"api.md"}  # its sentences are those of the API's fields
+TODO = {"architecture.md", "benchmark.md", "decide.md", "models.md", "operations.md", "reliability.md", "security.md"}
+WRITTEN = [page for page in PAGES if page.name not in GENERATED | TODO]
+FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]+`")
+LINK = re.compile(r"\]\([^)]*")
+# Archaic, or of no other project: each has a plain word that says the same.
+NOT_PLAIN = re.compile(
+    r"\b(shall|foretold|foretells?|anew|puts? up with|(whose|its) matter|the other words|seldom|thereof|hitherto|lest|whilst|"
+    r"for want of|by way of|in the midst|begun again|valves?)\b",
+    re.IGNORECASE,
+)
+LONGEST_SENTENCE_WORDS = 30
+
+
+def prose(page: Path) -> str:
+    """The text of a page without code."""
+    return CODE.sub("", FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may name: its headings, as GitHub spells them, and its named anchors."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+def named(page: Path) -> str:
+    """For pytest."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"(?<!!)\[[^\]]+\]\((?!https?://)([^)]+)\)", prose(page)):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{named(page)} links to {target}"
+        if anchor and there.suffix == ".md":
+            assert anchor in anchors(there), f"{named(page)} links to {target}, and {named(there)} has no such heading"
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=named)
+def test_words_are_plain(page: Path) -> None:
+    assert sorted({found[0].lower() for found in NOT_PLAIN.finditer(LINK.sub("](", prose(page)))}) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_make_targets_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join([*FENCE.findall(text), *CODE.findall(text)])
+    used = set(re.findall(r"(?:^|[`(\s])make ([a-z][a-z-]*)", code))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert used <= targets
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of prose: paragraphs, list items and cells of tables."""
+    blocks = re.split(r"\n\s*\n|\n\s*(?:[-*]|\d+\.) |\n#+ |\|", re.sub(r"\]\([^)]*\)", "]", text))
+    return [part for block in blocks for part in re.split(r"(?<=[.?!])\s+", " ".join(block.split()))]
+
+
+def test_the_readme_has_no_sentence_above_thirty_words() -> None:
+    long = [
+        text
+        for text in sentences(FENCE.sub("", (ROOT / "README.md").read_text()))
+        if len(text.split()) > LONGEST_SENTENCE_WORDS
+    ]
+    assert long == []
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
+    page = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| \*\*mean of those with a history\*\* \|.*$", page, re.MULTILINE)
+    over, _, clairvoyant, hpa, _, best = re.findall(r"[\d.]+", row)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    claims = {
+        "an HPA with its defaults": f"{float(hpa):.2f}",
+        "the best HPA or KEDA setting": f"{float(best):.2f}",
+        "a clairvoyant whose": f"{float(clairvoyant):.2f}",
+        "Minutes over the objective": f"{float(over):.2f} %",
+    }
+    lines = [line for line in readme.splitlines() if line.startswith("|")]
+    for claim, figure in claims.items():
+        (line,) = [line for line in lines if claim in line]
+        assert f"**{figure}**" in line
