@@ -15,6 +15,10 @@ def _taken() -> list[Case]:
         Case(f"{BOX}.resources", {"requests": {"cpu": value}, "limits": {"cpu": "4"}})
         for value in (0.5, 2, "0.5", "500m", "1e-3", "2000m", ".5", "1.", "+1", "3E0", 0.0001)
     ]
+    cases += [
+        Case(f"{BOX}.resources", {"requests": {"cpu": one}, "limits": {"cpu": other}})
+        for one, other in (("9m", "0.009"), ("0.1", "100000u"), ("100000u", "100m"), ("4.35", "4350m"), ("4350m", 4.35))
+    ]
     cases += [Case(f"{BOX}.resources.limits.memory", value) for value in (1073741824, 1.5e9, "1.5Gi", "1e9", "1E9", "128974848000m", "1Ei")]
     cases += [
         Case(f"{BOX}.resources.limits", {name: "2Mi"}) for name in ("nvidia.com/gpu", "ephemeral-storage", "amd.com/gpu", "hugepages-2Mi")

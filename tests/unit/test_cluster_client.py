@@ -259,6 +259,56 @@ def test_a_list_is_read_in_pages() -> None:
     assert version == "9"
 
 
+@pytest.mark.parametrize("body", [b"null", b"[1]", b'"text"', b"1", b"\xff\xfe", b"", b"[" * 5000])
+def test_an_answer_that_is_no_object_is_no_answer(body: bytes) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    for call in (
+        lambda c: c.get(names.LEASE, "shop", "x"),
+        lambda c: c.list(names.POD),
+        lambda c: c.apply(names.ROUTE, BODY),
+    ):
+        with pytest.raises(ApiUnavailable):
+            served(handler, call)
+
+
+@pytest.mark.parametrize("patience", ["\u00b2", "-1", "9" * 400, "Wed, 21 Oct 2026 07:28:00 GMT", "1.5", "\u0663"])
+def test_a_retry_after_that_is_no_whole_number_is_none(patience: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LONGEST_WAIT_SECONDS", 0.01)
+    handler, seen = answers(503, 200, headers={"Retry-After": patience})
+    served(handler, lambda c: c.get(names.POD, "shop", "x"))
+    assert len(seen) == 2
+
+
+def test_watches_leave_connections_for_everything_else() -> None:
+    """Each kind in each namespace that is served has a watch of its own."""
+    open_watches = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal open_watches
+        if "watch" not in request.query:
+            return web.json_response({"metadata": {}})
+        open_watches += 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(10)
+        return response
+
+    async def story(client: Client) -> Any:
+        watches = [asyncio.create_task(watched(client)) for _ in range(150)]
+        async with asyncio.timeout(5):
+            while open_watches < len(watches):
+                await asyncio.sleep(0.01)
+            found = await client.get(names.LEASE, "shop", "x")
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        return found
+
+    assert served(handler, story) == {"metadata": {}}
+
+
 def stream(*events: dict[str, Any] | bytes) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -292,6 +342,20 @@ def test_a_watch_whose_place_is_lost_is_gone() -> None:
     handler, _ = answers(410)
     with pytest.raises(Gone):
         served(handler, watched)
+
+
+@pytest.mark.parametrize(
+    "line", [b"null", b"[]", b"1", b"{}", b'{"type": "ADDED"}', b'{"type": 1, "object": {}}', b'{"type": "ERROR", "object": 1}',
+             b'{"type": "ERROR", "object": {"code": "x"}}']
+)  # fmt: skip
+def test_a_line_of_a_watch_that_tells_of_no_object_is_unavailable(line: bytes) -> None:
+    with pytest.raises(ApiUnavailable):
+        served(stream(line + b"\n"), watched)
+
+
+def test_an_error_of_a_watch_without_a_code_is_a_refusal() -> None:
+    with pytest.raises(ApiRefused):
+        served(stream({"type": "ERROR", "object": {"code": None}}), watched)
 
 
 def test_a_watch_that_breaks_off_in_the_middle_of_a_line_is_unavailable() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -16,8 +17,14 @@ _PERCENT = r"^[0-9]{1,2}(\.[0-9]{1,4})?%$"
 _QUANTITY = r"^\+?([0-9]{1,18}(\.[0-9]{0,9})?|\.[0-9]{1,9})([KMGTPE]i|[numkMGTPE]|[eE][-+]?(0?[0-9]|1[0-8]))?$"
 _DIVISOR = r"^(0|1([mkMGTPE]|[KMGTPE]i)?)$"
 _PERCENTILE = r"^[5-9][0-9](\.[0-9])?$"
-_UNITS = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3} | {
-    letter + binary: (1024.0 if binary else 1000.0) ** power
+_UNITS = {
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
+    "": Fraction(1),
+    "k": Fraction(1000),
+} | {
+    letter + binary: Fraction(1024 if binary else 1000) ** power
     for power, letter in enumerate("KMGTPE", start=1)
     for binary in ("", "i")
     if letter + binary != "K"
@@ -47,11 +54,14 @@ def seconds(duration: str) -> float:
 
 
 def amount(quantity: str) -> float:
-    """The amount of a Kubernetes quantity in its base unit; ``ValueError`` on anything else. ``500m`` is 0.5, ``1Ki`` is 1,024."""
+    """The amount of a Kubernetes quantity in its base unit; ``ValueError`` on anything else. ``500m`` is 0.5, ``1Ki`` is 1,024.
+
+    Two spellings of one amount, such as ``9m`` and ``0.009``, are the same number.
+    """
     match = re.fullmatch(r"\+?([0-9.]+(?:[eE][-+]?[0-9]+)?)([a-zA-Z]{0,2})", quantity)
     if not match or match[2] not in _UNITS:
         raise ValueError(f"{quantity!r} is not a quantity such as 500m, 2 or 1.5Gi")
-    return float(match[1]) * _UNITS[match[2]]
+    return float(Fraction(match[1]) * _UNITS[match[2]])
 
 
 def at_most(longest: str, above_zero: bool = True) -> Rule:

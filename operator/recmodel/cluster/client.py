@@ -17,10 +17,10 @@ from typing import Any
 
 import aiohttp
 
+from recmodel.cluster.answers import as_object, change_of, patience_seconds, whatever
 from recmodel.cluster.bucket import TokenBucket
 from recmodel.cluster.connection import connector
 from recmodel.cluster.credentials import Credentials
-from recmodel.cluster.depth import shallow
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.fence import Fence, unfenced
 from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, Kind
@@ -132,12 +132,12 @@ class Client:
                 if response.status >= 500 or response.status == 429:
                     raise ApiUnavailable(f"{doing}: HTTP {response.status}")
                 if response.status >= 400:
-                    raise refused(doing, response.status, await _answer(response))
+                    raise refused(doing, response.status, await whatever(response))
                 async for line in response.content:
-                    event = await _event(line)
-                    if event["type"] == "ERROR":
-                        raise refused(doing, int(event["object"].get("code", 500)), event["object"])
-                    yield event["type"], event["object"]
+                    change, found = await change_of(line)
+                    if change == "ERROR":
+                        raise refused(doing, int(found.get("code") or 500), found)
+                    yield change, found
         except aiohttp.SocketTimeoutError:
             return  # silent: quiet or dead, which only a fresh watch can tell
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -232,11 +232,14 @@ class Client:
             try:
                 headers = {"Content-Type": content_type, **await self._credentials.headers()}
                 data = None if body is None else json.dumps(body)
-                left = seconds_left()  # nothing is waited for between this and the request
+                left = seconds_left()  # nothing is waited for between this and the request; 0 would mean no limit there
                 sent = self._open().request(
                     method,
                     self._credentials.host + path,
-                    params={**(query or {}), **({} if left == math.inf else {"timeout": f"{left:.3f}s"})},
+                    params={
+                        **(query or {}),
+                        **({} if left == math.inf else {"timeout": f"{max(left, 0.001):.3f}s"}),
+                    },
                     data=data,
                     headers=headers,
                     allow_redirects=False,
@@ -244,14 +247,14 @@ class Client:
                 async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
                     self._on_call(method, kind.plural, response.status)
                     if response.status < 300:
-                        return await _object(response)
-                    before, answer, status = answer, await _answer(response), response.status
+                        return await as_object(response)
+                    before, answer, status = answer, await whatever(response), response.status
                     refusal = refuses(status, answer, before)
                     if status < 400 or (refusal and not _unauthorised_once(status, attempt)):
                         raise refused(doing, status, answer)
                     problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
-                    wait_seconds = float(response.headers.get("Retry-After", "0")) if _digits(response) else 0.0
-            except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+                    wait_seconds = patience_seconds(response)
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 self._on_call(method, kind.plural, 0)
                 answer, status = None, None
                 problem, wait_seconds = str(error) or type(error).__name__, 0.0
@@ -269,28 +272,3 @@ class Client:
 def _unauthorised_once(status: int, attempt: int) -> bool:
     """A token that rotates just now is refused once; the next attempt reads the new one."""
     return status == 401 and attempt == 0
-
-
-def _digits(response: aiohttp.ClientResponse) -> bool:
-    return response.headers.get("Retry-After", "").isdigit()
-
-
-async def _object(response: aiohttp.ClientResponse) -> Object:
-    try:
-        return dict(await response.json())
-    except RecursionError:
-        return dict(await asyncio.to_thread(shallow, await response.read()))
-
-
-async def _event(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except RecursionError:
-        return await asyncio.to_thread(shallow, line)
-
-
-async def _answer(response: aiohttp.ClientResponse) -> Any:
-    try:
-        return await response.json()
-    except (aiohttp.ContentTypeError, json.JSONDecodeError):
-        return await response.text(errors="replace")
