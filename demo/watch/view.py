@@ -20,7 +20,14 @@ DECISIONS_SHOWN = 4
 WEIGHT_CELLS = 14
 WIDE = 112  # below this many columns headings and bars are shorter
 _VERDICT = {True: "bold red", False: "green", None: "yellow"}
-_STATE = {"Tracking": "green", "Learning": "cyan", "Holding": "yellow", "Degraded": "bold red", "Recommending": "blue"}
+_STATE = {
+    "Tracking": "green",
+    "Learning": "cyan",
+    "Holding": "yellow",
+    "AwaitingRequests": "cyan",
+    "Degraded": "bold red",
+    "Recommending": "blue",
+}
 
 
 def render(scene: Scene, width: int) -> RenderableType:

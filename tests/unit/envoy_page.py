@@ -24,12 +24,12 @@ def cluster(index: int, model: str = "demo/ranker") -> dict[str, str]:
     return {"envoy_cluster_name": f"httproute/{model}/rule/0/backend/{index}"}
 
 
-def by_pool(rows: Rows) -> Vector:
-    return Vector(tuple((cluster(index), value) for index, value in rows.items()))
+def by_pool(rows: Rows, model: str = "demo/ranker") -> Vector:
+    return Vector(tuple((cluster(index, model), value) for index, value in rows.items()))
 
 
-def histogram(pools: Mapping[int, Mapping[str, float]]) -> Vector:
-    return Vector(tuple(({**cluster(i), "le": le}, v) for i, edges in pools.items() for le, v in edges.items()))
+def histogram(pools: Mapping[int, Mapping[str, float]], model: str = "demo/ranker") -> Vector:
+    return Vector(tuple(({**cluster(i, model), "le": le}, v) for i, edges in pools.items() for le, v in edges.items()))
 
 
 EDGES = {"49": 50.0, "99": 95.0, "199": 99.0, "+Inf": 100.0}

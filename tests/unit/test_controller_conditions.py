@@ -15,7 +15,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import Bracket
 
 REFUSED = Reason("InvalidSpec", "spec.x is 1: no")
-NEW = replace(decision(), forecast={})  # no load was ever known
+NEW = replace(reading(None, None), reason="NoRequestsSeen")
 CASES = {
     "an invalid edit of one that serves": (
         tracked(invalid=REFUSED), {"cpu": STATE}, "Ready", ("True", "Serving")),
@@ -59,12 +59,9 @@ CASES = {
         tracked(reading=reading(None, None)), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "NoSeries")),
     "no metrics": (tracked(reading=reading(None, None)), {"cpu": STATE}, "MetricsAvailable", ("False", "NoSeries")),
     "no request was ever seen": (
-        tracked(reading=reading(None, None), decision=NEW), {"cpu": STATE}, "MetricsAvailable", ("Unknown", "NoRequestsSeen")),
+        tracked(reading=NEW), {"cpu": STATE}, "MetricsAvailable", ("Unknown", "NoRequestsSeen")),
     "no request was ever seen, objective": (
-        tracked(reading=reading(None, None), decision=NEW), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "NoRequestsSeen")),
-    "no request was ever seen, and no gateway answers": (
-        tracked(reading=reading(None, None), decision=NEW, route=Acceptance(silent=("Gateway a/b",))), {"cpu": STATE},
-        "MetricsAvailable", ("False", "NoSeries")),
+        tracked(reading=NEW), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "NoRequestsSeen")),
     "not asked yet": (tracked(reading=None), {"cpu": STATE}, "MetricsAvailable", ("Unknown", "NotObserved")),
     "pods without a node": (
         tracked(), {"cpu": replace(STATE, unschedulable=2)}, "CapacityAvailable", ("False", "PoolUnschedulable")),

@@ -121,6 +121,8 @@ CASES: list[tuple[str, str, str, Callable[[], ModelReading], frozenset[str], fro
     ("refused query", "Missing", r.QUERY_REFUSED, lambda: envoy(buckets=QueryRefused("x")), NOTHING, NOTHING),
     ("not JSON", "Missing", r.ANSWER_UNUSABLE, lambda: envoy(requests=AnswerUnusable("x")), NOTHING, NOTHING),
     ("no series", "Missing", r.NO_SERIES, lambda: envoy(requests=Vector(()), age=Vector(())), NOTHING, NOTHING),
+    ("no request yet", "Missing", r.NO_REQUESTS_SEEN,
+     lambda: envoy(replace(VIEW, counted=False), requests=Vector(()), age=Vector(())), NOTHING, NOTHING),
     ("one is stale", "Stale", r.SERIES_STALE, lambda: envoy(age=by_pool({0: 2.0, 1: 99.0})), EVERYTHING, NOTHING),
     ("both are stale", "Stale", r.SERIES_STALE, lambda: envoy(age=by_pool({0: 99.0, 1: 99.0})), NOTHING, NOTHING),
     ("one is missing", "Partial", r.POOL_MISSING, lambda: envoy(**ONLY_CPU), EVERYTHING, NOTHING),

@@ -142,7 +142,9 @@ class RecModelStatus(Written):
             max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
         ),
     ] = []
-    state: Annotated[str | None, Field(description="Tracking, Learning, Holding, Degraded or Recommending.")] = None
+    state: Annotated[
+        str | None, Field(description="Tracking, Learning, Holding, AwaitingRequests, Degraded or Recommending.")
+    ] = None
     replicas: Annotated[str | None, Field(description="Ready of desired replicas of each pool, for kubectl get.")] = (
         None
     )

@@ -13,8 +13,8 @@ from recmodel.controller.hindrances import others, pods_not_starting, pods_refus
 from recmodel.controller.tracked import Tracked
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
-from recmodel.prometheus import Bracket, ModelReading, Verdict
-from recmodel.prometheus.readings import NO_SERIES
+from recmodel.prometheus import Bracket, Verdict
+from recmodel.prometheus.readings import NO_REQUESTS_SEEN
 
 # Reasons of conditions, beside those of decisions and readings. API: never renamed.
 SERVING = "Serving"
@@ -22,7 +22,6 @@ STARTING = "Starting"
 ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 ROUTE_NOT_RESOLVED = "RouteNotResolved"
 ROUTE_IMPAIRED = "RouteImpaired"
-NO_REQUESTS_SEEN = "NoRequestsSeen"
 ROUTE_OVERLAPS = "RouteOverlaps"
 ROUTE_WITHHELD = "RouteWithheld"
 WITHIN_OBJECTIVE = "WithinObjective"
@@ -131,7 +130,7 @@ def _objective(tracked: Tracked) -> tuple[str, Reason]:
     if spec is None or reading is None or reading.within is None:
         if reading is None:
             return "Unknown", Reason(NOT_OBSERVED, "not observed yet")
-        return "Unknown", _unseen(tracked, reading) or Reason(reading.reason, reading.message)
+        return "Unknown", Reason(reading.reason, reading.message)
     latency = spec.objective.latency
     least, within = latency.within_ratio, reading.within
     said = f"{shown_share(within)} of the requests within {latency.threshold}, {latency.percentile}% are asked for"
@@ -153,29 +152,10 @@ def _metrics(tracked: Tracked) -> tuple[str, Reason]:
     reading = tracked.reading
     if reading is None:
         return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
-    if (unseen := _unseen(tracked, reading)) is not None:
-        return "Unknown", unseen
-    return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), Reason(reading.reason, reading.message)
-
-
-def _unseen(tracked: Tracked, reading: ModelReading) -> Reason | None:
-    """Says that no request was ever seen, where no load has been known since the model is there: a gateway makes a model's
-    series at its first request, so that nothing is wrong yet. A gateway that is not scraped looks the same, which is said.
-    """
-    decided = tracked.decision
-    if (
-        reading.reason != NO_SERIES
-        or decided is None
-        or decided.forecast
-        or tracked.route.silent
-        or tracked.route.refused
-    ):
-        return None
-    return Reason(
-        NO_REQUESTS_SEEN,
-        f"no request was seen yet ({reading.message}). The series begin with the first request; if requests are sent, look "
-        "whether Prometheus scrapes what spec.metrics.profile names",
-    )
+    found = Reason(reading.reason, reading.message)
+    if reading.reason == NO_REQUESTS_SEEN:
+        return "Unknown", found
+    return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), found
 
 
 def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:

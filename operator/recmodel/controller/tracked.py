@@ -28,6 +28,7 @@ from recmodel.controller.trials import Trial, recalled
 from recmodel.controller.variants import Variants, known_variants
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus import ModelReading, profile_for
+from recmodel.prometheus.readings import NO_SERIES
 
 INVALID_SPEC = "InvalidSpec"
 DEFAULTS = Permitted()
@@ -67,6 +68,7 @@ class Tracked:
     patience: Patience = field(default_factory=Patience)
     decision: Decision | None = None
     reading: ModelReading | None = None
+    counted: bool = False  # a request was counted at some time, by this process or another
     route: Acceptance = field(default_factory=Acceptance)  # what the gateways say of it
     overlap: str | None = None  # which other RecModel gets the requests that its route asks for
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -91,6 +93,11 @@ class Tracked:
         self.job = job_name(self.owner, found.spec.optimisation) if found.spec.optimisation else None
         return changed
 
+    def read(self, reading: ModelReading | None) -> None:
+        """Takes over what Prometheus said in this tick; None: it was not asked."""
+        self.reading = reading
+        self.counted = self.counted or (reading is not None and reading.counts)
+
     def recall(self, now_seconds: float) -> float | None:
         """Takes over how far the rollouts and the Job have come from the status as another process wrote it; returns
         what it had left of the accuracy budget, 0..1.
@@ -98,7 +105,9 @@ class Tracked:
         try:
             status = RecModelStatus.model_validate(self.body.get("status") or {})
         except ValidationError:  # an older or newer operator's: what is on trial begins its step anew
+            self.counted = True
             return None
+        self.counted = self.counted or _counted(status)
         self.startups = {
             pool.name: float(pool.startup_seconds)
             for pool in status.pools
@@ -126,6 +135,15 @@ class Tracked:
     def acts(self) -> bool:
         """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
         return self.spec is not None and self.spec.mode == "Auto"
+
+
+def _counted(status: RecModelStatus) -> bool:
+    """Whether the process that wrote the status knew of requests: series that are gone now are missing, not still to come."""
+    return (
+        any(c.type == "MetricsAvailable" and c.reason == NO_SERIES for c in status.conditions)
+        or any(pool.capacity_per_replica is not None for pool in status.pools)
+        or status.load_per_second not in (None, "0")
+    )
 
 
 def read_spec(body: Mapping[str, Any], permitted: Permitted = DEFAULTS) -> RecModelSpec | Reason:

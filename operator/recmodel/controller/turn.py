@@ -71,7 +71,7 @@ class Turn:
         # What stands may have changed while Prometheus was asked.
         models = [t for t in models if self.keeper.keeps(t)]
         for tracked in models:
-            tracked.reading = readings.models.get(tracked.key)
+            tracked.read(readings.models.get(tracked.key))
         states = each(models, "looking at its pools", self.pools, failed)
         decidable = [t for t in models if t.key in states and _decidable(states[t.key])]
         acted = [t for t in decidable if self.may_act(t.owner.namespace)]

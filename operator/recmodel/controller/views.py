@@ -16,6 +16,7 @@ from recmodel.controller.tracked import Tracked
 from recmodel.controller.variants import served_losses
 from recmodel.core.types import Model, Observation
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView
+from recmodel.prometheus.readings import NO_REQUESTS_SEEN
 
 _UNKNOWN = PoolReading()
 
@@ -62,6 +63,7 @@ def model_view(
         backends=tuple(BackendView(by_service.get(service), since_seconds) for service, since_seconds in backends)
         if routed
         else None,
+        counted=tracked.counted,
     )
 
 
@@ -119,6 +121,7 @@ def observation(
             )
             for name, state in pools.items()
         },
+        requested=tracked.reading is None or tracked.reading.reason != NO_REQUESTS_SEEN,
     )
 
 

@@ -59,7 +59,7 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Seen:
-    """One tick's observations, as arrays ``[M, P]``; NaN where unknown."""
+    """One tick's observations, as arrays ``[M, P]`` unless said otherwise; NaN where unknown."""
 
     desired: Ints
     ready: Ints
@@ -73,6 +73,7 @@ class Seen:
     slow_ratio: Floats  # share of the requests that may have taken over half of the threshold, or failed
     queue: Floats
     utilisation_ratio: Floats
+    requested: Bools  # [M] False: no request was counted yet
 
 
 def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: float) -> Fleet:
@@ -187,4 +188,5 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Seen:
         slow_ratio=columns["slow"],
         queue=columns["queue"],
         utilisation_ratio=columns["busy"],
+        requested=np.array([observation.requested for observation in observations], bool),
     )

@@ -4,6 +4,7 @@
 TRACKING = "Tracking"  # following the forecast with a known capacity
 LEARNING = "Learning"  # the capacity of a pool that matters is not known yet: releases in steps, adds when late
 HOLDING = "Holding"  # something needed is unknown: staying put
+AWAITING_REQUESTS = "AwaitingRequests"  # no request was counted yet: staying put until the first ones
 DEGRADED = "Degraded"  # no mix within the limits meets the objective: serving the most requests within it
 RECOMMENDING = "Recommending"  # mode Recommend or Paused: the decision is reported, nothing changes
 
@@ -14,6 +15,7 @@ STEADY = "Steady"
 OBJECTIVE_AT_RISK = "ObjectiveAtRisk"
 EXPLORING = "Exploring"
 METRICS_MISSING = "MetricsMissing"
+NO_REQUESTS_SEEN = "NoRequestsSeen"
 POOL_UNSCHEDULABLE = "PoolUnschedulable"
 SCALING_IN_FLIGHT = "ScalingInFlight"
 SCALE_DOWN_STABILISED = "ScaleDownStabilised"

@@ -74,7 +74,7 @@ class Decisions:
         if not self.fleet.acts[i]:
             return reasons.RECOMMENDING
         if self.blind_seconds[i] > 0:
-            return reasons.HOLDING
+            return reasons.HOLDING if self.seen.requested[i] else reasons.AWAITING_REQUESTS
         if not self.wish.feasible[i]:
             return reasons.DEGRADED
         # Known is what was seen to be good, or follows from it: where that carries what is expected, nothing is left to learn.
@@ -197,6 +197,10 @@ class Decisions:
         )
 
     def _trend(self, i: int) -> Reason:
+        if self.blind_seconds[i] > 0 and not self.seen.requested[i]:
+            return Reason(
+                reasons.NO_REQUESTS_SEEN, "no request was counted yet: the replicas stay until the first ones are"
+            )
         k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))
         if not np.isfinite(self.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")

@@ -55,6 +55,7 @@ class Observation:
 
     time_seconds: float
     pools: Mapping[str, PoolObservation]
+    requested: bool = True  # False: no request was counted yet, so that none of its metrics can be there
 
 
 @dataclass(frozen=True, slots=True)

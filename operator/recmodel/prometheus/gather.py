@@ -206,11 +206,10 @@ def _models(
             reason = reason_of(answer)
             return {model.key: unusable(model, reason, Verdict.MISSING) for model in members}
     found = found_in(profile, queries, answers, members)
-    partial = any(answer.partial for q in queries.all() if isinstance(answer := answers[q], Vector))
     result = {}
     for model in members:
         pools = {pool.name: pool_reading(model, pool, found, context) for pool in model.pools}
-        if not partial:
+        if not found.partial:
             pools = believed(model, pools, rates, context.now_seconds)
-        result[model.key] = judge(model, pools, partial=partial, no_histogram=way_out(profile))
+        result[model.key] = judge(model, pools, partial=found.partial, no_histogram=way_out(profile))
     return result

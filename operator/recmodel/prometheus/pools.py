@@ -51,6 +51,7 @@ class Found:
     ages: Values
     up: Values
     served: Mapping[PoolKey, list[str]]  # the models that the pool's pages count
+    partial: bool  # one of the answers may lack a part
 
 
 def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models: Sequence[ModelView]) -> Found:
@@ -83,6 +84,7 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
         served=served_models((labels for labels, _ in requests.rows), profile, models)
         if isinstance(requests, Vector)
         else {},
+        partial=any(answer.partial for q in queries.all() if isinstance(answer := answers[q], Vector)),
     )
 
 
@@ -130,6 +132,8 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
         said = "no series" if age is None else "fewer than two samples in the window"
         if served and model.metrics.model not in served:
             said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
+        elif not model.counted and not found.partial and _page_is_read(model, pool, found, context) is not False:
+            return unknown(r.NO_REQUESTS_SEEN, f"no request was counted yet ({found.profile.title})")
         return unknown(r.NO_SERIES, f"{said} ({found.profile.title})")
     if (wrong := back_and_forth(rate, found.moved.known.get(key))) is not None:
         return unknown(r.RATE_IMPLAUSIBLE, wrong)
@@ -180,27 +184,39 @@ def _coverage(pool: PoolView, up: float | None, profile: Profile) -> float | Non
     return min(1.0, up / pool.ready)
 
 
-def _idle(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool:
+def _fresh_siblings(model: ModelView, pool: PoolView, found: Found, context: Context) -> list[tuple[PoolView, float]]:
+    """The model's other pools whose rates are known and new, with these."""
     limit = context.settings.stale_after_seconds
-    siblings = [(p, found.rates.known.get((model.key, p.name))) for p in model.pools if p.name != pool.name]
-    fresh = [
-        (p, rate)
-        for p, rate in siblings
-        if found.ages.known.get((model.key, p.name), limit + 1) <= limit and rate is not None
+    return [
+        (other, rate)
+        for other in model.pools
+        if other.name != pool.name
+        and found.ages.known.get((model.key, other.name), limit + 1) <= limit
+        and (rate := found.rates.known.get((model.key, other.name))) is not None
     ]
-    gateway = context.gateway if found.profile.downstream else None
-    if found.profile.scope == "pod":
-        page_is_fresh = (
-            pool.ready == 0 or _coverage(pool, found.up.known.get((model.key, pool.name)), found.profile) == 1.0
-        )
-        dropped = None  # pods do not see what the gateway could not send them
-    else:
-        page_age = gateway.age_seconds if gateway else None
-        page_is_fresh = (page_age is not None and page_age <= limit) or bool(fresh)
-        dropped = gateway.no_cluster_per_second if gateway else None
+
+
+def _page_is_read(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool | None:
+    """Whether the page that would have the pool's series was read lately; None: that cannot be told."""
+    profile, limit = found.profile, context.settings.stale_after_seconds
+    if profile.scope == "pod":
+        return pool.ready == 0 or _coverage(pool, found.up.known.get((model.key, pool.name)), profile) == 1.0
+    if _fresh_siblings(model, pool, found, context):
+        return True
+    if profile.page is None:
+        return None
+    page_age_seconds = context.gateway.age_seconds if context.gateway else None
+    return page_age_seconds is not None and page_age_seconds <= limit
+
+
+def _idle(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool:
+    fresh = _fresh_siblings(model, pool, found, context)
+    # Pods do not see what the gateway could not send them.
+    dropped = context.gateway.no_cluster_per_second if context.gateway and found.profile.downstream else None
     expected = None
     weights = sum(p.weight or 0.0 for p, _ in fresh)
     if weights > 0 and pool.weight is not None:
         per_weight = sum(rate for p, rate in fresh if p.weight) / weights
         expected = per_weight * pool.weight * context.settings.rate_window_seconds
+    page_is_fresh = _page_is_read(model, pool, found, context) is True
     return idle(pool, page_is_fresh=page_is_fresh, expected_requests=expected, dropped_per_second=dropped)

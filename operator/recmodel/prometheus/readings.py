@@ -19,6 +19,7 @@ PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
 QUERY_REFUSED = "QueryRefused"
 ANSWER_UNUSABLE = "AnswerUnusable"
 NO_SERIES = "NoSeries"
+NO_REQUESTS_SEEN = "NoRequestsSeen"
 SERIES_STALE = "SeriesStale"
 POOL_MISSING = "PoolMissing"
 BACKENDS_MOVED = "BackendsMoved"
@@ -69,7 +70,8 @@ class BackendView:
 @dataclass(frozen=True, slots=True)
 class ModelView:
     """A RecModel as the gathering needs it: ``pools`` in the order of spec.pools, ``pods`` from pod to pool name, and
-    ``backends`` as they stand in the route (None: as ``pools``, for ever).
+    ``backends`` as they stand in the route (None: as ``pools``, for ever). ``counted``: a request of it was counted at some
+    time, so that series which are not there are missing.
     """
 
     namespace: str
@@ -80,6 +82,7 @@ class ModelView:
     pools: tuple[PoolView, ...]
     pods: Mapping[str, str] = field(default_factory=dict)
     backends: tuple[BackendView, ...] | None = None
+    counted: bool = True
 
     @property
     def key(self) -> str:
@@ -141,6 +144,14 @@ class ModelReading:
     message: str
     pools: Mapping[str, PoolReading]
     within: Bracket | None = None  # share of all the model's requests answered well and within the threshold
+
+    @property
+    def counts(self) -> bool:
+        """Whether requests of the model are counted: there is a series with a rate."""
+        return any(
+            pool.age_seconds is not None and (pool.reason is None or pool.reason.reason != NO_REQUESTS_SEEN)
+            for pool in self.pools.values()
+        )
 
     @property
     def is_whole(self) -> bool:

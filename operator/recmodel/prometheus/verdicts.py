@@ -71,6 +71,9 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
             return verdict, reason, message
     if len(unknown) < len(candidates):
         return Verdict.PARTIAL, r.POOL_MISSING, message
+    if all(s.reason == r.NO_REQUESTS_SEEN for s in said):
+        hint = "the series begin with the first request; if some are sent, Prometheus does not scrape where they are counted"
+        return Verdict.MISSING, r.NO_REQUESTS_SEEN, f"{message}: {hint}"
     return Verdict.MISSING, r.NO_SERIES, message
 
 
