@@ -23,6 +23,7 @@ from recmodel.core.types import Decision, Model, Observation, PoolObservation
 from recmodel.loads import read_load
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
+LATEST_SECONDS = 1e12  # in either direction: thirty thousand years, beyond which a double knows no tick
 Checked = TypeVar("Checked", bound=BaseModel)
 Unknown = float | None  # NaN and infinities are read as unknown by the core
 
@@ -47,7 +48,7 @@ class _PoolLine(BaseModel):
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    time: Annotated[float, Field(allow_inf_nan=False)]
+    time: Annotated[float, Field(allow_inf_nan=False, ge=-LATEST_SECONDS, le=LATEST_SECONDS)]
     pools: dict[str, dict[str, Any]]
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from test_core_properties import models
 
-from recmodel.core.types import Model, Pool
+from recmodel.core.engine import begin, step
+from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.decide import decide
 
 HUGE = [0.0, -0.0, 1e-300, 1e-5, 0.02, 1.0, 60.0, 1e9, 1e300, 1.7e308, -1.0, math.nan, math.inf, -math.inf, None]
@@ -100,6 +101,54 @@ def test_the_last_ready_replicas_stay_until_another_pool_has_some_though_nothing
     ]
     answers = [json.loads(answer)["pools"]["gpu"] for answer in decide(map(json.dumps, told), model)]
     assert all(pool["replicas"] > 0 and pool["weight"] == 100.0 for pool in answers)
+
+
+def test_a_pool_without_weight_whose_last_requests_all_fail_breaks_nothing() -> None:
+    """As after a rollback: its weight is 0, and the rate window still holds its failures."""
+    model = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0), Pool("gpu", 1, 9, 2.0)))
+    good = {
+        "desired": 3,
+        "ready": 3,
+        "weight": 100.0,
+        "rate": 50.0,
+        "errors": 0.0,
+        "latency": {"0.1": 50.0, "+Inf": 50.0},
+    }
+    bad = {"desired": 3, "ready": 3, "weight": 0.0, "rate": 2.0, "errors": 2.0, "latency": {"0.1": 2.0, "+Inf": 2.0}}
+    told = [{"time": 15.0 * (i + 1), "pools": {"cpu": bad, "gpu": good}} for i in range(12)]
+    promised(model, list(map(json.dumps, told)), list(decide(map(json.dumps, told), model)))
+
+
+def test_pods_that_are_not_ready_for_a_moment_stay_though_no_node_takes_more() -> None:
+    model = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 50, 1.0),))
+    desired, waits, given_up = 10, 0.0, False
+    memory = begin([model])
+    for tick in range(1, 86):
+        ready = min(desired, 10) if tick not in (80, 81) else 2  # there are nodes for ten
+        rate = 1000.0 if tick < 20 else 1600.0
+        good = min(rate, 120.0 * ready)
+        seen = PoolObservation(
+            desired, ready, max(desired - 10, 0), 100.0, 40.0, rate, 0.0, {0.05: 0.6 * good, 0.1: good, math.inf: rate}
+        )
+        memory, decisions = step(memory, [Observation(15.0 * tick, {"cpu": seen})], 15.0 * tick)
+        waits, desired = max(waits, desired - 10), decisions[0].pools["cpu"].replicas
+        given_up |= bool(memory.stuck_ticks[0, 0] < 0)
+        assert desired >= 10 or not given_up, tick
+    assert given_up
+    assert waits > 0
+
+
+def test_while_the_load_is_unknown_nothing_is_released_though_the_clock_was_put_back() -> None:
+    model = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 50, 1.0),))
+    memory = begin([model])
+    seen = PoolObservation(20, 20, 0, 100.0, 40.0, 200.0, 0.0, {0.05: 200.0, 0.1: 200.0, math.inf: 200.0})
+    for tick in range(1, 9):
+        memory, decisions = step(memory, [Observation(15.0 * tick, {"cpu": seen})], 15.0 * tick)
+    assert decisions[0].pools["cpu"].replicas < 20, "it would be released"
+    blind = PoolObservation(20, 20, 0, 100.0, 40.0)
+    for tick in (5, 6):
+        memory, decisions = step(memory, [Observation(15.0 * tick, {"cpu": blind})], 15.0 * tick)
+        assert (decisions[0].state, decisions[0].pools["cpu"].replicas) == ("Holding", 20)
 
 
 @given(st.data())

@@ -77,6 +77,8 @@ BAD = {
     '{"pools": {}}': "time: Field required",
     '{"time": NaN, "pools": {}}': "time: nan: Input should be a finite number",
     '{"time": "soon", "pools": {}}': "time: 'soon': Input should be a valid number",
+    '{"time": 1e300, "pools": {}}': "time: 1e+300: Input should be less than or equal to",
+    '{"time": -1e300, "pools": {}}': "time: -1e+300: Input should be greater than or equal to",
     '{"time": 61.0, "pools": {"tpu": {"desired": 1, "ready": 1}}}': "pools.tpu: the model has no such pool",
     '{"time": 61.0, "pools": {"cpu": {"desired": 1}}}': "pools.cpu.ready: Field required",
     '{"time": 61.0, "pools": {"cpu": {"desired": -1, "ready": 1}}}': "pools.cpu.desired: -1: Input should be greater than or equal to 0",
@@ -119,6 +121,13 @@ def test_what_is_unknown_may_be_null_or_absent_or_not_a_number_and_is_the_same(m
     assert "MetricsMissing" in [reason["reason"] for reason in answer["reasons"]] or answer["pools"]["cpu"] == {
         "replicas": 4, "weight": 100.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("bucket", [-5.0, 1e300, None])
+def test_a_bucket_that_no_rate_can_be_says_nothing_of_who_was_late(bucket: float | None, model: Model) -> None:
+    odd = {"0.05": 80.0, "0.1": bucket, "+Inf": 118.2}
+    told = [line(15.0 * tick, latency=odd) for tick in range(1, 9)]
+    assert list(decide(told, model)) == list(decide([line(15.0 * tick, latency=None) for tick in range(1, 9)], model))
 
 
 def test_the_same_input_gives_the_same_output_byte_for_byte(model: Model) -> None:

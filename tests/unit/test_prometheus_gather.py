@@ -125,6 +125,13 @@ def test_a_failed_queue_query_costs_only_the_queue() -> None:
     assert model.pools["cpu"].rate_per_second == 100.0
 
 
+@pytest.mark.parametrize("name", ["answered", "failures", "moved", "scrapes"])
+def test_nothing_is_known_while_a_question_that_would_tell_what_is_wrong_has_no_answer(name: str) -> None:
+    model = read(**{name: PrometheusUnavailable("did not answer in time")})
+    assert (model.verdict, model.reason) == (Verdict.MISSING, r.PROMETHEUS_UNAVAILABLE)
+    assert all(pool.rate_per_second is None and pool.latency is None for pool in model.pools.values())
+
+
 def test_failures_without_a_series_are_none_yet_but_a_failed_query_is_unknown() -> None:
     assert read(failures=Vector(())).pools["cpu"].errors_per_second == 0.0
     assert read(failures=QueryRefused("no")).pools["cpu"].errors_per_second is None

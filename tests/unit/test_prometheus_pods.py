@@ -43,6 +43,14 @@ def test_too_few_pods_reporting_are_not_the_pool(up: float, verdict: str, reason
     assert reading.pools["cpu"].coverage_ratio == up / 10
 
 
+def test_pods_are_not_taken_to_report_where_nobody_said_how_many_do() -> None:
+    assert MLSERVER.up is not None
+    answers: dict[str, Vector | PrometheusError] = {**pod_page(10.0), MLSERVER.up: PrometheusUnavailable("too late")}
+    model = ModelView("demo", "ranker", 0.1, 0.95, Metrics(profile="mlserver"), (PoolView("cpu", 1.0, 10),))
+    reading = gather(Canned(answers), [model], NOW, SETTINGS).models["demo/ranker"]
+    assert (reading.verdict, reading.pools["cpu"].rate_per_second) == ("Missing", None)
+
+
 def test_use_of_cpu_and_gpu_is_the_mean_of_the_pods_that_reported() -> None:
     def pods(**rows: float) -> Vector:
         return Vector(

@@ -66,6 +66,8 @@ def test_no_success_yet_is_none_but_a_missing_answer_is_unknown() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_a_number_that_no_rate_can_be_is_unknown(value: float) -> None:
     assert read({"clicks": rows(cpu=1.0), "shown": rows(cpu=value)})[0] == {"demo/ranker": {}}
+    both = read({"clicks": rows(cpu=value, gpu=2.0), "shown": rows(cpu=10.0, gpu=20.0)})[0]
+    assert both == {"demo/ranker": {"gpu": Rates(2.0, 20.0)}}, "a broken counter of successes is not none"
 
 
 def test_the_matchers_of_the_setting_reach_it() -> None:

@@ -38,6 +38,18 @@ def test_a_refusal_is_final_and_its_body_is_not_repeated(server: Server, client:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "data", [None, {"resultType": "vector", "result": []}, {"resultType": "vector", "result": ONE}]
+)
+def test_an_error_with_status_200_is_no_answer(server: Server, client: PrometheusClient, data: object) -> None:
+    said = {"status": "error", "errorType": "timeout", "error": "secret details", "data": data}
+    server.replies = [body(json.dumps(said))]
+    with pytest.raises(PrometheusUnavailable, match=r"answered with an error \(timeout\)$"):
+        client.query("up", 1)
+    server.replies = [body(json.dumps(said)), success(ONE)]
+    assert client.query("up", 1).rows, "asked again, as after a 503"
+
+
 def test_an_error_type_that_prometheus_does_not_have_is_not_repeated(server: Server, client: PrometheusClient) -> None:
     server.replies = [body('{"errorType": "<script>"}', 400)]
     with pytest.raises(QueryRefused, match=r"status 400$"):

@@ -111,7 +111,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
     # for replicas that came or went: waiting for a quiet window would let a pool that is always late never learn of it.
     too_much = fleet.exists & (seen.late_lower_ratio > fleet.late_budget_ratio[:, None]) & (seen.ready > 0)
-    mixed = too_much & np.isfinite(peak) & (~steady | ~clean) & ~draining & begun[:, None]
+    mixed = too_much & (peak > 0) & (~steady | ~clean) & ~draining & begun[:, None]
     load = np.where(mixed, np.fmax(peak, load), load)
     clean |= mixed
     clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])

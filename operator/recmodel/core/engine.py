@@ -116,6 +116,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     seen = judged.seen
     known = np.isfinite(load)
     seen_at = np.where(known, now_seconds, memory.seen_at)
+    # A clock that was put back makes nobody see.
+    blind_seconds = np.where(known, 0.0, np.maximum(now_seconds - seen_at, fleet.tick_seconds))
     startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, memory.startup_seconds)
     startup_used = np.where(np.isfinite(startup), startup, STARTUP_SECONDS_UNKNOWN)
     late = judged.late_ratio > 2.0 * fleet.late_budget_ratio[:, None]
@@ -131,7 +133,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
     learned = belief.learn(believed, fleet, judged.learnable, load)
     forecast, forecast_memory = forecasts.predict(
-        forecast_memory, _horizon(fleet, startup_used), now_seconds, now_seconds - seen_at
+        forecast_memory, _horizon(fleet, startup_used), now_seconds, blind_seconds
     )
     capacity = capacities.estimate(learned, fleet, seen.ready)
     most = np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas)
@@ -169,7 +171,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         ),
         upper=upper,
         allowed=allowed,
-        blind_seconds=now_seconds - seen_at,
+        blind_seconds=blind_seconds,
         late_ticks=late_ticks,
         settled=(learned.settled_ticks > fleet.window_ticks) & (seen.ready == seen.desired),
         recent_wish=_replicas_for(_recent_largest(wishes, tick, hold_ticks), each, seen.desired),

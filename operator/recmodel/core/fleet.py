@@ -125,10 +125,11 @@ def late_bracket(
         return math.nan, math.nan
     under, over = _neighbours(tuple(latency), threshold_seconds)
     failed = errors or 0.0
-    surely_good = latency[under] if under is not None else 0.0
-    maybe_good = latency[over] if over is not None else rate
+    surely_good = _known(latency[under]) if under is not None else 0.0
+    maybe_good = _known(latency[over]) if over is not None else rate
     if not (math.isfinite(surely_good) and math.isfinite(maybe_good) and math.isfinite(rate)):
         return math.nan, math.nan
+    maybe_good = max(maybe_good, surely_good)  # a bucket that holds less than a smaller one is not counted by all
     certain = 1.0 - min(maybe_good, rate - failed) / rate
     possible = 1.0 - min(surely_good, rate - failed) / rate
     return min(max(certain, 0.0), 1.0), min(max(possible, 0.0), 1.0)

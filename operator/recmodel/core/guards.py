@@ -155,7 +155,10 @@ def plan_without_unschedulable(replicas: Ints, context: Context) -> Ints:
     """
     seen = context.seen
     waiting = np.where(seen.unschedulable > 0, np.minimum(replicas, seen.desired), replicas)
-    return np.where(context.given_up, np.minimum(waiting, seen.ready), waiting)
+    placed = np.maximum(
+        seen.ready, seen.desired - seen.unschedulable
+    )  # those that are not ready just now have their nodes
+    return np.where(context.given_up, np.minimum(waiting, placed), waiting)
 
 
 def within_limits(replicas: Ints, context: Context) -> Ints:

@@ -199,8 +199,7 @@ def _models(
     context: Context,
     rates: RateMemory | None,
 ) -> dict[str, ModelReading]:
-    needed = [queries.requests, queries.age, *([queries.buckets] if queries.buckets else [])]
-    for query in needed:
+    for query in queries.needed():
         answer = answers[query]
         if isinstance(answer, PrometheusError):
             reason = reason_of(answer)

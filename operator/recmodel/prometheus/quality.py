@@ -58,6 +58,7 @@ def read_quality(
             pool: Rates(good.get(pool, 0.0), trials)
             for pool, trials in tried.items()
             # A counter of successes begins with the first one: where there are trials, its absence is none yet.
+            if believable(trials) and believable(good.get(pool, 0.0))
         }
     return result
 
@@ -71,8 +72,4 @@ def _rate(one: Asked, series: Series, settings: GatherSettings) -> str:
 def _by_pool(answer: Vector | Exception) -> Mapping[str, float] | None:
     if not isinstance(answer, Vector) or answer.partial:
         return None
-    return {
-        labels["recmodel_dev_pool"]: value
-        for labels, value in answer.rows
-        if labels.get("recmodel_dev_pool") and believable(value)
-    }
+    return {labels["recmodel_dev_pool"]: value for labels, value in answer.rows if labels.get("recmodel_dev_pool")}

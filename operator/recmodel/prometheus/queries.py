@@ -57,6 +57,11 @@ class ProfileQueries:
     up: str | None  # pods whose page was read, by identity
     downstream: tuple[str, str, str] | None  # of the gateway: requests/s, failed/s, without a backend/s
 
+    def needed(self) -> tuple[str, ...]:
+        """The queries without whose answers nothing is decided: the numbers, and all that tells whether they can be believed."""
+        checks = (self.answered, self.failures, self.buckets, self.moved, self.scrapes, self.up)
+        return (self.requests, self.age, *(query for query in checks if query))
+
     def all(self) -> tuple[str, ...]:
         """Every query, for counting and for checking."""
         single = (

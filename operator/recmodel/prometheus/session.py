@@ -146,6 +146,10 @@ class Session:
         with contextlib.closing(response):
             _raise_for_status(response, self)
             body = _parsed(self.body(response))
+        if (
+            body.get("status") == "error"
+        ):  # with status 200, from a proxy or a cache: what data it has is not the answer
+            raise PrometheusUnavailable(f"Prometheus answered with an error{_kind(body)}")
         data = body.get("data")
         if not isinstance(data, dict) or not isinstance(data.get("result"), list):
             raise AnswerUnusable("Prometheus' answer is not a list of series")
@@ -206,13 +210,17 @@ def _raise_for_status(response: requests.Response, session: Session) -> None:
         return
     kind = ""
     with contextlib.suppress(AnswerUnusable, HTTPError, OSError):
-        said = _parsed(session.body(response)).get("errorType")
-        kind = f" ({said})" if isinstance(said, str) and said in _ERROR_TYPES else ""
+        kind = _kind(_parsed(session.body(response)))
     if status == 429 or status >= 500:
         raise PrometheusUnavailable(f"Prometheus answered with status {status}{kind}")
     if 300 <= status < 400:
         raise QueryRefused(f"Prometheus answered with a redirect ({status}); redirects are not followed")
     raise QueryRefused(f"Prometheus refused the query with status {status}{kind}")
+
+
+def _kind(body: Mapping[str, Any]) -> str:
+    said = body.get("errorType")
+    return f" ({said})" if isinstance(said, str) and said in _ERROR_TYPES else ""
 
 
 def lacks_a_part(body: Mapping[str, Any]) -> bool:
