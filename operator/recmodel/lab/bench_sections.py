@@ -125,7 +125,7 @@ def _fitted_sentence(fitted: Sequence[str]) -> str:
         )
     return (
         f"{both} are statsforecast's, without a season, on the minute means of the last {minute_models.WINDOW_SECONDS // 3600} hours "
-        f"(of the day alone, where the history is known in longer steps than a minute): fitted anew every "
+        f"(of the day alone, where the history is known in longer steps than a minute): fitted again every "
         f"{minute_models.REFIT_SECONDS // 60} minutes, and at each tick run with these parameters over the newest minutes, which end "
         f"at the tick; their point is the largest from now up to the horizon, their quantile comes from their own misses too. All "
         f"but the engine are given the load itself; the engine has scrapes."
@@ -158,7 +158,7 @@ def capacity_table(judged: Sequence[Judged]) -> str:
                 )
     return (
         "The capacity of the ready replicas over what they carry at 5 % late, less 1: median (lowest to highest) over the traces. "
-        f"Nothing is known at the start. *Relied on* is what the plan counts on, for {5.0 * PLANNED_LATE_RATIO:.3g} % late, so it shall be "
+        f"Nothing is known at the start. *Relied on* is what the plan counts on, for {5.0 * PLANNED_LATE_RATIO:.3g} % late, so it should "
         "a little low; *believed* "
         "is the middle of the belief, which is no more than a hope where a pool was never loaded far.\n\n"
         + table(("pool", "after, min", "traces", "relied on", "believed"), rows)

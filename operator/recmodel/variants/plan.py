@@ -145,7 +145,7 @@ def trained(recipes: Recipes, widths: Sequence[float], designs: Sequence[str], s
     for name in designs:
         recipe = recipes.by_design.get(name, recipes.anew)
         plan += [
-            Candidate(name, "light design, trained anew", None, design=name, recipe=recipe),
+            Candidate(name, "light design, trained from scratch", None, design=name, recipe=recipe),
             Candidate(
                 f"{name}-distilled", "light design, distilled from full", None, design=name,
                 recipe=recipe.with_values(soft_ratio=soft_ratio), distilled=True,

@@ -1,7 +1,7 @@
 """What trains: an adapter that the user may replace (torch, TensorFlow), and ours, which trains any ONNX graph with JAX.
 
 The optimiser hands an adapter a graph whose constants are the starting point, and gets the same graph with other constants
-back. So pruning, distillation and training anew are the same call.
+back. So pruning, distillation and training from scratch are the same call.
 """
 
 from __future__ import annotations
