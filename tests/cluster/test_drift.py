@@ -23,6 +23,14 @@ EDITS: list[tuple[Kind, str, Object]] = [
     (names.SERVICE, "ranker-cpu", {"spec": {"selector": {"app": "other"}}}),
     (names.SERVICE, "ranker-cpu", {"metadata": {"labels": {names.MODEL_LABEL: None}}}),
     (names.DISRUPTION_BUDGET, "ranker-cpu", {"spec": {"maxUnavailable": "100%"}}),
+    # What excludes our own fields: an apply alone is refused.
+    (names.DISRUPTION_BUDGET, "ranker-cpu", {"spec": {"maxUnavailable": None, "minAvailable": 1}}),
+    (
+        names.SERVICE,
+        "ranker-cpu",
+        {"spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP", "targetPort": 1}]}},
+    ),
+    (names.SERVICE, "ranker-cpu", {"spec": {"type": "NodePort"}}),
     (names.DISRUPTION_BUDGET, "ranker-cpu", {"metadata": {"ownerReferences": None}}),
     (names.DEPLOYMENT, "ranker-cpu", {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}),
     (names.ROUTE, "ranker", {"spec": {"hostnames": ["other.example"]}}),

@@ -141,6 +141,7 @@ def service(owner: Owner, pool: PoolSpec) -> Object:
     return _child(names.SERVICE, owner, pool.name, {
         "selector": {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name},
         "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": pool.port}],
+        "type": "ClusterIP",
     })  # fmt: skip
 
 
@@ -181,9 +182,13 @@ def route(owner: Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Objec
         for ref in spec.route.parent_refs
     ]
     matches = [{"path": {"type": "PathPrefix", "value": path}} for path in spec.route.paths]
-    body: Object = {"parentRefs": parents, "rules": [{"matches": matches, "backendRefs": backends}]}
-    if spec.route.hostnames:
-        body["hostnames"] = list(spec.route.hostnames)
+    body: Object = {
+        "parentRefs": parents,
+        "hostnames": list(
+            spec.route.hostnames or []
+        ),  # written where there is none, too: then those of others are not ours
+        "rules": [{"matches": matches, "backendRefs": backends}],
+    }
     result = _child(names.ROUTE, owner, None, body)
     # Weights change with every decision; the hash says whether the rest does.
     unweighted = _child(names.ROUTE, owner, None, _unweighted(body))

@@ -23,7 +23,7 @@ from recmodel.cluster.connection import connector
 from recmodel.cluster.credentials import Credentials
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.fence import Fence, unfenced
-from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, Kind
+from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, REPAIRING, Kind
 
 Object = dict[str, Any]
 
@@ -147,6 +147,14 @@ class Client:
         """Server-side apply of the whole of what we own of an object; returns it as it stands then."""
         metadata = body["metadata"]
         return await self._apply(kind, metadata["namespace"], metadata["name"], None, body, self._acts, force)
+
+    async def patch(self, kind: Kind, metadata: Mapping[str, Any], body: Any, form: str) -> Object:
+        """A patch in one of the forms (``strategic-merge-patch``, ``json-patch``) that can take away what others own. What it
+        sets is owned by ``REPAIRING``.
+        """
+        namespace, path = metadata["namespace"], kind.path(metadata["namespace"], metadata["name"])
+        query = {"fieldManager": REPAIRING}
+        return await self._write("PATCH", kind, namespace, path, self._acts, body, query, f"application/{form}+json")
 
     async def apply_replicas(self, kind: Kind, namespace: str, name: str, uid: str, replicas: int) -> Object:
         """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from recmodel.api.v1alpha1 import GROUP, KIND, PLURAL, VERSION
 
 FIELD_MANAGER = "recmodel"
+REPAIRING = "recmodel-repair"  # the field manager of the rare write that is no apply
 MODEL_LABEL = f"{GROUP}/model"
 POOL_LABEL = f"{GROUP}/pool"
 APPLIED_ANNOTATION = f"{GROUP}/applied"  # hash of what was applied: a child that carries it needs no write

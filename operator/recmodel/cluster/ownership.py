@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recmodel.cluster.names import FIELD_MANAGER
 
 Object = dict[str, Any]
+Fields = Mapping[str, Any]  # of an entry: names with f:, k: or v:, and what is below
+NEVER_TAKEN = {"replicas"}  # an autoscaler's
 IDENTITY = ("name", "namespace", "uid")  # of the metadata: whose object it is, and no field that anybody owns
 
 
@@ -48,9 +50,62 @@ def lost(body: Mapping[str, Any], fields: str) -> list[str]:
 
 def holders(body: Mapping[str, Any], obj: Mapping[str, Any], paths: list[str]) -> list[str]:
     """The field managers that own any of these fields of ``body`` now."""
-    others = [e for e in _entries(obj) if e.get("manager") != FIELD_MANAGER and isinstance(e.get("fieldsV1"), dict)]
     part, sought = _owned_part(body), set(paths)
-    return sorted({str(e["manager"]) for e in others if not sought <= set(_missing(part, e["fieldsV1"], ""))})
+    return sorted({str(e["manager"]) for e in _others(obj) if not sought <= set(_missing(part, e["fieldsV1"], ""))})
+
+
+def cleared(body: Mapping[str, Any], obj: Mapping[str, Any]) -> Object | None:
+    """``body`` as a strategic merge patch that takes away what others have set of ``obj`` in the place of what we lost; None
+    where there is nothing of that kind.
+
+    Of two such fields the API takes only one: ``valueFrom`` for our ``value``, ``minAvailable`` for ``maxUnavailable``, another
+    port that has the name of ours.
+    """
+    fields = ours(obj)
+    theirs = [_spec_of(entry["fieldsV1"]) for entry in _others(obj)]
+    spec = _clearing(body["spec"], _spec_of(json.loads(fields)) if fields else {}, theirs)
+    return None if spec == body["spec"] else {**body, "spec": spec}
+
+
+def without(manager: str, obj: Mapping[str, Any]) -> list[Object]:
+    """A JSON patch that takes the entries of a field manager away, and leaves the fields as they are."""
+    kept = [entry for entry in _entries(obj) if entry.get("manager") != manager]
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": obj["metadata"]["resourceVersion"]},
+        {"op": "replace", "path": "/metadata/managedFields", "value": kept},
+    ]
+
+
+def _spec_of(fields: Any) -> Fields:
+    found = fields.get("f:spec") if isinstance(fields, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _clearing(wanted: Any, fields: Fields, theirs: Sequence[Fields]) -> Any:
+    """``fields`` are ours of this value, ``theirs`` those of each of the others."""
+    if isinstance(wanted, dict):
+        result = {
+            key: _clearing(value, fields.get(f"f:{key}") or {}, [t[f"f:{key}"] for t in theirs if t.get(f"f:{key}")])
+            for key, value in wanted.items()
+        }
+        if all(f"f:{key}" in fields for key in wanted):
+            return result
+        beside = {name[2:] for their in theirs for name in their if name.startswith("f:")}
+        return {**result, **dict.fromkeys(sorted(beside - wanted.keys() - NEVER_TAKEN))}
+    if isinstance(wanted, list):
+        parts = [[_item(item, of)[1] or {} for of in (fields, *theirs)] for item in wanted]
+        return [_clearing(item, mine, of) for item, (mine, *of) in zip(wanted, parts, strict=True)] + [
+            {**keys, "$patch": "delete"} for keys in _in_the_place(wanted, fields, theirs)
+        ]
+    return wanted
+
+
+def _in_the_place(wanted: list[Any], fields: Fields, theirs: Sequence[Fields]) -> list[Object]:
+    """What tells apart the items that others have in a list of which we lost one."""
+    if all(_item(item, fields)[1] is not None for item in wanted):
+        return []
+    items = sorted({name for their in theirs for name in their if name.startswith("k:")})
+    return [json.loads(n[2:]) for n in items if not any(_item(item, {n: {}})[1] is not None for item in wanted)]
 
 
 def _owned_part(body: Mapping[str, Any]) -> Object:
@@ -61,6 +116,10 @@ def _owned_part(body: Mapping[str, Any]) -> Object:
 def _entries(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     found = obj["metadata"].get("managedFields")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _others(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [e for e in _entries(obj) if e.get("manager") != FIELD_MANAGER and isinstance(e.get("fieldsV1"), dict)]
 
 
 def _missing(wanted: Any, fields: Mapping[str, Any], path: str) -> Iterator[str]:

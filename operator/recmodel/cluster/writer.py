@@ -19,6 +19,9 @@ from recmodel.cluster.errors import ApiRefused, Conflict, NameTaken, NotFound
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.objects import read
 
+INVALID = 422
+MERGED = (names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET)  # kinds that know strategic merge patches
+
 
 class Writer:
     """Looks at children and writes them, one at a time."""
@@ -79,9 +82,33 @@ class Writer:
         else:
             with self._forgetting(kind, live):
                 metadata = {**body["metadata"], "uid": live["metadata"]["uid"]}
-                answer = await self._client.apply(kind, {**body, "metadata": metadata})
+                answer = await self._over(kind, {**body, "metadata": metadata})
         self._drift.applied(owner.key, kind, body, answer)
         self._inventory.see(kind, "MODIFIED", answer)
+
+    async def _over(self, kind: names.Kind, body: Object) -> Object:
+        """Applies over what stands. Where the API does not take our fields beside those that somebody else has put in their
+        place, these are taken away first.
+        """
+        metadata = body["metadata"]
+        try:
+            return await self._client.apply(kind, body)
+        except ApiRefused as refusal:
+            if refusal.status != INVALID or kind not in MERGED:
+                raise
+            live = await self._client.get(kind, metadata["namespace"], metadata["name"])
+            cleared = ownership.cleared(body, live)
+            if cleared is None:
+                raise
+            try:
+                await self._client.patch(kind, metadata, cleared, "strategic-merge-patch")
+                answer = await self._client.apply(kind, body)
+            except ApiRefused as again:
+                raise refusal from again
+        # What the patch has set is applied by now, too: it must not stay when the spec drops it.
+        with contextlib.suppress(ApiRefused):
+            answer = await self._client.patch(kind, metadata, ownership.without(names.REPAIRING, answer), "json-patch")
+        return answer
 
     async def remove(self, owner: Owner, kind: names.Kind, obj: Object) -> bool:
         """Deletes a child that is known to be ours."""
