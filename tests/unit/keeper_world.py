@@ -65,6 +65,12 @@ class World:
         }  # fmt: skip
         return {"metadata": metadata, "status": {"conditions": conditions}}
 
+    async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Waits until something holds, however busy the machine is."""
+        async with asyncio.timeout(seconds):
+            while not holds():
+                await asyncio.sleep(0.01)
+
     async def rest(self, seconds: float = 0.3) -> list[str]:
         """Lets it work, and returns what was written meanwhile."""
         before = len(self.cluster.writes)

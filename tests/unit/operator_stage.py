@@ -38,6 +38,7 @@ class Api:
         self.events: list[dict[str, Any]] = []
         self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.jobs: list[dict[str, Any]] = []
+        self.jobs_refused = ""  # the sentence with which they are
         self._watches_end = asyncio.Event()
         self.requests: list[tuple[str, str]] = []
         self.recmodels: list[dict[str, Any]] | str = "forbidden"
@@ -88,6 +89,8 @@ class Api:
         if "leases" in parts:
             return await self._lease(request, parts)
         if request.method == "POST" and parts[-1] == names.JOB.plural:
+            if self.jobs_refused:
+                return web.json_response({"kind": "Status", "message": self.jobs_refused}, status=403)
             made = await request.json()
             made["metadata"] |= {"uid": f"job-{len(self.jobs)}", "resourceVersion": "1"}
             self.jobs.append(made)

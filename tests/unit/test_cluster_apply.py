@@ -111,6 +111,8 @@ class FakeCluster:
             raise Conflict(f"{what}: conflict with its field manager", 409)
 
     async def delete(self, kind: names.Kind, namespace: str, name: str, uid: str) -> None:
+        if error := self.refused.get(f"{kind.kind} {name}"):
+            raise error
         self._write(f"delete {kind.kind} {name}")
         self.objects.pop((kind.kind, name), None)
 

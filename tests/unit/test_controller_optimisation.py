@@ -123,3 +123,20 @@ def test_a_job_that_ended_well_and_is_gone_is_still_known_to_a_new_process() -> 
         assert api.jobs == []
 
     asyncio.run(operated(second))
+
+
+def test_a_refused_job_is_said_by_degraded_and_what_serves_is_ready() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        api.jobs_refused = "jobs.batch is forbidden: exceeded quota: no-jobs"
+        operator.observe(optimising())
+        operator.listed()
+        async with asyncio.timeout(20.0):
+            while not api.status or said(api, "Degraded") != ("True", "ApiRefused"):
+                await asyncio.sleep(0.1)
+        degraded, ready = (
+            next(c for c in api.status["conditions"] if c["type"] == kind) for kind in ("Degraded", "Ready")
+        )
+        assert "exceeded quota: no-jobs" in degraded["message"]
+        assert ready["reason"] == "Starting", "as its pods have not started, and not for the Job"
+
+    asyncio.run(operated(story))

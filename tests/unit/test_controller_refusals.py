@@ -7,12 +7,15 @@ from itertools import cycle
 
 import pytest
 from keeper_world import World, told
+from status_scene import NOW
 from test_cluster_apply import OWNER, FakeCluster, pool, spec
 
+from recmodel.api.status import RecModelStatus
 from recmodel.cluster import names
 from recmodel.cluster.apply import Failure
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, NameTaken, NotFound
 from recmodel.controller import keeper, troubles
+from recmodel.controller.conditions import conditions
 
 CHILDREN = [
     *(f"{kind} feed-{name}" for name in ("cpu", "gpu") for kind in ("Service", "PodDisruptionBudget", "Deployment")),
@@ -43,15 +46,41 @@ def test_one_refused_child_stops_no_other_and_is_made_when_it_may(
     async def story(world: World) -> None:
         world.keeper._actor.monitors = True
         world.cluster.refused[child] = ERRORS[why]
-        await world.rest(0.08)
-        assert made(world.cluster) == set(CHILDREN) - {child}
-        assert world.tracked.failed is not None
-        assert child.split()[0] in world.tracked.failed.message
+        await world.until(lambda: made(world.cluster) == set(CHILDREN) - {child})
+        await world.until(lambda: (world.tracked.failed or world.tracked.lacking) is not None)
+        beside = child.startswith(("PodMonitor", "PodDisruptionBudget"))
+        said, other = (world.tracked.lacking, world.tracked.failed)[:: 1 if beside else -1]
+        assert said is not None
+        assert child.split()[0] in said.message
+        assert other is None
         world.cluster.refused.clear()
         world.keeper.wake(OWNER.key)
-        await world.rest(0.3)
-        assert made(world.cluster) == set(CHILDREN)
-        assert world.tracked.failed is None
+        await world.until(lambda: made(world.cluster) == set(CHILDREN))
+        await world.until(lambda: world.tracked.failed is None and world.tracked.lacking is None)
+
+    told(MONITORED, story)
+
+
+@pytest.mark.parametrize("child", ["PodMonitor feed", "PodDisruptionBudget feed-cpu", "Deployment feed-old"])
+def test_what_no_request_depends_on_is_said_by_degraded_and_not_by_ready(child: str) -> None:
+    async def story(world: World) -> None:
+        world.keeper._actor.monitors = True
+        if child == "Deployment feed-old":  # a pool that left the spec, and that a webhook does not let go
+            world.tracked.spec = spec(pool("cpu", 1), pool("gpu", 1, cost="2.0"), pool("old", 1))
+            await world.until(lambda: child in made(world.cluster))
+        world.cluster.refused[child] = ERRORS["a typo"]
+        world.tracked.spec, world.tracked.generation = MONITORED, 2
+        await world.until(lambda: {"Deployment feed-cpu", "Deployment feed-gpu"} <= made(world.cluster))
+        for name in ("cpu", "gpu"):
+            world.pods(name, 1)
+        world.keeper.wake(OWNER.key)
+        await world.until(lambda: (world.tracked.failed or world.tracked.lacking) is not None)
+        pools = {name: world.inventory.pool(OWNER.key, name) for name in ("cpu", "gpu")}
+        said = {c.type: c for c in conditions(world.tracked, pools, NOW, RecModelStatus())}
+        assert (said["Ready"].status, said["Ready"].reason) == ("True", "Serving")
+        assert (said["Degraded"].status, said["Degraded"].reason) == ("True", "ApiRefused")
+        kind, name = child.split()
+        assert f"{kind} shop/{name} is refused: HTTP 500: .x: field not declared in schema" in said["Degraded"].message
 
     told(MONITORED, story)
 

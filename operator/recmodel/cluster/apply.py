@@ -24,6 +24,9 @@ from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.versions import Serving
 from recmodel.cluster.writer import Writer
 
+# What observes or protects what serves, and what no request passes.
+_BESIDE_SERVING = (names.POD_MONITOR, names.DISRUPTION_BUDGET)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -31,6 +34,7 @@ class Failure:
 
     child: Child
     error: Exception
+    serves: bool = True  # False: nothing that answers requests depends on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,8 @@ class Actor:
             # Requests under way in a pool that has left the route end before its pods do.
             await asyncio.sleep(traffic.LEAVE_SETTLE_SECONDS)
             for kind, obj in stale:
-                await attempts.make((kind, obj["metadata"]["name"]), self._writer.remove(owner, kind, obj))
+                removal = self._writer.remove(owner, kind, obj)
+                await attempts.make((kind, obj["metadata"]["name"]), removal, serves=False)
         return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
 
     def holds(self, owner: build.Owner, spec: RecModelSpec) -> bool:
@@ -253,7 +258,7 @@ class _Attempts:
         self.written: list[str] = []
         self.failures: list[Failure] = []
 
-    async def make(self, child: Child, work: Awaitable[bool]) -> None:
+    async def make(self, child: Child, work: Awaitable[bool], serves: bool = True) -> None:
         """Does the work on a child, which says whether it wrote; raises only what would stop all others, too."""
         try:
             if await work:
@@ -261,7 +266,7 @@ class _Attempts:
         except Exception as error:
             if _stops_all(error):
                 raise
-            self.failures.append(Failure(child, error))
+            self.failures.append(Failure(child, error, serves and child[0] not in _BESIDE_SERVING))
 
 
 def _stops_all(error: Exception) -> bool:

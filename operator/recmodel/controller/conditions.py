@@ -185,6 +185,7 @@ def _degraded(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Re
     decided = tracked.decision
     found = [
         tracked.failed,
+        tracked.lacking,
         others(pools),
         tracked.overwritten,
         pods_refused(pools),

@@ -151,6 +151,7 @@ class Keeper:
         """
         waits: list[float | None] = []
         errors: list[Exception] = []
+        beside: list[Exception] = []
         # The Job comes last: what it waits for holds up nothing that serves.
         for step in (self._children, self._steering.steer, self._optimise):
             try:
@@ -161,26 +162,23 @@ class Keeper:
             except Exception as error:
                 level = logging.WARNING if troubles.known(error) else logging.ERROR
                 logger.log(level, "%s: %s", key, error, exc_info=not troubles.known(error))
-                errors.append(error)
+                (beside if step == self._optimise else errors).append(error)
                 if isinstance(error, ClusterError) and not troubles.heals_slowly(error):
                     break  # the API server does not answer: the next step would wait as long
         if self.models.get(key) is not tracked:  # gone meanwhile: what failed may have been just that
             return
-        said = (
-            troubles.joined(tracked.owner.namespace, tracked.refusals, errors) if tracked.refusals or errors else None
-        )
-        self._failed(tracked, said)
-        if errors:
+        self._failed(tracked, *troubles.apart(tracked.owner.namespace, tracked.refusals, errors, beside))
+        if failed := errors + beside:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            waits.append(backoff_seconds(failures) * (3 if troubles.heals_slowly(errors[0]) else 1))
+            waits.append(backoff_seconds(failures) * (3 if troubles.heals_slowly(failed[0]) else 1))
         elif not tracked.refusals:
             self._failures.pop(key, None)
         if again := [seconds for seconds in waits if seconds is not None]:
             self._again(key, min(again))
 
-    def _failed(self, tracked: Tracked, reason: Reason | None) -> None:
-        if reason != tracked.failed:
-            tracked.failed = reason
+    def _failed(self, tracked: Tracked, serving: Reason | None, beside: Reason | None) -> None:
+        if (serving, beside) != (tracked.failed, tracked.lacking):
+            tracked.failed, tracked.lacking = serving, beside
             self._report(tracked)
 
     def _again(self, key: str, seconds: float) -> None:

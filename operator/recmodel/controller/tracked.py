@@ -56,7 +56,8 @@ class Tracked:
     course: Course = field(default_factory=Course)  # how far that one has come
     startups: Mapping[str, float] = field(default_factory=dict)  # by pool: seconds, as another process had learned them
     finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
-    failed: Reason | None = None  # why the children could not be applied: the keeper's alone
+    failed: Reason | None = None  # why what serves could not be brought to what is wanted: the keeper's alone
+    lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
     undecided: Reason | None = None  # why nothing was decided in the last tick: the tick's alone
     refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
     retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again

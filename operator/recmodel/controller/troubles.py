@@ -19,6 +19,18 @@ NAMED_AT_MOST = 5
 CHARACTERS = 3000  # all together: half of what fits into a condition
 
 
+def apart(
+    namespace: str, failures: Sequence[Failure], errors: Sequence[Exception], beside: Sequence[Exception]
+) -> tuple[Reason | None, Reason | None]:
+    """What concerns serving, and what does not: a PodMonitor, a budget, what is left to be deleted, and ``beside``."""
+    serving = [failure for failure in failures if failure.serves]
+    others = [failure for failure in failures if not failure.serves]
+    return (
+        joined(namespace, serving, errors) if serving or errors else None,
+        joined(namespace, others, beside) if others or beside else None,
+    )
+
+
 def joined(namespace: str, failures: Sequence[Failure], errors: Sequence[Exception] = ()) -> Reason:
     """One reason for all of them, the first one's; at most five are named, each once."""
     told = [(failure.error, _of_child(namespace, failure)) for failure in failures]
