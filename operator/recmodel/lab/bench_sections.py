@@ -159,8 +159,7 @@ def capacity_table(judged: Sequence[Judged]) -> str:
     return (
         "The capacity of the ready replicas over what they carry at 5 % late, less 1: median (lowest to highest) over the traces. "
         f"Nothing is known at the start. *Relied on* is what the plan counts on, for {5.0 * PLANNED_LATE_RATIO:.3g} % late, so it should "
-        "a little low; *believed* "
-        "is the middle of the belief, which is no more than a hope where a pool was never loaded far.\n\n"
+        "be a little low; *believed* is the middle of the belief, which is no more than a hope where a pool was never loaded far.\n\n"
         + table(("pool", "after, min", "traces", "relied on", "believed"), rows)
     )
 
