@@ -29,10 +29,12 @@ from recmodel.prometheus import GatherSettings, ModelReading, ModelView, PoolRea
 class Api:
     """An API server over HTTP: lists and watches that stay silent, writes into a dictionary; what the role ``hides`` may
     not be listed. RecModels may be listed once ``recmodels`` says which there are, or that their CRD is not installed.
+    While it is ``away``, all that it answers is 503.
     """
 
-    def __init__(self, hides: str = "") -> None:
+    def __init__(self, hides: str = "", away: bool = False) -> None:
         self.hides = hides
+        self.away = away
         self.cluster = FakeCluster()
         self.status: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
@@ -77,6 +79,8 @@ class Api:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
         self.requests.append((request.method, request.path))
+        if self.away:
+            return web.json_response({"message": "starting"}, status=503)
         if request.method == "GET" and parts[-1] == "recmodels" and isinstance(self.recmodels, str):
             return web.json_response({"message": "no"}, status=404 if self.recmodels == "absent" else 403)
         if request.query.get("watch"):
@@ -145,10 +149,15 @@ def recmodel(**metadata: Any) -> dict[str, Any]:
 
 
 async def operated(
-    story: Any, judge: Decider | None = None, hides: str = "", listed: Sequence[Any] = (), **more: Any
+    story: Any,
+    judge: Decider | None = None,
+    hides: str = "",
+    listed: Sequence[Any] = (),
+    away: bool = False,
+    **more: Any,
 ) -> Api:
     """Runs a story with the whole operator but kopf, against the API server above."""
-    api = Api(hides)
+    api = Api(hides, away)
     if listed:
         api.recmodels = list(listed)
     watches.START_SECONDS = 0.5  # what is refused here is refused for good

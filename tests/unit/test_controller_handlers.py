@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 from typing import Any
 
 import kopf
@@ -30,7 +31,7 @@ def registered() -> tuple[Recorder, dict[str, Any]]:
     recorder = Recorder()
     registry = handlers.register(recorder)  # type: ignore[arg-type]
     activities = {handler.fn.__name__: handler.fn for handler in registry._activities._handlers}
-    assert not registry._watching._handlers, "a deleted CRD ends kopf where it watches objects"
+    assert not registry._watching._handlers, "a refused watch ends kopf: docs/decisions/0002"
     assert not registry._changing._handlers, "change handlers write annotations into the objects"
     assert not registry._spawning._handlers, "timers and daemons write a finalizer into the objects"
     return recorder, activities
@@ -62,3 +63,6 @@ def test_start_and_stop() -> None:
     assert settings.scanning.disabled is True
     assert settings.queueing.worker_limit == 50
     assert settings.peering.standalone is True
+    pauses: Any = settings.networking.error_backoffs
+    assert all(0.0 < seconds <= 20.0 for seconds in itertools.islice(pauses, 1000))
+    assert len(list(itertools.islice(pauses, 1000))) == 1000, "after the last pause kopf ends the process"

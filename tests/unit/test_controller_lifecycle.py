@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from operator_stage import Api, operated, recmodel
 
+from recmodel.cluster import client as client_module
 from recmodel.cluster import names
+from recmodel.cluster import watch as watch_module
 from recmodel.controller import operator as operator_module
 from recmodel.controller import watches
 from recmodel.controller.kept_spec import LARGEST_BYTES, packed, unpacked
@@ -241,6 +243,22 @@ def test_a_crd_that_is_installed_late_deleted_and_installed_again_is_served() ->
         assert operator.keeper.models["shop/feed"].owner.uid == "another"
 
     asyncio.run(operated(story))
+
+
+def test_an_api_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "RETRIES", 0)
+    for module in (watches, watch_module):
+        monkeypatch.setattr(module, "backoff_seconds", lambda failures: 0.1)
+
+    async def story(operator: Operator, api: Api) -> None:
+        await asyncio.sleep(1.0)
+        assert operator.healthy
+        assert operator.keeper.models == {}
+        api.away = False
+        await asyncio.sleep(4.0)
+        assert operator.keeper.models["shop/feed"].decision is not None
+
+    asyncio.run(operated(story, listed=[recmodel(resourceVersion="1")], away=True))
 
 
 def test_no_decision_for_long_is_an_illness_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:

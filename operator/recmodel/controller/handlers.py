@@ -2,22 +2,34 @@
 
 No handler of kopf's is for an object. Its change handlers would write an annotation of the whole spec into each RecModel,
 its timers and daemons a finalizer, which would keep RecModels from being deleted while the operator is down; children
-go by owner references instead. Why its event handlers do not bring the RecModels: see ``recmodels``.
+go by owner references instead. Why its event handlers do not bring the RecModels: docs/decisions/0002.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import kopf
 
 from recmodel.api.v1alpha1 import GROUP
+from recmodel.cluster.watch import backoff_seconds
 from recmodel.controller.operator import Operator
 
 logger = logging.getLogger(__name__)
 
 SERVER_WATCH_SECONDS, CLIENT_WATCH_SECONDS, CONNECT_SECONDS, REQUEST_SECONDS = 600, 660, 10, 30
+
+
+class Unending:
+    """Pauses between kopf's attempts at a call, for ever. Its own end after 54 s, and the process with them, where the API
+    server is away or hides what kinds it has while the operator starts.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return map(backoff_seconds, itertools.count(1))
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
@@ -28,6 +40,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.request_timeout = REQUEST_SECONDS
     settings.networking.connect_timeout = CONNECT_SECONDS
     settings.networking.enforce_retry_after = True
+    settings.networking.error_backoffs = Unending()
     settings.posting.enabled = False
     settings.queueing.worker_limit = 50
     settings.execution.max_workers = 4

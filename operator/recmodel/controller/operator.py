@@ -35,7 +35,7 @@ from recmodel.controller.tick import Decider, Loop
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.turn import Turn
 from recmodel.controller.views import core_model, pool_state
-from recmodel.controller.watches import Watches
+from recmodel.controller.watches import Watches, served
 from recmodel.core.types import Model
 
 logger = logging.getLogger(__name__)
@@ -96,8 +96,6 @@ class Operator:
     async def start(self) -> None:
         """Starts watching, keeping and ticking; returns at once."""
         await self._client.__aenter__()
-        self._actor.monitors = await self._client.serves(names.POD_MONITOR)
-        self._watches.start(self._settings.namespaces, self._actor.monitors, self._recmodels)
         if self.lease is not None:
             self._tasks.begin(self.lease.run(), "lease")
         if self.claims is not None:
@@ -142,6 +140,8 @@ class Operator:
         """Nothing acts for a RecModel before all is known that stands of it: a pool that merely was not listed yet must
         not lose its weight. What one waits for stops no other.
         """
+        self._actor.monitors = await served(self._client, names.POD_MONITOR)
+        self._watches.start(self._settings.namespaces, self._actor.monitors, self._recmodels)
         await self._watches.settled()
         self._settled, self.turn.decided_at = True, time.monotonic()
         self._listed()

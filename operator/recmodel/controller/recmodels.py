@@ -1,8 +1,7 @@
 """The RecModels as their watch tells of them. One that cannot be read stops no other.
 
-They are followed like every other kind, and not by kopf's event handlers: those end the whole process where the CRD is
-deleted, never notice one that is installed later without rights to all CRDs, and do not tell which objects went while a
-watch was broken.
+They are followed like every other kind, and not by kopf's event handlers, which lose guarantees that an operator of its
+own CRD needs: docs/decisions/0002 has the measurements.
 """
 
 from __future__ import annotations

@@ -20,10 +20,11 @@ from collections.abc import Callable, Sequence
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
 from recmodel.cluster.client import Client
+from recmodel.cluster.errors import ApiUnavailable
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.optimisation import OPTIMISES_LABEL
 from recmodel.cluster.rivals import TARGET_FIELDS
-from recmodel.cluster.watch import ABSENT_KIND_SECONDS, Follower, follow
+from recmodel.cluster.watch import ABSENT_KIND_SECONDS, Follower, backoff_seconds, follow
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Tracked
 
@@ -118,6 +119,18 @@ class Watches:
         if well and place not in told:
             told.add(place)
             self._on_known()
+
+
+async def served(client: Client, kind: names.Kind) -> bool:
+    """Whether the cluster has a kind at all; asked until the API server answers, as it may be away while the operator starts."""
+    failures = 0
+    while True:
+        try:
+            return await client.serves(kind)
+        except ApiUnavailable as error:
+            failures += 1
+            logger.warning("the API server does not answer and is asked again: %s", error)
+            await asyncio.sleep(backoff_seconds(failures))
 
 
 def _shown(place: Place) -> str:
