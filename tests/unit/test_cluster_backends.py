@@ -64,7 +64,16 @@ def test_a_time_that_somebody_else_wrote_or_took_away_is_not_known(text: str | N
     assert standing(written(["cpu", "gpu"], live, 500.0))[0] == ("ranker-cpu", 500.0)
 
 
-def test_a_route_without_the_times_is_written_again_and_then_left_alone() -> None:
+def test_a_time_in_the_future_is_not_kept() -> None:
+    """A clock that was wrong for a moment, or an edit, must not leave a pool without numbers until that time has come."""
+    live = written(["cpu", "gpu"], None, 4e9)
+    assert standing(written(["cpu", "gpu"], live, 500.0)) == (("ranker-cpu", 500.0), ("ranker-gpu", 500.0))
+    near = written(["cpu", "gpu"], None, 530.0)  # the clock of another machine
+    assert standing(written(["cpu", "gpu"], near, 500.0)) == (("ranker-cpu", 530.0), ("ranker-gpu", 530.0))
+
+
+@pytest.mark.parametrize("told", [None, "ranker-cpu=4000000000,ranker-gpu=1"])
+def test_a_route_without_the_times_is_written_again_and_then_left_alone(told: str | None) -> None:
     async def story() -> None:
         cluster, inventory = FakeCluster(), Inventory()
         actor, wanted = Actor(cluster, inventory), spec(["cpu", "gpu"])  # type: ignore[arg-type]
@@ -74,6 +83,8 @@ def test_a_route_without_the_times_is_written_again_and_then_left_alone() -> Non
         assert all(since is not None for _, since in inventory.backends("demo/ranker"))
         live = cluster.objects[names.ROUTE.kind, "ranker"]
         del live["metadata"]["annotations"][names.BACKENDS_ANNOTATION]  # an older operator's
+        if told is not None:
+            live["metadata"]["annotations"][names.BACKENDS_ANNOTATION] = told
         cluster._version += 1
         live["metadata"]["resourceVersion"] = str(cluster._version)
         inventory.see(names.ROUTE, "MODIFIED", copy.deepcopy(live))

@@ -13,7 +13,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.apply import Actor
 from recmodel.cluster.children import Owner
-from recmodel.cluster.errors import ApiRefused, Conflict
+from recmodel.cluster.errors import ApiRefused, Conflict, NameTaken
 from recmodel.cluster.inventory import Inventory
 from recmodel.cluster.optimisation import Course, course, job, job_name
 from recmodel.controller.keeper import Keeper
@@ -129,6 +129,23 @@ def test_a_job_that_exists_is_left_alone() -> None:
     name = asyncio.run(actor.optimise(OWNER, spec()))
     assert asyncio.run(actor.optimise(OWNER, spec())) == name
     assert client.created == [name]
+
+
+def test_a_job_that_an_earlier_recmodel_of_the_name_left_behind_is_waited_for() -> None:
+    """It goes with its RecModel, soon: taken for the new one's own, no variant would ever be made."""
+    client, inventory = Creating(), Inventory()
+    actor = Actor(client, inventory)  # type: ignore[arg-type]
+    earlier = job(Owner(OWNER.namespace, OWNER.name, "u-0"), spec())
+    assert earlier is not None
+    client.created.append(earlier["metadata"]["name"])
+    earlier["metadata"] |= {"uid": "j-0", "resourceVersion": "1"}
+    inventory.see(names.JOB, "ADDED", earlier)
+    with pytest.raises(NameTaken, match="not owned by this RecModel"):
+        asyncio.run(actor.optimise(OWNER, spec()))
+    inventory.see(names.JOB, "DELETED", earlier)
+    client.created.clear()
+    assert asyncio.run(actor.optimise(OWNER, spec())) == earlier["metadata"]["name"]
+    assert client.created == [earlier["metadata"]["name"]]
 
 
 def tracked(mode: str) -> Tracked:

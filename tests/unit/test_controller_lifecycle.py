@@ -15,10 +15,14 @@ from operator_stage import Api, operated, recmodel
 from recmodel.cluster import client as client_module
 from recmodel.cluster import names
 from recmodel.cluster import watch as watch_module
+from recmodel.cluster.children import Owner
 from recmodel.controller import operator as operator_module
 from recmodel.controller import watches
 from recmodel.controller.kept_spec import LARGEST_BYTES, packed, unpacked
 from recmodel.controller.operator import Operator
+from recmodel.controller.tracked import Tracked
+from recmodel.controller.trials import reported
+from recmodel.core.rollout import as_dict, begin
 
 Object = dict[str, Any]
 
@@ -208,6 +212,38 @@ def test_what_is_kept_of_a_spec_is_held_to_the_same_rules(kept: str | None) -> N
         assert tracked.invalid is not None
 
     asyncio.run(operated(story))
+
+
+ROLLOUT = as_dict(begin("cpu", "full@7", 1.0))
+
+
+@pytest.mark.parametrize("left", ["abc", "", "%", "nan%", "1e400%", "-5%", "101%", "[" * 5000, "\u0663%", "1_0 %"])
+@pytest.mark.parametrize(
+    "memory",
+    [
+        "[" * 4000, "null", "5", '"x"', "{}", '{"usual": 1}',
+        json.dumps({**ROLLOUT, "usual": [10**400, 1]}), json.dumps({**ROLLOUT, "usual": [float("nan"), 0]}),
+        json.dumps({**ROLLOUT, "usual": None, "requests": 10**400}), json.dumps({**ROLLOUT, "usual": None, "began": 1e300}),
+    ],
+)  # fmt: skip
+def test_whatever_stands_in_the_status_the_recmodel_is_taken_in_and_reported(left: str, memory: str) -> None:
+    """Somebody else may have written it, or an older operator: the model is managed all the same."""
+    said = {
+        "pool": "cpu",
+        "to": "full@7",
+        "phase": "Running",
+        "since": "?",
+        "reason": "R",
+        "message": "m",
+        "memory": memory,
+    }
+    body = {"status": {"accuracyBudgetLeft": left, "rollouts": [said]}}
+    tracked = Tracked(Owner("shop", "feed", "u"), body=body)
+    found = tracked.recall(1e9)
+    assert found is None or 0.0 <= found <= 1.0
+    trial = tracked.trials["cpu"]
+    assert reported(trial, 0.5).to == "full@7"
+    assert trial.usual is None
 
 
 def test_a_spec_that_is_too_large_is_not_kept() -> None:

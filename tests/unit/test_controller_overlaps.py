@@ -39,6 +39,10 @@ CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
     "another hostname": ([OLD, model("a", "2", ("b.example",))], {}),
     "another path": ([OLD, model("a", "2", paths=["/v2"])], {}),
     "another Gateway": ([OLD, model("a", "2", parent={"namespace": "shop"})], {}),
+    "the same path with a slash": (
+        [model("o", "1", paths=["/", "/v2/"]), model("a", "2", paths=["/v2", "/"]), model("b", "2", paths=["/v2/x"])],
+        {"shop/a": "shop/o"},
+    ),
     "no route yet": ([OLD, (*model("a", "2")[:2], None)], {}),
 }
 

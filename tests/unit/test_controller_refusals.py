@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from itertools import cycle
 
 import pytest
@@ -12,10 +13,13 @@ from test_cluster_apply import OWNER, FakeCluster, pool, spec
 
 from recmodel.api.status import RecModelStatus
 from recmodel.cluster import names
-from recmodel.cluster.apply import Failure
+from recmodel.cluster.apply import Actor, Failure
+from recmodel.cluster.children import Owner
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, NameTaken, NotFound
+from recmodel.cluster.inventory import Inventory
 from recmodel.controller import keeper, troubles
 from recmodel.controller.conditions import conditions
+from recmodel.controller.views import pool_state
 
 CHILDREN = [
     *(f"{kind} feed-{name}" for name in ("cpu", "gpu") for kind in ("Service", "PodDisruptionBudget", "Deployment")),
@@ -149,6 +153,49 @@ def test_pools_that_left_the_spec_serve_until_one_that_is_in_it_can() -> None:
         assert world.cluster.objects["HTTPRoute", "feed"]["spec"]["rules"][0]["backendRefs"][0]["name"] == "feed-cpu2"
 
     told(spec(pool("cpu", 1)), story)
+
+
+def test_a_pool_whose_service_is_somebody_elses_gets_no_request() -> None:
+    """RecModel feed with pool x-cpu, and RecModel feed-x with pool cpu, ask for one Service: one model must not answer for the
+    other.
+    """
+    cluster = FakeCluster()
+    other = Actor(cluster, Inventory())  # type: ignore[arg-type]
+    asyncio.run(other.children(Owner("shop", "feed-x", "u-2"), spec(pool("cpu", 1)), None, {"cpu": 1}))
+    before = copy.deepcopy(cluster.objects)
+
+    async def story(world: World) -> None:
+        world.pods("gpu", 1)
+        world.pods("x-cpu", 1)
+        await world.rest(0.2)
+        world.decide(**{"x-cpu": (1, 0.9), "gpu": (1, 0.1)})
+        await world.rest(0.3)
+        assert world.cluster.weights() == [0, 1000]
+        assert world.tracked.failed is not None
+        assert "Service shop/feed-x-cpu exists and is not owned by this RecModel" in world.tracked.failed.message
+        assert {where: world.cluster.objects[where] for where in before} == before
+
+    told(spec(pool("x-cpu", 1), pool("gpu", 1, cost="2.0")), story, cluster)
+
+
+def test_a_pool_whose_service_alone_cannot_be_made_is_planned_around() -> None:
+    async def story(world: World) -> None:
+        world.cluster.refused["Service feed-gpu"] = ERRORS["a quota"]
+        world.pods("cpu", 1)
+        world.pods("gpu", 1)
+        await world.rest(0.2)
+        assert next(line for line in world.cluster.writes if "HTTPRoute" in line).endswith(
+            " 0"
+        )  # from the first write on
+        world.decide(cpu=(1, 0.5), gpu=(1, 0.5))
+        await world.rest(0.2)
+        assert world.cluster.weights() == [1000, 0]
+        assert world.keeper._actor.cut_off(OWNER, "gpu", world.tracked.refusals)
+        assert not world.keeper._actor.cut_off(OWNER, "cpu", world.tracked.refusals)
+        state = pool_state(world.tracked, "gpu", world.inventory.pool(OWNER.key, "gpu"), cut_off=True)
+        assert (state.exists, state.ready, state.unschedulable) == (False, 0, 1)
+
+    told(spec(pool("cpu", 1), pool("gpu", 1, cost="2.0")), story)
 
 
 def test_all_refusals_are_named_once_each_and_bounded() -> None:

@@ -61,6 +61,13 @@ def test_a_good_version_takes_every_step_in_its_time_and_serves() -> None:
     assert 600.0 <= rollout.began_seconds <= 660.0  # five steps of two minutes each
 
 
+@pytest.mark.parametrize("late", [0.02, 0.3])
+def test_steps_that_were_shortened_meanwhile_are_gone_on_with(late: float) -> None:
+    fourth = replace(begin("cpu", "v2", 0.0), phase="Stepping", step=3)
+    rollout, _ = run(fourth, replace(GOOD, new=counts(50.0, late)), 3600.0, replace(POLICY, steps=(0.05, 1.0)))
+    assert rollout.phase == ("Done" if late == 0.02 else "RolledBack")
+
+
 def test_the_limit_is_the_step_and_nothing_after_a_rollback() -> None:
     waiting = begin("cpu", "v2", 0.0)
     assert limit_ratio(POLICY, waiting) == 0.01

@@ -7,16 +7,16 @@ What is refused of one child stops none of the others: what serves goes on, and 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
-from collections.abc import Awaitable, Mapping
+import time
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import backends, names, optimisation, traffic
 from recmodel.cluster import children as build
-from recmodel.cluster import names, optimisation, traffic
 from recmodel.cluster.client import Client, Object
 from recmodel.cluster.drift import Child, applied_hash
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken, Unreadable
@@ -100,7 +100,8 @@ class Actor:
         stale = self._stale(owner, build.expected(owner, spec, self.monitors))
         held = self.holds(owner, spec)
         if not held:
-            await attempts.make((names.ROUTE, owner.name), self._route(owner, spec, stale))
+            away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
+            await attempts.make((names.ROUTE, owner.name), self._route(owner, spec, stale, away))
         for kind, body in observing:
             await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
         if stale and not held:
@@ -128,7 +129,7 @@ class Actor:
         return (
             live is None
             or not self._writer.stands(owner, names.ROUTE, body)
-            or any(since is None for _, since in self._inventory.backends(owner.key))
+            or any(backends.in_doubt(since, time.time()) for _, since in self._inventory.backends(owner.key))
             or not _contains(live["spec"], body["spec"])
         )
 
@@ -168,14 +169,31 @@ class Actor:
         """Whether a pool has a Deployment that is this very RecModel's."""
         return self._writer.ours(owner, names.DEPLOYMENT, names.child_name(owner.name, pool)) is not None
 
+    def cut_off(self, owner: build.Owner, pool: str, failures: Iterable[Failure]) -> bool:
+        """Whether a pool has no Service of its own, by what failed of the children: it could not be made, or its name is
+        another RecModel's or somebody else's. Its requests would go to theirs.
+        """
+        service = (names.SERVICE, names.child_name(owner.name, pool))
+        return any(f.child == service for f in failures) and self._writer.ours(owner, *service) is None
+
     async def optimise(self, owner: build.Owner, spec: RecModelSpec) -> str | None:
-        """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none."""
+        """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none. ``NameTaken``
+        while there is one that an earlier RecModel of this name has left behind.
+        """
         body = optimisation.job(owner, spec)
         if body is None:
             return None
-        with contextlib.suppress(Conflict):  # it exists
+        name = str(body["metadata"]["name"])
+        try:
             self._inventory.see(names.JOB, "MODIFIED", await self._client.create(names.JOB, body))
-        return str(body["metadata"]["name"])
+        except Conflict as error:  # it exists
+            live = self._inventory.child(names.JOB, owner.namespace, name)
+            if live is not None and not owner.owns(live):
+                raise NameTaken(
+                    f"Job {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): it is made "
+                    "when that one is gone"
+                ) from error
+        return name
 
     async def _child(self, owner: build.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int]) -> bool:
         """Brings one child to ``body``; returns whether it was written."""
@@ -205,9 +223,12 @@ class Actor:
         if live is None:
             await self.replicas(owner, pool, replicas[pool])
 
-    async def _route(self, owner: build.Owner, spec: RecModelSpec, stale: list[tuple[names.Kind, Object]]) -> bool:
+    async def _route(
+        self, owner: build.Owner, spec: RecModelSpec, stale: list[tuple[names.Kind, Object]], cut_off: Collection[str]
+    ) -> bool:
         await self._drain(owner, stale)
-        return await self.weights(owner, spec, self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools]))
+        weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
+        return await self.weights(owner, spec, {n: 0 if n in cut_off else weight for n, weight in weights.items()})
 
     def _stale(self, owner: build.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)

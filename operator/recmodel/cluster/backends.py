@@ -14,6 +14,7 @@ from typing import Any
 from recmodel.cluster.names import BACKENDS_ANNOTATION
 
 Object = dict[str, Any]
+AHEAD_SECONDS = 60.0  # by which the clock of whoever wrote a time may have been ahead of ours
 Backend = tuple[str, float | None]  # name of its Service, and Unix time since when it stands there; None: not known
 
 
@@ -33,6 +34,11 @@ def standing(route: Mapping[str, Any]) -> tuple[Backend, ...]:
     )
 
 
+def in_doubt(since: float | None, now_seconds: float) -> bool:
+    """Whether a time is not known, or lies in the future: then it says nothing, and would for as long as it does."""
+    return since is None or since > now_seconds + AHEAD_SECONDS
+
+
 def with_times(route: Object, live: Mapping[str, Any] | None, now_seconds: float) -> Object:
     """A route that is about to replace ``live``, with the times: kept by whoever keeps its place, else of now.
 
@@ -43,7 +49,7 @@ def with_times(route: Object, live: Mapping[str, Any] | None, now_seconds: float
     for place, name in enumerate(services(route)):
         same = place < len(before) and before[place][0] == name
         since = before[place][1] if same else None
-        parts.append(f"{name}={math.ceil(now_seconds if since is None else since)}")
+        parts.append(f"{name}={math.ceil(now_seconds if since is None or in_doubt(since, now_seconds) else since)}")
     metadata = route["metadata"]
     annotations = {**(metadata.get("annotations") or {}), BACKENDS_ANNOTATION: ",".join(parts)}
     return {**route, "metadata": {**metadata, "annotations": annotations}}

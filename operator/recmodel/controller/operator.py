@@ -227,7 +227,8 @@ class Operator:
         if spec is None:
             return {}
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
-        return {name: pool_state(tracked, name, state) for name, state in found.items()}
+        cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.refusals)}
+        return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
 
     def _mark(self, models: Sequence[Tracked]) -> None:
         """Notes which routes are in the way of which; what cannot be compared stays as it was noted."""

@@ -43,7 +43,8 @@ def overlaps(models: Iterable[tuple[Owner, RecModelSpec, Object | None]]) -> dic
         for parent in spec.route.parent_refs:
             for hostname in spec.route.hostnames or ["*"]:
                 for path in spec.route.paths:
-                    place = (parent.namespace or owner.namespace, parent.name, hostname, path)
+                    prefix = path.rstrip("/") or "/"  # for the Gateway API /a and /a/ are the same
+                    place = (parent.namespace or owner.namespace, parent.name, hostname, prefix)
                     claims[place].append((created, owner.key, parent.section_name))
     found: dict[str, str] = {}
     for (namespace, name, hostname, path), claimants in claims.items():

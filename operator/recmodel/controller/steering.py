@@ -86,9 +86,11 @@ class Steering:
         return None
 
     def _state(self, tracked: Tracked, pool: str) -> PoolState:
-        """What stands for a pool; one whose Deployment could not be made, or is somebody else's, has nothing to steer."""
+        """What stands for a pool; one whose Deployment or Service could not be made, or is somebody else's, has
+        nothing to steer.
+        """
         state = self._inventory.pool(tracked.key, pool, tracked.owner.uid)
-        if self._actor.made(tracked.owner, pool):
+        if self._actor.made(tracked.owner, pool) and not self._actor.cut_off(tracked.owner, pool, tracked.refusals):
             return state
         return replace(state, exists=False, desired=0, ready=0)
 

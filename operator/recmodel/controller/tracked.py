@@ -120,7 +120,7 @@ class Tracked:
         ended_well = any(c.type == "VariantsReady" and c.status == "True" for c in status.conditions)
         self.finished = status.optimisation_job if ended_well else None
         self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
-        return ratio(status.accuracy_budget_left) if status.accuracy_budget_left else None
+        return _budget_left_ratio(status.accuracy_budget_left)
 
     @property
     def rolling(self) -> bool:
@@ -145,6 +145,14 @@ def _counted(status: RecModelStatus) -> bool:
         or any(pool.capacity_per_replica is not None for pool in status.pools)
         or status.load_per_second not in (None, "0")
     )
+
+
+def _budget_left_ratio(text: str | None) -> float | None:
+    try:
+        found = ratio(text or "")
+    except ValueError:  # somebody else's word
+        return None
+    return found if 0.0 <= found <= 1.0 else None
 
 
 def read_spec(body: Mapping[str, Any], permitted: Permitted = DEFAULTS) -> RecModelSpec | Reason:

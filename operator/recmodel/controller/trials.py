@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from recmodel.api.quantity import ratio, seconds
 from recmodel.api.status import RolloutStatus
@@ -174,8 +174,16 @@ def recalled(status: RolloutStatus, now_seconds: float) -> Trial:
     try:
         memory = json.loads(status.memory or "null")
         rollout = core.from_dict(memory)
-        usual = Shares(*map(float, memory["usual"])) if memory["usual"] else None
-    except (ValueError, TypeError, KeyError):
+        datetime.fromtimestamp(rollout.began_seconds, UTC)
+        usual = Shares(*map(_finite, memory["usual"])) if memory["usual"] else None
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, OverflowError, RecursionError):
         phase = {"Waiting": "Waiting", "Running": "Stepping", "Proven": "Done"}.get(status.phase, "RolledBack")
         rollout = core.from_dict({**core.as_dict(core.begin(status.pool, status.to, now_seconds)), "phase": phase})
     return Trial(rollout, reason, status.before, usual)
+
+
+def _finite(number: Any) -> float:
+    found = float(number)
+    if not math.isfinite(found):
+        raise ValueError(f"{found} is no share")
+    return found

@@ -21,10 +21,13 @@ from recmodel.prometheus.readings import NO_REQUESTS_SEEN
 _UNKNOWN = PoolReading()
 
 
-def pool_state(tracked: Tracked, pool: str, state: PoolState) -> PoolState:
+def pool_state(tracked: Tracked, pool: str, state: PoolState, cut_off: bool = False) -> PoolState:
     """What stands for a pool, with what the RecModel's own record adds: the start-up time that another process had learned;
-    and a pool whose Deployment the API refuses is as one whose pods find no node, so that it is planned around.
+    and a pool whose Deployment the API refuses, or that is ``cut_off`` for want of a Service of its own, is as one whose pods
+    find no node, so that it is planned around.
     """
+    if cut_off:
+        return replace(state, exists=False, desired=0, ready=0, unschedulable=1)
     refused = any(r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.refusals)
     return replace(
         state,

@@ -125,7 +125,8 @@ def advance(policy: Policy, rollout: Rollout, seen: Seen, now_seconds: float) ->
     if rollout.phase in ("Done", "RolledBack"):
         return rollout, None
     if rollout.phase == "Stepping":
-        rollout = _compared(policy, rollout, seen)
+        last = len(policy.steps) - 1  # the owner may have shortened the steps meanwhile
+        rollout = _compared(policy, replace(rollout, step=min(rollout.step, last)), seen)
         for signal, evidence in rollout.evidence.items():
             if evidence.log_worse >= policy.needed:
                 why = f"taken back: {_figure(signal, evidence)}, and {_put_up_with(policy, signal)} is put up with"
