@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import virtual_time
 from test_cluster_apply import OWNER, FakeCluster, pool, spec
 
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -94,7 +95,7 @@ def told(wanted: RecModelSpec, story: Callable[[World], Awaitable[None]], cluste
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traffic, "LEAVE_SETTLE_SECONDS", LEAVE_SECONDS)
         patch.setattr(traffic, "JOIN_SETTLE_SECONDS", JOIN_SECONDS)
-        return asyncio.run(run())
+        return virtual_time.run(run())
 
 
 TWO = spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"))

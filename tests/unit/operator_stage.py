@@ -8,15 +8,14 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+import virtual_time
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
+from served_api import client_of
 from test_cluster_apply import FakeCluster
 from test_controller_spec import GOOD
 
 from recmodel.cluster import names
-from recmodel.cluster.client import Client
-from recmodel.cluster.credentials import Credentials
 from recmodel.cluster.errors import ApiRefused
 from recmodel.controller import watches
 from recmodel.controller.metrics import Metrics
@@ -148,7 +147,7 @@ def recmodel(**metadata: Any) -> dict[str, Any]:
     return body
 
 
-async def operated(
+def operated(
     story: Any,
     judge: Decider | None = None,
     hides: str = "",
@@ -156,22 +155,24 @@ async def operated(
     away: bool = False,
     **more: Any,
 ) -> Api:
-    """Runs a story with the whole operator but kopf, against the API server above."""
-    api = Api(hides, away)
-    if listed:
-        api.recmodels = list(listed)
-    watches.START_SECONDS = 0.5  # what is refused here is refused for good
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", api.answer)
-    async with TestServer(app) as server:
-        credentials = Credentials(str(server.make_url("")).rstrip("/"), False, Configuration())
-        settings = Settings(tick_seconds=1.0, **{"history_seconds": 0, **more})
-        judge = judge or Seeing(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
-        operator = Operator(settings, Client(credentials), judge, Metrics())
-        await operator.start()
-        try:
-            await story(operator, api)
-            assert operator.healthy
-        finally:
-            await operator.stop()
-    return api
+    """Runs a story in virtual time with the whole operator but kopf, against the API server above."""
+
+    async def run() -> Api:
+        api = Api(hides, away)
+        if listed:
+            api.recmodels = list(listed)
+        async with client_of(api.answer) as client:
+            settings = Settings(tick_seconds=1.0, **{"history_seconds": 0, **more})
+            seen = judge or Seeing(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
+            operator = Operator(settings, client, seen, Metrics())
+            await operator.start()
+            try:
+                await story(operator, api)
+                assert operator.healthy
+            finally:
+                await operator.stop()
+        return api
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watches, "START_SECONDS", 0.5)  # what is refused here is refused for good
+        return virtual_time.run(run())

@@ -1,16 +1,17 @@
-"""The API client against a real HTTP server on the loopback: retries, time limits, watches, tokens."""
+"""The API client against a real HTTP server: retries, time limits, watches, tokens."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import time
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
+from served_api import Handler, served
 
 from recmodel.cluster import client as client_module
 from recmodel.cluster import names
@@ -18,30 +19,7 @@ from recmodel.cluster.client import Client
 from recmodel.cluster.credentials import Credentials
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, Conflict, Gone, NotFound
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY = {"metadata": {"namespace": "shop", "name": "feed"}, "spec": {}}
-
-
-def served(handler: Handler, story: Callable[[Client], Awaitable[Any]], token: str | None = None) -> Any:
-    """Runs a story with a client of a server that answers everything with ``handler``."""
-
-    async def run() -> Any:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", handler)
-        async with TestServer(app) as server:
-            configuration = Configuration()
-            if token is not None:
-                configuration.api_key["BearerToken"] = f"bearer {token}"
-            credentials = Credentials(str(server.make_url("")).rstrip("/"), False, configuration)
-            async with Client(credentials) as client:
-                return await story(client)
-
-    return asyncio.run(run())
-
-
-@pytest.fixture(autouse=True)
-def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module.random, "uniform", lambda low, high: 0.01)
 
 
 def answers(*statuses: int, headers: dict[str, str] | None = None) -> tuple[Handler, list[web.Request]]:
@@ -170,18 +148,15 @@ def test_retries_are_bounded() -> None:
     assert len(seen) == 5
 
 
-def test_retry_after_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    sleep = asyncio.sleep
-
-    async def recorded(seconds: float) -> None:
-        slept.append(seconds)
-        await sleep(0)
-
-    monkeypatch.setattr(client_module.asyncio, "sleep", recorded)
+def test_retry_after_is_honoured() -> None:
     handler, _ = answers(429, 200, headers={"Retry-After": "7"})
-    served(handler, lambda c: c.get(names.POD, "shop", "x"))
-    assert 7.0 in slept
+
+    async def story(client: Client) -> float:
+        began = time.monotonic()
+        await client.get(names.POD, "shop", "x")
+        return time.monotonic() - began
+
+    assert served(handler, story) == pytest.approx(7.0)
 
 
 @pytest.mark.parametrize(
@@ -219,11 +194,9 @@ def test_the_token_is_read_anew_for_each_request() -> None:
     assert served(handler, story) == ["Bearer one", "Bearer two"]
 
 
-def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "CALL_SECONDS", 0.05)
-
+def test_a_silent_server_is_given_up() -> None:
     async def handler(request: web.Request) -> web.Response:
-        await asyncio.sleep(5)
+        await asyncio.sleep(600)
         return web.json_response({})
 
     with pytest.raises(ApiUnavailable, match=r"[Tt]imeout"):
@@ -363,13 +336,30 @@ def test_a_watch_that_breaks_off_in_the_middle_of_a_line_is_unavailable() -> Non
         served(stream(b'{"type": "ADD'), watched)
 
 
-def test_a_silent_watch_ends_so_that_a_fresh_one_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "WATCH_SILENCE_SECONDS", 0.1)
-
+def test_a_silent_watch_ends_so_that_a_fresh_one_follows() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        await asyncio.sleep(3)
+        await asyncio.sleep(600)
         return response
 
     assert served(handler, watched) == []
+
+
+def test_calls_and_watches_go_through_the_clients_own_connections() -> None:
+    """The other tests put a Unix socket in the place of TCP."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await stream({"type": "ADDED", "object": {"a": 1}})(request)
+        return web.json_response({"metadata": {"name": "x"}})
+
+    async def run() -> tuple[Any, Any]:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        async with TestServer(app) as server:
+            credentials = Credentials(str(server.make_url("")).rstrip("/"), False, Configuration())
+            async with Client(credentials) as client:
+                return await client.get(names.POD, "shop", "x"), await watched(client)
+
+    assert asyncio.run(run()) == ({"metadata": {"name": "x"}}, [("ADDED", {"a": 1})])

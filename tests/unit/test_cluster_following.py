@@ -6,29 +6,19 @@ import asyncio
 from typing import Any
 
 import pytest
+import virtual_time
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
+from served_api import served
 from test_cluster_watch import Server, Told, followed
 
 from recmodel.cluster import client as client_module
 from recmodel.cluster import watch as watch_module
-from recmodel.cluster.client import Client
-from recmodel.cluster.credentials import Credentials
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, Gone, NotFound
 from recmodel.cluster.names import POD
 from recmodel.cluster.watch import follow
 from recmodel.controller.tasks import Tasks
 
 FOREVER = 5000
-
-
-@pytest.fixture(autouse=True)
-def _tenfold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pauses of the real thing, a tenth as long."""
-    real = watch_module.backoff_seconds
-    monkeypatch.setattr(watch_module, "backoff_seconds", lambda failures: real(failures) / 10)
-    monkeypatch.setattr(watch_module, "SHORTEST_WATCH_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +37,14 @@ def _tenfold(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_nothing_is_asked_at_full_speed(server: Any) -> None:
     asked = server()
-    followed(asked, 1.6)  # 16 s of the real thing
+    followed(asked, 16.0)
     assert 2 <= len(asked.asked) <= 24, len(asked.asked)
 
 
 def test_a_place_lost_after_a_long_while_is_found_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_module, "STEADY_SECONDS", 0.0)
     server = Server(*[Gone("too old", 410)] * 3)
-    followed(server, 0.9)
+    followed(server, 9.0)
     assert server.asked.count("list") == 4
 
 
@@ -69,8 +59,8 @@ def test_a_kind_that_is_gone_has_no_objects_but_a_single_404_is_believed_only_tw
         return told.calls
 
     gone, there = NotFound("no such kind", 404), [[{"n": 1}], "10"]
-    assert asyncio.run(run(gone, there)) == ["replace 1"]
-    assert asyncio.run(run(gone, gone, gone, there)) == ["replace 0", "replace 1"]
+    assert virtual_time.run(run(gone, there)) == ["replace 1"]
+    assert virtual_time.run(run(gone, gone, gone, there)) == ["replace 0", "replace 1"]
 
 
 @pytest.mark.parametrize(
@@ -94,16 +84,8 @@ def test_a_list_that_does_not_end_or_is_none_is_given_up(
         asked.append(request.path)
         return web.json_response(pages(len(asked)))
 
-    async def run() -> None:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        async with TestServer(app) as server:
-            credentials = Credentials(str(server.make_url("")).rstrip("/"), False, Configuration())
-            async with Client(credentials) as client:
-                with pytest.raises(ApiUnavailable, match=problem):
-                    await client.list(POD)
-
-    asyncio.run(run())
+    with pytest.raises(ApiUnavailable, match=problem):
+        served(answer, lambda client: client.list(POD))
     assert len(asked) <= 20
 
 
@@ -127,6 +109,6 @@ def test_a_follower_that_dies_is_begun_again_and_the_process_counts_as_alive(
         await tasks.stop()
         return found
 
-    assert asyncio.run(run()) == (["replace 1"] * 4, True, False)
+    assert virtual_time.run(run()) == (["replace 1"] * 4, True, False)
     assert turns == [False, False, False, True]
     assert "following pods died; it is begun again" in caplog.text

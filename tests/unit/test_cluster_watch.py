@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import virtual_time
 
 from recmodel.cluster import watch as watch_module
 from recmodel.cluster.errors import ApiUnavailable, Gone, NotFound
@@ -34,7 +35,7 @@ class Server:
     ) -> AsyncIterator[tuple[str, Any]]:
         self.asked.append(f"watch {version}")
         if not self.watches:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         script = self.watches.pop(0)
         if isinstance(script, Exception):
             raise script
@@ -53,7 +54,7 @@ class Told:
         self.calls.append(f"{change} {obj['metadata']['resourceVersion']}")
 
 
-def followed(server: Server, seconds: float = 0.15) -> tuple[Told, bool]:
+def followed(server: Server, seconds: float = 30.0) -> tuple[Told, bool]:
     async def run() -> tuple[Told, bool]:
         told, synced = Told(), asyncio.Event()
         work = asyncio.create_task(follow(server, POD, told, synced=synced))  # type: ignore[arg-type]
@@ -62,13 +63,7 @@ def followed(server: Server, seconds: float = 0.15) -> tuple[Told, bool]:
         await asyncio.wait([work])
         return told, synced.is_set()
 
-    return asyncio.run(run())
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "LONGEST_BACKOFF_SECONDS", 0.005)
-    monkeypatch.setattr(watch_module, "SHORTEST_WATCH_SECONDS", 0.005)
+    return virtual_time.run(run())
 
 
 def test_a_watch_that_ends_goes_on_from_the_last_version_and_a_bookmark_moves_it() -> None:
@@ -94,12 +89,12 @@ def test_a_lost_place_means_a_new_list() -> None:
 
 def test_after_many_failures_in_a_row_it_lists_again() -> None:
     server = Server(*[ApiUnavailable("no")] * 6)
-    followed(server, 0.3)
+    followed(server, 60.0)
     assert server.asked == ["list", *["watch 10"] * 6, "list", "watch 10"]
 
 
 def test_a_list_that_fails_is_tried_again_and_nothing_counts_as_known_before() -> None:
-    told, synced = followed(Server(lists=[ApiUnavailable("no")] * 1000), 0.05)
+    told, synced = followed(Server(lists=[ApiUnavailable("no")] * 1000))
     assert (told.calls, synced) == ([], False)
 
 
@@ -110,11 +105,10 @@ def test_a_kind_that_the_cluster_lacks_does_not_keep_the_rest_from_starting() ->
 
 def test_a_server_that_ends_each_watch_at_once_is_not_hammered() -> None:
     server = Server(*[[] for _ in range(1000)])
-    followed(server, 0.1)
+    followed(server, 20.0)
     assert len(server.asked) < 25
 
 
 def test_the_backoff_grows_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "LONGEST_BACKOFF_SECONDS", 20.0)
     monkeypatch.setattr(watch_module.random, "uniform", lambda low, high: high)
     assert [backoff_seconds(n) for n in (1, 2, 3, 6, 1000)] == [1.0, 2.0, 4.0, 20.0, 20.0]

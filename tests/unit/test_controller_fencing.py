@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from operator_stage import Api, operated, recmodel
+from virtual_time import until
 
 from recmodel.cluster import lease as lease_module
 from recmodel.cluster import traffic
@@ -28,12 +28,6 @@ def samples(operator: Operator, name: str) -> list[tuple[dict[str, str], float]]
     return [(sample.labels, sample.value) for sample in found if sample.name == name]
 
 
-async def until(look: Callable[[], bool], seconds: float = 8.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not look():
-            await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize(
     ("claim", "namespace"), [("shop/recmodel.dev", "shop"), ("default/all.recmodel.dev", "*")], ids=["one", "all"]
 )
@@ -51,7 +45,7 @@ def test_where_another_release_acts_nothing_is_written_and_the_metrics_say_who_d
         assert samples(operator, "recmodel_stands_by") == stands_by
         assert samples(operator, "recmodel_decision_timestamp_seconds") == []
 
-    asyncio.run(operated(story, **ONE_OF_SEVERAL))
+    operated(story, **ONE_OF_SEVERAL)
 
 
 def test_the_pause_before_a_stale_child_is_deleted_rechecks_and_is_no_failure_of_the_model(
@@ -79,7 +73,7 @@ def test_the_pause_before_a_stale_child_is_deleted_rechecks_and_is_no_failure_of
         assert operator.keeper._failures == {}
         assert operator.healthy
 
-    asyncio.run(operated(story, **ONE_OF_SEVERAL))
+    operated(story, **ONE_OF_SEVERAL)
 
 
 def test_its_own_time_ends_on_the_clock_alone() -> None:
@@ -96,7 +90,7 @@ def test_its_own_time_ends_on_the_clock_alone() -> None:
         assert operator._client.fence("shop").seconds_left <= 0
         assert api.cluster.writes != []
 
-    asyncio.run(operated(story, **ONE_OF_SEVERAL))
+    operated(story, **ONE_OF_SEVERAL)
 
 
 def test_a_namespace_that_is_left_says_so_in_the_status_of_its_recmodels_and_is_given_back() -> None:
@@ -120,7 +114,7 @@ def test_a_namespace_that_is_left_says_so_in_the_status_of_its_recmodels_and_is_
         assert operator.healthy
 
     settings = {**ONE_OF_SEVERAL, "namespaces": ("news",), "leave_namespaces": ("shop",)}
-    asyncio.run(operated(story, listed=[{**recmodel(), "status": served}], **settings))
+    operated(story, listed=[{**recmodel(), "status": served}], **settings)
 
 
 def test_what_another_release_serves_is_not_called_unserved() -> None:
@@ -131,4 +125,4 @@ def test_what_another_release_serves_is_not_called_unserved() -> None:
         assert api.status == {}
 
     settings = {**ONE_OF_SEVERAL, "namespaces": ("news",), "leave_namespaces": ("shop",)}
-    asyncio.run(operated(story, listed=[{**recmodel(), "status": {"conditions": []}}], **settings))
+    operated(story, listed=[{**recmodel(), "status": {"conditions": []}}], **settings)

@@ -77,7 +77,7 @@ def test_a_failure_at_any_stage_leaves_out_that_model_only_and_is_said(
             assert broken.undecided.message.endswith("failed: ValueError: poison")
             assert "shop/poison is left out of the tick" in caplog.text
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 class Halving(Decider):
@@ -231,4 +231,4 @@ def test_an_event_of_a_pod_clears_nothing_that_deciding_failed_at(monkeypatch: p
         assert tracked.failed is None
 
     monkeypatch.setattr(tick_module, "step", step)
-    asyncio.run(operated(story))
+    operated(story)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from operator_stage import Api, operated, recmodel
+from virtual_time import until
 
 from recmodel.cluster import client as client_module
 from recmodel.cluster import names
@@ -121,7 +122,7 @@ def test_a_hundred_recmodels_that_come_and_go_leave_nothing_behind() -> None:
         after = sizes(operator)
         assert {path: (before.get(path), size) for path, size in after.items() if size > before.get(path, 0)} == {}
 
-    asyncio.run(operated(story, acts_per_second=1000.0, acts_burst=10_000))
+    operated(story, acts_per_second=1000.0, acts_burst=10_000)
 
 
 def test_the_same_name_made_at_once_starts_clean() -> None:
@@ -153,7 +154,7 @@ def test_the_same_name_made_at_once_starts_clean() -> None:
         assert memory is not None
         assert memory.forecast.known_ticks[0] <= 3
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def invalid(**metadata: Any) -> Object:
@@ -188,10 +189,10 @@ def test_an_invalid_edit_and_a_restart_leave_the_model_managed_as_before() -> No
         await asyncio.sleep(0.4)
         assert operator.keeper.models["shop/feed"].invalid is None
 
-    asyncio.run(operated(first))
+    operated(first)
     spec = unpacked(written[0]["lastValidSpec"])
     assert spec == recmodel()["spec"]
-    asyncio.run(operated(second))
+    operated(second)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_what_is_kept_of_a_spec_is_held_to_the_same_rules(kept: str | None) -> N
         assert tracked.spec is None
         assert tracked.invalid is not None
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 ROLLOUT = as_dict(begin("cpu", "full@7", 1.0))
@@ -278,7 +279,7 @@ def test_a_crd_that_is_installed_late_deleted_and_installed_again_is_served() ->
         await asyncio.sleep(1.5)
         assert operator.keeper.models["shop/feed"].owner.uid == "another"
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def test_an_api_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +295,7 @@ def test_an_api_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pyte
         await asyncio.sleep(4.0)
         assert operator.keeper.models["shop/feed"].decision is not None
 
-    asyncio.run(operated(story, listed=[recmodel(resourceVersion="1")], away=True))
+    operated(story, listed=[recmodel(resourceVersion="1")], away=True)
 
 
 def test_no_decision_for_long_is_an_illness_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +326,7 @@ def test_no_decision_for_long_is_an_illness_and_nothing_else_is(monkeypatch: pyt
         await asyncio.sleep(2.5)
         assert operator.healthy
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 @pytest.mark.parametrize("hidden", ["services", "poddisruptionbudgets", "horizontalpodautoscalers", "configmaps"])
@@ -347,7 +348,6 @@ def test_a_kind_that_cannot_be_followed_stops_only_those_who_need_it(hidden: str
             assert waits.undecided is not None
             assert waits.undecided.message == "not known yet: configmaps"
             api.hides = ""
-            await asyncio.sleep(4.0)
-            assert waits.decision is not None
+            await until(lambda: waits.decision is not None)
 
-    asyncio.run(operated(story, hides=hidden))
+    operated(story, hides=hidden)

@@ -29,7 +29,7 @@ def test_a_recmodel_is_served_decided_on_and_reported() -> None:
         operator.forget("shop/feed")
         assert operator.keeper.models == {}
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def test_a_new_pool_that_the_api_refuses_is_planned_around_and_the_others_are_decided_on() -> None:
@@ -49,7 +49,7 @@ def test_a_new_pool_that_the_api_refuses_is_planned_around_and_the_others_are_de
         assert "Deployment shop/feed-spare is refused: HTTP 403: exceeded quota: few" in conditions["Ready"]["message"]
         assert "1 of pool spare" in conditions["CapacityAvailable"]["message"]
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def test_an_invalid_edit_touches_nothing_that_serves_and_says_so_at_once() -> None:
@@ -70,7 +70,7 @@ def test_an_invalid_edit_touches_nothing_that_serves_and_says_so_at_once() -> No
         await asyncio.sleep(0.3)
         assert all(c["type"] != "Stalled" for c in api.status["conditions"])
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work() -> None:
@@ -86,7 +86,7 @@ def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work()
         assert operator.keeper.models == {}
         assert len(api.cluster.writes) == writes
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def lease(holder: str) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_one_that_stands_by_learns_along_writes_nothing_and_takes_over_what_was_
         assert len(api.cluster.writes) == writes
         assert operator.healthy
 
-    api = asyncio.run(operated(story, lease_name="recmodel", lease_namespace="here", identity="me"))
+    api = operated(story, lease_name="recmodel", lease_namespace="here", identity="me")
     assert api.lease is not None
     assert api.lease["spec"]["holderIdentity"] == "a third one"  # what is not ours is not given back
 
@@ -137,6 +137,6 @@ def test_one_that_ends_gives_the_lease_back() -> None:
         assert operator.lease is not None
         assert operator.lease.held
 
-    api = asyncio.run(operated(story, lease_name="recmodel", lease_namespace="here", identity="me"))
+    api = operated(story, lease_name="recmodel", lease_namespace="here", identity="me")
     assert api.lease is not None
     assert api.lease["spec"]["holderIdentity"] == ""

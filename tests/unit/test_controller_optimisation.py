@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from operator_stage import Api, operated, recmodel
 from test_controller_variants import config_map, record
+from virtual_time import until
 
 from recmodel.cluster import names
 from recmodel.controller.operator import Operator
@@ -64,7 +65,7 @@ def test_a_job_that_fails_is_said_and_told_and_changes_nothing_that_serves() -> 
         await asyncio.sleep(1.2)
         assert exported(operator) == [], "without spec.optimisation there is nothing to say of a Job"
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 def test_the_metric_of_a_job_goes_with_its_recmodel() -> None:
@@ -78,7 +79,7 @@ def test_the_metric_of_a_job_goes_with_its_recmodel() -> None:
         operator._report(tracked)  # a worker may still be at it
         assert exported(operator) == []
 
-    asyncio.run(operated(story))
+    operated(story)
 
 
 @pytest.mark.parametrize(("hidden", "serves"), [("jobs", True), ("pods", False)])
@@ -90,7 +91,7 @@ def test_nothing_that_serves_waits_for_the_right_to_see_jobs(hidden: str, serves
         assert bool(api.cluster.writes) == serves
         assert ("Ready" in {c["type"] for c in api.status.get("conditions", [])}) == serves
 
-    asyncio.run(operated(story, hides=hidden))
+    operated(story, hides=hidden)
 
 
 def test_a_job_that_ended_well_and_is_gone_is_still_known_to_a_new_process() -> None:
@@ -108,7 +109,7 @@ def test_a_job_that_ended_well_and_is_gone_is_still_known_to_a_new_process() -> 
         assert said(api, "VariantsReady") == ("True", "OptimisationComplete")
         assert len(api.jobs) == 1
 
-    stands = asyncio.run(operated(first)).status
+    stands = operated(first).status
 
     async def second(operator: Operator, api: Api) -> None:
         operator.inventory.see(names.CONFIG_MAP, "ADDED", config_map(record()))
@@ -122,7 +123,7 @@ def test_a_job_that_ended_well_and_is_gone_is_still_known_to_a_new_process() -> 
         assert "OptimisationComplete" not in [event["reason"] for event in api.events]
         assert api.jobs == []
 
-    asyncio.run(operated(second))
+    operated(second)
 
 
 def test_a_refused_job_is_said_by_degraded_and_what_serves_is_ready() -> None:
@@ -130,13 +131,11 @@ def test_a_refused_job_is_said_by_degraded_and_what_serves_is_ready() -> None:
         api.jobs_refused = "jobs.batch is forbidden: exceeded quota: no-jobs"
         operator.observe(optimising())
         operator.listed()
-        async with asyncio.timeout(20.0):
-            while not api.status or said(api, "Degraded") != ("True", "ApiRefused"):
-                await asyncio.sleep(0.1)
+        await until(lambda: bool(api.status) and said(api, "Degraded") == ("True", "ApiRefused"))
         degraded, ready = (
             next(c for c in api.status["conditions"] if c["type"] == kind) for kind in ("Degraded", "Ready")
         )
         assert "exceeded quota: no-jobs" in degraded["message"]
         assert ready["reason"] == "Starting", "as its pods have not started, and not for the Job"
 
-    asyncio.run(operated(story))
+    operated(story)

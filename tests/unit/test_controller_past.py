@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import virtual_time
 from operator_stage import Api, Seeing, operated, recmodel
 
 from recmodel.api.v1alpha1 import Metrics as SpecMetrics
@@ -56,7 +57,7 @@ def test_the_past_of_models_that_come_later_is_read_once_and_together() -> None:
         assert judge._memory is not None
         assert np.isfinite(judge._memory.forecast.season.day).any(1).all()
 
-    asyncio.run(operated(story, judge, history_seconds=3600))
+    operated(story, judge, history_seconds=3600)
 
 
 def test_a_past_that_cannot_be_read_holds_no_tick_up_and_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_a_past_that_cannot_be_read_holds_no_tick_up_and_is_asked_for_again(monk
         await asyncio.sleep(2.5)
         assert judge.asked == [["shop/feed"]] * 3
 
-    asyncio.run(operated(story, judge, history_seconds=3600))
+    operated(story, judge, history_seconds=3600)
 
 
 def test_a_past_that_lacks_a_part_is_not_learned_and_asked_for_again_ever_more_seldom() -> None:
@@ -97,7 +98,7 @@ def test_a_past_that_lacks_a_part_is_not_learned_and_asked_for_again_ever_more_s
         if known._reading is not None:
             await known._reading
 
-    asyncio.run(run())
+    virtual_time.run(run())
     assert asked_at == [0.0, 120.0, 360.0, 840.0, 1800.0]
     assert judge._memory is not None
     assert np.isfinite(judge._memory.forecast.season.day).any(1).all()
@@ -114,5 +115,5 @@ def test_a_reading_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         await known.first(5.0)
         await known.stop()
 
-    asyncio.run(run())
+    virtual_time.run(run())
     assert judge.asked == [["shop/a", "shop/b"], ["shop/c", "shop/d"], ["shop/e"]]

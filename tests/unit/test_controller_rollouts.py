@@ -55,7 +55,7 @@ def serve(operator: Operator, api: Api) -> None:
     operator.inventory.see(names.POD, "MODIFIED", {"metadata": pod, "status": {"conditions": [ready]}})
 
 
-async def until(operator: Operator, api: Api, what: Callable[[], bool], seconds: float = 12.0) -> None:
+async def until(operator: Operator, api: Api, what: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, api.status.get("rollouts")
@@ -107,4 +107,4 @@ def test_a_version_comes_by_its_record_and_a_bad_one_goes_back() -> None:
         await asyncio.sleep(2.5)
         assert deployment_version(api.cluster, "feed-cpu") == "2"
 
-    asyncio.run(operated(story, Watched(late)))
+    operated(story, Watched(late))

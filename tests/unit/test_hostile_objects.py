@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from keeper_world import World, told
 from operator_stage import Seeing, recmodel
+from served_api import served
 from test_cluster_apply import OWNER, FakeCluster, pool, spec
-from test_cluster_client import served
 
 from recmodel.cluster import names
 from recmodel.cluster.acceptance import acceptance

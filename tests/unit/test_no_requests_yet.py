@@ -166,7 +166,7 @@ def test_the_status_of_a_new_model_and_of_one_whose_series_went() -> None:
         await asyncio.sleep(2.0)
         assert said(api) == ("Holding", "NoSeries")
 
-    asyncio.run(operated(story, judge))
+    operated(story, judge)
 
 
 NOTHING_YET = ModelReading(Verdict.MISSING, r.NO_REQUESTS_SEEN, "x", {"cpu": PoolReading()})

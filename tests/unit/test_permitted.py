@@ -87,4 +87,4 @@ def test_the_last_valid_spec_goes_on_serving() -> None:
         assert len(api.cluster.writes) == writes
         assert [ref["name"] for ref in api.cluster.objects["HTTPRoute", "feed"]["spec"]["parentRefs"]] == ["edge"]
 
-    asyncio.run(operated(story, allow_gateways=("shop/edge",)))
+    operated(story, allow_gateways=("shop/edge",))

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import time
 from collections.abc import Callable, Collection
 
 from recmodel.cluster.client import Client
@@ -51,9 +50,9 @@ class Claims:
         wanted: Callable[[], Collection[str]],
         everywhere: bool,
         on_change: Callable[[str, bool], None],
+        clock: Callable[[], float],
         on_turn: Callable[[], None] = lambda: None,
         predecessors: Predecessors | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._lease = lease

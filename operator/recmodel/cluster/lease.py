@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +45,7 @@ class Lease:
         name: str,
         holder: str,
         on_change: Callable[[bool], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
         pace: Pace = Pace(),
     ) -> None:
         self._client = client

@@ -165,11 +165,12 @@ class Operator:
         if not found.lease_name:
             return None, None
         place = (found.lease_namespace, found.lease_name, found.identity)
-        lease = Lease(self._client, *place, lambda held: claims.wake())  # noqa: ARG005
-        older = Predecessors(self._client, *place)
+        lease = Lease(self._client, *place, lambda held: claims.wake(), time.monotonic)  # noqa: ARG005
+        older = Predecessors(self._client, *place, time.monotonic)
         claims = Claims(
-            self._client, lease, self._namespaces, not found.namespaces, self._acting_changed, self._claimed, older
-        )
+            self._client, lease, self._namespaces, not found.namespaces, self._acting_changed, time.monotonic,
+            self._claimed, older,
+        )  # fmt: skip
         self._client.fence = claims.term
         self._farewell = Farewell(self._client, claims, found.leave_namespaces, lease.place)
         return lease, claims

@@ -1,0 +1,62 @@
+"""The client of the Kubernetes API in front of a server in the same process, for stories in virtual time."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+import virtual_time
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from recmodel.cluster import client as client_module
+from recmodel.cluster import connection
+from recmodel.cluster.client import Client
+from recmodel.cluster.credentials import Credentials
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@contextlib.asynccontextmanager
+async def client_of(handler: Handler, token: str | None = None) -> AsyncIterator[Client]:
+    """A client of a server that answers everything with ``handler``. HTTP is as real as ever; it goes through a Unix
+    socket. Whoever uses the client opens it.
+    """
+    configuration = Configuration()
+    if token is not None:
+        configuration.api_key["BearerToken"] = f"bearer {token}"
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = f"{folder}/api"
+        await web.UnixSite(runner, path, backlog=1024).start()
+        patch.setattr(client_module, "connector", _through(path))
+        try:
+            yield Client(Credentials("http://api", False, configuration))
+        finally:
+            await runner.cleanup()
+
+
+def _through(path: str) -> Callable[[ssl.SSLContext | bool], aiohttp.BaseConnector]:
+    def connector(tls: ssl.SSLContext | bool) -> aiohttp.BaseConnector:
+        real = connection.connector(tls)
+        return aiohttp.UnixConnector(path, limit=real.limit, limit_per_host=real.limit_per_host)
+
+    return connector
+
+
+def served(handler: Handler, story: Callable[[Client], Awaitable[Any]], token: str | None = None) -> Any:
+    """Runs a story with a client of a server that answers everything with ``handler``."""
+
+    async def run() -> Any:
+        async with client_of(handler, token) as client, client:
+            return await story(client)
+
+    return virtual_time.run(run())
