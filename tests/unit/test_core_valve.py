@@ -11,7 +11,9 @@ import pytest
 from recmodel.core.engine import Memory, begin, reindex, step, with_budget_left
 from recmodel.core.fleet import pack, see
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
-from recmodel.core.valve import BUCKET_SECONDS, Valve, ValveMemory, carried_within, empty, turn
+from recmodel.core.valve import BUCKET_SECONDS, Valve, ValveMemory, carried_within, empty, opened_wide, turn
+from recmodel.lab.scenario import EDGES_SECONDS
+from recmodel.lab.simulator import CPU_POOL, Scenario, simulate
 
 FULL, LIGHT = Pool("full", 1, 50, 1.0, 0.0), Pool("light", 4, 50, 0.9, 0.04)
 FEED = Model("shop/feed", 0.95, 0.1, (FULL, LIGHT), accuracy_budget_ratio=0.01)
@@ -169,3 +171,97 @@ def test_after_a_restart_the_bucket_is_as_full_as_it_was() -> None:
     later, decisions = step(with_budget_left(memory, {"shop/feed": 0.1}), [Observation(15.0, seen.pools)] * 2, 15.0)
     assert decisions[0].accuracy_budget_left_ratio == pytest.approx(0.6 + 15.0 / 3600.0, abs=0.001)
     assert later.valve.tokens[0] > memory.valve.tokens[0]
+
+
+def test_beyond_what_all_may_carry_a_pool_whose_end_is_known_keeps_to_it() -> None:
+    def shares(sure: list[float], hoped: list[float], end_seen: list[bool], demand: float) -> list[float]:
+        told = opened_wide(np.array([sure]), np.array([hoped]), np.array([end_seen]), np.array([demand]))
+        return [round(float(share), 1) for share in told[0]]
+
+    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 400.0) == [50.0, 50.0]
+    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 250.0) == [72.7, 27.3]  # enough: in proportion
+    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 4000.0) == [40.0, 60.0]  # four times what is hoped for
+    assert shares([200.0, 50.0], [220.0, 80.0], [True, True], 400.0) == [80.0, 20.0]
+    assert shares([200.0, 50.0], [220.0, 80.0], [False, False], 400.0) == [73.3, 26.7]
+    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], math.nan) == [72.7, 27.3]
+    assert shares([0.0, 0.0], [0.0, 0.0], [False, False], 400.0) == [0.0, 0.0]
+
+
+class Restarted:
+    """The engine of an operator that begins anew ``at`` a time, and takes over what was left of the budget."""
+
+    def __init__(self, scenario: Scenario, at: float) -> None:
+        self.scenario, self.at = scenario, at
+        self.memory = self.begun()
+
+    def begun(self) -> Memory:
+        scenario = self.scenario
+        memory = begin([scenario.model()], scenario.tick_seconds, rate_window_seconds=scenario.window_seconds)
+        return with_budget_left(memory, {"lab/model": 0.9})
+
+    def decide(self, observation: Observation) -> Decision:
+        if observation.time_seconds == self.at:
+            self.memory = self.begun()
+        # A gateway tells nothing of how busy the pods are.
+        pools = {name: replace(pool, utilisation_ratio=None) for name, pool in observation.pools.items()}
+        self.memory, decisions = step(self.memory, [replace(observation, pools=pools)], observation.time_seconds)
+        return decisions[0]
+
+
+@pytest.mark.parametrize("wait", [30, 40, 60])
+@pytest.mark.parametrize(
+    ("budget", "losses", "light_share"),
+    [(0.01, (0.0, 0.04), 0.5), (None, (None, None), 0.45), (0.01, (0.0, None), 0.0)],
+    ids=["lighter variant", "same variant", "never measured"],
+)
+def test_soon_after_a_restart_a_spike_moves_to_the_pool_that_has_seen_little_load(
+    budget: float | None, losses: tuple[float | None, float | None], light_share: float, wait: int
+) -> None:
+    """35 requests/s become 100 for a minute, of which two pods of the full model carry 50, and a new one needs 45 s."""
+    full = replace(
+        CPU_POOL,
+        name="full",
+        workers=1,
+        service_seconds=0.04,
+        service_cv=0.0,
+        startup_jitter_ratio=0.0,
+        min_replicas=2,
+        max_replicas=5,
+        initial_replicas=2,
+        accuracy_loss_ratio=losses[0],
+    )
+    light = replace(full, name="light", service_seconds=0.005, min_replicas=1, max_replicas=1, initial_replicas=1)
+    scenario = Scenario(
+        (full, replace(light, accuracy_loss_ratio=losses[1])),
+        threshold_seconds=0.4,
+        timeout_seconds=5.0,
+        tick_seconds=5.0,
+        scrape_seconds=5.0,
+        window_seconds=20.0,
+        scrape_delay_seconds=0.0,
+        accuracy_budget_ratio=budget,
+    )
+    begins = 120 + wait
+    rates = np.full(begins + 90, 35.0)
+    rates[begins : begins + 60] = 100.0
+    result = simulate(scenario, rates, Restarted(scenario, 120.0), seed=1)
+
+    def within(since: float, until: float) -> tuple[float, float]:
+        ticks = slice(int((begins + since) / 5.0), int((begins + until) / 5.0))
+        answered, failures = result.tally.buckets[:, ticks].sum(1), result.tally.failures[:, ticks].sum()
+        in_time = answered[:, : EDGES_SECONDS.index(0.5) + 1].sum()
+        return float(in_time / (answered.sum() + failures)), float(answered[1].sum() / answered.sum())
+
+    during, share = within(0.0, 60.0)
+    noticed, _ = within(30.0, 45.0)  # a scrape, a tick, and the end of the queue that grew until then
+    if light_share:
+        assert during > 0.7
+        assert noticed > 0.7
+        assert share > light_share
+    else:
+        assert during < 0.2
+        assert share < 0.02
+    replicas = [decision.pools["full"].replicas for decision in result.decisions]
+    spike = replicas[begins // 5 : begins // 5 + 12]
+    assert spike == sorted(spike)
+    assert spike[-1] == 5

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recmodel.core import evidence as evidences
+from recmodel.core import sustained as lasting
 from recmodel.core.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 
@@ -30,7 +31,6 @@ SHARING = 0.4  # g: least-request balancing lies between a common queue (1) and 
 LARGEST_SHARPNESS = 160.0
 PLANNED_LATE_RATIO = 0.65  # of the budget: at the whole budget on average, every second minute would be over it
 CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
-SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
 STEADY_RATIO = 0.1  # a load that moved more within the rate window is a mixture of loads
 BEGUN_RATIO = 0.25  # of the load now: one that was less within the window has just begun, on pods that may be cold
 RECENT_TICKS = 16
@@ -52,9 +52,10 @@ class CapacityMemory:
     ready_before: Ints  # [M, P]
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
     recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica at the newest ticks; NaN unknown
-    recent_totals: Floats  # [RECENT_TICKS, M] load of the whole model at the newest ticks; NaN unknown
     calm_ticks: Ints  # [M, P] ticks near a load that was too much, since it last was
     failed_retests: Ints  # [M, P] in a row: it still was too much
+    contradicted_ticks: Ints  # [M, P] in a row: utilisation says that there was less load
+    readings: lasting.Readings  # of which only what lasts teaches what is good
     tick: int
 
 
@@ -69,9 +70,10 @@ def empty(models: int, pools: int) -> CapacityMemory:
         ready_before=np.full(shape, -1, np.int64),
         late_before=np.full(shape, np.nan),
         recent_loads=np.full((RECENT_TICKS, *shape), np.nan),
-        recent_totals=np.full((RECENT_TICKS, models), np.nan),
         calm_ticks=np.zeros(shape, np.int64),
         failed_retests=np.zeros(shape, np.int64),
+        contradicted_ticks=np.zeros(shape, np.int64),
+        readings=lasting.empty(models, pools),
         tick=0,
     )
 
@@ -89,30 +91,40 @@ def law(load: NDArray[Real], sharpness: NDArray[Real], floor: NDArray[Real]) -> 
 def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) -> CapacityMemory:
     """The memory after one tick; ``total_load`` ``[M]`` is each model's arrivals in requests/s, NaN unknown.
 
-    A good rate window that spans a change of ready replicas says nothing of any load per replica; a bad one does.
+    A good rate window that spans a change of ready replicas says nothing of any load per replica; a bad one does. What is not
+    too much counts where the load lasted for longer than a window, see :mod:`recmodel.core.sustained`.
     """
     unchanged = seen.ready == memory.ready_before
     settled = np.where(unchanged, memory.settled_ticks + 1, 0)
-    dirty_ticks = fleet.window_ticks + SCRAPE_AGE_TICKS
+    dirty_ticks = lasting.span_ticks(fleet)
     served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
     load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
+    share = _shared_out(seen, fleet, np.ones(len(total_load)))
+    readings = lasting.remember(memory.readings, total_load, load, share, seen.utilisation_ratio)
+    lasted = lasting.sustained(readings, fleet)
     clean = fleet.exists & (settled > dirty_ticks) & np.isfinite(load) & (load > 0) & np.isfinite(late)
     # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
     draining = np.nan_to_num(memory.late_before) > np.maximum(3.0 * fleet.late_budget_ratio[:, None], 1.5 * late)
     clean &= ~draining
     # A mean over four ticks that rises from 400 to 550 in one of them is 1,000 now: a load that begins or jumps is larger than its rate.
-    rise = total_load - memory.recent_totals[(memory.tick - 1) % RECENT_TICKS]
+    rise = total_load - memory.readings.ring_total[0]
     now = total_load + np.where(rise > STEADY_RATIO / 2 * total_load, rise * (fleet.window_ticks - 1), 0.0)
     recent, peak, steady = _recent(memory.recent_loads, memory.tick, _shared_out(seen, fleet, now), dirty_ticks)
-    totals, window = _ring(memory.recent_totals, memory.tick, total_load, dirty_ticks)
-    begun = window.min(0) >= BEGUN_RATIO * now  # NaN: no
+    begun = readings.ring_total[:dirty_ticks].min(0) >= BEGUN_RATIO * now  # NaN: no
     # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
     # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
     # for replicas that came or went: waiting for a quiet window would let a pool that is always late never learn of it.
     too_much = fleet.exists & (seen.late_lower_ratio > fleet.late_budget_ratio[:, None]) & (seen.ready > 0)
     mixed = too_much & (peak > 0) & (~steady | ~clean) & ~draining & begun[:, None]
     load = np.where(mixed, np.fmax(peak, load), load)
+    in_time = clean & (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
+    readings = lasting.with_good(readings, np.where(in_time, load, np.nan))
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)
+    contradicted = lasting.contradicted(lasted, memory.evidence, budget, PLANNED_LATE_RATIO * budget)
+    contradicted_ticks = np.where(contradicted, memory.contradicted_ticks + 1, 0)
+    patient = contradicted & (contradicted_ticks <= lasting.PATIENCE_WINDOWS * fleet.window_ticks)
+    clean &= too_much | lasted.lasts & ~patient
     clean |= mixed
     clean &= steady | mixed | (seen.late_upper_ratio <= PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None])
     retest_ticks = max(round(RETEST_SECONDS / fleet.tick_seconds), 1) * 2**memory.failed_retests
@@ -126,9 +138,10 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
         ready_before=seen.ready,
         late_before=np.where(np.isfinite(late), late, np.nan),
         recent_loads=recent,
-        recent_totals=totals,
         calm_ticks=np.where(too_much, 0, calm_ticks),
         failed_retests=np.where(too_much, failed, memory.failed_retests),
+        contradicted_ticks=contradicted_ticks,
+        readings=readings,
         tick=memory.tick + 1,
     )
     if not clean.any():
@@ -136,7 +149,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     models, pools = np.nonzero(clean)
     rows = (models.astype(np.int64), pools.astype(np.int64))
     ready = np.maximum(seen.ready[rows], 1)
-    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
+    budget = budget[rows]
     requests = seen.rate_per_second[rows] * fleet.tick_seconds
     told = evidences.Told(
         load=load[rows],
@@ -145,7 +158,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
         late_high=seen.late_upper_ratio[rows],
         slow=np.where(np.isfinite(seen.slow_ratio[rows]), seen.slow_ratio[rows], 1.0),
         requests=requests,
-        utilisation=seen.utilisation_ratio[rows],
+        utilisation=lasted.busy[rows],
         budget=budget,
         retest_ratio=retest[rows],
     )
@@ -166,9 +179,14 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Seen, total_load: Floats) 
     return replace(memory, evidence=after, log_belief=belief, origin=origin)
 
 
+def recent_totals(memory: CapacityMemory, fleet: Fleet) -> Floats:
+    """Loads ``[T, M]`` of whole models in requests/s at the newest ticks that a rate window reaches back, newest first."""
+    return memory.readings.ring_total[: lasting.span_ticks(fleet)]
+
+
 def rises(memory: CapacityMemory, fleet: Fleet) -> Bools:
     """Where the load ``[M]`` rose within the newest rate window, so that it is larger than its rate tells; also where unknown."""
-    window = _newest(memory.recent_totals, memory.tick - 1, fleet.window_ticks + SCRAPE_AGE_TICKS)
+    window = recent_totals(memory, fleet)
     result: Bools = ~(window[0] <= (1.0 + STEADY_RATIO) * window.min(0))
     return result
 
@@ -204,21 +222,11 @@ def _shared_out(seen: Seen, fleet: Fleet, total: Floats) -> Floats:
     return np.where(known & ready, total[:, None] * share / np.maximum(seen.ready, 1), np.nan)
 
 
-def _ring(ring: Floats, tick: int, value: Floats, ticks: int) -> tuple[Floats, Floats]:
-    """The ring with this tick's value, and its newest ``ticks`` of them."""
-    recent = ring.copy()
-    recent[tick % RECENT_TICKS] = value
-    return recent, _newest(recent, tick, ticks)
-
-
-def _newest(ring: Floats, tick: int, ticks: int) -> Floats:
-    """The newest ``ticks`` values of a ring whose last one is ``tick``'s, that one first."""
-    return ring[[(tick - back) % RECENT_TICKS for back in range(min(ticks, RECENT_TICKS))]]
-
-
 def _recent(ring: Floats, tick: int, load: Floats, ticks: int) -> tuple[Floats, Floats, Bools]:
-    """The ring of loads with this tick's; the largest load within the window; and whether all in it are known and alike."""
-    recent, window = _ring(ring, tick, load, ticks)
+    """The ring of loads with this tick's; the largest load of the newest ``ticks``; and whether all in them are known and alike."""
+    recent = ring.copy()
+    recent[tick % RECENT_TICKS] = load
+    window = recent[[(tick - back) % RECENT_TICKS for back in range(min(ticks, RECENT_TICKS))]]
     largest, smallest = np.fmax.reduce(window), np.fmin.reduce(window)
     return recent, largest, np.isfinite(window).all(0) & (largest <= (1.0 + 2.0 * STEADY_RATIO) * smallest)
 

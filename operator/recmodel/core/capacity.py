@@ -34,6 +34,7 @@ from recmodel.core.belief import (
     Small,
 )
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.sustained import glimpsed
 
 TRUST_GROWTH = 0.15  # the plan may go so far beyond the load at which nothing was late, less where some was
 CALM_GROWTH = 3.0  # times as far, where no request took even half of the time that it may: a full batch takes longer
@@ -64,7 +65,7 @@ class Capacity:
     proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
-    promised: Floats  # [M, P] load per replica that utilisation alone says is safe, in need; 0: nothing is known of it
+    promised: Floats  # [M, P] load per replica worth a try in need, by utilisation alone or by one reading; 0: unknown
     untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says that the end is near
     known: Bools  # [M, P] enough was seen to plan with
 
@@ -176,7 +177,8 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
     trusted = np.maximum(trusted, np.minimum(seen, ceiling))
     proven = np.minimum(np.maximum(seen, safe), ceiling)
-    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, np.minimum(idle, ceiling), untroubled
+    promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.readings, fleet)), ceiling)
+    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, promised, untroubled
 
 
 def stretched(capacity: Capacity, upper: Floats, middle: Floats, ready: Ints, dared: Bools) -> Capacity:

@@ -32,9 +32,17 @@ RINGS_PER_MODEL = {
     "ring_rise_by_day",
     "ring_rise_by_week",
     "waiting",
-    "recent_totals",
+    "ring_total",
 }  # [R, M, ...]
-RINGS_PER_POOL = {"wishes", "readies", "recent_loads"}  # [R, M, P, ...]
+RINGS_PER_POOL = {
+    "wishes",
+    "readies",
+    "recent_loads",
+    "ring_each",
+    "ring_share",
+    "ring_busy",
+    "ring_good",
+}  # [R, M, P, ...]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core import belief, failing, guards, weights
+from recmodel.core import belief, failing, guards, sustained, weights
 from recmodel.core import capacity as capacities
 from recmodel.core import forecast as forecasts
 from recmodel.core import valve as valves
@@ -33,9 +33,8 @@ WISH_RING = 64
 WISH_ROUNDING = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
 SLOW_POOL_SECONDS = 120.0
 TRIAL_PATIENCE_WINDOWS = 10.0  # rate windows without a change of replicas, before one is tried to be done without
-TRIAL_TICKS = belief.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
+TRIAL_TICKS = sustained.SCRAPE_AGE_TICKS + 3  # after a rate window, until a change of replicas has been judged
 BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = 1.5, 4.0
-LEAST_HOLD_WINDOWS = 1.0  # rate windows: wishes out of the same one are not two opinions, however fast pods start
 USUAL_WINDOWS = 5.0  # rate windows over which a load is averaged, to tell a dip of the count from a fall of the load
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
@@ -109,7 +108,9 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     """One tick: the decisions for all models of the memory's fleet, in their order, and the memory for the next tick."""
     fleet, tick = memory.fleet, memory.tick + 1
     observed = see(fleet, observations)
-    load = total_load(fleet, observed)
+    observed, load, doubted = sustained.without_doubted(
+        fleet, observed, total_load(fleet, observed), belief.recent_totals(memory.capacity, fleet)
+    )
     failing_memory, believed, judged = failing.judge(
         memory.failing, memory.capacity, fleet, observed, load, _recent_ready(memory)
     )
@@ -146,7 +147,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     planned = capacities.stretched(capacity, upper, middle, before, dared)
     slow = startup_used > SLOW_POOL_SECONDS
     hold_seconds = startup_used * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
-    hold_ticks = np.maximum(hold_seconds, LEAST_HOLD_WINDOWS * fleet.rate_window_seconds) / fleet.tick_seconds
+    # Wishes out of the same rate window are one opinion, however fast pods start.
+    hold_ticks = np.maximum(hold_seconds / fleet.tick_seconds, sustained.span_ticks(fleet))
     each = np.where(fleet.exists, assumed_capacity(fleet, planned, seen.ready)[0], np.nan)
     held = _replicas_for(_recent_largest(memory.wishes, memory.tick, hold_ticks - 1.0), each, seen.desired)
     allowed = allowed_shares(fleet)
@@ -186,7 +188,8 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     sure, hoped = valves.ready_capacity(seen, replicas, capacity, wish.per_replica)
     valve_memory, valve = valves.turn(memory.valve, fleet, seen, load, sure, hoped)
     ready = fleet.exists & (np.minimum(seen.ready, replicas) > 0)
-    shares = valves.answering(shares, fleet, seen, ready, sure, hoped, load, valve)
+    able = (sure, hoped, np.isfinite(capacity.ceiling))
+    shares = valves.answering(shares, fleet, seen, ready, able, load, valve)
     shares = weights.held_while_blind(shares, seen, ready, context.blind_seconds)
     shares = weights.to_the_ready(shares, fleet, seen, replicas)
     decisions = Decisions(
@@ -195,6 +198,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         failing=judged,
         now_seconds=now_seconds,
         load=load,
+        doubted=doubted,
         forecast=forecast,
         capacity=capacity,
         wish=wish,

@@ -34,9 +34,10 @@ from recmodel.core.badness import (
     standard_error,
     tell,
 )
-from recmodel.core.belief import PLANNED_LATE_RATIO, RETEST_SECONDS, SCRAPE_AGE_TICKS, CapacityMemory
+from recmodel.core.belief import PLANNED_LATE_RATIO, RETEST_SECONDS, CapacityMemory
 from recmodel.core.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
+from recmodel.core.sustained import SCRAPE_AGE_TICKS
 
 UNPROVEN_GROWTH = 2.0  # times the replicas that the load needed before, until growth has helped ...
 UNPROVEN_REPLICAS = 8  # ... or so many, if that is more: too few to be dear

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recmodel.core import reasons
-from recmodel.core.capacity import COUNTING_ERRORS, Capacity
+from recmodel.core.capacity import COUNTING_ERRORS, SAFE_GROWTH, Capacity
 from recmodel.core.failing import UNPROVEN_REPLICAS, Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.plan import Wish, carried
@@ -96,8 +96,26 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
     narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
     answers = ~(seen.weight <= least_weight(seen.weight))
     replicas = np.where(down & answers & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
+    replicas = np.where(context.failing.gives_back, replicas, _a_part_at_a_time(replicas, context))
     unseen &= ~context.failing.gives_back  # there is a judgement
     return np.where(down & (~context.settled | unseen), seen.desired, replicas)
+
+
+def _a_part_at_a_time(replicas: Ints, context: Context) -> Ints:
+    """Replicas of which what stays ready is asked for half as much again at most, whatever was learned: then it is judged anew.
+
+    Of 32 ready replicas 22 stay at least, then 15; of two, one. A pool may leave at once where others carry its part.
+    """
+    fleet, seen, wish = context.fleet, context.seen, context.wish
+    able = [
+        np.where(fleet.exists, carried(count.astype(float), context.capacity, wish.per_replica, wish.assumed), 0.0).sum(
+            1
+        )
+        for count in (np.minimum(replicas, seen.ready), seen.ready)
+    ]
+    part = np.minimum(np.ceil(seen.ready / SAFE_GROWTH).astype(np.int64), np.maximum(seen.ready - 1, 0))
+    steep = (able[0] * SAFE_GROWTH < able[1])[:, None] & (replicas < np.minimum(part, seen.desired))
+    return np.where(steep, np.minimum(part, seen.desired), replicas)
 
 
 def hold_what_is_needed_again(replicas: Ints, context: Context) -> Ints:

@@ -14,6 +14,7 @@ from recmodel.core.failing import Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
 from recmodel.core.forecast import UPPER_QUANTILE, LoadForecast
 from recmodel.core.plan import Wish
+from recmodel.core.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.core.valve import Valve
 
@@ -27,6 +28,7 @@ class Decisions:
     failing: Failing
     now_seconds: float
     load: Floats
+    doubted: Floats  # [M] requests/s that were told and not believed; NaN: none
     forecast: LoadForecast
     capacity: Capacity
     wish: Wish
@@ -201,6 +203,12 @@ class Decisions:
             return Reason(
                 reasons.NO_REQUESTS_SEEN, "no request was counted yet: the replicas stay until the first ones are"
             )
+        if np.isfinite(self.doubted[i]):
+            return Reason(
+                reasons.RATE_IMPLAUSIBLE,
+                f"{self.doubted[i]:.0f} requests/s is over {IMPLAUSIBLE_RISE:.0f} times what the rate window before it had, and none of "
+                "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
+            )
         k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))
         if not np.isfinite(self.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
@@ -230,7 +238,7 @@ _WHY = {
     reasons.SCALE_RATE_LIMITED: "the capacity is not known yet: at most twice as many in a start-up time",
     reasons.GROWTH_UNPROVEN: "late or failing requests, and growth has not helped yet: no more until it does",
     reasons.NEEDED_AGAIN_SOON: "wanted within the time that a new replica would take to start",
-    reasons.SCALE_DOWN_STABILISED: "the rate window still holds a change of ready replicas",
+    reasons.SCALE_DOWN_STABILISED: "a third at most leaves at a time, and not while the rate window holds a change",
     reasons.SCALING_IN_FLIGHT: "what would stay ready does not carry the present load yet",
     reasons.METRICS_MISSING: "the load is unknown",
     reasons.POOL_UNSCHEDULABLE: "no node can take more of its pods",

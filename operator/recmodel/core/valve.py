@@ -36,6 +36,7 @@ BUCKET_SECONDS = 3600.0  # of the steady budget at the mean load
 LASTS_SECONDS = 60.0  # that the tokens must last: the rates are as old as their window, and nothing is spent twice
 HOLD_SECONDS = 180.0  # that the valve stays open after it was last needed: two to three rate windows
 CLOSE_RATIO = 0.9  # of what the steady shares carry, under which the load must be
+MOST_TIMES = 4.0  # what is hoped for: so much at most is asked of a pool of which nobody knows where it ends
 NOISE = 3.0  # standard deviations of the newest tick's arrivals before they are believed to have jumped
 
 
@@ -58,6 +59,7 @@ class Valve:
     budget: Floats  # mean loss that the weights may come to now; NaN: no budget
     steady: Floats  # the owner's budget
     open: Bools
+    short: Bools  # requests are late, and the ready pools are not sure to carry the load: hope decides the shares within the budget
     left_ratio: Floats  # of the bucket; NaN: no budget or no load yet
     carried: Floats  # requests/s that the ready pools carry within the calm budget
     demand: Floats  # requests/s that there are now, a jump in the newest tick believed
@@ -101,12 +103,12 @@ def carried_within(able: Floats, loss: Floats, budget: Floats) -> Floats:
 
 def ready_capacity(seen: Seen, replicas: Ints, capacity: Capacity, each: Floats) -> tuple[Floats, Floats]:
     """Requests/s ``[M, P]`` of the ready replicas that stay: what is known, and what they may turn out to carry (the middle of
-    the belief, or what utilisation alone promises), since in need hope counts more than caution. ``each`` is what the plan
+    the belief, or what utilisation or a single reading promises), since in need hope counts more than caution. ``each`` is what the plan
     counts on; both are 0 where unknown.
     """
     staying = np.minimum(seen.ready, replicas)
     sure = staying * np.where(np.isfinite(each), each, 0.0)
-    believed = staying * np.maximum(capacity.hoped(np.maximum(staying, 1)), capacity.promised)
+    believed = staying * np.fmax(capacity.hoped(np.maximum(staying, 1)), capacity.promised)
     return sure, np.fmax(sure, believed)
 
 
@@ -137,7 +139,15 @@ def turn(
     left = np.divide(np.maximum(memory.tokens, 0.0), bucket, out=np.full_like(load, np.nan), where=bucket > 0)
     return (
         replace(memory, open_ticks=ticks.astype(np.int64), load_before=load),
-        Valve(np.where(opened, steady + lasting, calm_loss), steady, opened, np.minimum(left, 1.0), carried, demand),
+        Valve(
+            budget=np.where(opened, steady + lasting, calm_loss),
+            steady=steady,
+            open=opened,
+            short=late & (demand > carried),
+            left_ratio=np.minimum(left, 1.0),
+            carried=carried,
+            demand=demand,
+        ),
     )
 
 
@@ -179,15 +189,40 @@ def _newest(memory: ValveMemory, load: Floats, fleet: Fleet) -> Floats:
     return result
 
 
+def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, demand: Floats) -> Floats:
+    """The shares ``[M, P]`` of pools that together may carry ``hoped`` ``[M, P]`` of ``demand`` ``[M]`` requests/s: in proportion.
+
+    Where even that is not enough, pools of which it was seen where they end keep to what is ``sure``, since all that they get
+    beyond is late, and what they have got already with it; the others take the rest, up to a multiple of what is hoped for.
+    400 requests/s on a pool that ends at 200 and one that has answered 50 so far are shared 200 to 200, not 320 to 80.
+    """
+    short = (demand > hoped.sum(1))[:, None] & end_seen & (sure > 0)
+    bounded = np.where(short, np.minimum(sure, hoped), 0.0)
+    free = np.where(short, 0.0, hoped)
+    rest = np.maximum(np.nan_to_num(demand) - bounded.sum(1), 0.0)[:, None]
+    free_total = free.sum(1, keepdims=True)
+    times = np.divide(rest, free_total, out=np.ones_like(rest), where=free_total > 0)
+    able = np.where(short.any(1, keepdims=True), bounded + free * np.clip(times, 1.0, MOST_TIMES), hoped)
+    total = able.sum(1, keepdims=True)
+    result: Floats = 100.0 * np.divide(able, total, out=np.zeros_like(able), where=total > 0)
+    return result
+
+
 def answering(
-    shares: Floats, fleet: Fleet, seen: Seen, ready: Bools, sure: Floats, hoped: Floats, load: Floats, valve: Valve
+    shares: Floats,
+    fleet: Fleet,
+    seen: Seen,
+    ready: Bools,
+    able: tuple[Floats, Floats, Bools],
+    load: Floats,
+    valve: Valve,
 ) -> Floats:
-    """The shares ``[M, P]`` that the pools get: with the valve open in proportion to what they may carry, and always within the
+    """The shares ``[M, P]`` that the pools get: with the valve open, or in need, as :func:`opened_wide` says, always within the
     budget of this tick and the limits of the pools on trial. Where both cannot be kept, the limits are.
     """
-    total = hoped.sum(1, keepdims=True)
-    wide = 100.0 * np.divide(hoped, total, out=np.zeros_like(hoped), where=total > 0)
-    shares = np.where(valve.open[:, None] & (total > 0), wide, shares)
+    sure, hoped, end_seen = able
+    wide = opened_wide(sure, hoped, end_seen, valve.demand)
+    shares = np.where((valve.open | valve.short)[:, None] & (hoped.sum(1, keepdims=True) > 0), wide, shares)
     loss = losses(fleet)
     if not (fleet.traffic_limit_ratio < 1.0).any():
         return within_budget(shares, loss, valve.steady, valve.budget)
