@@ -124,7 +124,8 @@ def test_failing_is_bounded_in_every_course_of_it(stories: dict[str, Story], nam
     # All bad: four times in each pool, or eight after a restart, when nothing is known, for some minutes.
     assert max(orders) <= (12.0 if name.endswith("-1.0") else 6.0) * need
     assert sum(orders) / len(orders) <= 3.5 * need
-    assert sum(orders[-20:]) / 20 <= 3.5 * need
+    # Of the last quarter of an hour five minutes at least are no retest, whenever that falls.
+    assert min(sum(orders[i : i + 20]) / 20 for i in range(len(orders) - 60, len(orders) - 19)) <= 2.5 * need
 
 
 @pytest.mark.parametrize("name", [s.name for s in courses() if s.name.startswith("one-")])
