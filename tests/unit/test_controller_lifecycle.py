@@ -114,7 +114,7 @@ def test_a_hundred_recmodels_that_come_and_go_leave_nothing_behind() -> None:
                 collected(operator, api, name)
             memory = operator._decider._memory
             known_models = 0 if memory is None else len(memory.fleet.models)
-            if known_models == len(operator.inventory._children) == 1 and not operator.keeper._queue.qsize():
+            if known_models == len(operator.inventory._children) == 1 and not len(operator.keeper._queue):
                 break
         assert memory is not None
         assert [model.key for model in memory.fleet.models] == ["shop/feed"]

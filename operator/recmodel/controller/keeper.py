@@ -25,6 +25,7 @@ from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.versions import Serving
 from recmodel.cluster.watch import backoff_seconds
 from recmodel.controller import troubles
+from recmodel.controller.fairness import FairQueue
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.releases import adopted
 from recmodel.controller.steering import Steering
@@ -34,10 +35,9 @@ from recmodel.prometheus import profile_for
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 16
-SWEEP_SECONDS = (
-    20.0  # every so often each child is compared with what is wanted, whether or not anything was heard of it
-)
+WORKERS = 64
+AT_ONCE_IN_A_NAMESPACE = 8
+SWEEP_SECONDS = 20.0  # so often each child is compared with what is wanted, whether or not anything was heard of it
 SWEEP_EVERY = 50  # models between two pauses of a sweep
 SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
 
@@ -61,16 +61,14 @@ class Keeper:
         self._may_act = may_act  # in a namespace; False while another operator does: then nothing is looked at
         self._known = known  # False while what stands in the cluster of a RecModel is not: then it is left as it is
         self.models: dict[str, Tracked] = {}
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._queued: set[str] = set()
+        self._queue = FairQueue(AT_ONCE_IN_A_NAMESPACE)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
 
     def wake(self, key: str) -> None:
         """Has a model looked at as soon as a worker is free; waking it twice before that is once."""
-        if key in self.models and key not in self._queued:
-            self._queued.add(key)
-            self._queue.put_nowait(key)
+        if key in self.models:
+            self._queue.put(key)
 
     def decided(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
         """Takes over a decision. Weights that hardly moved stay as they were; where nothing is to be done, nobody is
@@ -116,20 +114,25 @@ class Keeper:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            self._queued.discard(key)
-            tracked = self.models.get(key)
-            if tracked is None or not self._may_act(key.partition("/")[0]) or not self._known(tracked):
-                continue
-            if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
-                self._again(key, 0.02)
-                continue
-            async with tracked.lock:
-                try:
-                    await self._look(key, tracked)
-                except Exception:  # not even reporting a failure works for this one; the others go on
-                    logger.exception("%s: left alone until it changes", key)
-            if key not in self.models:  # it went while it was looked at
-                self._actor.forget(key)
+            try:
+                await self._take(key)
+            finally:
+                self._queue.done(key)
+
+    async def _take(self, key: str) -> None:
+        tracked = self.models.get(key)
+        if tracked is None or not self._may_act(key.partition("/")[0]) or not self._known(tracked):
+            return
+        if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
+            self._again(key, 0.02)
+            return
+        async with tracked.lock:
+            try:
+                await self._look(key, tracked)
+            except Exception:  # not even reporting a failure works for this one; the others go on
+                logger.exception("%s: left alone until it changes", key)
+        if key not in self.models:  # it went while it was looked at
+            self._actor.forget(key)
 
     async def _sweep(self) -> None:
         """Wakes the models that are not as wanted, over and over: a change that no watch told of is found, too."""

@@ -16,13 +16,15 @@ from recmodel.cluster.errors import ClusterError, Conflict, LeadershipLost, NotF
 from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.names import RECMODEL
 from recmodel.controller.events import changes, event
+from recmodel.controller.fairness import FairQueue
 from recmodel.controller.refreshes import Refreshes
 from recmodel.controller.status import as_object, judge, worth_writing, written_status
 from recmodel.controller.tracked import Tracked
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 4
+WORKERS = 16
+AT_ONCE_IN_A_NAMESPACE = 4
 
 
 class Reporter:
@@ -33,7 +35,7 @@ class Reporter:
         self._written: dict[str, RecModelStatus] = {}
         self._refreshes = Refreshes()
         self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queue = FairQueue(AT_ONCE_IN_A_NAMESPACE)
 
     def report(self, tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int]) -> RecModelStatus:
         """Judges a RecModel, has its status written where that is worth it, and returns it."""
@@ -48,7 +50,7 @@ class Reporter:
             self._due.pop(key, None)
             return status
         if key not in self._due:
-            self._queue.put_nowait(key)
+            self._queue.put(key)
         self._due[key] = (tracked, status)
         return status
 
@@ -66,12 +68,9 @@ class Reporter:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            due = self._due.pop(key, None)
-            if due is None:
-                continue
-            tracked, status = due
             try:
-                await self._write(tracked, status)
+                if (due := self._due.pop(key, None)) is not None:
+                    await self._write(*due)
             except LeadershipLost as lost:
                 logger.info("%s: %s", key, lost)
             except ClusterError as error:
@@ -79,6 +78,8 @@ class Reporter:
                 logger.warning("%s: the status cannot be written: %s", key, error)
             except Exception:
                 logger.exception("%s: the status cannot be written", key)
+            finally:
+                self._queue.done(key)
 
     async def _write(self, tracked: Tracked, status: RecModelStatus) -> None:
         owner = tracked.owner
