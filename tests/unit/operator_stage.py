@@ -39,6 +39,7 @@ class Api:
         self.events: list[dict[str, Any]] = []
         self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.jobs: list[dict[str, Any]] = []
+        self.monitors = False  # whether the CRD of PodMonitors is installed
         self.jobs_refused = ""  # the sentence with which they are
         self._watches_end = asyncio.Event()
         self.requests: list[tuple[str, str]] = []
@@ -80,6 +81,8 @@ class Api:
         self.requests.append((request.method, request.path))
         if self.away:
             return web.json_response({"message": "starting"}, status=503)
+        if self.monitors and request.path == f"/apis/{names.POD_MONITOR.group_version}":
+            return web.json_response({"resources": [{"name": names.POD_MONITOR.plural}]})
         if request.method == "GET" and parts[-1] == "recmodels" and isinstance(self.recmodels, str):
             return web.json_response({"message": "no"}, status=404 if self.recmodels == "absent" else 403)
         if request.query.get("watch"):

@@ -254,6 +254,14 @@ def test_a_retry_after_that_is_no_whole_number_is_none(patience: str, monkeypatc
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize(("resources", "known"), [(None, False), ([], False), ([{}, {"name": "pods"}], True)])
+def test_a_kind_is_known_where_its_group_names_it(resources: Any, known: bool) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({"kind": "APIResourceList", "resources": resources})
+
+    assert served(handler, lambda c: c.serves(names.POD)) is known
+
+
 def test_watches_leave_connections_for_everything_else() -> None:
     """Each kind in each namespace that is served has a watch of its own."""
     open_watches = 0

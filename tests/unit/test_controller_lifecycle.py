@@ -215,6 +215,23 @@ def test_what_is_kept_of_a_spec_is_held_to_the_same_rules(kept: str | None) -> N
     operated(story)
 
 
+def test_the_crd_of_pod_monitors_that_is_installed_late_is_found_without_a_restart() -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        body = recmodel()
+        body["spec"]["metrics"] = {"profile": "triton"}
+        operator.observe(body)
+        operator.listed()
+        await asyncio.sleep(3.0)
+        assert ("HTTPRoute", "feed") in api.cluster.objects
+        assert ("PodMonitor", "feed") not in api.cluster.objects
+        api.monitors = True
+        await asyncio.sleep(65.0)
+        assert ("PodMonitor", "feed") in api.cluster.objects
+        assert any("podmonitors" in path for method, path in api.requests if method == "GET")  # followed, too
+
+    operated(story)
+
+
 ROLLOUT = as_dict(begin("cpu", "full@7", 1.0))
 
 

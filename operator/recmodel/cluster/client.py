@@ -84,7 +84,7 @@ class Client:
             found = await self._call("GET", kind, root + kind.group_version)
         except ApiRefused:
             return False
-        return any(resource["name"] == kind.plural for resource in found.get("resources", []))
+        return any(resource.get("name") == kind.plural for resource in found.get("resources") or [])
 
     async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> tuple[list[Object], str]:
         """All objects with these labels, and the resource version from which to watch; read in pages.

@@ -19,6 +19,7 @@ from recmodel.cluster.client import Client
 from recmodel.cluster.inventory import Inventory, PoolState
 from recmodel.cluster.lease import Lease
 from recmodel.cluster.predecessors import Predecessors
+from recmodel.cluster.watch import ABSENT_KIND_SECONDS
 from recmodel.controller.apart import each
 from recmodel.controller.farewell import Farewell
 from recmodel.controller.intake import Intake
@@ -150,6 +151,18 @@ class Operator:
             group.create_task(self.keeper.run())
             group.create_task(self.reporter.run())
             group.create_task(self._ticks())
+            group.create_task(self._later())
+
+    async def _later(self) -> None:
+        """PodMonitors may come to the cluster after the operator: from then on they are made."""
+        while not self._actor.monitors:
+            await asyncio.sleep(ABSENT_KIND_SECONDS)
+            if await served(self._client, names.POD_MONITOR):
+                self._watches.add(names.POD_MONITOR, self._settings.namespaces)
+                self._actor.monitors = True
+                logger.info("the cluster knows PodMonitors now")
+                for key in self.keeper.models:
+                    self.keeper.wake(key)
 
     async def _ticks(self) -> None:
         with contextlib.suppress(TimeoutError):  # without any RecModel there is nothing to wait for

@@ -63,15 +63,20 @@ class Watches:
 
     def start(self, namespaces: Sequence[str], monitors: bool, recmodels: Follower) -> None:
         """Begins to follow, in these namespaces or, without any, in all; ``monitors``: PodMonitors, too."""
-        labelled = [*LABELLED, *([names.POD_MONITOR] if monitors else [])]
         for namespace in namespaces or (None,):
             self._follow(names.RECMODEL, namespace, "", recmodels, ABSENT_RECMODELS_SECONDS)
-            for kind in labelled:
-                self._follow(kind, namespace, names.MODEL_LABEL, self._inventory)
             self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL, self._inventory)
             self._follow(names.JOB, namespace, OPTIMISES_LABEL, self._inventory)
             for kind in TARGET_FIELDS:
                 self._follow(kind, namespace, "", self._inventory)
+
+        for kind in (*LABELLED, *([names.POD_MONITOR] if monitors else [])):
+            self.add(kind, namespaces)
+
+    def add(self, kind: names.Kind, namespaces: Sequence[str]) -> None:
+        """Follows one more kind of children."""
+        for namespace in namespaces or (None,):
+            self._follow(kind, namespace, names.MODEL_LABEL, self._inventory)
 
     async def settled(self) -> None:
         """Waits until all but the RecModels was listed once, but not for long."""
