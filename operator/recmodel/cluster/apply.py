@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
 from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import backends, names, optimisation, traffic
 from recmodel.cluster import children as build
+from recmodel.cluster import names, optimisation, traffic
+from recmodel.cluster.backends import is_marked
 from recmodel.cluster.client import Client, Object
 from recmodel.cluster.drift import Child, applied_hash
 from recmodel.cluster.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken, Unreadable
@@ -129,7 +129,7 @@ class Actor:
         return (
             live is None
             or not self._writer.stands(owner, names.ROUTE, body)
-            or any(backends.in_doubt(since, time.time()) for _, since in self._inventory.backends(owner.key))
+            or not is_marked(live, self._inventory.clock())
             or not _contains(live["spec"], body["spec"])
         )
 

@@ -7,6 +7,7 @@ a newer one.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 
 from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster import names
-from recmodel.cluster.backends import Backend, standing
+from recmodel.cluster.backends import Backend, FreeNames, standing
 from recmodel.cluster.deployments import DeploymentState
 from recmodel.cluster.errors import Unreadable
 from recmodel.cluster.objects import Known, identity_of, read, uid_of
@@ -71,7 +72,10 @@ class Inventory:
         self,
         on_change: Callable[[str], None] = lambda key: None,  # noqa: ARG005
         on_unreadable: Callable[[str, int], None] = lambda kind, count: None,  # noqa: ARG005
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self.clock = clock
+        self.free_routes = FreeNames()
         self._on_change = on_change
         self.unreadable = UnreadableObjects(on_unreadable)
         self._known: dict[names.Kind, dict[Identity, Known]] = defaultdict(dict)
@@ -89,6 +93,8 @@ class Inventory:
         for identity in [i for i in self._known[kind] if i not in seen and namespace in (None, i[0])]:
             self._forget(kind, identity)
         self.unreadable.listed(kind, seen, namespace)
+        if kind == names.ROUTE:
+            self.free_routes.listed(namespace, self.clock())
         for obj in objects:
             self.see(kind, "MODIFIED", obj)
 
@@ -239,6 +245,8 @@ class Inventory:
         elif kind == names.CONFIG_MAP and known.key:
             _drop(self._records, known.key, identity)
         elif kind in names.CHILD_KINDS and known.key:
+            if kind == names.ROUTE:
+                self.free_routes.left(identity, self.clock())
             _drop(self._children, known.key, (kind, identity))
             if known.key not in self._children:
                 self.forget(known.key)

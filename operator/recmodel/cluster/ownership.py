@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from recmodel.cluster.names import FIELD_MANAGER
@@ -22,15 +23,31 @@ IDENTITY = ("name", "namespace", "uid")  # of the metadata: whose object it is, 
 
 
 def keep_ours(obj: Object) -> None:
-    """Leaves of ``managedFields`` our own entry, its fields as a text that objects of one shape share: the whole would be
-    half of the memory that a child takes.
+    """Leaves of ``managedFields`` our own entry, its fields as a text that objects of one shape share (the whole would be
+    half of the memory that a child takes), with the time of the newest entry, whoever wrote it.
     """
-    text = ours(obj)
+    text, changed_at = ours(obj), _changed_at(obj)
     obj["metadata"].pop("managedFields", None)
     if text:
-        obj["metadata"]["managedFields"] = [
-            {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": sys.intern(text)}
-        ]
+        entry = {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": sys.intern(text)}
+        obj["metadata"]["managedFields"] = [entry if changed_at is None else {**entry, "time": changed_at}]
+
+
+def changed_seconds(obj: Mapping[str, Any]) -> float | None:
+    """When anything but the status of the object last changed (Unix time), as the API server noted it; None: unknown. A
+    field manager's time is that of the last write with which it changed a value.
+    """
+    try:
+        moment = datetime.fromisoformat(_changed_at(obj) or "")
+        return moment.timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _changed_at(obj: Mapping[str, Any]) -> str | None:
+    """The newest time as written; texts of one form and zone, in the order of time. None where one entry has none."""
+    times = [entry.get("time") for entry in _entries(obj) if not entry.get("subresource")]
+    return max((str(time) for time in times), default=None) if all(times) else None
 
 
 def ours(obj: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import time
 from collections.abc import Iterator
 
 from recmodel.cluster import backends, names, ownership
@@ -42,6 +41,8 @@ class Writer:
             return None
         read(kind, live)  # one that cannot be read is there all the same: it is neither made anew nor overwritten
         if not owner.owns(live):
+            if kind == names.ROUTE:
+                self._inventory.free_routes.taken((owner.namespace, name))
             raise NameTaken(
                 f"{kind.kind} {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): "
                 "delete or rename one of the two"
@@ -76,7 +77,7 @@ class Writer:
     async def apply(self, owner: Owner, kind: names.Kind, body: Object, live: Object | None) -> None:
         """Applies a child: over ``live``, which is known to be ours, and over no other; None makes it."""
         if kind == names.ROUTE:
-            body = backends.with_times(body, live, time.time())
+            body = self._with_times(owner, body, live)
         if live is None:
             answer = await self._client.apply(kind, body, force=False)
         else:
@@ -109,6 +110,12 @@ class Writer:
         with contextlib.suppress(ApiRefused):
             answer = await self._client.patch(kind, metadata, ownership.without(names.REPAIRING, answer), "json-patch")
         return answer
+
+    def _with_times(self, owner: Owner, route: Object, live: Object | None) -> Object:
+        where, free = (owner.namespace, owner.name), self._inventory.free_routes
+        if live is None and self._inventory.child(names.ROUTE, *where) is not None:
+            free.left(where, self._inventory.clock())  # the watch has not told yet that it is gone
+        return backends.with_times(route, live, self._inventory.clock(), free.since(where))
 
     async def remove(self, owner: Owner, kind: names.Kind, obj: Object) -> bool:
         """Deletes a child that is known to be ours."""

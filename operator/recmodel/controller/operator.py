@@ -54,7 +54,7 @@ class Operator:
         self._client = client
         self._decider = decider
         self._metrics = metrics
-        self.inventory = Inventory(self._changed, metrics.unread)
+        self.inventory = Inventory(self._changed, metrics.unread, time.time)
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
         self._farewell: Farewell | None = None
