@@ -190,7 +190,7 @@ def test_a_foreign_object_that_has_gone_makes_room() -> None:
     with pytest.raises(NameTaken):
         apply(cluster, wanted, by)
     del cluster.objects["Service", "feed-cpu"]  # without our label no watch tells of it
-    assert apply(cluster, wanted, by) == ["Service feed-cpu"]
+    assert apply(cluster, wanted, by) == ["Service feed-cpu", "HTTPRoute feed 1000"]
 
 
 def test_a_child_without_any_owner_is_ours_only_where_it_says_so() -> None:
