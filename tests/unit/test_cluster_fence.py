@@ -23,6 +23,7 @@ WRITES: dict[str, Callable[[Client], Awaitable[Any]]] = {
     "children and weights": lambda c: c.apply(names.ROUTE, BODY),
     "replicas": lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", "u", 3),
     "status": lambda c: c.apply_status(names.RECMODEL, "shop", "feed", "u", {}),
+    "repairs": lambda c: c.patch(names.SERVICE, {"namespace": "shop", "name": "feed-cpu"}, [], "json-patch"),
     "deletes": lambda c: c.delete(names.SERVICE, "shop", "feed-cpu", "u"),
     "jobs": lambda c: c.create(names.JOB, BODY),
     "events": lambda c: c.create_event("shop", {}),

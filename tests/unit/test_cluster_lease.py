@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from leases import Leases
 
-from recmodel.cluster.lease import ACT_SECONDS, LEASE_SECONDS, RENEW_SECONDS, Lease
+from recmodel.cluster.lease import ACT_SECONDS, LEASE_SECONDS, LONGEST_LEASE_SECONDS, RENEW_SECONDS, Lease
 
 PLACE = "here/recmodel"
 
@@ -53,6 +53,24 @@ def test_a_holder_that_dies_is_followed_within_fifteen_seconds() -> None:
         story.turns(RENEW_SECONDS, "b")
     assert story.now - died <= 15.0
     assert story.api.stored[PLACE]["spec"]["leaseTransitions"] == 2
+
+
+def test_a_lease_that_somebody_wrote_for_years_runs_out_all_the_same() -> None:
+    """A claim lies in a tenant's namespace, and one in ``default``: neither may stop the operator by its numbers."""
+    story = Story("a")
+    metadata = {"name": "recmodel", "namespace": "here", "resourceVersion": "1"}
+    spec = {
+        "holderIdentity": "x",
+        "leaseDurationSeconds": 2**31 - 1,
+        "leaseTransitions": 2**31 - 1,
+        "renewTime": "2099",
+    }
+    story.api.stored[PLACE] = {"metadata": metadata, "spec": spec}
+    story.turns(LONGEST_LEASE_SECONDS - 10.0, "a")
+    assert not story.of["a"].held
+    story.turns(20.0, "a")
+    assert story.of["a"].held
+    assert story.api.stored[PLACE]["spec"]["leaseTransitions"] == 2**31 - 1
 
 
 def test_one_that_comes_back_under_its_name_goes_on_at_once() -> None:

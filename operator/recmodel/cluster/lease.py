@@ -22,6 +22,9 @@ from recmodel.cluster.names import LEASE
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10  # without a renewal for so long, others may take it
+# Of another holder's word: claims lie in the namespaces of tenants, who may write Leases.
+LONGEST_LEASE_SECONDS = 120.0
+MOST_TRANSITIONS = 2**31 - 1  # the API takes no more
 ACT_SECONDS = 7.0  # after its last renewal a holder acts for so long: what it has begun ends before LEASE_SECONDS
 RENEW_SECONDS = 2.0
 CALL_SECONDS = 3.0  # for one look and one write
@@ -149,7 +152,8 @@ class Lease:
         renewal = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if renewal != self._seen:
             self._seen, self._seen_at = renewal, self._clock()
-        return self._clock() - self._seen_at > float(spec.get("leaseDurationSeconds") or LEASE_SECONDS)
+        seconds = min(float(spec.get("leaseDurationSeconds") or LEASE_SECONDS), LONGEST_LEASE_SECONDS)
+        return self._clock() - self._seen_at > seconds
 
     def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
         same = before.get("holderIdentity") == self._holder
@@ -158,7 +162,7 @@ class Lease:
             "leaseDurationSeconds": self._pace.lease_seconds,
             "acquireTime": before.get("acquireTime") if same else _now(),
             "renewTime": _now(),
-            "leaseTransitions": int(before.get("leaseTransitions") or 0) + (not same),
+            "leaseTransitions": min(int(before.get("leaseTransitions") or 0) + (not same), MOST_TRANSITIONS),
         }
 
     def _complain(self, problem: str) -> None:

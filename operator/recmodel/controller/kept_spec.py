@@ -20,8 +20,10 @@ LARGEST_BYTES = 1 << 20  # of the spec itself; etcd takes little more
 def packed(spec: Mapping[str, Any]) -> str | None:
     """The spec as text of the status; None where it is too large to be kept."""
     raw = json.dumps(spec, separators=(",", ":"), sort_keys=True).encode()
-    text = base64.b64encode(zlib.compress(raw, 9)).decode()
-    return text if len(raw) <= LARGEST_BYTES and len(text) <= LARGEST_PACKED_CHARACTERS else None
+    if len(raw) > LARGEST_BYTES:  # it would hold up the event loop for nothing
+        return None
+    text = base64.b64encode(zlib.compress(raw)).decode()
+    return text if len(text) <= LARGEST_PACKED_CHARACTERS else None
 
 
 def unpacked(text: str | None) -> dict[str, Any] | None:
