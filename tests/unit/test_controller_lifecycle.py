@@ -16,6 +16,7 @@ from virtual_time import until
 from recmodel.cluster import client as client_module
 from recmodel.cluster import names
 from recmodel.cluster import watch as watch_module
+from recmodel.cluster.backends import REMEMBERED_SECONDS
 from recmodel.cluster.children import Owner
 from recmodel.controller import operator as operator_module
 from recmodel.controller import watches
@@ -120,6 +121,10 @@ def test_a_hundred_recmodels_that_come_and_go_leave_nothing_behind() -> None:
         assert [model.key for model in memory.fleet.models] == ["shop/feed"]
         assert series(operator) == known
         after = sizes(operator)
+        free = operator.inventory.free_routes
+        free.left(("shop", "another"), operator.inventory.clock() + REMEMBERED_SECONDS + 1.0)
+        assert len(free._left) == 1  # since when a name is free is known for two hours, and no longer
+        after.pop(".inventory.free_routes._left")
         assert {path: (before.get(path), size) for path, size in after.items() if size > before.get(path, 0)} == {}
 
     operated(story, acts_per_second=1000.0, acts_burst=10_000)
