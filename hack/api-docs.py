@@ -91,11 +91,16 @@ def rules(node: Schema) -> Iterator[Schema]:
     while stack:
         here = stack.pop(0)
         for rule in here.get("x-kubernetes-validations", []):
-            if rule["message"] not in seen and not rule["rule"].startswith("!self"):
+            if rule["message"] not in seen and not is_scalar(here):
                 seen.add(rule["message"])
                 yield rule
         stack += list(here.get("properties", {}).values())
         stack += [here[key] for key in ("items", "additionalProperties") if isinstance(here.get(key), dict)]
+
+
+def is_scalar(node: Schema) -> bool:
+    """Whether the rules of a schema are said in its own line of the table."""
+    return node.get("type") in ("string", "boolean", "integer")
 
 
 def rows(node: Schema, path: str, written: bool) -> Iterator[str]:
@@ -116,6 +121,7 @@ def rows(node: Schema, path: str, written: bool) -> Iterator[str]:
                     child.get("description") or inner.get("description", ""),
                     bounds(child),
                     bounds(inner) if inner is not child else "",
+                    sentences(child) if is_scalar(child) else "",
                     f"Fields as of `{SHOWN_ONCE[where]}`." if where in SHOWN_ONCE else "",
                 ],
             )
@@ -124,6 +130,11 @@ def rows(node: Schema, path: str, written: bool) -> Iterator[str]:
         deeper = inner.get("additionalProperties") if isinstance(inner.get("additionalProperties"), dict) else inner
         if "properties" in (deeper or {}) and where not in SHOWN_ONCE:
             yield from rows(deeper, where + ("[]" if child.get("type") == "array" else ""), written)
+
+
+def sentences(node: Schema) -> str:
+    """The rules of a field."""
+    return " ".join(f"{r['message'][0].upper()}{r['message'][1:]}." for r in node.get("x-kubernetes-validations", []))
 
 
 def kind(node: Schema) -> str:

@@ -156,7 +156,7 @@ def _refused() -> list[Case]:
         Case(f"{BOX}.livenessProbe", {"httpGet": get, "successThreshold": 2}),
         Case(f"{BOX}.lifecycle.preStop", {}),
         Case(f"{BOX}.lifecycle.postStart", {"exec": {"command": []}}),
-        Case(f"{BOX}.lifecycle.preStop", {"httpGet": {**get, "host": "a"}}, "host must not be set"),
+        Case(f"{BOX}.lifecycle.preStop", {"httpGet": {**get, "host": "a"}}, "must not be set: the kubelet would ask"),
         Case(f"{BOX}.lifecycle.postStart", {"exec": {}, "sleep": {"seconds": 1}}),
         Case(f"{BOX}.lifecycle.preStop", {"sleep": {"seconds": 30}}, "below terminationGracePeriodSeconds"),
         Case(f"{BOX}.lifecycle.preStop", {"sleep": {"seconds": -1}}),

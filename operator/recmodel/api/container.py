@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from recmodel.api.probe import EndingProbe, Lifecycle, ReadinessProbe
 from recmodel.api.quantity import Quantity, amount
 from recmodel.api.source import Variable, Variables
-from recmodel.api.strict import Keyed, Rule, Strict, given
+from recmodel.api.strict import Keyed, Kubernetes, Rule, Strict, given
 from recmodel.api.text import DnsLabel, Image, LabelKey, LocalPath, MountPath, Port, PortName, ShortText, Text
 
 OPERATORS_PORT = (
@@ -27,7 +27,7 @@ STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 USER = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class ContainerPort(Strict):
+class ContainerPort(Kubernetes):
     """A port of the container."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -44,7 +44,7 @@ class ContainerPort(Strict):
     host_port: Literal[0] | None = None
 
 
-class ResourceClaim(Strict):
+class ResourceClaim(Kubernetes):
     """A claim of the pod that the container uses."""
 
     name: DnsLabel
@@ -92,14 +92,14 @@ def _broken(name: str, request: str | None, limit: str | None) -> str | None:
     return None
 
 
-class ResizePolicy(Strict):
+class ResizePolicy(Kubernetes):
     """Whether the container is started anew when a resource of it is changed."""
 
     resource_name: Literal["cpu", "memory"]
     restart_policy: Literal["NotRequired", "RestartContainer"]
 
 
-class VolumeMount(Strict):
+class VolumeMount(Kubernetes):
     """Where a volume is mounted."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -126,7 +126,7 @@ class Capabilities(Strict):
     drop: Annotated[list[ShortText], Field(max_length=64)] | None = None
 
 
-class Profile(Strict):
+class Profile(Kubernetes):
     """The seccomp or AppArmor profile."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -174,7 +174,7 @@ def _port_names_are_distinct(container: Container) -> bool:
 _PROTOCOL = "(has({0}.protocol) ? {0}.protocol : 'TCP')"
 
 
-class Container(Strict):
+class Container(Kubernetes):
     """A container of the pool's pods."""
 
     rules: ClassVar[tuple[Rule, ...]] = (

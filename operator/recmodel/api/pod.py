@@ -14,7 +14,7 @@ from pydantic import Field
 
 from recmodel.api.container import USER, Container, InitContainer, Profile, must_be_false
 from recmodel.api.scheduling import Affinity, SpreadConstraints, Tolerations
-from recmodel.api.strict import Keyed, Rule, Strict, one_of
+from recmodel.api.strict import Keyed, Kubernetes, Rule, Strict, one_of
 from recmodel.api.text import Address, Annotations, DnsLabel, LabelKey, Labels, ShortText, Subdomain
 from recmodel.api.volume import LocalReference, Volumes
 
@@ -36,7 +36,7 @@ class PodSecurityContext(Strict):
     app_armor_profile: Profile | None = None
 
 
-class PodResourceClaim(Strict):
+class PodResourceClaim(Kubernetes):
     """A claim of devices (dynamic resource allocation)."""
 
     rules: ClassVar[tuple[Rule, ...]] = (one_of("resourceClaimName", "resourceClaimTemplateName"),)
@@ -46,7 +46,7 @@ class PodResourceClaim(Strict):
     resource_claim_template_name: Subdomain | None = None
 
 
-class DnsOption(Strict):
+class DnsOption(Kubernetes):
     """An option of the resolver."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
@@ -59,7 +59,7 @@ SearchDomain = Annotated[
 ]
 
 
-class DnsConfig(Strict):
+class DnsConfig(Kubernetes):
     """How the pod resolves names."""
 
     nameservers: Annotated[list[Address], Field(max_length=3)] | None = None
@@ -67,20 +67,20 @@ class DnsConfig(Strict):
     options: Annotated[list[DnsOption], Field(max_length=16)] | None = None
 
 
-class HostAlias(Strict):
+class HostAlias(Kubernetes):
     """Names of an address, for the pod's hosts file."""
 
     ip: Address
     hostnames: Annotated[list[Subdomain], Field(max_length=16)] | None = None
 
 
-class ReadinessGate(Strict):
+class ReadinessGate(Kubernetes):
     """A condition that somebody else sets, without which the pod is not Ready."""
 
     condition_type: LabelKey
 
 
-class PodOs(Strict):
+class PodOs(Kubernetes):
     """The operating system."""
 
     name: Literal["linux"]
@@ -144,7 +144,7 @@ def _effective(field: str, default: str) -> str:
 
 
 class PodSpec(Strict):
-    """The pod fields that a pool may set."""
+    """The pod fields that a pool may set. What is not described here is as Kubernetes describes it."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -6,67 +6,63 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from recmodel.api.strict import Rule, Strict, one_of
+from recmodel.api.strict import Kubernetes, Rule, one_of
 from recmodel.api.text import Port, PortOrName, Text
 
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
 
-NO_HOST = Rule(
-    "!has(self.host) || self.host == ''",
-    "host must not be set: the kubelet would fetch that address from the node's network; without it the pod is asked",
-    lambda action: not action.host,
-)
+NoHost = Annotated[
+    str,
+    Field(max_length=253),
+    Rule("self == ''", "must not be set: the kubelet would ask that address and not the pod", lambda host: not host),
+]
 
 
-class HttpHeader(Strict):
+class HttpHeader(Kubernetes):
     """A header of the request."""
 
     name: Annotated[str, Field(pattern=r"^[-A-Za-z0-9]+$", max_length=253)]
     value: Text
 
 
-class HttpGet(Strict):
+class HttpGet(Kubernetes):
     """A request to the pod."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (NO_HOST,)
 
     path: Text | None = None
     port: PortOrName
     scheme: Literal["HTTP", "HTTPS"] | None = None
     http_headers: Annotated[list[HttpHeader], Field(max_length=16)] | None = None
-    host: Annotated[str, Field(max_length=253, description="Must not be set.")] | None = None
+    host: NoHost | None = None
 
 
-class TcpSocket(Strict):
+class TcpSocket(Kubernetes):
     """A connection to the pod."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (NO_HOST,)
-
     port: PortOrName
-    host: Annotated[str, Field(max_length=253, description="Must not be set.")] | None = None
+    host: NoHost | None = None
 
 
-class Grpc(Strict):
+class Grpc(Kubernetes):
     """The gRPC health check."""
 
     port: Port
     service: Text | None = None
 
 
-class Exec(Strict):
+class Exec(Kubernetes):
     """A command in the container."""
 
     command: Annotated[list[Text], Field(min_length=1, max_length=64)]
 
 
-class Sleep(Strict):
+class Sleep(Kubernetes):
     """A pause."""
 
     seconds: Seconds
 
 
-class Check(Strict):
+class Check(Kubernetes):
     """What a probe does, and when."""
 
     rules: ClassVar[tuple[Rule, ...]] = (one_of("exec", "httpGet", "tcpSocket", "grpc"),)
@@ -94,7 +90,7 @@ class EndingProbe(Check):
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
 
-class Handler(Strict):
+class Handler(Kubernetes):
     """What a hook does."""
 
     rules: ClassVar[tuple[Rule, ...]] = (one_of("exec", "httpGet", "tcpSocket", "sleep"),)
@@ -105,7 +101,7 @@ class Handler(Strict):
     sleep: Sleep | None = None
 
 
-class Lifecycle(Strict):
+class Lifecycle(Kubernetes):
     """Hooks after the start and before the end."""
 
     post_start: Handler | None = None

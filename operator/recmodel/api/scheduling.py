@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from recmodel.api.strict import Distinct, Keyed, Rule, Strict
+from recmodel.api.strict import Distinct, Keyed, Kubernetes, Rule
 from recmodel.api.text import AnyKey, DnsLabel, LabelKey, Labels, LabelValue, Subdomain
 
 Weight = Annotated[int, Field(ge=1, le=100)]
 LabelKeys = Annotated[list[LabelKey], Field(max_length=16), Distinct()]
 
 
-class Requirement(Strict):
+class Requirement(Kubernetes):
     """A condition on a label of pods."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -29,7 +29,7 @@ class Requirement(Strict):
     values: Annotated[list[LabelValue], Field(max_length=64)] | None = None
 
 
-class NodeRequirement(Strict):
+class NodeRequirement(Kubernetes):
     """A condition on a label of nodes."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -50,7 +50,7 @@ class NodeRequirement(Strict):
     values: Annotated[list[LabelValue], Field(max_length=64)] | None = None
 
 
-class NodeName(Strict):
+class NodeName(Kubernetes):
     """A condition on the name of nodes."""
 
     key: Literal["metadata.name"]
@@ -58,34 +58,34 @@ class NodeName(Strict):
     values: Annotated[list[Subdomain], Field(min_length=1, max_length=1)]
 
 
-class LabelSelector(Strict):
+class LabelSelector(Kubernetes):
     """Pods by their labels."""
 
     match_labels: Labels | None = None
     match_expressions: Annotated[list[Requirement], Field(max_length=16)] | None = None
 
 
-class NodeTerm(Strict):
+class NodeTerm(Kubernetes):
     """Conditions of which all hold."""
 
     match_expressions: Annotated[list[NodeRequirement], Field(max_length=16)] | None = None
     match_fields: Annotated[list[NodeName], Field(max_length=4)] | None = None
 
 
-class NodeTerms(Strict):
+class NodeTerms(Kubernetes):
     """Terms of which one holds."""
 
     node_selector_terms: Annotated[list[NodeTerm], Field(min_length=1, max_length=16)]
 
 
-class PreferredNodes(Strict):
+class PreferredNodes(Kubernetes):
     """A term that is preferred."""
 
     weight: Weight
     preference: NodeTerm
 
 
-class NodeAffinity(Strict):
+class NodeAffinity(Kubernetes):
     """Which nodes."""
 
     required_during_scheduling_ignored_during_execution: NodeTerms | None = None
@@ -94,7 +94,7 @@ class NodeAffinity(Strict):
     ) = None
 
 
-class PodTerm(Strict):
+class PodTerm(Kubernetes):
     """Beside which pods, and what counts as beside."""
 
     label_selector: LabelSelector | None = None
@@ -105,14 +105,14 @@ class PodTerm(Strict):
     mismatch_label_keys: LabelKeys | None = None
 
 
-class PreferredPods(Strict):
+class PreferredPods(Kubernetes):
     """A term that is preferred."""
 
     weight: Weight
     pod_affinity_term: PodTerm
 
 
-class PodAffinity(Strict):
+class PodAffinity(Kubernetes):
     """Near to, or away from, which pods."""
 
     required_during_scheduling_ignored_during_execution: Annotated[list[PodTerm], Field(max_length=8)] | None = None
@@ -121,7 +121,7 @@ class PodAffinity(Strict):
     )
 
 
-class Affinity(Strict):
+class Affinity(Kubernetes):
     """Which nodes, and beside which pods."""
 
     node_affinity: NodeAffinity | None = None
@@ -129,7 +129,7 @@ class Affinity(Strict):
     pod_anti_affinity: PodAffinity | None = None
 
 
-class Toleration(Strict):
+class Toleration(Kubernetes):
     """A taint that is put up with."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -157,7 +157,7 @@ class Toleration(Strict):
     toleration_seconds: Annotated[int, Field(ge=-86_400, le=31_536_000)] | None = None
 
 
-class SpreadConstraint(Strict):
+class SpreadConstraint(Kubernetes):
     """How evenly pods are spread."""
 
     rules: ClassVar[tuple[Rule, ...]] = (

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from recmodel.api.quantity import Divisor
-from recmodel.api.strict import Rule, Strict, one_of
+from recmodel.api.strict import Kubernetes, Rule, one_of
 from recmodel.api.text import DataKey, DnsLabel, Subdomain, VariableName
 
 _FIELD = (
@@ -17,14 +17,14 @@ _FIELD = (
 _RESOURCE = r"^(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i)$"
 
 
-class FieldRef(Strict):
+class FieldRef(Kubernetes):
     """A field of the pod."""
 
     api_version: Literal["v1"] | None = None
     field_path: Annotated[str, StringConstraints(pattern=_FIELD, max_length=350)]
 
 
-class ResourceFieldRef(Strict):
+class ResourceFieldRef(Kubernetes):
     """A request or limit of a container."""
 
     container_name: DnsLabel | None = None
@@ -32,7 +32,7 @@ class ResourceFieldRef(Strict):
     divisor: Divisor | None = None
 
 
-class KeyRef(Strict):
+class KeyRef(Kubernetes):
     """A key of a ConfigMap or Secret of the namespace."""
 
     name: Subdomain
@@ -40,7 +40,7 @@ class KeyRef(Strict):
     optional: bool | None = None
 
 
-class VariableSource(Strict):
+class VariableSource(Kubernetes):
     """One place to take a value from."""
 
     rules: ClassVar[tuple[Rule, ...]] = (one_of("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"),)
@@ -51,7 +51,7 @@ class VariableSource(Strict):
     secret_key_ref: KeyRef | None = None
 
 
-class Variable(Strict):
+class Variable(Kubernetes):
     """An environment variable: a value, or where to take it from."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -67,14 +67,14 @@ class Variable(Strict):
     value_from: VariableSource | None = None
 
 
-class WholeRef(Strict):
+class WholeRef(Kubernetes):
     """A ConfigMap or Secret of the namespace, all of its keys."""
 
     name: Subdomain
     optional: bool | None = None
 
 
-class Variables(Strict):
+class Variables(Kubernetes):
     """All keys of a ConfigMap or Secret as environment variables."""
 
     rules: ClassVar[tuple[Rule, ...]] = (one_of("configMapRef", "secretRef"),)

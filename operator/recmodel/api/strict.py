@@ -186,9 +186,11 @@ def one_of(*fields: str) -> Rule:
     )
 
 
-def _with_rules(schema: Schema, model: type[Strict]) -> None:
+def _as_the_api_keeps_it(schema: Schema, model: type[Strict]) -> None:
     for rule in model.rules:
         rule.extend(schema)
+    if issubclass(model, Kubernetes):
+        schema.pop("description", None)
 
 
 class Strict(BaseModel):
@@ -200,7 +202,7 @@ class Strict(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         populate_by_name=True,
-        json_schema_extra=_with_rules,
+        json_schema_extra=_as_the_api_keeps_it,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
 
@@ -224,3 +226,9 @@ class Strict(BaseModel):
         for rule in self.rules:
             rule.check(self)
         return self
+
+
+class Kubernetes(Strict):
+    """Base of what a pod template takes over from Kubernetes as it is. Kubernetes describes it, so the CRD does not: each of
+    these types stands in it up to forty times.
+    """

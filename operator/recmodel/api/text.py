@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints
 
 from recmodel.api.strict import IntegerOrText, Rule
 
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_LABEL = "[a-z0-9]+(-+[a-z0-9]+)*"
+_SUBDOMAIN = r"[a-z0-9]+((-+|\.)[a-z0-9]+)*"  # labels and a dot between two of them
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _SHORT = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _PORT = r"([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*"  # a letter somewhere, no two hyphens beside each other
@@ -61,9 +61,8 @@ def _is_key(text: str) -> bool:
 
 # The form and the length apart: a regular expression that counts is what makes a rule too dear for the API server.
 Keys = Rule(
-    f"self.all(k, k.matches(r'^{_KEY}$') && k.split('/')[0].size() <= 253 && k.split('/')[k.contains('/') ? 1 : 0].size() <= 63)",
-    "each key must be an optional DNS subdomain and a slash, then at most 63 letters, digits, '-', '_' or '.', the first and "
-    "the last a letter or digit",
+    f"self.all(k, k.matches(r'^{_KEY}$') && k.indexOf('/') <= 253 && k.size() - k.indexOf('/') <= 64)",
+    "each key must be a label key: at most 63 letters, digits, '-', '_' or '.', after an optional DNS subdomain and '/'",
     lambda keyed: all(_is_key(key) for key in keyed),
 )
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from recmodel.api.quantity import Quantity, amount
 from recmodel.api.scheduling import LabelSelector
 from recmodel.api.source import FieldRef, ResourceFieldRef
-from recmodel.api.strict import Keyed, Rule, Strict, one_of
+from recmodel.api.strict import Keyed, Kubernetes, Rule, Strict, one_of
 from recmodel.api.text import (
     Annotations,
     DataKey,
@@ -28,7 +28,7 @@ DriverName = Annotated[Subdomain, Field(max_length=63)]
 Mode = Annotated[int, Field(ge=0, le=0o777)]
 
 
-class KeyToPath(Strict):
+class KeyToPath(Kubernetes):
     """A key, and the file that it becomes."""
 
     key: DataKey
@@ -39,14 +39,14 @@ class KeyToPath(Strict):
 Items = Annotated[list[KeyToPath], Field(max_length=64)]
 
 
-class EmptyDir(Strict):
+class EmptyDir(Kubernetes):
     """An empty directory."""
 
     medium: Annotated[str, Field(pattern=r"^(Memory|HugePages(-[0-9]+[KMG]i)?)?$", max_length=32)] | None = None
     size_limit: Quantity | None = None
 
 
-class ConfigMapVolume(Strict):
+class ConfigMapVolume(Kubernetes):
     """A ConfigMap's keys as files."""
 
     name: Subdomain
@@ -55,7 +55,7 @@ class ConfigMapVolume(Strict):
     optional: bool | None = None
 
 
-class SecretVolume(Strict):
+class SecretVolume(Kubernetes):
     """A Secret's keys as files."""
 
     secret_name: Subdomain
@@ -64,7 +64,7 @@ class SecretVolume(Strict):
     optional: bool | None = None
 
 
-class DownwardFile(Strict):
+class DownwardFile(Kubernetes):
     """A field of the pod as a file."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -82,7 +82,7 @@ class DownwardFile(Strict):
     mode: Mode | None = None
 
 
-class Downward(Strict):
+class Downward(Kubernetes):
     """Fields of the pod as files."""
 
     items: Annotated[list[DownwardFile], Field(max_length=16)] | None = None
@@ -94,7 +94,7 @@ class DownwardVolume(Downward):
     default_mode: Mode | None = None
 
 
-class Projection(Strict):
+class Projection(Kubernetes):
     """Keys of one object as files."""
 
     name: Subdomain
@@ -112,27 +112,27 @@ class ProjectedSource(Strict):
     downward_api: Annotated[Downward | None, Field(alias="downwardAPI")] = None
 
 
-class Projected(Strict):
+class Projected(Kubernetes):
     """Several sources in one directory."""
 
     sources: Annotated[list[ProjectedSource], Field(min_length=1, max_length=16)]
     default_mode: Mode | None = None
 
 
-class Claim(Strict):
+class Claim(Kubernetes):
     """A PersistentVolumeClaim that exists."""
 
     claim_name: Subdomain
     read_only: bool | None = None
 
 
-class LocalReference(Strict):
+class LocalReference(Kubernetes):
     """An object of the namespace by its name."""
 
     name: Subdomain
 
 
-class Csi(Strict):
+class Csi(Kubernetes):
     """An inline volume of a CSI driver."""
 
     driver: DriverName
@@ -142,14 +142,14 @@ class Csi(Strict):
     node_publish_secret_ref: LocalReference | None = None
 
 
-class ImageVolume(Strict):
+class ImageVolume(Kubernetes):
     """The files of an image."""
 
     reference: Image
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
 
 
-class DataSource(Strict):
+class DataSource(Kubernetes):
     """What a new volume is filled with."""
 
     api_group: Subdomain | None = None
@@ -157,7 +157,7 @@ class DataSource(Strict):
     name: Subdomain
 
 
-class StorageSize(Strict):
+class StorageSize(Kubernetes):
     """A size."""
 
     storage: Quantity
@@ -171,14 +171,14 @@ class StorageSize(Strict):
         return size
 
 
-class StorageRequest(Strict):
+class StorageRequest(Kubernetes):
     """The size of a new volume."""
 
     requests: StorageSize
     limits: StorageSize | None = None
 
 
-class ClaimSpec(Strict):
+class ClaimSpec(Kubernetes):
     """The volume that each pod gets."""
 
     access_modes: Annotated[
@@ -193,7 +193,7 @@ class ClaimSpec(Strict):
     resources: StorageRequest
 
 
-class ClaimMetadata(Strict):
+class ClaimMetadata(Kubernetes):
     """Labels and annotations of the claim."""
 
     labels: Labels | None = None
@@ -201,14 +201,14 @@ class ClaimMetadata(Strict):
     creation_timestamp: Annotated[ShortText | None, Field(exclude=True, description="Dropped.")] = None
 
 
-class ClaimTemplate(Strict):
+class ClaimTemplate(Kubernetes):
     """A claim that is made for each pod."""
 
     metadata: ClaimMetadata | None = None
     spec: ClaimSpec
 
 
-class Ephemeral(Strict):
+class Ephemeral(Kubernetes):
     """A volume of its own for each pod, which ends with it."""
 
     volume_claim_template: ClaimTemplate
