@@ -33,6 +33,7 @@ DAY_GAIN = 0.3  # of a day, of what the newest one was off
 WEEK_GAIN = 0.5  # of a week
 WAITING_BINS = 12  # an hour, longer than the longest horizon
 LARGEST_RISE = 1.5  # of log load
+ON_THE_WAY = np.array([0.25, 0.5, 0.75, 1.0])  # of a horizon
 LEAST_LOAD = 1.0 / 60.0  # requests/s whose logarithm stands for none
 SAVED_HALF_LIFE_SECONDS = DAY_SECONDS
 LEAST_SAVED = 0.001  # of log load: chance alone saves a week that does not exist some of it
@@ -77,13 +78,14 @@ class Season:
         """
         now = np.full((len(self.day), 1), now_seconds)
         day, week = self.day_at(now), self.week_at(now)
-        by_day, by_week = np.full(horizon_seconds.shape, np.nan), np.full(horizon_seconds.shape, np.nan)
-        for share in (0.25, 0.5, 0.75, 1.0):  # the peak on the way counts, not the load at its end
-            times = now_seconds + share * horizon_seconds
-            rise = self.day_at(times) - day
-            by_day = np.fmax(by_day, rise)
-            by_week = np.fmax(by_week, rise + self.week_at(times) - week)
-        return np.clip(by_day, 0.0, LARGEST_RISE), np.clip(by_week, 0.0, LARGEST_RISE)
+        # The peak on the way counts, not the load at its end: [M, 4, H] times, looked up together.
+        times = now_seconds + ON_THE_WAY[:, None] * horizon_seconds[:, None, :]
+        shape, times = times.shape, times.reshape(len(day), times.shape[1] * times.shape[2])
+        by_day = self.day_at(times) - day
+        by_week = by_day + self.week_at(times) - week
+        highest = (np.fmax.reduce(rises.reshape(shape), axis=1) for rises in (by_day, by_week))
+        by_day, by_week = (np.clip(rises, 0.0, LARGEST_RISE) for rises in highest)
+        return by_day, by_week
 
     def believed(self, by_day: Floats, by_week: Floats) -> Floats:
         """Of rises ``[M, H]`` by the day and with the week, those with the week where that has earned its place."""
