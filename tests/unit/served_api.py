@@ -23,6 +23,21 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @contextlib.asynccontextmanager
+async def unix_socket(handler: Handler) -> AsyncIterator[str]:
+    """The path of a Unix socket behind which a server answers everything with ``handler``."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    with tempfile.TemporaryDirectory() as folder:
+        await web.UnixSite(runner, f"{folder}/socket", backlog=1024).start()
+        try:
+            yield f"{folder}/socket"
+        finally:
+            await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
 async def client_of(handler: Handler, token: str | None = None) -> AsyncIterator[Client]:
     """A client of a server that answers everything with ``handler``. HTTP is as real as ever; it goes through a Unix
     socket. Whoever uses the client opens it.
@@ -30,18 +45,10 @@ async def client_of(handler: Handler, token: str | None = None) -> AsyncIterator
     configuration = Configuration()
     if token is not None:
         configuration.api_key["BearerToken"] = f"bearer {token}"
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        path = f"{folder}/api"
-        await web.UnixSite(runner, path, backlog=1024).start()
-        patch.setattr(client_module, "connector", _through(path))
-        try:
+    async with unix_socket(handler) as path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(client_module, "connector", _through(path))
             yield Client(Credentials("http://api", False, configuration))
-        finally:
-            await runner.cleanup()
 
 
 def _through(path: str) -> Callable[[ssl.SSLContext | bool], aiohttp.BaseConnector]:

@@ -34,22 +34,24 @@ def test_a_day_is_learned_from_coarse_and_fine_history_with_gaps(step: float) ->
     assert error.max() < (0.5 if step > 600.0 else 0.1)
 
 
+def losses(memory: forecast.ForecastMemory, load: Floats, start: float) -> list[float]:
+    """The pinball loss of each model's upper forecasts, all of which see the same load ``[T]``."""
+    models = len(memory.level)
+    upper, came = follow(memory, np.repeat(load[:, None], models, axis=1), np.full((models, 1), 300.0), start)
+    miss = np.log(came / upper)
+    return [float(loss) for loss in np.maximum(0.95 * miss, -0.05 * miss).mean(0)]
+
+
 def test_the_season_lowers_the_pinball_loss() -> None:
-    horizon = np.array([[300.0]])
     seconds = np.arange(0.0, 4 * 86400.0, 60.0)
     random = np.random.default_rng(1)
     past = day(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
     start = 4 * 86400.0
     today = day(start + 15.0 * np.arange(1400)) * np.exp(0.03 * random.normal(size=1400))
-    fresh = forecast.empty(1, 15.0)
-    taught = learn_history(fresh, [(seconds, past)])
-    assert np.isfinite(taught.season.day).all()
-
-    def loss(memory: forecast.ForecastMemory) -> float:
-        miss = np.array([math.log(came / upper) for upper, came in follow(memory, today, horizon, start)])
-        return float(np.maximum(0.95 * miss, -0.05 * miss).mean())
-
-    assert loss(taught) < 0.9 * loss(replace(fresh, level=taught.level))
+    one_is_taught = learn_history(forecast.empty(2, 15.0), [(seconds, past), None])
+    assert np.isfinite(one_is_taught.season.day).all(1).tolist() == [True, False]
+    taught, fresh = losses(replace(one_is_taught, level=one_is_taught.level[[0, 0]]), today, start)
+    assert taught < 0.9 * fresh
 
 
 def test_a_history_of_nothing_teaches_nothing() -> None:
@@ -77,20 +79,16 @@ def test_a_day_of_the_week_is_forecast_by_its_own_kind(today: int) -> None:
 
     early = today * 86400.0 + 4 * 3600.0
     past, now = np.arange(early - 14 * 86400.0, early, 60.0), np.arange(early, early + 3 * 3600.0, 15.0)
-    load, horizon = noisy(now), np.array([[300.0]])
-    taught = learn_history(forecast.empty(1, 15.0), [(past, noisy(past))])
+    load, history = noisy(now), (past, noisy(past))
+    taught = learn_history(forecast.empty(2, 15.0), [history, history])
     assert taught.season.weekly.all()
-    daily = replace(taught, season=replace(taught.season, week=np.zeros_like(taught.season.week)))
-
-    def loss(memory: forecast.ForecastMemory) -> float:
-        miss = np.array([math.log(came / upper) for upper, came in follow(memory, load, horizon, now[0])])
-        return float(np.maximum(0.95 * miss, -0.05 * miss).mean())
-
+    one_is_daily = replace(taught, season=replace(taught.season, week=taught.season.week * np.array([[1], [0]], "f2")))
     steepest = now[np.argmax(np.diff(week(now)))]
-    rises = [float(memory.season.rise(horizon, steepest)[0, 0]) for memory in (taught, daily)]
+    rises = one_is_daily.season.rise(np.full((2, 1), 300.0), steepest)[:, 0]
     true = math.log(week(np.array([steepest + 300.0]))[0] / week(np.array([steepest]))[0])
     assert abs(rises[0] - true) < 0.7 * abs(rises[1] - true)
-    assert loss(taught) < loss(daily)
+    by_week, by_day = losses(one_is_daily, load, now[0])
+    assert by_week < by_day
 
 
 def test_what_has_passed_is_learned_an_hour_later_or_after_a_gap() -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import kopf
 import pytest
+import virtual_time
+from aiohttp import web
+from served_api import unix_socket
 
 from recmodel.api.v1alpha1 import GROUP, PLURAL, VERSION
 from recmodel.controller import handlers
@@ -26,7 +27,7 @@ RESOURCE = {
     "name": PLURAL, "singularName": "recmodel", "kind": "RecModel", "namespaced": True,
     "verbs": ["get", "list", "watch", "patch"],
 }  # fmt: skip
-ENDS_SECONDS = 20.0
+SERVER = "http://api"
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -61,7 +62,6 @@ class Cluster:
         self.hides: Answer | None = None  # the answer about the kinds that there are
         self.definitions: list[Answer] = []  # what the watch of CRDs tells
         self.asked: list[str] = []
-        self.ends = threading.Event()
 
     def answer(self, path: str) -> Answer | None:
         url = urlsplit(path)
@@ -87,47 +87,32 @@ class Cluster:
         return (turns.pop(0) if len(turns) > 1 else turns[0]) if turns else None
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[[Cluster], str]]:
-    servers: list[ThreadingHTTPServer] = []
-    clusters: list[Cluster] = []
+@contextlib.asynccontextmanager
+async def serving(cluster: Cluster) -> AsyncIterator[None]:
+    """Has ``cluster`` answer whatever kopf asks any API server."""
+    ends = asyncio.Event()
 
-    def start(cluster: Cluster) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = cluster.answer(self.path) or (200, None)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                if body is None:
-                    self.wfile.flush()
-                    cluster.ends.wait(ENDS_SECONDS)
-                    return
-                with contextlib.suppress(ConnectionError):  # kopf ended meanwhile
-                    self.wfile.write(json.dumps(body).encode() + b"\n")
+    async def answer(request: web.Request) -> web.StreamResponse:
+        found = cluster.answer(request.path_qs)
+        if found is not None:
+            return web.Response(status=found[0], text=json.dumps(found[1]) + "\n", content_type="application/json")
+        silent = web.StreamResponse()
+        await silent.prepare(request)
+        await ends.wait()
+        return silent
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        clusters.append(cluster)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for cluster in clusters:
-        cluster.ends.set()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    async with unix_socket(answer) as path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aiohttp, "TCPConnector", lambda **_: aiohttp.UnixConnector(path, limit=0))
+            yield
+        ends.set()
 
 
-async def operated(
-    server: str, seconds: float, meanwhile: Callable[[], None] = lambda: None, scanning: bool = False
+def operated(
+    cluster: Cluster, seconds: float, meanwhile: Callable[[], None] = lambda: None, scanning: bool = False
 ) -> tuple[list[Any], Any]:
-    """Runs kopf with an event handler for RecModels; what the handler was told, and what ended kopf, if anything did.
-    ``meanwhile`` is called at half-time; ``scanning``: kopf watches CRDs.
+    """Runs kopf in virtual time with an event handler for RecModels; what the handler was told, and what ended kopf, if
+    anything did. ``meanwhile`` is called at half-time; ``scanning``: kopf watches CRDs.
     """
     registry, events = kopf.OperatorRegistry(), list[Any]()
 
@@ -142,19 +127,24 @@ async def operated(
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(server=server)
+        return kopf.ConnectionInfo(server=SERVER)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def event(event: kopf.RawEvent, **_: Any) -> None:
         events.append((event["type"], event["object"]["metadata"]["name"]))
 
-    work = asyncio.create_task(kopf.operator(registry=registry, standalone=True, clusterwide=True))
-    await asyncio.wait([work], timeout=seconds / 2)
-    meanwhile()
-    await asyncio.wait([work], timeout=seconds / 2)
-    ended = work.exception() if work.done() else None
-    work.cancel()
-    await asyncio.wait([work])
+    async def run() -> BaseException | None:
+        async with serving(cluster):
+            work = asyncio.create_task(kopf.operator(registry=registry, standalone=True, clusterwide=True))
+            await asyncio.wait([work], timeout=seconds / 2)
+            meanwhile()
+            await asyncio.wait([work], timeout=seconds / 2)
+            ended = work.exception() if work.done() else None
+            work.cancel()
+            await asyncio.wait([work])
+            return ended
+
+    ended = virtual_time.run(run())
     return events, ended
 
 
@@ -169,36 +159,32 @@ async def operated(
         pytest.param(lambda: Cluster([found("a")], [refused(503)]), id="503 on a watch, after the retries"),
     ],
 )
-def test_what_the_api_server_refuses_ends_kopf(cluster: Any, serve: Callable[[Cluster], str]) -> None:
-    began = time.monotonic()
-    _, ended = asyncio.run(operated(serve(cluster()), ENDS_SECONDS))
+def test_what_the_api_server_refuses_ends_kopf(cluster: Callable[[], Cluster]) -> None:
+    _, ended = operated(cluster(), 20.0)
     assert isinstance(ended, Exception), "kopf lives on"
-    assert time.monotonic() - began < ENDS_SECONDS / 2
 
 
-def test_what_went_during_a_gap_is_never_told(serve: Callable[[Cluster], str]) -> None:
+def test_what_went_during_a_gap_is_never_told() -> None:
     cluster = Cluster([found("a", "b"), found("a")], [told(410)])
-    events, ended = asyncio.run(operated(serve(cluster), 4.0))
+    events, ended = operated(cluster, 20.0)
     assert ended is None
     assert {(None, "a"), (None, "b")} == set(events)
     assert cluster.asked.count(f"/apis/{GROUP}/{VERSION}/{PLURAL}") > 4, "the list without b was read again and again"
 
 
-def test_a_crd_that_comes_later_is_not_seen_without_rights_to_all_crds(serve: Callable[[Cluster], str]) -> None:
+def test_a_crd_that_comes_later_is_not_seen_without_rights_to_all_crds() -> None:
     cluster = Cluster([found("a")], [], installed=False)
 
     def install() -> None:
         cluster.installed = True
 
-    events, ended = asyncio.run(operated(serve(cluster), 4.0, install))
+    events, ended = operated(cluster, 20.0, install)
     assert (events, ended) == ([], None)
     assert cluster.asked.count("/apis") == 1, "it never looks again"
 
 
 @pytest.mark.parametrize("lags", [True, False])
-def test_a_crd_whose_last_event_comes_before_discovery_knows_it_is_missed(
-    lags: bool, serve: Callable[[Cluster], str]
-) -> None:
+def test_a_crd_whose_last_event_comes_before_discovery_knows_it_is_missed(lags: bool) -> None:
     cluster = Cluster([found("a")], [], installed=not lags)
     definition = {"metadata": {"name": f"{PLURAL}.{GROUP}", "uid": "c"}, "spec": {"group": GROUP}}
     cluster.definitions.append((200, {"type": "MODIFIED", "object": definition}))
@@ -206,7 +192,7 @@ def test_a_crd_whose_last_event_comes_before_discovery_knows_it_is_missed(
     def known() -> None:
         cluster.installed = True
 
-    events, ended = asyncio.run(operated(serve(cluster), 4.0, known, scanning=True))
+    events, ended = operated(cluster, 20.0, known, scanning=True)
     assert ended is None
     assert cluster.asked.count("/apis") == 2, "at the start, and on the event"
     assert events == ([] if lags else [(None, "a")])
@@ -226,13 +212,13 @@ class Idle:
 
 @pytest.mark.parametrize("status", [403, 503])
 def test_kopf_as_it_ships_outlives_an_api_server_that_refuses(
-    status: int, serve: Callable[[Cluster], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(handlers, "backoff_seconds", lambda failures: 0.02)
     cluster = Cluster([], [])
     cluster.hides = refused(status)
     context = {"name": "c", "context": {"cluster": "k", "user": "u"}}
-    server = {"name": "k", "cluster": {"server": serve(cluster)}}
+    server = {"name": "k", "cluster": {"server": SERVER}}
     user = {"name": "u", "user": {"token": "t"}}
     config = {"current-context": "c", "contexts": [context], "clusters": [server], "users": [user]}
     (tmp_path / "kubeconfig").write_text(json.dumps(config))
@@ -240,14 +226,15 @@ def test_kopf_as_it_ships_outlives_an_api_server_that_refuses(
 
     async def story() -> bool:
         registry = handlers.register(Idle())  # type: ignore[arg-type]
-        work = asyncio.create_task(kopf.operator(registry=registry, standalone=True, clusterwide=True))
-        await asyncio.wait([work], timeout=2.0)
-        refusals = len(cluster.asked)
-        cluster.hides = None
-        await asyncio.wait([work], timeout=1.0)
-        lives = not work.done() and refusals > 20 and "/api/v1" in cluster.asked
-        work.cancel()
-        await asyncio.wait([work])
-        return lives
+        async with serving(cluster):
+            work = asyncio.create_task(kopf.operator(registry=registry, standalone=True, clusterwide=True))
+            await asyncio.wait([work], timeout=2.0)
+            refusals = len(cluster.asked)
+            cluster.hides = None
+            await asyncio.wait([work], timeout=1.0)
+            lives = not work.done() and refusals > 20 and "/api/v1" in cluster.asked
+            work.cancel()
+            await asyncio.wait([work])
+            return lives
 
-    assert asyncio.run(story())
+    assert virtual_time.run(story())

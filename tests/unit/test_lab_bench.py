@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recmodel.core import history
 from recmodel.core.types import Decision, PoolDecision, PoolForecast
 from recmodel.lab import bench_days
 from recmodel.lab.ablations import WithoutLearning
@@ -55,21 +56,22 @@ def test_an_engine_that_learns_no_capacity_falls_below_the_floor(tables: dict[st
     assert over > FLOOR_OVER_RATIO or cost > FLOOR_COST_RATIO
 
 
-def test_an_hour_is_judged_written_down_and_drawn(
+def test_a_stretch_is_judged_written_down_and_drawn(
     tables: dict[str, Floats], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_days, "SHARES", (0.8,))  # a search of one share is quick, and goes the same ways
-    case = cut(TRACES / "tencent_14.csv.gz", hours=1.0, peak_per_second=300.0)
+    monkeypatch.setattr(history, "REPLAY_SECONDS", 4 * 3600.0)  # as does a past of which four hours are run through
+    case = cut(TRACES / "tencent_14.csv.gz", hours=0.6, peak_per_second=300.0)
     told: list[float] = []
     judged = judge(case, tables, lambda _, done: told.append(done), ablate=True)
-    assert judged.hours == 1.0
+    assert judged.hours == 0.6
     assert judged.history_days == 14.0
     assert max(told) == 1.0
     assert judged.bound_cost < judged.engine.cost
     assert set(judged.ablations) == {"no forecast", "no joint plan", "no learning"}
     assert isinstance(judged.capacity_errors["cpu"][30], CapacityError)
     assert judged.seeds == (judged.engine,)
-    # A dearer day stands for another seed: what another seed does has a test of its own, and a second hour costs seconds.
+    # A dearer day stands for another seed: what another seed does has a test of its own, and a second run costs seconds.
     judged = replace(judged, seeds=(judged.engine, replace(judged.engine, cost=1.02 * judged.engine.cost)))
     fleet = decide_for(3)
     text = page([judged], [fleet], "the command", 0)

@@ -45,12 +45,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._seconds = time.monotonic()
         self._threads = 0
-        super().__init__(_Selector(lambda: self._threads > 0, self._advance))
+        super().__init__(_Selector(lambda: self._threads > 0, self.stall))
 
     def time(self) -> float:
         return self._seconds
 
-    def _advance(self, seconds: float) -> None:
+    def stall(self, seconds: float) -> None:
+        """Lets time pass in which nothing runs, as while a call blocks."""
         self._seconds += seconds
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
