@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs
 
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.session import Connection
 
 Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes without the answer is none of the server's errors."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Server:
@@ -28,8 +37,8 @@ class Server:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                form = {key: values[0] for key, values in parse_qs(body).items()}
-                server.asked.append((self.command, self.path, dict(self.headers), form))
+                self.form = {key: values[0] for key, values in parse_qs(body).items()}
+                server.asked.append((self.command, self.path, dict(self.headers), self.form))
                 reply = server.replies.pop(0) if len(server.replies) > 1 else server.replies[0]
                 reply(self)
 
@@ -39,8 +48,9 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = _Quiet(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
+        self._ended = threading.Event()
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self.thread.start()
@@ -48,7 +58,13 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
+    def hang(self, handler: BaseHTTPRequestHandler) -> None:
+        """A reply that never comes: whoever waits for it waits until the server ends."""
+        self._ended.wait()
+        handler.close_connection = True
+
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()

@@ -251,17 +251,17 @@ def test_a_tick_grows_in_proportion_to_the_models() -> None:
         seen = PoolObservation(4, 4, 0, 50.0, 45.0, rate, 0.0, {0.05: 200.0, 0.1: 298.0, math.inf: rate}, 0.5)
         told = [Observation(0.0, {"cpu": seen, "gpu": seen})] * count
         for tick in range(8):
-            before = time.perf_counter()
+            before = time.process_time()  # other work on the machine takes none of it
             memory, _ = step(memory, told, 15.0 * tick)
-            best = min(best, time.perf_counter() - before) if tick >= 6 else best  # when evidence is learned
+            best = min(best, time.process_time() - before) if tick >= 6 else best  # when evidence is learned
         return best
 
     def ratio() -> float:
         small, large = seconds(500), seconds(2000)
         return large / small
 
-    # The best of three pairs: other work on the machine can only make a pair look worse or a small one slower.
-    assert min(ratio() for _ in range(3)) < 6.0
+    # One of a few pairs will do: whoever shares the caches can only make a pair look worse.
+    assert any(ratio() < 6.0 for _ in range(5))
 
 
 def test_a_fleet_without_models_is_decided_too() -> None:

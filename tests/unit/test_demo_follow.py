@@ -62,7 +62,7 @@ cat "follow$n"
 
 
 def read_until(log: FollowedLog, wanted: Callable[[ClientLog], bool]) -> ClientLog:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not wanted(found := log.read()):
         assert time.monotonic() < deadline, f"{len(found.seconds)} seconds were read"
         time.sleep(0.01)

@@ -7,14 +7,16 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_server import ONE, Server, asking, body, success
+from prometheus_server import ONE, Server, body, success
 
 from recmodel.api.v1alpha1 import Metrics, ProfileName
 from recmodel.prometheus.client import PrometheusClient, Vector
@@ -28,11 +30,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_looking_up_a_name_counts_against_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, slow = socket.getaddrinfo, [True]
+    found, ends = socket.getaddrinfo, threading.Event()
 
     def lookup(host: Any, *more: Any, **named: Any) -> Any:
-        if slow[0] and host == "prometheus.example":
-            time.sleep(2.0)
+        if host == "prometheus.example":
+            ends.wait(60.0)
         return found("127.0.0.1" if host == "prometheus.example" else host, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
@@ -42,27 +44,27 @@ def test_looking_up_a_name_counts_against_the_budget(monkeypatch: pytest.MonkeyP
         client = PrometheusClient(Connection(url=f"http://prometheus.example:{port}"))
         began = time.monotonic()
         answers = client.query_all([f"up{i}" for i in range(20)], 1, budget_seconds=0.3)
-        assert time.monotonic() - began < 1.5
         assert {type(answer) for answer in answers.values()} == {PrometheusUnavailable}
         with pytest.raises(PrometheusUnavailable, match="in time"):
             client.query("up", 1, budget_seconds=0.1)
         client.close()
-        assert time.monotonic() - began < 1.8, "nor does the end wait for it"
-        slow[0] = False
+        assert time.monotonic() - began < 30.0, (
+            "neither a query nor the end waits for the name, for which it takes a minute"
+        )
+        ends.set()
 
 
 def test_a_group_that_hangs_takes_nothing_from_the_others() -> None:
     def reply(handler: Any) -> None:
-        hangs = "hung" in server.asked[-1][3]["query"]
-        time.sleep(3.0 if hangs else 0.0)
-        success(ONE)(handler)
+        (server.hang if "hung" in handler.form["query"] else success(ONE))(handler)
 
-    with Server() as server, asking(server) as client:
+    patient = {"read_timeout_seconds": 60.0, "deadline_seconds": 60.0}  # a query that hangs takes all of the budget
+    with Server() as server, closing(PrometheusClient(Connection(server.url, **patient))) as client:
         server.replies = [reply]
         hung = [f"hung{i}" for i in range(8)]
         others = [[f"good{i}{j}" for j in range(8)] for i in range(3)]
         groups = {query: number for number, group in enumerate([hung, *others]) for query in group}
-        answers = client.query_all(groups, 1, budget_seconds=1.5)
+        answers = client.query_all(groups, 1, budget_seconds=4.0)
     assert all(isinstance(answers[query], PrometheusUnavailable) for query in hung)
     good = [query for group in others for query in group]
     assert all(isinstance(answers[query], Vector) for query in good), "a hung profile must not blind another one"
