@@ -101,7 +101,7 @@ def test_stalled_comes_and_goes_with_the_refused_edit_and_is_told() -> None:
     before = status()
     stalled = status(tracked(invalid=REFUSED, generation=3), written=before)
     found = next(c for c in stalled.conditions if c.type == "Stalled")
-    assert found.message == "spec.x is 1: no; the last valid spec goes on"
+    assert found.message == "spec.x is 1: no; the last valid spec stays in effect"
     assert (found.observed_generation, stalled.observed_generation) == (3, 3)
     assert [(kind, reason.reason) for kind, reason in changes(stalled, before)] == [("Warning", "InvalidSpec")]
     assert worth_writing(status(tracked(invalid=Reason("InvalidSpec", "spec.y is 2: no"), generation=3)), stalled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ NOT_PLAIN = re.compile(
     r"for want of|by way of|in the midst|begun again|valves?)\b",
     re.IGNORECASE,
 )
+KEYS_OF_RECIPES = re.compile(r"fineTune, anew, designs")  # names, in a file that users write
 LONGEST_SENTENCE_WORDS = 30
 
 
@@ -59,6 +61,37 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 @pytest.mark.parametrize("page", WRITTEN, ids=named)
 def test_words_are_plain(page: Path) -> None:
     assert sorted({found[0].lower() for found in NOT_PLAIN.finditer(LINK.sub("](", prose(page)))}) == []
+
+
+SAID = [
+    ROOT / "docs" / "api.md",
+    ROOT / "manifests" / "rules" / "alerts.yaml",
+    *(ROOT / "charts" / "recmodel" / name for name in ("values.yaml", "templates/NOTES.txt", "files/policies.yaml")),
+]
+
+
+@pytest.mark.parametrize("page", SAID, ids=named)
+def test_what_the_api_the_alerts_and_the_chart_say_is_plain(page: Path) -> None:
+    assert sorted({found[0].lower() for found in NOT_PLAIN.finditer(page.read_text(encoding="utf-8"))}) == []
+
+
+def test_messages_are_plain() -> None:
+    """Conditions, Events, logs, errors and descriptions: every sentence in the code that is not a docstring."""
+    found = []
+    for path in sorted((ROOT / "operator").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {
+            id(node.body[0].value) for node in ast.walk(tree) if isinstance(getattr(node, "body", None), list)
+            and node.body and isinstance(node.body[0], ast.Expr)
+        }  # fmt: skip
+        found += [
+            f"{named(path)}:{node.lineno}: {word[0]}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+            for word in NOT_PLAIN.finditer(KEYS_OF_RECIPES.sub("", node.value))
+            if " " in node.value
+        ]
+    assert found == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

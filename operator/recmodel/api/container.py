@@ -93,7 +93,7 @@ def _broken(name: str, request: str | None, limit: str | None) -> str | None:
 
 
 class ResizePolicy(Kubernetes):
-    """Whether the container is started anew when a resource of it is changed."""
+    """Whether the container is restarted when a resource of it is changed."""
 
     resource_name: Literal["cpu", "memory"]
     restart_policy: Literal["NotRequired", "RestartContainer"]
@@ -153,7 +153,7 @@ class SecurityContext(Strict):
     run_as_user: USER | None = None
     run_as_group: USER | None = None
     read_only_root_filesystem: bool | None = None
-    allow_privilege_escalation: Annotated[bool, must_be_false("no more rights than at the start")] | None = None
+    allow_privilege_escalation: Annotated[bool, must_be_false("a process must not gain privileges")] | None = None
     privileged: Annotated[bool, must_be_false("a pool's pods have no rights over their node")] | None = None
     proc_mount: Literal["Default"] | None = None
     capabilities: Capabilities | None = None

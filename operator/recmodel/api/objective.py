@@ -68,7 +68,7 @@ class Variant(Strict):
     ] = None
     version: Annotated[
         VersionName | None,
-        Field(description="The version that shall serve; else the record's. A new one is rolled out pool by pool."),
+        Field(description="The version to serve; else the record's. A new one is rolled out pool by pool."),
     ] = None
     uri: Annotated[ModelUri | None, Field(description="Where the model of this version lies; else the record's.")] = (
         None

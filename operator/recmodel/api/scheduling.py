@@ -130,7 +130,7 @@ class Affinity(Kubernetes):
 
 
 class Toleration(Kubernetes):
-    """A taint that is put up with."""
+    """A taint that is tolerated."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

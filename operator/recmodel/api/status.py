@@ -83,7 +83,7 @@ class VariantStatus(Written):
     """What is known of one variant."""
 
     name: str
-    version: Annotated[str | None, Field(description="The version that shall serve.")] = None
+    version: Annotated[str | None, Field(description="The version to serve.")] = None
     metric: str | None = None
     value: Annotated[str | None, Field(description="Its measured accuracy.")] = None
     interval: Annotated[str | None, Field(description="95 % interval of value, where a record has one.")] = None
@@ -104,7 +104,7 @@ class RolloutStatus(Written):
     reason: Annotated[str, Field(max_length=128)]
     message: Annotated[str, Field(max_length=1024)]
     memory: Annotated[
-        str | None, Field(max_length=4096, description="What was counted so far, for an operator that starts anew.")
+        str | None, Field(max_length=4096, description="What was counted so far, for an operator that restarts.")
     ] = None
 
 
@@ -156,8 +156,8 @@ class RecModelStatus(Written):
     reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
     last_decision_time: Annotated[
         str | None,
-        Field(description="When the operator last decided on this RecModel; written at most once a minute, and more "
-              "seldom with more than 300 RecModels. One that grows old is a RecModel that nobody looks after.",
+        Field(description="When the operator last decided on this RecModel; written at most once a minute, and less "
+              "often with more than 300 RecModels. If it grows old, no operator decides on this RecModel.",
               json_schema_extra={"format": "date-time"}),
     ] = None  # fmt: skip
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
@@ -173,6 +173,6 @@ class RecModelStatus(Written):
         str | None,
         Field(
             max_length=65536,
-            description="The last valid spec, packed: with it a restarted operator goes on where the spec is refused.",
+            description="The last valid spec, packed. A restarted operator uses it while the newest spec is refused.",
         ),
     ] = None

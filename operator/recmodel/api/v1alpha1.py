@@ -89,7 +89,7 @@ class Quality(Strict):
     max_loss: Annotated[
         Percent,
         ABOVE_ZERO,
-        Field(description="Largest loss against the other pools that is put up with, relative to their share."),
+        Field(description="Largest allowed loss against the other pools, relative to their share."),
     ] = "5%"
     confirm_within: Annotated[
         Duration,
@@ -103,7 +103,7 @@ _SHARES = f"self.map(s, {_SHARE})"
 
 
 class Rollout(Strict):
-    """How a new variant or version comes into the traffic, and when it is taken back."""
+    """How a new variant or version is brought into the traffic, and when it is rolled back."""
 
     steps: Annotated[
         list[Percent],
@@ -130,7 +130,7 @@ class Rollout(Strict):
     max_late_excess: Annotated[
         Percent,
         ABOVE_ZERO,
-        Field(description="Share of late or failed requests above the current one's that is put up with."),
+        Field(description="Allowed share of late or failed requests above that of the current version."),
     ] = "2%"
     max_error_excess: Annotated[Percent, ABOVE_ZERO, Field(description="The same of failed requests alone.")] = "1%"
     quality: Quality | None = None

@@ -58,7 +58,7 @@ class Actor:
     def drifted(
         self, owner: build.Owner, spec: RecModelSpec, page: tuple[str, str] | None, serving: Mapping[str, Serving]
     ) -> dict[Child, Object]:
-        """The children that are missing or that somebody changed, each with what it shall be. Nothing is built where each
+        """The children that are missing or that somebody changed, each with what it is to be. Nothing is built where each
         still has the mark that it had when it was last as wanted.
         """
         route = self._permitted_route(owner, spec, build.initial_weights(spec))
@@ -121,7 +121,7 @@ class Actor:
         return any(self._inventory.pool(owner.key, pool).ready for pool in pools if pool)
 
     def route_differs(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
-        """Whether the route in the cluster shall be other than it is; False for a model without a route."""
+        """Whether the route in the cluster is to be other than it is; False for a model without a route."""
         body = self._permitted_route(owner, spec, weights)
         if body is None or self.holds(owner, spec):
             return False

@@ -1,7 +1,7 @@
 """Where the API server is and how to prove who we are: the pod's service account, else a kubeconfig.
 
 The loading is the Kubernetes client's (``kubernetes.aio.config``), which knows every kind of kubeconfig and reads
-the pod's token anew each minute (it rotates); the requests are our own, since its typed objects drop or refuse
+the pod's token again each minute (it rotates); the requests are our own, since its typed objects drop or refuse
 fields that they do not know.
 """
 

@@ -1,4 +1,4 @@
-"""What counts of a Deployment: how many replicas it shall have, how its roll-out goes, and for which version it is made."""
+"""What counts of a Deployment: how many replicas it is to have, how its roll-out goes, and for which version it is made."""
 
 from __future__ import annotations
 

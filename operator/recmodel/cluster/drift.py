@@ -43,7 +43,7 @@ class Drift:
         return known is None or known[1] != _mark(live)
 
     def forget(self, key: str, child: Child | None = None) -> None:
-        """Forgets a RecModel's children, or one of them, which is compared anew then."""
+        """Forgets a RecModel's children, or one of them, which is compared again then."""
         if child is None:
             self._marks.pop(key, None)
         else:

@@ -65,7 +65,7 @@ class Inventory:
     """The watched state. ``on_change`` is called with the key of each model whose children or pods changed, ``on_unreadable``
     with a kind and how many objects of it cannot be read.
 
-    Of an object that cannot be read what was known of it goes on counting, until it can be read again or is gone.
+    Of an object that cannot be read what was known of it stays in effect, until it can be read again or is gone.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Inventory:
         except Unreadable as problem:
             if known is not None and uid_of(obj) not in (None, known.uid):  # what was known is of one that is gone
                 self._forget(kind, identity)
-            kept = "what was known of it goes on counting" if identity in self._known[kind] else "it is left out"
+            kept = "what was known of it stays in effect" if identity in self._known[kind] else "it is left out"
             self.unreadable.add(kind, identity, f"{problem}; {kept}")
             return
         if known is not None and known.uid == found.uid and found.version and known.version >= found.version:

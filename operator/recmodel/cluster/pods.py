@@ -24,7 +24,7 @@ class PodState:
     ready: bool  # Ready, and not being deleted
     answers: bool  # Ready, whether or not it is being deleted
     begins: bool  # it surely has not been Ready yet
-    restarted: bool  # a container of it has ended and was begun again
+    restarted: bool  # a container of it has ended and was started again
     over: bool  # Failed or Succeeded: evicted, completed. It only lingers
     waits_for_node: (
         str | None

@@ -190,7 +190,7 @@ class Template(Shape):
 
 
 class DeploymentSpec(Shape):
-    """What a Deployment shall be."""
+    """What a Deployment is to be."""
 
     replicas: Count = 1
     template: Template = Template()

@@ -148,7 +148,7 @@ def _replicas(
     """The replicas allowed now, and the seconds until more is allowed (None: nothing waits for time)."""
     replicas: dict[str, int] = {}
     wait: float | None = None
-    # A pool that shall take over traffic and has no ready pod yet: until it has, the others keep theirs.
+    # A pool that is to take over traffic and has no ready pod yet: until it has, the others keep theirs.
     awaited = {n for n, p in pools.items() if p.wanted_replicas > 0 and p.wanted_share > 0 and p.ready == 0}
     for name, pool in pools.items():
         replicas[name] = pool.wanted_replicas

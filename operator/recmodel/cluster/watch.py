@@ -72,7 +72,7 @@ async def follow(
             failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
             on_turn(False)
             level = logging.INFO if isinstance(error, Gone) else logging.WARNING
-            logger.log(level, "following %s is begun again: %s", kind.plural, error)
+            logger.log(level, "following %s is started again: %s", kind.plural, error)
             await asyncio.sleep(backoff_seconds(failures))
         except Exception:  # whoever keeps this task begins it again
             on_turn(False)

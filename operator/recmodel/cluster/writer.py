@@ -39,7 +39,7 @@ class Writer:
             live = await self._client.get(kind, owner.namespace, name)
         except NotFound:
             return None
-        read(kind, live)  # one that cannot be read is there all the same: it is neither made anew nor overwritten
+        read(kind, live)  # one that cannot be read is there all the same: it is neither made again nor overwritten
         if not owner.owns(live):
             if kind == names.ROUTE:
                 self._inventory.free_routes.taken((owner.namespace, name))
@@ -144,7 +144,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _forgetting(self, kind: names.Kind, live: Object) -> Iterator[None]:
-        """Where the API says that the object is gone or another one by now, the next look asks for it anew."""
+        """Where the API says that the object is gone or another one by now, the next look asks for it again."""
         try:
             yield
         except ApiRefused as error:

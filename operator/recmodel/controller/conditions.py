@@ -122,7 +122,7 @@ def _ready(tracked: Tracked, pools: Mapping[str, PoolState]) -> tuple[str, Reaso
 
 
 def _kept(invalid: Reason) -> Reason:
-    return Reason(invalid.reason, f"{invalid.message}; the last valid spec goes on")
+    return Reason(invalid.reason, f"{invalid.message}; the last valid spec stays in effect")
 
 
 def _objective(tracked: Tracked) -> tuple[str, Reason]:
@@ -213,7 +213,7 @@ def _measured(tracked: Tracked) -> tuple[str, Reason]:
     if variants is not None and variants.problems:
         shown, more = variants.problems[:3], len(variants.problems) - 3
         said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
-        return "False", Reason(INVALID_RECORD, f"{said}; what was known before goes on counting")
+        return "False", Reason(INVALID_RECORD, f"{said}; what was known before stays in effect")
     if variants is not None and variants.unmeasured and budget is not None:
         said = f"no measured accuracy of {', '.join(variants.unmeasured)}: no traffic while others are measured"
         return "False", Reason(VARIANT_UNMEASURED, said)

@@ -65,7 +65,7 @@ class Intake:
     def _take(self, found: RecModelObject) -> None:
         owner, generation, body = found.owner, found.generation, found.body
         tracked = self._keeper.models.get(owner.key)
-        if tracked is not None and tracked.owner.uid != owner.uid:  # deleted and made anew, and the deletion was missed
+        if tracked is not None and tracked.owner.uid != owner.uid:  # made again, and the deletion was missed
             self._forget(owner.key)
             tracked = None
         if found.leaving:
@@ -95,7 +95,7 @@ class Intake:
         if isinstance(found, RecModelSpec):
             tracked.written, tracked.kept = found, text
             self.learn(tracked)
-            logger.info("%s: goes on with its last valid spec", tracked.key)
+            logger.info("%s: its last valid spec stays in effect", tracked.key)
 
     def learn(self, tracked: Tracked) -> None:
         """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never

@@ -93,7 +93,7 @@ class Keeper:
             self.wake(tracked.key)
 
     def keeps(self, tracked: Tracked) -> bool:
-        """Whether a RecModel has not gone, or been made anew, meanwhile."""
+        """Whether a RecModel has not gone, or been made again, meanwhile."""
         return self.models.get(tracked.key) is tracked
 
     def forget(self, key: str) -> None:
@@ -240,7 +240,7 @@ class Keeper:
         return wait_seconds
 
     def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
-        """The children that are missing or that somebody changed, with what they shall be."""
+        """The children that are missing or that somebody changed, with what they are to be."""
         spec = tracked.spec
         if spec is None or tracked.paused:
             return {}
@@ -281,7 +281,7 @@ class Keeper:
 
 
 def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
-    """Whether the traffic shall be shared otherwise than before, by more than is worth ignoring."""
+    """Whether the traffic is to be shared otherwise than before, by more than is worth ignoring."""
     if before.keys() != after.keys() or any((before[n].weight > 0) != (after[n].weight > 0) for n in after):
         return True
     shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]

@@ -129,7 +129,7 @@ class Metrics:
         )
         self.stalled = Gauge(
             "recmodel_stalled",
-            "1 while the newest spec is refused (condition Stalled) and the last valid one, if any, goes on.",
+            "1 while the newest spec is refused (condition Stalled) and the last valid one, if any, stays in effect.",
             (*MODEL, "reason"),
             registry=r,
         )

@@ -20,7 +20,7 @@ class Refreshes:
         self._at_seconds = -math.inf
 
     def due(self, new: RecModelStatus, written: RecModelStatus, models: int, now_seconds: float) -> bool:
-        """Whether the written time is old enough to be written anew, with so many models to share the allowance; takes from
+        """Whether the written time is old enough to be written again, with so many models to share the allowance; takes from
         it where it is.
         """
         age = _age_seconds(new, written)

@@ -1,4 +1,4 @@
-"""Which version each pool shall be made for: one pool of a RecModel at a time is on trial, and goes back if it is worse.
+"""Which version each pool is to be made for: one pool of a RecModel at a time is on trial, and goes back if it is worse.
 
 What is on trial stands in the Deployment's annotation (``cluster.versions``), so a new process finds it there; how far
 it has come stands in the status. Pure.
@@ -42,7 +42,7 @@ class Context:
         return self.variants.spec
 
     def target(self, pool: PoolSpec) -> ModelVersion | None:
-        """The version that the pool shall come to; None where none is known, which asks for no change."""
+        """The version that the pool is to come to; None where none is known, which asks for no change."""
         return self.variants.target(pool.name)
 
 
@@ -110,7 +110,7 @@ def limits(spec: RecModelSpec, serving: Mapping[str, Serving], trials: Mapping[s
 
 
 def released(serving: Mapping[str, Serving], trials: Mapping[str, Trial], context: Context) -> tuple[Servings, Trials]:
-    """One tick: what each pool shall serve from now on, and how far each trial has come."""
+    """One tick: what each pool is to serve from now on, and how far each trial has come."""
     pools = {pool.name: pool for pool in context.spec.pools}
     serves: Servings = {name: serving[name] for name in pools if name in serving}
     kept: Trials = {name: trial for name, trial in trials.items() if name in pools}
@@ -130,7 +130,7 @@ def released(serving: Mapping[str, Serving], trials: Mapping[str, Trial], contex
 
 
 def _settled(pool: PoolSpec, serves: Servings, context: Context) -> Serving:
-    """What needs no trial: an accuracy measured anew, a pool without pods, one whose version was proven elsewhere, and
+    """What needs no trial: an accuracy measured again, a pool without pods, one whose version was proven elsewhere, and
     another try for a pool that was taken back and has changed since.
     """
     found, target = serves[pool.name], context.target(pool)
@@ -183,7 +183,7 @@ def _turn(pools: Mapping[str, PoolSpec], serves: Servings, context: Context) -> 
 
 
 def _wants(pool: PoolSpec, found: Serving, serves: Servings, context: Context) -> bool:
-    """Whether another version than it serves shall come to the pool."""
+    """Whether another version than it serves is to come to the pool."""
     target = context.target(pool)
     if target is None or target.name in _refused(serves):
         return False
@@ -288,5 +288,5 @@ def _serves_after(found: Serving, target: ModelVersion | None, rollout: core.Rol
 
 
 def _stalled(pool: PoolSpec, to: str) -> Reason:
-    said = f"{pool.name}: version {to} was taken back: its pods were not ready in time"
+    said = f"{pool.name}: version {to} was rolled back: its pods were not ready in time"
     return Reason(reasons.ROLLOUT_ROLLED_BACK, said)

@@ -87,9 +87,9 @@ class Reporter:
         known = owner.key in self._written
         try:
             await self._client.apply_status(RECMODEL, owner.namespace, owner.name, owner.uid, as_object(status))
-        except (NotFound, Conflict):  # deleted meanwhile, or deleted and made anew
+        except (NotFound, Conflict):  # deleted meanwhile, or deleted and made again
             return
-        if known and self._written.get(owner.key) is before:  # else: gone meanwhile, or begun anew
+        if known and self._written.get(owner.key) is before:  # else: gone meanwhile, or started again
             self._written[owner.key] = status
         for kind, reason in changes(status, before):
             try:

@@ -1,4 +1,4 @@
-"""Once a tick, for each RecModel: what its pools shall serve from now on. Wiring around ``releases``, which judges."""
+"""Once a tick, for each RecModel: what its pools are to serve from now on. Wiring around ``releases``, which judges."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Rollouts:
 
 
 def _settled(tracked: Tracked) -> bool:
-    """Nothing was ever on trial and every pool serves what it shall: so it is for most RecModels at most times."""
+    """Nothing was ever on trial and every pool serves what it is to serve: so it is for most RecModels at most times."""
     targets = tracked.variants.targets if tracked.variants is not None else {}
     return not tracked.trials and all(
         found.trial is None and (targets.get(name) is None or found.now == targets[name])

@@ -31,7 +31,7 @@ class Settings(BaseModel):
     """Where Prometheus answers. The operator's setting alone: a namespace's user can never send it elsewhere."""
 
     prometheus_token_file: str | None = None
-    """File with the bearer token for Prometheus, read anew as it rotates; None: no token."""
+    """File with the bearer token for Prometheus, read again as it rotates; None: no token."""
 
     prometheus_ca_file: str | None = None
     """File with the certificate authority of Prometheus; None: the system's."""

@@ -1,4 +1,4 @@
-"""The tasks of one process: begun by name, ended together. One that dies says why; those that are kept are begun again."""
+"""The tasks of one process: begun by name, ended together. One that dies says why; those that are kept are started again."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ async def _kept(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> Non
         began = time.monotonic()
         try:
             await work()
-            logger.error("%s has ended; it is begun again", name)
+            logger.error("%s has ended; it is started again", name)
         except Exception:
-            logger.exception("%s died; it is begun again", name)
+            logger.exception("%s died; it is started again", name)
         failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
         await asyncio.sleep(backoff_seconds(failures))
 

@@ -119,7 +119,7 @@ class Decider:
         return {key: past for part in parts for key, past in part.items()}
 
     def forget(self, key: str) -> None:
-        """Drops all that is known of a RecModel that is gone, so that another one of its name begins anew."""
+        """Drops all that is known of a RecModel that is gone, so that another one of its name starts from nothing."""
         self._gone.add(key)
         for kept in (self._parked, self._quarantined, self._budget_left):
             kept.pop(key, None)
@@ -179,7 +179,7 @@ class Decider:
                     failed[key] = problem("deciding", error)
                     self._quarantined[key] = QUARANTINE_TICKS, failed[key]
                     return None
-                logger.error("%s: what was learned of it is broken; it is learned anew", key)
+                logger.error("%s: what was learned of it is broken; learning starts again", key)
                 return found
 
             parts = halved(attempt, usable, alone)
@@ -243,7 +243,7 @@ class Loop:
         while True:
             started = time.monotonic()
             try:
-                # Slower than this, the numbers are of no use any more: the next tick asks anew.
+                # Slower than this, the numbers are of no use any more: the next tick asks again.
                 async with asyncio.timeout(max(2 * self._tick_seconds, 30.0)):
                     await self._tick(time.time())
                 self._finished_at = time.monotonic()

@@ -48,7 +48,7 @@ class Tracked:
     model: Model | None = None  # the same in the core's words
     invalid: Reason | None = None  # why the newest one is not
     body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
-    serving: Mapping[str, Serving] = field(default_factory=dict)  # by pool: which version it shall be made for
+    serving: Mapping[str, Serving] = field(default_factory=dict)  # by pool: which version it is to be made for
     trials: Mapping[str, Trial] = field(default_factory=dict)  # by pool: the last rollout
     applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
     optimised: Optimisation | None = None  # the Job of this has been started
@@ -105,7 +105,7 @@ class Tracked:
         """
         try:
             status = RecModelStatus.model_validate(self.body.get("status") or {})
-        except ValidationError:  # an older or newer operator's: what is on trial begins its step anew
+        except ValidationError:  # an older or newer operator's: what is on trial begins its step again
             self.counted = True
             return None
         self.counted = self.counted or _counted(status)

@@ -168,7 +168,7 @@ def reported(trial: Trial, limit_ratio: float | None) -> RolloutStatus:
 
 
 def recalled(status: RolloutStatus, now_seconds: float) -> Trial:
-    """The trial that a status tells of; one without a memory that can be read begins its step anew."""
+    """The trial that a status tells of; one without a memory that can be read begins its step again."""
     reason = Reason(status.reason, status.message)
     usual = None
     try:

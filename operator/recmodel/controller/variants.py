@@ -38,10 +38,10 @@ class Variants:
     recorded: tuple[VariantRecord, ...] = ()  # all good records, those of variants that the spec does not list, too
     unmeasured: tuple[str, ...] = ()  # variants that no pool may send traffic to for want of an accuracy
     targets: Mapping[str, ModelVersion | None] = field(default_factory=dict)
-    """By pool: the version that it shall serve; None where none is known, which asks for no change."""
+    """By pool: the version that it is to serve; None where none is known, which asks for no change."""
 
     def target(self, pool: str) -> ModelVersion | None:
-        """The version that a pool shall serve."""
+        """The version that a pool is to serve."""
         return self.targets.get(pool)
 
 

@@ -39,7 +39,7 @@ Place = tuple[str, str | None]  # a kind's plural, and the namespace; None: all
 
 
 class Watches:
-    """Keep the inventory and the RecModels up to date, each in a task that is begun again when it dies.
+    """Keep the inventory and the RecModels up to date, each in a task that is started again when it dies.
 
     ``on_known`` is called whenever a kind is listed for the first time, and ``on_turn`` with a kind's plural and whether
     all its watches go well.

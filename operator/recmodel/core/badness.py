@@ -131,7 +131,7 @@ def net_of(fleet: Fleet, seen: Seen, floor: Floats, failing: Floats) -> Seen:
 
 
 def tell(record: Record, fleet: Fleet, seen: Seen, loads: tuple[Floats, Floats], known: Bools) -> Record:
-    """The record after one tick. A bin that is contradicted begins anew."""
+    """The record after one tick. A bin that is contradicted begins again."""
     weight = record.weight * np.float32(np.exp(-fleet.tick_seconds / MEMORY_SECONDS))
     if not known.any():
         return replace(record, weight=weight)

@@ -241,7 +241,7 @@ def _believed(
     rewritten: Bools,
     told_new: Bools,
 ) -> Small:
-    """The belief ``[N, S, G]`` after the evidence changed: by the bin that was told, or made anew where others changed too."""
+    """The belief ``[N, S, G]`` after the evidence changed: by the bin that was told, or made again where others changed too."""
     by_bin = np.nonzero(told_new & ~rewritten)[0]
     if len(by_bin):
         at = (rows[0][by_bin], rows[1][by_bin])
@@ -260,7 +260,7 @@ def _believed(
 
 
 def relearned(memory: CapacityMemory, rows: tuple[Ints, Ints], budget: Floats) -> CapacityMemory:
-    """The belief of the ``N`` pools at ``rows`` made anew from their evidence; ``budget`` ``[N]`` late share."""
+    """The belief of the ``N`` pools at ``rows`` made again from their evidence; ``budget`` ``[N]`` late share."""
     belief, every = memory.log_belief.copy(), np.ones(len(rows[0]), bool)
     evidence, origin = memory.evidence, memory.origin[rows]
     belief[rows] = _believed(belief[rows], evidence, evidence, rows, origin, budget, every, ~every)

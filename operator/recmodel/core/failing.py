@@ -158,7 +158,7 @@ def judge(
 
 
 def _forget(memory: FailingMemory, fleet: Fleet, trouble: Bools) -> FailingMemory:
-    """What was bad at any load is asked anew after half an hour, then after twice as long each time; after half an hour without
+    """What was bad at any load is asked again after half an hour, then after twice as long each time; after half an hour without
     trouble all is forgotten.
     """
     retest = max(round(RETEST_SECONDS / fleet.tick_seconds), 1)

@@ -102,7 +102,7 @@ def release_in_steps(replicas: Ints, context: Context) -> Ints:
 
 
 def _a_part_at_a_time(replicas: Ints, context: Context) -> Ints:
-    """Replicas of which what stays ready is asked for half as much again at most, whatever was learned: then it is judged anew.
+    """Replicas of which what stays ready is asked for half as much again at most, whatever was learned: then it is judged again.
 
     Of 32 ready replicas 22 stay at least, then 15; of two, one. A pool may leave at once where others carry its part.
     """
@@ -119,7 +119,7 @@ def _a_part_at_a_time(replicas: Ints, context: Context) -> Ints:
 
 
 def hold_what_is_needed_again(replicas: Ints, context: Context) -> Ints:
-    """A replica that was wanted within the time a new one takes to start is kept: starting it anew would cost as much."""
+    """A replica that was wanted within the time a new one takes to start is kept: starting it again would cost as much."""
     return np.maximum(replicas, np.minimum(context.recent_wish, context.seen.desired))
 
 

@@ -38,7 +38,7 @@ LEARNED_SEASON = ("day", "week", "saved_by_week")  # ... and of its season's
 LARGEST_SAVED = 0.02
 HALF_HOURS = WEEK_HALF_HOURS // 7  # of a day
 COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but not the errors of a forecast for minutes
-UNLEARNED_SECONDS = WAITING_BINS * BIN_SECONDS  # the end of a past: both ends of a rise shall be of the same age
+UNLEARNED_SECONDS = WAITING_BINS * BIN_SECONDS  # the end of a past: both ends of a rise are to be of the same age
 
 
 def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> ForecastMemory:
@@ -103,12 +103,12 @@ class Course:
     week: Floats  # [WEEK_HALF_HOURS]
     saved_by_week: float
     saved_by_day: (
-        float  # by how much less the rises foretold by the day missed than none would; NaN: nothing to judge by
+        float  # by how much less the rises predicted by the day missed than none would; NaN: nothing to judge by
     )
 
 
 def usual_course(seconds: Floats, load: Floats) -> Course:
-    """The season of a past, learned day by day, each of which judges what those before it foretold.
+    """The season of a past, learned day by day, each of which judges what those before it predicted.
 
     A step coarser than a bin is interpolated; gaps are left out; noise of thin counts is smoothed over three bins of the day.
     """
@@ -121,8 +121,8 @@ def usual_course(seconds: Floats, load: Floats) -> Course:
     days.ravel()[bins - first * DAY_BINS] = logs
     for number, values in enumerate(days, first):
         half_hours = slice(number % 7 * HALF_HOURS, (number % 7 + 1) * HALF_HOURS)
-        foretold = usual + np.repeat(week[half_hours], HALF_HOUR_BINS)
-        rise, by_day, by_week = _rises(values), _rises(usual), _rises(foretold)
+        predicted = usual + np.repeat(week[half_hours], HALF_HOUR_BINS)
+        rise, by_day, by_week = _rises(values), _rises(usual), _rises(predicted)
         judged = np.isfinite(rise + by_day)
         if judged.any():
             forget = 1.0 - 0.5 ** float(judged.mean())

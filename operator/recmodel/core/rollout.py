@@ -37,7 +37,7 @@ SUSPICION = 3.0  # log evidence from which on no step is taken (20 to 1), though
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a rollout goes on, and what is put up with. Ratios are shares of requests 0..1."""
+    """How a rollout goes on, and what is allowed. Ratios are shares of requests 0..1."""
 
     steps: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5, 1.0)
     step_seconds: float = 120.0
@@ -129,7 +129,7 @@ def advance(policy: Policy, rollout: Rollout, seen: Seen, now_seconds: float) ->
         rollout = _compared(policy, replace(rollout, step=min(rollout.step, last)), seen)
         for signal, evidence in rollout.evidence.items():
             if evidence.log_worse >= policy.needed:
-                why = f"taken back: {_figure(signal, evidence)}, and {_put_up_with(policy, signal)} is put up with"
+                why = f"rolled back: {_figure(signal, evidence)}; at most {_allowed(policy, signal)} is allowed"
                 back = replace(rollout, phase="RolledBack", began_seconds=now_seconds)
                 return back, _reason(reasons.ROLLOUT_ROLLED_BACK, rollout, why)
     if seen.in_danger or not seen.ready:
@@ -221,7 +221,7 @@ def _figure(signal: str, evidence: Evidence) -> str:
     return f"{new:.2%} {WORDS[signal]} against {current:.2%}"
 
 
-def _put_up_with(policy: Policy, signal: str) -> str:
+def _allowed(policy: Policy, signal: str) -> str:
     return f"{_margin(policy, signal).shift:.1%} {'less of it' if signal == 'quality' else 'more'}"
 
 

@@ -6,7 +6,7 @@ half, and what was never seen changes nothing. Only rises are taken from the sea
 
 A bin is learned an hour after it has passed. Learned at once, the course behind would stand at today's height and the course
 ahead at yesterday's, and on a day with twice the load every rise would look like a fall. The week is used while it earns its
-place: while, over the last day or so, the rises that it foretold missed by clearly less than those of the day alone. Days and
+place: while, over the last day or so, the rises that it predicted missed by clearly less than those of the day alone. Days and
 weeks are those of UTC.
 
 Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
@@ -45,7 +45,7 @@ class Season:
 
     day: Small  # [M, DAY_BINS] log of the usual load at that time of day; NaN where never seen
     week: Half  # [M, WEEK_HALF_HOURS] log of what that half hour of the week is off the day; 0 where never seen
-    saved_by_week: Floats  # [M] by how much less the rises foretold with the week missed, in log load; a rolling mean
+    saved_by_week: Floats  # [M] by how much less the rises predicted with the week missed, in log load; a rolling mean
     waiting: Small  # [WAITING_BINS, M] log of the mean load in the last bins, which are yet to be learned; NaN unknown
     filling_sum: Floats  # [M] requests/s, of the ticks in the bin that is being filled
     filling_count: Floats  # [M] such ticks
@@ -136,7 +136,7 @@ def learn(season: Season, load: Floats, known: Bools, now_seconds: float) -> Sea
 
 
 def judge(season: Season, rise: Floats, by_day: Floats, by_week: Floats, tick_seconds: float, largest: float) -> Season:
-    """The season after the load rose by ``rise`` ``[M]`` within a horizon, where the day alone and the week had foretold the
+    """The season after the load rose by ``rise`` ``[M]`` within a horizon, where the day alone and the week had predicted the
     others; NaN: it was not seen. A miss counts as no more than ``largest``.
     """
     less = np.minimum(np.abs(rise - by_day), largest) - np.minimum(np.abs(rise - by_week), largest)

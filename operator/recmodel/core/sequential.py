@@ -34,14 +34,14 @@ HALVINGS = 24  # of the bracket around the nearest point
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """What is put up with: ``a <= slope * b + shift`` in shares of events. ``temper`` < 1 where events come in bursts."""
+    """What is allowed: ``a <= slope * b + shift`` in shares of events. ``temper`` < 1 where events come in bursts."""
 
     slope: float
     shift: float
     temper: float
 
     def bound(self, base: float) -> float:
-        """The largest share of events of the new side that is put up with, at the current side's."""
+        """The largest share of events of the new side that is allowed, at the current side's."""
         return min(max(self.slope * base + self.shift, LEAST), MOST)
 
 

@@ -23,7 +23,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model as its owner wrote it: ``within_ratio`` of its requests shall be answered within ``threshold_seconds``."""
+    """One model as its owner wrote it: ``within_ratio`` of its requests are to be answered within ``threshold_seconds``."""
 
     key: str  # "namespace/name"
     within_ratio: float  # 0.95 for "p95"
@@ -68,7 +68,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class PoolDecision:
-    """What one pool shall be: replicas, and its share of the traffic as any non-negative number."""
+    """What one pool is to be: replicas, and its share of the traffic as any non-negative number."""
 
     replicas: int
     weight: float

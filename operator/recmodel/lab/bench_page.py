@@ -91,7 +91,7 @@ def draw(judged: Sequence[Judged], path: Path) -> None:
 
 
 def best_ratio(case: Judged) -> float | None:
-    """Cost relative to the best in hindsight; None where no setting of the grid is over so seldom."""
+    """Cost relative to the best in hindsight; None where no setting of the grid is over so rarely."""
     return None if case.best is None else case.engine.cost / case.best.summary.cost
 
 
@@ -147,7 +147,7 @@ def _with_history(judged: Sequence[Judged]) -> Sequence[Judged]:
 
 def _day_row(case: Judged) -> tuple[str, ...]:
     ratio = best_ratio(case)
-    setting, its_over = "none is over so seldom", "-"
+    setting, its_over = "none is over so rarely", "-"
     if case.best is not None:
         setting = f"{case.best.kind.upper()} {case.best.target_ratio:g}, share {case.best.gpu_share:g}"
         its_over = f"{case.best.summary.minutes_over_ratio:.2%}"
@@ -197,6 +197,6 @@ def _reading(judged: Sequence[Judged]) -> str:
     if apart:
         lines.append(f"Without a history, too short to hold a day, and in no mean: {listed(apart)}.")
     if none:
-        lines.append(f"No setting of the grid is over as seldom as allowed, so none is compared: {listed(none)}.")
+        lines.append(f"No setting of the grid is over as rarely as allowed, so none is compared: {listed(none)}.")
     lines.append(noise_sentence(judged))
     return "Read honestly:\n\n" + "\n".join(f"- {line}" for line in lines)

@@ -1,6 +1,6 @@
 """AutoETS and AutoTheta of statsforecast on the minute means of the load: what a well-known library would have forecast.
 
-Their best fair chance at a price of seconds a day. Once every 5 minutes either is fitted anew to the last 6 hours: it chooses its
+Their best fair chance at a price of seconds a day. Once every 5 minutes either is fitted again to the last 6 hours: it chooses its
 model (with or without trend, damping; which theta) and parameters. At every tick between, ``forward`` runs the fitted model over
 the newest minutes, which end at that very tick, with the parameters as they were: so the level and trend are of now, as those of the
 engine are. They get the load itself, which the engine only sees through scrapes. No season: 6 hours hold no whole day, and the horizon

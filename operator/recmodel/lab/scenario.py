@@ -83,7 +83,7 @@ class Scenario:
     timeout_seconds: float = 1.0  # a request that waits longer has failed and leaves the queue
     balancing: Literal["p2c", "least"] = "p2c"  # least-request of two random pods of the pool, or of all its pods
     sizes: Literal["equal", "mlperf", "lognormal"] = "equal"  # candidates in a request; a service time grows with them
-    burst_cv: float = 0.0  # of a gamma factor on the arrival rate, drawn anew every burst_seconds; 0: Poisson arrivals
+    burst_cv: float = 0.0  # of a gamma factor on the arrival rate, drawn again every burst_seconds; 0: Poisson arrivals
     burst_seconds: float = 10.0
     tick_seconds: float = 15.0
     scrape_seconds: float = 15.0

@@ -12,7 +12,7 @@ AT_FIRST = 16
 
 
 class Slots:
-    """Grows by doubling. ``servers`` must be read anew after every :meth:`take`."""
+    """Grows by doubling. ``servers`` must be read again after every :meth:`take`."""
 
     def __init__(self, laws: Laws) -> None:
         self._shape = int(laws.workers.max()), int(laws.queue_limit.max())
