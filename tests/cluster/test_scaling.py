@@ -67,8 +67,9 @@ def test_a_new_template_rolls_out_and_keeps_what_the_loop_decided(serve: Callabl
     with Load(served, 20.0) as load:
         ramp(load, 20.0, 80.0, 15.0, 6.0)
         eventually("the loop has scaled", lambda: served.ready()["small"] >= 2, 90.0)
+        eventually("they are enough", served.has("ObjectiveMet", "True"), 90.0)
         eventually("nothing is under way", served.has("Progressing", "False"), 60.0)
-        decided = served.replicas()["small"]
+        decided, mark = served.replicas()["small"], load.now()
         pool = SMALL.spec()
         pool["template"]["metadata"] = {"labels": {"release": "second"}}
         pool["template"]["spec"]["containers"][0]["env"].append({"name": "RELEASE", "value": "second"})
@@ -91,7 +92,7 @@ def test_a_new_template_rolls_out_and_keeps_what_the_loop_decided(serve: Callabl
         assert owners == ["scale"], "the template's apply must not own the number"
         assert served.weights() == {"small": 1000}
         time.sleep(8.0)
-    answers = load.answers()
+    answers = load.answers(since=mark)
     measured(
         "roll-out of a new template at 80 requests/s",
         f"{decided} replicas kept, {len(answers)} requests, {failed(answers)}",

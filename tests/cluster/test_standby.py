@@ -31,7 +31,7 @@ def two_operators(operator: None) -> Iterator[None]:
     def pods(count: int) -> None:
         run(
             "helm", "upgrade", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, "--reuse-values",
-            "--set", f"replicas={count}", "--wait", "--timeout", "180s", seconds=200.0,
+            "--set", f"replicas={count}", "--force-conflicts", "--wait", "--timeout", "180s", seconds=200.0,
         )  # fmt: skip
 
     pods(2)
