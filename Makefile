@@ -2,6 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 V = $$(hack/venv.sh)
+# Most of what the start of a test costs is compiling Python; what was compiled is kept, whatever the surroundings say.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

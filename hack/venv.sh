@@ -23,7 +23,7 @@ if [ ! -e "$venv/ready" ]; then
   rm -rf "$venv"
   "${PYTHON:-python3.11}" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
-  "$venv/bin/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes "${locks[@]}"
+  "$venv/bin/uv" pip sync --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes "${locks[@]}"
   # The checkout itself, without a build: the console script and imports work from any folder.
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
   printf '#!%s/bin/python\nimport sys\nfrom recmodel.cli import main\nsys.exit(main())\n' "$venv" >"$venv/bin/recmodel"

@@ -14,6 +14,7 @@ import virtual_time
 from recmodel.controller import tick as tick_module
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.tick import QUARANTINE_TICKS, Decider, Loop
+from recmodel.core import history
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import GatherSettings, History
 
@@ -76,7 +77,8 @@ def test_the_past_is_taken_over_before_and_after_the_first_tick() -> None:
     assert known[2] < 0.1
 
 
-def test_a_later_past_touches_only_the_models_that_it_is_of() -> None:
+def test_a_later_past_touches_only_the_models_that_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "REPLAY_SECONDS", 4 * 3600.0)  # enough for errors to be learned
     seconds = np.arange(0.0, 86400.0, 60.0)
     day = History(seconds, 50.0 + 40.0 * np.sin(seconds / 86400.0 * 2 * np.pi))
     judge = decider()
