@@ -104,7 +104,9 @@ class Story:
             wanted = int(decisions.replicas[i, k])
             new = [now + self.startup_seconds] * (wanted - len(self.pods[name]))
             self.pods[name] = sorted(self.pods[name])[:wanted] + new
-            self.weights[name] = float(decisions.weights[i, k])
+            self.weights[name] = max(
+                float(decisions.weights[i, k]), 0.1
+            )  # a route has 1 of 1,000 at least for who is ready
             self.ordered[name].append(wanted)
         decision = decisions[i] if len(self.bad) % 10 == 0 else None  # a record costs more than the decision
         self.reasons.append({} if decision is None else {r.reason: r.message for r in decision.reasons})

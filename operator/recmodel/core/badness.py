@@ -27,7 +27,8 @@ Small = NDArray[np.float32]
 
 BINS = 24
 BIN_STEP = 0.1  # of log load: the bins span a factor of 11 and are used as a ring
-MEMORY_SECONDS = 900.0  # after which a load that was not seen again counts for a third
+MEMORY_SECONDS = 900.0  # after which a load that was not seen again counts for a third ...
+REFUTED_SECONDS = 150.0  # ... and one that was bad, while as much or more load is not: gone in ten minutes
 APART_RATIO = 0.85  # of the larger load, that the smaller may be at most: loads that are nearer tell nothing apart
 FALL_POWER = 2.0  # of the load, with which the bad share falls at least where load is the cause
 SETTLED_RATIO = 0.97  # of the largest load that a window may have met, the smallest: then no replica came or went in it
@@ -79,10 +80,23 @@ def load_per_replica(seen: Seen, readies: list[Ints], ticks: int) -> Floats:
     return result
 
 
+def unchanged(seen: Seen, readies: list[Ints], ticks: int) -> Bools:
+    """Where no replica came or went within so many ticks ``[M, P]``; ``readies`` are those of the ticks before, the newest first."""
+    same = [seen.ready == ready for ready in readies[:ticks]]
+    result: Bools = np.all(same, axis=0) if len(same) == ticks else np.zeros(seen.ready.shape, bool)
+    return result
+
+
 def failed_share(seen: Seen) -> Floats:
     """Share of the requests that failed ``[M, P]``; 0 where unknown."""
     share = np.nan_to_num(seen.errors_per_second / np.where(seen.rate_per_second > 0, seen.rate_per_second, np.nan))
     result: Floats = np.clip(share, 0.0, 1.0)
+    return result
+
+
+def full(seen: Seen) -> Bools:
+    """Where replicas ``[M, P]`` are known to have nothing left to give."""
+    result: Bools = seen.utilisation_ratio >= FULL_UTILISATION
     return result
 
 
@@ -130,9 +144,22 @@ def net_of(fleet: Fleet, seen: Seen, floor: Floats, failing: Floats) -> Seen:
     )
 
 
+def settled(seen: Seen, before: Floats, known: Bools, risen: Bools, noise: Floats) -> tuple[Seen, Bools, Bools]:
+    """What may be told of a load: the share is NaN where that of a tick ``before`` was another one, since the window then holds two
+    loads. But where nothing else has changed and it has ``risen``, the peak is told when it falls. Then, where it stands, and rises.
+    """
+    moved = seen.late_lower_ratio - before
+    steady, peak = known & (np.abs(moved) <= noise), known & risen & (moved < -noise)
+    share = np.where(peak, before, np.where(steady, seen.late_lower_ratio, np.nan))
+    return replace(seen, late_lower_ratio=share), steady, known & (moved > noise)
+
+
 def tell(record: Record, fleet: Fleet, seen: Seen, loads: tuple[Floats, Floats], known: Bools) -> Record:
-    """The record after one tick. A bin that is contradicted begins again."""
-    weight = record.weight * np.float32(np.exp(-fleet.tick_seconds / MEMORY_SECONDS))
+    """The record after one tick. What comes and goes counts at its worst: a bin that is told worse begins again, and one that was
+    worse than what is told of its load, or of more, is forgotten within some minutes.
+    """
+    fades = np.where(_refuted(record, fleet, seen, loads[1]), REFUTED_SECONDS, MEMORY_SECONDS)
+    weight = record.weight * np.exp(-fleet.tick_seconds / fades).astype(np.float32)
     if not known.any():
         return replace(record, weight=weight)
     rows = np.nonzero(known)
@@ -142,7 +169,9 @@ def tell(record: Record, fleet: Fleet, seen: Seen, loads: tuple[Floats, Floats],
     old, before = weight[at].astype(float), record.bad[at].astype(float)
     margin = CONTRADICTION * np.hypot(standard_error(bad, count), standard_error(before, old))
     foreign = np.abs(np.log(np.maximum(record.most[at], 1e-9) / x)) > 2 * BIN_STEP
-    old = np.where(foreign | (np.abs(bad - before) > margin), 0.0, old)
+    better = ~foreign & (before - bad > margin) & (old >= ENOUGH_WEIGHT)
+    old = np.where(foreign | (np.abs(bad - before) > margin) & ~better, 0.0, old)
+    count = np.where(better, 0.0, count)
     gain = count / np.maximum(old + count, 1e-9)
     told = {
         "most": x,
@@ -157,6 +186,17 @@ def tell(record: Record, fleet: Fleet, seen: Seen, loads: tuple[Floats, Floats],
         arrays[name][at] = np.where(old > 0, kept + gain * (value - kept), value).astype(np.float32)
     weight[at] = np.minimum(old + count, LARGEST_WEIGHT)
     return Record(weight, **arrays)
+
+
+def _refuted(record: Record, fleet: Fleet, seen: Seen, load: Floats) -> Bools:
+    """The bins ``[M, P, B]`` that were worse than as much ``load`` per replica, or more, is now: what spoiled them is over, or away."""
+    share = seen.late_upper_ratio[..., None]
+    count = TEMPER * np.minimum(seen.rate_per_second * fleet.tick_seconds, LARGEST_WEIGHT)[..., None]
+    margin = CONTRADICTION * np.hypot(
+        standard_error(share, count), standard_error(record.bad.astype(float), record.weight.astype(float))
+    )
+    result: Bools = (record.least <= load[..., None] * np.exp(BIN_STEP)) & (record.bad - share > margin)
+    return result
 
 
 def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble: Bools) -> Compared:

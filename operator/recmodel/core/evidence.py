@@ -159,6 +159,16 @@ def empty(models: int, pools: int) -> Evidence:
     )
 
 
+def restored(now: Evidence, before: Evidence, rows: tuple[Ints, Ints], beyond: Floats) -> Evidence:
+    """The evidence ``now``, with that of ``before`` for the pools at ``rows``, but for the loads ``beyond`` ``[M, P]``."""
+    arrays = {name: values.copy() for name, values in vars(now).items()}
+    kept = (now.weight[rows] > 0) & (now.load[rows] > beyond[rows][:, None])
+    for name, values in vars(before).items():
+        old = values[rows]
+        arrays[name][rows] = np.where(kept, arrays[name][rows], old) if old.ndim == kept.ndim else old
+    return Evidence(**arrays)
+
+
 def add(evidence: Evidence, rows: tuple[Ints, Ints], told: Told) -> tuple[Evidence, Evidence, Bools, Bools]:
     """The evidence before (with ``newest`` at the bin that is told now) and after a tick; then, for each of the ``N`` pools,
     whether other bins changed too, and whether the bin was told anything new (more of the same is not).

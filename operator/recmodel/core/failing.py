@@ -6,6 +6,9 @@ grows, and what came of it is compared (:mod:`recmodel.core.badness`). What is b
 learned or answered with growth, what was learned of the capacity since the trouble began is unlearned, and the replicas that came
 in vain go. Where a tenth and more is bad in one pool alone, the pool is broken: it gets no more replicas for it, but it loses its traffic.
 
+What comes and goes counts at its worst. A broken pool gets its traffic back after half an hour in which the little that it still
+gets was answered well.
+
 Until the comparison speaks, the replicas grow to twice as many as the load needed before. Where nothing can be compared (all
 requests are bad at both loads) growth may double once more, or twice where no capacity was known, and that it has not helped then
 is the answer. Where replicas are fully used they may double once more at once, and again for as long as they are.
@@ -23,7 +26,6 @@ from recmodel.core import badness as records
 from recmodel.core import belief
 from recmodel.core.badness import (
     BLIND_RATIO,
-    FULL_UTILISATION,
     NOISE,
     Record,
     bad_elsewhere,
@@ -35,9 +37,9 @@ from recmodel.core.badness import (
     tell,
 )
 from recmodel.core.belief import PLANNED_LATE_RATIO, RETEST_SECONDS, CapacityMemory
-from recmodel.core.evidence import Evidence
+from recmodel.core.evidence import Evidence, restored
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints, Seen
-from recmodel.core.sustained import SCRAPE_AGE_TICKS
+from recmodel.core.sustained import SCRAPE_AGE_TICKS, one_load
 
 UNPROVEN_GROWTH = 2.0  # times the replicas that the load needed before, until growth has helped ...
 UNPROVEN_REPLICAS = 8  # ... or so many, if that is more: too few to be dear
@@ -54,7 +56,9 @@ class FailingMemory:
     failed: Floats  # of it what fails
     floor_ticks: Ints  # for which it stood
     retests: Ints  # in a row
+    broken: Bools  # bad in this pool alone: what was learned of it since is not what it carries when it is whole again
     late_before: Floats  # share that was late or failed a tick ago; NaN unknown
+    rises: Bools  # it was more than two ticks ago
     quiet_ticks: Ints  # since more was bad than the objective allows
     from_replicas: Floats  # that the load needed when the trouble began; 0: there is none
     from_load: Floats  # requests/s of the model then
@@ -97,6 +101,8 @@ def empty(evidence: Evidence) -> FailingMemory:
         floor_ticks=none,
         retests=none.copy(),
         late_before=np.full(shape, np.nan),
+        rises=np.zeros(shape, bool),
+        broken=np.zeros(shape, bool),
         quiet_ticks=none.copy(),
         from_replicas=zero.copy(),
         from_load=zero.copy(),
@@ -126,15 +132,17 @@ def judge(
     trouble = known & (seen.late_lower_ratio > budget)
     noise = NOISE * standard_error(seen.late_upper_ratio, seen.rate_per_second * fleet.rate_window_seconds)
 
-    memory = _forget(memory, fleet, trouble)
-    # A share that rises or falls belongs to no load: the window holds two.
-    steady = known & (np.abs(seen.late_lower_ratio - memory.late_before) <= noise)
-    memory = replace(memory, record=tell(memory.record, fleet, seen, loads, steady), late_before=seen.late_lower_ratio)
+    memory, whole = _forget(memory, fleet, known, trouble)
+    capacity = _unlearned(memory, capacity, fleet, whole)
+    alone = one_load(capacity.readings, fleet) & records.unchanged(seen, readies, window + SCRAPE_AGE_TICKS)
+    told, steady, rises = records.settled(seen, memory.late_before, known, memory.rises & alone, noise)
+    record = tell(memory.record, fleet, told, loads, np.isfinite(told.late_lower_ratio))
+    memory = replace(memory, record=record, late_before=seen.late_lower_ratio, rises=rises)
     memory = _begin(memory, capacity, fleet, seen, load, trouble)
-    told = compare(memory.record, fleet, loads[0], memory.highest, trouble)
-    memory, exhausted = _granted(memory, seen, loads[0], load, trouble, told.comparable)
-    found = np.where(exhausted, np.maximum(told.found, seen.late_lower_ratio), told.found)
-    failed = np.where(exhausted, np.minimum(failed_share(seen), found), told.failed)
+    compared = compare(memory.record, fleet, loads[0], memory.highest, trouble)
+    memory, exhausted = _granted(memory, seen, loads[0], load, trouble, compared.comparable)
+    found = np.where(exhausted, np.maximum(compared.found, seen.late_lower_ratio), compared.found)
+    failed = np.where(exhausted, np.minimum(failed_share(seen), found), compared.failed)
 
     floor = np.minimum(np.maximum(memory.floor, found), np.where(known, seen.late_upper_ratio + noise, np.inf))
     floor = np.where(floor > budget, np.minimum(floor, 1.0), 0.0)
@@ -147,34 +155,38 @@ def judge(
         floor=floor,
         failed=np.minimum(np.where(more, failed, memory.failed), floor),
         floor_ticks=np.where(floor > 0, memory.floor_ticks + 1, 0),
-        higher=np.where(began, told.higher, memory.higher),
-        lower=np.where(began, told.lower, memory.lower),
+        broken=memory.broken | ((floor > BROKEN_RATIO) & (excused == 0)),
+        higher=np.where(began, compared.higher, memory.higher),
+        lower=np.where(began, compared.lower, memory.lower),
     )
     capacity = _unlearned(memory, capacity, fleet, began & (excused > 0))
-    more_helps = told.helped & steady & (floor == 0) & (seen.ready > memory.from_replicas)
+    more_helps = compared.helped & steady & (floor == 0) & (seen.ready > memory.from_replicas)
     memory = _started(memory, capacity, seen, load, more_helps, seen.ready.astype(float))
     memory = replace(memory, too_few=_too_few(memory, fleet, seen, load, readies, began))
     return memory, capacity, _judged(memory, fleet, seen, excused)
 
 
-def _forget(memory: FailingMemory, fleet: Fleet, trouble: Bools) -> FailingMemory:
-    """What was bad at any load is asked again after half an hour, then after twice as long each time; after half an hour without
-    trouble all is forgotten.
+def _forget(memory: FailingMemory, fleet: Fleet, known: Bools, trouble: Bools) -> tuple[FailingMemory, Bools]:
+    """What was bad at any load is asked again after half an hour, then after twice as long each time; after half an hour of requests
+    without trouble all is forgotten. Also, which broken pools are whole again.
     """
     retest = max(round(RETEST_SECONDS / fleet.tick_seconds), 1)
     due = (memory.floor > 0) & (memory.floor_ticks >= retest * 2**memory.retests)
-    quiet = np.where(trouble, 0, memory.quiet_ticks + 1)
+    quiet = np.where(trouble, 0, memory.quiet_ticks + known)  # a pool that gets no requests is not without trouble
     over = quiet > retest
+    whole = memory.broken & over
     record = replace(memory.record, weight=np.where(due[..., None], np.float32(0.0), memory.record.weight))
-    return replace(
+    memory = replace(
         memory,
         record=record,
+        broken=memory.broken & ~whole,
         floor=np.where(due | over, 0.0, memory.floor),
         retests=np.where(over, 0, np.minimum(memory.retests + due, MOST_RETESTS)),
         quiet_ticks=quiet,
         from_replicas=np.where(over, 0.0, memory.from_replicas),
         doublings=np.where(due, 1, memory.doublings),
     )
+    return memory, whole
 
 
 def _begin(
@@ -219,14 +231,14 @@ def _granted(
     memory: FailingMemory, seen: Seen, each: Floats, load: Floats, trouble: Bools, comparable: Bools
 ) -> tuple[FailingMemory, Bools]:
     """One more doubling where a whole window with all that was granted told nothing; and where none is left and all was bad."""
-    full = _full(seen)
+    busy = records.full(seen)
     bad = trouble & (seen.late_lower_ratio > BLIND_RATIO)
-    blind = trouble & (full | bad | ~comparable)
+    blind = trouble & (busy | bad | ~comparable)
     # As many replicas as were granted, for the whole of the window.
     ready = seen.rate_per_second / np.where(blind, each, 1.0)
     granted = memory.from_replicas * load[:, None] / np.maximum(memory.from_load, 1e-9)
     used = blind & (memory.from_replicas > 0) & (1.1 * ready >= granted * UNPROVEN_GROWTH**memory.doublings)
-    last = ~full & (memory.doublings >= np.where(memory.from_known, 2, 3))
+    last = ~busy & (memory.doublings >= np.where(memory.from_known, 2, 3))
     memory = replace(
         memory,
         doublings=np.where(used & ~last, memory.doublings + 1, memory.doublings),
@@ -235,24 +247,19 @@ def _granted(
     return memory, used & last & bad
 
 
-def _full(seen: Seen) -> Bools:
-    """Where replicas ``[M, P]`` are known to have nothing left to give."""
-    result: Bools = seen.utilisation_ratio >= FULL_UTILISATION
-    return result
-
-
 def _unlearned(memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, where: Bools) -> CapacityMemory:
-    """The capacity memory with what was believed before the trouble, where it turned out to be bad at any load."""
-    rows = np.nonzero(where)
-    if not len(rows[0]):
+    """The capacity memory with what was believed before the trouble, where it turned out to be bad at any load. What came of a load
+    beyond those that were known to be good then is no part of that, and stays.
+    """
+    models, pools = np.nonzero(where)
+    if not len(models):
         return capacity
-    evidence = {name: values.copy() for name, values in vars(capacity.evidence).items()}
-    for name, values in vars(memory.before).items():
-        evidence[name][rows] = values[rows]
-    origin = np.where(where, memory.before_origin, capacity.origin)
-    capacity = replace(capacity, evidence=Evidence(**evidence), origin=origin)
-    at = (rows[0].astype(np.int64), rows[1].astype(np.int64))
-    return belief.relearned(capacity, at, fleet.late_budget_ratio[rows[0]])
+    rows = (models.astype(np.int64), pools.astype(np.int64))
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], where.shape)
+    good = memory.before.proven(PLANNED_LATE_RATIO * budget)[0]
+    evidence = restored(capacity.evidence, memory.before, rows, np.where(good > 0, good, np.inf))
+    capacity = replace(capacity, evidence=evidence, origin=np.where(where, memory.before_origin, capacity.origin))
+    return belief.relearned(capacity, rows, fleet.late_budget_ratio[models])
 
 
 def _too_few(
@@ -273,7 +280,7 @@ def _judged(memory: FailingMemory, fleet: Fleet, seen: Seen, excused: Floats) ->
     blind = memory.floor > BLIND_RATIO
     learnable = replace(net, late_lower_ratio=np.where(blind, np.nan, net.late_lower_ratio)) if blind.any() else net
     vain = (memory.floor > 0) & ~(own.late_lower_ratio > fleet.late_budget_ratio[:, None])
-    growth = np.where(vain, 1.0, UNPROVEN_GROWTH ** (memory.doublings + _full(seen)))
+    growth = np.where(vain, 1.0, UNPROVEN_GROWTH ** (memory.doublings + records.full(seen)))
     needs = np.where(
         vain & (memory.too_few > 0), np.maximum(memory.from_replicas, memory.too_few + 1.0), memory.from_replicas
     )

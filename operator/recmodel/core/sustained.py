@@ -29,6 +29,7 @@ IMPLAUSIBLE_RISE = 8.0  # from tick to tick; with four ticks in a window the loa
 ENOUGH_REQUESTS = 100.0  # in a window, before a rise from it says anything: counted to a tenth
 LEAST_BUSY_SLOPE = 0.25  # of log utilisation over log load, in any pool that is not always busy
 NEAR_RATIO, BEYOND_RATIO = 0.35, 1.25  # of the largest good load: below and beyond it utilisation tells something else
+ONE_LOAD_RATIO = 1.2  # by which the loads within a window may differ and be one
 PATIENCE_WINDOWS = (
     10.0  # rate windows for which utilisation contradicts the load, before the requests are taken to be lighter
 )
@@ -68,6 +69,14 @@ def empty(models: int, pools: int) -> Readings:
 def span_ticks(fleet: Fleet) -> int:
     """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
     return fleet.window_ticks + SCRAPE_AGE_TICKS
+
+
+def one_load(readings: Readings, fleet: Fleet) -> Bools:
+    """Where each ready replica got the same load ``[M, P]`` by the weights, to within a fifth, as far as the newest window reaches."""
+    ticks = span_ticks(fleet)
+    window = readings.ring_total[:ticks, :, None] * readings.ring_share[:ticks]
+    result: Bools = window.max(0) <= ONE_LOAD_RATIO * window.min(0)  # NaN: no
+    return result
 
 
 def remember(readings: Readings, total: Floats, each: Floats, share: Floats, busy: Floats) -> Readings:
