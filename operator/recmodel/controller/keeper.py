@@ -83,7 +83,7 @@ class Keeper:
             tracked.pending = set(wanted)
             self.wake(tracked.key)
 
-    def begin_anew(self, models: Iterable[Tracked]) -> None:
+    def start_over(self, models: Iterable[Tracked]) -> None:
         """Forgets what was wanted of these, as another operator may have acted since; what stands counts, all of it is
         looked at.
         """

@@ -212,7 +212,7 @@ class Operator:
 
     def _acting_changed(self, namespace: str, acting: bool) -> None:
         mine = [t for t in self.keeper.models.values() if t.owner.namespace == namespace]
-        self.keeper.begin_anew(mine)
+        self.keeper.start_over(mine)
         failed: dict[str, str] = {}
         each(mine, "taking over", lambda t: self._taken_over(t, acting), failed)
         for key, problem in failed.items():

@@ -144,7 +144,7 @@ class Decider:
 
         for fresh in halved(teach, taught, alone) if taught else []:
             with self._lock:
-                memory = self._memory_of(models, self._known(), anew=False)
+                memory = self._memory_of(models, self._known(), from_scratch=False)
                 forecast = take_over(memory.forecast, fresh.forecast, stays(fresh.fleet.models, models))
                 self._memory = replace(memory, forecast=forecast)
                 self._parked = {key: row for key, row in self._parked.items() if key not in {m.key for m in models}}
@@ -165,8 +165,8 @@ class Decider:
         with self._lock:
             before = self._known()
 
-            def attempt(some: Sequence[Decidable], anew: bool = False) -> Decided:
-                memory = self._memory_of([model for model, _ in some], before, anew)
+            def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
+                memory = self._memory_of([model for model, _ in some], before, from_scratch)
                 memory, decisions = step(with_budget_left(memory, self._budget_left), [o for _, o in some], now_seconds)
                 return memory, {model.key: decisions[i] for i, (model, _) in enumerate(some)}
 
@@ -174,7 +174,7 @@ class Decider:
                 key = item[0].key
                 logger.error("%s: deciding failed", key, exc_info=error)
                 try:
-                    found = attempt([item], anew=True)
+                    found = attempt([item], from_scratch=True)
                 except Exception:
                     failed[key] = problem("deciding", error)
                     self._quarantined[key] = QUARANTINE_TICKS, failed[key]
@@ -201,10 +201,10 @@ class Decider:
             memory = self._memory = replace(memory, fleet=replace(memory.fleet, models=models))
         return memory
 
-    def _memory_of(self, models: Sequence[Model], before: Memory | None, anew: bool) -> Memory:
-        """What is known of these models, those included that were left out for a while; ``anew``: nothing but the time."""
+    def _memory_of(self, models: Sequence[Model], before: Memory | None, from_scratch: bool) -> Memory:
+        """What is known of these models, those included that were left out for a while; ``from_scratch``: nothing but the time."""
         memory = self._begin(models) if before is None else before
-        if anew:
+        if from_scratch:
             return carry(self._begin(models), memory, stays((), models))
         if memory.fleet.models != tuple(models):
             memory = reindex(models, memory)

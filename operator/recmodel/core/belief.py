@@ -247,12 +247,12 @@ def _believed(
         at = (rows[0][by_bin], rows[1][by_bin])
         belief[by_bin] += _log_likelihood(after.last(at), origin[by_bin], budget[by_bin])
         belief[by_bin] -= _log_likelihood(before.last(at), origin[by_bin], budget[by_bin])
-    anew = np.nonzero(rewritten)[0]
-    if len(anew):
-        belief[anew] = 0.0
-        pools, bins = np.nonzero(after.weight[rows[0][anew], rows[1][anew]] > 0)
+    begun = np.nonzero(rewritten)[0]
+    if len(begun):
+        belief[begun] = 0.0
+        pools, bins = np.nonzero(after.weight[rows[0][begun], rows[1][begun]] > 0)
         for index in np.unique(bins):
-            some = anew[pools[bins == index]]
+            some = begun[pools[bins == index]]
             told = after.bin((rows[0][some], rows[1][some]), np.full(len(some), index))
             belief[some] += _log_likelihood(told, origin[some], budget[some])
     belief -= belief.max((-2, -1), keepdims=True)
