@@ -80,10 +80,14 @@ FLEETS = {
 }
 
 
+ONE_POOL = {replicas: (50.0 * replicas, {"cpu": replicas}, True) for replicas in (3, 6, 16, 32)}
+
+
 @cache
-def settled(name: str) -> Fleet:
-    load, replicas, busy = FLEETS[name]
-    model = Model("shop/feed", 0.95, 0.1, tuple(Pool(p, 0, 200, {"cpu": 1.0, "gpu": 1.6}[p]) for p in replicas))
+def settled(name: str | int) -> Fleet:
+    """One of ``FLEETS``, or of ``ONE_POOL``, as it stands after twenty minutes."""
+    load, replicas, busy = FLEETS[name] if isinstance(name, str) else ONE_POOL[name]
+    model = Model("shop/feed", 0.95, 0.1, tuple(Pool(p, 0, 300, {"cpu": 1.0, "gpu": 1.6}[p]) for p in replicas))
     fleet = Fleet(load, replicas, busy, begin([model]), ready=dict(replicas), weight=dict.fromkeys(replicas, 1.0))
     for _ in range(80):
         fleet.tick()
@@ -91,9 +95,9 @@ def settled(name: str) -> Fleet:
 
 
 @cache
-def undisturbed(name: str) -> list[float]:
+def undisturbed(name: str | int, ticks: int = 24) -> list[float]:
     fleet, told = replace(settled(name)), []
-    for _ in range(24):
+    for _ in range(ticks):
         fleet.tick()
         told.append(fleet.carries())
     return told
@@ -227,24 +231,17 @@ def test_what_lasted_of_some_readings() -> None:
     assert math.isnan(lasted([50.0] * 6, [math.nan] * 3 + [0.05] * 3)[1])
 
 
-@pytest.mark.parametrize("replicas", [3, 6, 16, 32])
+@pytest.mark.parametrize("replicas", ONE_POOL)
 @pytest.mark.parametrize("factor", [1.5, 2.0, 4.0])
 def test_where_utilisation_is_known_four_windows_of_a_load_counted_too_high_teach_nothing(
     replicas: int, factor: float
 ) -> None:
-    model = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 300, 1.0),))
-    fleet = Fleet(
-        50.0 * replicas, {"cpu": replicas}, True, begin([model]), ready={"cpu": replicas}, weight={"cpu": 1.0}
-    )
-    for _ in range(80):
-        fleet.tick()
-    clean, wrong = replace(fleet), replace(fleet)
-    for i in range(60):
-        clean.tick()
+    wrong = replace(settled(replicas))
+    for i, clean in enumerate(undisturbed(replicas, 60)):
         before = wrong.ready["cpu"]
         wrong.tick(counted(factor) if i < 16 else None)
         assert wrong.ready["cpu"] >= min(math.ceil(before / 1.5), before - 1)
-        assert wrong.carries() >= clean.carries() - max(SATURATION["cpu"], STEP_RATIO * clean.carries())
+        assert wrong.carries() >= clean - max(SATURATION["cpu"], STEP_RATIO * clean)
         seen = wrong.seen("cpu")
         assert seen.latency is not None
         assert seen.latency[0.1] >= 0.95 * (seen.rate_per_second or 0.0)
