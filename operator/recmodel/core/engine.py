@@ -240,10 +240,9 @@ def _recent_ready(memory: Memory) -> list[Ints]:
 
 def _recent_largest(ring: NDArray[Number], tick: int, ticks: Floats | Ints) -> NDArray[Number]:
     """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one included."""
-    largest = ring[tick % len(ring)].copy()
-    for back in range(1, min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1) + 1):
-        largest = np.where(back < ticks, np.maximum(largest, ring[(tick - back) % len(ring)]), largest)
-    result: NDArray[Number] = largest
+    back = np.arange(max(min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1), 0) + 1)
+    values = ring[(tick - back) % len(ring)]
+    result: NDArray[Number] = np.where(back[:, None, None] < ticks, values, values[0]).max(0)
     return result
 
 

@@ -109,12 +109,12 @@ class Evidence:
         """``[M, P]``: the largest load that was good (0: none), and its late and its slow share."""
         told = self.weight >= ENOUGH_WEIGHT
         good = told & (self.late_high <= planned[..., None])
-        best = np.argmax(np.where(good, self.load, -1.0), axis=-1)[..., None]
-        largest = np.where(good.any(-1), np.take_along_axis(self.load, best, -1)[..., 0], 0.0).astype(float)
-        share = np.take_along_axis(self.late_high, best, -1)[..., 0].astype(float)
-        weight = np.maximum(np.take_along_axis(self.weight, best, -1)[..., 0].astype(float), 1.0)
+        there = _places(np.argmax(np.where(good, self.load, -1.0), axis=-1))
+        largest = np.where(good.any(-1), self.load[there], 0.0).astype(float)
+        share = self.late_high[there].astype(float)
+        weight = np.maximum(self.weight[there].astype(float), 1.0)
         worst = share + 1.64 * np.sqrt((share * (1.0 - share) + 1.0 / weight) / weight) * TEMPER
-        slow = np.take_along_axis(self.slow, best, -1)[..., 0].astype(float)
+        slow = self.slow[there].astype(float)
         return largest, worst, slow
 
     def busy(self, budget: Floats) -> tuple[Floats, Floats]:
@@ -126,21 +126,23 @@ class Evidence:
         """
         told = (self.weight >= ENOUGH_WEIGHT) & (self.late_low <= budget[..., None])
         told &= (self.utilisation > 0.02) & (self.scrapes >= ENOUGH_SCRAPES)
-        large = np.argmax(np.where(told, self.load, -1.0), axis=-1)[..., None]
+        large = np.argmax(np.where(told, self.load, -1.0), axis=-1)
         # Near the largest only: far below it even a batching pool's batches are of one.
-        near = told & (self.load >= NEAR_RATIO * np.take_along_axis(self.load, large, -1))
-        small = np.argmin(np.where(near, self.load, np.inf), axis=-1)[..., None]
-
-        def at(values: Small, index: Ints) -> Floats:
-            taken: Floats = np.take_along_axis(values, index, -1)[..., 0].astype(float)
-            return np.where(told.any(-1), taken, np.nan)
-
+        near = told & (self.load >= NEAR_RATIO * self.load[_places(large)][..., None])
+        small = np.argmin(np.where(near, self.load, np.inf), axis=-1)
+        known = np.where(told.any(-1), 1.0, np.nan)
+        most, least = (known * self.load[_places(index)] for index in (large, small))
+        busy, less_busy = (known * self.utilisation[_places(index)] for index in (large, small))
         with np.errstate(divide="ignore", invalid="ignore"):
-            each = at(self.utilisation, large) / at(self.load, large)
-            spread = np.log(at(self.load, large) / at(self.load, small))
-            rise = np.log(at(self.utilisation, large) / at(self.utilisation, small))
+            spread, rise = np.log(most / least), np.log(busy / less_busy)
             slope = np.where(spread > LOAD_SPREAD, rise / np.maximum(spread, 1e-9), np.nan)
-        return each, slope
+            return np.asarray(busy / most, float), slope
+
+
+def _places(index: Ints) -> tuple[Ints, Ints, Ints]:
+    """Where the bins ``index`` ``[M, P]`` of all pools stand."""
+    models, pools = index.shape
+    return np.arange(models)[:, None], np.arange(pools), index
 
 
 def empty(models: int, pools: int) -> Evidence:

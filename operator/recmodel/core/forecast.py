@@ -87,20 +87,24 @@ class LoadForecast:
 
     def quantile(self, q: float) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
-        near, far = np.moveaxis(_quantile(self.errors, q), -1, 0)
-        error = near + self.between * (far - near)
-        result: Floats = np.exp(np.minimum(self.point + error, self.most))
+        return self.quantiles(q)[..., 0]
+
+    def quantiles(self, *several: float) -> Floats:
+        """The same for several probabilities at once, ``[M, P, Q]``."""
+        near, far = np.moveaxis(_quantiles(self.errors, *several), -2, 0)
+        error = near + self.between[..., None] * (far - near)
+        result: Floats = np.exp(np.minimum(self.point[..., None] + error, self.most[..., None]))
         return result
 
 
-def _quantile(cumulative: Small, q: float) -> Floats:
-    """The log error ``[...]`` that is not exceeded with probability ``q``, of cumulative histograms ``[..., B]``."""
-    index = np.minimum((cumulative < q - 1e-6).sum(-1), ERROR_BINS - 1)
-    high = np.take_along_axis(cumulative, index[..., None], -1)[..., 0]
-    low = np.where(index > 0, np.take_along_axis(cumulative, np.maximum(index - 1, 0)[..., None], -1)[..., 0], 0.0)
+def _quantiles(cumulative: Small, *several: float) -> Floats:
+    """The log errors ``[..., Q]`` not exceeded with these probabilities, of cumulative histograms ``[..., B]``."""
+    q, below = np.asarray(several, np.float32), (np.asarray(several) - 1e-6).astype(np.float32)
+    index = np.minimum((cumulative[..., None, :] < below[:, None]).sum(-1), ERROR_BINS - 1)
+    high = np.take_along_axis(cumulative, index, -1)
+    low = np.where(index > 0, np.take_along_axis(cumulative, np.maximum(index - 1, 0), -1), 0.0)
     inside = np.clip((q - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
-    result: Floats = ERROR_LOW + ERROR_STEP * (index + inside)
-    return result
+    return np.asarray(ERROR_LOW + ERROR_STEP * (index + inside), float)
 
 
 def _cumulative(histogram: Small) -> Small:
@@ -144,7 +148,7 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
         ring_rise_by_week=np.full((ring, models), np.nan, np.float16),
         tick=0,
         errors=prior.copy(),
-        upper_error=_quantile(_cumulative(prior), UPPER_QUANTILE).astype(np.float32),
+        upper_error=_quantiles(_cumulative(prior), UPPER_QUANTILE)[..., 0].astype(np.float32),
         loss=np.full(size, 0.05) + np.array([0.0, 0.0, 0.01]),
     )
 
@@ -197,24 +201,22 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
     errors, loss = memory.errors.copy(), memory.loss.copy()
     decay = np.float32(0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS))
     rolling = 1.0 - 0.5 ** (tick_seconds / LOSS_HALF_LIFE_SECONDS)
-    largest, seen = np.full(len(log_load), -np.inf), 0
-    for k, ticks in enumerate(horizon_ticks(tick_seconds)):
-        while seen < ticks:  # the loads of the shorter horizon are among those of the longer one
-            largest = np.fmax(largest, ring_load[(tick - seen) % ring])
-            seen += 1
+    all_ticks = horizon_ticks(tick_seconds)
+    largest_of_last = np.fmax.accumulate(ring_load[(tick - np.arange(all_ticks[-1])) % ring])
+    for k, ticks in enumerate(all_ticks):
+        largest = largest_of_last[ticks - 1].astype(float)
         made = (tick - int(ticks)) % ring
         level = memory.ring_level[made].astype(float)
         rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
         climb = _climb(memory.ring_slope[made].astype(float), HORIZONS_SECONDS[k])
-        rise = memory.ring_rise[made, :, k].astype(float)
-        points = level[:, None] + np.stack([np.zeros_like(level), climb, np.nan_to_num(rise)], axis=-1)
+        rise = np.nan_to_num(memory.ring_rise[made, :, k].astype(float))
+        points = level[:, None] + np.stack([np.zeros_like(level), climb, rise], axis=-1)
         miss = largest[rows, None] - points[rows]  # [N, C]
         bins = np.clip(((miss - ERROR_LOW) / ERROR_STEP).astype(int), 0, ERROR_BINS - 1)
         # Forecasts made within one horizon miss the same event: together they count as one error.
         count = np.where(miss < LARGEST_ERROR, 1.0 / ticks, 0.0).astype(np.float32)
         counted = errors[rows, k] * decay
-        here = np.take_along_axis(counted, bins[..., None], -1)
-        np.put_along_axis(counted, bins[..., None], here + count[..., None], -1)
+        counted[np.arange(len(rows))[:, None], np.arange(CANDIDATES), bins] += count
         errors[rows, k] = counted
         over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
         pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
@@ -241,7 +243,7 @@ def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
     upper = np.empty_like(memory.upper_error)
     for first in range(0, len(upper), CHUNK):
         part = slice(first, first + CHUNK)
-        upper[part] = _quantile(_cumulative(memory.errors[part]), UPPER_QUANTILE)
+        upper[part] = _quantiles(_cumulative(memory.errors[part]), UPPER_QUANTILE)[..., 0]
     return replace(memory, upper_error=upper)
 
 
@@ -275,9 +277,7 @@ def predict(
     forecast = LoadForecast(
         horizon_seconds=horizon_seconds,
         point=np.take_along_axis(candidates, chosen[..., None], -1)[..., 0],
-        errors=_cumulative(
-            np.stack([memory.errors[rows, near, chosen], memory.errors[rows, near + 1, chosen]], axis=2)
-        ),
+        errors=_cumulative(np.stack([memory.errors[rows, near + far, chosen] for far in (0, 1)], axis=2)),
         between=between,
         candidate=chosen,
         most=level + LARGEST_ERROR,
@@ -288,10 +288,8 @@ def predict(
 def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
     """The memory with what this tick's forecasts rest on in the ring."""
     slot = memory.tick % len(memory.ring_load)
-    rings = {
-        name: getattr(memory, name).copy()
-        for name in ("ring_level", "ring_slope", "ring_rise", "ring_rise_by_day", "ring_rise_by_week")
-    }
+    names = ("ring_level", "ring_slope", "ring_rise", "ring_rise_by_day", "ring_rise_by_week")
+    rings = {name: getattr(memory, name).copy() for name in names}
     seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
     by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, rings["ring_rise"].shape[1:]), now_seconds)
     rings["ring_level"][slot] = np.where(seen_now, memory.level, np.nan)

@@ -74,22 +74,8 @@ def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) 
 
 def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
     """The capacity of the pool that stands at ``rank`` in each model's order, as ``[M, 1]``."""
-
-    def take(values: Floats) -> Floats:
-        return np.take_along_axis(values, order[:, rank : rank + 1], 1)
-
-    return Capacity(
-        saturation=take(capacity.saturation),
-        sharpness=take(capacity.sharpness),
-        slack=take(capacity.slack),
-        caution=take(capacity.caution),
-        proven=take(capacity.proven),
-        limit=take(capacity.limit),
-        ceiling=take(capacity.ceiling),
-        promised=take(capacity.promised),
-        untroubled=np.take_along_axis(capacity.untroubled, order[:, rank : rank + 1], 1),
-        known=np.take_along_axis(capacity.known, order[:, rank : rank + 1], 1),
-    )
+    rows = np.arange(len(order))
+    return Capacity(**{name: values[rows, order[:, rank]][:, None] for name, values in vars(capacity).items()})
 
 
 def plan(
@@ -111,7 +97,7 @@ def plan(
     models, pools = fleet.exists.shape
     each, assumed = assumed_capacity(fleet, capacity, seen.ready)
     upper = forecast.upper
-    deciles = np.stack([forecast.quantile(q) for q in DECILES], axis=-1)  # [M, P, D]
+    deciles = forecast.quantiles(*DECILES)  # [M, P, D]
     # A pool over the accuracy budget is worth no more replicas than its share of the load fills.
     share_limit = np.full(upper.shape, np.inf) if allowed is None else np.where(allowed < 1.0, allowed * upper, np.inf)
     fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(each, 1e-9)), most)
