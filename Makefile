@@ -44,7 +44,7 @@ paper: ## lighter models within an accuracy budget, on real data: each technique
 	  $$v/bin/python demo/paper/run.py --out "$${RECMODEL_CACHE:-$$HOME/.cache/recmodel}/paper" --server-program $$server
 
 bench: ## the engine against HPA, KEDA and a clairvoyant on every trace: docs/benchmark.md
-	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.bench --out docs
+	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark --out docs
 
 up: ## a real Kubernetes cluster (CLUSTER=local|kind|current), the gateway, Prometheus, the images
 	@hack/cluster/up.sh

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recmodel.core.types import PoolObservation
-from recmodel.lab.baselines import Stabiliser, hpa_recommendation
+from recmodel.lab.controllers.baselines import Stabiliser, hpa_recommendation
 
 Series = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def plain_hpa(load_per_second: Sequence[float], rules: HpaRules) -> HpaRun:
 
     Every 15 s: replicas = ceil(ready x utilisation / 0.7), utilisation = load / (ready x capacity), with HPA's
     tolerance, its
-    scale-up policies and its 300 s scale-down window (``recmodel.lab.baselines``). New replicas are ready after the
+    scale-up policies and its 300 s scale-down window (``recmodel.lab.controllers.baselines``). New replicas are ready after the
     start-up time.
     Worked: 100/s, capacity 30/s, 2 ready: 2 x (100/60) / 0.7 = 4.8, so 5.
     """

@@ -144,7 +144,7 @@ def _decide(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from recmodel.explain import explain
+    from recmodel.report.explain import explain
 
     print(explain(options.file.read_text(encoding="utf-8") if options.file else sys.stdin.read()))
     return 0

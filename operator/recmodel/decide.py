@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recmodel.api.rules import broken_rule
 from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
-from recmodel.core.engine import begin, step
-from recmodel.core.history import History
+from recmodel.core.engine import step
+from recmodel.core.forecast.bootstrap import History
+from recmodel.core.memory import begin
 from recmodel.core.types import Decision, Model, Observation, PoolObservation
 from recmodel.loads import read_load
 
@@ -171,7 +172,7 @@ def show(decision: Decision) -> str:
                 name: {"perReplica": estimate.capacity_per_replica, "lower": estimate.capacity_lower}
                 for name, estimate in decision.estimates.items()
             },
-            "wish": dict(decision.wish),
+            "wish": dict(decision.proposed_replicas),
             "costPerHour": decision.cost_per_hour,
             "accuracyBudgetLeft": decision.accuracy_budget_left_ratio,
             "runnerUp": {"replicas": dict(decision.runner_up), "costPerHour": decision.runner_up_cost_per_hour}

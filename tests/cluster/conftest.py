@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 from figures import table
+from installed import OPERATOR_NAMESPACE, PREFIX, RELEASE, ROOT, TICK_SECONDS
 from kube import CONFIG_MAP, NAMESPACE, Kube, Object, eventually, run
 from serving import SCRIPTS, Pool, Served, recmodel
 
 from recmodel.cluster import names
 
-ROOT = Path(__file__).resolve().parents[2]
-OPERATOR_NAMESPACE, RELEASE = "recmodel-system", "recmodel"
-TICK_SECONDS = 5
-PREFIX = "recmodel-test-"  # of the namespaces
 MADE: list[str] = []  # those of this session
 # Cheap ones first, so that what is broken shows soon; the one that waits longest comes last. Files that are not named
 # here come before all.
@@ -152,14 +149,6 @@ def namespaces_left(kube: Kube) -> list[str]:
     """Those of this session that are still there."""
     found = {namespace["metadata"]["name"] for namespace in kube.list(NAMESPACE, None)}
     return [name for name in MADE if name in found]
-
-
-def operator_pod(kube: Kube) -> Object:
-    """The operator's pod that is not on its way out."""
-    pods = kube.list(names.POD, OPERATOR_NAMESPACE, f"app.kubernetes.io/instance={RELEASE}")
-    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    assert len(staying) == 1, f"{len(staying)} pods of the operator"
-    return staying[0]
 
 
 def said_of(namespace: str) -> str:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import PREFIX
 from figures import measured
+from installed import PREFIX
 from kube import NODE, Kube, eventually, throughout
 from requests_sent import Load, failed
 from serving import GPU, Pool, Served

@@ -13,11 +13,11 @@ import yaml
 from kube import CONFIG_MAP, Kube, Object, Refused, eventually
 from serving import GPU, Pool, Served, recmodel
 
+from builders.refused_specs import REFUSED
+from builders.taken_specs import TAKEN
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children import Owner, children, route
-from refused_specs import REFUSED
-from taken_specs import TAKEN
+from recmodel.cluster.children.builders import Owner, children, route
 
 pytestmark = pytest.mark.cluster
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, RELEASE
 from figures import measured
+from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import Kube, Object, eventually, run
 from requests_sent import Load, failed
 from serving import Pool, Served

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, operator_pod
+from installed import OPERATOR_NAMESPACE, operator_pod
 from kube import Kube, Object, eventually, run
 from serving import Pool, Served
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import OPERATOR_NAMESPACE, ROOT, operator_pod
 from figures import measured
+from installed import OPERATOR_NAMESPACE, ROOT, operator_pod
 from kube import Kube, Object, Refused, eventually, run
 from serving import Pool, Served
 

@@ -17,8 +17,8 @@ from test_chart_renders import helm, run
 from test_rights import SOMEBODY, asked, released
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import children as build
 from recmodel.cluster import names
+from recmodel.cluster.children import builders as build
 
 __all__ = ["helm", "released"]
 pytestmark = pytest.mark.cluster

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from figures import measured
+from installed import OPERATOR_NAMESPACE, TICK_SECONDS, holder, operator_pod
 from kube import Kube, Object, eventually, run, throughout
 from serving import IMAGE, Pool, Served
-from test_standby import holder
 from versions import publish, record
 
 from recmodel.cluster import names
-from recmodel.cluster.optimisation import OPTIMISES_LABEL
+from recmodel.cluster.children.optimiser_job import OPTIMISES_LABEL
 
 pytestmark = pytest.mark.cluster
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from conftest import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from figures import measured
+from installed import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from kube import Kube, Refused, eventually, run, throughout
 from requests_sent import Load, failed
 from serving import Pool, Served

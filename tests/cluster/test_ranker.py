@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 from figures import measured
 from kube import Kube, Object, eventually
+from samples import SAMPLE
 from serving import GATEWAY, GATEWAY_NAMESPACE, Served, generate, hostname
 
 from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
-SAMPLE = Path(__file__).resolve().parents[2] / "manifests" / "samples" / "ranker.yaml"
 SECONDS = 15
 
 

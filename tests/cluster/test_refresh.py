@@ -12,8 +12,8 @@ import yaml
 from figures import measured
 from kube import Kube, Object, eventually
 from requests_sent import Load, failed, within
+from samples import SAMPLE
 from serving import GATEWAY, GATEWAY_NAMESPACE, Pool, Served, generate, hostname
-from test_ranker import SAMPLE
 from versions import QUICK, proven, publish, record
 
 pytestmark = pytest.mark.cluster

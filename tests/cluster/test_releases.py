@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, RELEASE
 from figures import measured
+from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import NAMESPACE, Kube, Refused, eventually, run
 from serving import Pool, Served
 

@@ -13,8 +13,8 @@ from serving import Pool, Served
 
 from recmodel.api.v1alpha1 import KIND, RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children import Owner, deployment
-from recmodel.cluster.optimisation import job
+from recmodel.cluster.children.builders import Owner, deployment
+from recmodel.cluster.children.optimiser_job import job
 
 pytestmark = pytest.mark.cluster
 

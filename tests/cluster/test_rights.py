@@ -18,7 +18,7 @@ from serving import GPU, Pool, recmodel
 from test_chart_renders import CHART, URL, helm, of_kind, run
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import children as build
+from recmodel.cluster.children import builders as build
 
 __all__ = ["helm"]
 pytestmark = pytest.mark.cluster

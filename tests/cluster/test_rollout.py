@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from figures import measured
+from installed import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from kube import Kube, Object, Refused, eventually
 from requests_sent import Load, failed, share, within
 from serving import Pool, Served, weights_of

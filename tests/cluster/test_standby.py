@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, RELEASE
 from figures import measured
+from installed import LEASE, OPERATOR_NAMESPACE, RELEASE, holder
 from kube import Kube, Refused, eventually, run
 from requests_sent import Load, failed
 from serving import Pool, Served
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.cluster
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "recmodel"
 SMALL = Pool("small", least=1, most=4, service_ms=20.0, slots=1)
-LEASE = "recmodel"
 
 
 @pytest.fixture
@@ -60,11 +59,6 @@ def decided(kube: Kube, served: Served) -> list[str]:
     """The pods that report a decision about this RecModel: only who acts does."""
     series = f'recmodel_decision_timestamp_seconds{{model="{served.name}",namespace="{served.namespace}"}}'
     return [name for name, page in pages(kube).items() if series in page]
-
-
-def holder(kube: Kube) -> str:
-    """Who has the Lease."""
-    return str(kube.get(names.LEASE, OPERATOR_NAMESPACE, LEASE)["spec"]["holderIdentity"])
 
 
 def test_the_one_that_stands_by_goes_on_when_the_one_that_acts_is_killed(

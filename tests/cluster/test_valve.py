@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from conftest import OPERATOR_NAMESPACE, operator_pod
 from figures import measured
+from installed import OPERATOR_NAMESPACE, operator_pod
 from kube import Kube, eventually
 from requests_sent import Load, failed, share, within
 from serving import Pool, Served

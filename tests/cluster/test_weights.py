@@ -15,11 +15,12 @@ from requests_sent import Answer, Load, failed, share
 from serving import GPU, Pool, Served, weights_of
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import credentials, names
-from recmodel.cluster.apply import Actor
-from recmodel.cluster.children import Owner
-from recmodel.cluster.client import Client
-from recmodel.cluster.inventory import Inventory
+from recmodel.cluster import names
+from recmodel.cluster.children.builders import Owner
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.transport import credentials
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.writing.apply import Actor
 
 pytestmark = pytest.mark.cluster
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from prometheus_server import Server, asking
 
+from builders.prometheus_server import Server, asking
 from recmodel.prometheus.client import PrometheusClient
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

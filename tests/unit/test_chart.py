@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from recmodel.api.crd import crd_yaml
 from recmodel.cluster import names
-from recmodel.cluster.claims import ALL_CLAIM, CLAIM
-from recmodel.cluster.rivals import TARGET_FIELDS
+from recmodel.cluster.leases.claims import ALL_CLAIM, CLAIM
+from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.settings import ALIASES, PREFIX, Settings
 from recmodel.core import reasons

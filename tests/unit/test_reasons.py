@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recmodel import controller
+from recmodel import controller, report, rollout
 from recmodel.core import reasons
 from recmodel.prometheus import readings
 
@@ -22,8 +22,9 @@ DOCUMENTED = {
     for word in re.findall(r"`(\w+)`", row)
 }
 MODULES = [reasons, readings] + [
-    importlib.import_module(f"recmodel.controller.{found.name}")
-    for found in pkgutil.iter_modules(controller.__path__)
+    importlib.import_module(f"{room.__name__}.{found.name}")
+    for room in (controller, report, rollout)
+    for found in pkgutil.iter_modules(room.__path__)
     if not found.name.startswith("_")
 ]
 NAMED = {

@@ -13,15 +13,16 @@ import pytest
 import yaml
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
-from recmodel.cluster.children import Owner, children, route
-from recmodel.controller import conditions, farewell, tracked, troubles
-from recmodel.controller import turn as turn_module
-from recmodel.controller.tracked import read_spec
-from recmodel.controller.variants import known_variants
+from recmodel.cluster.children.builders import Owner, children, route
+from recmodel.controller import left_namespaces, spec_reading
+from recmodel.controller import tick as tick_module
+from recmodel.controller.spec_reading import read_spec
 from recmodel.core import reasons as core_reasons
 from recmodel.core.types import Reason
 from recmodel.decide import decide, read_model
 from recmodel.prometheus import readings
+from recmodel.report import conditions, refusals
+from recmodel.rollout.known_variants import known_variants
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "manifests" / "samples").glob("*.yaml"))
@@ -135,7 +136,7 @@ def test_pages_made_from_the_code_are_fresh() -> None:
 
 def test_every_reason_is_explained() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    modules = (core_reasons, readings, conditions, troubles, tracked, turn_module, farewell)
+    modules = (core_reasons, readings, conditions, refusals, spec_reading, tick_module, left_namespaces)
     words = {
         value
         for module in modules

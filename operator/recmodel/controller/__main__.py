@@ -12,13 +12,13 @@ from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from recmodel import __version__
-from recmodel.cluster import credentials
-from recmodel.cluster.client import Client
+from recmodel.cluster.transport import credentials
+from recmodel.cluster.transport.client import Client
+from recmodel.controller.decider import Decider
 from recmodel.controller.handlers import register
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings, from_environment
-from recmodel.controller.tick import Decider
 from recmodel.prometheus import Connection, GatherSettings, PrometheusClient
 
 

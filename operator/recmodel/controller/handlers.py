@@ -15,7 +15,7 @@ from typing import Any
 import kopf
 
 from recmodel.api.v1alpha1 import GROUP
-from recmodel.cluster.watch import backoff_seconds
+from recmodel.cluster.transport.watch import backoff_seconds
 from recmodel.controller.operator import Operator
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The whole: connections, watches, intake, keeper, reporter and tick, started and stopped together."""
+"""The whole: connections, watches, registry, reconciler, reporter and tick, started and stopped together."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from dataclasses import replace
 from typing import Any
 
 from recmodel.cluster import names
-from recmodel.cluster.acceptance import acceptance
-from recmodel.cluster.apply import Actor
-from recmodel.cluster.children import wide_open
-from recmodel.cluster.claims import Claims
-from recmodel.cluster.client import Client
-from recmodel.cluster.inventory import Inventory, PoolState
-from recmodel.cluster.lease import Lease
-from recmodel.cluster.predecessors import Predecessors
-from recmodel.cluster.watch import ABSENT_KIND_SECONDS
-from recmodel.controller.apart import each
-from recmodel.controller.farewell import Farewell
-from recmodel.controller.intake import Intake
-from recmodel.controller.keeper import Keeper
+from recmodel.cluster.children.builders import wide_open
+from recmodel.cluster.leases.claims import Claims
+from recmodel.cluster.leases.lease import Lease
+from recmodel.cluster.leases.predecessors import Predecessors
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.route_status import route_status
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
+from recmodel.cluster.writing.apply import Actor
+from recmodel.controller.decider import Decider
+from recmodel.controller.history_loader import HistoryLoader
+from recmodel.controller.isolation import each
+from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
-from recmodel.controller.overlaps import mark, route_of
-from recmodel.controller.past import Past
-from recmodel.controller.recmodels import RecModels
+from recmodel.controller.recmodel_watch import RecModelWatch
+from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.rollouts import Rollouts
+from recmodel.controller.route_overlaps import mark, route_of
 from recmodel.controller.settings import Settings
 from recmodel.controller.tasks import Tasks
-from recmodel.controller.tick import Decider, Loop
+from recmodel.controller.tick import Tick
+from recmodel.controller.tick_loop import Loop
 from recmodel.controller.tracked import Tracked
-from recmodel.controller.turn import Turn
 from recmodel.controller.views import core_model, pool_state
 from recmodel.controller.watches import Watches, served
 from recmodel.core.types import Model
@@ -57,20 +59,22 @@ class Operator:
         self.inventory = Inventory(self._changed, metrics.unread, time.time)
         self._actor = Actor(client, self.inventory)
         self.reporter = Reporter(client)
-        self._farewell: Farewell | None = None
+        self._left_namespaces: LeftNamespaces | None = None
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
-        self.keeper = Keeper(self._actor, self.inventory, metrics, self._report, self._may_act, self._knows)
-        self._intake = Intake(self.keeper, self.inventory, decider, settings.permitted, self._report, self.forget)
-        self.past = Past(decider, self._models)
-        self.rollouts = Rollouts(decider, self.keeper.wake, lambda t: self.turn.weights(t), settings.tick_seconds)
-        self.turn = Turn(
-            settings, decider, metrics, self.keeper, self._intake, self.past, self.rollouts,
+        self.reconciler = Reconciler(self._actor, self.inventory, metrics, self._report, self._may_act, self._knows)
+        self._registry = Registry(
+            self.reconciler, self.inventory, decider, settings.permitted, self._report, self.forget
+        )
+        self.history_loader = HistoryLoader(decider, self._models)
+        self.rollouts = Rollouts(decider, self.reconciler.wake, lambda t: self.tick.weights(t), settings.tick_seconds)
+        self.tick = Tick(
+            settings, decider, metrics, self.reconciler, self._registry, self.history_loader, self.rollouts,
             self._pools, self.inventory.backends, self._watches.missing, self._mark, self._may_act, self._report,
         )  # fmt: skip
-        self.loop = Loop(self.turn.run, settings.tick_seconds, metrics)
-        self._recmodels = RecModels(self.keeper.models, self.observe, self.forget, self.listed)
+        self.loop = Loop(self.tick.run, settings.tick_seconds, metrics)
+        self._recmodel_watch = RecModelWatch(self.reconciler.models, self.observe, self.forget, self.listed)
         self._first_models = asyncio.Event()
         self._settled = False
 
@@ -78,17 +82,17 @@ class Operator:
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """A RecModel as it stands now. Only a new generation or a new object means work."""
-        self._intake.observe(body)
+        self._registry.observe(body)
         if self.claims is not None:
             self.claims.wake()
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
         self.inventory.forget(key)
-        self._intake.gone(key)
-        self.keeper.forget(key)
+        self._registry.gone(key)
+        self.reconciler.forget(key)
         self.reporter.forget(key)
-        self.past.forget(key)
+        self.history_loader.forget(key)
         self._decider.forget(key)
         self._metrics.forget(key)
 
@@ -101,15 +105,15 @@ class Operator:
             self._tasks.begin(self.lease.run(), "lease")
         if self.claims is not None:
             self._tasks.begin(self.claims.run(), "claims")
-        if self._farewell is not None and self._settings.namespaces:
-            self._tasks.begin(self._farewell.run(), "farewell")
+        if self._left_namespaces is not None and self._settings.namespaces:
+            self._tasks.begin(self._left_namespaces.run(), "farewell")
         self._metrics.acting.set(self.claims is None)
         self._tasks.begin(self._work(), "work")
 
     async def stop(self) -> None:
         """Stops acting, and lets another one begin. Everything that serves goes on as it is."""
         await self._tasks.stop()
-        await self.past.stop()
+        await self.history_loader.stop()
         if self.claims is not None:
             await self.claims.leave()
         if self.lease is not None:
@@ -124,7 +128,7 @@ class Operator:
         if self._tasks.dead:
             return "a part has died"
         patience = max(UNDECIDED_SECONDS, UNDECIDED_TICKS * self._settings.tick_seconds)
-        if self.keeper.models and self._settled and time.monotonic() - self.turn.decided_at > patience:
+        if self.reconciler.models and self._settled and time.monotonic() - self.tick.decided_at > patience:
             return f"RecModels exist, and none was decided for in {patience:.0f} s"
         return None
 
@@ -142,13 +146,13 @@ class Operator:
         not lose its weight. What one waits for stops no other.
         """
         self._actor.monitors = await served(self._client, names.POD_MONITOR)
-        self._watches.start(self._settings.namespaces, self._actor.monitors, self._recmodels)
+        self._watches.start(self._settings.namespaces, self._actor.monitors, self._recmodel_watch)
         await self._watches.settled()
-        self._settled, self.turn.decided_at = True, time.monotonic()
+        self._settled, self.tick.decided_at = True, time.monotonic()
         self._listed()
         logger.info("the cluster's state is known")
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.keeper.run())
+            group.create_task(self.reconciler.run())
             group.create_task(self.reporter.run())
             group.create_task(self._ticks())
             group.create_task(self._later())
@@ -161,8 +165,8 @@ class Operator:
                 self._watches.add(names.POD_MONITOR, self._settings.namespaces)
                 self._actor.monitors = True
                 logger.info("the cluster knows PodMonitors now")
-                for key in self.keeper.models:
-                    self.keeper.wake(key)
+                for key in self.reconciler.models:
+                    self.reconciler.wake(key)
 
     async def _ticks(self) -> None:
         with contextlib.suppress(TimeoutError):  # without any RecModel there is nothing to wait for
@@ -185,14 +189,14 @@ class Operator:
             self._claimed, older,
         )  # fmt: skip
         self._client.fence = claims.term
-        self._farewell = Farewell(self._client, claims, found.leave_namespaces, lease.place)
+        self._left_namespaces = LeftNamespaces(self._client, claims, found.leave_namespaces, lease.place)
         return lease, claims
 
     def _namespaces(self) -> set[str]:
         """Those in which there is, or by the settings may be, something to do."""
         if self._settings.namespaces:
-            return {*self._settings.namespaces, *(self._farewell.left if self._farewell else ())}
-        return {t.owner.namespace for t in self.keeper.models.values()}
+            return {*self._settings.namespaces, *(self._left_namespaces.left if self._left_namespaces else ())}
+        return {t.owner.namespace for t in self.reconciler.models.values()}
 
     def _may_act(self, namespace: str) -> bool:
         """False while another operator acts there: then this one watches, decides and learns along, and writes nothing."""
@@ -205,14 +209,14 @@ class Operator:
     def _listed(self) -> None:
         """A kind is known from now on: those that waited for it are looked at."""
         if self._settled:
-            models = list(self.keeper.models.values())
-            each(models, "taking over its records", self._intake.learn, {})
+            models = list(self.reconciler.models.values())
+            each(models, "taking over its records", self._registry.learn, {})
             for tracked in models:
-                self.keeper.wake(tracked.key)
+                self.reconciler.wake(tracked.key)
 
     def _acting_changed(self, namespace: str, acting: bool) -> None:
-        mine = [t for t in self.keeper.models.values() if t.owner.namespace == namespace]
-        self.keeper.start_over(mine)
+        mine = [t for t in self.reconciler.models.values() if t.owner.namespace == namespace]
+        self.reconciler.start_over(mine)
         failed: dict[str, str] = {}
         each(mine, "taking over", lambda t: self._taken_over(t, acting), failed)
         for key, problem in failed.items():
@@ -224,7 +228,7 @@ class Operator:
         if not acting:
             self._metrics.forget(tracked.key)
         elif tracked.decision is not None:  # a tick old at most, and made from all that was seen
-            self.turn.act(tracked, tracked.decision, self._pools(tracked))
+            self.tick.act(tracked, tracked.decision, self._pools(tracked))
 
     def _claimed(self) -> None:
         if self.claims is not None:
@@ -232,7 +236,7 @@ class Operator:
 
     def _changed(self, key: str) -> None:
         """From the inventory: something of a model changed, and its weights may have to move at once."""
-        self.keeper.wake(key)
+        self.reconciler.wake(key)
 
     # --- what stands ---
 
@@ -252,7 +256,7 @@ class Operator:
             logger.exception("the routes of %d RecModels cannot be compared", len(models))
 
     def _models(self) -> list[Model]:
-        models = [t for t in self.keeper.models.values() if t.spec is not None]
+        models = [t for t in self.reconciler.models.values() if t.spec is not None]
         return list(each(models, "its past", lambda t: core_model(t, self._pools(t)), {}).values())
 
     def _report(self, tracked: Tracked) -> bool:
@@ -265,11 +269,11 @@ class Operator:
         return True
 
     def _write(self, tracked: Tracked) -> None:
-        if not self._may_act(tracked.owner.namespace) or not self.keeper.keeps(tracked) or not self._knows(tracked):
+        if not self._may_act(tracked.owner.namespace) or not self.reconciler.keeps(tracked) or not self._knows(tracked):
             return
         route = route_of(tracked, self.inventory)
-        tracked.route = acceptance(route)
+        tracked.route = route_status(route)
         if tracked.spec is not None and wide_open(tracked.spec) and (route is None or route["spec"].get("hostnames")):
             tracked.route = replace(tracked.route, withheld=True)
-        status = self.reporter.report(tracked, self._pools(tracked), self.turn.weights(tracked))
+        status = self.reporter.report(tracked, self._pools(tracked), self.tick.weights(tracked))
         self._metrics.judged(tracked, status.conditions)

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from recmodel.api.status import RecModelStatus
-from recmodel.cluster.client import Client
-from recmodel.cluster.errors import ClusterError, Conflict, LeadershipLost, NotFound
-from recmodel.cluster.inventory import PoolState
 from recmodel.cluster.names import RECMODEL
-from recmodel.controller.events import changes, event
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.errors import ClusterError, Conflict, LeadershipLost, NotFound
 from recmodel.controller.fairness import FairQueue
-from recmodel.controller.refreshes import Refreshes
-from recmodel.controller.status import as_object, judge, worth_writing, written_status
+from recmodel.controller.status_refresh import StatusRefresh
 from recmodel.controller.tracked import Tracked
+from recmodel.report.events import changes, event
+from recmodel.report.status import as_object, judge, worth_writing, written_status
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Reporter:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._written: dict[str, RecModelStatus] = {}
-        self._refreshes = Refreshes()
+        self._status_refresh = StatusRefresh()
         self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
         self._queue = FairQueue(AT_ONCE_IN_A_NAMESPACE)
 
@@ -43,9 +43,10 @@ class Reporter:
         written = self._written.get(key)
         if written is None:
             written = self._written[key] = written_status(tracked.body)
-        status = judge(tracked, pools, weights, datetime.now(UTC), written)
+        status = judge(tracked.snapshot(), pools, weights, datetime.now(UTC), written)
         if not (
-            worth_writing(status, written) or self._refreshes.due(status, written, len(self._written), time.monotonic())
+            worth_writing(status, written)
+            or self._status_refresh.due(status, written, len(self._written), time.monotonic())
         ):
             self._due.pop(key, None)
             return status

@@ -1,4 +1,4 @@
-"""Once a tick, for each RecModel: what its pools are to serve from now on. Wiring around ``releases``, which judges."""
+"""Once a tick, for each RecModel: what its pools are to serve from now on. Wiring around ``wanted_versions``, which judges."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from recmodel.cluster.inventory import PoolState
-from recmodel.controller.releases import Context, released
-from recmodel.controller.tick import Decider
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.controller.decider import Decider
 from recmodel.controller.tracked import Tracked
 from recmodel.prometheus import Asked, Rates, Verdict
+from recmodel.rollout.wanted_versions import RolloutContext, released
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Rollouts:
         # The children were not looked at since the spec changed, or this process has just begun.
         if tracked.variants is None or tracked.serving.keys() != states.keys() or _settled(tracked):
             return
-        context = Context(
+        context = RolloutContext(
             variants=tracked.variants,
             # What is wished and not written yet is under way all the same.
             states={

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from recmodel.controller.permitted import Permitted
+from recmodel.api.permitted import Permitted
 
 PREFIX = "RECMODEL_"
 # One matcher of PromQL: a label, an operator, a quoted value.

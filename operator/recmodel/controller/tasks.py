@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from recmodel.cluster.watch import STEADY_SECONDS, backoff_seconds
+from recmodel.cluster.transport.watch import STEADY_SECONDS, backoff_seconds
 
 logger = logging.getLogger(__name__)
 

@@ -1,262 +1,164 @@
-"""The tick: gather, decide, act, for all RecModels at once, at fixed times.
-
-A failure of one RecModel's part leaves that one out and reports it; a failure of the whole leaves everything as it
-stands and is tried again at the next tick. Prometheus is asked in a thread and with a budget, so that a silent one
-never stops the watches or the weights.
-"""
+"""One turn of the loop: gather, decide, act, for all RecModels at once; what fails for one leaves out that one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from recmodel.controller.apart import halved, joined, problem, recalled
+from recmodel.cluster.observed.backends import Backend
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.controller.decider import Decider
+from recmodel.controller.history_loader import HistoryLoader
+from recmodel.controller.isolation import each
 from recmodel.controller.metrics import Metrics
-from recmodel.core.carry import carry, stays
-from recmodel.core.engine import Memory, begin, reindex, step, with_budget_left
-from recmodel.core.history import take_over
-from recmodel.core.types import Decision, Model, Observation
-from recmodel.prometheus import (
-    Asked,
-    EdgeMemory,
-    GatherSettings,
-    History,
-    ModelView,
-    PrometheusClient,
-    PrometheusError,
-    RateMemory,
-    Rates,
-    Readings,
-    gather,
-    histories,
-    read_quality,
-)
+from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.registry import Registry
+from recmodel.controller.rollouts import Rollouts
+from recmodel.controller.settings import Settings
+from recmodel.controller.tracked import Tracked
+from recmodel.controller.views import core_model, model_view, observation
+from recmodel.core.types import Decision, Model, Observation, Reason
+from recmodel.prometheus import ModelView, Readings
+from recmodel.rollout.wanted_versions import limits
 
 logger = logging.getLogger(__name__)
 
-STUCK_TICKS = 5  # without a finished tick for so many, the process counts as stuck and is restarted
-QUARANTINE_TICKS = 20
-
-Decidable = tuple[Model, Observation]
-Decided = tuple[Memory, dict[str, Decision]]
+YIELD_EVERY = 20  # thousands of RecModels must not keep a watch event waiting: about 10 ms of work between two looks
+DECIDING_FAILED = "DecidingFailed"
 
 
-class Decider:
-    """The core's memory over the ticks, and the history that it starts from. Holds no connection; every call is
-    bounded.
-    """
+@dataclass
+class Tick:
+    """What a turn works with."""
 
-    def __init__(
-        self,
-        client: PrometheusClient,
-        settings: GatherSettings,
-        tick_seconds: float,
-        span_seconds: float,
-        step_seconds: float,
-    ) -> None:
-        self._client = client
-        self._settings = settings
-        self._tick_seconds = tick_seconds
-        self._span_seconds = span_seconds
-        self._step_seconds = step_seconds
-        self._edges = EdgeMemory()  # so that a large fleet asks for the buckets around its thresholds only
-        self._rates = RateMemory()  # so that an absurd rate is seen to be one
-        self._memory: Memory | None = None
-        self._lock = threading.Lock()  # a tick decides in one thread while the past arrives in another
-        self._parked: dict[str, Memory] = {}  # by RecModel: what is known of one that is left out just now
-        self._gone: set[str] = set()  # forgotten since the last tick
-        self._quarantined: dict[str, tuple[int, str]] = {}  # ticks that are left, and why
-        self._unasked: set[str] = set()  # of those, the ones that Prometheus is not asked for either
-        self._budget_left: dict[str, float] = {}  # by RecModel: what another process had left of the accuracy budget
+    settings: Settings
+    decider: Decider
+    metrics: Metrics
+    reconciler: Reconciler
+    registry: Registry
+    history_loader: HistoryLoader
+    rollouts: Rollouts
+    pools: Callable[[Tracked], dict[str, PoolState]]
+    backends: Callable[[str], Sequence[Backend]]  # of a RecModel's route, in their order
+    missing: Callable[[Tracked], list[str]]  # what deciding needs and was never listed
+    mark: Callable[[Sequence[Tracked]], None]  # notes which routes are in the way of which
+    may_act: Callable[[str], bool]  # in a namespace
+    report: Callable[[Tracked], bool]  # False where that failed
+    decided_at: float = field(default_factory=time.monotonic)
+    """When a turn last decided something, or had nothing to decide; on the monotonic clock."""
 
-    def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
-        """What Prometheus says; for a thread. A RecModel that breaks the gathering has no reading, and is left out for
-        some ticks.
-        """
-
-        def ask(some: Sequence[ModelView]) -> Readings:
-            return gather(self._client, some, now_seconds, self._settings, self._edges, self._rates)
-
-        def alone(view: ModelView, error: Exception) -> None:
-            logger.error("%s: gathering its metrics failed", view.key, exc_info=error)
-            self._quarantined[view.key] = QUARANTINE_TICKS, problem("asking for its metrics", error)
-            self._unasked.add(view.key)
-
-        here = [view for view in views if view.key not in self._gone]  # of those of the same name nothing is known yet
-        self._rates.keep({(view.key, pool.name) for view in here for pool in view.pools})
-        self._unasked &= self._quarantined.keys()
-        parts = halved(ask, [view for view in views if view.key not in self._unasked], alone)
-        if len(parts) == 1:
-            return parts[0]
-        return Readings(
-            now_seconds,
-            {key: reading for part in parts for key, reading in part.models.items()},
-            gateway=next((part.gateway for part in parts if part.gateway is not None), None),
-            error=next((part.error for part in parts if part.error is not None), None),
-            queries=sum(part.queries for part in parts),
-            seconds=sum(part.seconds for part in parts),
+    async def run(self, now_seconds: float) -> None:
+        """Gather, decide, act. Whatever fails for one RecModel, at any stage, leaves out that one and says so."""
+        failed: dict[str, str] = {}
+        models = [t for t in self.reconciler.models.values() if t.spec is not None]
+        for tracked in models:
+            if missing := self.missing(tracked):
+                failed[tracked.key] = f"not known yet: {', '.join(missing)}"
+        waiting = set(failed)
+        self._count(models)
+        each(models, "taking over its records", self.registry.learn, failed)
+        self.mark(models)
+        states = each(models, "looking at its pools", self.pools, failed)
+        views = each(models, "asking for its metrics", lambda t: self._view(t, states[t.key]), failed)
+        if self.settings.history_seconds > 0:
+            self.history_loader.want(list(views.values()), now_seconds)
+            await self.history_loader.first(self.settings.history_budget_seconds)
+        readings = await asyncio.to_thread(self.decider.gather, list(views.values()), now_seconds)
+        self._gathered(readings)
+        # What stands may have changed while Prometheus was asked.
+        models = [t for t in models if self.reconciler.keeps(t)]
+        for tracked in models:
+            tracked.read(readings.models.get(tracked.key))
+        states = each(models, "looking at its pools", self.pools, failed)
+        decidable = [t for t in models if t.key in states and _decidable(states[t.key])]
+        acted = [t for t in decidable if self.may_act(t.owner.namespace)]
+        await self.rollouts.tick(acted, states, now_seconds)
+        asked = each(decidable, "putting the question", lambda t: self._question(t, states[t.key], now_seconds), failed)
+        started = time.monotonic()
+        decisions, undecided = await asyncio.to_thread(
+            self.decider.decide, [m for m, _ in asked.values()], [o for _, o in asked.values()], now_seconds
         )
+        self.metrics.tick.labels("decide").observe(time.monotonic() - started)
+        failed |= undecided
+        await self._end(models, states, decisions, failed)
+        if decisions or not (decidable or failed.keys() - waiting):
+            self.decided_at = time.monotonic()
 
-    def read_history(self, views: Sequence[ModelView], now_seconds: float) -> dict[str, History]:
-        """The past of each model that can be read; for a thread. Raises ``PrometheusError``."""
+    def _view(self, tracked: Tracked, states: Mapping[str, PoolState]) -> ModelView:
+        return model_view(tracked, states, self.weights(tracked), self.backends(tracked.key))
 
-        def ask(some: Sequence[ModelView]) -> dict[str, History]:
-            return histories(
-                self._client, some, now_seconds, self._span_seconds, self._step_seconds, self._settings.scope
-            )
+    def _question(
+        self, tracked: Tracked, states: Mapping[str, PoolState], now_seconds: float
+    ) -> tuple[Model, Observation]:
+        return core_model(tracked, states), observation(tracked, states, self.weights(tracked), now_seconds)
 
-        def alone(view: ModelView, error: Exception) -> None:
-            logger.error("%s: reading its past failed", view.key, exc_info=error)
+    async def _end(
+        self,
+        models: Sequence[Tracked],
+        states: Mapping[str, dict[str, PoolState]],
+        decisions: Mapping[str, Decision],
+        failed: dict[str, str],
+    ) -> None:
+        """Acts on what was decided, and reports on all."""
+        for count, tracked in enumerate(models, 1):
+            if self.reconciler.keeps(tracked):
+                each([tracked], "acting", lambda t: self._take_over(t, states[t.key], decisions), failed)
+                self._undecided(tracked, failed.get(tracked.key))
+                if not self.report(tracked):
+                    failed.setdefault(tracked.key, "reporting failed")
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        self.metrics.quarantined.set(len(failed))
+        self.metrics.decided_models.set(len(decisions))
 
-        parts = halved(ask, views, alone, passes=(PrometheusError,))
-        return {key: past for part in parts for key, past in part.items()}
+    def _take_over(self, tracked: Tracked, states: dict[str, PoolState], decisions: Mapping[str, Decision]) -> None:
+        decision = decisions.get(tracked.key)
+        # The spec may have changed while the tick was deciding: then this was decided for other pools.
+        if decision is not None and set(decision.pools) == self.pools(tracked).keys():
+            tracked.decision = decision
+            if self.may_act(tracked.owner.namespace):
+                self.act(tracked, decision, states)
 
-    def forget(self, key: str) -> None:
-        """Drops all that is known of a RecModel that is gone, so that another one of its name starts from nothing."""
-        self._gone.add(key)
-        for kept in (self._parked, self._quarantined, self._budget_left):
-            kept.pop(key, None)
+    def _undecided(self, tracked: Tracked, problem: str | None) -> None:
+        """Why nothing was decided in this tick, which stands beside what the reconciler says of applying."""
+        reason = Reason(DECIDING_FAILED, problem) if problem is not None else None
+        if reason is not None and reason != tracked.undecided:
+            logger.error("%s is left out of the tick: %s", tracked.key, problem)
+        tracked.undecided = reason
 
-    def recall(self, key: str, budget_left_ratio: float | None) -> None:
-        """What was left of a RecModel's accuracy budget when another process decided for it; it counts from the first
-        load on. None: not known, so nothing is.
-        """
-        self._budget_left[key] = budget_left_ratio or 0.0
+    def act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
+        """Has a decision carried out, and shows it in the metrics."""
+        if tracked.acts and not any(state.autoscaler or state.releaser for state in states.values()):
+            self.reconciler.decided(tracked, decision, states)
+        else:
+            tracked.wanted, tracked.pending = None, set()
+        ready = {name: state.ready for name, state in states.items()}
+        self.metrics.decided(tracked, decision, ready, self.weights(tracked))
+        if tracked.spec is not None:
+            self.metrics.rolled(tracked, limits(tracked.spec, tracked.serving, tracked.trials))
 
-    def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
-        """Takes over the past of those models that have a whole one; all else that was learned since the start stays."""
-        whole = {key: h for key, h in found.items() if not h.partial}
-        known = {key: (h.seconds, h.per_second) for key, h in whole.items() if np.isfinite(h.per_second).sum() > 1}
-        taught = [model for model in models if model.key in known]
+    def _count(self, models: Sequence[Tracked]) -> None:
+        self.metrics.models.clear()
+        for tracked in models:
+            if tracked.spec is not None and self.may_act(tracked.owner.namespace):
+                self.metrics.models.labels(tracked.spec.mode).inc()
+        self.metrics.known.set(sum(not tracked.paused for tracked in models))
 
-        def teach(some: Sequence[Model]) -> Memory:
-            return self._begin(some, [known[model.key] for model in some])
+    def weights(self, tracked: Tracked) -> dict[str, int]:
+        """The route's weights as they are now, of 1,000."""
+        return self.reconciler.weights(tracked, tracked.spec) if tracked.spec is not None else {}
 
-        def alone(model: Model, error: Exception) -> None:
-            logger.error("%s: nothing is learned of its past", model.key, exc_info=error)
-
-        for fresh in halved(teach, taught, alone) if taught else []:
-            with self._lock:
-                memory = self._memory_of(models, self._known(), from_scratch=False)
-                forecast = take_over(memory.forecast, fresh.forecast, stays(fresh.fleet.models, models))
-                self._memory = replace(memory, forecast=forecast)
-                self._parked = {key: row for key, row in self._parked.items() if key not in {m.key for m in models}}
-
-    def quality(self, asked: Sequence[Asked], now_seconds: float) -> dict[str, dict[str, Rates]]:
-        """Online quality by RecModel and pool; for a thread."""
-        return read_quality(self._client, asked, now_seconds, self._settings)
-
-    def decide(
-        self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float
-    ) -> tuple[dict[str, Decision], dict[str, str]]:
-        """The decision of each model by key, and what is wrong with those that have none. For a thread: pure
-        numbers, no waiting.
-        """
-        self._quarantined = {key: (left - 1, why) for key, (left, why) in self._quarantined.items() if left > 1}
-        failed = {m.key: self._quarantined[m.key][1] for m in models if m.key in self._quarantined}
-        usable = [(m, o) for m, o in zip(models, observations, strict=True) if m.key not in failed]
-        with self._lock:
-            before = self._known()
-
-            def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
-                memory = self._memory_of([model for model, _ in some], before, from_scratch)
-                memory, decisions = step(with_budget_left(memory, self._budget_left), [o for _, o in some], now_seconds)
-                return memory, {model.key: decisions[i] for i, (model, _) in enumerate(some)}
-
-            def alone(item: Decidable, error: Exception) -> Decided | None:
-                key = item[0].key
-                logger.error("%s: deciding failed", key, exc_info=error)
-                try:
-                    found = attempt([item], from_scratch=True)
-                except Exception:
-                    failed[key] = problem("deciding", error)
-                    self._quarantined[key] = QUARANTINE_TICKS, failed[key]
-                    return None
-                logger.error("%s: what was learned of it is broken; learning starts again", key)
-                return found
-
-            parts = halved(attempt, usable, alone)
-            decided = {key: decision for _, decisions in parts for key, decision in decisions.items()}
-            if parts:
-                self._memory = joined([m for m, _ in usable if m.key in decided], [memory for memory, _ in parts])
-            self._park(before, decided)
-        return decided, failed
-
-    def _begin(self, models: Sequence[Model], past: Sequence[tuple[Any, Any] | None] | None = None) -> Memory:
-        return begin(models, self._tick_seconds, past, self._settings.rate_window_seconds)
-
-    def _known(self) -> Memory | None:
-        """The memory without those that are gone: their name may be another one's by now."""
-        gone, self._gone = self._gone, set()
-        memory = self._memory
-        if memory is not None and gone:
-            models = tuple(replace(m, key="") if m.key in gone else m for m in memory.fleet.models)
-            memory = self._memory = replace(memory, fleet=replace(memory.fleet, models=models))
-        return memory
-
-    def _memory_of(self, models: Sequence[Model], before: Memory | None, from_scratch: bool) -> Memory:
-        """What is known of these models, those included that were left out for a while; ``from_scratch``: nothing but the time."""
-        memory = self._begin(models) if before is None else before
-        if from_scratch:
-            return carry(self._begin(models), memory, stays((), models))
-        if memory.fleet.models != tuple(models):
-            memory = reindex(models, memory)
-        kept = {m.key: reindex([m], self._parked[m.key]) for m in models if m.key in self._parked}
-        return recalled(memory, kept) if kept else memory
-
-    def _park(self, before: Memory | None, decided: Mapping[str, Decision]) -> None:
-        """Keeps what is known of those that are left out of this tick, for when they are back."""
-        for key in decided:
-            self._parked.pop(key, None)
-        for model in before.fleet.models if before is not None else ():
-            if model.key and model.key not in decided and before is not None:
-                try:
-                    self._parked[model.key] = reindex([model], before)
-                except Exception as error:
-                    logger.error("%s: what was learned of it cannot be kept", model.key, exc_info=error)
+    def _gathered(self, readings: Readings) -> None:
+        self.metrics.prometheus_seconds.observe(readings.seconds)
+        self.metrics.prometheus_queries.set(readings.queries)
+        if readings.error is not None:
+            self.metrics.prometheus_errors.labels(readings.error.reason).inc()
+            logger.warning("Prometheus: %s", readings.error.message)
 
 
-class Loop:
-    """Calls ``tick`` at fixed times: a late tick shifts none of the later ones, and a missed one is left out."""
-
-    def __init__(self, tick: Callable[[float], Awaitable[None]], tick_seconds: float, metrics: Metrics) -> None:
-        self._tick = tick
-        self._tick_seconds = tick_seconds
-        self._metrics = metrics
-        self._finished_at = time.monotonic()
-
-    @property
-    def stuck(self) -> bool:
-        """Whether no tick has finished for so long that only a restart may help."""
-        return time.monotonic() - self._finished_at > STUCK_TICKS * self._tick_seconds
-
-    async def run(self) -> None:
-        """Ticks until cancelled."""
-        due = time.monotonic()
-        while True:
-            started = time.monotonic()
-            try:
-                # Slower than this, the numbers are of no use any more: the next tick asks again.
-                async with asyncio.timeout(max(2 * self._tick_seconds, 30.0)):
-                    await self._tick(time.time())
-                self._finished_at = time.monotonic()
-            except TimeoutError:
-                self._metrics.tick_failures.inc()
-                logger.error("the tick did not end in time")
-            except Exception:
-                self._metrics.tick_failures.inc()
-                # It failed, but the loop lives: a restart would change nothing about it.
-                self._finished_at = time.monotonic()
-                logger.exception("the tick failed")
-            self._metrics.tick.labels("whole").observe(time.monotonic() - started)
-            due += self._tick_seconds
-            while due <= time.monotonic():
-                due += self._tick_seconds
-            await asyncio.sleep(due - time.monotonic())
+def _decidable(states: Mapping[str, PoolState]) -> bool:
+    """Whether there is something to decide: a pool that is about to be made is waited for, one that is refused is not."""
+    return any(state.exists for state in states.values()) and all(s.exists or s.unschedulable for s in states.values())

@@ -12,31 +12,25 @@ from pydantic import ValidationError
 
 from recmodel.api.pool import Optimisation
 from recmodel.api.quantity import ratio
-from recmodel.api.rules import broken_rule
-from recmodel.api.shown import shown
 from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster.acceptance import Acceptance
-from recmodel.cluster.apply import Failure
-from recmodel.cluster.children import Owner
-from recmodel.cluster.optimisation import Course, job_name
-from recmodel.cluster.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
-from recmodel.cluster.versions import Serving
-from recmodel.controller.patience import Patience
-from recmodel.controller.permitted import Permitted
-from recmodel.controller.trials import Trial, recalled
-from recmodel.controller.variants import Variants, known_variants
+from recmodel.cluster.children.builders import Owner
+from recmodel.cluster.children.optimiser_job import JobProgress, job_name
+from recmodel.cluster.children.versions import Serving
+from recmodel.cluster.observed.route_status import RouteStatus
+from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
+from recmodel.cluster.writing.outcome import Failure
+from recmodel.controller.backoff import Backoff
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
-from recmodel.prometheus import ModelReading, profile_for
-from recmodel.prometheus.readings import NO_SERIES
-
-INVALID_SPEC = "InvalidSpec"
-DEFAULTS = Permitted()
+from recmodel.prometheus.readings import NO_SERIES, ModelReading
+from recmodel.report.snapshot import Snapshot
+from recmodel.rollout.known_variants import Variants, known_variants
+from recmodel.rollout.trial import Trial, recalled
 
 
 @dataclass
 class Tracked:
-    """Changed by the handlers (what is written), the tick (what is decided) and the keeper (what was done)."""
+    """Changed by the handlers (what is written), the tick (what is decided) and the reconciler (what was done)."""
 
     owner: Owner
     generation: int = 0
@@ -53,10 +47,10 @@ class Tracked:
     applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
     optimised: Optimisation | None = None  # the Job of this has been started
     job: str | None = None  # the name of the Job of the spec; None where it asks for none
-    course: Course = field(default_factory=Course)  # how far that one has come
+    job_progress: JobProgress = field(default_factory=JobProgress)  # how far that one has come
     startups: Mapping[str, float] = field(default_factory=dict)  # by pool: seconds, as another process had learned them
     finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
-    failed: Reason | None = None  # why what serves could not be brought to what is wanted: the keeper's alone
+    failed: Reason | None = None  # why what serves could not be brought to what is wanted: the reconciler's alone
     lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
     undecided: Reason | None = None  # why nothing was decided in the last tick: the tick's alone
     refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
@@ -65,12 +59,12 @@ class Tracked:
     wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
     weights_changed_at: float = -math.inf  # on the monotonic clock
-    steered: Mapping[str, int] | None = None  # the weights that we wrote last
-    patience: Patience = field(default_factory=Patience)
+    written_weights: Mapping[str, int] | None = None  # the weights that we wrote last
+    backoff: Backoff = field(default_factory=Backoff)
     decision: Decision | None = None
     reading: ModelReading | None = None
     counted: bool = False  # a request was counted at some time, by this process or another
-    route: Acceptance = field(default_factory=Acceptance)  # what the gateways say of it
+    route: RouteStatus = field(default_factory=RouteStatus)  # what the gateways say of it
     overlap: str | None = None  # which other RecModel gets the requests that its route asks for
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -137,6 +131,31 @@ class Tracked:
         """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
         return self.spec is not None and self.spec.mode == "Auto"
 
+    def snapshot(self) -> Snapshot:
+        """What is known at this moment, for the reports."""
+        return Snapshot(
+            owner=self.owner,
+            generation=self.generation,
+            written=self.written,
+            kept=self.kept,
+            variants=self.variants,
+            spec=self.spec,
+            invalid=self.invalid,
+            serving=dict(self.serving),
+            trials=dict(self.trials),
+            job=self.job,
+            job_progress=self.job_progress,
+            failed=self.failed,
+            lacking=self.lacking,
+            undecided=self.undecided,
+            overwritten=self.overwritten,
+            decision=self.decision,
+            reading=self.reading,
+            route=self.route,
+            overlap=self.overlap,
+            acts=self.acts,
+        )
+
 
 def _counted(status: RecModelStatus) -> bool:
     """Whether the process that wrote the status knew of requests: series that are gone now are missing, not still to come."""
@@ -153,29 +172,3 @@ def _budget_left_ratio(text: str | None) -> float | None:
     except ValueError:  # somebody else's word
         return None
     return found if 0.0 <= found <= 1.0 else None
-
-
-def read_spec(body: Mapping[str, Any], permitted: Permitted = DEFAULTS) -> RecModelSpec | Reason:
-    """The spec, or why it is refused: the field, the value and the rule. ``body`` is the whole RecModel."""
-    try:
-        spec = RecModelSpec.model_validate(body.get("spec", {}))
-    except ValidationError as error:
-        problems = [f"spec.{_place(e['loc'])} is {shown(e['input'])}: {e['msg']}" for e in error.errors()[:3]]
-        more = error.error_count() - len(problems)
-        return Reason(INVALID_SPEC, "; ".join(problems) + (f"; and {more} more" if more else ""))
-    metadata = body["metadata"]
-    problem = broken_rule(metadata["name"], spec) or permitted.refusal(metadata["namespace"], spec) or _unread(spec)
-    return Reason(INVALID_SPEC, problem) if problem else spec
-
-
-def _unread(spec: RecModelSpec) -> str | None:
-    """Why the metrics that the spec names say too little."""
-    refusal = profile_for(spec.metrics).refusal
-    if refusal is None:
-        return None
-    return f"spec.metrics.profile is {spec.metrics.profile!r}: {refusal}; {profile_for(spec.metrics).remedy}"
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.lstrip(".")

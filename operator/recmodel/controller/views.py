@@ -8,15 +8,15 @@ from dataclasses import replace
 from recmodel.api.pool import PoolSpec
 from recmodel.api.quantity import amount
 from recmodel.cluster import names
-from recmodel.cluster.backends import Backend
-from recmodel.cluster.inventory import PoolState
-from recmodel.cluster.versions import POOL_ON_TRIAL, Serving
-from recmodel.controller.releases import limits
+from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
+from recmodel.cluster.observed.backends import Backend
+from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.tracked import Tracked
-from recmodel.controller.variants import served_losses
 from recmodel.core.types import Model, Observation
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView
 from recmodel.prometheus.readings import NO_REQUESTS_SEEN
+from recmodel.rollout.known_variants import served_losses
+from recmodel.rollout.wanted_versions import limits
 
 _UNKNOWN = PoolReading()
 

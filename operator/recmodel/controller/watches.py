@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
-from recmodel.cluster.client import Client
-from recmodel.cluster.errors import ApiUnavailable
-from recmodel.cluster.inventory import Inventory
-from recmodel.cluster.optimisation import OPTIMISES_LABEL
-from recmodel.cluster.rivals import TARGET_FIELDS
-from recmodel.cluster.watch import ABSENT_KIND_SECONDS, Follower, backoff_seconds, follow
+from recmodel.cluster.children.optimiser_job import OPTIMISES_LABEL
+from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.errors import ApiUnavailable
+from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS, Follower, backoff_seconds, follow
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Tracked
 

@@ -105,7 +105,9 @@ class Decision:
     reasons: tuple[Reason, ...]
     forecast: Mapping[str, PoolForecast] = field(default_factory=dict)
     estimates: Mapping[str, PoolEstimate] = field(default_factory=dict)
-    wish: Mapping[str, int] = field(default_factory=dict)  # replicas that the plan wanted before the guards
+    proposed_replicas: Mapping[str, int] = field(
+        default_factory=dict
+    )  # replicas that the plan wanted before the guards
     runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided

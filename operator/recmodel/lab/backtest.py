@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recmodel.lab.scenario import Floats, Scenario
 from recmodel.lab.simulate import Comparison, Progress, compare
+from recmodel.lab.simulator.scenario import Floats, Scenario
 from recmodel.lab.trace import Trace, regular_trace
 
 HISTORY_DAYS = 14.0

@@ -12,8 +12,8 @@ matplotlib.use("Agg")  # no display is needed, and none is there in a container
 import matplotlib.pyplot as plt
 import numpy as np
 
-from recmodel.lab.clairvoyant import Clairvoyant
-from recmodel.lab.result import Result
+from recmodel.lab.controllers.clairvoyant import Clairvoyant
+from recmodel.lab.simulator.result import Result
 
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink")
 INCHES_WIDE, INCHES_A_ROW = 11.0, 2.2

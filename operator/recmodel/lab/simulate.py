@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from recmodel.core.types import Model
-from recmodel.lab.baselines import Hpa, Keda, Static
-from recmodel.lab.clairvoyant import Clairvoyant, capacity_table, clairvoyant
-from recmodel.lab.engine import EngineController
-from recmodel.lab.hindsight import best_in_hindsight
-from recmodel.lab.result import Result
-from recmodel.lab.scenario import GPU_POOL, Floats, PoolScenario, Scenario
-from recmodel.lab.simulator import Controller, simulate
+from recmodel.lab.controllers.baselines import Hpa, Keda, Static
+from recmodel.lab.controllers.clairvoyant import Clairvoyant, capacity_table, clairvoyant
+from recmodel.lab.controllers.engine import EngineController
+from recmodel.lab.controllers.hindsight import best_in_hindsight
+from recmodel.lab.simulator.result import Result
+from recmodel.lab.simulator.scenario import GPU_POOL, Floats, PoolScenario, Scenario
+from recmodel.lab.simulator.simulation import Controller, simulate
 from recmodel.lab.trace import Trace
 
 ABOVE_ZERO = ("workers", "service_seconds", "max_batch", "item_seconds")

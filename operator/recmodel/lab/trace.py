@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recmodel.lab.scenario import Floats
+from recmodel.lab.simulator.scenario import Floats
 from recmodel.loads import read_load
 
 DAY_SECONDS = 86_400.0

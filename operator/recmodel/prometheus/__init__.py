@@ -56,7 +56,7 @@ from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_br
 from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.plausible import RateMemory
 from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
-from recmodel.prometheus.quality import Asked, Rates, read_quality
+from recmodel.prometheus.quality import Asked, read_quality
 from recmodel.prometheus.readings import (
     BackendView,
     GatewayReading,
@@ -65,6 +65,7 @@ from recmodel.prometheus.readings import (
     ModelView,
     PoolReading,
     PoolView,
+    Rates,
     Readings,
     Verdict,
 )

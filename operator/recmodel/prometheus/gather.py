@@ -13,7 +13,7 @@ from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.plausible import RateMemory, believed
-from recmodel.prometheus.pools import Answers, Context, found_in, pool_reading
+from recmodel.prometheus.pools import Answers, PageContext, found_in, pool_reading
 from recmodel.prometheus.profiles import CUSTOM, Profile, load_profile, profile_for
 from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
@@ -60,7 +60,7 @@ def gather(
     gateway = None
     for profile, members, queries in asked:
         gateway = gateway or _gateway(queries, answers)
-        found |= _models(profile, members, queries, answers, Context(settings, gateway, used, now_seconds), rates)
+        found |= _models(profile, members, queries, answers, PageContext(settings, gateway, used, now_seconds), rates)
     return Readings(
         time_seconds=now_seconds,
         models=found,
@@ -196,7 +196,7 @@ def _models(
     members: Sequence[ModelView],
     queries: ProfileQueries,
     answers: Answers,
-    context: Context,
+    context: PageContext,
     rates: RateMemory | None,
 ) -> dict[str, ModelReading]:
     for query in queries.needed():

@@ -24,7 +24,7 @@ Answers = Mapping[str, Vector | PrometheusError]
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class PageContext:
     """What the readings of all profiles share."""
 
     settings: GatherSettings
@@ -88,7 +88,7 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
     )
 
 
-def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Context) -> PoolReading:
+def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> PoolReading:
     """What is known of one pool."""
     key = (model.key, pool.name)
     age = found.ages.known.get(key)
@@ -149,7 +149,7 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: Contex
     )
 
 
-def _moved(model: ModelView, pool: PoolView, context: Context) -> str | None:
+def _moved(model: ModelView, pool: PoolView, context: PageContext) -> str | None:
     """Why the window is not the pool's alone: another one may have stood in its place of the route."""
     for place, backend in enumerate(model.backends or ()):
         if backend.pool == pool.name:
@@ -184,7 +184,9 @@ def _coverage(pool: PoolView, up: float | None, profile: Profile) -> float | Non
     return min(1.0, up / pool.ready)
 
 
-def _fresh_siblings(model: ModelView, pool: PoolView, found: Found, context: Context) -> list[tuple[PoolView, float]]:
+def _fresh_siblings(
+    model: ModelView, pool: PoolView, found: Found, context: PageContext
+) -> list[tuple[PoolView, float]]:
     """The model's other pools whose rates are known and new, with these."""
     limit = context.settings.stale_after_seconds
     return [
@@ -196,7 +198,7 @@ def _fresh_siblings(model: ModelView, pool: PoolView, found: Found, context: Con
     ]
 
 
-def _page_is_read(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool | None:
+def _page_is_read(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> bool | None:
     """Whether the page that would have the pool's series was read lately; None: that cannot be told."""
     profile, limit = found.profile, context.settings.stale_after_seconds
     if profile.scope == "pod":
@@ -209,7 +211,7 @@ def _page_is_read(model: ModelView, pool: PoolView, found: Found, context: Conte
     return page_age_seconds is not None and page_age_seconds <= limit
 
 
-def _idle(model: ModelView, pool: PoolView, found: Found, context: Context) -> bool:
+def _idle(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> bool:
     fresh = _fresh_siblings(model, pool, found, context)
     # Pods do not see what the gateway could not send them.
     dropped = context.gateway.no_cluster_per_second if context.gateway and found.profile.downstream else None

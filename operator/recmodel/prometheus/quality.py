@@ -12,7 +12,7 @@ from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.profiles import Selector
 from recmodel.prometheus.queries import duration, quoted, selector
-from recmodel.prometheus.readings import GatherSettings
+from recmodel.prometheus.readings import GatherSettings, Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,6 @@ class Asked:
     def key(self) -> str:
         """``namespace/name``."""
         return f"{self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Of so many trials a second so many were successes."""
-
-    successes_per_second: float
-    trials_per_second: float
 
 
 def read_quality(

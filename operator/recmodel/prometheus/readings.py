@@ -208,3 +208,11 @@ class GatherSettings:
     def stale_after_seconds(self) -> float:
         """Three scrapes, and a little for the way."""
         return 3 * self.scrape_interval_seconds + 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Of so many trials a second so many were successes."""
+
+    successes_per_second: float
+    trials_per_second: float

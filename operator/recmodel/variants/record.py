@@ -9,9 +9,10 @@ from typing import Any
 
 from kubernetes.aio.config import ConfigException
 
-from recmodel.cluster import credentials, names
-from recmodel.cluster.client import Client
-from recmodel.cluster.errors import ClusterError
+from recmodel.cluster import names
+from recmodel.cluster.transport import credentials
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.errors import ClusterError
 from recmodel.variants.errors import InputError
 
 USER_AGENT = "recmodel-optimise"

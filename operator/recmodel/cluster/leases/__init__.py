@@ -1,0 +1,1 @@
+"""Which of several operators acts in which namespace."""

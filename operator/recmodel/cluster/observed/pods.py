@@ -1,0 +1,71 @@
+"""What counts of a pod: which pool it is of, whether it answers, what it waits for, how long it took to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recmodel.cluster.names import MODEL_LABEL, POOL_LABEL
+from recmodel.cluster.observed.shapes import ContainerState, PodShape
+from recmodel.cluster.observed.waits import Waits, waits_of
+
+OVER = ("Failed", "Succeeded")
+GATED = "SchedulingGated"
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod of a pool."""
+
+    key: str  # of its model, "namespace/name"
+    pool: str
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    ready: bool  # Ready, and not being deleted
+    answers: bool  # Ready, whether or not it is being deleted
+    begins: bool  # it surely has not been Ready yet
+    restarted: bool  # a container of it has ended and was started again
+    over: bool  # Failed or Succeeded: evicted, completed. It only lingers
+    waits_for_node: (
+        str | None
+    )  # the reason why it has none (Unschedulable, SchedulingGated, ...); None: it has, or leaves
+    scheduling_seconds: float | None  # creation to a node, both by the API server's clock
+    starting_seconds: float | None  # node to Ready, both by the node's clock where the kubelet has said when it began
+    waits: tuple[Waits, ...] = field(default=(), compare=False)  # said for people: its words change at each try
+
+
+def pod_state(pod: PodShape, version: int) -> PodState | None:
+    """The pod's state; None where it is no pool's pod."""
+    metadata, status = pod.metadata, pod.status
+    model, pool = metadata.labels.get(MODEL_LABEL), metadata.labels.get(POOL_LABEL)
+    if not model or not pool:
+        return None
+    ready, scheduled = status.condition("Ready"), status.condition("PodScheduled")
+    answers = ready is not None and ready.status == "True"
+    restarted = any(container.restart_count for container in status.container_statuses)
+    # Not Ready alone is no beginning, it may be a blip; a pod of which a container never ran has never answered.
+    unstarted = any(c.state.waiting is not None and c.last_state == ContainerState() for c in status.container_statuses)
+    placed = scheduled.last_transition_time if scheduled is not None and scheduled.status == "True" else None
+    began = status.start_time if status.start_time is not None else placed
+    leaving = metadata.deletion_timestamp is not None
+    homeless = scheduled is not None and scheduled.status == "False" and not leaving
+    return PodState(
+        key=f"{metadata.namespace}/{model}",
+        pool=pool,
+        name=metadata.name,
+        uid=metadata.uid,
+        version=version,
+        ready=answers and not leaving,
+        answers=answers,
+        begins=ready is None or (not answers and unstarted and not restarted),
+        restarted=restarted,
+        over=status.phase in OVER,
+        waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
+        scheduling_seconds=_between(metadata.creation_timestamp, placed),
+        starting_seconds=_between(began, ready.last_transition_time if ready is not None and answers else None),
+        waits=() if leaving else waits_of(status, homeless),
+    )
+
+
+def _between(begin: float | None, end: float | None) -> float | None:
+    return end - begin if begin is not None and end is not None else None

@@ -1,0 +1,40 @@
+"""What stands in the cluster for one pool, as a frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recmodel.cluster.children.versions import AS_WRITTEN, Serving
+from recmodel.cluster.observed.waits import Waits
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """What stands in the cluster for one pool."""
+
+    exists: bool  # its Deployment does
+    desired: int  # spec.replicas
+    ready: int  # pods that answer
+    unschedulable: int  # pods that no node takes, that a scheduling gate holds, or that a quota forbids
+    starting_seconds: float | None  # median, node to Ready, of recent pods: the pool's own part of a start-up
+    pods: tuple[str, ...]
+    updating: bool  # a roll-out is under way
+    autoscaler: str | None  # somebody else's HorizontalPodAutoscaler that scales the Deployment
+    serving: Serving = AS_WRITTEN  # the version that the Deployment was made for
+    stalled: bool = False  # its new pods did not become ready in time
+    releaser: str | None = None  # somebody else's tool that replaces the pods or shifts the traffic, with its kind
+    scheduling_seconds: float | None = (
+        None  # median, creation to a node, of those that got one soon: the cluster's part
+    )
+    gated: int = 0  # of the unschedulable: pods that wait for whoever set their scheduling gates
+    waits: tuple[Waits, ...] = ()  # why pods do not start or cannot be created, in the cluster's own words
+    recalled_startup_seconds: float | None = None  # as another process had learned it
+
+    @property
+    def startup_seconds(self) -> float | None:
+        """What a new replica takes from its creation to Ready, where a node can be had: as pods have shown, else as is
+        recalled; None where neither is known.
+        """
+        if self.starting_seconds is None:
+            return self.recalled_startup_seconds
+        return self.starting_seconds + (self.scheduling_seconds or 0.0)

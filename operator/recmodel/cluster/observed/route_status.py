@@ -1,0 +1,82 @@
+"""What the gateways say of a route: taken, refused, or nothing at all. Pure.
+
+Each gateway's controller writes a condition ``Accepted`` and a condition ``ResolvedRefs`` for its part of
+``status.parents``. A parent that does not exist, or whose class nobody serves, gets no entry: silence is a refusal too,
+once there was time to answer. Implementations add conditions of their own (Envoy Gateway: ``BackendsAvailable``,
+``RouteRulesOverlap``); which status of one is the bad one follows from what its name says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = Mapping[str, Any]
+
+READ_APART = ("Accepted", "ResolvedRefs")
+# Conditions that are good when they are False have one of these words in their name, by the conventions of the API.
+NAMES_OF_TROUBLE = (
+    "Overlap",
+    "Invalid",
+    "Conflict",
+    "Degraded",
+    "Error",
+    "Fail",
+    "Stalled",
+    "Deprecated",
+    "Aggregated",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStatus:
+    """What the parents of a route say of it, in a sentence each; all empty where all is well."""
+
+    refused: tuple[str, ...] = ()  # Accepted is False
+    unresolved: tuple[str, ...] = ()  # accepted, but something that it points to is not there or not allowed
+    silent: tuple[str, ...] = ()  # no word yet
+    impaired: tuple[
+        str, ...
+    ] = ()  # accepted, and all is there, but the gateway says that requests are not served as asked for
+    withheld: bool = False  # the mode allows no such route: there is none, or an older one with other hostnames stays
+
+
+def route_status(route: Object | None) -> RouteStatus:
+    """What stands in the status of an HTTPRoute; that of an older generation counts until it is replaced. Without a
+    route there is nothing to accept.
+    """
+    if route is None:
+        return RouteStatus()
+    namespace = route["metadata"]["namespace"]
+    entries = (route.get("status") or {}).get("parents") or []
+    refused, unresolved, silent, impaired = [], [], [], []
+    for wanted in route["spec"].get("parentRefs") or []:
+        name = f"{wanted.get('kind', 'Gateway')} {wanted.get('namespace', namespace)}/{wanted['name']}"
+        name += f" ({wanted['sectionName']})" if wanted.get("sectionName") else ""
+        answers = [entry for entry in entries if _same(entry["parentRef"], wanted, namespace)]
+        said = [condition for entry in answers for condition in entry.get("conditions") or []]
+        refused += [_told(name, c) for c in said if c["type"] == "Accepted" and c["status"] == "False"]
+        unresolved += [_told(name, c) for c in said if c["type"] == "ResolvedRefs" and c["status"] == "False"]
+        impaired += [_told(name, c) for c in said if c["type"] not in READ_APART and c["status"] == _bad(c["type"])]
+        if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in said):
+            silent.append(f"{name} does not answer for the route: is it there, and does somebody serve its class?")
+    return RouteStatus(tuple(refused), tuple(unresolved), tuple(silent), tuple(impaired))
+
+
+def _bad(kind: str) -> str:
+    """The status of a condition that means trouble."""
+    return "True" if any(word in kind for word in NAMES_OF_TROUBLE) else "False"
+
+
+def _same(answered: Object, wanted: Object, namespace: str) -> bool:
+    """Whether an entry of the status is about this parent; what is left out means the same everywhere."""
+    defaults = {"kind": "Gateway", "namespace": namespace, "sectionName": None, "port": None}
+    return answered["name"] == wanted["name"] and all(
+        answered.get(field, default) == wanted.get(field, default) for field, default in defaults.items()
+    )
+
+
+def _told(parent: str, condition: Object) -> str:
+    message = f": {condition['message']}" if condition.get("message") else ""
+    return f"{parent}: {condition['type']} is {condition['status']}, {condition.get('reason', 'without a reason')}{message}"

@@ -1,0 +1,1 @@
+"""The Kubernetes API: one client with limits, its errors, and watches."""

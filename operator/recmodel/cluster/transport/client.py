@@ -1,0 +1,282 @@
+"""One client of the Kubernetes API: plain dictionaries, a time limit on every call, bounded retries, limited writes.
+
+Writes take from one of two buckets: what keeps the traffic right (children, replicas, weights) never waits behind
+reports (status, Events). Before every attempt of every write the fence is asked, here and nowhere else, so that no
+retry, no wait for a token and no pause of a caller outlives the time for which this process may act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, REPAIRING, Kind
+from recmodel.cluster.transport.answers import as_object, change_of, patience_seconds, whatever
+from recmodel.cluster.transport.connection import connector
+from recmodel.cluster.transport.credentials import Credentials
+from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
+from recmodel.cluster.transport.token_bucket import TokenBucket
+from recmodel.cluster.transport.write_fence import Fence, unfenced
+
+Object = dict[str, Any]
+
+CONNECT_SECONDS = 5.0
+CALL_SECONDS = 15.0
+WATCH_SECONDS = 300  # asked of the server; a fresh watch now and then heals what went silent
+WATCH_SILENCE_SECONDS = 90.0  # a half-open connection never ends by itself; quiet kinds are silent for as long, too
+RETRIES = 4
+LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
+PAGE = 500
+MOST_PAGES = 400  # 200,000 objects, more than a cluster's pods; a list with more does not end
+LINE_BYTES = 8 * 2**20  # one watch event is one line, and holds a whole object
+
+
+class Client:
+    """The API server. One for the process; ``async with`` closes its connections."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        on_call: Callable[[str, str, int], None] = lambda verb, plural, status: None,  # noqa: ARG005
+        acts_per_second: float = 20.0,
+        acts_burst: int = 40,
+        user_agent: str = "recmodel",
+    ) -> None:
+        self._credentials = credentials
+        self._on_call = on_call
+        self._acts = TokenBucket(acts_per_second, acts_burst)
+        self._reports = TokenBucket(acts_per_second / 2, max(1, acts_burst // 2))
+        self._user_agent = user_agent
+        self._session: aiohttp.ClientSession | None = None
+        self.fence: Fence = unfenced  # of whoever decides who acts; the Lease itself is written through this client
+
+    async def __aenter__(self) -> Client:
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
+        self._session = aiohttp.ClientSession(
+            timeout=timeout,
+            connector=connector(self._credentials.ssl_context),
+            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            read_bufsize=LINE_BYTES // 2,  # aiohttp refuses lines over twice this
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """One object; ``NotFound`` where there is none."""
+        return await self._call("GET", kind, kind.path(namespace, name))
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the cluster knows the kind at all (its CRD is installed and its version served)."""
+        root = "/api/" if "/" not in kind.group_version else "/apis/"
+        try:
+            found = await self._call("GET", kind, root + kind.group_version)
+        except ApiRefused:
+            return False
+        return any(resource.get("name") == kind.plural for resource in found.get("resources") or [])
+
+    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> tuple[list[Object], str]:
+        """All objects with these labels, and the resource version from which to watch; read in pages.
+
+        ``ApiUnavailable`` where the answer is no list, or its pages do not end.
+        """
+        items: list[Object] = []
+        doing, tokens = f"list {kind.plural}", set()
+        query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
+        for _ in range(MOST_PAGES):
+            page = await self._call("GET", kind, kind.path(namespace), query)
+            try:
+                items += page["items"] or []
+                query["continue"] = page["metadata"].get("continue") or ""
+                if not query["continue"]:
+                    return items, page["metadata"]["resourceVersion"]
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ApiUnavailable(f"{doing}: the answer is no list: {error!r}") from error
+            if query["continue"] in tokens:
+                break
+            tokens.add(query["continue"])
+        raise ApiUnavailable(f"{doing}: the pages do not end")
+
+    async def watch(
+        self, kind: Kind, version: str, namespace: str | None = None, labels: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Changes after ``version`` as (ADDED, MODIFIED, DELETED or BOOKMARK, object), until the server ends the
+        watch or it was silent for long: go on with a fresh one from the last version seen.
+
+        ``Gone`` where the version is too old: list again. ``ApiUnavailable`` where the connection failed.
+        """
+        query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query["timeoutSeconds"] = str(WATCH_SECONDS)
+        query |= {"labelSelector": labels} if labels else {}
+        doing = f"watch {kind.plural}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        try:
+            async with self._open().get(
+                self._credentials.host + kind.path(namespace),
+                params=query,
+                headers=await self._credentials.headers(),
+                timeout=timeout,
+            ) as response:
+                self._on_call("watch", kind.plural, response.status)
+                if response.status >= 500 or response.status == 429:
+                    raise ApiUnavailable(f"{doing}: HTTP {response.status}")
+                if response.status >= 400:
+                    raise refused(doing, response.status, await whatever(response))
+                async for line in response.content:
+                    change, found = await change_of(line)
+                    if change == "ERROR":
+                        raise refused(doing, int(found.get("code") or 500), found)
+                    yield change, found
+        except aiohttp.SocketTimeoutError:
+            return  # silent: quiet or dead, which only a fresh watch can tell
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise ApiUnavailable(f"{doing}: {error or type(error).__name__}") from error
+
+    async def apply(self, kind: Kind, body: Object, force: bool = True) -> Object:
+        """Server-side apply of the whole of what we own of an object; returns it as it stands then."""
+        metadata = body["metadata"]
+        return await self._apply(kind, metadata["namespace"], metadata["name"], None, body, self._acts, force)
+
+    async def patch(self, kind: Kind, metadata: Mapping[str, Any], body: Any, form: str) -> Object:
+        """A patch in one of the forms (``strategic-merge-patch``, ``json-patch``) that can take away what others own. What it
+        sets is owned by ``REPAIRING``.
+        """
+        namespace, path = metadata["namespace"], kind.path(metadata["namespace"], metadata["name"])
+        query = {"fieldManager": REPAIRING}
+        return await self._write("PATCH", kind, namespace, path, self._acts, body, query, f"application/{form}+json")
+
+    async def apply_replicas(self, kind: Kind, namespace: str, name: str, uid: str, replicas: int) -> Object:
+        """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
+        touches it; ``Conflict`` where another object has taken the name since.
+        """
+        body = {
+            "apiVersion": "autoscaling/v1", "kind": "Scale",
+            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "spec": {"replicas": replicas},
+        }  # fmt: skip
+        return await self._apply(kind, namespace, name, "scale", body, self._acts)
+
+    async def apply_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Object:
+        """Server-side apply of the whole status; ``Conflict`` where another object has taken the name since."""
+        body = {
+            "apiVersion": kind.group_version, "kind": kind.kind,
+            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "status": dict(status),
+        }  # fmt: skip
+        return await self._apply(kind, namespace, name, "status", body, self._reports)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Deletes the object with this uid, and what it owns with it; nothing happens where it is gone already."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._write("DELETE", kind, namespace, kind.path(namespace, name), self._acts, body)
+        except ApiRefused as error:
+            if error.status != 404:
+                raise
+
+    async def create(self, kind: Kind, body: Object) -> Object:
+        """Creates an object; ``Conflict`` where it exists."""
+        namespace = body["metadata"]["namespace"]
+        return await self._write("POST", kind, namespace, kind.path(namespace), self._acts, body)
+
+    async def create_event(self, namespace: str, body: Object) -> Object:
+        """Creates a Kubernetes Event."""
+        return await self._write("POST", EVENT, namespace, EVENT.path(namespace), self._reports, body)
+
+    async def create_lease(self, body: Object) -> Object:
+        """Creates a Lease; ``Conflict`` where it exists. Neither fenced nor limited: it says who may write."""
+        return await self._call("POST", LEASE, LEASE.path(body["metadata"]["namespace"]), body=body)
+
+    async def replace_lease(self, body: Object) -> Object:
+        """Writes a whole Lease as it was read before; ``Conflict`` where somebody wrote it since."""
+        metadata = body["metadata"]
+        return await self._call("PUT", LEASE, LEASE.path(metadata["namespace"], metadata["name"]), body=body)
+
+    async def _apply(
+        self, kind: Kind, namespace: str, name: str, subresource: str | None, body: Object, bucket: TokenBucket,
+        force: bool = True,
+    ) -> Object:  # fmt: skip
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        path = kind.path(namespace, name, subresource)
+        return await self._write("PATCH", kind, namespace, path, bucket, body, query, "application/apply-patch+yaml")
+
+    async def _write(
+        self, method: str, kind: Kind, namespace: str, path: str, bucket: TokenBucket, body: Object,
+        query: Mapping[str, str] | None = None, content_type: str = "application/json",
+    ) -> Object:  # fmt: skip
+        """A write within the term of acting in which it was asked for; ``LeadershipLost`` where that has ended."""
+        term = self.fence(namespace).number
+
+        def seconds_left() -> float:
+            now = self.fence(namespace)
+            if now.number != term or now.seconds_left <= 0:
+                raise LeadershipLost(f"{method} {path}: not sent, this operator does not act in {namespace} any more")
+            return now.seconds_left
+
+        seconds_left()
+        await bucket.take()
+        return await self._call(method, kind, path, query, body, content_type, seconds_left)
+
+    async def _call(
+        self, method: str, kind: Kind, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
+        content_type: str = "application/json", seconds_left: Callable[[], float] = lambda: math.inf,
+    ) -> Object:  # fmt: skip
+        """One call with its retries. All our writes are idempotent (apply, delete by uid), so each may be sent
+        again; Events may repeat. ``seconds_left`` bounds each attempt, here and at the API server, and may raise.
+        """
+        doing, wait_seconds = f"{method} {path}", 0.0
+        answer: Any = None
+        status: int | None = None
+        for attempt in range(RETRIES + 1):
+            try:
+                headers = {"Content-Type": content_type, **await self._credentials.headers()}
+                data = None if body is None else json.dumps(body)
+                left = seconds_left()  # nothing is waited for between this and the request; 0 would mean no limit there
+                sent = self._open().request(
+                    method,
+                    self._credentials.host + path,
+                    params={
+                        **(query or {}),
+                        **({} if left == math.inf else {"timeout": f"{max(left, 0.001):.3f}s"}),
+                    },
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                )
+                async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
+                    self._on_call(method, kind.plural, response.status)
+                    if response.status < 300:
+                        return await as_object(response)
+                    before, answer, status = answer, await whatever(response), response.status
+                    refusal = refuses(status, answer, before)
+                    if status < 400 or (refusal and not _unauthorised_once(status, attempt)):
+                        raise refused(doing, status, answer)
+                    problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
+                    wait_seconds = patience_seconds(response)
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                self._on_call(method, kind.plural, 0)
+                answer, status = None, None
+                problem, wait_seconds = str(error) or type(error).__name__, 0.0
+            if attempt < RETRIES:
+                backoff_seconds = 0.2 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
+                await asyncio.sleep(min(LONGEST_WAIT_SECONDS, max(wait_seconds, backoff_seconds)))
+        raise ApiUnavailable(f"{doing}: {problem}, {RETRIES + 1} times", status)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the client is used outside of its 'async with'")
+        return self._session
+
+
+def _unauthorised_once(status: int, attempt: int) -> bool:
+    """A token that rotates just now is refused once; the next attempt reads the new one."""
+    return status == 401 and attempt == 0

@@ -1,0 +1,112 @@
+"""Follows one kind of object: lists, watches, and lists again when the watch has lost its place. Level-triggered.
+
+Whoever is told gets either the whole list or one change. No action may depend on seeing every change:
+several may arrive as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from recmodel.cluster.names import Kind
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.errors import ApiUnavailable, ClusterError, Gone, NotFound
+
+logger = logging.getLogger(__name__)
+
+ABSENT_KIND_SECONDS = 60.0  # how often to look whether a missing CRD has been installed meanwhile
+LONGEST_BACKOFF_SECONDS = 20.0
+SHORTEST_WATCH_SECONDS = 1.0
+STEADY_SECONDS = 60.0  # a list and its watch that went well for so long are no failure when they end
+WATCH_FAILURES = 5  # in a row, after which the place counts as lost
+
+
+class Follower(Protocol):
+    """Who is told: ``replace`` with the whole list of a namespace (None: all), ``see`` with one change."""
+
+    def replace(self, kind: Kind, objects: list[dict[str, Any]], namespace: str | None) -> None: ...
+
+    def see(self, kind: Kind, change: str, obj: dict[str, Any]) -> None: ...
+
+
+async def follow(
+    client: Client,
+    kind: Kind,
+    follower: Follower,
+    *,
+    synced: asyncio.Event,
+    namespace: str | None = None,
+    labels: str = "",
+    absent_seconds: float = ABSENT_KIND_SECONDS,
+    on_turn: Callable[[bool], None] = lambda well: None,  # noqa: ARG005
+) -> None:
+    """Tells ``follower`` for ever; sets ``synced`` after the first list, or once it is known that the cluster
+    lacks the kind. ``on_turn`` hears whether the kind is known just now.
+
+    Whatever the API server refuses (400, 401, 403, 410) is asked again ever more seldom, unless it went well for long.
+    A kind that is absent twice has no objects any more: a single 404 may be a server that is just starting.
+    """
+    failures, absences = 0, 0
+    while True:
+        began = time.monotonic()
+        try:
+            objects, version = await client.list(kind, namespace, labels)
+            follower.replace(kind, objects, namespace)
+            synced.set()
+            on_turn(True)
+            absences = 0
+            await _watch(client, kind, follower, version, namespace, labels)
+        except NotFound:
+            synced.set()
+            on_turn(True)
+            absences += 1
+            if absences == 2:
+                follower.replace(kind, [], namespace)
+            await asyncio.sleep(absent_seconds)
+        except ClusterError as error:
+            failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
+            on_turn(False)
+            level = logging.INFO if isinstance(error, Gone) else logging.WARNING
+            logger.log(level, "following %s is started again: %s", kind.plural, error)
+            await asyncio.sleep(backoff_seconds(failures))
+        except Exception:  # whoever keeps this task begins it again
+            on_turn(False)
+            raise
+
+
+async def _watch(
+    client: Client, kind: Kind, follower: Follower, version: str, namespace: str | None, labels: str
+) -> None:
+    """Watches on and on from ``version``; a watch that ends or breaks goes on where it was, ever more seldom where it
+    does so at once.
+    """
+    failures = 0
+    while True:
+        started, problem = time.monotonic(), None
+        try:
+            async for change, obj in client.watch(kind, version, namespace, labels):
+                version = obj["metadata"]["resourceVersion"]
+                if change != "BOOKMARK":
+                    follower.see(kind, change, obj)
+        except ApiUnavailable as error:
+            problem = error
+            logger.info("%s", error)
+        if time.monotonic() - started >= SHORTEST_WATCH_SECONDS:
+            failures = 0
+            if problem is None:
+                continue
+        failures += 1
+        if problem is not None and failures > WATCH_FAILURES:
+            raise problem
+        await asyncio.sleep(max(SHORTEST_WATCH_SECONDS, backoff_seconds(failures)))
+
+
+def backoff_seconds(failures: int) -> float:
+    """1 s, 2 s, 4 s ... to 20 s after so many failures in a row, each with jitter of a half."""
+    longest = min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(failures - 1, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  jitter, no secret

@@ -1,0 +1,294 @@
+"""Acts on the cluster: brings the children, the route's weights and the replicas to what is given, writing only what
+differs.
+
+What is refused of one child stops none of the others: what serves goes on, and what only observes comes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names, traffic
+from recmodel.cluster.children import builders as build
+from recmodel.cluster.children import optimiser_job
+from recmodel.cluster.children.versions import Serving
+from recmodel.cluster.observed.backends import is_marked
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.transport.client import Client, Object
+from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken, Unreadable
+from recmodel.cluster.writing.drift import Child, applied_hash
+from recmodel.cluster.writing.outcome import Failure, Outcome
+from recmodel.cluster.writing.writer import Writer
+
+# What observes or protects what serves, and what no request passes.
+_BESIDE_SERVING = (names.POD_MONITOR, names.DISRUPTION_BUDGET)
+
+
+class Actor:
+    """Writes to the cluster through one client, and tells the inventory."""
+
+    def __init__(self, client: Client, inventory: Inventory) -> None:
+        self._client = client
+        self._inventory = inventory
+        self._writer = Writer(client, inventory)
+        self.monitors = False  # whether the cluster knows PodMonitors
+
+    def drifted(
+        self, owner: build.Owner, spec: RecModelSpec, page: tuple[str, str] | None, serving: Mapping[str, Serving]
+    ) -> dict[Child, Object]:
+        """The children that are missing or that somebody changed, each with what it is to be. Nothing is built where each
+        still has the mark that it had when it was last as wanted.
+        """
+        route = self._permitted_route(owner, spec, build.initial_weights(spec))
+        expected = build.expected(owner, spec, self.monitors) - (
+            {(names.ROUTE, owner.name)} if route is None else set()
+        )
+        suspects = {child for child in expected if self._writer.suspect(owner, child)}
+        if not suspects:
+            return {}
+        wanted = build.children(owner, spec, self.monitors, page, serving)
+        if route is not None:
+            wanted.append((names.ROUTE, route))
+        bodies = {(kind, body["metadata"]["name"]): body for kind, body in wanted}
+        return {child: bodies[child] for child in suspects if not self._writer.stands(owner, child[0], bodies[child])}
+
+    def forget(self, key: str) -> None:
+        """Lets go of a RecModel that is gone."""
+        self._writer.forget(key)
+
+    async def children(
+        self,
+        owner: build.Owner,
+        spec: RecModelSpec,
+        page: tuple[str, str] | None,
+        replicas: Mapping[str, int],
+        serving: Mapping[str, Serving] = MappingProxyType({}),
+    ) -> Outcome:
+        """Applies what is missing or changed and removes what the spec no longer asks for. One child that is refused stops
+        none of the others; an API server that does not answer stops all.
+
+        Weights, and replicas of Deployments that exist, stay as they are; a new Deployment gets its pool's number from
+        ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves.
+        """
+        attempts = _Attempts()
+        wanted = build.children(owner, spec, self.monitors, page, serving)
+        observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
+        for kind, body in [each for each in wanted if each not in observing]:
+            await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
+        stale = self._stale(owner, build.expected(owner, spec, self.monitors))
+        held = self.holds(owner, spec)
+        if not held:
+            away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
+            await attempts.make((names.ROUTE, owner.name), self._route(owner, spec, stale, away))
+        for kind, body in observing:
+            await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
+        if stale and not held:
+            # Requests under way in a pool that has left the route end before its pods do.
+            await asyncio.sleep(traffic.LEAVE_SETTLE_SECONDS)
+            for kind, obj in stale:
+                removal = self._writer.remove(owner, kind, obj)
+                await attempts.make((kind, obj["metadata"]["name"]), removal, serves=False)
+        return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
+
+    def holds(self, owner: build.Owner, spec: RecModelSpec) -> bool:
+        """Whether only pools that left the spec serve: they, and the route to them, stay until one that is in it is ready."""
+        if any(self._inventory.pool(owner.key, pool.name).ready for pool in spec.pools):
+            return False
+        stale = self._stale(owner, build.expected(owner, spec, self.monitors))
+        pools = [obj["metadata"]["labels"].get(names.POOL_LABEL) for kind, obj in stale if kind == names.DEPLOYMENT]
+        return any(self._inventory.pool(owner.key, pool).ready for pool in pools if pool)
+
+    def route_differs(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+        """Whether the route in the cluster is to be other than it is; False for a model without a route."""
+        body = self._permitted_route(owner, spec, weights)
+        if body is None or self.holds(owner, spec):
+            return False
+        live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
+        return (
+            live is None
+            or not self._writer.stands(owner, names.ROUTE, body)
+            or not is_marked(live, self._inventory.clock())
+            or not _contains(live["spec"], body["spec"])
+        )
+
+    async def weights(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+        """Applies the route with these weights where it differs; returns whether it did."""
+        if spec.route is None:
+            return False
+        live = await self._writer.live(owner, names.ROUTE, owner.name)
+        body = self._permitted_route(owner, spec, weights)
+        if body is None:
+            return False
+        if not self.route_differs(owner, spec, weights):
+            return False
+        await self._writer.apply(owner, names.ROUTE, body, live)
+        return True
+
+    def _permitted_route(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
+        """The route as it may be written: mode Recommend neither makes one without hostnames, nor takes away those of one
+        that stands.
+        """
+        if spec.route is not None and build.wide_open(spec):
+            if (live := self._writer.ours(owner, names.ROUTE, owner.name)) is None:
+                return None
+            route = spec.route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
+            spec = spec.model_copy(update={"route": route})
+        return build.route(owner, spec, weights)
+
+    async def replicas(self, owner: build.Owner, pool: str, replicas: int) -> None:
+        """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
+        await self._writer.replicas(owner, pool, replicas)
+
+    async def overwriters(self, owner: build.Owner, child: Child, body: Object) -> list[str]:
+        """The field managers that hold fields which we apply of a child."""
+        return await self._writer.holders(owner, child, body)
+
+    def made(self, owner: build.Owner, pool: str) -> bool:
+        """Whether a pool has a Deployment that is this very RecModel's."""
+        return self._writer.ours(owner, names.DEPLOYMENT, names.child_name(owner.name, pool)) is not None
+
+    def cut_off(self, owner: build.Owner, pool: str, failures: Iterable[Failure]) -> bool:
+        """Whether a pool has no Service of its own, by what failed of the children: it could not be made, or its name is
+        another RecModel's or somebody else's. Its requests would go to theirs.
+        """
+        service = (names.SERVICE, names.child_name(owner.name, pool))
+        return any(f.child == service for f in failures) and self._writer.ours(owner, *service) is None
+
+    async def optimise(self, owner: build.Owner, spec: RecModelSpec) -> str | None:
+        """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none. ``NameTaken``
+        while there is one that an earlier RecModel of this name has left behind.
+        """
+        body = optimiser_job.job(owner, spec)
+        if body is None:
+            return None
+        name = str(body["metadata"]["name"])
+        try:
+            self._inventory.see(names.JOB, "MODIFIED", await self._client.create(names.JOB, body))
+        except Conflict as error:  # it exists
+            live = self._inventory.child(names.JOB, owner.namespace, name)
+            if live is not None and not owner.owns(live):
+                raise NameTaken(
+                    f"Job {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): it is made "
+                    "when that one is gone"
+                ) from error
+        return name
+
+    async def _child(self, owner: build.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int]) -> bool:
+        """Brings one child to ``body``; returns whether it was written."""
+        live = await self._writer.live(owner, kind, body["metadata"]["name"])
+        if live is not None and self._writer.stands(owner, kind, body):
+            return False
+        if kind == names.DEPLOYMENT:
+            await self._deployment(owner, body, live, replicas)
+        else:
+            await self._writer.apply(owner, kind, body, live)
+        return True
+
+    async def _deployment(
+        self, owner: build.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]
+    ) -> None:
+        """Applies a Deployment without replicas; a new one gets its first replicas in the same write.
+
+        The scale subresource's entry must own the number before the Deployment's own entry drops it, else it would fall
+        back to 1 with the next apply.
+        """
+        pool = body["metadata"]["labels"][names.POOL_LABEL]
+        if live is not None:
+            await self.replicas(owner, pool, int(live["spec"].get("replicas", 1)))
+        else:
+            body = {**body, "spec": {**body["spec"], "replicas": replicas[pool]}}
+        await self._writer.apply(owner, names.DEPLOYMENT, body, live)
+        if live is None:
+            await self.replicas(owner, pool, replicas[pool])
+
+    async def _route(
+        self, owner: build.Owner, spec: RecModelSpec, stale: list[tuple[names.Kind, Object]], cut_off: Collection[str]
+    ) -> bool:
+        await self._drain(owner, stale)
+        weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
+        return await self.weights(owner, spec, {n: 0 if n in cut_off else weight for n, weight in weights.items()})
+
+    def _stale(self, owner: build.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
+        found = self._inventory.children_of(owner.key)
+        return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in expected and owner.owns(o)]
+
+    async def _drain(self, owner: build.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
+        """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
+        error.
+        """
+        live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
+        leaving = {obj["metadata"]["name"] for kind, obj in stale if kind == names.SERVICE}
+        if live is None or not leaving or not owner.owns(live):
+            return
+        rules = copy.deepcopy(live["spec"].get("rules") or [])
+        backends = [backend for rule in rules for backend in rule.get("backendRefs", [])]
+        others = any(b["name"] not in leaving and b.get("weight", 1) > 1 for b in backends)
+        heavy = [backend for backend in backends if backend["name"] in leaving and backend.get("weight", 1) > 1]
+        if not heavy or not others:
+            return
+        for backend in heavy:
+            backend["weight"] = 1
+        body = build.as_child(names.ROUTE, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
+        await self._writer.apply(owner, names.ROUTE, body, live)
+        await asyncio.sleep(traffic.JOIN_SETTLE_SECONDS)
+
+    def _weights_to_keep(self, owner: build.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
+        """The weights as they are; the first ones where there is no route yet, or where no pool that stays bears
+        any.
+        """
+        weights = self._inventory.weights(owner.key, pools)
+        if weights is None or not any(weights.values()):
+            return build.initial_weights(spec)
+        return scaled(weights)
+
+
+def scaled(weights: Mapping[str, int]) -> dict[str, int]:
+    """The same proportions out of 1,000, as somebody else may have written any total; 0 stays 0."""
+    if sum(weights.values()) == traffic.TOTAL:
+        return dict(weights)
+    bearing = traffic.spread({name: float(weight) for name, weight in weights.items() if weight > 0})
+    return {name: bearing.get(name, 0) for name in weights}
+
+
+class _Attempts:
+    """Work on one child after the other: what fails of one is noted, and stops none of the others."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.failures: list[Failure] = []
+
+    async def make(self, child: Child, work: Awaitable[bool], serves: bool = True) -> None:
+        """Does the work on a child, which says whether it wrote; raises only what would stop all others, too."""
+        try:
+            if await work:
+                self.written.append(f"{child[0].kind} {child[1]}")
+        except Exception as error:
+            if _stops_all(error):
+                raise
+            self.failures.append(Failure(child, error, serves and child[0] not in _BESIDE_SERVING))
+
+
+def _stops_all(error: Exception) -> bool:
+    """Whether the next child would fare no better: the API server is in trouble, not the object."""
+    if isinstance(error, ApiUnavailable):
+        return error.status in (None, 429, 502, 503)
+    return isinstance(error, ClusterError) and not isinstance(error, ApiRefused | NameTaken | Unreadable)
+
+
+def _contains(live: Any, wanted: Any) -> bool:
+    """Whether all of ``wanted`` stands in ``live``; what the API filled in, or others added beside it, may be there
+    too.
+    """
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            key in live and _contains(live[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        same_length = isinstance(live, list) and len(live) == len(wanted)
+        return same_length and all(_contains(x, y) for x, y in zip(live, wanted, strict=True))
+    return bool(live == wanted)

@@ -1,0 +1,302 @@
+"""Brings each RecModel's children, weights and replicas to what is wanted: one worker a model at a time, woken by
+whatever changed.
+
+Level-triggered: a wake-up carries no news, only "look again". What is wanted is the spec and the last decision; what
+stands is the inventory; the way between is ``traffic_shift``. So the order of events does not matter, nor does
+losing some, and a crash between two writes costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names, traffic
+from recmodel.cluster.children.builders import initial_replicas
+from recmodel.cluster.children.versions import Serving
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.transport import errors as errors_module
+from recmodel.cluster.transport.errors import ApiRefused, ClusterError, LeadershipLost
+from recmodel.cluster.transport.watch import backoff_seconds
+from recmodel.cluster.writing.apply import Actor
+from recmodel.cluster.writing.drift import Child
+from recmodel.cluster.writing.outcome import Outcome
+from recmodel.controller.fairness import FairQueue
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.tracked import Tracked
+from recmodel.controller.traffic_shift import TrafficShift
+from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.prometheus import profile_for
+from recmodel.report import refusals
+from recmodel.rollout.wanted_versions import adopted
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 64
+AT_ONCE_IN_A_NAMESPACE = 8
+SWEEP_SECONDS = 20.0  # so often each child is compared with what is wanted, whether or not anything was heard of it
+SWEEP_EVERY = 50  # models between two pauses of a sweep
+SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
+
+
+class Reconciler:
+    """The workers, and the RecModels that they keep."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        inventory: Inventory,
+        metrics: Metrics,
+        report: Callable[[Tracked], object],
+        may_act: Callable[[str], bool] = lambda namespace: True,  # noqa: ARG005
+        known: Callable[[Tracked], bool] = lambda tracked: True,  # noqa: ARG005
+    ) -> None:
+        self._actor = actor
+        self._inventory = inventory
+        self._traffic_shift = TrafficShift(actor, inventory, metrics)
+        self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
+        self._may_act = may_act  # in a namespace; False while another operator does: then nothing is looked at
+        self._known = known  # False while what stands in the cluster of a RecModel is not: then it is left as it is
+        self.models: dict[str, Tracked] = {}
+        self._queue = FairQueue(AT_ONCE_IN_A_NAMESPACE)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
+
+    def wake(self, key: str) -> None:
+        """Has a model looked at as soon as a worker is free; waking it twice before that is once."""
+        if key in self.models:
+            self._queue.put(key)
+
+    def decided(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
+        """Takes over a decision. Weights that hardly moved stay as they were; where nothing is to be done, nobody is
+        woken.
+        """
+        wanted = dict(decision.pools)
+        if tracked.wanted is not None and not _other_shares(tracked.wanted, wanted):
+            wanted = {n: PoolDecision(pool.replicas, tracked.wanted[n].weight) for n, pool in wanted.items()}
+        moved = wanted != tracked.wanted or any(states[n].desired != pool.replicas for n, pool in wanted.items())
+        tracked.wanted = wanted
+        if moved:
+            tracked.pending = set(wanted)
+            self.wake(tracked.key)
+
+    def start_over(self, models: Iterable[Tracked]) -> None:
+        """Forgets what was wanted of these, as another operator may have acted since; what stands counts, all of it is
+        looked at.
+        """
+        for tracked in models:
+            tracked.wanted, tracked.written_weights, tracked.applied, tracked.pending = None, None, None, set()
+            tracked.serving, tracked.refusals, tracked.overwritten = {}, (), None
+            self.wake(tracked.key)
+
+    def keeps(self, tracked: Tracked) -> bool:
+        """Whether a RecModel has not gone, or been made again, meanwhile."""
+        return self.models.get(tracked.key) is tracked
+
+    def forget(self, key: str) -> None:
+        """Stops keeping a model that is gone; the API server removes its children."""
+        self.models.pop(key, None)
+        self._failures.pop(key, None)
+        self._actor.forget(key)
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+
+    async def run(self) -> None:
+        """The workers, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._take(key)
+            finally:
+                self._queue.done(key)
+
+    async def _take(self, key: str) -> None:
+        tracked = self.models.get(key)
+        if tracked is None or not self._may_act(key.partition("/")[0]) or not self._known(tracked):
+            return
+        if tracked.lock.locked():  # another worker has it: it is looked at again as soon as that one is done
+            self._again(key, 0.02)
+            return
+        async with tracked.lock:
+            try:
+                await self._look(key, tracked)
+            except Exception:  # not even reporting a failure works for this one; the others go on
+                logger.exception("%s: left alone until it changes", key)
+        if key not in self.models:  # it went while it was looked at
+            self._actor.forget(key)
+
+    async def _sweep(self) -> None:
+        """Wakes the models that are not as wanted, over and over: a change that no watch told of is found, too."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for count, (key, tracked) in enumerate(list(self.models.items()), 1):
+                try:
+                    acts = tracked.applied is not None and self._may_act(tracked.owner.namespace)
+                    if acts and self._drifted(tracked):
+                        self.wake(key)
+                except Exception:  # the look that it is woken for says what is wrong with it
+                    self.wake(key)
+                if count % SWEEP_EVERY == 0:
+                    await asyncio.sleep(0)
+
+    async def _look(self, key: str, tracked: Tracked) -> None:
+        """One look at one model. Nothing that is wrong with it reaches the others, and what is refused of its children
+        does not keep its weights and replicas from being steered.
+        """
+        waits: list[float | None] = []
+        errors: list[Exception] = []
+        beside: list[Exception] = []
+        # The Job comes last: what it waits for holds up nothing that serves.
+        for step in (self._children, self._traffic_shift.shift, self._optimise):
+            try:
+                waits.append(await step(tracked))
+            except LeadershipLost as lost:  # no fault of the model; whoever acts now looks at it
+                logger.info("%s: %s", key, lost)
+                return
+            except Exception as error:
+                level = logging.WARNING if errors_module.known(error) else logging.ERROR
+                logger.log(level, "%s: %s", key, error, exc_info=not errors_module.known(error))
+                (beside if step == self._optimise else errors).append(error)
+                if isinstance(error, ClusterError) and not errors_module.heals_slowly(error):
+                    break  # the API server does not answer: the next step would wait as long
+        if self.models.get(key) is not tracked:  # gone meanwhile: what failed may have been just that
+            return
+        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.refusals, errors, beside))
+        if failed := errors + beside:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            waits.append(backoff_seconds(failures) * (3 if errors_module.heals_slowly(failed[0]) else 1))
+        elif not tracked.refusals:
+            self._failures.pop(key, None)
+        if again := [seconds for seconds in waits if seconds is not None]:
+            self._again(key, min(again))
+
+    def _failed(self, tracked: Tracked, serving: Reason | None, beside: Reason | None) -> None:
+        if (serving, beside) != (tracked.failed, tracked.lacking):
+            tracked.failed, tracked.lacking = serving, beside
+            self._report(tracked)
+
+    def _again(self, key: str, seconds: float) -> None:
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.wake, key)
+
+    async def _children(self, tracked: Tracked) -> float | None:
+        """Applies the children where something is missing or changed; returns after how long to look again."""
+        spec = tracked.spec
+        if spec is None or tracked.paused:
+            tracked.refusals = ()
+            return None
+        states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
+        tracked.serving = adopted(tracked.variants, spec, tracked.serving, states)
+        wished = (tracked.generation, tracked.serving)
+        now = time.monotonic()
+        drifted: Mapping[Child, object] = {}
+        if tracked.applied == wished:
+            drifted = self._drifted(tracked)
+            await self._tell_overwriting(tracked, drifted, now)
+            others = drifted.keys() - {refusal.child for refusal in tracked.refusals}
+            if tracked.acts:  # whoever writes the weights puts the route right as well
+                others -= {(names.ROUTE, tracked.owner.name)}
+            if not others and (not tracked.refusals or now < tracked.retry_at):
+                return tracked.retry_at - now if tracked.refusals else None
+            if others and (wait_seconds := tracked.backoff.due_in(now)) > 0:
+                return wait_seconds
+            if others:
+                logger.info("%s: somebody changed %s", tracked.key, _named(others))
+        first = initial_replicas(spec)
+        if tracked.acts and tracked.wanted is not None:
+            first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
+        outcome = await self._actor.children(tracked.owner, spec, _page(spec), first, tracked.serving)
+        return self._applied(tracked, outcome, wished)
+
+    def _applied(self, tracked: Tracked, outcome: Outcome, wished: tuple[int, Mapping[str, Serving]]) -> float | None:
+        """Takes over what came of applying the children; what was refused is tried again, ever more seldom."""
+        tracked.applied = wished if not outcome.held else None
+        tracked.refusals = outcome.failures
+        if outcome.written:
+            tracked.written_weights = None
+            logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
+        if not outcome.failures:
+            return None
+        for failure in outcome.failures:
+            known = errors_module.known(failure.error)
+            logger.log(
+                logging.WARNING if known else logging.ERROR, "%s: %s %s: %s", tracked.key, failure.child[0].kind,
+                failure.child[1], failure.error, exc_info=None if known else failure.error,
+            )  # fmt: skip
+        failures = self._failures[tracked.key] = self._failures.get(tracked.key, 0) + 1
+        slow = all(errors_module.heals_slowly(failure.error) for failure in outcome.failures)
+        wait_seconds = backoff_seconds(failures) * (3 if slow else 1)
+        tracked.retry_at = time.monotonic() + wait_seconds
+        return wait_seconds
+
+    def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
+        """The children that are missing or that somebody changed, with what they are to be."""
+        spec = tracked.spec
+        if spec is None or tracked.paused:
+            return {}
+        return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.serving)
+
+    async def _tell_overwriting(self, tracked: Tracked, drifted: Mapping[Child, dict[str, Any]], now: float) -> None:
+        """Says who keeps writing over our fields, once they have been put back several times in a row."""
+        if not tracked.backoff.fighting(now):
+            tracked.overwritten = None
+        elif drifted:
+            child, body = min(drifted.items(), key=lambda item: (item[0][0].kind, item[0][1]))
+            managers: list[str] = []
+            with contextlib.suppress(ApiRefused):  # gone, or not to be read: then nobody can be named
+                managers = await self._actor.overwriters(tracked.owner, child, body)
+            who = f"the field manager {' and '.join(managers)}" if managers else "somebody"
+            tracked.overwritten = Reason(
+                refusals.FIELDS_OVERWRITTEN,
+                f"{who} keeps changing {_named(drifted)}: put back again and again, at most once a minute by now; "
+                "have it leave the fields of this operator alone, or change the RecModel instead",
+            )
+
+    async def _optimise(self, tracked: Tracked) -> float | None:
+        """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
+        spec = tracked.spec
+        if spec is None or not tracked.acts or spec.optimisation in (None, tracked.optimised):
+            return None
+        if tracked.job is not None and tracked.job == tracked.finished:
+            tracked.optimised = spec.optimisation
+            return None
+        name = await self._actor.optimise(tracked.owner, spec)
+        tracked.optimised, tracked.finished = spec.optimisation, None
+        logger.info("%s: Job %s makes variants", tracked.key, name)
+        return None
+
+    def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
+        """The route's weights now, of 1,000; the first ones where there is no route yet."""
+        return self._traffic_shift.weights(tracked, spec)
+
+
+def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
+    """Whether the traffic is to be shared otherwise than before, by more than is worth ignoring."""
+    if before.keys() != after.keys() or any((before[n].weight > 0) != (after[n].weight > 0) for n in after):
+        return True
+    shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
+    return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
+
+
+def _named(children: Collection[Child]) -> str:
+    shown = sorted(f"{kind.kind} {name}" for kind, name in children)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+def _page(spec: RecModelSpec) -> tuple[str, str] | None:
+    """The port and path of the profile's metrics page, where the pods have it."""
+    profile = profile_for(spec.metrics)
+    return (profile.scrape.port, profile.scrape.path) if profile.scope == "pod" else None

@@ -1,0 +1,123 @@
+"""RecModels as the handlers tell of them: a new spec is taken over or refused, and what it says is kept up with the
+records of its variants and with the Job that writes them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recmodel.api.permitted import Permitted
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.children.optimiser_job import job_progress
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.objects import RecModelObject, identity_of, read_recmodel
+from recmodel.cluster.transport.errors import Unreadable
+from recmodel.controller.decider import Decider
+from recmodel.controller.last_valid_spec import packed, unpacked
+from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.spec_reading import read_spec
+from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Reason
+from recmodel.report.status import written_status
+
+logger = logging.getLogger(__name__)
+
+
+class Registry:
+    """Takes in for a reconciler. ``report`` has a status written, and ``forget`` lets go of a RecModel everywhere."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        inventory: Inventory,
+        decider: Decider,
+        permitted: Permitted,
+        report: Callable[[Tracked], object],
+        forget: Callable[[str], None],
+    ) -> None:
+        self._reconciler = reconciler
+        self._inventory = inventory
+        self._decider = decider
+        self._permitted = permitted
+        self._report = report
+        self._forget = forget
+
+    def observe(self, body: Mapping[str, Any]) -> None:
+        """A RecModel as it stands now. Only a new generation or a new object means work; one that cannot be read is left as
+        it was known.
+        """
+        try:
+            found = read_recmodel(body)
+        except Unreadable as problem:
+            self._inventory.unreadable.add(names.RECMODEL, identity_of(body), str(problem))
+            return
+        self._inventory.unreadable.remove(names.RECMODEL, identity_of(body))
+        self._take(found)
+
+    def gone(self, key: str) -> None:
+        """A RecModel that was deleted."""
+        namespace, _, name = key.partition("/")
+        self._inventory.unreadable.remove(names.RECMODEL, (namespace, name))
+
+    def _take(self, found: RecModelObject) -> None:
+        owner, generation, body = found.owner, found.generation, found.body
+        tracked = self._reconciler.models.get(owner.key)
+        if tracked is not None and tracked.owner.uid != owner.uid:  # made again, and the deletion was missed
+            self._forget(owner.key)
+            tracked = None
+        if found.leaving:
+            self._forget(owner.key)
+            return
+        if tracked is None:
+            tracked = self._reconciler.models[owner.key] = Tracked(owner, body=body)
+            self._decider.recall(owner.key, tracked.recall(time.time()))
+        elif tracked.generation >= generation:
+            if tracked.generation == generation:
+                tracked.body = body  # its status, which another operator may have written
+            return
+        tracked.generation, tracked.body = generation, body
+        spec = read_spec(body, self._permitted)
+        if isinstance(spec, Reason) and tracked.written is None:
+            self._restore(tracked)
+        elif not isinstance(spec, Reason):
+            tracked.kept = packed(body["spec"])
+        self._read(tracked, spec)
+        self._reconciler.wake(owner.key)
+
+    def _restore(self, tracked: Tracked) -> None:
+        """Goes on with the last valid spec that another process knew, where it is still valid for this one."""
+        text = written_status(tracked.body).last_valid_spec
+        spec = unpacked(text)
+        found = read_spec({**tracked.body, "spec": spec}, self._permitted) if spec is not None else None
+        if isinstance(found, RecModelSpec):
+            tracked.written, tracked.kept = found, text
+            self.learn(tracked)
+            logger.info("%s: its last valid spec stays in effect", tracked.key)
+
+    def learn(self, tracked: Tracked) -> None:
+        """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never
+        counts without the record that it wrote before.
+        """
+        tracked.learn(self._inventory.records_of(tracked.key))
+        job = self._inventory.child(names.JOB, tracked.owner.namespace, tracked.job) if tracked.job else None
+        tracked.job_progress = job_progress(tracked.owner, job)
+
+    def _read(self, tracked: Tracked, found: RecModelSpec | Reason) -> None:
+        """A refused spec is said at once; the last valid one goes on."""
+        if isinstance(found, Reason):
+            tracked.invalid = found
+            logger.warning("%s: %s", tracked.key, found.message)
+            self._report(tracked)
+            return
+        healed = tracked.invalid is not None
+        tracked.written, tracked.invalid = found, None
+        self.learn(tracked)
+        if healed:
+            self._report(tracked)
+        # What was decided for other pools, or in another mode, is not what is wanted now.
+        if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
+            tracked.wanted, tracked.decision, tracked.pending = None, None, set()

@@ -1,0 +1,129 @@
+"""Weights and replicas of one RecModel, brought a step nearer to what was decided: ``cluster.traffic`` says the step,
+and here it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import traffic
+from recmodel.cluster.children.builders import initial_weights
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTaken
+from recmodel.cluster.writing.apply import Actor, scaled
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.tracked import Tracked
+
+logger = logging.getLogger(__name__)
+
+
+class TrafficShift:
+    """Keeps nothing: what was wanted and written is in ``Tracked``, what stands in the inventory."""
+
+    def __init__(self, actor: Actor, inventory: Inventory, metrics: Metrics) -> None:
+        self._actor = actor
+        self._inventory = inventory
+        self._metrics = metrics
+
+    async def shift(self, tracked: Tracked) -> float | None:
+        """The next step of weights and replicas; returns after how long to look again."""
+        spec = tracked.spec
+        if spec is None or not tracked.acts:
+            return None
+        started = time.monotonic()
+        states = {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+        if not any(state.exists for state in states.values()):
+            return None
+        now = self.weights(tracked, spec)
+        step = traffic.step(
+            {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
+            settled_seconds=started - tracked.weights_changed_at,
+            routed=spec.route is not None,
+        )
+        # Growing comes before the weights that it bears; shrinking after the weights that leave.
+        grown = [
+            await self._scale(tracked, n, s, step.replicas[n])
+            for n, s in states.items()
+            if step.replicas[n] > s.desired
+        ]
+        refusal: ClusterError | None = None
+        if self._actor.route_differs(tracked.owner, spec, step.weights):
+            if _overwritten(tracked, now, step.weights, states):
+                wait_seconds = tracked.backoff.due_in(started)
+                if wait_seconds > 0:
+                    return wait_seconds
+            refusal = await self._weights(tracked, spec, step.weights, started)
+        shrunk = [
+            await self._scale(tracked, n, s, step.replicas[n])
+            for n, s in states.items()
+            if step.replicas[n] < s.desired and (refusal is None or now.get(n, 0) <= step.weights[n])
+        ]
+        if any(grown) or any(shrunk):
+            logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
+        for name, state in states.items():
+            if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
+                tracked.pending.discard(name)
+        if refusal is not None:
+            raise refusal
+        return step.again_seconds
+
+    async def _weights(
+        self, tracked: Tracked, spec: RecModelSpec, weights: Mapping[str, int], started: float
+    ) -> ClusterError | None:
+        """Writes the route; its refusal is no reason to leave replicas as they are, but for pools that bear on."""
+        try:
+            await self._actor.weights(tracked.owner, spec, weights)
+        except (ApiRefused, NameTaken) as error:
+            return error
+        tracked.weights_changed_at = time.monotonic()
+        tracked.written_weights = dict(weights)
+        self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
+        logger.info("%s: weights %s", tracked.key, dict(weights))
+        return None
+
+    def _state(self, tracked: Tracked, pool: str) -> PoolState:
+        """What stands for a pool; one whose Deployment or Service could not be made, or is somebody else's, has
+        nothing to steer.
+        """
+        state = self._inventory.pool(tracked.key, pool, tracked.owner.uid)
+        if self._actor.made(tracked.owner, pool) and not self._actor.cut_off(tracked.owner, pool, tracked.refusals):
+            return state
+        return replace(state, exists=False, desired=0, ready=0)
+
+    def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
+        """The route's weights now, of 1,000; the first ones where there is no route yet."""
+        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
+        return initial_weights(spec) if weights is None else scaled(weights)
+
+    async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
+        # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
+        if pool not in tracked.pending or state.autoscaler is not None or not state.exists:
+            return False
+        await self._actor.replicas(tracked.owner, pool, replicas)
+        if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:
+            tracked.pending.discard(pool)
+        return True
+
+
+def _overwritten(
+    tracked: Tracked, now: Mapping[str, int], wanted: Mapping[str, int], states: Mapping[str, PoolState]
+) -> bool:
+    """Whether somebody else wrote the route since we did; False while a pool without ready pods bears traffic: no time
+    then.
+    """
+    urgent = any(states[name].ready == 0 for name, weight in now.items() if weight > 0)
+    return tracked.written_weights is not None and not urgent and (now != tracked.written_weights or now == wanted)
+
+
+def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:
+    wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
+    if wanted is None or state.autoscaler is not None:
+        replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
+    else:
+        replicas, share = (wanted.replicas if pool in tracked.pending else state.desired), wanted.weight
+    return traffic.PoolTraffic(weight, state.ready, state.desired, replicas, share)

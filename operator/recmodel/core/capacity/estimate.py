@@ -1,0 +1,210 @@
+"""What one replica of a pool carries at the objective: learned online from how many requests were late at which load.
+
+The law (a queue's waiting time has an exponential tail whose rate falls in a straight line with the load: Abate, Choudhury and
+Whitt, 1995; Kingman, 1962):
+
+    late(x, n) = b + (1 - b) * min(1, exp(-k * n**g * (1 - x / X)))
+
+``x`` load per ready replica in requests/s, ``n`` ready replicas, ``X`` where a replica saturates, ``k`` how sharply lateness
+rises towards it, ``b`` what is late even when idle (large requests), ``g`` how much replicas help each other out
+(1: one common queue; 0: each for itself). Worker pools and batching pools differ in ``X``, ``k`` and ``b`` alone, so which one
+a pool is follows from the data.
+
+What was seen is kept by :mod:`recmodel.core.capacity.posterior`; this module says what the plan may make of it. Not knowing the capacity is
+never a reason to scale up: the plan may rely on a load per replica only a step above what was seen to be good (the trust region).
+
+Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recmodel.core.capacity.posterior import (
+    CHUNK,
+    GRID,
+    GRID_STEP,
+    LARGEST_SHARPNESS,
+    PLANNED_LATE_RATIO,
+    SHAPES,
+    SHARING,
+    CapacityMemory,
+    Small,
+)
+from recmodel.core.capacity.sustained import glimpsed
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+
+TRUST_GROWTH = 0.15  # the plan may go so far beyond the load at which nothing was late, less where some was
+CALM_GROWTH = 3.0  # times as far, where no request took even half of the time that it may: a full batch takes longer
+COUNTING_ERRORS = 3.0  # standard errors of a count by which two loads may differ and be the same
+LEAST_QUEUEING_RATIO = 0.2  # of the budget: what queues may add where more is late without any than was planned
+UNTROUBLED = 0.75  # of the way, in log lateness, from the planned share down to nothing
+SAFE_UTILISATION = 0.7  # a pool that is busy for this share of the time keeps its objective, whatever it is made of
+SAFE_GROWTH = 1.5  # times what was seen to be good, in one step: it may be busy with waiting for others, which no utilisation shows
+WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
+WORKER_UTILISATION = 0.75  # ... if it was seen up to here
+WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
+LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
+NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
+
+LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the trust region is concerned
+ONE_LESS_ROOM = 1.1  # the step to one replica less, and the noise of the load
+HOPED_SHARE = 0.8  # of the belief's middle: beyond it not even a trial is worth its risk
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What one replica carries at the planned late share, as a law that the plan can evaluate for any number of replicas."""
+
+    saturation: Floats  # [M, P] X, requests/s a replica
+    sharpness: Floats  # [M, P] k
+    slack: Floats  # [M, P] log of 1 / planned late share, net of b
+    caution: Floats  # [M, P] factor <= 1 from the middle of the belief to its cautious bound
+    proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
+    limit: Floats  # [M, P] trust region: largest load per replica that may be planned
+    ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
+    promised: Floats  # [M, P] load per replica worth a try in need, by utilisation alone or by one reading; 0: unknown
+    untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says that the end is near
+    known: Bools  # [M, P] enough was seen to plan with
+
+    def hoped(self, replicas: Floats | Ints) -> Floats:
+        """Requests/s that each of ``replicas`` may turn out to carry: the middle of the belief, beyond the trust region."""
+        return np.minimum(self._believed(replicas), self.ceiling)
+
+    def learning(self, replicas: Floats | Ints) -> Bools:
+        """Where the trust region, not the belief, limits what may be planned: more load would tell more."""
+        result: Bools = self.per_replica(replicas) < LEARNED_SHARE * self.hoped(replicas)
+        return result
+
+    def per_replica(self, replicas: Floats | Ints, cautious: bool = True) -> Floats:
+        """Requests/s that each of ``replicas`` carries, same shape (a leading axis of candidates may be added).
+
+        With X = 160, k = 12, 4 replicas and 3 % planned late: 160 * (1 - 3.5 / (12 * 4**0.4)) = 133.
+        """
+        middle = self._believed(replicas)
+        bound = np.maximum(middle * self.caution, self.proven)  # no caution goes below what was seen
+        result: Floats = np.minimum(bound, self.limit) if cautious else np.minimum(middle, self.ceiling)
+        return result
+
+    def _believed(self, replicas: Floats | Ints) -> Floats:
+        sharp = np.minimum(self.sharpness * np.maximum(replicas, 1.0) ** SHARING, LARGEST_SHARPNESS)
+        result: Floats = self.saturation * np.maximum(1.0 - self.slack / sharp, 0.15)
+        return result
+
+
+def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
+    """The law that the plan uses: the middle of the belief, its caution, and the trust region."""
+    moments = _moments(memory.log_belief)
+    planned = PLANNED_LATE_RATIO * fleet.late_budget_ratio[:, None, None]
+    floor = SHAPES[:, 1]
+    queueing = np.maximum(
+        (planned - floor) / (1.0 - floor), LEAST_QUEUEING_RATIO * fleet.late_budget_ratio[:, None, None]
+    )
+    slack = -np.log(queueing)  # [M, 1, S]
+    sharp = np.minimum(SHAPES[:, 0] * np.maximum(ready, 1)[..., None] ** SHARING, LARGEST_SHARPNESS)  # [M, P, S]
+    carried = np.log(np.maximum(1.0 - slack / sharp, 0.15))  # log of capacity / X
+    by_shape, first, second = moments[..., 0], moments[..., 1] * GRID_STEP, moments[..., 2] * GRID_STEP**2
+    relative = (first + by_shape * carried).sum(-1)  # mean of log capacity, from the grid's origin
+    square = (second + 2.0 * first * carried + by_shape * carried**2).sum(-1)
+    spread = np.sqrt(np.maximum(square - relative**2, 0.0))
+    mean = memory.origin + relative
+    sharpness = np.exp((by_shape * np.log(SHAPES[:, 0])).sum(-1))
+    slack_used = (by_shape * slack).sum(-1)
+    effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
+    saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
+    proven, limit, ceiling, promised, untroubled = _trusted(memory, fleet, ready)
+    return Capacity(
+        saturation=saturation,
+        sharpness=sharpness,
+        slack=slack_used,
+        caution=np.exp(-np.minimum(spread, 1.0)),
+        proven=proven,
+        limit=limit,
+        ceiling=ceiling,
+        promised=promised,
+        untroubled=untroubled,
+        known=np.isfinite(memory.origin) & (spread < 0.15),
+    )
+
+
+def _moments(log_belief: Small) -> Floats:
+    """Of each shape's belief: its mass and the first two moments of the grid index ``[M, P, S, 3]``; all masses add up to 1."""
+    index = np.arange(GRID, dtype=np.float32)
+    powers = np.stack([np.ones_like(index), index, index**2], axis=1)
+    moments = np.concatenate(
+        [np.exp(part) @ powers for part in np.array_split(log_belief, max(1, len(log_belief) // CHUNK))]
+    )
+    result: Floats = np.asarray(moments, float)
+    result /= result[..., :1].sum(-2, keepdims=True)
+    return result
+
+
+def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats, Floats, Floats, Floats, Bools]:
+    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none), what
+    utilisation alone promises; and whether the pool is untroubled.
+
+    The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
+    what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
+    near the threshold. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at
+    load / u, and a batching pool later still, so load * 0.7 / u is safe for both; not in one leap, though, since a server that
+    waits for a remote store is not busy either. Where it rose in proportion to the load it is that of workers, and load / u is
+    where they saturate.
+    """
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], ready.shape)
+    inherent = memory.evidence.inherent(budget)
+    queueing = np.maximum(PLANNED_LATE_RATIO * budget - inherent, LEAST_QUEUEING_RATIO * budget)
+    good, late_there, slow_there = memory.evidence.proven(np.minimum(inherent + queueing, budget))
+    bad = memory.evidence.smallest_bad(budget)
+    nothing = np.minimum(NOTHING_LATE, 0.5 * queueing)
+    left = np.log(queueing / np.maximum(late_there - inherent, nothing)) / np.log(queueing / nothing)
+    growth = TRUST_GROWTH * np.where(slow_there < NOTHING_LATE, CALM_GROWTH, 1.0)
+    trusted = good * (1.0 + growth * np.clip(left, 0.0, 1.0))
+    busy, slope = memory.evidence.busy(budget)
+    known = (good > 0) & np.isfinite(busy)
+    idle = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
+    safe = np.minimum(idle, SAFE_GROWTH * good)
+    trusted = np.maximum(trusted, safe)
+    # Batches of one look like workers: only near its full use does a batching pool show itself.
+    full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
+    workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
+    ceiling = np.maximum(bad, good)
+    trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
+    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & (~known | (idle > safe))
+    # A load that is the same to within the noise of counting it was seen, too: no replica comes and goes for that.
+    counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
+    seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
+    trusted = np.maximum(trusted, np.minimum(seen, ceiling))
+    proven = np.minimum(np.maximum(seen, safe), ceiling)
+    promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.readings, fleet)), ceiling)
+    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, promised, untroubled
+
+
+def stretched(capacity: Capacity, upper: Floats, middle: Floats, ready: Ints, probed: Bools) -> Capacity:
+    """The capacity to plan the upper forecast with.
+
+    The trust region bounds where the load normally goes, ``middle``; the head-room above that, ``upper``, is there for what may
+    never come, so both are stretched alike. Not to know a capacity is no reason to grow: there what was seen to be good is
+    stretched, too. One replica of few is a larger step than the trust region's: where it is ``dared`` ``[M, P]`` for ``ready``
+    replicas, ``ready - 1`` of them may carry the load as far as the belief goes along. With a middle of 60 requests/s on two
+    replicas that were good at 30 each, and an upper forecast of 66, one may be planned with 60 * 1.1 * 1.1 = 73.
+    """
+    margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
+    margin = np.where(np.isfinite(margin), margin, 1.0)
+    one_less = ready / np.maximum(ready - 1, 1) * ONE_LESS_ROOM
+    hoped = HOPED_SHARE * capacity.hoped(np.maximum(ready - 1, 1))
+    probed_to = np.where(probed, np.minimum(capacity.proven * one_less, hoped) * margin, 0.0)
+    good = np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * margin, capacity.ceiling))
+    return replace(
+        capacity,
+        limit=np.maximum(np.minimum(capacity.limit * margin, capacity.ceiling), probed_to),
+        proven=np.maximum(good, probed_to),
+        caution=np.where(capacity.untroubled, 1.0, capacity.caution),  # there the trust region is caution enough
+    )
+
+
+def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:
+    """Requests/s that ``replicas`` of a pool carry at the planned late share."""
+    there = np.where(assumed, each, capacity.per_replica(np.maximum(replicas, 1.0)))
+    return replicas * np.where(np.isfinite(there), there, 0.0)

@@ -1,0 +1,231 @@
+"""What was seen of a pool, kept by load per replica: forgotten by contradiction, not by time.
+
+Each bin of load (about 6 % wide) holds the late share that was last seen there. Repeating the same observation says nothing new:
+a bin's weight is bounded. A fresh observation that contradicts a bin replaces it, and wipes what it refutes on the right side of
+it: late where it was good refutes all that was good at higher loads, good where it was late refutes all that was late at lower
+ones. So a quiet night makes nobody forget the day, and a model that became slower is believed at once.
+
+Shapes: ``[M, P, B]`` bins; ``N`` the pools that are told something in this tick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.core.fleet import Bools, Floats, Ints
+
+Small = NDArray[np.float32]
+
+BINS = 72
+BIN_STEP = 0.06  # of log load: the bins span a factor of 75 and are used as a ring
+TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would
+LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same says no more
+RESOLUTION = 0.08  # of the budget: late shares below it are told apart from nothing by neither histogram nor law
+CONTRADICTION = 3.0  # standard errors
+
+UTILISATION_GAIN = 0.03  # a scrape sees one moment of the workers: the mean of many is needed
+ENOUGH_SCRAPES = 12.0
+LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
+NEAR_RATIO = 0.35  # of the largest load
+LOW_RATIO = 0.7  # of the largest load seen: what is late there is not so for want of replicas
+ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clean tick of ``N`` pools."""
+
+    load: Floats  # requests/s per ready replica
+    replicas: Ints
+    late_low: Floats  # share late: certain ...
+    late_high: Floats  # ... and possible
+    slow: Floats  # share over half of the threshold; 1 where unknown
+    requests: Floats  # in the tick
+    utilisation: Floats  # busy share of the replicas; NaN unknown
+    budget: Floats  # late share that the objective allows
+    retest_ratio: Floats  # by how much loads that were bad are taken to lie further up from now on; 0: not now
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of each of ``N`` pools."""
+
+    load: Floats
+    replicas: Floats
+    late_low: Floats
+    late_high: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All bins of all pools; weight 0: nothing was seen there."""
+
+    load: Small
+    replicas: Small
+    late_low: Small
+    late_high: Small
+    weight: Small
+    slow: Small
+    utilisation: Small  # mean of the scrapes; 0 unknown
+    scrapes: Small  # of single replicas, that know the utilisation
+    newest: Ints  # [M, P] the bin that was told last
+
+    def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
+        """The bin ``index`` of the pools at ``rows``."""
+        at = (*rows, index)
+        return Bin(
+            self.load[at].astype(float),
+            np.maximum(self.replicas[at].astype(float), 1.0),
+            self.late_low[at].astype(float),
+            self.late_high[at].astype(float),
+            self.weight[at].astype(float),
+        )
+
+    def last(self, rows: tuple[Ints, Ints]) -> Bin:
+        """The bin of the pools at ``rows`` that was told last."""
+        return self.bin(rows, self.newest[rows])
+
+    def smallest_bad(self, budget: Floats) -> Floats:
+        """The smallest load ``[M, P]`` that was too much; inf: none."""
+        bad = (self.weight >= ENOUGH_WEIGHT) & (self.late_low > budget[..., None])
+        result: Floats = np.where(bad, self.load, np.inf).min(-1).astype(float)
+        return result
+
+    def inherent(self, budget: Floats) -> Floats:
+        """The late share ``[M, P]`` that no replica would take away: what was late at loads far below the largest one; 0 where it
+        is as good as nothing, or where all loads lie together. Of 2.6 % late at 40 and at 80 requests/s, queues are not to blame.
+        """
+        sample = self.weight >= ENOUGH_WEIGHT
+        largest = np.where(sample, self.load, 0.0).max(-1)[..., None]
+        low = np.where(sample & (self.load <= LOW_RATIO * largest), self.late_high, np.inf).min(-1).astype(float)
+        result: Floats = np.where(np.isfinite(low) & (low > RESOLUTION * budget), low, 0.0)
+        return result
+
+    def proven(self, planned: Floats) -> tuple[Floats, Floats, Floats]:
+        """``[M, P]``: the largest load that was good (0: none), and its late and its slow share."""
+        sample = self.weight >= ENOUGH_WEIGHT
+        good = sample & (self.late_high <= planned[..., None])
+        there = _places(np.argmax(np.where(good, self.load, -1.0), axis=-1))
+        largest = np.where(good.any(-1), self.load[there], 0.0).astype(float)
+        share = self.late_high[there].astype(float)
+        weight = np.maximum(self.weight[there].astype(float), 1.0)
+        worst = share + 1.64 * np.sqrt((share * (1.0 - share) + 1.0 / weight) / weight) * TEMPER
+        slow = self.slow[there].astype(float)
+        return largest, worst, slow
+
+    def busy(self, budget: Floats) -> tuple[Floats, Floats]:
+        """``[M, P]``: utilisation per request/s at the largest load seen that was not too much (NaN unknown), and how it rose with
+        the load. At too much load all is busy, and what is tried again stands at a load that nobody has seen.
+
+        The second is the slope of log utilisation over log load between the smallest and the largest load: 1 for workers, which
+        are busy in proportion; less for a batching pool, whose batches grow; NaN where the loads lie too close together.
+        """
+        sample = (self.weight >= ENOUGH_WEIGHT) & (self.late_low <= budget[..., None])
+        sample &= (self.utilisation > 0.02) & (self.scrapes >= ENOUGH_SCRAPES)
+        large = np.argmax(np.where(sample, self.load, -1.0), axis=-1)
+        # Near the largest only: far below it even a batching pool's batches are of one.
+        near = sample & (self.load >= NEAR_RATIO * self.load[_places(large)][..., None])
+        small = np.argmin(np.where(near, self.load, np.inf), axis=-1)
+        known = np.where(sample.any(-1), 1.0, np.nan)
+        most, least = (known * self.load[_places(index)] for index in (large, small))
+        busy, less_busy = (known * self.utilisation[_places(index)] for index in (large, small))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread, rise = np.log(most / least), np.log(busy / less_busy)
+            slope = np.where(spread > LOAD_SPREAD, rise / np.maximum(spread, 1e-9), np.nan)
+            return np.asarray(busy / most, float), slope
+
+
+def _places(index: Ints) -> tuple[Ints, Ints, Ints]:
+    """Where the bins ``index`` ``[M, P]`` of all pools stand."""
+    models, pools = index.shape
+    return np.arange(models)[:, None], np.arange(pools), index
+
+
+def empty(models: int, pools: int) -> Evidence:
+    """Nothing was seen."""
+    zero = np.zeros((models, pools, BINS), np.float32)
+    return Evidence(
+        zero,
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        zero.copy(),
+        np.zeros((models, pools), np.int32),
+    )
+
+
+def restored(now: Evidence, before: Evidence, rows: tuple[Ints, Ints], beyond: Floats) -> Evidence:
+    """The evidence ``now``, with that of ``before`` for the pools at ``rows``, but for the loads ``beyond`` ``[M, P]``."""
+    arrays = {name: values.copy() for name, values in vars(now).items()}
+    kept = (now.weight[rows] > 0) & (now.load[rows] > beyond[rows][:, None])
+    for name, values in vars(before).items():
+        old = values[rows]
+        arrays[name][rows] = np.where(kept, arrays[name][rows], old) if old.ndim == kept.ndim else old
+    return Evidence(**arrays)
+
+
+def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Evidence, Evidence, Bools, Bools]:
+    """The evidence before (with ``newest`` at the bin that is told now) and after a tick; then, for each of the ``N`` pools,
+    whether other bins changed too, and whether the bin was told anything new (more of the same is not).
+    """
+    index = (np.floor(np.log(sample.load) / BIN_STEP) % BINS).astype(np.int64)
+    newest = evidence.newest.copy()
+    newest[rows] = index
+    before = replace(evidence, newest=newest)
+    arrays = {
+        n: getattr(evidence, n).copy()
+        for n in ("load", "replicas", "late_low", "late_high", "weight", "slow", "utilisation", "scrapes")
+    }
+    count = TEMPER * np.minimum(sample.requests, LARGEST_WEIGHT)
+
+    weight = arrays["weight"][rows]  # [N, B]
+    load, low, high = arrays["load"][rows], arrays["late_low"][rows], arrays["late_high"][rows]
+    retested = (weight > 0) & (low > sample.budget[:, None]) & (sample.retest_ratio > 0)[:, None]
+    load = np.where(retested, load * (1.0 + sample.retest_ratio[:, None]), load).astype(np.float32)
+    arrays["load"][rows] = load
+    error = np.sqrt(
+        (np.clip(sample.late_high, 1e-3, 0.5) / np.maximum(count, 1.0))[:, None]
+        + np.clip(high, 1e-3, 0.5) / np.maximum(weight, 1.0)
+    )
+    margin = CONTRADICTION * error + (RESOLUTION * sample.budget)[:, None]
+    too_good = (load >= sample.load[:, None]) & (high < sample.late_low[:, None] - margin)
+    too_bad = (load <= sample.load[:, None]) & (low > sample.late_high[:, None] + margin)
+    refuted = (weight > 0) & (too_good | too_bad)
+    here = index[:, None] == np.arange(BINS)
+    foreign = here & (weight > 0) & (np.abs(np.log(np.maximum(load, 1e-9) / sample.load[:, None])) > 2 * BIN_STEP)
+    kept = np.where(refuted | foreign, 0.0, weight)
+    rewritten = (refuted & ~here).any(-1) | foreign.any(-1) | retested.any(-1)
+    arrays["weight"][rows] = kept
+
+    at = (*rows, index)
+    old = arrays["weight"][at]
+    total = np.minimum(old + count, LARGEST_WEIGHT)
+    gain = np.minimum(count / np.maximum(total, 1e-9), 1.0)
+    gain = np.where(old > 0, gain, 1.0)
+    change = np.abs(sample.late_high - arrays["late_high"][at]) + np.abs(sample.late_low - arrays["late_low"][at])
+    told_new = (total > old) | (change > 0.5 * RESOLUTION * sample.budget)
+    gain = np.where(told_new, gain, 0.0)
+    for name, value in (
+        ("load", sample.load),
+        ("replicas", sample.replicas),
+        ("late_low", sample.late_low),
+        ("late_high", sample.late_high),
+        ("slow", sample.slow),
+    ):
+        arrays[name][at] += (gain * (value - arrays[name][at])).astype(np.float32)
+    arrays["weight"][at] = total
+    known = np.isfinite(sample.utilisation)
+    scrapes = np.where(old > 0, arrays["scrapes"][at], 0.0) + known * sample.replicas
+    gain = np.where(known, np.maximum(sample.replicas / np.maximum(scrapes, 1.0), UTILISATION_GAIN), 0.0)
+    busy = arrays["utilisation"][at]
+    arrays["utilisation"][at] = busy + gain * (np.where(known, sample.utilisation, 0.0) - busy)
+    arrays["scrapes"][at] = scrapes
+    after = Evidence(**arrays, newest=newest)
+    return before, after, rewritten, told_new

@@ -1,0 +1,254 @@
+"""Decisions as arrays, and each one as a record that explains itself: what was wished, what was decided, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from recmodel.core import reasons
+from recmodel.core.capacity.estimate import Capacity
+from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
+from recmodel.core.failures.load_independent import Failing
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
+from recmodel.core.observed import Observed
+from recmodel.core.plan.mix import Proposal
+from recmodel.core.traffic.accuracy_budget import AccuracyBudget
+from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions of one tick. ``decisions[i]`` builds the record of model ``i``; arrays serve who looks at all of them."""
+
+    fleet: Fleet
+    seen: Observed
+    failing: Failing
+    now_seconds: float
+    load: Floats
+    doubted: Floats  # [M] requests/s that were told and not believed; NaN: none
+    forecast: LoadForecast
+    capacity: Capacity
+    proposal: Proposal
+    replicas: Ints
+    weights: Floats
+    changed: list[tuple[str, Bools]]
+    blind_seconds: Floats
+    upper: Floats
+    middle: Floats
+    accuracy_budget: AccuracyBudget
+    allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
+
+    def __len__(self) -> int:
+        return len(self.fleet.models)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i: int) -> Decision:
+        """The decision for model ``i``, with its reasons in a sentence each."""
+        model = self.fleet.models[i]
+        pools = range(len(model.pools))
+        names = [pool.name for pool in model.pools]
+        price = self.fleet.cost_per_hour[i]
+        runner_up = {names[k]: int(self.proposal.runner_up[i, k]) for k in pools}
+        differs = any(runner_up[names[k]] != self.proposal.replicas[i, k] for k in pools)
+        return Decision(
+            time_seconds=self.now_seconds,
+            pools={
+                names[k]: PoolDecision(int(self.replicas[i, k]), round(float(self.weights[i, k]), 3)) for k in pools
+            },
+            state=self.state(i),
+            reasons=self._reasons(i),
+            forecast={names[k]: self._forecast(i, k) for k in pools if np.isfinite(self.upper[i, k])},
+            estimates={names[k]: self._estimate(i, k) for k in pools},
+            proposed_replicas={names[k]: int(self.proposal.replicas[i, k]) for k in pools},
+            runner_up=runner_up if differs else {},
+            runner_up_cost_per_hour=round(float(self.proposal.runner_up_cost[i]), 4) if differs else None,
+            cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
+            accuracy_budget_left_ratio=_number(self.accuracy_budget.left_ratio[i]),
+        )
+
+    def state(self, i: int) -> str:
+        """One word for what the loop is doing with model ``i``."""
+        if not self.fleet.acts[i]:
+            return reasons.RECOMMENDING
+        if self.blind_seconds[i] > 0:
+            return reasons.HOLDING if self.seen.requested[i] else reasons.AWAITING_REQUESTS
+        if not self.proposal.feasible[i]:
+            return reasons.DEGRADED
+        # Known is what was seen to be good, or follows from it: where that carries what is expected, nothing is left to learn.
+        each = self._decided_carry_each[i]
+        carried = np.nansum(np.where(np.isfinite(each), each, 0.0) * self.replicas[i])
+        expected = np.nanmax(np.where(self.fleet.exists[i], self.middle[i], np.nan), initial=0.0)
+        return reasons.TRACKING if np.isfinite(each).any() and carried >= expected else reasons.LEARNING
+
+    # Of the whole fleet at once: asked for each model they would make a tick quadratic in the models.
+
+    @cached_property
+    def _decided_carry_each(self) -> Floats:
+        """Requests/s ``[M, P]`` that each of the decided replicas is known to carry; 0 where there is no pool."""
+        return np.where(self.fleet.exists, self.capacity.per_replica(np.maximum(self.replicas, 1)), 0.0)
+
+    @cached_property
+    def _one_less_would_do(self) -> Bools:
+        """Where the decided replicas would carry the upper forecast without one of the pool's ``[M, P]``."""
+        each = np.nan_to_num(self._decided_carry_each, nan=0.0, posinf=0.0)
+        rest = (each * self.replicas).sum(1, keepdims=True) - each
+        result: Bools = rest >= self.fleet.smallest(self.upper)
+        return result
+
+    @cached_property
+    def _ready_carry_each(self) -> tuple[Floats, Floats]:
+        """Requests/s ``[M, P]`` that each ready replica carries: what is known, and the middle of the belief."""
+        ready = np.maximum(self.seen.ready, 1)
+        return self.capacity.per_replica(ready), self.capacity.per_replica(ready, cautious=False)
+
+    def _forecast(self, i: int, k: int) -> PoolForecast:
+        return PoolForecast(
+            horizon_seconds=round(float(self.forecast.horizon_seconds[i, k]), 1),
+            p50_per_second=round(float(self.middle[i, k]), 3),
+            upper_per_second=round(float(self.upper[i, k]), 3),
+        )
+
+    def _estimate(self, i: int, k: int) -> PoolEstimate:
+        ready = max(int(self.seen.ready[i, k]), 1)
+        lower, middle = self._ready_carry_each
+        load = self.seen.rate_per_second[i, k] / ready if self.seen.ready[i, k] > 0 else np.nan
+        return PoolEstimate(
+            capacity_per_replica=_number(middle[i, k]),
+            capacity_lower=_number(lower[i, k]),
+            load_per_replica=_number(load),
+            within_lower_ratio=_number(1.0 - self.seen.late_upper_ratio[i, k], 5),
+            within_upper_ratio=_number(1.0 - self.seen.late_lower_ratio[i, k], 5),
+            planned_per_replica=_number(self.proposal.per_replica[i, k]),
+        )
+
+    def _reasons(self, i: int) -> tuple[Reason, ...]:
+        """Why, the binding constraint last: what the forecast asked for, then every guard that changed it, in order."""
+        model, seen, proposal = self.fleet.models[i], self.seen, self.proposal
+        told = [self._trend(i)]
+        for reason, mask in self.changed:
+            for k, pool in enumerate(model.pools):
+                if mask[i, k]:
+                    told.append(
+                        Reason(
+                            reason,
+                            f"{pool.name}: the plan wanted {proposal.replicas[i, k]}, {seen.desired[i, k]} run, "
+                            f"{self.replicas[i, k]} decided ({_WHY[reason]})",
+                        )
+                    )
+        told += self._failing(i)
+        told += self._limits(i)
+        if self.accuracy_budget.open[i]:
+            told.append(self._lighter(i))
+        if not proposal.feasible[i]:
+            told.append(
+                Reason(
+                    reasons.INFEASIBLE,
+                    "no mix within the limits carries the upper forecast: all that is allowed is used",
+                )
+            )
+        return tuple(told)
+
+    def _failing(self, i: int) -> Iterator[Reason]:
+        """Where requests fail or are late at any load: the shares, the loads and sizes that were compared, and where to look."""
+        failing = self.failing
+        for k, pool in enumerate(self.fleet.models[i].pools):
+            if not failing.floor[i, k] > 0:
+                continue
+            first, most = round(failing.from_replicas[i, k]), int(failing.most_replicas[i, k])
+            grown = (
+                f"growth from {first} to {most} replicas did not change it"
+                if most > first
+                else "load does not change it"
+            )
+            compared = f"{failing.higher[i, k]:.1f}/s and {failing.lower[i, k]:.1f}/s a replica"
+            yield Reason(
+                reasons.FAILING_AT_ANY_LOAD,
+                f"{pool.name}: {failing.floor[i, k]:.1%} of the requests are late or fail ({failing.failed[i, k]:.1%} fail) at any load: "
+                f"{grown} ({compared if failing.higher[i, k] > 0 else 'nearly all are'}), so none are added for it; "
+                "look at its errors, at what the model depends on, and at clients that give up",
+            )
+
+    def _limits(self, i: int) -> Iterator[Reason]:
+        """Where the owner's limits are what holds the replicas: nothing can grow any more, or fewer would do."""
+        pools = self.fleet.models[i].pools
+        decided = [int(self.replicas[i, k]) for k in range(len(pools))]
+        if sum(decided) and all(n >= pool.max_replicas for n, pool in zip(decided, pools, strict=True)):
+            full = ", ".join(f"{pool.name} {pool.max_replicas}" for pool in pools)
+            yield Reason(reasons.AT_MAXIMUM, f"every pool is at its replicas.max ({full}): nothing is left for a rise")
+        for k, pool in enumerate(pools):
+            if pool.min_replicas == decided[k] > 0 and sum(decided) > 1 and self._one_less_would_do[i, k]:
+                yield Reason(
+                    reasons.AT_MINIMUM, f"{pool.name}: {decided[k]} is its replicas.min; fewer would carry the load"
+                )
+
+    def _lighter(self, i: int) -> Reason:
+        budget = self.accuracy_budget
+        shares = [
+            f"{pool.name} {self.weights[i, k]:.3g} % of the traffic, {100.0 * self.allowed[i, k]:.3g} % in calm times"
+            for k, pool in enumerate(self.fleet.models[i].pools)
+            if self.weights[i, k] > 100.0 * self.allowed[i, k]
+        ]
+        return Reason(
+            reasons.LIGHTER_VARIANTS_SERVE,
+            f"{', '.join(shares) or 'the shares are still small'}: within the accuracy budget the ready replicas carry "
+            f"{budget.carried[i]:.0f} of {budget.demand[i]:.0f}/s; {budget.left_ratio[i]:.0%} of an hour's budget is left",
+        )
+
+    def _trend(self, i: int) -> Reason:
+        if self.blind_seconds[i] > 0 and not self.seen.requested[i]:
+            return Reason(
+                reasons.NO_REQUESTS_SEEN, "no request was counted yet: the replicas stay until the first ones are"
+            )
+        if np.isfinite(self.doubted[i]):
+            return Reason(
+                reasons.RATE_IMPLAUSIBLE,
+                f"{self.doubted[i]:.0f} requests/s is over {IMPLAUSIBLE_RISE:.0f} times what the rate window before it had, and none of "
+                "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
+            )
+        k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))
+        if not np.isfinite(self.upper[i, k]):
+            return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
+        more = int(np.sign((self.replicas[i] - self.seen.desired[i]).sum()))
+        reason = {1: reasons.FORECAST_RISE, 0: reasons.STEADY, -1: reasons.FORECAST_FALL}[more]
+        if not np.isfinite(self.load[i]):
+            return Reason(
+                reasons.METRICS_MISSING,
+                f"the load is unknown, and nothing is released; at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) "
+                f"within {self.forecast.horizon_seconds[i, k]:.0f} s",
+            )
+        each = ", ".join(
+            f"{pool.name} {self.proposal.per_replica[i, n]:.1f}/s a replica"
+            for n, pool in enumerate(self.fleet.models[i].pools)
+            if np.isfinite(self.proposal.per_replica[i, n])
+        )
+        return Reason(
+            reason,
+            f"load {self.load[i]:.1f}/s, at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within "
+            f"{self.forecast.horizon_seconds[i, k]:.0f} s; planned with {each or 'no capacity known yet'}",
+        )
+
+
+_WHY = {
+    reasons.EXPLORING: "an untried pool is tried with one replica, and kept while it is being learned",
+    reasons.OBJECTIVE_AT_RISK: "too many requests were late",
+    reasons.SCALE_RATE_LIMITED: "the capacity is not known yet: at most twice as many in a start-up time",
+    reasons.GROWTH_UNPROVEN: "late or failing requests, and growth has not helped yet: no more until it does",
+    reasons.NEEDED_AGAIN_SOON: "wanted within the time that a new replica would take to start",
+    reasons.SCALE_DOWN_STABILISED: "a third at most leaves at a time, and not while the rate window holds a change",
+    reasons.SCALING_IN_FLIGHT: "what would stay ready does not carry the present load yet",
+    reasons.METRICS_MISSING: "the load is unknown",
+    reasons.POOL_UNSCHEDULABLE: "no node can take more of its pods",
+    reasons.AT_MAXIMUM: "its replicas.min and replicas.max",
+    reasons.AT_MINIMUM: "one replica always stays",
+    reasons.MODE_RECOMMEND: "the mode is not Auto",
+}
+
+
+def _number(value: float, digits: int = 3) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None

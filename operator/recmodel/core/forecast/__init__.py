@@ -1,0 +1,1 @@
+"""The largest load expected within each pool's horizon, learned from the load itself."""

@@ -1,0 +1,299 @@
+"""The largest load expected within a horizon, as a distribution: level, slope, season, and its own errors.
+
+Three candidates run side by side for every model: the level alone, a damped trend (Gardner and McKenzie, 1985), and the level
+times the rise that is usual at this time of day and week. Each predicts the log of the largest load within each of four horizons;
+what it missed by is kept as a decaying histogram of log errors per candidate and horizon, which gives every quantile: the
+forecast is calibrated by what it did, not by a distribution that was assumed (rolling conformal prediction; Gibbs and Candes,
+2021, on why it must forget). The candidate whose upper quantile had the smallest rolling pinball loss is used. A pool's horizon
+lies between two of the four, and so do its quantiles. A jump is believed at once: the level follows the newest rate, not an
+average of the past.
+
+Shapes: ``[M]`` models, ``[M, P]`` one horizon a pool, ``K`` horizons, ``C`` candidates, ``B`` bins of log error, ``R`` ticks in
+the ring.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from recmodel.core.fleet import Floats, Ints
+from recmodel.core.forecast import season as seasons
+from recmodel.core.forecast.season import Half, Season, Small
+
+CANDIDATES = 3
+LEVEL, TREND, SEASON = range(CANDIDATES)
+# A pool that takes longer to start than the last one is planned for as if it took that long.
+HORIZONS_SECONDS = np.array([40.0, 120.0, 360.0, 1080.0])
+
+SLOPE_GAIN_PER_15_SECONDS = 0.12
+SLOPE_DAMPING_PER_15_SECONDS = 0.94  # a slope is carried on for about 4 minutes, not for ever
+LEVEL_GAIN_PER_15_SECONDS = 0.6  # the rate is already a mean over a window: smoothing it again only adds lag
+BELIEVED_AT_ERRORS = (
+    3.0  # standard errors of the count beyond which a change is no noise, and the level follows it at once
+)
+
+ERROR_BINS = 96
+ERROR_LOW, ERROR_STEP = -0.25, 0.0125  # log errors from -22 % to 2.6 times
+ERROR_HALF_LIFE_SECONDS = 3 * 3600.0  # loads are calm by night and restless by day
+PRIOR_WEIGHT = 4.0  # independent errors that the prior head-room is worth
+LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
+LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
+WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
+PRIOR_UPPER_LOG = 0.25  # q95 before anything was learned, at a horizon of 60 s: 1.28 times
+UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
+LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
+QUANTILE_TICKS = 8  # between two looks at the candidates' quantiles, which change slowly
+CHUNK = 1024  # models whose histograms are summed at a time
+
+
+@dataclass(frozen=True)
+class ForecastMemory:
+    """What the forecaster knows of every model."""
+
+    level: Floats  # [M] log of requests/s; NaN before the first rate
+    slope: Floats  # [M] log per second
+    known_ticks: Floats  # [M] with a known load
+    season: Season
+    ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
+    ring_level: Small  # [R, M] the level then; NaN where no forecast was made
+    ring_slope: Small  # [R, M]
+    ring_rise: Half  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
+    ring_rise_by_day: Half  # [R, M] that of the day alone within the longest horizon, and ...
+    ring_rise_by_week: Half  # [R, M] ... that with the week
+    tick: int
+    errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
+    upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
+    loss: Floats  # [M, K, C] rolling pinball loss of the upper forecast
+
+
+@dataclass(frozen=True)
+class LoadForecast:
+    """The distribution of the largest load within each pool's horizon, in requests/s."""
+
+    horizon_seconds: Floats  # [M, P]
+    point: Floats  # [M, P] log of the chosen candidate
+    errors: Small  # [M, P, 2, B] its error histograms at the next shorter and longer horizon, cumulative, 0..1
+    between: Floats  # [M, P] 0: the horizon is the shorter one, 1: the longer one
+    candidate: Ints  # [M, P]
+    most: Floats  # [M, 1] log of the load beyond which no head-room is planned
+
+    @cached_property
+    def upper(self) -> Floats:
+        """The load ``[M, P]`` in requests/s that is planned for; the plan, the guards and the report ask for it."""
+        return self.quantile(UPPER_QUANTILE)
+
+    def quantile(self, q: float) -> Floats:
+        """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
+        return self.quantiles(q)[..., 0]
+
+    def quantiles(self, *several: float) -> Floats:
+        """The same for several probabilities at once, ``[M, P, Q]``."""
+        near, far = np.moveaxis(_quantiles(self.errors, *several), -2, 0)
+        error = near + self.between[..., None] * (far - near)
+        result: Floats = np.exp(np.minimum(self.point[..., None] + error, self.most[..., None]))
+        return result
+
+
+def _quantiles(cumulative: Small, *several: float) -> Floats:
+    """The log errors ``[..., Q]`` not exceeded with these probabilities, of cumulative histograms ``[..., B]``."""
+    q, below = np.asarray(several, np.float32), (np.asarray(several) - 1e-6).astype(np.float32)
+    index = np.minimum((cumulative[..., None, :] < below[:, None]).sum(-1), ERROR_BINS - 1)
+    high = np.take_along_axis(cumulative, index, -1)
+    low = np.where(index > 0, np.take_along_axis(cumulative, np.maximum(index - 1, 0), -1), 0.0)
+    inside = np.clip((q - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    return np.asarray(ERROR_LOW + ERROR_STEP * (index + inside), float)
+
+
+def _cumulative(histogram: Small) -> Small:
+    summed: Small = np.cumsum(histogram, axis=-1, dtype=np.float32)
+    summed /= np.maximum(summed[..., -1:], np.float32(1e-9))
+    return summed
+
+
+def prior_errors() -> Small:
+    """The error histogram ``[K, B]`` before anything was learned: log-normal, wider for a longer horizon (a random walk's square
+    root).
+
+    At 60 s the 95 % quantile is 1.28 times the point, at 240 s 1.65 times.
+    """
+    sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(HORIZONS_SECONDS / 60.0)
+    centre = ERROR_LOW + ERROR_STEP * (np.arange(ERROR_BINS) + 0.5)
+    density = np.exp(-0.5 * (centre / sigma[:, None]) ** 2)
+    weight: Small = (PRIOR_WEIGHT * density / density.sum(-1, keepdims=True)).astype(np.float32)
+    return weight
+
+
+def horizon_ticks(tick_seconds: float) -> Ints:
+    """Whole ticks of each horizon ``[K]``, at least one."""
+    return np.maximum(np.ceil(HORIZONS_SECONDS / tick_seconds - 1e-9), 1).astype(np.int64)
+
+
+def empty(models: int, tick_seconds: float) -> ForecastMemory:
+    """A forecaster that knows nothing but its prior head-room."""
+    ring, size = int(horizon_ticks(tick_seconds)[-1]) + 1, (models, len(HORIZONS_SECONDS), CANDIDATES)
+    prior = np.broadcast_to(prior_errors()[:, None, :], (*size, ERROR_BINS))
+    return ForecastMemory(
+        level=np.full(models, np.nan),
+        slope=np.zeros(models),
+        known_ticks=np.zeros(models),
+        season=seasons.empty(models),
+        ring_load=np.full((ring, models), np.nan, np.float32),
+        ring_level=np.full((ring, models), np.nan, np.float32),
+        ring_slope=np.zeros((ring, models), np.float32),
+        ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float16),
+        ring_rise_by_day=np.full((ring, models), np.nan, np.float16),
+        ring_rise_by_week=np.full((ring, models), np.nan, np.float16),
+        tick=0,
+        errors=prior.copy(),
+        upper_error=_quantiles(_cumulative(prior), UPPER_QUANTILE)[..., 0].astype(np.float32),
+        loss=np.full(size, 0.05) + np.array([0.0, 0.0, 0.01]),
+    )
+
+
+def _climb(slope: Floats, horizon_seconds: Floats) -> Floats:
+    """Log of how far a damped slope climbs within each horizon: the sum of a geometric series, at least 0."""
+    damping = SLOPE_DAMPING_PER_15_SECONDS ** (1.0 / 15.0)
+    reach = (1.0 - damping**horizon_seconds) / -np.log(damping)
+    result: Floats = np.clip(slope * reach, 0.0, LARGEST_TREND)
+    return result
+
+
+def observe(
+    memory: ForecastMemory, load: Floats, now_seconds: float, tick_seconds: float, window_seconds: float = 60.0
+) -> ForecastMemory:
+    """The memory after one tick with the loads ``[M]`` in requests/s over ``window_seconds`` (NaN: unknown; then nothing is
+    learned of that model).
+    """
+    known = np.isfinite(load)
+    log_load = seasons.log_load(np.where(known, load, 1.0))
+    fresh = known & ~np.isfinite(memory.level)
+    ticks = tick_seconds / 15.0
+    gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** ticks
+    damping = SLOPE_DAMPING_PER_15_SECONDS**ticks
+    slope_gain = 1.0 - (1.0 - SLOPE_GAIN_PER_15_SECONDS) ** ticks
+    before = np.where(fresh | ~np.isfinite(memory.level), log_load, memory.level)
+    # What cannot be the noise of counting is believed at once: the standard error of a count's logarithm is 1 / sqrt(count).
+    noise = 1.0 / np.sqrt(np.maximum(np.exp(log_load) * window_seconds, 1.0))
+    gain = np.clip(np.abs(log_load - before) / (BELIEVED_AT_ERRORS * noise), gain, 1.0)
+    level = before + gain * (log_load - before)
+    step = np.clip((log_load - before) / tick_seconds, -0.02, 0.02)
+    slope = damping * memory.slope + slope_gain * (step - damping * memory.slope)
+    memory = replace(
+        memory,
+        season=seasons.learn(memory.season, load, known, now_seconds),
+        level=np.where(known, level, memory.level),
+        known_ticks=memory.known_ticks + known,
+        slope=np.where(
+            known & (memory.known_ticks > WARM_UP_TICKS), slope, np.where(known, 0.0, damping * memory.slope)
+        ),
+    )
+    return _judge(memory, np.where(known, log_load, np.nan), tick_seconds)
+
+
+def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> ForecastMemory:
+    """Compares the forecasts whose horizon has passed with the largest load seen meanwhile, and learns from the difference."""
+    tick, ring = memory.tick + 1, len(memory.ring_load)
+    ring_load = memory.ring_load.copy()
+    ring_load[tick % ring] = log_load
+    errors, loss = memory.errors.copy(), memory.loss.copy()
+    decay = np.float32(0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS))
+    rolling = 1.0 - 0.5 ** (tick_seconds / LOSS_HALF_LIFE_SECONDS)
+    all_ticks = horizon_ticks(tick_seconds)
+    largest_of_last = np.fmax.accumulate(ring_load[(tick - np.arange(all_ticks[-1])) % ring])
+    for k, ticks in enumerate(all_ticks):
+        largest = largest_of_last[ticks - 1].astype(float)
+        made = (tick - int(ticks)) % ring
+        level = memory.ring_level[made].astype(float)
+        rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
+        climb = _climb(memory.ring_slope[made].astype(float), HORIZONS_SECONDS[k])
+        rise = np.nan_to_num(memory.ring_rise[made, :, k].astype(float))
+        points = level[:, None] + np.stack([np.zeros_like(level), climb, rise], axis=-1)
+        miss = largest[rows, None] - points[rows]  # [N, C]
+        bins = np.clip(((miss - ERROR_LOW) / ERROR_STEP).astype(int), 0, ERROR_BINS - 1)
+        # Forecasts made within one horizon miss the same event: together they count as one error.
+        count = np.where(miss < LARGEST_ERROR, 1.0 / ticks, 0.0).astype(np.float32)
+        counted = errors[rows, k] * decay
+        counted[np.arange(len(rows))[:, None], np.arange(CANDIDATES), bins] += count
+        errors[rows, k] = counted
+        over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
+        pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
+        loss[rows, k] += rolling * (pinball - loss[rows, k])
+    # ``made``, ``level`` and ``largest`` are those of the longest horizon now.
+    by_day, by_week = memory.ring_rise_by_day[made].astype(float), memory.ring_rise_by_week[made].astype(float)
+    rose = np.where(np.isfinite(largest), np.maximum(largest - level, 0.0), np.nan)
+    season = seasons.judge(memory.season, rose, by_day, by_week, tick_seconds, LARGEST_ERROR)
+    memory = replace(memory, season=season, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
+    return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
+
+
+def recent_mean(memory: ForecastMemory, ticks: int) -> Floats:
+    """Mean load ``[M]`` in requests/s of the last ``ticks``, as far as the ring holds them; NaN where none of them was known."""
+    ring = len(memory.ring_load)
+    newest = memory.ring_load[(memory.tick - np.arange(min(ticks, ring))) % ring]
+    known = np.isfinite(newest)
+    total = np.exp(np.where(known, newest, -np.inf), dtype=np.float64).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
+
+
+def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
+    """The memory with the candidates' upper quantiles as their errors are now."""
+    upper = np.empty_like(memory.upper_error)
+    for first in range(0, len(upper), CHUNK):
+        part = slice(first, first + CHUNK)
+        upper[part] = _quantiles(_cumulative(memory.errors[part]), UPPER_QUANTILE)[..., 0]
+    return replace(memory, upper_error=upper)
+
+
+def predict(
+    memory: ForecastMemory, horizon_seconds: Floats, now_seconds: float, blind_seconds: Floats
+) -> tuple[LoadForecast, ForecastMemory]:
+    """The distribution of the largest load in ``[now, now + horizon]`` for every pool, and the memory that will judge it.
+
+    ``blind_seconds`` ``[M]`` is the age of the newest rate: the season carries the level on over it.
+    """
+    level = memory.level[:, None]
+    rise = memory.season.rise(horizon_seconds, now_seconds)
+    carried = memory.season.change(now_seconds - blind_seconds, now_seconds)[:, None]
+    candidates = np.stack(
+        [
+            np.broadcast_to(level, horizon_seconds.shape),
+            level + _climb(memory.slope[:, None], horizon_seconds),
+            level + carried + np.nan_to_num(rise),
+        ],
+        axis=-1,
+    )
+    # Between the horizons errors grow as a random walk's do, with the square root.
+    near = np.clip(np.searchsorted(HORIZONS_SECONDS, horizon_seconds, side="right") - 1, 0, len(HORIZONS_SECONDS) - 2)
+    low, high = np.sqrt(HORIZONS_SECONDS[near]), np.sqrt(HORIZONS_SECONDS[near + 1])
+    between = np.clip((np.sqrt(np.maximum(horizon_seconds, 0.0)) - low) / (high - low), 0.0, 1.0)
+    rows = np.arange(len(level))[:, None]
+    loss = memory.loss[rows, near] + between[..., None] * (memory.loss[rows, near + 1] - memory.loss[rows, near])
+    chosen = np.argmin(
+        np.where(np.isfinite(rise)[..., None] | (np.arange(CANDIDATES) != SEASON), loss, np.inf), axis=-1
+    )
+    forecast = LoadForecast(
+        horizon_seconds=horizon_seconds,
+        point=np.take_along_axis(candidates, chosen[..., None], -1)[..., 0],
+        errors=_cumulative(np.stack([memory.errors[rows, near + far, chosen] for far in (0, 1)], axis=2)),
+        between=between,
+        candidate=chosen,
+        most=level + LARGEST_ERROR,
+    )
+    return forecast, remembered(memory, now_seconds, blind_seconds)
+
+
+def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
+    """The memory with what this tick's forecasts rest on in the ring."""
+    slot = memory.tick % len(memory.ring_load)
+    names = ("ring_level", "ring_slope", "ring_rise", "ring_rise_by_day", "ring_rise_by_week")
+    rings = {name: getattr(memory, name).copy() for name in names}
+    seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
+    by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, rings["ring_rise"].shape[1:]), now_seconds)
+    rings["ring_level"][slot] = np.where(seen_now, memory.level, np.nan)
+    rings["ring_slope"][slot] = memory.slope
+    rings["ring_rise"][slot] = memory.season.believed(by_day, by_week)
+    rings["ring_rise_by_day"][slot], rings["ring_rise_by_week"][slot] = by_day[:, -1], by_week[:, -1]
+    return replace(memory, **rings)

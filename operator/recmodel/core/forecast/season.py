@@ -1,0 +1,192 @@
+"""The usual course of the load: a day, and how each day of the week differs from it.
+
+A day is 288 bins of five minutes of log load; newer days weigh more. The week is what the days of the week were off it, in half
+hours: ``week`` begins at 0 and comes half of the way to what is seen each week, so after one week a difference is believed by
+half, and what was never seen changes nothing. Only rises are taken from the season, never its height: the level is today's.
+
+A bin is learned an hour after it has passed. Learned at once, the course behind would stand at today's height and the course
+ahead at yesterday's, and on a day with twice the load every rise would look like a fall. The week is used while it earns its
+place: while, over the last day or so, the rises that it predicted missed by clearly less than those of the day alone. Days and
+weeks are those of UTC.
+
+Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.core.fleet import Bools, Floats, Ints
+
+Small = NDArray[np.float32]
+Half = NDArray[np.float16]
+
+DAY_SECONDS = 86400.0
+BIN_SECONDS = 300.0
+DAY_BINS = 288
+HALF_HOUR_BINS = 6
+WEEK_HALF_HOURS = 336
+DAY_GAIN = 0.3  # of a day, of what the newest one was off
+WEEK_GAIN = 0.5  # of a week
+WAITING_BINS = 12  # an hour, longer than the longest horizon
+LARGEST_RISE = 1.5  # of log load
+ON_THE_WAY = np.array([0.25, 0.5, 0.75, 1.0])  # of a horizon
+LEAST_LOAD = 1.0 / 60.0  # requests/s whose logarithm stands for none
+SAVED_HALF_LIFE_SECONDS = DAY_SECONDS
+LEAST_SAVED = 0.001  # of log load: chance alone saves a week that does not exist some of it
+
+
+@dataclass(frozen=True)
+class Season:
+    """What is known of every model's usual course."""
+
+    day: Small  # [M, DAY_BINS] log of the usual load at that time of day; NaN where never seen
+    week: Half  # [M, WEEK_HALF_HOURS] log of what that half hour of the week is off the day; 0 where never seen
+    saved_by_week: Floats  # [M] by how much less the rises predicted with the week missed, in log load; a rolling mean
+    waiting: Small  # [WAITING_BINS, M] log of the mean load in the last bins, which are yet to be learned; NaN unknown
+    filling_sum: Floats  # [M] requests/s, of the ticks in the bin that is being filled
+    filling_count: Floats  # [M] such ticks
+    bin: int  # the bin that is being filled, since the epoch; -1 before the first
+
+    def day_at(self, times: Floats) -> Floats:
+        """Log of the usual load at times ``[M, H]``, of the day alone, between the middles of bins; NaN where unknown."""
+        return _between(self.day, times, BIN_SECONDS)
+
+    def week_at(self, times: Floats) -> Floats:
+        """What the day of the week adds to :meth:`day_at`."""
+        return _between(self.week, times, HALF_HOUR_BINS * BIN_SECONDS)
+
+    @property
+    def weekly(self) -> Bools:
+        """Whether the week has earned its place ``[M]``."""
+        return self.saved_by_week > LEAST_SAVED
+
+    def change(self, since_seconds: Floats, now_seconds: float) -> Floats:
+        """Log of how far the usual load has moved since the times ``[M]``; 0 where unknown, or where there is no such time."""
+        now, since = np.full((len(self.day), 1), now_seconds), since_seconds[:, None]
+        moved = self.day_at(now) - self.day_at(since)
+        moved += np.where(self.weekly[:, None], self.week_at(now) - self.week_at(since), 0.0)
+        result: Floats = np.where(np.isfinite(moved) & np.isfinite(since), np.clip(moved, -1.0, 1.0), 0.0)[:, 0]
+        return result
+
+    def rises(self, horizon_seconds: Floats, now_seconds: float) -> tuple[Floats, Floats]:
+        """Log of how far the load usually rises within each horizon ``[M, H]``, at least 0, by the day alone and with the week;
+        NaN where it is not known. From 100 to 150 requests/s is 0.41.
+        """
+        now = np.full((len(self.day), 1), now_seconds)
+        day, week = self.day_at(now), self.week_at(now)
+        # The peak on the way counts, not the load at its end: [M, 4, H] times, looked up together.
+        times = now_seconds + ON_THE_WAY[:, None] * horizon_seconds[:, None, :]
+        shape, times = times.shape, times.reshape(len(day), times.shape[1] * times.shape[2])
+        by_day = self.day_at(times) - day
+        by_week = by_day + self.week_at(times) - week
+        highest = (np.fmax.reduce(rises.reshape(shape), axis=1) for rises in (by_day, by_week))
+        by_day, by_week = (np.clip(rises, 0.0, LARGEST_RISE) for rises in highest)
+        return by_day, by_week
+
+    def believed(self, by_day: Floats, by_week: Floats) -> Floats:
+        """Of rises ``[M, H]`` by the day and with the week, those with the week where that has earned its place."""
+        return np.where(self.weekly[:, None], by_week, by_day)
+
+    def rise(self, horizon_seconds: Floats, now_seconds: float) -> Floats:
+        """The rise to be believed within each horizon ``[M, H]``."""
+        return self.believed(*self.rises(horizon_seconds, now_seconds))
+
+    def without_waiting(self) -> Season:
+        """What was learned, and nothing of the hour that is yet to be."""
+        return replace(empty(len(self.day)), day=self.day, week=self.week, saved_by_week=self.saved_by_week)
+
+
+def log_load(load: Floats) -> Floats:
+    """Logarithm of a load in requests/s, of at least ``LEAST_LOAD``."""
+    result: Floats = np.log(np.maximum(load, LEAST_LOAD))
+    return result
+
+
+def empty(models: int) -> Season:
+    """No course is known."""
+    return Season(
+        day=np.full((models, DAY_BINS), np.nan, np.float32),
+        week=np.zeros((models, WEEK_HALF_HOURS), np.float16),
+        saved_by_week=np.zeros(models),
+        waiting=np.full((WAITING_BINS, models), np.nan, np.float32),
+        filling_sum=np.zeros(models),
+        filling_count=np.zeros(models),
+        bin=-1,
+    )
+
+
+def learn(season: Season, load: Floats, known: Bools, now_seconds: float) -> Season:
+    """The season after one tick with the loads ``[M]`` in requests/s, where they are ``known``."""
+    index = int(now_seconds // BIN_SECONDS)
+    if index == season.bin - 1:
+        index = season.bin  # a clock put back a little: that bin is full already
+    if index < season.bin:
+        season = season.without_waiting()
+    if index != season.bin:
+        season = _closed(season, index)
+    return replace(
+        season,
+        filling_sum=season.filling_sum + np.where(known, load, 0.0),
+        filling_count=season.filling_count + known,
+    )
+
+
+def judge(season: Season, rise: Floats, by_day: Floats, by_week: Floats, tick_seconds: float, largest: float) -> Season:
+    """The season after the load rose by ``rise`` ``[M]`` within a horizon, where the day alone and the week had predicted the
+    others; NaN: it was not seen. A miss counts as no more than ``largest``.
+    """
+    less = np.minimum(np.abs(rise - by_day), largest) - np.minimum(np.abs(rise - by_week), largest)
+    gain = 1.0 - 0.5 ** (tick_seconds / SAVED_HALF_LIFE_SECONDS)
+    saved = season.saved_by_week + gain * (less - season.saved_by_week)
+    return replace(season, saved_by_week=np.where(np.isfinite(less), saved, season.saved_by_week))
+
+
+def settled(season: Season) -> Season:
+    """The season where the past ends, without anything that waits: of that, what no earlier day knew is learned."""
+    after = _closed(season, season.bin + WAITING_BINS + 1)
+    day = np.where(np.isfinite(season.day), season.day, after.day)
+    return replace(season, day=day).without_waiting()
+
+
+def _closed(season: Season, index: int) -> Season:
+    """The season when the bin ``index`` begins: the one before waits, and what has waited for an hour is learned."""
+    day, week, waiting = season.day.copy(), season.week, season.waiting.copy()
+    mean = season.filling_sum / np.maximum(season.filling_count, 1.0)
+    mean = np.where(season.filling_count > 0, log_load(mean), np.nan)
+    # After a gap all that waited is learned, one bin later all is empty: there is no more to be done however long it was.
+    for passed in range(season.bin, min(index, season.bin + WAITING_BINS + 1)) if season.bin >= 0 else ():
+        slot, old = passed % WAITING_BINS, passed - WAITING_BINS
+        seen = np.isfinite(waiting[slot])
+        if seen.any():
+            week = week.copy() if week is season.week else week
+            _learn_bin(day, week, np.nonzero(seen)[0], waiting[slot][seen], old)
+        waiting[slot] = mean if passed == season.bin else np.nan
+    zero = np.zeros_like(season.filling_sum)
+    return replace(season, day=day, week=week, waiting=waiting, filling_sum=zero, filling_count=zero, bin=index)
+
+
+def _learn_bin(day: Small, week: Half, rows: Ints, value: Small, index: int) -> None:
+    """Changes ``day`` and ``week`` by the log loads ``value`` that ``rows`` had in a bin since the epoch."""
+    usual = day[rows, index % DAY_BINS]
+    off = np.where(np.isfinite(usual), value - usual, 0.0)
+    half_hour = (index // HALF_HOUR_BINS) % WEEK_HALF_HOURS
+    gain = 1.0 - (1.0 - WEEK_GAIN) ** (1.0 / HALF_HOUR_BINS)
+    before = week[rows, half_hour].astype(np.float32)
+    week[rows, half_hour] = before + gain * np.where(np.isfinite(usual), off - before, 0.0)
+    day[rows, index % DAY_BINS] = np.where(np.isfinite(usual), usual + DAY_GAIN * off, value)
+
+
+def _between(profile: Small | Half, times: Floats, bin_seconds: float) -> Floats:
+    """The values ``[M, H]`` of a course ``[M, bins]`` at times, between the middles of its bins, which are used as a ring."""
+    position = np.where(np.isfinite(times), times, 0.0) / bin_seconds - 0.5
+    first = np.floor(position)
+    share = position - first
+    index = first.astype(np.int64) % profile.shape[1]
+    rows = np.arange(len(profile))[:, None]
+    low, high = profile[rows, index], profile[rows, (index + 1) % profile.shape[1]]
+    result: Floats = (1.0 - share) * low + share * high
+    return result

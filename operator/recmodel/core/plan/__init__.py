@@ -1,0 +1,1 @@
+"""Replicas: the cheapest mix, and the guards that it passes before it is decided."""

@@ -1,0 +1,1 @@
+"""Weights: the share of the traffic that each pool gets, within the accuracy budget."""

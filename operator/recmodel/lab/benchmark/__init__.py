@@ -1,0 +1,1 @@
+"""The engine against HPA, KEDA and a clairvoyant on every trace: ``python -m recmodel.lab.benchmark``."""

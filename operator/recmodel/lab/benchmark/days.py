@@ -1,0 +1,237 @@
+"""The benchmark's judged days: which traces, which part of each, and what every controller made of it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from recmodel.core.types import Decision
+from recmodel.lab.benchmark.forecast_scores import Score, score_day
+from recmodel.lab.benchmark.minute_models import installed_forecasters
+from recmodel.lab.controllers.ablations import WithoutForecast, WithoutJointPlan, WithoutLearning
+from recmodel.lab.controllers.baselines import Hpa
+from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
+from recmodel.lab.controllers.engine import EngineController
+from recmodel.lab.controllers.hindsight import Setting, best_in_hindsight
+from recmodel.lab.simulator.result import Result, Summary
+from recmodel.lab.simulator.scenario import CPU_POOL, GPU_POOL, Floats, Scenario
+from recmodel.lab.simulator.simulation import Controller, simulate
+from recmodel.lab.trace import DAY_SECONDS, Trace, read_trace
+
+PEAK_PER_SECOND = 1500.0  # 10 to 11 CPU pods of the scenario
+GPU_PRICE = 1.6
+HISTORY_DAYS = 14.0
+ALLOWED_OVER_RATIO = 0.005  # the best in hindsight may be over as often as the engine, or this often
+SHARES = (0.0, 0.5, 0.7, 0.8, 0.9)  # of the traffic to the GPU pool, in the search
+SLOWER = 16.0  # the search runs in slow motion; its winner is run again at full load
+COARSE_STEP_SECONDS = 60.0  # a load known in longer steps than this is made to wobble, else it would be too easy
+WOBBLE_RATIO, WOBBLE_MEMORY_SECONDS = 0.05, 300.0
+LEARNING_MINUTES = (15, 30, 60)
+FALLBACK_SHARE = 0.8
+RUNNING_RATIO = 0.6  # of a saturated replica, as the simulator starts pools
+
+Tell = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One judged stretch of load."""
+
+    name: str
+    rates: Floats  # requests/s, one value a second
+    history: Trace | None
+    scenario: Scenario
+
+
+@dataclass(frozen=True)
+class CapacityError:
+    """Of a replica's capacity, relative to the true one: 0 is right, 0.5 is half as much again."""
+
+    believed_ratio: float  # the middle of the belief
+    relied_ratio: float  # what the plan relies on
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a case came to."""
+
+    name: str
+    hours: float
+    history_days: float
+    engine: Summary
+    hpa: Summary
+    best: Setting | None  # None: no setting of the grid is over so seldom
+    bound_cost: float
+    scores: dict[str, dict[str, Score]]
+    capacity_errors: dict[str, dict[int, CapacityError]]  # by pool, by minute
+    ablations: dict[str, Summary]
+    seeds: tuple[Summary, ...]  # the engine on the same load with other arrivals and services, the first as above
+
+
+def find_traces(root: Path) -> list[Path]:
+    """Traces of the checkout, and of ``RECMODEL_TRACES`` or a folder shared/traces beside it; each name once."""
+    outside = os.environ.get("RECMODEL_TRACES")
+    folders = [
+        root / "demo/data/traces",
+        root / "tests/data/traces",
+        Path(outside) if outside else root.parent / "shared/traces",
+    ]
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.csv.gz")):
+            found.setdefault(path.name, path)
+    return [found[name] for name in sorted(found)]
+
+
+def cut(
+    path: Path,
+    *,
+    hours: float = 24.0,
+    seed: int = 0,
+    first_hour: float | None = None,
+    peak_per_second: float = PEAK_PER_SECOND,
+) -> Case:
+    """The last whole day of a trace (or the middle ``hours`` of it), with up to 14 days before it as history.
+
+    The stretch's own peak becomes ``peak_per_second``. A trace shorter than a day is judged whole, without a history.
+    """
+    trace = read_trace(path).smoothed()
+    whole = int(trace.days + 1e-9)
+    if whole < 1:
+        day: Trace = trace
+        past: Trace | None = None
+    else:
+        begin = whole - 1 + ((24.0 - hours) / 2.0 if first_hour is None else first_hour) / 24.0
+        day = trace.between(begin, begin + hours / 24.0)
+        past = trace.between(max(begin - HISTORY_DAYS, 0.0), begin) if begin > 0.0 else None
+    rates = day.per_second()
+    if day.step_seconds > COARSE_STEP_SECONDS:
+        rates = rates * _wobble(len(rates), seed)
+    scale = peak_per_second / float(rates.max())
+    history = None if past is None else replace(past, rates=past.rates * scale)
+    scenario = replace(_running(float(rates[:60].mean()) * scale), start_seconds=day.start_seconds)
+    return Case(path.name.removesuffix(".csv.gz"), rates * scale, history, scenario)
+
+
+def _running(first_per_second: float) -> Scenario:
+    """Both pools run at the start, each with enough for the whole of the first load at 60 %.
+
+    Without GPUs running, every setting with a GPU share would be late in its first minutes, which says nothing of its day.
+    """
+    pools = []
+    for pool in (CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)):
+        enough = math.ceil(first_per_second / (RUNNING_RATIO * pool.nominal_capacity_per_second()))
+        pools.append(replace(pool, initial_replicas=max(enough, 1)))
+    return Scenario(tuple(pools))
+
+
+def judge(
+    case: Case, tables: dict[str, Floats], tell: Tell, *, seed: int = 0, seeds: int = 1, ablate: bool = False
+) -> Judged:
+    """Run everything on one case; the engine with ``seeds`` seeds, from ``seed`` on."""
+    scenario, rates = case.scenario, case.rates
+    bound = clairvoyant(scenario, rates, tables)
+
+    def run(name: str, controller: Controller) -> Result:
+        return simulate(scenario, rates, controller, seed, lambda done: tell(f"{case.name}: {name}", done))
+
+    result = run("engine", EngineController(scenario, case.history))
+    engine = result.summary()
+    hpa = run("default HPA", Hpa(scenario, 0.7, 0.0)).summary()
+    best = best_in_hindsight(
+        scenario,
+        rates,
+        max(engine.minutes_over_ratio, ALLOWED_OVER_RATIO),
+        kinds=("keda", "hpa"),
+        shares=SHARES,
+        floor_cost_by_minute=bound.cost_by_minute,
+        slower=SLOWER,
+        seed=seed,
+        progress=lambda done: tell(f"{case.name}: best in hindsight", done),
+    )
+    ablations: dict[str, Summary] = {}
+    if ablate:
+        share = best.gpu_share if best is not None else FALLBACK_SHARE
+        without: dict[str, Controller] = {
+            "no forecast": WithoutForecast(scenario),
+            "no joint plan": WithoutJointPlan(scenario, share, case.history),
+            "no learning": WithoutLearning(scenario, case.history),
+        }
+        ablations = {name: run(name, controller).summary() for name, controller in without.items()}
+    fitted = installed_forecasters(rates, case.history, lambda done: tell(f"{case.name}: fitted forecasters", done))
+    return Judged(
+        name=case.name,
+        hours=len(rates) / 3600.0,
+        history_days=0.0 if case.history is None else case.history.days,
+        engine=engine,
+        hpa=hpa,
+        best=best,
+        bound_cost=bound.cost,
+        scores=score_day(rates, result.decisions, case.history, scenario.tick_seconds, fitted),
+        capacity_errors=capacity_errors(result.decisions, result.ready, tables, scenario.tick_seconds),
+        ablations=ablations,
+        seeds=(engine, *engine_again(case, range(seed + 1, seed + seeds), tell)),
+    )
+
+
+def engine_again(case: Case, seeds: Iterable[int], tell: Tell) -> list[Summary]:
+    """The engine on the same load with arrivals and service times of each seed."""
+    return [
+        simulate(
+            case.scenario,
+            case.rates,
+            EngineController(case.scenario, case.history),
+            seed,
+            partial(tell, f"{case.name}: engine, seed {seed}"),
+        ).summary()
+        for seed in seeds
+    ]
+
+
+def true_capacities(scenario: Scenario) -> dict[str, Floats]:
+    """The largest load that each number of replicas carries, by pool: the same for all cases."""
+    return {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
+
+
+def capacity_errors(
+    decisions: tuple[Decision, ...], ready: dict[str, Floats], tables: dict[str, Floats], tick_seconds: float
+) -> dict[str, dict[int, CapacityError]]:
+    """The believed capacity of the ready replicas against the true one, as a ratio less 1; only where some were ready."""
+    errors: dict[str, dict[int, CapacityError]] = {pool: {} for pool in tables}
+    for minute in LEARNING_MINUTES:
+        tick = round(minute * 60.0 / tick_seconds)
+        for pool, table in tables.items():
+            replicas = math.floor(ready[pool][minute]) if minute < len(ready[pool]) else 0
+            told = decisions[tick].estimates.get(pool) if tick < len(decisions) else None
+            if replicas < 1 or told is None or told.capacity_per_replica is None or told.capacity_lower is None:
+                continue
+            true = float(table[replicas]) / replicas
+            errors[pool][minute] = CapacityError(
+                told.capacity_per_replica / true - 1.0, told.capacity_lower / true - 1.0
+            )
+    return errors
+
+
+def _wobble(seconds: int, seed: int) -> Floats:
+    """A factor on the load that wanders about 1 (a first-order autoregression, one value a minute)."""
+    generator = np.random.default_rng([seed, 7])
+    minutes = math.ceil(seconds / 60) + 1
+    keep = math.exp(-60.0 / WOBBLE_MEMORY_SECONDS)
+    noise = generator.standard_normal(minutes)
+    values = np.empty(minutes)
+    values[0] = noise[0]
+    for i in range(1, minutes):
+        values[i] = keep * values[i - 1] + math.sqrt(1.0 - keep**2) * noise[i]
+    result: Floats = np.exp(WOBBLE_RATIO * np.interp(np.arange(seconds), 60.0 * np.arange(minutes), values))
+    return result
+
+
+def day_hours(quick: bool) -> float:
+    """How much of the last day is judged."""
+    return 12.0 if quick else DAY_SECONDS / 3600.0

@@ -1,0 +1,139 @@
+"""The engine with one part taken out, as controllers: what each part is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from recmodel.core.capacity import estimate as capacities
+from recmodel.core.capacity import posterior
+from recmodel.core.capacity.estimate import Capacity
+from recmodel.core.engine import step
+from recmodel.core.fleet import Fleet, Floats
+from recmodel.core.forecast import candidates as forecasts
+from recmodel.core.forecast import season as seasons
+from recmodel.core.forecast.candidates import CANDIDATES, ERROR_BINS, ERROR_LOW, ERROR_STEP, LEVEL, ForecastMemory
+from recmodel.core.memory import begin
+from recmodel.core.observed import see, total_load
+from recmodel.core.plan.mix import plan
+from recmodel.core.pods import RATE_AGE_RATIO, STARTUP_SECONDS_UNKNOWN
+from recmodel.core.traffic import weights
+from recmodel.core.types import Decision, Observation, PoolDecision
+from recmodel.lab.controllers.baselines import Stabiliser
+from recmodel.lab.controllers.engine import EngineController
+from recmodel.lab.simulator.scenario import Scenario
+from recmodel.lab.trace import Trace
+
+CERTAIN = 1e9  # residuals: so many that one day's own change nothing
+FIXED_RATIO = 0.6  # of a saturated replica: what an owner writes down who wants to be safe, as KEDA's default here
+
+
+class WithoutForecast:
+    """The engine that takes the load of now for the largest one to come: no trend, no season, no head-room."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds)
+
+    def decide(self, observation: Observation) -> Decision:
+        """One tick, before which the forecaster forgets all but the level."""
+        blank = _level_only(self._memory.forecast)
+        memory = replace(self._memory, forecast=blank)
+        self._memory, decisions = step(memory, [observation], observation.time_seconds)
+        return decisions[0]
+
+
+class WithoutJointPlan:
+    """An engine for each pool, each alone with a fixed share of the traffic: forecasts and learns, but mixes nothing."""
+
+    def __init__(self, scenario: Scenario, gpu_share: float, history: Trace | None = None) -> None:
+        fast, slow = scenario.pools
+        self._shares = {fast.name: 1.0 - gpu_share, slow.name: gpu_share}
+        self._engines = {}
+        for pool in scenario.pools:
+            share = self._shares[pool.name]
+            if share > 0.0:
+                # A pool that must carry its share cannot go to nothing.
+                alone = replace(scenario, pools=(replace(pool, min_replicas=max(pool.min_replicas, 1)),))
+                past = None if history is None else replace(history, rates=history.rates * share)
+                self._engines[pool.name] = EngineController(alone, past)
+        self._least = {pool.name: pool.min_replicas for pool in scenario.pools}
+
+    def decide(self, observation: Observation) -> Decision:
+        """One tick of every pool's own engine."""
+        pools = {}
+        for name, least in self._least.items():
+            replicas = least
+            if name in self._engines:
+                alone = Observation(observation.time_seconds, {name: observation.pools[name]})
+                replicas = self._engines[name].decide(alone).pools[name].replicas
+            pools[name] = PoolDecision(replicas, self._shares[name])
+        return Decision(observation.time_seconds, pools, "Tracking", ())
+
+
+class WithoutLearning:
+    """The engine's forecast and plan on a requests-per-replica that is written down (0.6 of a saturated one), HPA's way down."""
+
+    def __init__(self, scenario: Scenario, history: Trace | None = None) -> None:
+        past = None if history is None else [(history.seconds, history.rates)]
+        memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds, history=past)
+        self._forecast, self._fleet = memory.forecast, memory.fleet
+        each = np.array([[FIXED_RATIO * pool.nominal_capacity_per_second() for pool in scenario.pools]])
+        self._capacity = _fixed(self._fleet, each)
+        self._stabilisers = [Stabiliser() for _ in scenario.pools]
+        self._seen_at = -np.inf
+
+    def decide(self, observation: Observation) -> Decision:
+        """One tick: forecast, plan, stabilise, weigh."""
+        now, fleet = observation.time_seconds, self._fleet
+        seen = see(fleet, [observation])
+        load = total_load(fleet, seen)
+        self._seen_at = now if np.isfinite(load[0]) else self._seen_at
+        startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, STARTUP_SECONDS_UNKNOWN)
+        horizon = startup + fleet.tick_seconds + RATE_AGE_RATIO * fleet.rate_window_seconds
+        self._forecast = forecasts.observe(self._forecast, load, now, fleet.tick_seconds)
+        ahead, self._forecast = forecasts.predict(self._forecast, horizon, now, np.array([now - self._seen_at]))
+        proposal = plan(fleet, seen, ahead, self._capacity, fleet.max_replicas, seen.desired, startup)
+        wanted = proposal.replicas if np.isfinite(self._seen_at) else seen.desired
+        replicas = np.array(
+            [
+                [
+                    stabiliser.limit(now, int(seen.desired[0, k]), int(wanted[0, k]))
+                    for k, stabiliser in enumerate(self._stabilisers)
+                ]
+            ]
+        )
+        slow = startup > startup.min(1, keepdims=True)
+        shares = weights.weigh(
+            fleet, seen, replicas, slow, self._capacity, proposal.per_replica, load, np.zeros(len(load), bool)
+        )
+        names = [pool.name for pool in fleet.models[0].pools]
+        pools = {name: PoolDecision(int(replicas[0, k]), float(shares[0, k])) for k, name in enumerate(names)}
+        return Decision(now, pools, "Tracking", ())
+
+
+def _level_only(memory: ForecastMemory) -> ForecastMemory:
+    """The same level, and the certainty that it stays: every quantile is the level, to within one bin of errors."""
+    errors = np.zeros_like(memory.errors)
+    errors[..., min(int(-ERROR_LOW / ERROR_STEP) - 1, ERROR_BINS - 1)] = CERTAIN
+    loss = np.ones_like(memory.loss)
+    loss[..., LEVEL % CANDIDATES] = 0.0
+    return replace(
+        memory, errors=errors, loss=loss, season=seasons.empty(len(memory.level)), slope=np.zeros_like(memory.slope)
+    )
+
+
+def _fixed(fleet: Fleet, each: Floats) -> Capacity:
+    """A capacity that is the same for any number of replicas, known for certain and proven."""
+    one, endless = np.ones_like(each), np.full_like(each, np.inf)
+    nothing = capacities.estimate(posterior.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
+    return replace(
+        nothing,
+        saturation=each,
+        sharpness=one,
+        slack=0.0 * one,
+        caution=one,
+        limit=endless,
+        ceiling=endless,
+        known=each > 0,
+    )

@@ -1,0 +1,27 @@
+"""The product's own engine as a controller of the lab: the same core that runs in the cluster."""
+
+from __future__ import annotations
+
+from recmodel.core.engine import step
+from recmodel.core.memory import begin
+from recmodel.core.types import Decision, Observation
+from recmodel.lab.simulator.scenario import Scenario
+from recmodel.lab.trace import Trace
+
+
+class EngineController:
+    """One model under the engine; ``history`` is its load before the simulation, on the same clock."""
+
+    def __init__(self, scenario: Scenario, history: Trace | None = None) -> None:
+        past = None if history is None else [(history.seconds, history.rates)]
+        self._memory = begin(
+            [scenario.model()],
+            tick_seconds=scenario.tick_seconds,
+            history=past,
+            rate_window_seconds=scenario.window_seconds,
+        )
+
+    def decide(self, observation: Observation) -> Decision:
+        """One tick of the engine."""
+        self._memory, decisions = step(self._memory, [observation], observation.time_seconds)
+        return decisions[0]

@@ -1,0 +1,1 @@
+"""A request-level simulation of one model under a controller."""

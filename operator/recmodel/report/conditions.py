@@ -1,0 +1,264 @@
+"""The conditions of a RecModel: judgements on what was observed, each with its reason and a sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from recmodel.api.records import RECORD_LABEL
+from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.transport.errors import shortened
+from recmodel.core import reasons
+from recmodel.core.types import Decision, Reason
+from recmodel.prometheus.histogram import Bracket
+from recmodel.prometheus.readings import NO_REQUESTS_SEEN, Verdict
+from recmodel.report.pool_problems import others, pods_not_starting, pods_refused, pods_say
+from recmodel.report.snapshot import Snapshot
+
+# Reasons of conditions, beside those of decisions and readings. API: never renamed.
+SERVING = "Serving"
+STARTING = "Starting"
+ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+ROUTE_NOT_RESOLVED = "RouteNotResolved"
+ROUTE_IMPAIRED = "RouteImpaired"
+ROUTE_OVERLAPS = "RouteOverlaps"
+ROUTE_WITHHELD = "RouteWithheld"
+WITHIN_OBJECTIVE = "WithinObjective"
+OBJECTIVE_MISSED = "ObjectiveMissed"
+BRACKET_TOO_WIDE = "BracketTooWide"
+ALL_SCHEDULED = "AllScheduled"
+SCALING = "Scaling"
+ROLLING_OUT = "RollingOut"
+SETTLED = "Settled"
+AS_WISHED = "AsWished"
+ALL_ROLLED_OUT = "AllRolledOut"
+ALL_MEASURED = "AllMeasured"
+INVALID_RECORD = "InvalidRecord"
+VARIANT_UNMEASURED = "VariantUnmeasured"
+NOT_OBSERVED = "NotObserved"
+OPTIMISATION_RUNNING = "OptimisationRunning"
+OPTIMISATION_COMPLETE = "OptimisationComplete"
+OPTIMISATION_FAILED = "OptimisationFailed"
+RECORD_MISSING = "RecordMissing"
+SAID_CHARACTERS = 600  # of a Job's own message: how to look comes after it, and must fit
+
+
+def conditions(
+    snapshot: Snapshot, pools: Mapping[str, PoolState], now: datetime, written: RecModelStatus
+) -> list[Condition]:
+    """All of them, or only Ready and Stalled where there has been no valid spec; a condition that keeps its status keeps its
+    time. Stalled is there only while the newest spec is refused, as kstatus has it.
+    """
+    before = {condition.type: condition for condition in written.conditions}
+    found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools))]
+    if snapshot.invalid is not None:
+        found.append(("Stalled", "True", snapshot.invalid if snapshot.spec is None else _kept(snapshot.invalid)))
+    if snapshot.spec is not None:
+        found += [
+            ("ObjectiveMet", *_objective(snapshot)),
+            ("MetricsAvailable", *_metrics(snapshot)),
+            ("CapacityAvailable", *_capacity(pools)),
+            ("Progressing", *_progressing(pools)),
+            ("Degraded", *_degraded(snapshot, pools)),
+        ]
+        if snapshot.spec.variants:
+            found.append(("VariantsMeasured", *_measured(snapshot)))
+        if snapshot.job is not None:
+            said = before.get("VariantsReady") if written.optimisation_job == snapshot.job else None
+            found.append(("VariantsReady", *_optimised(snapshot, snapshot.job, said)))
+        if snapshot.trials or any(state.serving.now for state in pools.values()):
+            found.append(("RolledOut", *_rolled_out(snapshot, pools)))
+    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason.reason,
+            message=shortened(reason.message, CONDITION_CHARACTERS),
+            observed_generation=snapshot.generation,
+            last_transition_time=before[kind].last_transition_time
+            if kind in before and before[kind].status == status
+            else time,
+        )
+        for kind, status, reason in found
+    ]
+
+
+def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    problems = [found for found in (snapshot.failed, snapshot.undecided) if found is not None]
+    if snapshot.spec is None and snapshot.invalid is not None:  # an invalid edit of one that serves is said by Stalled
+        problems = [snapshot.invalid]
+    if problems:
+        return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
+    route = snapshot.route
+    if route.withheld:
+        return "False", Reason(
+            ROUTE_WITHHELD,
+            "spec.route.hostnames is empty: mode Recommend makes no route that answers for every host of a gateway; name "
+            "the hostnames, or set mode: Auto",
+        )
+    if route.refused:
+        return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused))
+    ready = {name: state.ready for name, state in pools.items() if state.ready > 0}
+    if not ready and any(state.desired > 0 for state in pools.values()):
+        troubles = pods_refused(pools) or pods_not_starting(pools)
+        waiting = "; ".join(pods_say(pools, lambda one: not one.container and not one.refused))
+        if troubles is not None:
+            return "False", Reason(troubles.reason, f"no replica is ready: {troubles.message}")
+        return "False", Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
+    if not ready:
+        return "False", Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
+    # A new route is unanswered, and its Services unknown to the gateway, for a moment: by now there was time.
+    if route.silent:
+        return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
+    if route.unresolved:
+        return "False", Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
+    if snapshot.overlap is not None:
+        return "False", Reason(ROUTE_OVERLAPS, "; ".join([snapshot.overlap, *route.impaired]))
+    if route.impaired:
+        return "False", Reason(ROUTE_IMPAIRED, "; ".join(route.impaired))
+    return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
+
+
+def _kept(invalid: Reason) -> Reason:
+    return Reason(invalid.reason, f"{invalid.message}; the last valid spec stays in effect")
+
+
+def _objective(snapshot: Snapshot) -> tuple[str, Reason]:
+    spec, reading = snapshot.spec, snapshot.reading
+    if spec is None or reading is None or reading.within is None:
+        if reading is None:
+            return "Unknown", Reason(NOT_OBSERVED, "not observed yet")
+        return "Unknown", Reason(reading.reason, reading.message)
+    latency = spec.objective.latency
+    least, within = latency.within_ratio, reading.within
+    said = f"{shown_share(within)} of the requests within {latency.threshold}, {latency.percentile}% are asked for"
+    if within.lower >= least:
+        return "True", Reason(WITHIN_OBJECTIVE, said)
+    if within.upper < least:
+        vain = (
+            []
+            if snapshot.decision is None
+            else [r.message for r in snapshot.decision.reasons if r.reason == reasons.FAILING_AT_ANY_LOAD]
+        )
+        if vain:
+            return "False", Reason(reasons.FAILING_AT_ANY_LOAD, "; ".join([said, *vain]))
+        return "False", Reason(OBJECTIVE_MISSED, said)
+    return "Unknown", Reason(BRACKET_TOO_WIDE, f"{said}: the threshold lies inside a histogram bucket")
+
+
+def _metrics(snapshot: Snapshot) -> tuple[str, Reason]:
+    reading = snapshot.reading
+    if reading is None:
+        return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
+    found = Reason(reading.reason, reading.message)
+    if reading.reason == NO_REQUESTS_SEEN:
+        return "Unknown", found
+    return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), found
+
+
+def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    waiting = {name: state.unschedulable for name, state in pools.items() if state.unschedulable}
+    if not waiting:
+        return "True", Reason(ALL_SCHEDULED, "every pod has a node")
+    said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
+    said = f"pods that no node takes or a quota forbids: {said}"
+    if gated := {name: state.gated for name, state in pools.items() if state.gated}:
+        held = ", ".join(f"{count} of pool {name}" for name, count in gated.items())
+        said += f"; of these, {held} are held by a scheduling gate (SchedulingGated) until whoever set it takes it away"
+    said = "; ".join([said, *pods_say(pools, lambda one: not one.container)])
+    return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
+
+
+def _progressing(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    if rolling := [name for name, state in pools.items() if state.updating and state.desired > 0]:
+        return "True", Reason(ROLLING_OUT, f"new pods are rolled out in {', '.join(rolling)}")
+    scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
+    if scaling:
+        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}")
+    return "False", Reason(SETTLED, "all replicas are ready")
+
+
+def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    """True for the gravest of what keeps the pools from what was decided; the message has all of it."""
+    decided = snapshot.decision
+    found = [
+        snapshot.failed,
+        snapshot.lacking,
+        others(pools),
+        snapshot.overwritten,
+        pods_refused(pools),
+        pods_not_starting(pools),
+        first_reason(decided) if decided is not None and decided.state == reasons.DEGRADED else None,
+    ]
+    if there := [reason for reason in found if reason is not None]:
+        return "True", Reason(there[0].reason, "; ".join(reason.message for reason in there))
+    return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
+
+
+def _rolled_out(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+    """True: every pool serves its newest version; False: one was taken back; Unknown: that is being found out."""
+    by_phase = {trial.phase: trial for trial in snapshot.trials.values()}
+    for phase, status in (("RolledBack", "False"), ("Running", "Unknown"), ("Waiting", "Unknown")):
+        if phase in by_phase:
+            return status, by_phase[phase].reason
+    if waiting := [name for name, state in pools.items() if state.serving.trial is not None]:
+        return "Unknown", Reason(reasons.ROLLOUT_WAITING, f"no pod is ready yet in {', '.join(waiting)}")
+    return "True", Reason(ALL_ROLLED_OUT, "every pool serves its newest version")
+
+
+def _measured(snapshot: Snapshot) -> tuple[str, Reason]:
+    variants, budget = snapshot.variants, snapshot.spec.objective.accuracy if snapshot.spec else None
+    if variants is not None and variants.problems:
+        shown, more = variants.problems[:3], len(variants.problems) - 3
+        said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+        return "False", Reason(INVALID_RECORD, f"{said}; what was known before stays in effect")
+    if variants is not None and variants.unmeasured and budget is not None:
+        said = f"no measured accuracy of {', '.join(variants.unmeasured)}: no traffic while others are measured"
+        return "False", Reason(VARIANT_UNMEASURED, said)
+    return "True", Reason(ALL_MEASURED, "the accuracy of each variant that needs one is known")
+
+
+def _optimised(snapshot: Snapshot, job: str, before: Condition | None) -> tuple[str, Reason]:
+    """True: the Job ended well and left a record. ``before`` is what was said of this Job: its end is what is known of
+    one that somebody deleted afterwards.
+    """
+    job_progress, namespace = snapshot.job_progress, snapshot.owner.namespace
+    ended = before.reason if before is not None and job_progress.stage == "Absent" else None
+    if before is not None and ended == OPTIMISATION_FAILED:
+        return "False", Reason(OPTIMISATION_FAILED, before.message)
+    if job_progress.stage == "Failed":
+        said = f"Job {job} failed: {job_progress.said[:SAID_CHARACTERS]}; look: kubectl -n {namespace} logs job/{job}"
+        return "False", Reason(OPTIMISATION_FAILED, said)
+    if job_progress.stage == "Complete" or ended in (OPTIMISATION_COMPLETE, RECORD_MISSING):
+        return _recorded(snapshot, job)
+    if job_progress.stage == "Running":
+        return "Unknown", Reason(
+            OPTIMISATION_RUNNING, f"Job {job} has not ended; {job_progress.said}".removesuffix("; ")
+        )
+    if not snapshot.acts:
+        return "Unknown", Reason(reasons.MODE_RECOMMEND, f"Job {job} is not started: the mode is not Auto")
+    return "Unknown", Reason(NOT_OBSERVED, f"no Job {job}: not started yet, or deleted before its end was seen")
+
+
+def _recorded(snapshot: Snapshot, job: str) -> tuple[str, Reason]:
+    records = snapshot.variants.recorded if snapshot.variants else ()
+    if not records:
+        problems = snapshot.variants.problems if snapshot.variants else ()
+        said = problems[0] if problems else f"no ConfigMap has the label {RECORD_LABEL}: {snapshot.owner.name}"
+        return "False", Reason(RECORD_MISSING, f"Job {job} is complete, but there is no record of a variant: {said}")
+    chosen = [f"{r.variant}, version {r.version}: {r.reason}" for r in records if r.chosen]
+    return "True", Reason(OPTIMISATION_COMPLETE, f"Job {job} is complete; chosen: {'; '.join(chosen) or 'none'}")
+
+
+def first_reason(decision: Decision) -> Reason:
+    return decision.reasons[0] if decision.reasons else Reason(reasons.STEADY, "nothing changes")
+
+
+def shown_share(bracket: Bracket | None) -> str | None:
+    """``97.2%``, or ``96.1%-98.0%`` where only a bracket is known."""
+    if bracket is None:
+        return None
+    low, high = f"{100 * bracket.lower:.1f}%", f"{100 * bracket.upper:.1f}%"
+    return low if low == high else f"{low}-{high}"

@@ -1,0 +1,52 @@
+"""What keeps pools from what was decided, beside what the operator itself could not do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.waits import Waits
+from recmodel.core.types import Reason
+
+# Reasons of conditions. API: never renamed.
+ANOTHER_AUTOSCALER = "AnotherAutoscaler"
+ANOTHER_RELEASER = "AnotherReleaser"
+PODS_REFUSED = "PodsRefused"
+PODS_NOT_STARTING = "PodsNotStarting"
+
+
+def others(pools: Mapping[str, PoolState]) -> Reason | None:
+    """Who else scales or releases the pools."""
+    if owners := {name: state.autoscaler for name, state in pools.items() if state.autoscaler}:
+        said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
+        return Reason(ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone")
+    if releasers := {name: state.releaser for name, state in pools.items() if state.releaser}:
+        said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
+        said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
+        return Reason(ANOTHER_RELEASER, said)
+    return None
+
+
+def pods_refused(pools: Mapping[str, PoolState]) -> Reason | None:
+    """That the API server creates no pods of theirs."""
+    said = pods_say(pools, lambda one: one.refused)
+    return Reason(PODS_REFUSED, "; ".join(said)) if said else None
+
+
+def pods_not_starting(pools: Mapping[str, PoolState]) -> Reason | None:
+    """That containers of theirs do not run, or run and do not become Ready."""
+    said = pods_say(pools, lambda one: bool(one.container))
+    silent = [
+        name for name, state in pools.items() if state.stalled and state.desired > state.ready and not state.waits
+    ]
+    said += [
+        f"pool {name}: ProgressDeadlineExceeded: new pods run and did not become Ready; look at the readiness probe and "
+        "the log of the pods"
+        for name in silent
+    ]
+    return Reason(PODS_NOT_STARTING, "; ".join(said)) if said else None
+
+
+def pods_say(pools: Mapping[str, PoolState], of: Callable[[Waits], bool]) -> list[str]:
+    """What the cluster says of the pods, in its own words."""
+    return [f"pool {name}: {one.said}" for name, state in pools.items() for one in state.waits if of(one)]

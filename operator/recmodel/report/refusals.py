@@ -1,0 +1,68 @@
+"""What could not be done for a RecModel, as one reason for its status: each refusal named, with the API's own sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTaken, NotFound, Unreadable, shortened
+from recmodel.cluster.writing.outcome import Failure
+from recmodel.core.types import Reason
+
+NAME_TAKEN = "NameTaken"
+API_REFUSED = "ApiRefused"
+API_UNAVAILABLE = "ApiUnavailable"
+UNREADABLE_OBJECT = "UnreadableObject"
+INTERNAL_ERROR = "InternalError"
+FIELDS_OVERWRITTEN = "FieldsOverwritten"
+
+NAMED_AT_MOST = 5
+CHARACTERS = 3000  # all together: half of what fits into a condition
+
+
+def apart(
+    namespace: str, failures: Sequence[Failure], errors: Sequence[Exception], beside: Sequence[Exception]
+) -> tuple[Reason | None, Reason | None]:
+    """What concerns serving, and what does not: a PodMonitor, a budget, what is left to be deleted, and ``beside``."""
+    serving = [failure for failure in failures if failure.serves]
+    others = [failure for failure in failures if not failure.serves]
+    return (
+        joined(namespace, serving, errors) if serving or errors else None,
+        joined(namespace, others, beside) if others or beside else None,
+    )
+
+
+def joined(namespace: str, failures: Sequence[Failure], errors: Sequence[Exception] = ()) -> Reason:
+    """One reason for all of them, the first one's; at most five are named, each once."""
+    told = [(failure.error, _of_child(namespace, failure)) for failure in failures]
+    told += [(error, str(error) or type(error).__name__) for error in errors]
+    # The way to the replicas and weights meets what was refused of the children a moment before: it is said once.
+    named: dict[str, str] = {}
+    for error, sentence in told:
+        named.setdefault(str(error), sentence)
+    sentences = list(named.values())
+    shown, more = sentences[:NAMED_AT_MOST], len(sentences) - NAMED_AT_MOST
+    each = CHARACTERS // len(shown)
+    said = "; ".join(shortened(sentence, each) for sentence in shown) + (f"; and {more} more" if more > 0 else "")
+    return Reason(_reason(told[0][0]), said)
+
+
+def _of_child(namespace: str, failure: Failure) -> str:
+    kind, name = failure.child
+    error, where = failure.error, f"{kind.kind} {namespace}/{name}"
+    if isinstance(error, NameTaken | Unreadable):
+        return str(error)
+    if isinstance(error, NotFound):
+        return f"{where}: HTTP 404: {error.said}: is the CRD of {kind.kind} ({kind.group_version}) installed?"
+    if isinstance(error, ApiRefused):
+        return f"{where} is refused: HTTP {error.status}: {error.said}"
+    return f"{where}: {str(error) or type(error).__name__}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NameTaken):
+        return NAME_TAKEN
+    if isinstance(error, Unreadable):
+        return UNREADABLE_OBJECT
+    if isinstance(error, ApiRefused):
+        return API_REFUSED
+    return API_UNAVAILABLE if isinstance(error, ClusterError) else INTERNAL_ERROR

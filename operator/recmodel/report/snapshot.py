@@ -1,0 +1,42 @@
+"""What is known of a RecModel at one moment, frozen: everything that its status, conditions and Events are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.children.builders import Owner
+from recmodel.cluster.children.optimiser_job import JobProgress
+from recmodel.cluster.children.versions import Serving
+from recmodel.cluster.observed.route_status import RouteStatus
+from recmodel.core.types import Decision, Reason
+from recmodel.prometheus.readings import ModelReading
+from recmodel.rollout.known_variants import Variants
+from recmodel.rollout.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One RecModel as the controller knows it at this moment."""
+
+    owner: Owner
+    generation: int
+    written: RecModelSpec | None  # the last valid one: an invalid edit touches nothing that serves
+    kept: str | None  # the same as its owner wrote it, packed for the status
+    variants: Variants | None  # the same, with what the records say filled in
+    spec: RecModelSpec | None  # the filled-in one, which everything goes by
+    invalid: Reason | None  # why the newest one is not
+    serving: Mapping[str, Serving]  # by pool: which version it is to be made for
+    trials: Mapping[str, Trial]  # by pool: the last rollout
+    job: str | None  # the name of the Job of the spec; None where it asks for none
+    job_progress: JobProgress  # how far that one has come
+    failed: Reason | None  # why what serves could not be brought to what is wanted: the reconciler's alone
+    lacking: Reason | None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
+    undecided: Reason | None  # why nothing was decided in the last tick: the tick's alone
+    overwritten: Reason | None  # who keeps writing over the children
+    decision: Decision | None
+    reading: ModelReading | None
+    route: RouteStatus  # what the gateways say of it
+    overlap: str | None  # which other RecModel gets the requests that its route asks for
+    acts: bool  # Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created.

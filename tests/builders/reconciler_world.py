@@ -1,0 +1,107 @@
+"""A reconciler at work over a cluster in a dictionary, for stories of what it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from builders import virtual_time
+from builders.fake_cluster import OWNER, FakeCluster, pool, spec
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names, traffic
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.writing.apply import Actor
+from recmodel.controller.metrics import Metrics
+from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Decision, PoolDecision
+
+LEAVE_SECONDS, JOIN_SECONDS = 0.06, 0.02
+
+
+class World:
+    """A reconciler over a cluster in a dictionary; pods become ready as a test says."""
+
+    def __init__(self, wanted: RecModelSpec, cluster: FakeCluster | None = None) -> None:
+        self.cluster = cluster or FakeCluster()
+        self.inventory = Inventory(lambda key: self.reconciler.wake(key))
+        self.reports: list[str | None] = []
+        self.reconciler = Reconciler(
+            Actor(self.cluster, self.inventory),  # type: ignore[arg-type]
+            self.inventory,
+            Metrics(),
+            lambda t: self.reports.append(t.failed.reason if t.failed else None),
+        )
+        self.tracked = Tracked(OWNER, generation=1, spec=wanted)
+        self.reconciler.models[OWNER.key] = self.tracked
+        if cluster is not None:  # a new process lists what stands before anything is woken
+            kinds = {kind.kind: kind for kind in names.CHILD_KINDS}
+            for (kind, _), obj in cluster.objects.items():
+                self.inventory.see(kinds[kind], "ADDED", copy.deepcopy(obj))
+        self.reconciler.wake(OWNER.key)
+
+    def decide(self, **pools: tuple[int, float]) -> None:
+        states = {name: self.inventory.pool(OWNER.key, name) for name in pools}
+        decided = {name: PoolDecision(*values) for name, values in pools.items()}
+        self.reconciler.decided(self.tracked, Decision(0.0, decided, "Tracking", ()), states)
+
+    def pods(self, pool_name: str, count: int, ready: bool = True) -> None:
+        """Makes the pool's pods exactly ``count``, all ready or none."""
+        old = self.inventory.pool(OWNER.key, pool_name).pods
+        for index in range(count):
+            condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:05Z"}
+            self.inventory.see(names.POD, "MODIFIED", self._pod(pool_name, index, [condition]))
+        for index in range(count, len(old)):
+            self.inventory.see(names.POD, "DELETED", self._pod(pool_name, index, []))
+
+    def _pod(self, pool_name: str, index: int, conditions: list[Any]) -> dict[str, Any]:
+        metadata = {
+            "namespace": "shop", "name": f"{pool_name}-{index}", "uid": f"{pool_name}-{index}", "resourceVersion": "",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {names.MODEL_LABEL: "feed", names.POOL_LABEL: pool_name},
+        }  # fmt: skip
+        return {"metadata": metadata, "status": {"conditions": conditions}}
+
+    async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Waits until something holds, however busy the machine is."""
+        async with asyncio.timeout(seconds):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    async def rest(self, seconds: float = 0.3) -> list[str]:
+        """Lets it work, and returns what was written meanwhile."""
+        before = len(self.cluster.writes)
+        await asyncio.sleep(seconds)
+        return self.cluster.writes[before:]
+
+
+def told(wanted: RecModelSpec, story: Callable[[World], Awaitable[None]], cluster: FakeCluster | None = None) -> World:
+    """Runs a story with a reconciler at work, that waits little between two steps of the weights."""
+
+    async def run() -> World:
+        world = World(wanted, cluster)
+        work = asyncio.create_task(world.reconciler.run())
+        try:
+            await story(world)
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+        return world
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traffic, "LEAVE_SETTLE_SECONDS", LEAVE_SECONDS)
+        patch.setattr(traffic, "JOIN_SETTLE_SECONDS", JOIN_SECONDS)
+        return virtual_time.run(run())
+
+
+TWO = spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"))
+
+
+def deployment_version(cluster: FakeCluster, name: str) -> str | None:
+    """The version that a Deployment's pods are told."""
+    (container,) = cluster.objects["Deployment", name]["spec"]["template"]["spec"]["containers"]
+    return next((e["value"] for e in container.get("env", []) if e["name"] == "RECMODEL_MODEL_VERSION"), None)

@@ -1,0 +1,99 @@
+"""What the gateways say of a route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recmodel.cluster.observed.route_status import RouteStatus, route_status
+
+EDGE = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "namespace": "demo"}
+LOCAL = {"name": "local"}
+TAKEN = [{"type": "Accepted", "status": "True"}, {"type": "ResolvedRefs", "status": "True"}]
+
+
+def route(parents: list[dict[str, Any]], *answers: tuple[dict[str, Any], list[dict[str, Any]]]) -> dict[str, Any]:
+    entries = [{"parentRef": ref, "controllerName": "c", "conditions": said} for ref, said in answers]
+    status = {"status": {"parents": entries}} if answers else {}
+    return {"metadata": {"namespace": "shop", "name": "feed"}, "spec": {"parentRefs": parents}, **status}
+
+
+def no(kind: str, reason: str, message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": "False", "reason": reason, "message": message}
+
+
+SILENT = "{} does not answer for the route: is it there, and does somebody serve its class?"
+CASES = {
+    "no route of ours": (None, RouteStatus()),
+    "taken": (route([EDGE], (EDGE, TAKEN)), RouteStatus()),
+    "taken by all": (route([EDGE, LOCAL], (EDGE, TAKEN), ({**LOCAL, "namespace": "shop"}, TAKEN)), RouteStatus()),
+    "no word at all": (route([EDGE]), RouteStatus(silent=(SILENT.format("Gateway demo/edge"),))),
+    "a word of another parent only": (
+        route([EDGE], ({**EDGE, "name": "old"}, TAKEN)),
+        RouteStatus(silent=(SILENT.format("Gateway demo/edge"),)),
+    ),
+    "a word of another section only": (
+        route([{**EDGE, "sectionName": "https"}], (EDGE, TAKEN)),
+        RouteStatus(silent=(SILENT.format("Gateway demo/edge (https)"),)),
+    ),
+    "not judged yet": (
+        route([LOCAL], (LOCAL, [{"type": "Accepted", "status": "Unknown"}])),
+        RouteStatus(silent=(SILENT.format("Gateway shop/local"),)),
+    ),
+    "refused": (
+        route([EDGE], (EDGE, [no("Accepted", "NotAllowedByListeners", "no listener allows it"), TAKEN[1]])),
+        RouteStatus(refused=("Gateway demo/edge: Accepted is False, NotAllowedByListeners: no listener allows it",)),
+    ),
+    "refused by one of two": (
+        route([EDGE, LOCAL], (EDGE, TAKEN), (LOCAL, [no("Accepted", "NoMatchingParent")])),
+        RouteStatus(refused=("Gateway shop/local: Accepted is False, NoMatchingParent",)),
+    ),
+    "unresolved": (
+        route([EDGE], (EDGE, [TAKEN[0], no("ResolvedRefs", "BackendNotFound", "Service feed-cpu")])),
+        RouteStatus(unresolved=("Gateway demo/edge: ResolvedRefs is False, BackendNotFound: Service feed-cpu",)),
+    ),
+    "no endpoints behind a weight": (
+        route(
+            [EDGE], (EDGE, [*TAKEN, no("BackendsAvailable", "EndpointsNotFound", "no ready endpoints for feed-cpu")])
+        ),
+        RouteStatus(
+            impaired=(
+                "Gateway demo/edge: BackendsAvailable is False, EndpointsNotFound: no ready endpoints for feed-cpu",
+            )
+        ),
+    ),
+    "another route takes the same requests": (
+        route([EDGE], (EDGE, [*TAKEN, {"type": "RouteRulesOverlap", "status": "True", "reason": "RouteRulesOverlap"}])),
+        RouteStatus(impaired=("Gateway demo/edge: RouteRulesOverlap is True, RouteRulesOverlap",)),
+    ),
+    "a part of the rules left out": (
+        route([EDGE], (EDGE, [*TAKEN, {"type": "PartiallyInvalid", "status": "True", "reason": "UnsupportedValue"}])),
+        RouteStatus(impaired=("Gateway demo/edge: PartiallyInvalid is True, UnsupportedValue",)),
+    ),
+    "not programmed": (
+        route([EDGE], (EDGE, [*TAKEN, no("Programmed", "Pending")])),
+        RouteStatus(impaired=("Gateway demo/edge: Programmed is False, Pending",)),
+    ),
+    "all well, in conditions of either kind": (
+        route(
+            [EDGE],
+            (
+                EDGE,
+                [
+                    *TAKEN,
+                    no("RouteRulesOverlap", "None"),
+                    no("PartiallyInvalid", "None"),
+                    {"type": "BackendsAvailable", "status": "True"},
+                ],
+            ),
+        ),
+        RouteStatus(),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_the_gateways_say(case: str) -> None:
+    given, expected = CASES[case]
+    assert route_status(given) == expected

@@ -1,0 +1,98 @@
+"""Loads: read, cut, smoothed, and brought to seconds; and what is made of them from end to end."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recmodel.core.types import Model, Pool
+from recmodel.lab.backtest import backtest, load_of_history
+from recmodel.lab.simulate import compare, scenario_of, write_figure
+from recmodel.lab.trace import Trace, read_trace, regular_trace
+
+TENCENT = Path(__file__).parents[2] / "data" / "traces" / "tencent_14.csv.gz"
+MODEL = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 20, 1.0), Pool("gpu", 0, 4, 2.0)))
+
+
+def test_a_stored_trace_is_read_cut_into_days_and_brought_to_seconds() -> None:
+    trace = read_trace(TENCENT)
+    assert trace.step_seconds == 60.0
+    assert trace.days == pytest.approx(16.0, abs=0.1)
+    history, day = trace.rescaled(peak_per_second=500.0).split(10, 14.0)
+    assert history.days == 10.0
+    assert history.seconds[-1] + 60.0 == day.start_seconds == 10 * 86400.0
+    rates = day.per_second()
+    assert len(rates) == 86400
+    assert rates.mean() == pytest.approx(day.rates.mean(), rel=0.001)
+    assert rates.max() <= 500.0
+
+
+def test_seconds_lie_on_straight_lines_between_the_middles_of_steps() -> None:
+    rates = Trace(0.0, 10.0, np.array([10.0, 20.0, np.nan, 40.0])).per_second()
+    assert rates[4:15:10].tolist() == [10.0, 19.5]
+    assert rates[24] == pytest.approx(29.5)  # the unknown step is bridged
+    assert len(rates) == 40
+
+
+def test_thin_counts_are_smoothed_and_thick_ones_left_alone() -> None:
+    generator = np.random.default_rng(1)
+    thin = Trace(0.0, 60.0, generator.poisson(48.0, 2000) / 60.0)
+    smooth = thin.smoothed()
+    assert smooth.rates[20:-20].std() < 0.45 * thin.rates.std()
+    assert smooth.rates.mean() == pytest.approx(thin.rates.mean(), rel=0.01)
+    thick = Trace(0.0, 60.0, np.full(100, 50.0))
+    assert thick.smoothed() is thick
+
+
+def test_a_load_of_one_row_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "load.csv"
+    path.write_text("seconds,rps\n0,1\n")
+    with pytest.raises(ValueError, match="at least two rows"):
+        read_trace(path)
+
+
+def test_samples_with_holes_become_a_regular_load() -> None:
+    trace = regular_trace([30.0, 60.0, 150.0], [1.0, 2.0, 5.0], 30.0)
+    np.testing.assert_equal(trace.rates, [1.0, 2.0, np.nan, np.nan, 5.0])
+    begins = np.array([60.0, 120.0, 180.0])
+    assert load_of_history(begins, np.array([1.0, np.nan, 3.0])).start_seconds == 60.0
+
+
+def test_a_scenario_takes_the_models_limits_and_what_is_set() -> None:
+    scenario = scenario_of(MODEL, ["gpu"], ["cpu.service_seconds=0.03", "gpu.startup_seconds=240", "timeout_seconds=2"])
+    cpu, gpu = scenario.pools
+    assert (cpu.kind, cpu.max_replicas, cpu.service_seconds) == ("worker", 20, 0.03)
+    assert (gpu.kind, gpu.price, gpu.startup_seconds) == ("batch", 2.0, 240.0)
+    assert scenario.timeout_seconds == 2.0
+    for wrong in ("tpu.workers=2", "cpu.colour=2", "cpu.workers", "cpu.name=2"):
+        with pytest.raises(ValueError, match=r"must be POOL.FIELD=NUMBER"):
+            scenario_of(MODEL, [], [wrong])
+
+
+def test_a_comparison_is_a_table_and_a_picture(tmp_path: Path) -> None:
+    day = Trace(0.0, 60.0, 60.0 + 40.0 * np.sin(np.arange(15) / 3.0))
+    scenario = scenario_of(MODEL, ["gpu"])
+    told: list[tuple[str, float]] = []
+    names = ("engine", "hpa:0.7:0.3", "static", "best:0.5")
+    comparison = compare(scenario, day, names, progress=lambda name, done: told.append((name, done)))
+    lines = comparison.table().splitlines()
+    assert [line.split("  ")[0].split(" ")[0] for line in lines] == [
+        "controller", "engine", "hpa:0.7:0.3", "static", "best", "clairvoyant",
+    ]  # fmt: skip
+    assert told[-1] == ("best:0.5", 1.0)
+    path = tmp_path / "day.png"
+    write_figure(comparison, path, "a test")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="--controller magic: must be engine"):
+        compare(scenario, day, ["magic"])
+
+
+def test_a_backtest_judges_the_last_days_with_what_lay_before_them() -> None:
+    load = read_trace(TENCENT).rescaled(peak_per_second=60.0).between(13.0, 15.0)
+    scenario = scenario_of(MODEL, ["gpu"], ["tick_seconds=120"])  # fewer decisions: this is about days, not about cost
+    tested = backtest(scenario, load, 1, ("engine", "hpa:0.7:0"))
+    assert list(tested.days) == [1]
+    assert tested.days[1].results["engine"].scenario.start_seconds == 14 * 86400.0
+    assert "all days\nengine: minutes over" in tested.table()
+    with pytest.raises(ValueError, match="3 days are to be judged"):
+        backtest(scenario, load, 3)

@@ -1,0 +1,315 @@
+"""Each profile against the metric page of its server: the series, labels and units that it names are there."""
+
+from __future__ import annotations
+
+import math
+import re
+import typing
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
+
+from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, CustomMetrics, LatencySeries, Metrics, ProfileName, Series
+from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.gather import gather
+from recmodel.prometheus.histogram import percentile_bracket
+from recmodel.prometheus.profiles import CUSTOM, PROFILE_NAMES, Identity, Profile, Selector, load_profile, profile_for
+from recmodel.prometheus.queries import profile_queries
+from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView, Verdict
+from recmodel.prometheus.session import Connection
+
+PAGES = Path(__file__).parents[2] / "data" / "metrics"
+FILES = {
+    "envoy-gateway": ["envoy_gateway.txt"],
+    "istio": ["istio.txt"],
+    "linkerd": ["linkerd.txt"],
+    "triton": ["triton.txt", "triton_histogram.txt"],
+    "tensorflow-serving": ["tensorflow_serving.txt"],
+    "openvino": ["openvino.txt"],
+    "mlserver": ["mlserver.txt"],
+    "bentoml": ["bentoml.txt"],
+    "kserve": ["kserve.txt"],
+    "torchserve": ["torchserve.txt"],
+}
+Sample = tuple[str, Mapping[str, str], float]
+TARGET = {"namespace": "demo", "recmodel_dev_model": "ranker", "recmodel_dev_pool": "cpu"}  # a PodMonitor puts these on
+WINDOW_SECONDS = 60.0
+
+
+def page(profile: Profile, files: Iterable[str]) -> list[Sample]:
+    """All samples of a server's page, with the labels of the target where the profile reads pods."""
+    extra = TARGET if profile.scope == "pod" else {}
+    samples: list[Sample] = [("up", dict(extra), 1.0)]
+    for file in files:
+        # The parser renames what has the type counter to ..._total, as OpenMetrics does; Prometheus does not.
+        text = re.sub(r"^# TYPE .*$", "", (PAGES / file).read_text(), flags=re.MULTILINE)
+        for family in text_string_to_metric_families(text):
+            samples += [(s.name, {**s.labels, **extra}, s.value) for s in family.samples]
+    return samples
+
+
+def chosen(samples: Iterable[Sample], series: Selector, suffix: str = "") -> list[Sample]:
+    """The samples that a selector takes, as Prometheus would."""
+    return [s for s in samples if s[0] == series.name + suffix and all(matches(s[1], m) for m in series.match.items())]
+
+
+def matches(labels: Mapping[str, str], matcher: tuple[str, str]) -> bool:
+    value, text = labels.get(matcher[0], ""), matcher[1]
+    if text.startswith("=~"):
+        return bool(re.fullmatch(text[2:], value))
+    if text.startswith("!~"):
+        return not re.fullmatch(text[2:], value)
+    return value != text[2:] if text.startswith("!=") else value == text[1:]
+
+
+class PageClient(PrometheusClient):
+    """Answers a profile's queries from one page, as if all of it had happened in the window and was read just now."""
+
+    def __init__(self, profile: Profile, samples: list[Sample]) -> None:
+        super().__init__(Connection(url="http://127.0.0.1:1"))
+        queries = profile_queries(profile, WINDOW_SECONDS)
+        by = profile.identity.labels
+
+        def group(found: list[Sample], labels: tuple[str, ...], scale: float) -> Vector:
+            sums: dict[tuple[str, ...], float] = defaultdict(float)
+            for _, have, value in found:
+                sums[tuple(have.get(label, "") for label in labels)] += value / scale
+            return Vector(tuple((dict(zip(labels, key, strict=True)), value) for key, value in sums.items()))
+
+        self.answers: dict[str, Vector] = {}
+        for several, query in (
+            (profile.requests, queries.requests),
+            (profile.answered, queries.answered),
+            (profile.failures, queries.failures),
+        ):
+            if query:
+                self.answers[query] = group([s for part in several for s in chosen(samples, part)], by, WINDOW_SECONDS)
+        if profile.latency and queries.buckets:
+            self.answers[queries.buckets] = group(
+                chosen(samples, profile.latency, "_bucket"), (*by, "le"), WINDOW_SECONDS
+            )
+        for gauge, gauge_query in ((profile.queue, queries.queue), (profile.in_flight, queries.in_flight)):
+            if gauge and gauge_query:
+                self.answers[gauge_query] = group(chosen(samples, gauge), by, 1.0)
+        if queries.up:
+            self.answers[queries.up] = group(chosen(samples, Selector(name="up")), by, 1.0)
+        self.answers[queries.moved] = self.answers[queries.requests]
+        if queries.scrapes:
+            once = chosen(samples, Selector(name="up") if profile.scope == "pod" else profile.requests[0])
+            self.answers[queries.scrapes] = group([(n, labels, 1.0) for n, labels, _ in once], by, 1.0)
+        seen = [s for series in profile.requests for s in chosen(samples, series)]
+        self.answers[queries.age] = group([(n, labels, 0.0) for n, labels, _ in seen], by, 1.0)
+        if queries.page_age and profile.page:
+            self.answers[queries.page_age] = group([(n, {}, 0.0) for n, _, _ in chosen(samples, profile.page)], (), 1.0)
+        if queries.downstream and profile.downstream:
+            down = profile.downstream
+            for series, query in zip((down.requests, down.failures, down.no_backend), queries.downstream, strict=True):
+                self.answers[query] = group(chosen(samples, series), (), WINDOW_SECONDS)
+
+    def query_all(self, queries: Iterable[str], at_seconds: float, budget_seconds: float) -> dict[str, typing.Any]:
+        return {query: self.answers[query] for query in queries}
+
+
+def view(metrics: Metrics, threshold_seconds: float = 0.05) -> ModelView:
+    pools = (PoolView("cpu", weight=700.0, ready=1), PoolView("gpu", weight=0.0, ready=0))
+    return ModelView("demo", "ranker", threshold_seconds, 0.95, metrics, pools)
+
+
+def test_there_is_one_file_for_each_name_of_the_api_and_no_other() -> None:
+    files = {path.stem for path in (Path(__file__).parents[3] / "operator/recmodel/prometheus/profiles").glob("*.yaml")}
+    assert files == set(PROFILE_NAMES) == set(typing.get_args(ProfileName)) - {CUSTOM} == set(FILES)
+
+
+@pytest.mark.parametrize("name", PROFILE_NAMES)
+def test_the_series_that_a_profile_names_are_on_its_servers_page(name: str) -> None:
+    profile = load_profile(name)
+    samples = page(profile, FILES[name])
+    for series in profile.requests + profile.answered:
+        assert chosen(samples, series), f"{series.name} {series.match} selects nothing"
+    for failure in profile.failures:  # a failure may have no series yet, but the counter must be there
+        assert any(s[0] == failure.name and set(failure.match) <= set(s[1]) for s in samples)
+    for gauge in (profile.queue, profile.in_flight, profile.page):
+        assert gauge is None or chosen(samples, gauge), gauge
+    owned = chosen(samples, profile.requests[0])
+    assert all(set(profile.identity.labels) <= set(labels) for _, labels, _ in owned)
+
+
+@pytest.mark.parametrize("name", [n for n in PROFILE_NAMES if n != "torchserve"])
+def test_the_histogram_has_the_unit_that_the_profile_says(name: str) -> None:
+    profile = load_profile(name)
+    samples = page(profile, FILES[name])
+    assert profile.latency is not None
+    count = sum(s[2] for s in chosen(samples, profile.latency, "_count"))
+    total = sum(s[2] for s in chosen(samples, profile.latency, "_sum"))
+    mean_seconds = total / count * {"s": 1.0, "ms": 1e-3, "us": 1e-6}[profile.latency.unit]
+    assert 0.0001 < mean_seconds < 60.0, "a wrong unit is off by a factor of a thousand"
+    last = sum(s[2] for s in chosen(samples, profile.latency, "_bucket") if s[1]["le"] == "+Inf")
+    assert last == count
+
+
+@pytest.mark.parametrize("name", [n for n in PROFILE_NAMES if n != "torchserve"])
+def test_a_page_becomes_the_readings_of_its_pools(name: str) -> None:
+    profile = load_profile(name)
+    samples = page(profile, FILES[name])
+    readings = gather(PageClient(profile, samples), [view(Metrics(profile=typing.cast(ProfileName, name)))], 1e9)
+    model = readings.models["demo/ranker"]
+    cpu = model.pools["cpu"]
+    assert cpu.rate_per_second is not None
+    assert cpu.rate_per_second > 1
+    assert cpu.latency is not None
+    assert cpu.latency[math.inf] == pytest.approx(cpu.rate_per_second, rel=0.2)  # histograms may lag behind counters
+    assert (cpu.errors_per_second is None) == (not profile.failures)
+    bracket = percentile_bracket(cpu.latency, 0.95)
+    assert bracket is not None
+    assert bracket.upper < 1.0
+    assert cpu.coverage_ratio == (1.0 if profile.scope == "pod" else None)
+    assert model.within is not None
+
+
+def test_envoys_page_gives_the_numbers_that_envoy_counted() -> None:
+    profile = load_profile("envoy-gateway")
+    readings = gather(PageClient(profile, page(profile, FILES["envoy-gateway"])), [view(Metrics(), 0.006)], 1e9)
+    pools = readings.models["demo/ranker"].pools
+    assert pools["cpu"].rate_per_second == pytest.approx(4181 / 60)
+    assert pools["gpu"].rate_per_second == pytest.approx(1824 / 60)
+    assert pools["cpu"].errors_per_second == 0.0
+    assert pools["cpu"].queue == 0.0
+    assert pools["cpu"].latency is not None
+    assert pools["cpu"].latency[0.006] == pytest.approx(3423 / 60)  # le="5", cut to whole ms: under 6 ms
+    assert readings.gateway is not None
+    assert readings.gateway.rate_per_second == pytest.approx(6005 / 60)  # the admin's and probes' listeners left out
+    assert readings.gateway.no_cluster_per_second == 0.0
+
+
+def test_openvinos_readiness_calls_are_no_load() -> None:
+    profile = load_profile("openvino")
+    readings = gather(PageClient(profile, page(profile, FILES["openvino"])), [view(Metrics(profile="openvino"))], 1e9)
+    assert readings.models["demo/ranker"].pools["cpu"].rate_per_second == pytest.approx(
+        5000 / 60
+    )  # and not the 720 more
+
+
+def test_triton_without_its_histogram_is_unusable_and_says_so() -> None:
+    profile = load_profile("triton")
+    readings = gather(PageClient(profile, page(profile, ["triton.txt"])), [view(Metrics(profile="triton"))], 1e9)
+    model = readings.models["demo/ranker"]
+    assert (model.verdict, model.reason) == (Verdict.UNUSABLE, "NoHistogram")
+    assert model.pools["cpu"].rate_per_second == pytest.approx(40628 / 60)
+    assert model.pools["cpu"].queue == 8.0
+    # histogram_latencies may be on: these releases leave the family without members for all but decoupled models.
+    assert "for decoupled models only, even with --metrics-config histogram_latencies=true" in model.message
+    assert "use a gateway's profile (envoy-gateway, istio, linkerd), or a later release" in model.message
+
+
+@pytest.mark.parametrize("name", [n for n in PROFILE_NAMES if n not in ("torchserve", "triton")])
+def test_a_page_without_its_histogram_says_which_one_and_the_way_out(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.latency is not None
+    histogram = profile.latency.name + "_bucket"
+    samples = [s for s in page(profile, FILES[name]) if s[0] != histogram]
+    metrics = Metrics(profile=typing.cast(ProfileName, name))
+    model = gather(PageClient(profile, samples), [view(metrics)], 1e9).models["demo/ranker"]
+    assert (model.verdict, model.reason) == (Verdict.UNUSABLE, "NoHistogram")
+    assert histogram in model.message
+    assert ("use a gateway's profile" in model.message) == (profile.scope == "pod")
+
+
+def ensemble(name: str) -> list[Sample]:
+    """The page of a server with three models, of which one is what clients ask for and the others are its steps."""
+    profile = load_profile(name)
+    label = profile.identity.served
+    assert label is not None
+    found = []
+    for series, labels, value in page(profile, FILES[name]):
+        for model in ("whole", "0_features", "post") if label in labels else ("",):
+            found.append((series, {**labels, label: model} if model else labels, value))
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS_OF_A_PAGE)
+def test_of_a_page_with_several_models_only_the_one_that_was_named_counts(name: str) -> None:
+    profile = load_profile(name)
+
+    def read(samples: list[Sample], model: str | None) -> ModelReading:
+        metrics = Metrics(profile=typing.cast(ProfileName, name), model=model)
+        return gather(PageClient(profile, samples), [view(metrics)], 1e9).models["demo/ranker"]
+
+    alone, several = read(page(profile, FILES[name]), None), read(ensemble(name), None)
+    assert (several.verdict, several.reason) == (Verdict.UNUSABLE, "SeveralModels")
+    assert (
+        "3 models (0_features, post, whole): name the one that clients ask for in spec.metrics.model" in several.message
+    )
+    assert several.pools["cpu"].rate_per_second is None
+    named = read(ensemble(name), "whole")
+    assert (named.verdict, named.within, named.pools) == (alone.verdict, alone.within, alone.pools)
+    wrong = read(ensemble(name), "hole")
+    assert (wrong.verdict, wrong.reason) == (Verdict.MISSING, "NoSeries")
+    assert "no series of spec.metrics.model 'hole', only of 0_features, post, whole" in wrong.message
+
+
+def test_the_profiles_that_tell_models_apart_are_those_of_the_api() -> None:
+    assert {name for name in PROFILE_NAMES if load_profile(name).identity.served} == set(MODELS_OF_A_PAGE)
+
+
+def test_torchserve_is_refused_with_the_reason_and_the_remedy() -> None:
+    profile = load_profile("torchserve")
+    samples = page(profile, FILES["torchserve"])
+    assert not any(name.endswith("_bucket") for name, _, _ in samples), "it has a histogram now: the refusal is wrong"
+    readings = gather(PageClient(profile, samples), [view(Metrics(profile="torchserve"))], 1e9)
+    model = readings.models["demo/ranker"]
+    assert (model.verdict, model.reason) == (Verdict.UNUSABLE, "ProfileRefused")
+    assert "only a mean" in model.message
+    assert "envoy-gateway" in model.message
+    assert model.pools["cpu"].rate_per_second is None
+
+
+def test_ray_serve_is_read_through_custom_series() -> None:
+    custom = CustomMetrics(
+        latency=LatencySeries(name="ray_serve_deployment_processing_latency_ms", unit="ms"),
+        requests=Series(name="ray_serve_deployment_request_counter_total"),
+        queue=Series(name="ray_serve_deployment_queued_queries"),
+    )
+    metrics = Metrics(profile="custom", custom=custom)
+    profile = profile_for(metrics)
+    readings = gather(PageClient(profile, page(profile, ["ray_serve.txt"])), [view(metrics)], 1e9)
+    cpu = readings.models["demo/ranker"].pools["cpu"]
+    assert cpu.rate_per_second is not None
+    assert cpu.rate_per_second > 1
+    assert cpu.latency is not None
+    assert cpu.errors_per_second is None  # no series was named: unknown, not none
+
+
+def test_equal_custom_series_cost_one_set_of_queries_and_too_many_are_refused() -> None:
+    def of(name: str) -> Metrics:
+        return Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name=name, unit="s")))
+
+    asked: list[str] = []
+
+    class Empty(PrometheusClient):
+        def query_all(self, queries: Iterable[str], at_seconds: float, budget_seconds: float) -> dict[str, typing.Any]:
+            asked.extend(queries)
+            return {query: Vector(()) for query in queries}
+
+    pools = (PoolView("cpu", 1.0, 1),)
+    models = [ModelView("demo", f"m{i}", 0.1, 0.95, of("same" if i < 8 else f"other{i}"), pools) for i in range(10)]
+    readings = gather(Empty(Connection(url="http://127.0.0.1:1")), models, 1e9, GatherSettings(max_custom_profiles=2))
+    expected = {q for name in ("same", "other8") for q in profile_queries(profile_for(of(name)), 60).all()}
+    assert sorted(asked) == sorted(expected)
+    assert readings.models["demo/m9"].reason == "TooManyCustomSeries"
+    assert readings.models["demo/m8"].reason == "NoSeries"
+
+
+def test_an_unknown_profile_and_a_broken_file_are_errors() -> None:
+    with pytest.raises(KeyError, match="no metrics profile is called 'nginx'"):
+        load_profile("nginx")
+    with pytest.raises(ValidationError, match="exactly one of"):
+        Identity()
+    valid = load_profile("mlserver").model_dump()
+    with pytest.raises(ValidationError, match="either a latency histogram"):
+        Profile.model_validate({**valid, "latency": None})
+    with pytest.raises(ValidationError, match="extra"):
+        Profile.model_validate({**valid, "latencyy": None})

@@ -1,0 +1,56 @@
+"""Two RecModels that ask for the same requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders.status_scene import SPEC
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster.children.builders import Owner
+from recmodel.report.overlapping_routes import overlaps
+
+Model = tuple[Owner, RecModelSpec, dict[str, Any] | None]
+
+
+def model(
+    name: str, created: str, hostnames: tuple[str, ...] = ("a.example",), namespace: str = "shop", **route: Any
+) -> Model:
+    parent = {"name": "edge", "namespace": "infra", **route.pop("parent", {})}
+    written = {"parentRefs": [parent], "hostnames": list(hostnames), **route}
+    spec = RecModelSpec.model_validate({**SPEC.model_dump(by_alias=True, exclude_none=True), "route": written})
+    return Owner(namespace, name, "u"), spec, {"metadata": {"creationTimestamp": f"2026-01-0{created}T00:00:00Z"}}
+
+
+OLD = model("old", "1")
+CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
+    "the younger": ([model("a", "2"), OLD], {"shop/a": "shop/old"}),
+    "of another namespace": ([OLD, model("a", "2", namespace="ads")], {"ads/a": "shop/old"}),
+    "equally old: by name": ([model("b", "1"), model("c", "1")], {"shop/c": "shop/b"}),
+    "three": ([model("a", "3"), model("b", "2"), OLD], {"shop/a": "shop/old", "shop/b": "shop/old"}),
+    "one of several hostnames": ([OLD, model("a", "2", ("z.example", "a.example"))], {"shop/a": "shop/old"}),
+    "one listener of all": ([OLD, model("a", "2", parent={"sectionName": "web"})], {"shop/a": "shop/old"}),
+    "all of one listener": ([model("o", "1", parent={"sectionName": "web"}), model("a", "2")], {"shop/a": "shop/o"}),
+    "other listeners": (
+        [model("o", "1", parent={"sectionName": "x"}), model("a", "2", parent={"sectionName": "y"})],
+        {},
+    ),
+    "another hostname": ([OLD, model("a", "2", ("b.example",))], {}),
+    "another path": ([OLD, model("a", "2", paths=["/v2"])], {}),
+    "another Gateway": ([OLD, model("a", "2", parent={"namespace": "shop"})], {}),
+    "the same path with a slash": (
+        [model("o", "1", paths=["/", "/v2/"]), model("a", "2", paths=["/v2", "/"]), model("b", "2", paths=["/v2/x"])],
+        {"shop/a": "shop/o"},
+    ),
+    "no route yet": ([OLD, (*model("a", "2")[:2], None)], {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_of_two_with_the_same_requests_the_younger_route_names_the_older(case: str) -> None:
+    models, expected = CASES[case]
+    found = overlaps(models)
+    assert found.keys() == expected.keys()
+    for key, winner in expected.items():
+        assert f"RecModel {winner} has the older route for a.example/ of Gateway infra/edge" in found[key]

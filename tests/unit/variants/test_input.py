@@ -1,0 +1,204 @@
+"""Wrong models and data: one line that names the field, the value and the rule."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from builders import variants_models as models
+from recmodel.cli import main
+from recmodel.variants import data, graph
+from recmodel.variants.errors import InputError
+from recmodel.variants.plan import read_recipes
+from recmodel.variants.quality import check_scores
+from recmodel.variants.training import load_adapter
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "full.onnx"
+    graph.write(models.dlrm(), path)
+    return path
+
+
+def optimise(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What the command says; it must end with 2 and one line."""
+    assert main(["optimise", *map(str, arguments)]) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1, told
+    return told[0].removeprefix("recmodel optimise: ")
+
+
+def arguments(model: Path, evaluation: Path, *more: str) -> list[str]:
+    return ["--model", str(model), "--evaluation", str(evaluation), "--out", str(model.parent / "out"), *more]
+
+
+def image_model(path: Path) -> Path:
+    """A model of another kind: pictures in, classes out."""
+    made = helper.make_graph(
+        [helper.make_node("GlobalAveragePool", ["image"], ["classes"])],
+        "image",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("classes", TensorProto.FLOAT, ["n", 3, 1, 1])],
+    )
+    graph.write(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def constant_model(path: Path, value: float) -> Path:
+    """A model with the recommender's inputs that answers ``value`` for everything."""
+    made = helper.make_graph(
+        [
+            helper.make_node("Cast", ["user"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["item"], ["other"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["number", "other"], ["product"]),
+            helper.make_node("Mul", ["product", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "value"], ["score"]),
+        ],
+        "constant",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["rows"]) for name in ("user", "item")],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows"])],
+        [
+            numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
+            numpy_helper.from_array(np.array([value], np.float32), "value"),
+        ],
+    )
+    graph.write(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_model_that_is_no_recommender(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50)
+    told = optimise(capsys, *arguments(image_model(tmp_path / "image.onnx"), rows))
+    assert told.startswith("model.inputs.image: ['n', 3, 8, 8]: a recommender's input is [rows] or [rows, columns]")
+    (tmp_path / "text.onnx").write_text("no model")
+    assert "must be a valid ONNX model" in optimise(capsys, *arguments(tmp_path / "text.onnx", rows))
+    assert "must be a file" in optimise(capsys, *arguments(tmp_path / "none.onnx", rows))
+    two = onnx.load(str(model))
+    two.graph.output.append(helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["rows", 1]))
+    graph.write(two, tmp_path / "two.onnx")
+    assert optimise(capsys, *arguments(tmp_path / "two.onnx", rows)).startswith("model.outputs: ['score', 'logit']")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, 0.5])
+def test_scores_that_are_none(tmp_path: Path, value: float) -> None:
+    score = graph.scores(constant_model(tmp_path / "constant.onnx", value), models.ids(20))
+    with pytest.raises(InputError) as caught:
+        check_scores(score, "model")
+    expected = {0.5: "is the same in every row", 1.5: "is the same in every row"}.get(
+        value, "must be finite in every row"
+    )
+    assert str(caught.value).startswith("model.score: ")
+    assert expected in str(caught.value)
+
+
+def test_scores_must_be_probabilities() -> None:
+    with pytest.raises(InputError, match=r"model.score: 1.5: must be a probability"):
+        check_scores(np.array([0.2, 1.5], np.float32), "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"item": None}, "evaluation.item: ['group', 'label', 'user']: the model needs this column"),
+        ({"label": None}, "evaluation.label: "),
+        ({"price": np.zeros(50)}, "evaluation.price: (50,): is none of the columns"),
+        ({"user": np.zeros(50)}, "evaluation.user: float64: the model takes int64"),
+        ({"user": np.zeros((50, 2), np.int64)}, "evaluation.user: (50, 2): the model takes (50,)"),
+        ({"item": np.zeros(49, np.int64)}, "evaluation.item: 49 rows: must have the 50 rows of label"),
+        ({"label": np.full(50, 3)}, "evaluation.label: [3.]: must be one column of 0 and 1"),
+        ({"label": np.ones(50)}, "evaluation.label: 1.0: must have rows of both kinds"),
+        ({"label": np.where(np.arange(50) == 7, np.nan, 1.0)}, "evaluation.label: row 7: must be finite, without NaN"),
+        ({"group": np.zeros(50)}, "evaluation.group: float64 (50,): must be one column of whole numbers"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_data_with_other_columns(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], change: dict[str, np.ndarray | None], told: str
+) -> None:
+    with np.load(models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50)) as found:
+        columns = {**found, **change}
+    np.savez(tmp_path / "wrong.npz", **{name: value for name, value in columns.items() if value is not None})
+    assert optimise(capsys, *arguments(model, tmp_path / "wrong.npz")).startswith(told)
+
+
+def test_a_training_column_may_be_a_tensor_of_the_graph_but_no_other(tmp_path: Path) -> None:
+    wanted = graph.inputs(graph.session(models.dlrm()))
+    path = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50, user_stats=np.ones((50, 2), np.float32))
+    rows = data.read(path, wanted, "training", frozenset({"user_stats"}))
+    assert rows.columns["user_stats"].shape == (50, 2)
+    with pytest.raises(InputError, match=r"training.user_stats: \(50, 2\): is none of the columns"):
+        data.read(path, wanted, "training")
+
+
+def test_numbers_and_names_that_are_wrong(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50)
+    for more, told in (
+        (["--budget", "0%"], "budget: 0%: must be above 0%"),
+        (["--metric", "f1"], "metric: f1: must be one of auc, log_loss, ndcg"),
+        (["--sizes", "1,x"], "sizes: 1,x: must be numbers"),
+        (["--sizes", "0"], "sizes: 0: must be numbers above 0"),
+        (["--serving-size", "7"], "serving-size: 7: must be one of the sizes [1, 50, 200]"),
+        (["--core", "4096"], "core: 4096: must be one of this process's cores"),
+        (["--server", str(tmp_path)], "server: "),
+        (["--server", str(tmp_path), "--server-program", str(tmp_path / "no")], "server-program: "),
+        (["--design", "Two=x.onnx"], "design: Two=x.onnx: must be NAME=FILE"),
+        (["--design", f"image={image_model(tmp_path / 'image.onnx')}"], "design.image.outputs.classes: "),
+        (["--training", str(rows), "--adapter", "nowhere:Torch"], "adapter: nowhere:Torch: must be MODULE:CLASS"),
+        (["--quantisers", "onnxruntime,tensorrt"], "quantisers: tensorrt: must be one of onnxruntime, nncf"),
+        (["--record", "ranker"], "record: ranker: must be NAMESPACE/RECMODEL"),
+    ):
+        assert optimise(capsys, *arguments(model, rows, *more)).startswith(told), more
+
+
+def test_a_quantiser_that_is_asked_for_and_not_installed(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    rows = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50)
+    told = optimise(capsys, *arguments(model, rows, "--quantisers", "onnxruntime,nncf"))
+    assert told == "quantisers: nncf: is not installed: pip install '.[openvino]', or hack/venv.sh openvino"
+
+
+def test_recipes_are_read_strictly(tmp_path: Path) -> None:
+    file = tmp_path / "recipes.json"
+    file.write_text('{"anew": {"epochs": 9}, "designs": {"small": {"learning_rate": 0.1}}}')
+    recipes = read_recipes(file, seed=3)
+    assert (recipes.anew.epochs, recipes.anew.seed) == (9, 3)
+    assert (recipes.by_design["small"].epochs, recipes.by_design["small"].learning_rate) == (9, 0.1)
+    for text, told in (
+        ('{"anew": {"epoch": 9}}', "recipe.epoch: 9"),
+        ('{"new": {}}', "recipes.new"),
+        ("[", "recipes: "),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError) as caught:
+            read_recipes(file, seed=3)
+        assert str(caught.value).startswith(told)
+
+
+class Torch:
+    """Somebody's own adapter."""
+
+    def train(self, model, rows, recipe, teacher, progress):
+        return model
+
+
+def test_an_adapter_of_ones_own_is_loaded_by_name() -> None:
+    assert isinstance(load_adapter(f"{__name__}:Torch"), Torch)
+    with pytest.raises(InputError, match="must have a method train"):
+        load_adapter("collections:OrderedDict")
+
+
+def test_the_operator_never_imports_the_optimiser() -> None:
+    script = "import sys, recmodel.controller.__main__, recmodel.cli; print([m for m in sys.modules if 'variants.' in m or m == 'onnx'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert [
+        name for name in done.stdout.strip("[]\n ").split(", ") if "recmodel.variants" in name or "onnx" in name
+    ] == []
