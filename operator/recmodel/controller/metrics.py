@@ -5,7 +5,8 @@ and pool.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -16,123 +17,108 @@ from recmodel.core.types import Decision
 MODEL = ("namespace", "model")
 POOL = (*MODEL, "pool")
 
+Kind = TypeVar("Kind", bound=Counter | Gauge | Histogram)
+
+
+class Series(Generic[Kind]):
+    """One metric as it is declared in :class:`Metrics`: on an instance, the attribute is the metric itself."""
+
+    def __init__(
+        self, kind: type[Kind], name: str, documentation: str, labels: Sequence[str] = (), **options: Any
+    ) -> None:
+        self.name = name
+        self.registered = partial(kind, name, documentation, labels, **options)  # takes ``registry``
+
+    def __get__(self, metrics: Metrics, owner: type[Metrics]) -> Kind:
+        raise AttributeError(f"{self.name} is of an instance of {owner.__name__}, which holds the metric itself")
+
 
 class Metrics:
-    """All of them, in one registry of their own, so that a test may make as many as it likes."""
+    """All of them, in a registry of their own: a test may make as many as it likes."""
+
+    tick = Series(Histogram, "recmodel_tick_seconds", "Duration of a tick.", ("stage",))
+    tick_failures = Series(Counter, "recmodel_tick_failures", "Ticks that failed as a whole.")
+    quarantined = Series(Gauge, "recmodel_quarantined", "RecModels left out because deciding for them failed.")
+    unreadable = Series(
+        Gauge,
+        "recmodel_unreadable_objects",
+        "Objects of this kind that cannot be read and are left out; the log names each.",
+        ("kind",),
+    )
+    known = Series(Gauge, "recmodel_known_models", "RecModels with a valid spec that are not paused, acting or not.")
+    decided_models = Series(
+        Gauge, "recmodel_decided_models", "Of the known ones, those that the last tick decided for."
+    )
+    following = Series(
+        Gauge, "recmodel_following", "1 where this kind of object is followed, 0 where that fails.", ("resource",)
+    )
+    acting = Series(Gauge, "recmodel_acting", "1 where this operator acts, 0 where it stands by for another one.")
+    contested = Series(
+        Gauge,
+        "recmodel_stands_by",
+        "1 for a namespace that this release would serve, and another one (release) does; * for all of them.",
+        ("namespace", "release"),
+    )
+    models = Series(Gauge, "recmodel_models", "RecModels by mode.", ("mode",))
+    decision_time = Series(
+        Gauge,
+        "recmodel_decision_timestamp_seconds",
+        "When the last decision was made; time() minus this is its age.",
+        MODEL,
+    )
+    state = Series(Gauge, "recmodel_state", "1 for the state that the last decision is in.", (*MODEL, "state"))
+    reasons = Series(Counter, "recmodel_decision_reasons", "Decisions that gave this reason.", (*MODEL, "reason"))
+    desired = Series(Gauge, "recmodel_pool_desired_replicas", "Replicas decided on.", POOL)
+    ready = Series(Gauge, "recmodel_pool_ready_replicas", "Replicas that answer.", POOL)
+    weight = Series(Gauge, "recmodel_pool_weight_ratio", "Share of the traffic in the route.", POOL)
+    capacity = Series(
+        Gauge, "recmodel_pool_capacity_per_second", "Requests a second that one replica carries at the objective.", POOL
+    )
+    load = Series(Gauge, "recmodel_pool_load_per_second", "Requests a second.", POOL)
+    forecast = Series(
+        Gauge, "recmodel_forecast_per_second", "Largest load expected within the pool's horizon.", (*POOL, "quantile")
+    )
+    cost = Series(Gauge, "recmodel_cost_per_hour", "Price of what was decided.", MODEL)
+    within_lower = Series(Gauge, "recmodel_within_threshold_ratio", "Share within the threshold, at least.", MODEL)
+    budget_left = Series(
+        Gauge, "recmodel_accuracy_budget_left_ratio", "What is left of an hour's worth of the accuracy budget.", MODEL
+    )
+    api_calls = Series(Counter, "recmodel_kubernetes_requests", "Kubernetes API calls.", ("verb", "resource", "status"))
+    prometheus_seconds = Series(Histogram, "recmodel_prometheus_gather_seconds", "Duration of one gathering.")
+    prometheus_queries = Series(Gauge, "recmodel_prometheus_queries", "Queries of the last gathering.")
+    prometheus_errors = Series(Counter, "recmodel_prometheus_errors", "Gatherings without an answer.", ("reason",))
+    weight_seconds = Series(
+        Histogram,
+        "recmodel_weight_change_seconds",
+        "From the decision on other weights to the API server's answer.",
+        buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    )
+    version = Series(Gauge, "recmodel_pool_version_info", "1 for the version that the pool serves.", (*POOL, "version"))
+    rollout = Series(Gauge, "recmodel_rollout_phase", "1 for the phase of the pool's last rollout.", (*POOL, "phase"))
+    largest_share = Series(
+        Gauge,
+        "recmodel_rollout_largest_share_ratio",
+        "Largest share of the traffic that the pool's rollout lets it answer.",
+        POOL,
+    )
+    variants_ready = Series(
+        Gauge,
+        "recmodel_variants_ready",
+        "1 for the status (True, False, Unknown) of the condition VariantsReady, and its reason: how the Job of "
+        "spec.optimisation ended.",
+        (*MODEL, "status", "reason"),
+    )
+    stalled = Series(
+        Gauge,
+        "recmodel_stalled",
+        "1 while the newest spec is refused (condition Stalled) and the last valid one, if any, stays in effect.",
+        (*MODEL, "reason"),
+    )
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        r = self.registry
-        self.tick = Histogram("recmodel_tick_seconds", "Duration of a tick.", ("stage",), registry=r)
-        self.tick_failures = Counter("recmodel_tick_failures", "Ticks that failed as a whole.", registry=r)
-        self.quarantined = Gauge(
-            "recmodel_quarantined", "RecModels left out because deciding for them failed.", registry=r
-        )
-        self.unreadable = Gauge(
-            "recmodel_unreadable_objects",
-            "Objects of this kind that cannot be read and are left out; the log names each.",
-            ("kind",),
-            registry=r,
-        )
-        self.known = Gauge(
-            "recmodel_known_models", "RecModels with a valid spec that are not paused, acting or not.", registry=r
-        )
-        self.decided_models = Gauge(
-            "recmodel_decided_models", "Of the known ones, those that the last tick decided for.", registry=r
-        )
-        self.following = Gauge(
-            "recmodel_following",
-            "1 where this kind of object is followed, 0 where that fails.",
-            ("resource",),
-            registry=r,
-        )
-        self.acting = Gauge(
-            "recmodel_acting", "1 where this operator acts, 0 where it stands by for another one.", registry=r
-        )
-        self.contested = Gauge(
-            "recmodel_stands_by",
-            "1 for a namespace that this release would serve, and another one (release) does; * for all of them.",
-            ("namespace", "release"),
-            registry=r,
-        )
-        self.models = Gauge("recmodel_models", "RecModels by mode.", ("mode",), registry=r)
-        self.decision_time = Gauge(
-            "recmodel_decision_timestamp_seconds",
-            "When the last decision was made; time() minus this is its age.",
-            MODEL,
-            registry=r,
-        )
-        self.state = Gauge(
-            "recmodel_state", "1 for the state that the last decision is in.", (*MODEL, "state"), registry=r
-        )
-        self.reasons = Counter(
-            "recmodel_decision_reasons", "Decisions that gave this reason.", (*MODEL, "reason"), registry=r
-        )
-        self.desired = Gauge("recmodel_pool_desired_replicas", "Replicas decided on.", POOL, registry=r)
-        self.ready = Gauge("recmodel_pool_ready_replicas", "Replicas that answer.", POOL, registry=r)
-        self.weight = Gauge("recmodel_pool_weight_ratio", "Share of the traffic in the route.", POOL, registry=r)
-        self.capacity = Gauge(
-            "recmodel_pool_capacity_per_second",
-            "Requests a second that one replica carries at the objective.",
-            POOL,
-            registry=r,
-        )
-        self.load = Gauge("recmodel_pool_load_per_second", "Requests a second.", POOL, registry=r)
-        self.forecast = Gauge(
-            "recmodel_forecast_per_second",
-            "Largest load expected within the pool's horizon.",
-            (*POOL, "quantile"),
-            registry=r,
-        )
-        self.cost = Gauge("recmodel_cost_per_hour", "Price of what was decided.", MODEL, registry=r)
-        self.within_lower = Gauge(
-            "recmodel_within_threshold_ratio", "Share within the threshold, at least.", MODEL, registry=r
-        )
-        self.budget_left = Gauge(
-            "recmodel_accuracy_budget_left_ratio",
-            "What is left of an hour's worth of the accuracy budget.",
-            MODEL,
-            registry=r,
-        )
-        self.api_calls = Counter(
-            "recmodel_kubernetes_requests", "Kubernetes API calls.", ("verb", "resource", "status"), registry=r
-        )
-        self.prometheus_seconds = Histogram(
-            "recmodel_prometheus_gather_seconds", "Duration of one gathering.", registry=r
-        )
-        self.prometheus_queries = Gauge("recmodel_prometheus_queries", "Queries of the last gathering.", registry=r)
-        self.prometheus_errors = Counter(
-            "recmodel_prometheus_errors", "Gatherings without an answer.", ("reason",), registry=r
-        )
-        self.weight_seconds = Histogram(
-            "recmodel_weight_change_seconds", "From the wish for other weights to the API server's answer.", registry=r,
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
-        )  # fmt: skip
-        self.version = Gauge(
-            "recmodel_pool_version_info", "1 for the version that the pool serves.", (*POOL, "version"), registry=r
-        )
-        self.rollout = Gauge(
-            "recmodel_rollout_phase", "1 for the phase of the pool's last rollout.", (*POOL, "phase"), registry=r
-        )
-        self.largest_share = Gauge(
-            "recmodel_rollout_largest_share_ratio",
-            "Largest share of the traffic that the pool's rollout lets it answer.",
-            POOL,
-            registry=r,
-        )
-        self.variants_ready = Gauge(
-            "recmodel_variants_ready",
-            "1 for the status (True, False, Unknown) of the condition VariantsReady, and its reason: how the Job of "
-            "spec.optimisation ended.",
-            (*MODEL, "status", "reason"),
-            registry=r,
-        )
-        self.stalled = Gauge(
-            "recmodel_stalled",
-            "1 while the newest spec is refused (condition Stalled) and the last valid one, if any, stays in effect.",
-            (*MODEL, "reason"),
-            registry=r,
-        )
+        for attribute, series in [(name, value) for name, value in vars(Metrics).items() if isinstance(value, Series)]:
+            setattr(self, attribute, series.registered(registry=self.registry))
         # By model: each of its series, for a quick way to it and for the model's end.
         self._series: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Any]] = {}
 
@@ -146,27 +132,30 @@ class Metrics:
         self._set(tracked.key, self.state, (*labels, decision.state), 1)
         for reason in decision.reasons:
             self._child(tracked.key, self.reasons, (*labels, reason.reason)).inc()
-        if decision.cost_per_hour is not None:
-            self._set(tracked.key, self.cost, labels, decision.cost_per_hour)
-        if decision.accuracy_budget_left_ratio is not None:
-            self._set(tracked.key, self.budget_left, labels, decision.accuracy_budget_left_ratio)
-        if tracked.reading is not None and tracked.reading.within is not None:
-            self._set(tracked.key, self.within_lower, labels, tracked.reading.within.lower)
+        within = tracked.reading.within if tracked.reading is not None else None
+        self._set_known(tracked.key, self.cost, labels, decision.cost_per_hour)
+        self._set_known(tracked.key, self.budget_left, labels, decision.accuracy_budget_left_ratio)
+        self._set_known(tracked.key, self.within_lower, labels, within.lower if within is not None else None)
         total = sum(weights.values())
         for pool, decided in decision.pools.items():
             here = (*labels, pool)
             self._set(tracked.key, self.desired, here, decided.replicas)
             self._set(tracked.key, self.ready, here, ready.get(pool, 0))
             self._set(tracked.key, self.weight, here, weights.get(pool, 0) / total if total else 0.0)
-            estimate, forecast = decision.estimates.get(pool), decision.forecast.get(pool)
-            if estimate is not None and estimate.capacity_per_replica is not None:
-                self._set(tracked.key, self.capacity, here, estimate.capacity_per_replica)
-            if forecast is not None:
-                self._set(tracked.key, self.forecast, (*here, "0.5"), forecast.p50_per_second)
-                self._set(tracked.key, self.forecast, (*here, "upper"), forecast.upper_per_second)
-            reading = tracked.reading.pools.get(pool) if tracked.reading else None
-            if reading is not None and reading.rate_per_second is not None:
-                self._set(tracked.key, self.load, here, reading.rate_per_second)
+            self._estimated(tracked, decision, pool)
+
+    def _estimated(self, tracked: Tracked, decision: Decision, pool: str) -> None:
+        """What is known of a pool's capacity, forecast and load."""
+        here = (tracked.owner.namespace, tracked.owner.name, pool)
+        estimate, forecast = decision.estimates.get(pool), decision.forecast.get(pool)
+        reading = tracked.reading.pools.get(pool) if tracked.reading is not None else None
+        if estimate is not None:
+            self._set_known(tracked.key, self.capacity, here, estimate.capacity_per_replica)
+        if forecast is not None:
+            self._set(tracked.key, self.forecast, (*here, "0.5"), forecast.p50_per_second)
+            self._set(tracked.key, self.forecast, (*here, "upper"), forecast.upper_per_second)
+        if reading is not None:
+            self._set_known(tracked.key, self.load, here, reading.rate_per_second)
 
     def rolled(self, tracked: Tracked, limits: Mapping[str, float]) -> None:
         """Versions and rollouts as they are now; what was before has no series any more."""
@@ -224,6 +213,11 @@ class Metrics:
             del series[metric, known]
         for (gauge, here), value in wanted.items():
             self._set(key, gauge, here, value)
+
+    def _set_known(self, key: str, metric: Gauge, labels: tuple[str, ...], value: float | None) -> None:
+        """What is unknown leaves the series as it is."""
+        if value is not None:
+            self._set(key, metric, labels, value)
 
     def _set(self, key: str, metric: Gauge, labels: tuple[str, ...], value: float) -> None:
         self._child(key, metric, labels).set(value)
