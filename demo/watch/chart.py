@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.text import Text
 
@@ -25,26 +26,30 @@ def load_chart(
     known = [value for value in (*planned, *measured, *upper) if value is not None]
     top = _round_up(max(known, default=1.0))
     text = Text(no_wrap=True)
+    shown = list(map(_Column, spans, planned, measured, upper))
     for row in range(height - 1, -1, -1):
         text.append(
             f"{top * (row + 1) / height:5.0f} ┤" if row in (height - 1, height // 2 - 1) else "      │", "grey50"
         )
-        for column, span in enumerate(spans):
-            text.append(*_cell(schedule, span, planned[column], measured[column], upper[column], row, height / top))
+        for column in shown:
+            text.append(*_cell(schedule, column, row, height / top))
         text.append("\n" if row else "")
     return text
 
 
-def _cell(
-    schedule: Schedule,
-    span: tuple[int, int],
-    planned: float,
-    measured: float | None,
-    upper: float | None,
-    row: int,
-    scale: float,
-) -> tuple[str, str]:
-    value = planned if measured is None else measured
+@dataclass(frozen=True)
+class _Column:
+    """A column's seconds, and its largest load and forecast in requests/s."""
+
+    seconds: tuple[int, int]
+    planned: float
+    measured: float | None
+    upper: float | None
+
+
+def _cell(schedule: Schedule, column: _Column, row: int, scale: float) -> tuple[str, str]:
+    span, measured, upper = column.seconds, column.measured, column.upper
+    value = column.planned if measured is None else measured
     filled = min(max(math.floor((value * scale - row) * 8), 0), 8)
     if upper is not None and math.floor(upper * scale - 1e-9) == row and filled == 0:
         return "─", FORECAST

@@ -8,7 +8,7 @@ from typing import Any
 
 from builders import virtual_time
 from recmodel.cluster.names import POD
-from recmodel.cluster.transport.watch import follow
+from recmodel.cluster.transport.watch import Selection, follow
 
 
 class Server:
@@ -53,7 +53,7 @@ class Told:
 def followed(server: Server, seconds: float = 30.0) -> tuple[Told, bool]:
     async def run() -> tuple[Told, bool]:
         told, synced = Told(), asyncio.Event()
-        work = asyncio.create_task(follow(server, POD, told, synced=synced))  # type: ignore[arg-type]
+        work = asyncio.create_task(follow(server, Selection(POD), told, synced=synced))  # type: ignore[arg-type]
         await asyncio.sleep(seconds)
         work.cancel()
         await asyncio.wait([work])

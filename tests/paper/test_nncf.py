@@ -21,7 +21,7 @@ from recmodel.variants.errors import InputError  # noqa: E402
 from recmodel.variants.fold import fold  # noqa: E402
 from recmodel.variants.quantise import Int8, quantise, weights  # noqa: E402
 from recmodel.variants.server import Runtime  # noqa: E402
-from recmodel.variants.speed import Bench, Effort  # noqa: E402
+from recmodel.variants.speed import Bench, Effort, requests_by_size  # noqa: E402
 
 needs_nncf = pytest.mark.skipif(
     "nncf" not in plan.installed(), reason="NNCF is optional: hack/venv.sh openvino, which make test-paper uses"
@@ -111,7 +111,9 @@ def test_the_real_server_answers_with_its_graph_as_the_session_does(tmp_path: Pa
     graph.write(fold(models.dlrm(top=(256, 128))), tmp_path / "full.onnx")
     graph.write(quantise(folded(), Int8("nncf", "hidden"), ROWS), tmp_path / "nncf.onnx")
     runtime = Runtime(Path(os.environ["RECMODEL_MLSERVER"]), ROOT / "demo" / "ranker")
-    bench = Bench(models.ids(400), (300,), max(os.sched_getaffinity(0)), runtime, tmp_path, Effort(0.1, 0.1, 2))
+    bench = Bench(
+        requests_by_size(models.ids(400), (300,)), max(os.sched_getaffinity(0)), runtime, tmp_path, Effort(0.1, 0.1, 2)
+    )
     # The bench itself refuses a server whose scores differ from the session's.
     (part,) = bench.compare(tmp_path / "full.onnx", {"nncf": tmp_path / "nncf.onnx"}, lambda words: None)
     assert part["nncf"].by_size[300].p50_seconds > part["nncf"].by_size[300].bare_seconds > 0.0

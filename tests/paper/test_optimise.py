@@ -18,7 +18,7 @@ from recmodel.api.records import RECORD_LABEL, read_records  # noqa: E402
 from recmodel.cli import main  # noqa: E402
 from recmodel.variants import data, graph  # noqa: E402
 from recmodel.variants.server import Runtime, Server  # noqa: E402
-from recmodel.variants.speed import Bench, Effort  # noqa: E402
+from recmodel.variants.speed import Bench, Effort, requests_by_size  # noqa: E402
 from recmodel.variants.training import JaxAdapter, Recipe  # noqa: E402
 
 RECIPES = '{"anew": {"epochs": 2, "learning_rate": 3e-3, "table_decay": 0.1}, "fineTune": {"epochs": 1}}'
@@ -152,7 +152,9 @@ def runtime() -> Runtime:
 
 def test_models_are_measured_through_the_real_server_in_turns(folder: Path, tmp_path: Path, runtime: Runtime) -> None:
     columns, said = models.ids(400), []
-    bench = Bench(columns, (1, 300), max(os.sched_getaffinity(0)), runtime, tmp_path, Effort(0.1, 0.1, 2))
+    bench = Bench(
+        requests_by_size(columns, (1, 300)), max(os.sched_getaffinity(0)), runtime, tmp_path, Effort(0.1, 0.1, 2)
+    )
     parts = list(bench.compare(folder / "full.onnx", {"towers": folder / "towers.onnx"}, said.append))
     assert len(parts) == 1
     assert len(said) == 1

@@ -12,8 +12,8 @@ from typing import Any
 
 from recmodel.cluster import names
 from recmodel.cluster.children.builders import wide_open
-from recmodel.cluster.leases.claims import Claims
-from recmodel.cluster.leases.lease import Lease
+from recmodel.cluster.leases.claims import Claims, Scope
+from recmodel.cluster.leases.lease import Lease, LeaseIdentity
 from recmodel.cluster.leases.predecessors import Predecessors
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
@@ -181,13 +181,11 @@ class Operator:
         found = self._settings
         if not found.lease_name:
             return None, None
-        place = (found.lease_namespace, found.lease_name, found.identity)
-        lease = Lease(self._client, *place, lambda held: claims.wake(), time.monotonic)  # noqa: ARG005
-        older = Predecessors(self._client, *place, time.monotonic)
-        claims = Claims(
-            self._client, lease, self._namespaces, not found.namespaces, self._acting_changed, time.monotonic,
-            self._claimed, older,
-        )  # fmt: skip
+        identity = LeaseIdentity(found.lease_namespace, found.lease_name, found.identity)
+        lease = Lease(self._client, identity, lambda held: claims.wake(), time.monotonic)  # noqa: ARG005
+        scope = Scope(self._namespaces, everywhere=not found.namespaces)
+        older = Predecessors(self._client, identity, time.monotonic)
+        claims = Claims(self._client, scope, lease, self._acting_changed, self._claimed, older)
         self._client.fence = claims.term
         self._left_namespaces = LeftNamespaces(self._client, claims, found.leave_namespaces, lease.place)
         return lease, claims

@@ -24,7 +24,7 @@ from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiUnavailable
-from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS, Follower, backoff_seconds, follow
+from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS, Follower, Selection, backoff_seconds, follow
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Tracked
 
@@ -64,11 +64,11 @@ class Watches:
     def start(self, namespaces: Sequence[str], monitors: bool, recmodels: Follower) -> None:
         """Begins to follow, in these namespaces or, without any, in all; ``monitors``: PodMonitors, too."""
         for namespace in namespaces or (None,):
-            self._follow(names.RECMODEL, namespace, "", recmodels, ABSENT_RECMODELS_SECONDS)
-            self._follow(names.CONFIG_MAP, namespace, RECORD_LABEL, self._inventory)
-            self._follow(names.JOB, namespace, OPTIMISES_LABEL, self._inventory)
+            self._follow(Selection(names.RECMODEL, namespace), recmodels, ABSENT_RECMODELS_SECONDS)
+            self._follow(Selection(names.CONFIG_MAP, namespace, RECORD_LABEL), self._inventory)
+            self._follow(Selection(names.JOB, namespace, OPTIMISES_LABEL), self._inventory)
             for kind in TARGET_FIELDS:
-                self._follow(kind, namespace, "", self._inventory)
+                self._follow(Selection(kind, namespace), self._inventory)
 
         for kind in (*LABELLED, *([names.POD_MONITOR] if monitors else [])):
             self.add(kind, namespaces)
@@ -76,7 +76,7 @@ class Watches:
     def add(self, kind: names.Kind, namespaces: Sequence[str]) -> None:
         """Follows one more kind of children."""
         for namespace in namespaces or (None,):
-            self._follow(kind, namespace, names.MODEL_LABEL, self._inventory)
+            self._follow(Selection(kind, namespace, names.MODEL_LABEL), self._inventory)
 
     async def settled(self) -> None:
         """Waits until all but the RecModels was listed once, but not for long."""
@@ -99,30 +99,25 @@ class Watches:
         places: list[Place] = [(kind.plural, where) for kind in kinds for where in (None, tracked.owner.namespace)]
         return [_shown(p) for p in places if p in self._synced and not self._synced[p].is_set()]
 
-    def _follow(
-        self, kind: names.Kind, namespace: str | None, labels: str, follower: Follower,
-        absent_seconds: float = ABSENT_KIND_SECONDS,
-    ) -> None:  # fmt: skip
-        place = kind.plural, namespace
+    def _follow(self, selection: Selection, follower: Follower, absent_seconds: float = ABSENT_KIND_SECONDS) -> None:
+        place = selection.kind.plural, selection.namespace
         synced = self._synced[place] = asyncio.Event()
         following = functools.partial(
             follow,
             self._client,
-            kind,
+            selection,
             follower,
             synced=synced,
-            namespace=namespace,
-            labels=labels,
             absent_seconds=absent_seconds,
             on_turn=functools.partial(self._turned, place, set()),
         )
         self._tasks.keep(following, f"following {_shown(place)}")
 
-    def _turned(self, place: Place, told: set[Place], well: bool) -> None:
+    def _turned(self, place: Place, known: set[Place], well: bool) -> None:
         (self._ill.discard if well else self._ill.add)(place)
         self._on_turn(place[0], not any(plural == place[0] for plural, _ in self._ill))
-        if well and place not in told:
-            told.add(place)
+        if well and place not in known:
+            known.add(place)
             self._on_known()
 
 

@@ -48,7 +48,6 @@ def backtest(
     controllers: Sequence[str] = ("engine", "hpa:0.7:0.5", "keda:0.6:0.5"),
     *,
     seed: int = 0,
-    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Backtest:
     """Judge the last whole days of a load. A ValueError says when there are too few.
@@ -62,7 +61,7 @@ def backtest(
     for number in range(whole - judged_days, whole):
         past = load.split(number, HISTORY_DAYS)[0] if number > 0 else None
         day = load.between(number, number + 1)
-        days[number] = compare(scenario, day, controllers, past, seed=seed, jobs=jobs, progress=progress)
+        days[number] = compare(scenario, day, controllers, past, seed=seed, progress=progress)
     return Backtest(days)
 
 

@@ -13,7 +13,7 @@ from recmodel.core.types import Model
 from recmodel.lab.controllers.baselines import Hpa, Keda, Static
 from recmodel.lab.controllers.clairvoyant import Clairvoyant, capacity_table, clairvoyant
 from recmodel.lab.controllers.engine import EngineController
-from recmodel.lab.controllers.hindsight import best_in_hindsight
+from recmodel.lab.controllers.hindsight import Search, best_in_hindsight
 from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.scenario import GPU_POOL, Floats, PoolScenario, Scenario
 from recmodel.lab.simulator.simulation import Controller, simulate
@@ -106,7 +106,6 @@ def compare(
     history: Trace | None = None,
     *,
     seed: int = 0,
-    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run a day under each controller.
@@ -119,7 +118,7 @@ def compare(
     parsed = {name: _parsed(name, len(scenario.pools)) for name in controllers}
     rates = day.per_second()
     tables = {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
-    bound = clairvoyant(scenario, rates, tables)
+    study = _Study(scenario, rates, clairvoyant(scenario, rates, tables), history, seed)
     results: dict[str, Result] = {}
     for name, (kind, numbers) in parsed.items():
 
@@ -127,9 +126,9 @@ def compare(
             if progress is not None:
                 progress(name, done)
 
-        label, controller = _controller(name, kind, numbers, scenario, rates, bound, history, seed, jobs, tell)
+        label, controller = _controller(name, kind, numbers, study, tell)
         results[label] = simulate(scenario, rates, controller, seed, tell)
-    return Comparison(results, bound)
+    return Comparison(results, study.bound)
 
 
 def write_figure(comparison: Comparison, path: Path, title: str = "") -> None:
@@ -159,22 +158,25 @@ def _parsed(name: str, pools: int) -> tuple[str, tuple[float, ...]]:
     )
 
 
+@dataclass(frozen=True)
+class _Study:
+    """What every controller is run on: ``rates`` in requests/s, a value a second."""
+
+    scenario: Scenario
+    rates: Floats
+    bound: Clairvoyant
+    history: Trace | None
+    seed: int
+
+
 def _controller(
-    name: str,
-    kind: str,
-    numbers: tuple[float, ...],
-    scenario: Scenario,
-    rates: Floats,
-    bound: Clairvoyant,
-    history: Trace | None,
-    seed: int,
-    jobs: int,
-    tell: Callable[[float], None],
+    name: str, kind: str, numbers: tuple[float, ...], study: _Study, tell: Callable[[float], None]
 ) -> tuple[str, Controller]:
     """The controller, and what it is called in the table."""
+    scenario, bound = study.scenario, study.bound
     match kind:
         case "engine":
-            return name, EngineController(scenario, history)
+            return name, EngineController(scenario, study.history)
         case "static":
             peak = int(bound.cost_by_minute.argmax())
             replicas = {pool: int(values[peak]) for pool, values in bound.replicas.items()}
@@ -185,16 +187,13 @@ def _controller(
         case "keda":
             return name, Keda(scenario, *numbers)
     (ratio,) = numbers
-    best = best_in_hindsight(
-        scenario,
-        rates,
+    search = Search(
         ratio,
         floor_cost_by_minute=bound.cost_by_minute,
-        slower=max(1.0, min(4.0, float(rates.mean()) / ENOUGH_PER_SECOND)),
-        seed=seed,
-        jobs=jobs,
-        progress=tell,
+        slower=max(1.0, min(4.0, float(study.rates.mean()) / ENOUGH_PER_SECOND)),
+        seed=study.seed,
     )
+    best = best_in_hindsight(scenario, study.rates, search, tell)
     if best is None:
         raise ValueError(f"no setting of HPA or KEDA has at most {ratio:.2%} of the minutes over")
     found = Hpa if best.kind == "hpa" else Keda

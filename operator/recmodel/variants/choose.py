@@ -49,21 +49,33 @@ def read_budget(text: str) -> float:
     return float(match[1]) / 100.0
 
 
-def choose(judged: Sequence[Judged], metric: str, budget_ratio: float, size: int) -> list[Verdict]:
-    """One verdict for each of ``judged``, the full model first among them; ``size`` is the request that counts.
+@dataclass(frozen=True)
+class Criterion:
+    """What is chosen by: the loss of ``metric`` within the budget, and the latency of requests with ``size`` candidates."""
 
-    Chosen is the lowest latency among those whose whole loss interval is below the budget; among several that are as fast as
-    can be told, the one that loses least. Kept are also those that are better than everything faster than them.
+    metric: str
+    budget_ratio: float
+    size: int
+
+    def latency(self, one: Judged) -> float:
+        """Relative to the baseline's."""
+        return one.speed.by_size[self.size].latency_ratio
+
+    def within(self, one: Judged) -> bool:
+        """Whether the whole interval of the loss is within the budget; the full model loses nothing."""
+        return one.candidate.name == FULL or one.quality[self.metric].loss_interval[1] < self.budget_ratio
+
+
+def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Verdict]:
+    """One verdict for each of ``judged``, the full model first among them.
+
+    Chosen is the lowest latency among those whose whole loss interval is below the budget; among several as fast as each
+    other within what one run measures of itself, the one that loses least. Kept are also those that are better than
+    everything faster than them.
     """
     by_name = {one.candidate.name: one for one in judged}
-
-    def latency(one: Judged) -> float:
-        return one.speed.by_size[size].latency_ratio
-
-    def within(one: Judged) -> bool:
-        return one.candidate.name == FULL or one.quality[metric].loss_interval[1] < budget_ratio
-
-    allowed = sorted((one for one in judged if within(one)), key=latency)
+    latency, metric = criterion.latency, criterion.metric
+    allowed = sorted((one for one in judged if criterion.within(one)), key=latency)
     tied = [one for one in allowed if latency(one) * (1.0 - SMALLEST_GAIN) <= latency(allowed[0])]
     best = min(tied, key=lambda one: (one.quality[metric].loss_interval[1], latency(one)))
     front = _front(allowed, metric)
@@ -72,7 +84,7 @@ def choose(judged: Sequence[Judged], metric: str, budget_ratio: float, size: int
             one.candidate.name,
             one is best,
             one is best or one.candidate.name == FULL or one.candidate.name in front,
-            _reason(one, best, within(one), by_name, metric, budget_ratio, size),
+            _reason(one, best, by_name.get(one.candidate.parent or ""), criterion),
         )
         for one in judged
     ]
@@ -88,15 +100,8 @@ def _front(allowed: Sequence[Judged], metric: str) -> set[str]:
     return found
 
 
-def _reason(
-    one: Judged,
-    best: Judged,
-    within: bool,
-    by_name: Mapping[str, Judged],
-    metric: str,
-    budget_ratio: float,
-    size: int,
-) -> str:
+def _reason(one: Judged, best: Judged, parent: Judged | None, criterion: Criterion) -> str:
+    metric, budget_ratio, size = criterion.metric, criterion.budget_ratio, criterion.size
     mine = one.speed.by_size[size]
     low, high = one.quality[metric].loss_interval
     words = f"loses {low:+.2%} to {high:+.2%} of {METRICS[metric]}"
@@ -109,9 +114,8 @@ def _reason(
         )
     if one.candidate.name == FULL:
         return f"the baseline: {best.candidate.name} is faster and within the budget"
-    if not within:
+    if not criterion.within(one):
         return f"{words}: the interval crosses the budget of {budget_ratio:.2%}"
-    parent = by_name.get(one.candidate.parent or "")
     if parent is not None:
         ratio = mine.latency_ratio / parent.speed.by_size[size].latency_ratio
         bare = mine.bare_ratio / parent.speed.by_size[size].bare_ratio

@@ -42,13 +42,7 @@ def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str
 
     Raises InputError, naming the column, where one lacks, is of another type or shape, is not finite, or is unknown.
     """
-    if not path.is_file():
-        raise InputError(field, path, "must be a file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(field, path, f"must be an .npz archive of plain arrays ({error})") from error
+    found = _arrays(path, field)
     names = [entry.name for entry in wanted]
     missing = [name for name in [*names, LABEL] if name not in found]
     if missing:
@@ -77,6 +71,16 @@ def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str
         raise InputError(f"{field}.{GROUP}", f"{group.dtype} {group.shape}", "must be one column of whole numbers")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Rows(path.stem, columns, label, group.astype(np.int64), digest)
+
+
+def _arrays(path: Path, field: str) -> dict[str, Array]:
+    if not path.is_file():
+        raise InputError(field, path, "must be a file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(field, path, f"must be an .npz archive of plain arrays ({error})") from error
 
 
 def _column(values: Array, entry: Input, field: str) -> Array:

@@ -14,15 +14,15 @@ from typing import Any
 import onnx
 
 from recmodel.variants import data, graph, plan, quality
-from recmodel.variants.choose import Judged, Verdict, choose
+from recmodel.variants.choose import Criterion, Judged, Verdict, choose
 from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError
 from recmodel.variants.graph import Floats
 from recmodel.variants.plan import FULL, Candidate, Recipes
 from recmodel.variants.server import Runtime
-from recmodel.variants.speed import Bench, Effort, SizeSpeed, Speed
+from recmodel.variants.speed import Bench, Effort, SizeSpeed, Speed, requests_by_size
 from recmodel.variants.training import TrainingAdapter, load_adapter
-from recmodel.variants.workshop import SAMPLE_ROWS, Made, Workshop
+from recmodel.variants.workshop import SAMPLE_ROWS, Made, Materials, Workshop
 
 Progress = Callable[[str], None]
 
@@ -105,7 +105,7 @@ def optimise(task: Task, progress: Progress) -> Result:
         Judged(c, judge.quality(c.name, made[c.name]), speeds[c.name], made[c.name].served.stat().st_size)
         for c in candidates
     )
-    verdicts = tuple(choose(judged, task.metric, task.budget_ratio, task.size))
+    verdicts = tuple(choose(judged, Criterion(task.metric, task.budget_ratio, task.size)))
     models = _kept_models(task, made, verdicts)
     return Result(task, opened.evaluation, judged, verdicts, models, left_out, judge.core)
 
@@ -158,9 +158,8 @@ class _Opened:
         rows = self.training or self.evaluation
         inputs = {entry.name for entry in self.model.graph.input}
         sample = {name: values[-SAMPLE_ROWS:] for name, values in rows.columns.items() if name in inputs}
-        return Workshop(
-            self.model, self.designs, self.training, sample, self.adapter, self._task.out / "cache", progress
-        )
+        materials = Materials(self.model, self.designs, self.training, sample, self.adapter)
+        return Workshop(materials, self._task.out / "cache", progress)
 
     def plan(self, left_out: dict[str, str]) -> list[Candidate]:
         """The candidates; what needs training data is left out, and says so, where there is none."""
@@ -239,14 +238,12 @@ class _Judging:
         if missing or not files[FULL].exists():
             logs = task.out / "logs"
             logs.mkdir(parents=True, exist_ok=True)
-            bench = Bench(self._rows_inputs(), task.sizes, self.core, task.runtime, logs, task.effort, task.seed)
+            requests = requests_by_size(self._rows.columns, task.sizes, task.seed)
+            bench = Bench(requests, self.core, task.runtime, logs, task.effort)
             for part in bench.compare(served[FULL], missing, self._progress):
                 for name, speed in part.items():
                     _write(files[name or FULL], speed_as_json(speed))
         return {name: speed_from_json(json.loads(file.read_text(encoding="utf-8"))) for name, file in files.items()}
-
-    def _rows_inputs(self) -> dict[str, graph.Array]:
-        return dict(self._rows.columns)
 
 
 def speed_as_json(speed: Speed) -> dict[str, object]:

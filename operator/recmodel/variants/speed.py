@@ -90,20 +90,25 @@ def requests_of(columns: Mapping[str, Array], size: int, seed: int) -> list[dict
     return [{name: values[draw] for name, values in columns.items()} for draw in draws]
 
 
+def requests_by_size(
+    columns: Mapping[str, Array], sizes: Sequence[int], seed: int = 7
+) -> dict[int, list[dict[str, Array]]]:
+    """:func:`requests_of` each size."""
+    return {size: requests_of(columns, size, seed) for size in sizes}
+
+
 class Bench:
     """Measures models with the same requests on the same cores."""
 
     def __init__(
         self,
-        columns: Mapping[str, Array],
-        sizes: Sequence[int],
+        requests: Mapping[int, list[dict[str, Array]]],
         core: int,
         runtime: Runtime | None,
         logs: Path,
         effort: Effort = Effort(),
-        seed: int = 7,
     ) -> None:
-        self._requests = {size: requests_of(columns, size, seed) for size in sizes}
+        self._requests = requests
         self._core, self._runtime, self._logs, self._effort = core, runtime, logs, effort
         self._client_cores = os.sched_getaffinity(0) - {core} or {core}
 

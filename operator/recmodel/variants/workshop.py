@@ -42,21 +42,22 @@ class Made:
     seconds: float
 
 
-class Workshop:
-    """Everything that candidates are made from."""
+@dataclass(frozen=True)
+class Materials:
+    """What candidates are made from; without ``rows`` and ``adapter`` nothing is trained."""
 
-    def __init__(
-        self,
-        full: onnx.ModelProto,
-        designs: Mapping[str, onnx.ModelProto],
-        rows: Rows | None,
-        sample: Mapping[str, Array],
-        adapter: TrainingAdapter | None,
-        cache: Path,
-        progress: Callable[[str], None],
-    ) -> None:
-        self._full, self._designs, self._rows = full, designs, rows
-        self._sample, self._adapter, self._cache, self._progress = sample, adapter, cache, progress
+    full: onnx.ModelProto
+    designs: Mapping[str, onnx.ModelProto]
+    rows: Rows | None
+    sample: Mapping[str, Array]  # of the rows: for calibration and for the use of hidden units
+    adapter: TrainingAdapter | None
+
+
+class Workshop:
+    """Makes candidates, and keeps what it has made in ``cache``."""
+
+    def __init__(self, materials: Materials, cache: Path, progress: Callable[[str], None]) -> None:
+        self._materials, self._cache, self._progress = materials, cache, progress
         self._made: dict[str, Made] = {}
         self._teacher: Floats | None = None
 
@@ -91,7 +92,7 @@ class Workshop:
             graph.write(trained, path)
 
     def _key(self, candidate: Candidate) -> str:
-        parent = self._made[candidate.parent].key if candidate.parent else graph.sha256(self._full)
+        parent = self._made[candidate.parent].key if candidate.parent else graph.sha256(self._materials.full)
         versions = [onnx.__version__, onnxruntime.__version__]
         if candidate.int8 is not None and candidate.int8.scale == "nncf":
             versions.append(metadata.version("nncf"))
@@ -100,48 +101,48 @@ class Workshop:
             "versions": versions,
             "candidate": candidate.as_dict() | {"technique": ""},
             "parent": parent,
-            "full": graph.sha256(self._full) if candidate.distilled else "",
-            "design": graph.sha256(self._designs[candidate.design]) if candidate.design else "",
-            "rows": self._rows.sha256 if self._rows else "",
+            "full": graph.sha256(self._materials.full) if candidate.distilled else "",
+            "design": graph.sha256(self._materials.designs[candidate.design]) if candidate.design else "",
+            "rows": self._materials.rows.sha256 if self._materials.rows else "",
         }
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:24]
 
     def _steps(self, candidate: Candidate) -> tuple[onnx.ModelProto, onnx.ModelProto]:
         if candidate.design:
-            model = self._designs[candidate.design]
+            model = self._materials.designs[candidate.design]
         elif candidate.parent:
             model = onnx.load(str(self._made[candidate.parent].trained))
         else:
-            model = self._full
+            model = self._materials.full
         if candidate.keep_ratio is not None:
-            model = prune(model, candidate.keep_ratio, self._sample)
+            model = prune(model, candidate.keep_ratio, self._materials.sample)
         if candidate.zero_ratio is not None:
             model = sparsify(model, candidate.zero_ratio)
         if candidate.recipe is not None:
             model = self._trained(candidate, model)
         served = fold(model)
         if candidate.int8 is not None:
-            served = quantise(served, candidate.int8, self._sample)
+            served = quantise(served, candidate.int8, self._materials.sample)
         return model, served
 
     def _trained(self, candidate: Candidate, model: onnx.ModelProto) -> onnx.ModelProto:
-        if self._rows is None or self._adapter is None or candidate.recipe is None:
+        if self._materials.rows is None or self._materials.adapter is None or candidate.recipe is None:
             raise InputError("training", None, f"candidate {candidate.name} needs training data and an adapter")
         recipe = candidate.recipe
         if candidate.retrained_int8 and candidate.int8:
             every = tuple(node.input[1] for node in matmuls(model))
             # Tables alone name no layer: the model then gets used to all of them in 8 bits.
             recipe = recipe.with_values(int8=weights(model, candidate.int8) or every)
-        teacher = self._teacher_scores(self._rows) if candidate.distilled else None
-        return self._adapter.train(
-            model, self._rows, recipe, teacher, lambda words: self._progress(f"{candidate.name}: {words}")
+        teacher = self._teacher_scores(self._materials.rows) if candidate.distilled else None
+        return self._materials.adapter.train(
+            model, self._materials.rows, recipe, teacher, lambda words: self._progress(f"{candidate.name}: {words}")
         )
 
     def _teacher_scores(self, rows: Rows) -> Floats:
         """[training rows]: the full model's, with each row's features of its own time."""
         if self._teacher is None:
-            names = [name for name in rows.columns if name not in {e.name for e in self._full.graph.input}]
-            self._teacher = graph.scores(with_inner_inputs(self._full, names), rows.columns)
+            names = [name for name in rows.columns if name not in {e.name for e in self._materials.full.graph.input}]
+            self._teacher = graph.scores(with_inner_inputs(self._materials.full, names), rows.columns)
         return self._teacher
 
 

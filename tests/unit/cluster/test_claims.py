@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.leases import Leases
-from recmodel.cluster.leases.claims import ENDED_SECONDS, PACE, Claims
-from recmodel.cluster.leases.lease import LEASE_SECONDS, RENEW_SECONDS, Lease
+from recmodel.cluster.leases.claims import ENDED_SECONDS, PACE, Claims, Scope
+from recmodel.cluster.leases.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, LeaseIdentity
 from recmodel.cluster.leases.predecessors import Predecessors
 
 NAMESPACES = ("shop", "news")
@@ -43,16 +43,14 @@ class World:
 
     def pod(self, name: str, home: str = "ops", release: str = "recmodel", serves: Collection[str] = ()) -> Pod:
         told: list[tuple[str, bool]] = []
-        place = (self.api, home, release, name)
-        lease = Lease(*place, lambda held: None, lambda: self.now)  # type: ignore[arg-type]
+        identity = LeaseIdentity(home, release, name)
+        lease = Lease(self.api, identity, lambda held: None, lambda: self.now)  # type: ignore[arg-type]
         claims = Claims(
             self.api,  # type: ignore[arg-type]
+            Scope(lambda: set(serves) or set(self.models), everywhere=not serves),
             lease,
-            lambda: set(serves) or set(self.models),
-            not serves,
             lambda namespace, acts: told.append((namespace, acts)),
-            predecessors=Predecessors(*place, lambda: self.now),  # type: ignore[arg-type]
-            clock=lambda: self.now,
+            predecessors=Predecessors(self.api, identity, lambda: self.now),  # type: ignore[arg-type]
         )
         self.pods[name] = Pod(lease, claims, told)
         return self.pods[name]

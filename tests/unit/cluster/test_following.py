@@ -15,7 +15,7 @@ from recmodel.cluster.names import POD
 from recmodel.cluster.transport import client as client_module
 from recmodel.cluster.transport import watch as watch_module
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, Gone, NotFound
-from recmodel.cluster.transport.watch import follow
+from recmodel.cluster.transport.watch import Selection, follow
 from recmodel.controller.tasks import Tasks
 
 FOREVER = 5000
@@ -52,7 +52,7 @@ def test_a_kind_that_is_gone_has_no_objects_but_a_single_404_is_believed_only_tw
     async def run(*lists: Any) -> list[str]:
         told, synced = Told(), asyncio.Event()
         server = Server(ApiUnavailable("reset"), lists=list(lists))
-        work = asyncio.create_task(follow(server, POD, told, synced=synced, absent_seconds=0.02))  # type: ignore[arg-type]
+        work = asyncio.create_task(follow(server, Selection(POD), told, synced=synced, absent_seconds=0.02))  # type: ignore[arg-type]
         await asyncio.sleep(0.15)
         work.cancel()
         await asyncio.wait([work])
@@ -103,7 +103,9 @@ def test_a_follower_that_dies_is_begun_again_and_the_process_counts_as_alive(
 
     async def run() -> tuple[list[str], bool, bool]:
         tasks, told, synced = Tasks(), Poisoned(), asyncio.Event()
-        tasks.keep(lambda: follow(Server(), POD, told, synced=synced, on_turn=turns.append), "following pods")  # type: ignore[arg-type]
+        tasks.keep(
+            lambda: follow(Server(), Selection(POD), told, synced=synced, on_turn=turns.append), "following pods"
+        )  # type: ignore[arg-type]
         await asyncio.sleep(0.3)
         found = told.calls, synced.is_set(), tasks.dead
         await tasks.stop()

@@ -7,7 +7,14 @@ import asyncio
 import pytest
 
 from builders.leases import Leases
-from recmodel.cluster.leases.lease import ACT_SECONDS, LEASE_SECONDS, LONGEST_LEASE_SECONDS, RENEW_SECONDS, Lease
+from recmodel.cluster.leases.lease import (
+    ACT_SECONDS,
+    LEASE_SECONDS,
+    LONGEST_LEASE_SECONDS,
+    RENEW_SECONDS,
+    Lease,
+    LeaseIdentity,
+)
 
 PLACE = "here/recmodel"
 
@@ -24,7 +31,7 @@ class Story:
         def changed(held: bool) -> None:
             self.told.append((name, held))
 
-        return Lease(self.api, "here", "recmodel", name, changed, lambda: self.now)  # type: ignore[arg-type]
+        return Lease(self.api, LeaseIdentity("here", "recmodel", name), changed, lambda: self.now)  # type: ignore[arg-type]
 
     def turns(self, seconds: float, *names: str) -> None:
         """These look every RENEW_SECONDS; never do two act at once."""

@@ -8,7 +8,7 @@ import pytest
 from recmodel.core.types import Observation, PoolObservation
 from recmodel.lab.controllers.baselines import Hpa, Keda, Stabiliser, hpa_recommendation, keda_recommendation
 from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
-from recmodel.lab.controllers.hindsight import best_in_hindsight, run_setting, slow_motion
+from recmodel.lab.controllers.hindsight import Search, best_in_hindsight, run_setting, slow_motion
 from recmodel.lab.simulator.simulation import CPU_POOL, GPU_POOL, Scenario, simulate
 
 
@@ -124,9 +124,8 @@ def test_the_search_finds_the_best_point_of_the_grid(
     allowed = [point for point in grid if point.summary.minutes_over_ratio <= 0.02]
     expected = min(allowed, key=lambda point: point.summary.cost)
     floor = clairvoyant(small, hour, tables)
-    found = best_in_hindsight(
-        small, hour, 0.02, kinds=("keda",), targets=targets, shares=shares, floor_cost_by_minute=floor.cost_by_minute
-    )
+    search = Search(0.02, ("keda",), targets, shares, floor_cost_by_minute=floor.cost_by_minute)
+    found = best_in_hindsight(small, hour, search)
     assert found == replace(expected, summary=replace(expected.summary, decide_seconds=found.summary.decide_seconds))
     assert floor.cost < found.summary.cost
 
@@ -137,14 +136,14 @@ def test_slow_motion_keeps_cost_and_minutes_over(small: Scenario, hour: np.ndarr
     assert slow.requests == pytest.approx(full.requests / 4.0, rel=0.01)
     assert slow.cost == pytest.approx(full.cost, rel=0.03)
     assert slow.late_ratio == pytest.approx(full.late_ratio, abs=0.003)
-    quick = best_in_hindsight(small, hour, 0.02, kinds=("hpa",), targets=(0.6, 0.8), shares=(0.0,), slower=4.0)
+    quick = best_in_hindsight(small, hour, Search(0.02, ("hpa",), (0.6, 0.8), (0.0,), slower=4.0))
     assert quick is not None
     assert quick.summary.requests == full.requests  # what is found is run at full load
 
 
 def test_no_setting_within_an_impossible_bound(small: Scenario) -> None:
     jump = np.concatenate([np.full(600, 100.0), np.full(300, 1500.0)])  # nothing that reacts starts pods in time
-    assert best_in_hindsight(small, jump, 0.0, kinds=("hpa",), targets=(0.8, 0.9), shares=(0.0,)) is None
+    assert best_in_hindsight(small, jump, Search(0.0, ("hpa",), (0.8, 0.9), (0.0,))) is None
 
 
 def test_default_hpa_keeps_a_calm_hour_within_the_objective(small: Scenario, hour: np.ndarray) -> None:

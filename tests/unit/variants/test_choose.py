@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recmodel.variants.choose import Judged, choose, read_budget
+from recmodel.variants.choose import Criterion, Judged, choose, read_budget
 from recmodel.variants.errors import InputError
 from recmodel.variants.plan import FULL, Candidate
 from recmodel.variants.quality import Measured
@@ -29,7 +29,7 @@ def judged(
 
 
 def reasons(*others: Judged, budget: float = 0.01) -> dict[str, str]:
-    found = choose([judged(FULL, 1.0), *others], "auc", budget, SIZE)
+    found = choose([judged(FULL, 1.0), *others], Criterion("auc", budget, SIZE))
     assert sum(verdict.chosen for verdict in found) == 1
     return {verdict.name: ("* " if verdict.chosen else "") + verdict.reason for verdict in found}
 
@@ -86,9 +86,7 @@ def test_kept_are_the_baseline_the_chosen_and_what_trades_speed_for_accuracy() -
             judged("bad", 0.6, (0.0, 0.002, 0.003)),
             judged("pruned", 0.2, (0.0, 0.004, 0.008)),
         ],
-        "auc",
-        0.01,
-        SIZE,
+        Criterion("auc", 0.01, SIZE),
     )
     assert [verdict.name for verdict in found if verdict.kept] == [FULL, "int8", "pruned"]
 

@@ -17,8 +17,9 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
-from recmodel.cluster.leases.lease import Lease, Pace
+from recmodel.cluster.leases.lease import Lease, LeaseIdentity, Pace
 from recmodel.cluster.leases.predecessors import Predecessors
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.write_fence import Term
@@ -38,33 +39,41 @@ END_SECONDS = 5.0  # for writing that
 AT_ONCE = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is claimed: the namespaces that ``wanted`` returns; ``everywhere``: all namespaces are served, so the one claim
+    for all of them is needed, too.
+    """
+
+    wanted: Callable[[], Collection[str]]
+    everywhere: bool
+
+
 class Claims:
-    """The claims of one process. ``wanted`` says which namespaces have work; ``on_change`` is told of each in which this
-    process begins (True) or ceases (False) to act.
+    """The claims of one process. ``on_change`` is called for each namespace in which this process begins (True) or ceases
+    (False) to act, ``on_turn`` after each look.
     """
 
     def __init__(
         self,
         client: Client,
+        scope: Scope,
         lease: Lease,
-        wanted: Callable[[], Collection[str]],
-        everywhere: bool,
         on_change: Callable[[str, bool], None],
-        clock: Callable[[], float],
         on_turn: Callable[[], None] = lambda: None,
         predecessors: Predecessors | None = None,
     ) -> None:
         self._client = client
         self._lease = lease
-        self._wanted = wanted
+        self._wanted = scope.wanted
         self._on_change = on_change
-        self._on_turn = on_turn  # after each look
+        self._on_turn = on_turn
         self._predecessors = predecessors
-        self._clock = clock
-        self._all = self._claim(ALL_NAMESPACE, ALL_CLAIM) if everywhere else None
+        self._clock = lease.clock
+        self._all = self._claim(ALL_NAMESPACE, ALL_CLAIM) if scope.everywhere else None
         self._claims: dict[str, Lease] = {}
         self._due: dict[Lease, float] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._others: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -120,7 +129,7 @@ class Claims:
             left = {namespace: self._claims.pop(namespace) for namespace in self._claims.keys() - wanted}
             await asyncio.gather(*(claim.release() for claim in left.values()))
             await asyncio.gather(*(self._renew(claim) for claim in self._claims.values()))
-        self._tell()
+        self._report()
 
     async def leave(self) -> None:
         """Lets the next pod of this release go on at once, and another release soon. Nothing may act any more by now."""
@@ -149,14 +158,13 @@ class Claims:
         self._due[claim] = self._clock() + (RENEW_SECONDS if claim.held else LOOK_SECONDS)
 
     def _claim(self, namespace: str, name: str) -> Lease:
-        return Lease(
-            self._client, namespace, name, self._lease.place, lambda held: None, self._clock, PACE  # noqa: ARG005
-        )  # fmt: skip
+        identity = LeaseIdentity(namespace, name, holder=self._lease.place)
+        return Lease(self._client, identity, lambda held: None, self._clock, PACE)  # noqa: ARG005
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         acts = {namespace for namespace in self._claims if self.acts(namespace)}
-        for namespace in sorted(acts ^ self._told):
-            self._told ^= {namespace}
+        for namespace in sorted(acts ^ self._reported):
+            self._reported ^= {namespace}
             self._on_change(namespace, namespace in acts)
         looked = {**self._claims, **({"*": self._all} if self._all else {})}
         others = {n: claim.other for n, claim in looked.items() if self._lease.held and not claim.held and claim.other}

@@ -1,6 +1,6 @@
 """A Lease: of several operators over the same RecModels one acts, and another takes over when it ends or dies.
 
-The holder renews it every two seconds. Whether another one's has run out is told by the own clock, from when its last
+The holder renews it every two seconds. Whether another one's has run out is judged by the own clock, from when its last
 renewal was *seen*: clocks of two machines are never compared. A holder that could not renew for a while stops acting
 before anybody else may begin. A holder that ends gives it back, and the next one begins at once.
 """
@@ -38,30 +38,38 @@ class Pace:
     act_seconds: float = ACT_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseIdentity:
+    """Which Lease it is, and in whose name it is held."""
+
+    namespace: str
+    name: str
+    holder: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
 class Lease:
     """One Lease, and whether it is ours. ``on_change`` is called with True when it becomes ours, False when it is lost."""
 
     def __init__(
         self,
         client: Client,
-        namespace: str,
-        name: str,
-        holder: str,
+        identity: LeaseIdentity,
         on_change: Callable[[bool], None],
         clock: Callable[[], float],
         pace: Pace = Pace(),
     ) -> None:
         self._client = client
-        self._namespace = namespace
-        self._name = name
-        self._holder = holder
+        self._identity = identity
         self._on_change = on_change
-        self._clock = clock
+        self.clock = clock
         self._pace = pace
         self._seen: tuple[Any, ...] = ()  # another one's renewal, and when we saw it
         self._seen_at = -math.inf
         self._acts_until = -math.inf
-        self._told = False
+        self._reported = False
         self._complaint = ""
         self.term = 0  # counts how often it became ours
         self.other = ""  # who holds it, where we do not
@@ -69,7 +77,7 @@ class Lease:
     @property
     def place(self) -> str:
         """``namespace/name``."""
-        return f"{self._namespace}/{self._name}"
+        return str(self._identity)
 
     @property
     def held(self) -> bool:
@@ -81,7 +89,7 @@ class Lease:
         """For how long we may act without another renewal; 0 or less: not at all. By the clock of now, so that a process
         that was asleep does not act when it wakes.
         """
-        return self._acts_until - self._clock()
+        return self._acts_until - self.clock()
 
     async def run(self) -> None:
         """Takes and renews it, until cancelled."""
@@ -91,7 +99,7 @@ class Lease:
 
     async def turn(self) -> None:
         """One look, and one write where it is ours or free."""
-        began = self._clock()
+        began = self.clock()
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 if await self._take():
@@ -104,12 +112,12 @@ class Lease:
             self._complain(str(error) or type(error).__name__)
         else:
             self._complaint = ""
-        self._tell()
+        self._report()
 
     def drop(self) -> None:
         """Acts on it no more before the next renewal, and leaves it to run out."""
         self._acts_until = -math.inf
-        self._tell()
+        self._report()
 
     async def release(self, holder: str = "", lease_seconds: int = 1) -> None:
         """Gives it back where it is ours, so that the next one need not wait. Nothing may act any more by now.
@@ -121,8 +129,8 @@ class Lease:
         self._acts_until = -math.inf
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                lease = await self._client.get(LEASE, self._namespace, self._name)
-                if lease.get("spec", {}).get("holderIdentity") == self._holder:
+                lease = await self._client.get(LEASE, self._identity.namespace, self._identity.name)
+                if lease.get("spec", {}).get("holderIdentity") == self._identity.holder:
                     left = {"holderIdentity": holder, "leaseDurationSeconds": lease_seconds, "renewTime": _now()}
                     lease["spec"] |= left
                     await self._client.replace_lease(lease)
@@ -134,15 +142,15 @@ class Lease:
     async def _take(self) -> bool:
         """Whether it is ours after this."""
         try:
-            lease = await self._client.get(LEASE, self._namespace, self._name)
+            lease = await self._client.get(LEASE, self._identity.namespace, self._identity.name)
         except NotFound:
-            metadata = {"name": self._name, "namespace": self._namespace}
+            metadata = {"name": self._identity.name, "namespace": self._identity.namespace}
             lease = {"apiVersion": LEASE.group_version, "kind": LEASE.kind, "metadata": metadata}
             await self._client.create_lease({**lease, "spec": self._spec({})})
             return True
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
-        if holder not in ("", self._holder) and not self._has_run_out(holder, spec):
+        if holder not in ("", self._identity.holder) and not self._has_run_out(holder, spec):
             self._acts_until, self.other = -math.inf, holder
             return False
         await self._client.replace_lease({**lease, "spec": self._spec(spec)})
@@ -151,14 +159,14 @@ class Lease:
     def _has_run_out(self, holder: str, spec: dict[str, Any]) -> bool:
         renewal = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if renewal != self._seen:
-            self._seen, self._seen_at = renewal, self._clock()
+            self._seen, self._seen_at = renewal, self.clock()
         seconds = min(float(spec.get("leaseDurationSeconds") or LEASE_SECONDS), LONGEST_LEASE_SECONDS)
-        return self._clock() - self._seen_at > seconds
+        return self.clock() - self._seen_at > seconds
 
     def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
-        same = before.get("holderIdentity") == self._holder
+        same = before.get("holderIdentity") == self._identity.holder
         return {
-            "holderIdentity": self._holder,
+            "holderIdentity": self._identity.holder,
             "leaseDurationSeconds": self._pace.lease_seconds,
             "acquireTime": before.get("acquireTime") if same else _now(),
             "renewTime": _now(),
@@ -171,11 +179,11 @@ class Lease:
         logger.log(level, "the lease %s cannot be renewed: %s", self.place, problem)
         self._complaint = problem
 
-    def _tell(self) -> None:
-        if self.held != self._told:
-            self._told = self.held
-            logger.info("the lease %s is %s", self.place, "ours" if self._told else "not ours any more")
-            self._on_change(self._told)
+    def _report(self) -> None:
+        if self.held != self._reported:
+            self._reported = self.held
+            logger.info("the lease %s is %s", self.place, "ours" if self._reported else "not ours any more")
+            self._on_change(self._reported)
 
 
 def _now() -> str:

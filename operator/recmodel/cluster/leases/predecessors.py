@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from recmodel.cluster.leases.lease import LEASE_SECONDS
+from recmodel.cluster.leases.lease import LEASE_SECONDS, LeaseIdentity
 from recmodel.cluster.names import LEASE
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ClusterError
@@ -22,20 +22,13 @@ _POD = re.compile("(.+)-[0-9a-z]+-[0-9a-z]{5}")  # DEPLOYMENT-HASH-SUFFIX
 
 
 class Predecessors:
-    """Looked at until none renews its Lease any more. ``lease_name`` is the one of this process, ``identity`` its pod."""
+    """Looked at until none renews its Lease any more. ``identity`` is that of this process, held by its pod."""
 
-    def __init__(
-        self,
-        client: Client,
-        namespace: str,
-        lease_name: str,
-        identity: str,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, client: Client, identity: LeaseIdentity, clock: Callable[[], float]) -> None:
         self._client = client
-        self._namespace = namespace
-        self._own = lease_name
-        self._deployment = _deployment(identity)
+        self._namespace = identity.namespace
+        self._own = identity.name
+        self._deployment = _deployment(identity.holder)
         self._clock = clock
         self._seen: dict[str, tuple[Any, float]] = {}  # by Lease: its last renewal, and when that was first seen
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import aiohttp
 
-from recmodel.cluster.names import EVENT, FIELD_MANAGER, LEASE, REPAIRING, Kind
+from recmodel.cluster.names import EVENT, LEASE, REPAIRING, Kind
 from recmodel.cluster.transport.answers import as_object, change_of, patience_seconds, whatever
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
+from recmodel.cluster.transport.request import Request, apply_request
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
 
@@ -75,13 +76,13 @@ class Client:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
         """One object; ``NotFound`` where there is none."""
-        return await self._call("GET", kind, kind.path(namespace, name))
+        return await self._call(Request("GET", kind, kind.path(namespace, name)))
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the cluster knows the kind at all (its CRD is installed and its version served)."""
         root = "/api/" if "/" not in kind.group_version else "/apis/"
         try:
-            found = await self._call("GET", kind, root + kind.group_version)
+            found = await self._call(Request("GET", kind, root + kind.group_version))
         except ApiRefused:
             return False
         return any(resource.get("name") == kind.plural for resource in found.get("resources") or [])
@@ -95,7 +96,7 @@ class Client:
         doing, tokens = f"list {kind.plural}", set()
         query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
         for _ in range(MOST_PAGES):
-            page = await self._call("GET", kind, kind.path(namespace), query)
+            page = await self._call(Request("GET", kind, kind.path(namespace), query))
             try:
                 items += page["items"] or []
                 query["continue"] = page["metadata"].get("continue") or ""
@@ -145,16 +146,16 @@ class Client:
 
     async def apply(self, kind: Kind, body: Object, force: bool = True) -> Object:
         """Server-side apply of the whole of what we own of an object; returns it as it stands then."""
-        metadata = body["metadata"]
-        return await self._apply(kind, metadata["namespace"], metadata["name"], None, body, self._acts, force)
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        return await self._write(apply_request(kind, kind.path(namespace, name), body, force), namespace, self._acts)
 
     async def patch(self, kind: Kind, metadata: Mapping[str, Any], body: Any, form: str) -> Object:
         """A patch in one of the forms (``strategic-merge-patch``, ``json-patch``) that can take away what others own. What it
         sets is owned by ``REPAIRING``.
         """
         namespace, path = metadata["namespace"], kind.path(metadata["namespace"], metadata["name"])
-        query = {"fieldManager": REPAIRING}
-        return await self._write("PATCH", kind, namespace, path, self._acts, body, query, f"application/{form}+json")
+        request = Request("PATCH", kind, path, {"fieldManager": REPAIRING}, body, f"application/{form}+json")
+        return await self._write(request, namespace, self._acts)
 
     async def apply_replicas(self, kind: Kind, namespace: str, name: str, uid: str, replicas: int) -> Object:
         """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
@@ -164,7 +165,8 @@ class Client:
             "apiVersion": "autoscaling/v1", "kind": "Scale",
             "metadata": {"namespace": namespace, "name": name, "uid": uid}, "spec": {"replicas": replicas},
         }  # fmt: skip
-        return await self._apply(kind, namespace, name, "scale", body, self._acts)
+        path = kind.path(namespace, name, "scale")
+        return await self._write(apply_request(kind, path, body), namespace, self._acts)
 
     async def apply_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Object:
         """Server-side apply of the whole status; ``Conflict`` where another object has taken the name since."""
@@ -172,13 +174,15 @@ class Client:
             "apiVersion": kind.group_version, "kind": kind.kind,
             "metadata": {"namespace": namespace, "name": name, "uid": uid}, "status": dict(status),
         }  # fmt: skip
-        return await self._apply(kind, namespace, name, "status", body, self._reports)
+        path = kind.path(namespace, name, "status")
+        return await self._write(apply_request(kind, path, body), namespace, self._reports)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Deletes the object with this uid, and what it owns with it; nothing happens where it is gone already."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        request = Request("DELETE", kind, kind.path(namespace, name), body=body)
         try:
-            await self._write("DELETE", kind, namespace, kind.path(namespace, name), self._acts, body)
+            await self._write(request, namespace, self._acts)
         except ApiRefused as error:
             if error.status != 404:
                 raise
@@ -186,66 +190,53 @@ class Client:
     async def create(self, kind: Kind, body: Object) -> Object:
         """Creates an object; ``Conflict`` where it exists."""
         namespace = body["metadata"]["namespace"]
-        return await self._write("POST", kind, namespace, kind.path(namespace), self._acts, body)
+        return await self._write(Request("POST", kind, kind.path(namespace), body=body), namespace, self._acts)
 
     async def create_event(self, namespace: str, body: Object) -> Object:
         """Creates a Kubernetes Event."""
-        return await self._write("POST", EVENT, namespace, EVENT.path(namespace), self._reports, body)
+        return await self._write(Request("POST", EVENT, EVENT.path(namespace), body=body), namespace, self._reports)
 
     async def create_lease(self, body: Object) -> Object:
         """Creates a Lease; ``Conflict`` where it exists. Neither fenced nor limited: it says who may write."""
-        return await self._call("POST", LEASE, LEASE.path(body["metadata"]["namespace"]), body=body)
+        return await self._call(Request("POST", LEASE, LEASE.path(body["metadata"]["namespace"]), body=body))
 
     async def replace_lease(self, body: Object) -> Object:
         """Writes a whole Lease as it was read before; ``Conflict`` where somebody wrote it since."""
         metadata = body["metadata"]
-        return await self._call("PUT", LEASE, LEASE.path(metadata["namespace"], metadata["name"]), body=body)
+        path = LEASE.path(metadata["namespace"], metadata["name"])
+        return await self._call(Request("PUT", LEASE, path, body=body))
 
-    async def _apply(
-        self, kind: Kind, namespace: str, name: str, subresource: str | None, body: Object, bucket: TokenBucket,
-        force: bool = True,
-    ) -> Object:  # fmt: skip
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
-        path = kind.path(namespace, name, subresource)
-        return await self._write("PATCH", kind, namespace, path, bucket, body, query, "application/apply-patch+yaml")
-
-    async def _write(
-        self, method: str, kind: Kind, namespace: str, path: str, bucket: TokenBucket, body: Object,
-        query: Mapping[str, str] | None = None, content_type: str = "application/json",
-    ) -> Object:  # fmt: skip
+    async def _write(self, request: Request, namespace: str, bucket: TokenBucket) -> Object:
         """A write within the term of acting in which it was asked for; ``LeadershipLost`` where that has ended."""
         term = self.fence(namespace).number
 
         def seconds_left() -> float:
             now = self.fence(namespace)
             if now.number != term or now.seconds_left <= 0:
-                raise LeadershipLost(f"{method} {path}: not sent, this operator does not act in {namespace} any more")
+                raise LeadershipLost(f"{request}: not sent, this operator does not act in {namespace} any more")
             return now.seconds_left
 
         seconds_left()
         await bucket.take()
-        return await self._call(method, kind, path, query, body, content_type, seconds_left)
+        return await self._call(request, seconds_left)
 
-    async def _call(
-        self, method: str, kind: Kind, path: str, query: Mapping[str, str] | None = None, body: Object | None = None,
-        content_type: str = "application/json", seconds_left: Callable[[], float] = lambda: math.inf,
-    ) -> Object:  # fmt: skip
+    async def _call(self, request: Request, seconds_left: Callable[[], float] = lambda: math.inf) -> Object:
         """One call with its retries. All our writes are idempotent (apply, delete by uid), so each may be sent
         again; Events may repeat. ``seconds_left`` bounds each attempt, here and at the API server, and may raise.
         """
-        doing, wait_seconds = f"{method} {path}", 0.0
+        wait_seconds = 0.0
         answer: Any = None
         status: int | None = None
         for attempt in range(RETRIES + 1):
             try:
-                headers = {"Content-Type": content_type, **await self._credentials.headers()}
-                data = None if body is None else json.dumps(body)
+                headers = {"Content-Type": request.content_type, **await self._credentials.headers()}
+                data = None if request.body is None else json.dumps(request.body)
                 left = seconds_left()  # nothing is waited for between this and the request; 0 would mean no limit there
                 sent = self._open().request(
-                    method,
-                    self._credentials.host + path,
+                    request.method,
+                    self._credentials.host + request.path,
                     params={
-                        **(query or {}),
+                        **request.query,
                         **({} if left == math.inf else {"timeout": f"{max(left, 0.001):.3f}s"}),
                     },
                     data=data,
@@ -253,23 +244,23 @@ class Client:
                     allow_redirects=False,
                 )
                 async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
-                    self._on_call(method, kind.plural, response.status)
+                    self._on_call(request.method, request.kind.plural, response.status)
                     if response.status < 300:
                         return await as_object(response)
                     before, answer, status = answer, await whatever(response), response.status
                     refusal = refuses(status, answer, before)
                     if status < 400 or (refusal and not _unauthorised_once(status, attempt)):
-                        raise refused(doing, status, answer)
+                        raise refused(str(request), status, answer)
                     problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
                     wait_seconds = patience_seconds(response)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                self._on_call(method, kind.plural, 0)
+                self._on_call(request.method, request.kind.plural, 0)
                 answer, status = None, None
                 problem, wait_seconds = str(error) or type(error).__name__, 0.0
             if attempt < RETRIES:
                 backoff_seconds = 0.2 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
                 await asyncio.sleep(min(LONGEST_WAIT_SECONDS, max(wait_seconds, backoff_seconds)))
-        raise ApiUnavailable(f"{doing}: {problem}, {RETRIES + 1} times", status)
+        raise ApiUnavailable(f"{request}: {problem}, {RETRIES + 1} times", status)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -1,6 +1,6 @@
 """Follows one kind of object: lists, watches, and lists again when the watch has lost its place. Level-triggered.
 
-Whoever is told gets either the whole list or one change. No action may depend on seeing every change:
+A follower receives either the whole list or one change. No action may depend on seeing every change:
 several may arrive as one.
 """
 
@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recmodel.cluster.names import Kind
@@ -26,8 +27,17 @@ STEADY_SECONDS = 60.0  # a list and its watch that went well for so long are no 
 WATCH_FAILURES = 5  # in a row, after which the place counts as lost
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The objects that are followed: of one kind, in one namespace (None: all), with these labels (empty: any)."""
+
+    kind: Kind
+    namespace: str | None = None
+    labels: str = ""
+
+
 class Follower(Protocol):
-    """Who is told: ``replace`` with the whole list of a namespace (None: all), ``see`` with one change."""
+    """Receives the objects: ``replace`` with the whole list of a namespace (None: all), ``see`` with one change."""
 
     def replace(self, kind: Kind, objects: list[dict[str, Any]], namespace: str | None) -> None: ...
 
@@ -36,31 +46,30 @@ class Follower(Protocol):
 
 async def follow(
     client: Client,
-    kind: Kind,
+    selection: Selection,
     follower: Follower,
     *,
     synced: asyncio.Event,
-    namespace: str | None = None,
-    labels: str = "",
     absent_seconds: float = ABSENT_KIND_SECONDS,
     on_turn: Callable[[bool], None] = lambda well: None,  # noqa: ARG005
 ) -> None:
-    """Tells ``follower`` for ever; sets ``synced`` after the first list, or once it is known that the cluster
-    lacks the kind. ``on_turn`` hears whether the kind is known just now.
+    """Keeps ``follower`` up to date for ever; sets ``synced`` after the first list, or once it is known that the cluster
+    lacks the kind. ``on_turn`` is called with whether the kind is known just now.
 
     Whatever the API server refuses (400, 401, 403, 410) is asked again ever more seldom, unless it went well for long.
     A kind that is absent twice has no objects any more: a single 404 may be a server that is just starting.
     """
+    kind, namespace = selection.kind, selection.namespace
     failures, absences = 0, 0
     while True:
         began = time.monotonic()
         try:
-            objects, version = await client.list(kind, namespace, labels)
+            objects, version = await client.list(kind, namespace, selection.labels)
             follower.replace(kind, objects, namespace)
             synced.set()
             on_turn(True)
             absences = 0
-            await _watch(client, kind, follower, version, namespace, labels)
+            await _watch(client, selection, follower, version)
         except NotFound:
             synced.set()
             on_turn(True)
@@ -79,9 +88,7 @@ async def follow(
             raise
 
 
-async def _watch(
-    client: Client, kind: Kind, follower: Follower, version: str, namespace: str | None, labels: str
-) -> None:
+async def _watch(client: Client, selection: Selection, follower: Follower, version: str) -> None:
     """Watches on and on from ``version``; a watch that ends or breaks goes on where it was, ever more seldom where it
     does so at once.
     """
@@ -89,10 +96,11 @@ async def _watch(
     while True:
         started, problem = time.monotonic(), None
         try:
-            async for change, obj in client.watch(kind, version, namespace, labels):
+            changes = client.watch(selection.kind, version, selection.namespace, selection.labels)
+            async for change, obj in changes:
                 version = obj["metadata"]["resourceVersion"]
                 if change != "BOOKMARK":
-                    follower.see(kind, change, obj)
+                    follower.see(selection.kind, change, obj)
         except ApiUnavailable as error:
             problem = error
             logger.info("%s", error)

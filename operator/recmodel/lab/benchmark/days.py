@@ -18,7 +18,7 @@ from recmodel.lab.controllers.ablations import WithoutForecast, WithoutJointPlan
 from recmodel.lab.controllers.baselines import Hpa
 from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.controllers.engine import EngineController
-from recmodel.lab.controllers.hindsight import Setting, best_in_hindsight
+from recmodel.lab.controllers.hindsight import Search, Setting, best_in_hindsight
 from recmodel.lab.simulator.result import Result, Summary
 from recmodel.lab.simulator.scenario import CPU_POOL, GPU_POOL, Floats, Scenario
 from recmodel.lab.simulator.simulation import Controller, simulate
@@ -144,17 +144,15 @@ def judge(
     result = run("engine", EngineController(scenario, case.history))
     engine = result.summary()
     hpa = run("default HPA", Hpa(scenario, 0.7, 0.0)).summary()
-    best = best_in_hindsight(
-        scenario,
-        rates,
+    search = Search(
         max(engine.minutes_over_ratio, ALLOWED_OVER_RATIO),
         kinds=("keda", "hpa"),
         shares=SHARES,
         floor_cost_by_minute=bound.cost_by_minute,
         slower=SLOWER,
         seed=seed,
-        progress=lambda done: tell(f"{case.name}: best in hindsight", done),
     )
+    best = best_in_hindsight(scenario, rates, search, lambda done: tell(f"{case.name}: best in hindsight", done))
     ablations: dict[str, Summary] = {}
     if ablate:
         share = best.gpu_share if best is not None else FALLBACK_SHARE

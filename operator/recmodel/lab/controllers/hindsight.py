@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
-from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
@@ -37,48 +33,52 @@ class Setting:
         return f"{self.kind} target {self.target_ratio:g}, share {self.gpu_share:g}: {self.summary}"
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which settings are tried, with how many minutes over at most, and how.
+
+    ``floor_cost_by_minute`` is what each minute costs at least (the clairvoyant's), for giving up early; ``slower`` above 1
+    searches in :func:`slow_motion`, that many times faster.
+    """
+
+    most_minutes_over_ratio: float
+    kinds: Sequence[Kind] = ("hpa", "keda")
+    targets: Sequence[float] = TARGETS
+    shares: Sequence[float] = SHARES
+    floor_cost_by_minute: Floats | None = None
+    slower: float = 1.0
+    seed: int = 0
+
+    def most_over(self, minutes: int) -> int:
+        """Of so many minutes."""
+        return int(self.most_minutes_over_ratio * minutes)
+
+    def least_rest(self, minutes: int) -> Floats:
+        """What the minutes from each one on cost at least, and 0 after the last."""
+        floor = np.zeros(minutes) if self.floor_cost_by_minute is None else self.floor_cost_by_minute
+        return np.append(np.cumsum(floor[::-1])[::-1], 0.0)
+
+
 def best_in_hindsight(
-    scenario: Scenario,
-    rates_per_second: Floats,
-    most_minutes_over_ratio: float,
-    *,
-    kinds: Sequence[Kind] = ("hpa", "keda"),
-    targets: Sequence[float] = TARGETS,
-    shares: Sequence[float] = SHARES,
-    floor_cost_by_minute: Floats | None = None,
-    slower: float = 1.0,
-    seed: int = 0,
-    jobs: int = 1,
-    progress: Callable[[float], None] | None = None,
+    scenario: Scenario, rates_per_second: Floats, search: Search, progress: Callable[[float], None] | None = None
 ) -> Setting | None:
-    """The cheapest setting with at most this share of the minutes over; None where there is none.
+    """The cheapest setting within the most minutes over; None where there is none.
 
     For each kind and share the target is found by halving, since a higher target costs less and is late more often. A
-    run is given up once it is over too often, or cannot become cheaper than the best one so far, even if the rest of
-    the day cost no more than ``floor_cost_by_minute`` (the clairvoyant's). Where minutes over do not rise with the
-    target, a cheaper point may be missed: ``every_setting`` runs them all. ``slower`` above 1 searches in
-    :func:`slow_motion`, that many times faster; the point found is then run, and lowered where needed, at full load.
+    run is given up once it is over too often, or cannot become cheaper than the best one so far. Where minutes over do
+    not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all. What a search in slow motion
+    finds is run, and lowered where needed, at full load.
     """
-    minutes = -(-len(rates_per_second) // 60)
-    most_over = int(most_minutes_over_ratio * minutes)
-    floor = np.zeros(minutes) if floor_cost_by_minute is None else floor_cost_by_minute
-    rest = np.append(np.cumsum(floor[::-1])[::-1], 0.0)  # the least that the minutes from each one on cost
-    tasks = [(kind, share) for kind in kinds for share in _middle_first(shares)]
-    slow = slow_motion(scenario, slower)
-    search = partial(_search, slow, rates_per_second / slower, most_over, rest, sorted(targets), seed)
+    slow, rates = slow_motion(scenario, search.slower), rates_per_second / search.slower
+    tasks = [(kind, share) for kind in search.kinds for share in _middle_first(search.shares)]
     best: Setting | None = None
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else nullcontext() as pool:
-        # In one process each search knows the best of those before it, and gives up what is dearer.
-        found = (search(t, best) for t in tasks) if pool is None else pool.map(partial(search, best=None), tasks)
-        for number, setting in enumerate(found, start=1):
-            best = _cheaper(best, setting)
-            if progress is not None:
-                progress(number / len(tasks))
-    return (
-        best
-        if slower == 1.0 or best is None
-        else _at_full_load(scenario, rates_per_second, most_over, targets, best, seed)
-    )
+    for number, (kind, share) in enumerate(tasks, start=1):
+        best = _cheaper(best, _highest_target(slow, rates, search, kind, share, best))
+        if progress is not None:
+            progress(number / len(tasks))
+    if search.slower == 1.0 or best is None:
+        return best
+    return _at_full_load(scenario, rates_per_second, search, best)
 
 
 def slow_motion(scenario: Scenario, slower: float) -> Scenario:
@@ -116,20 +116,21 @@ def every_setting(
     scenario: Scenario, rates: Floats, kinds: Sequence[Kind] = ("hpa", "keda"), seed: int = 0
 ) -> list[Setting]:
     """The whole grid, every point run to the end: slow, for a picture of cost against minutes over."""
-    return [run_setting(scenario, rates, k, t, s, seed) for k in kinds for t in TARGETS for s in SHARES]
+    return [
+        run_setting(scenario, rates, kind, target, share, seed)
+        for kind in kinds
+        for target in TARGETS
+        for share in SHARES
+    ]
 
 
-def _search(
-    scenario: Scenario,
-    rates: Floats,
-    most_over: int,
-    least_rest: Floats,
-    targets: list[float],
-    seed: int,
-    task: tuple[Kind, float],
-    best: Setting | None,
+def _highest_target(
+    scenario: Scenario, rates: Floats, search: Search, kind: Kind, share: float, best: Setting | None
 ) -> Setting | None:
-    kind, share = task
+    """The better of ``best`` and the highest target that is not over too often."""
+    minutes = -(-len(rates) // 60)
+    most_over, least_rest = search.most_over(minutes), search.least_rest(minutes)
+    targets = sorted(search.targets)
     low, high = 0, len(targets) - 1
     while low <= high:
         middle = (low + high + 1) // 2
@@ -139,7 +140,7 @@ def _search(
         def hopeless(minutes: int, minutes_over: int, cost: float, dearest: float = dearest) -> bool:
             return minutes_over > most_over or cost + least_rest[minutes] >= dearest
 
-        result = simulate(scenario, rates, controller, seed, give_up=hopeless)
+        result = simulate(scenario, rates, controller, search.seed, give_up=hopeless)
         summary = result.summary()
         if summary.minutes_over > most_over:
             high = middle - 1
@@ -150,12 +151,11 @@ def _search(
     return best
 
 
-def _at_full_load(
-    scenario: Scenario, rates: Floats, most_over: int, targets: Sequence[float], found: Setting, seed: int
-) -> Setting | None:
+def _at_full_load(scenario: Scenario, rates: Floats, search: Search, found: Setting) -> Setting | None:
     """The setting at full load, its target lowered until it holds; None where no target does."""
-    for target in sorted((t for t in targets if t <= found.target_ratio), reverse=True):
-        setting = run_setting(scenario, rates, found.kind, target, found.gpu_share, seed)
+    most_over = search.most_over(-(-len(rates) // 60))
+    for target in sorted((target for target in search.targets if target <= found.target_ratio), reverse=True):
+        setting = run_setting(scenario, rates, found.kind, target, found.gpu_share, search.seed)
         if setting.summary.minutes_over <= most_over:
             return setting
     return None

@@ -8,34 +8,14 @@ arrival (the judge's view) and the scrape interval of completion (Prometheus' vi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
-from numba import njit
 
 from recmodel.lab.simulator.arrays import BATCH, FINE_BINS, Laws, Routing, Servers, Tally, Words
+from recmodel.lab.simulator.compiled import compiled
 from recmodel.lab.simulator.scenario import Floats
 
-Parameters = ParamSpec("Parameters")
-Returned = TypeVar("Returned")
-
 NEVER = 1e300
-
-
-def compiled(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
-    """numba's njit, typed; cached on disk where numba finds a folder that it may write to.
-
-    Reference counting is off (nothing here allocates) and calls are inlined: the tuples of arrays below are passed from
-    function to function, and counting or copying them for every request made a run 20 times slower. All compiled
-    functions are in this one file, since numba's cache of a caller does not see a change of a callee elsewhere.
-    """
-    options: dict[str, Any] = {"_nrt": False, "forceinline": True}
-    try:
-        jitted: Any = njit(cache=True, **options)(function)
-    except RuntimeError:  # "cannot cache function: no locator available": a read-only installation
-        jitted = njit(**options)(function)
-    return cast(Callable[Parameters, Returned], jitted)
 
 
 @compiled

@@ -1,0 +1,30 @@
+"""One call of the Kubernetes API, before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recmodel.cluster.names import FIELD_MANAGER, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the API server. ``kind`` is what the path leads to; calls are counted by it."""
+
+    method: str
+    kind: Kind
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = "application/json"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def apply_request(kind: Kind, path: str, body: Mapping[str, Any], force: bool = True) -> Request:
+    """A server-side apply; with ``force`` it also takes over the fields that others own."""
+    query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+    return Request("PATCH", kind, path, query, body, "application/apply-patch+yaml")
