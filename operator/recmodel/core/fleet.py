@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from recmodel.core.types import Model
 
+SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -44,6 +46,11 @@ class Fleet:
     def window_ticks(self) -> int:
         """Ticks that a rate window spans, rounded up: 4 for a minute at ticks of 15 s."""
         return math.ceil(self.rate_window_seconds / self.tick_seconds)
+
+    @property
+    def span_ticks(self) -> int:
+        """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
+        return self.window_ticks + SCRAPE_AGE_TICKS
 
     def smallest(self, values: Floats) -> Floats:
         """The smallest of each model's pools ``[M, 1]`` of values ``[M, P]``."""

@@ -1,27 +1,135 @@
-"""What the engine keeps of every pool beside its capacity: start-up times, and rings of what was ready and proposed.
+"""What is kept of every pool's pods: how long they start, since when they are late or wait for a node, and what was ready and
+proposed of late.
 
-Shapes: ``[M, P]`` pools, ``R`` ticks in a ring.
+Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, the newest first.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.fleet import Fleet, Floats, Ints
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.observed import Observed
+from recmodel.core.rings import pushed
 
 STARTUP_SECONDS_UNKNOWN = (
     90.0  # before the first pod was seen to become ready: between a CPU pod's and an accelerator's
 )
-
-Number = TypeVar("Number", np.float32, np.int32)
+SLOW_POOL_SECONDS = 120.0  # a start-up beyond it cannot meet a load that has just risen
+BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = (
+    1.5,
+    4.0,
+)  # of a start-up, for which a replica stays that may be needed again
 RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
-RING_TICKS = 64
+RING_TICKS = 64  # 16 minutes of 15 s: four start-ups of a slow pool
 ROUNDING_REPLICAS = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
+LATE_FACTOR = 2.0  # times the late budget: once is the noise of counting, and each tick over it is a step towards help
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0
+
+Counts = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class PodsMemory:
+    """What is kept of the pods of every pool ``[M, P]``."""
+
+    startup_seconds: Floats  # NaN: none was seen to start
+    proposed_loads: NDArray[np.float32]  # [R, M, P] requests/s that the proposed replicas were to carry
+    readies: Counts  # [R, M, P]
+    tick: int
+    seen_at: Floats  # [M] time of the newest known load; -inf before any
+    late_ticks: Ints  # in a row over twice the late budget
+    stuck_ticks: Ints  # for which pods were unschedulable; below 0: ticks until more are tried again
+
+    def recent_ready(self, ticks: int) -> Counts:
+        """The ready replicas ``[T, M, P]`` of the newest ``ticks``, as far as there were any."""
+        return self.readies[: min(self.tick, ticks)]
+
+    def with_proposed(self, replicas: Ints, each: Floats) -> PodsMemory:
+        """The memory with what this tick's proposal carries, ``each`` ``[M, P]`` requests/s a replica (NaN unknown)."""
+        load = replicas * np.where(np.isfinite(each), each, 0.0)
+        return replace(self, proposed_loads=pushed(self.proposed_loads, load))
+
+    def recently_proposed(self, ticks: Floats, each: Floats, most: Ints) -> Ints:
+        """Replicas ``[M, P]``, at most ``most``, that carry the largest load proposed in the last ``ticks`` ``[M, P]`` at what each is
+        known to carry *now*: a proposal that fell because more was learned of the capacity is not held, only one that fell with
+        the load. 0 where unknown.
+        """
+        load = _recent_largest(self.proposed_loads, ticks)
+        known = np.isfinite(each) & (each > 0)
+        replicas = np.ceil(load / np.where(known, each, 1.0) - ROUNDING_REPLICAS)
+        return np.where(known, np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Pods:
+    """What holds of every pool's pods in this tick ``[M, P]``."""
+
+    startup_seconds: Floats  # the default where none was seen to start
+    slower: Bools  # a faster pool of the same model can fill the gap meanwhile
+    late_ticks: Ints
+    given_up: Bools  # pods were unschedulable for long: none are ordered for a while
+    most: Ints  # replicas that the pool can have now
+    grown_from: Ints  # ready replicas one start-up ago
+    hold_ticks: Floats  # for which a replica that was wanted is kept
+    blind_seconds: Floats  # [M] age of the newest known load; 0: known now; inf: never known
+
+    @property
+    def slow(self) -> Bools:
+        """Where pods take so long that none would be ready in time."""
+        return self.startup_seconds > SLOW_POOL_SECONDS
+
+
+def empty(models: int, pools: int) -> PodsMemory:
+    """Nothing was seen."""
+    shape = (models, pools)
+    return PodsMemory(
+        startup_seconds=np.full(shape, np.nan),
+        proposed_loads=np.zeros((RING_TICKS, *shape), np.float32),
+        readies=np.zeros((RING_TICKS, *shape), np.int32),
+        tick=0,
+        seen_at=np.full(models, -np.inf),
+        late_ticks=np.zeros(shape, np.int64),
+        stuck_ticks=np.zeros(shape, np.int64),
+    )
+
+
+def observe(
+    memory: PodsMemory, fleet: Fleet, seen: Observed, late_ratio: Floats, load: Floats, now_seconds: float
+) -> tuple[PodsMemory, Pods]:
+    """One tick. ``late_ratio`` ``[M, P]`` is the late share that replicas may cure, ``load`` ``[M]`` are the arrivals in requests/s;
+    both are NaN where unknown.
+    """
+    known = np.isfinite(load)
+    seen_at = np.where(known, now_seconds, memory.seen_at)
+    late = late_ratio > LATE_FACTOR * fleet.late_budget_ratio[:, None]
+    stuck, stuck_ticks = _stuck(memory.stuck_ticks, fleet, seen)
+    memory = replace(
+        memory,
+        startup_seconds=np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, memory.startup_seconds),
+        readies=pushed(memory.readies, seen.ready),
+        tick=memory.tick + 1,
+        seen_at=seen_at,
+        late_ticks=np.where(late, memory.late_ticks + 1, 0),
+        stuck_ticks=stuck_ticks,
+    )
+    startup = np.where(np.isfinite(memory.startup_seconds), memory.startup_seconds, STARTUP_SECONDS_UNKNOWN)
+    pods = Pods(
+        startup_seconds=startup,
+        slower=startup > fleet.smallest(startup),
+        late_ticks=memory.late_ticks,
+        given_up=stuck_ticks < 0,
+        most=np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas),
+        grown_from=_ago(memory, startup / fleet.tick_seconds),
+        hold_ticks=_hold_ticks(fleet, startup),
+        # A clock that was put back makes nobody see.
+        blind_seconds=np.where(known, 0.0, np.maximum(now_seconds - seen_at, fleet.tick_seconds)),
+    )
+    return memory, pods
 
 
 def horizon(fleet: Fleet, startup_seconds: Floats) -> Floats:
@@ -29,27 +137,36 @@ def horizon(fleet: Fleet, startup_seconds: Floats) -> Floats:
     return startup_seconds + fleet.tick_seconds + RATE_AGE_RATIO * fleet.rate_window_seconds
 
 
-def recent_largest(ring: NDArray[Number], tick: int, ticks: Floats | Ints) -> NDArray[Number]:
-    """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one included."""
-    back = np.arange(max(min(int(np.ceil(ticks.max(initial=0))), len(ring) - 1, tick - 1), 0) + 1)
-    values = ring[(tick - back) % len(ring)]
-    result: NDArray[Number] = np.where(back[:, None, None] < ticks, values, values[0]).max(0)
+def _stuck(ticks: Ints, fleet: Fleet, seen: Observed) -> tuple[Bools, Ints]:
+    """Where pods are unschedulable now ``[M, P]``, and for how many ticks; from minus the time of a retry on once they are given up."""
+    stuck = seen.unschedulable > 0
+    ticks = np.where(stuck | (ticks < 0), ticks + 1, 0)
+    patience = round(UNSCHEDULABLE_PATIENCE_SECONDS / fleet.tick_seconds)
+    retry = round(UNSCHEDULABLE_RETRY_SECONDS / fleet.tick_seconds)
+    return stuck, np.where(ticks >= patience, -retry, ticks)
+
+
+def _hold_ticks(fleet: Fleet, startup_seconds: Floats) -> Floats:
+    """Ticks ``[M, P]`` for which a replica that was wanted is kept: proposals out of the same rate window are one opinion, however
+    fast pods start.
+    """
+    slow = startup_seconds > SLOW_POOL_SECONDS
+    seconds = startup_seconds * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
+    result: Floats = np.maximum(seconds / fleet.tick_seconds, fleet.span_ticks)
     return result
 
 
-def replicas_for(load: NDArray[np.float32], each: Floats, most: Ints) -> Ints:
-    """Replicas, at most ``most``, that carry a load wished a while ago at what each is known to carry *now*.
-
-    So a wish that fell because more was learned of the capacity is not held, only one that fell with the load. 0 where unknown.
-    """
-    known = np.isfinite(each) & (each > 0)
-    replicas = np.ceil(load / np.where(known, each, 1.0) - ROUNDING_REPLICAS)
-    return np.where(known, np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
+def _recent_largest(ring: NDArray[np.float32], ticks: Floats) -> NDArray[np.float32]:
+    """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one always included."""
+    values = ring[: int(np.ceil(ticks.max(initial=0))) + 1]
+    back = np.arange(len(values))[:, None, None]
+    result: NDArray[np.float32] = np.where(back < ticks, values, values[0]).max(0)
+    return result
 
 
-def ago(ring: NDArray[np.int32], tick: int, ticks: Floats) -> Ints:
-    """The ring's value ``ticks`` ``[M, P]`` ticks ago, or its oldest."""
-    back = np.clip(np.round(ticks).astype(np.int64), 0, min(len(ring), tick) - 1)
+def _ago(memory: PodsMemory, ticks: Floats) -> Ints:
+    """The ready replicas ``ticks`` ``[M, P]`` ticks ago, or the oldest that are known."""
+    back = np.clip(np.round(ticks).astype(np.int64), 0, min(len(memory.readies), memory.tick) - 1)
     rows, columns = np.indices(back.shape)
-    value: Ints = ring[(tick - back) % len(ring), rows, columns].astype(np.int64)
+    value: Ints = memory.readies[back, rows, columns].astype(np.int64)
     return value

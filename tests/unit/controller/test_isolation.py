@@ -131,7 +131,12 @@ def fleet(count: int) -> tuple[list[Model], list[Observation]]:
 def known_of(memory: Memory, key: str) -> list[Any]:
     """What a memory knows of a RecModel, as plain arrays."""
     row = [model.key for model in memory.fleet.models].index(key)
-    return [memory.forecast.level[row], memory.forecast.known_ticks[row], memory.seen_at[row], memory.readies[:, row]]
+    return [
+        memory.forecast.level[row],
+        memory.forecast.known_ticks[row],
+        memory.pods.seen_at[row],
+        memory.pods.readies[:, row],
+    ]
 
 
 @pytest.mark.parametrize("broken", [["shop/3"], ["shop/0", "shop/12"], [f"shop/{n}" for n in range(13)]])
@@ -142,13 +147,14 @@ def test_only_the_broken_rows_of_the_memory_are_begun_anew(broken: list[str], mo
         judge.decide(models, seen, 15.0 * tick)
     assert judge._memory is not None
     rows = [[model.key for model in models].index(key) for key in broken]
-    startup = judge._memory.startup_seconds.copy()
+    startup = judge._memory.pods.startup_seconds.copy()
     startup[rows] = -7.0  # never a start-up time: what the rest of the code meets is a value that it cannot bear
-    judge._memory = dataclasses.replace(judge._memory, startup_seconds=startup)
+    pods = dataclasses.replace(judge._memory.pods, startup_seconds=startup)
+    judge._memory = dataclasses.replace(judge._memory, pods=pods)
     real = decider_module.step
 
     def step(memory: Memory, observations: Any, now: float) -> Any:
-        if (memory.startup_seconds < 0).any():
+        if (memory.pods.startup_seconds < 0).any():
             raise FloatingPointError("a broken row")
         return real(memory, observations, now)
 
@@ -157,7 +163,7 @@ def test_only_the_broken_rows_of_the_memory_are_begun_anew(broken: list[str], mo
     assert failed == {}
     assert set(decisions) == {model.key for model in models}
     assert judge._memory is not None
-    assert judge._memory.tick == 6
+    assert judge._memory.pods.tick == 6
     for model in models:
         ticks = known_of(judge._memory, model.key)[1]
         assert ticks == (1 if model.key in broken else 6), model.key
@@ -171,7 +177,7 @@ def test_a_broken_row_costs_no_tick_while_another_model_is_quarantined(monkeypat
     real = decider_module.step
 
     def step(memory: Memory, observations: Any, now: float) -> Any:
-        if any(model.key == "shop/1" for model in memory.fleet.models) or (memory.startup_seconds < 0).any():
+        if any(model.key == "shop/1" for model in memory.fleet.models) or (memory.pods.startup_seconds < 0).any():
             raise FloatingPointError("broken")
         return real(memory, observations, now)
 
@@ -179,9 +185,10 @@ def test_a_broken_row_costs_no_tick_while_another_model_is_quarantined(monkeypat
     decisions, failed = judge.decide(models, seen, 15.0)
     assert (len(decisions), list(failed)) == (5, ["shop/1"])
     assert judge._memory is not None
-    startup = judge._memory.startup_seconds.copy()
+    startup = judge._memory.pods.startup_seconds.copy()
     startup[2] = -7.0
-    judge._memory = dataclasses.replace(judge._memory, startup_seconds=startup)
+    pods = dataclasses.replace(judge._memory.pods, startup_seconds=startup)
+    judge._memory = dataclasses.replace(judge._memory, pods=pods)
     for tick in range(2, QUARANTINE_TICKS):
         decisions, failed = judge.decide(models, seen, 15.0 * tick)
         assert (len(decisions), list(failed)) == (5, ["shop/1"]), tick
@@ -198,7 +205,7 @@ def test_who_was_left_out_comes_back_with_what_it_knew_and_who_is_gone_does_not(
     judge.forget("shop/2")
     judge.decide(models, seen, 75.0)
     assert judge._memory is not None
-    assert judge._memory.tick == 6
+    assert judge._memory.pods.tick == 6
     assert [int(known_of(judge._memory, model.key)[1]) for model in models] == [6, 5, 1]
     judge.forget("shop/0")  # while it is in the memory itself
     judge.decide(models, seen, 90.0)

@@ -133,7 +133,7 @@ def test_pods_that_are_not_ready_for_a_moment_stay_though_no_node_takes_more() -
         )
         memory, decisions = step(memory, [Observation(15.0 * tick, {"cpu": seen})], 15.0 * tick)
         waits, desired = max(waits, desired - 10), decisions[0].pools["cpu"].replicas
-        given_up |= bool(memory.stuck_ticks[0, 0] < 0)
+        given_up |= bool(memory.pods.stuck_ticks[0, 0] < 0)
         assert desired >= 10 or not given_up, tick
     assert given_up
     assert waits > 0

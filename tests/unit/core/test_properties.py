@@ -125,7 +125,7 @@ def test_a_pool_that_is_added_knows_nothing_and_takes_nothing_from_the_others() 
     memory, _ = run(one, [Observation(15.0 * (tick + 1), {"cpu": seen}) for tick in range(20)])
     two = replace(one, pools=(Pool("gpu", 0, 5, 2.5), *one.pools))
     wider = reindex([two], memory)
-    assert wider.tick == memory.tick
+    assert wider.pods.tick == memory.pods.tick
     assert np.array_equal(wider.capacity.evidence.load[0, 1], memory.capacity.evidence.load[0, 0])
     assert np.array_equal(wider.capacity.log_belief[0, 1], memory.capacity.log_belief[0, 0])
     assert wider.forecast.level[0] == memory.forecast.level[0]

@@ -11,6 +11,7 @@ import pytest
 from recmodel.core.capacity import estimate as capacities
 from recmodel.core.capacity import posterior
 from recmodel.core.engine import step
+from recmodel.core.layout import carry, stays
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
@@ -39,6 +40,18 @@ def served(
 @pytest.fixture(scope="module")
 def learned() -> Memory:
     return served(begin([FEED]), 120, loads=(500.0, 700.0, 850.0))
+
+
+def test_a_model_that_was_set_aside_comes_back_with_its_newest_tick_as_the_newest() -> None:
+    """Rings are in the order of their own ticks, whatever tick the memory they come into is at."""
+    memory = begin([FEED])
+    for tick in range(7):
+        pools = {"cpu": seen(700.0, tick + 1, 100.0)}
+        memory, _ = step(memory, [Observation(15.0 * tick, pools)], 15.0 * tick)
+    later = served(begin([FEED]), 5)
+    back = carry(later, memory, stays(memory.fleet.models, later.fleet.models))
+    assert back.pods.readies[:7, 0, 0].tolist() == [7, 6, 5, 4, 3, 2, 1]
+    assert back.forecast.ring_load[0, 0] == memory.forecast.ring_load[0, 0]
 
 
 def capacity(memory: Memory) -> capacities.Capacity:

@@ -18,7 +18,7 @@ Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,10 +48,6 @@ WORKER_UTILISATION = 0.75  # ... if it was seen up to here
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
 NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
-
-LARGEST_MARGIN = 2.0  # of the upper forecast over the middle one, as far as the trust region is concerned
-ONE_LESS_ROOM = 1.1  # the step to one replica less, and the noise of the load
-HOPED_SHARE = 0.8  # of the belief's middle: beyond it not even a trial is worth its risk
 
 
 @dataclass(frozen=True)
@@ -179,29 +175,6 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     proven = np.minimum(np.maximum(seen, safe), ceiling)
     promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.readings, fleet)), ceiling)
     return proven, np.where(trusted > 0, trusted, np.inf), ceiling, promised, untroubled
-
-
-def stretched(capacity: Capacity, upper: Floats, middle: Floats, ready: Ints, probed: Bools) -> Capacity:
-    """The capacity to plan the upper forecast with.
-
-    The trust region bounds where the load normally goes, ``middle``; the head-room above that, ``upper``, is there for what may
-    never come, so both are stretched alike. Not to know a capacity is no reason to grow: there what was seen to be good is
-    stretched, too. One replica of few is a larger step than the trust region's: where it is ``dared`` ``[M, P]`` for ``ready``
-    replicas, ``ready - 1`` of them may carry the load as far as the belief goes along. With a middle of 60 requests/s on two
-    replicas that were good at 30 each, and an upper forecast of 66, one may be planned with 60 * 1.1 * 1.1 = 73.
-    """
-    margin = np.clip(upper / np.where(middle > 0, middle, 1.0), 1.0, LARGEST_MARGIN)
-    margin = np.where(np.isfinite(margin), margin, 1.0)
-    one_less = ready / np.maximum(ready - 1, 1) * ONE_LESS_ROOM
-    hoped = HOPED_SHARE * capacity.hoped(np.maximum(ready - 1, 1))
-    probed_to = np.where(probed, np.minimum(capacity.proven * one_less, hoped) * margin, 0.0)
-    good = np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * margin, capacity.ceiling))
-    return replace(
-        capacity,
-        limit=np.maximum(np.minimum(capacity.limit * margin, capacity.ceiling), probed_to),
-        proven=np.maximum(good, probed_to),
-        caution=np.where(capacity.untroubled, 1.0, capacity.caution),  # there the trust region is caution enough
-    )
 
 
 def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:

@@ -19,6 +19,7 @@ from recmodel.core.capacity import sustained as lasting
 from recmodel.core.capacity.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed
+from recmodel.core.rings import pushed
 
 Small = NDArray[np.float32]
 Real = TypeVar("Real", np.float32, np.float64)
@@ -52,12 +53,11 @@ class CapacityMemory:
     settled_ticks: Ints  # [M, P] ticks since the ready replicas last changed
     ready_before: Ints  # [M, P]
     late_before: Floats  # [M, P] late share a tick ago; NaN unknown
-    recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica at the newest ticks; NaN unknown
+    recent_loads: Floats  # [RECENT_TICKS, M, P] load per ready replica, the newest first; NaN unknown
     calm_ticks: Ints  # [M, P] ticks near a load that was too much, since it last was
     failed_retests: Ints  # [M, P] in a row: it still was too much
     contradicted_ticks: Ints  # [M, P] in a row: utilisation says that there was less load
     readings: lasting.Readings  # of which only what lasts teaches what is good
-    tick: int
 
 
 def empty(models: int, pools: int) -> CapacityMemory:
@@ -75,7 +75,6 @@ def empty(models: int, pools: int) -> CapacityMemory:
         failed_retests=np.zeros(shape, np.int64),
         contradicted_ticks=np.zeros(shape, np.int64),
         readings=lasting.empty(models, pools),
-        tick=0,
     )
 
 
@@ -97,7 +96,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Observed, total_load: Floa
     """
     unchanged = seen.ready == memory.ready_before
     settled = np.where(unchanged, memory.settled_ticks + 1, 0)
-    dirty_ticks = lasting.span_ticks(fleet)
+    dirty_ticks = fleet.span_ticks
     served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
     load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
@@ -111,7 +110,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Observed, total_load: Floa
     # A mean over four ticks that rises from 400 to 550 in one of them is 1,000 now: a load that begins or jumps is larger than its rate.
     rise = total_load - memory.readings.ring_total[0]
     now = total_load + np.where(rise > STEADY_RATIO / 2 * total_load, rise * (fleet.window_ticks - 1), 0.0)
-    recent, peak, steady = _recent(memory.recent_loads, memory.tick, _shared_out(seen, fleet, now), dirty_ticks)
+    recent, peak, steady = _recent(memory.recent_loads, _shared_out(seen, fleet, now), dirty_ticks)
     begun = readings.ring_total[:dirty_ticks].min(0) >= BEGUN_RATIO * now  # NaN: no
     # Lateness rises ever faster with the load. So a window that holds several loads is later than their mean would be: where it
     # was good the mean is good as well (Jensen, 1906), but where it was late it was so at the largest of them. The same holds
@@ -143,7 +142,6 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Observed, total_load: Floa
         failed_retests=np.where(too_much, failed, memory.failed_retests),
         contradicted_ticks=contradicted_ticks,
         readings=readings,
-        tick=memory.tick + 1,
     )
     if not clean.any():
         return memory
@@ -182,7 +180,7 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Observed, total_load: Floa
 
 def recent_totals(memory: CapacityMemory, fleet: Fleet) -> Floats:
     """Loads ``[T, M]`` of whole models in requests/s at the newest ticks that a rate window reaches back, newest first."""
-    return memory.readings.ring_total[: lasting.span_ticks(fleet)]
+    return memory.readings.ring_total[: fleet.span_ticks]
 
 
 def rises(memory: CapacityMemory, fleet: Fleet) -> Bools:
@@ -223,11 +221,10 @@ def _shared_out(seen: Observed, fleet: Fleet, total: Floats) -> Floats:
     return np.where(known & ready, total[:, None] * share / np.maximum(seen.ready, 1), np.nan)
 
 
-def _recent(ring: Floats, tick: int, load: Floats, ticks: int) -> tuple[Floats, Floats, Bools]:
+def _recent(ring: Floats, load: Floats, ticks: int) -> tuple[Floats, Floats, Bools]:
     """The ring of loads with this tick's; the largest load of the newest ``ticks``; and whether all in them are known and alike."""
-    recent = ring.copy()
-    recent[tick % RECENT_TICKS] = load
-    window = recent[[(tick - back) % RECENT_TICKS for back in range(min(ticks, RECENT_TICKS))]]
+    recent = pushed(ring, load)
+    window = recent[:ticks]
     largest, smallest = np.fmax.reduce(window), np.fmin.reduce(window)
     return recent, largest, np.isfinite(window).all(0) & (largest <= (1.0 + 2.0 * STEADY_RATIO) * smallest)
 

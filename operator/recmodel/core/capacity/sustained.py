@@ -19,8 +19,8 @@ import numpy as np
 from recmodel.core.capacity.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats
 from recmodel.core.observed import Observed
+from recmodel.core.rings import pushed
 
-SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
 RECENT_READINGS = 16  # as some may be unknown, more are kept than are needed
 WANDER_RATIO = 1.1  # by which loads differ within a window without a jump, and by the noise of counting them ...
 COUNTING_ERRORS = 3.0  # ... of so many standard errors ...
@@ -67,14 +67,9 @@ def empty(models: int, pools: int) -> Readings:
     return Readings(total, unknown, unknown.copy(), unknown.copy(), unknown.copy())
 
 
-def span_ticks(fleet: Fleet) -> int:
-    """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
-    return fleet.window_ticks + SCRAPE_AGE_TICKS
-
-
 def one_load(readings: Readings, fleet: Fleet) -> Bools:
     """Where each ready replica got the same load ``[M, P]`` by the weights, to within a fifth, as far as the newest window reaches."""
-    ticks = span_ticks(fleet)
+    ticks = fleet.span_ticks
     window = readings.ring_total[:ticks, :, None] * readings.ring_share[:ticks]
     result: Bools = window.max(0) <= ONE_LOAD_RATIO * window.min(0)  # NaN: no
     return result
@@ -82,16 +77,12 @@ def one_load(readings: Readings, fleet: Fleet) -> Bools:
 
 def remember(readings: Readings, total: Floats, each: Floats, share: Floats, busy: Floats) -> Readings:
     """The readings with those of this tick."""
-
-    def shifted(ring: Floats, value: Floats) -> Floats:
-        return np.concatenate([value[None], ring[:-1]])
-
     return Readings(
-        shifted(readings.ring_total, total),
-        shifted(readings.ring_each, each),
-        shifted(readings.ring_share, share),
-        shifted(readings.ring_busy, busy),
-        shifted(readings.ring_good, np.full_like(each, np.nan)),
+        pushed(readings.ring_total, total),
+        pushed(readings.ring_each, each),
+        pushed(readings.ring_share, share),
+        pushed(readings.ring_busy, busy),
+        pushed(readings.ring_good, np.full_like(each, np.nan)),
     )
 
 
@@ -106,7 +97,7 @@ def glimpsed(readings: Readings, fleet: Fleet) -> Floats:
     It proves nothing, so nothing is released for it. But while requests are late, a pool that was seen to answer 50 requests/s a
     replica in time is the best place for more of them, whether or not it was seen for longer than a window.
     """
-    newest = np.fmax.reduce(readings.ring_good[: span_ticks(fleet)])
+    newest = np.fmax.reduce(readings.ring_good[: fleet.span_ticks])
     return np.where(np.isfinite(newest), newest, 0.0)
 
 
@@ -117,7 +108,7 @@ def sustained(readings: Readings, fleet: Fleet) -> Sustained:
     may be one piece of evidence. Of 47, 49, 48, 50, 49 and 51 it does: it only wandered. Weights that were moved explain a load
     per replica as far as the model's load lasts.
     """
-    ticks = min(span_ticks(fleet), RECENT_READINGS)
+    ticks = min(fleet.span_ticks, RECENT_READINGS)
     total, _ = _lasted(readings.ring_total, ticks, fleet)
     each, used = _lasted(readings.ring_each, ticks, fleet)
     newest, busy = readings.ring_each[0], readings.ring_busy[0]

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from recmodel.core.capacity.estimate import SAFE_UTILISATION
 from recmodel.core.capacity.evidence import CONTRADICTION, ENOUGH_WEIGHT, LARGEST_WEIGHT, TEMPER
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.fleet import Bools, Fleet, Floats
 from recmodel.core.observed import Observed
+from recmodel.core.pods import Counts
 
 Small = NDArray[np.float32]
 
@@ -67,7 +68,7 @@ def empty(models: int, pools: int) -> Record:
     return Record(*(np.zeros((models, pools, BINS), np.float32) for _ in range(6)))
 
 
-def load_per_replica(seen: Observed, readies: list[Ints], ticks: int) -> Floats:
+def load_per_replica(seen: Observed, readies: Counts, ticks: int) -> Floats:
     """Requests/s per ready replica ``[M, P]``: the mean over the newest ``ticks``.
 
     A rate window is of now or as old as the newest scrape. While replicas come, the load over window and age is the largest that
@@ -81,10 +82,10 @@ def load_per_replica(seen: Observed, readies: list[Ints], ticks: int) -> Floats:
     return result
 
 
-def unchanged(seen: Observed, readies: list[Ints], ticks: int) -> Bools:
-    """Where no replica came or went within so many ticks ``[M, P]``; ``readies`` are those of the ticks before, the newest first."""
-    same = [seen.ready == ready for ready in readies[:ticks]]
-    result: Bools = np.all(same, axis=0) if len(same) == ticks else np.zeros(seen.ready.shape, bool)
+def unchanged(seen: Observed, readies: Counts, ticks: int) -> Bools:
+    """Where no replica came or went within so many ticks ``[M, P]``; ``readies`` ``[T, M, P]`` are those of the ticks before."""
+    same = seen.ready == readies[:ticks]
+    result: Bools = same.all(0) if len(same) == ticks else np.zeros(seen.ready.shape, bool)
     return result
 
 

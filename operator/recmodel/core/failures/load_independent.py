@@ -25,7 +25,7 @@ import numpy as np
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import Evidence, restored
 from recmodel.core.capacity.posterior import PLANNED_LATE_RATIO, RETEST_SECONDS, CapacityMemory
-from recmodel.core.capacity.sustained import SCRAPE_AGE_TICKS, one_load
+from recmodel.core.capacity.sustained import one_load
 from recmodel.core.failures import by_load as records
 from recmodel.core.failures.by_load import (
     BLIND_RATIO,
@@ -41,6 +41,7 @@ from recmodel.core.failures.by_load import (
 )
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed
+from recmodel.core.pods import Counts
 
 UNPROVEN_GROWTH = 2.0  # times the replicas that the load needed before, until growth has helped ...
 UNPROVEN_REPLICAS = 8  # ... or so many, if that is more: too few to be dear
@@ -120,22 +121,21 @@ def empty(evidence: Evidence) -> FailingMemory:
 
 
 def judge(
-    memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, seen: Observed, load: Floats, readies: list[Ints]
+    memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, seen: Observed, load: Floats, readies: Counts
 ) -> tuple[FailingMemory, CapacityMemory, Failing]:
-    """One tick. ``load`` ``[M]`` is each model's arrivals in requests/s, NaN unknown; ``readies`` are the ready replicas ``[M, P]`` of
-    the ticks before, the newest first; ``capacity`` is what was believed before this tick, and is given back without what was
+    """One tick. ``load`` ``[M]`` is each model's arrivals in requests/s, NaN unknown; ``readies`` ``[T, M, P]`` are the ready
+    replicas of the ticks before, the newest first; ``capacity`` is what was believed before this tick, and is given back without what was
     learned in vain.
     """
     budget = fleet.late_budget_ratio[:, None]
-    window = fleet.window_ticks
-    loads = load_per_replica(seen, readies, window + SCRAPE_AGE_TICKS), load_per_replica(seen, readies, window)
+    loads = load_per_replica(seen, readies, fleet.span_ticks), load_per_replica(seen, readies, fleet.window_ticks)
     known = fleet.exists & np.isfinite(loads[0]) & (loads[0] > 0) & np.isfinite(seen.late_upper_ratio)
     trouble = known & (seen.late_lower_ratio > budget)
     noise = NOISE * standard_error(seen.late_upper_ratio, seen.rate_per_second * fleet.rate_window_seconds)
 
     memory, whole = _forget(memory, fleet, known, trouble)
     capacity = _unlearned(memory, capacity, fleet, whole)
-    alone = one_load(capacity.readings, fleet) & records.unchanged(seen, readies, window + SCRAPE_AGE_TICKS)
+    alone = one_load(capacity.readings, fleet) & records.unchanged(seen, readies, fleet.span_ticks)
     told, steady, rises = records.settled(seen, memory.late_before, known, memory.rises & alone, noise)
     record = tell(memory.record, fleet, told, loads, np.isfinite(told.late_lower_ratio))
     memory = replace(memory, record=record, late_before=seen.late_lower_ratio, rises=rises)
@@ -264,11 +264,11 @@ def _unlearned(memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, wh
 
 
 def _too_few(
-    memory: FailingMemory, fleet: Fleet, seen: Observed, load: Floats, readies: list[Ints], began: Bools
+    memory: FailingMemory, fleet: Fleet, seen: Observed, load: Floats, readies: Counts, began: Bools
 ) -> Floats:
     """Real overload beside the failures: the fewest replicas of a late window were too few, until more is found bad at any load."""
     rest = net_of(fleet, seen, memory.floor, memory.failed).late_lower_ratio
-    window = [seen.ready, *readies[: fleet.window_ticks + SCRAPE_AGE_TICKS - 1]]
+    window = [seen.ready, *readies[: fleet.span_ticks - 1]]
     fewest = np.min(window, axis=0) * memory.from_load / np.maximum(load, 1e-9)[:, None]
     late = (memory.floor > 0) & (rest > fleet.late_budget_ratio[:, None]) & np.isfinite(fewest)
     result: Floats = np.where(began, 0.0, np.where(late, np.maximum(memory.too_few, fewest), memory.too_few))

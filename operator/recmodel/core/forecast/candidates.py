@@ -9,7 +9,7 @@ lies between two of the four, and so do its quantiles. A jump is believed at onc
 average of the past.
 
 Shapes: ``[M]`` models, ``[M, P]`` one horizon a pool, ``K`` horizons, ``C`` candidates, ``B`` bins of log error, ``R`` ticks in
-the ring.
+the ring, the newest first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.season import Half, Season, Small
+from recmodel.core.rings import pushed
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)
@@ -46,6 +47,7 @@ PRIOR_UPPER_LOG = 0.25  # q95 before anything was learned, at a horizon of 60 s:
 UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
 LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
 QUANTILE_TICKS = 8  # between two looks at the candidates' quantiles, which change slowly
+USUAL_WINDOWS = 5.0  # rate windows over which a load is averaged, to tell a dip of the count from a fall of the load
 CHUNK = 1024  # models whose histograms are summed at a time
 
 
@@ -84,6 +86,11 @@ class LoadForecast:
     def upper(self) -> Floats:
         """The load ``[M, P]`` in requests/s that is planned for; the plan, the guards and the report ask for it."""
         return self.quantile(UPPER_QUANTILE)
+
+    @cached_property
+    def middle(self) -> Floats:
+        """The load ``[M, P]`` in requests/s that is as likely exceeded as not."""
+        return self.quantile(0.5)
 
     def quantile(self, q: float) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
@@ -195,17 +202,15 @@ def observe(
 
 def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> ForecastMemory:
     """Compares the forecasts whose horizon has passed with the largest load seen meanwhile, and learns from the difference."""
-    tick, ring = memory.tick + 1, len(memory.ring_load)
-    ring_load = memory.ring_load.copy()
-    ring_load[tick % ring] = log_load
+    tick, ring_load = memory.tick + 1, pushed(memory.ring_load, log_load)
     errors, loss = memory.errors.copy(), memory.loss.copy()
     decay = np.float32(0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS))
     rolling = 1.0 - 0.5 ** (tick_seconds / LOSS_HALF_LIFE_SECONDS)
     all_ticks = horizon_ticks(tick_seconds)
-    largest_of_last = np.fmax.accumulate(ring_load[(tick - np.arange(all_ticks[-1])) % ring])
+    largest_of_last = np.fmax.accumulate(ring_load[: all_ticks[-1]])
     for k, ticks in enumerate(all_ticks):
         largest = largest_of_last[ticks - 1].astype(float)
-        made = (tick - int(ticks)) % ring
+        made = int(ticks) - 1  # the newest forecast in the ring is of the tick before
         level = memory.ring_level[made].astype(float)
         rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
         climb = _climb(memory.ring_slope[made].astype(float), HORIZONS_SECONDS[k])
@@ -229,10 +234,10 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
     return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
 
 
-def recent_mean(memory: ForecastMemory, ticks: int) -> Floats:
-    """Mean load ``[M]`` in requests/s of the last ``ticks``, as far as the ring holds them; NaN where none of them was known."""
-    ring = len(memory.ring_load)
-    newest = memory.ring_load[(memory.tick - np.arange(min(ticks, ring))) % ring]
+def usual_load(memory: ForecastMemory, tick_seconds: float, window_seconds: float) -> Floats:
+    """Mean load ``[M]`` in requests/s over the last rate windows, as far as the ring holds them; NaN where none of it was known."""
+    ticks = round(USUAL_WINDOWS * window_seconds / tick_seconds)
+    newest = memory.ring_load[:ticks]
     known = np.isfinite(newest)
     total = np.exp(np.where(known, newest, -np.inf), dtype=np.float64).sum(0)
     return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
@@ -286,14 +291,14 @@ def predict(
 
 
 def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
-    """The memory with what this tick's forecasts rest on in the ring."""
-    slot = memory.tick % len(memory.ring_load)
-    names = ("ring_level", "ring_slope", "ring_rise", "ring_rise_by_day", "ring_rise_by_week")
-    rings = {name: getattr(memory, name).copy() for name in names}
+    """The memory with what this tick's forecasts rest on in the rings; once a tick, after :func:`observe`."""
     seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
-    by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, rings["ring_rise"].shape[1:]), now_seconds)
-    rings["ring_level"][slot] = np.where(seen_now, memory.level, np.nan)
-    rings["ring_slope"][slot] = memory.slope
-    rings["ring_rise"][slot] = memory.season.believed(by_day, by_week)
-    rings["ring_rise_by_day"][slot], rings["ring_rise_by_week"][slot] = by_day[:, -1], by_week[:, -1]
-    return replace(memory, **rings)
+    by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, memory.ring_rise.shape[1:]), now_seconds)
+    return replace(
+        memory,
+        ring_level=pushed(memory.ring_level, np.where(seen_now, memory.level, np.nan)),
+        ring_slope=pushed(memory.ring_slope, memory.slope),
+        ring_rise=pushed(memory.ring_rise, memory.season.believed(by_day, by_week)),
+        ring_rise_by_day=pushed(memory.ring_rise_by_day, by_day[:, -1]),
+        ring_rise_by_week=pushed(memory.ring_rise_by_week, by_week[:, -1]),
+    )

@@ -32,6 +32,20 @@ UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of th
 
 
 @dataclass(frozen=True)
+class Situation:
+    """What the plan rests on."""
+
+    fleet: Fleet
+    seen: Observed
+    forecast: LoadForecast
+    capacity: Capacity
+    most: Ints  # [M, P] replicas that each pool can have now: limits, quota, unschedulable pods
+    held: Ints  # [M, P] that stay anyway, since they were wanted a moment ago: the faster pools count on them
+    startup_seconds: Floats  # [M, P]
+    allowed: Floats  # [M, P] share of the traffic that each pool's variant may answer: no more of it is counted
+
+
+@dataclass(frozen=True)
 class Proposal:
     """What the plan wants before the guards."""
 
@@ -73,28 +87,30 @@ def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
     return Capacity(**{name: values[rows, order[:, rank]][:, None] for name, values in vars(capacity).items()})
 
 
-def plan(
-    fleet: Fleet,
-    seen: Observed,
-    forecast: LoadForecast,
-    capacity: Capacity,
-    most: Ints,
-    held: Ints,
-    startup_seconds: Floats,
-    allowed: Floats | None = None,
-) -> Proposal:
-    """The cheapest mix; ``most`` ``[M, P]`` is what each pool can have now (limits, quota, unschedulable pods).
+def propose(situation: Situation) -> Proposal:
+    """The cheapest mix. A model of which no pool's capacity is known keeps what it has, and what may answer nothing is not tried."""
+    proposal = _cheapest(situation)
+    return replace(
+        proposal,
+        replicas=np.where(np.isfinite(proposal.per_replica), proposal.replicas, situation.seen.desired),
+        assumed=proposal.assumed & (situation.allowed > 0),
+    )
 
-    ``held`` ``[M, P]`` is what stays anyway, since it was wanted a moment ago: the faster pools count on it.
-    ``allowed`` ``[M, P]`` is the share of the traffic that each pool's variant may answer: no more of it is counted
-    (None: all of it).
-    """
+
+def _cheapest(situation: Situation) -> Proposal:
+    fleet, seen, forecast, capacity = situation.fleet, situation.seen, situation.forecast, situation.capacity
+    most, held, startup_seconds, allowed = (
+        situation.most,
+        situation.held,
+        situation.startup_seconds,
+        situation.allowed,
+    )
     models, pools = fleet.exists.shape
     each, assumed = assumed_capacity(fleet, capacity, seen.ready)
     upper = forecast.upper
     deciles = forecast.quantiles(*DECILES)  # [M, P, D]
     # A pool over the accuracy budget is worth no more replicas than its share of the load fills.
-    share_limit = np.full(upper.shape, np.inf) if allowed is None else np.where(allowed < 1.0, allowed * upper, np.inf)
+    share_limit = np.where(allowed < 1.0, allowed * upper, np.inf)
     fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(each, 1e-9)), most)
     most = np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64)
     # The last pool fills what the others leave, so it must be free to: one with a limited share counts among the slow ones.

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed
 from recmodel.core.traffic.accuracy import (
@@ -32,6 +31,7 @@ from recmodel.core.traffic.accuracy import (
     within_budget,
     within_limits,
 )
+from recmodel.core.traffic.context import TrafficContext
 
 BUCKET_SECONDS = 3600.0  # of the steady budget at the mean load
 LASTS_SECONDS = 60.0  # that the tokens must last: the rates are as old as their window, and nothing is spent twice
@@ -102,13 +102,12 @@ def carried_within(able: Floats, loss: Floats, budget: Floats) -> Floats:
     return result
 
 
-def ready_capacity(seen: Observed, replicas: Ints, capacity: Capacity, each: Floats) -> tuple[Floats, Floats]:
+def ready_capacity(context: TrafficContext) -> tuple[Floats, Floats]:
     """Requests/s ``[M, P]`` of the ready replicas that stay: what is known, and what they may turn out to carry (the middle of
-    the belief, or what utilisation or a single reading promises), since in need hope counts more than caution. ``each`` is what the plan
-    counts on; both are 0 where unknown.
+    the belief, or what utilisation or a single reading promises), since in need hope counts more than caution. Both are 0 where unknown.
     """
-    staying = np.minimum(seen.ready, replicas)
-    sure = staying * np.where(np.isfinite(each), each, 0.0)
+    staying, capacity = context.staying, context.capacity
+    sure = np.where(np.isfinite(context.each), staying * context.each, 0.0)
     believed = staying * np.fmax(capacity.hoped(np.maximum(staying, 1)), capacity.promised)
     return sure, np.fmax(sure, believed)
 
@@ -212,27 +211,21 @@ def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, demand: Floats) ->
 
 
 def answering(
-    shares: Floats,
-    fleet: Fleet,
-    seen: Observed,
-    ready: Bools,
-    able: tuple[Floats, Floats, Bools],
-    load: Floats,
-    accuracy_budget: AccuracyBudget,
+    shares: Floats, context: TrafficContext, sure: Floats, hoped: Floats, accuracy_budget: AccuracyBudget
 ) -> Floats:
-    """The shares ``[M, P]`` that the pools get: with the valve open, or in need, as :func:`opened_wide` says, always within the
-    budget of this tick and the limits of the pools on trial. Where both cannot be kept, the limits are.
+    """Of the ``shares`` ``[M, P]`` in calm times those that the pools get: with the valve open, or in need, as :func:`opened_wide`
+    says, always within the budget of this tick and the limits of the pools on trial. Where both cannot be kept, the limits are.
     """
-    sure, hoped, end_seen = able
-    wide = opened_wide(sure, hoped, end_seen, accuracy_budget.demand)
+    fleet = context.fleet
+    wide = opened_wide(sure, hoped, np.isfinite(context.capacity.ceiling), accuracy_budget.demand)
     shares = np.where(
         (accuracy_budget.open | accuracy_budget.short)[:, None] & (hoped.sum(1, keepdims=True) > 0), wide, shares
     )
     loss = losses(fleet)
     if not (fleet.traffic_limit_ratio < 1.0).any():
         return within_budget(shares, loss, accuracy_budget.steady, accuracy_budget.budget)
-    limit = trial_limits(fleet, seen, sure, load)
-    shares = with_trials(shares, fleet, ready)
+    limit = trial_limits(fleet, context.seen, sure, context.load)
+    shares = with_trials(shares, fleet, context.ready)
     for _ in range(2):
         shares = within_budget(within_limits(shares, limit), loss, accuracy_budget.steady, accuracy_budget.budget)
     return within_limits(shares, limit)

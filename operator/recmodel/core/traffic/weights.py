@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from recmodel.core.capacity.estimate import Capacity, carried
+from recmodel.core.capacity.estimate import carried
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import LEAST_SHARE, Observed, least_weight
+from recmodel.core.traffic.context import TrafficContext
 
 
-def weigh(
-    fleet: Fleet,
-    seen: Observed,
-    replicas: Ints,
-    slow: Bools,
-    capacity: Capacity,
-    each: Floats,
-    load: Floats,
-    rises: Bools,
-) -> Floats:
+def weigh(context: TrafficContext) -> Floats:
     """Shares ``[M, P]`` that add up to 100 over the pools with ready replicas (all 0 where no pool is ready).
 
     In proportion to what the ready replicas carry, so that all pools are equally far from their limits. A pool whose limit is
     the trust region, not the belief, is filled up to it first, since only load tells what it can carry; not while the load
-    ``rises`` ``[M]``, for then it is larger than its rate, and would fill the pool beyond. Two pools with ready capacities of 300
+    rises, for then it is larger than its rate, and would fill the pool beyond. Two pools with ready capacities of 300
     and 100 requests/s get 75 and 25.
     """
-    staying = np.minimum(seen.ready, replicas)  # what is about to leave gets nothing any more
-    ready = fleet.exists & (staying > 0)
+    fleet, capacity, each = context.fleet, context.capacity, context.each
+    staying, ready = context.staying, context.ready
     assumed = ~np.isfinite(capacity.saturation)
     able = np.where(ready, carried(staying.astype(float), capacity, each, assumed), 0.0)
     # Nothing known of any pool: by count of replicas, which is what equal pods would deserve.
@@ -37,10 +29,10 @@ def weigh(
     # Weights cost nothing, so they are what explores: of the pools that are being learned, the one that promises the most for
     # its price is filled to its limit, if the others can carry the rest; the slow ones first, since they carry the base.
     hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
-    demand = np.where(np.isfinite(load), load, np.inf)[:, None]
+    demand = np.where(np.isfinite(context.load), context.load, np.inf)[:, None]
     fillable = ready & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
-    fillable &= ~rises[:, None]
-    fillable &= slow | ~(fillable & slow).any(1, keepdims=True)
+    fillable &= ~context.rises[:, None]
+    fillable &= context.slower | ~(fillable & context.slower).any(1, keepdims=True)
     promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
     first = np.argmax(promise * (1.0 - 1e-9 * fleet.name_rank), axis=1)[:, None]
     filled = np.arange(able.shape[1]) == first

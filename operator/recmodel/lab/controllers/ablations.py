@@ -16,9 +16,10 @@ from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.candidates import CANDIDATES, ERROR_BINS, ERROR_LOW, ERROR_STEP, LEVEL, ForecastMemory
 from recmodel.core.memory import begin
 from recmodel.core.observed import see, total_load
-from recmodel.core.plan.mix import plan
-from recmodel.core.pods import RATE_AGE_RATIO, STARTUP_SECONDS_UNKNOWN
+from recmodel.core.plan.mix import Situation, propose
+from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon
 from recmodel.core.traffic import weights
+from recmodel.core.traffic.context import TrafficContext
 from recmodel.core.types import Decision, Observation, PoolDecision
 from recmodel.lab.controllers.baselines import Stabiliser
 from recmodel.lab.controllers.engine import EngineController
@@ -90,10 +91,13 @@ class WithoutLearning:
         load = total_load(fleet, seen)
         self._seen_at = now if np.isfinite(load[0]) else self._seen_at
         startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, STARTUP_SECONDS_UNKNOWN)
-        horizon = startup + fleet.tick_seconds + RATE_AGE_RATIO * fleet.rate_window_seconds
         self._forecast = forecasts.observe(self._forecast, load, now, fleet.tick_seconds)
-        ahead, self._forecast = forecasts.predict(self._forecast, horizon, now, np.array([now - self._seen_at]))
-        proposal = plan(fleet, seen, ahead, self._capacity, fleet.max_replicas, seen.desired, startup)
+        blind_seconds = np.array([now - self._seen_at])
+        ahead, self._forecast = forecasts.predict(self._forecast, horizon(fleet, startup), now, blind_seconds)
+        every = np.ones(startup.shape)
+        proposal = propose(
+            Situation(fleet, seen, ahead, self._capacity, fleet.max_replicas, seen.desired, startup, allowed=every)
+        )
         wanted = proposal.replicas if np.isfinite(self._seen_at) else seen.desired
         replicas = np.array(
             [
@@ -103,9 +107,18 @@ class WithoutLearning:
                 ]
             ]
         )
-        slow = startup > startup.min(1, keepdims=True)
         shares = weights.weigh(
-            fleet, seen, replicas, slow, self._capacity, proposal.per_replica, load, np.zeros(len(load), bool)
+            TrafficContext(
+                fleet=fleet,
+                seen=seen,
+                replicas=replicas,
+                capacity=self._capacity,
+                each=proposal.per_replica,
+                load=load,
+                rises=np.zeros(len(load), bool),
+                slower=startup > fleet.smallest(startup),
+                blind_seconds=blind_seconds,
+            )
         )
         names = [pool.name for pool in fleet.models[0].pools]
         pools = {name: PoolDecision(int(replicas[0, k]), float(shares[0, k])) for k, name in enumerate(names)}

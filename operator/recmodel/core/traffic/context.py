@@ -1,0 +1,37 @@
+"""What the shares of the traffic rest on in one tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recmodel.core.capacity.estimate import Capacity
+from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.observed import Observed
+
+
+@dataclass(frozen=True)
+class TrafficContext:
+    """What the shares of the traffic rest on in one tick."""
+
+    fleet: Fleet
+    seen: Observed
+    replicas: Ints  # [M, P] that were decided
+    capacity: Capacity  # as it is believed, not stretched to any head-room
+    each: Floats  # [M, P] requests/s a replica that the plan counts on; NaN unknown
+    load: Floats  # [M] requests/s; NaN unknown
+    rises: Bools  # [M] the load is larger than its rate, or that is not known
+    slower: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
+    blind_seconds: Floats  # [M] age of the newest known load
+
+    @property
+    def staying(self) -> Ints:
+        """Ready replicas ``[M, P]`` that stay: what is about to leave gets nothing any more."""
+        return np.minimum(self.seen.ready, self.replicas)
+
+    @property
+    def ready(self) -> Bools:
+        """Pools ``[M, P]`` with ready replicas that stay."""
+        result: Bools = self.fleet.exists & (self.staying > 0)
+        return result
