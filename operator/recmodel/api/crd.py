@@ -47,25 +47,7 @@ def structural(model: type[BaseModel]) -> Schema:
 
 
 def _structural(node: Schema, defs: Schema, where: str) -> Schema:
-    node = dict(node)
-    if "$ref" in node:
-        target = copy.deepcopy(defs[node.pop("$ref").rsplit("/", 1)[-1]])
-        node = {**target, **node}  # what stands at the field (its description) beats what stands at the type
-        return _structural(node, defs, where)
-    for union in ("anyOf", "allOf"):
-        if union in node:
-            options = [option for option in node.pop(union) if option.get("type") != "null"]
-            if len(options) != 1:
-                raise ValueError(f"{where}: a union of {len(options)} types is no structural schema")
-            if node.get("default", ...) is None:
-                node.pop("default")
-            return _structural({**options[0], **node}, defs, where)
-    if "const" in node:
-        node["enum"] = [node.pop("const")]
-    if node.get("default", ...) is None:
-        node.pop("default")
-    if "patternProperties" in node:  # the API knows no pattern for keys: pydantic, or a rule on the map, holds it
-        node["additionalProperties"] = next(iter(node.pop("patternProperties").values()))
+    node = _flattened(dict(node), defs, where)
     unknown = {key for key in node if key not in _KEPT | _DROPPED and not key.startswith("x-kubernetes-")}
     if unknown:
         raise ValueError(f"{where}: no structural schema for {sorted(unknown)}")
@@ -84,6 +66,28 @@ def _structural(node: Schema, defs: Schema, where: str) -> Schema:
     if isinstance(extra, dict):
         result["additionalProperties"] = _structural(extra, defs, f"{where}{{}}")
     return result
+
+
+def _flattened(node: Schema, defs: Schema, where: str) -> Schema:
+    """Without references, optional types, constants and patterns for keys, which a structural schema has not."""
+    if "$ref" in node:
+        target = copy.deepcopy(defs[node.pop("$ref").rsplit("/", 1)[-1]])
+        return _flattened({**target, **node}, defs, where)  # the field's description beats the type's
+    for union in ("anyOf", "allOf"):
+        if union in node:
+            options = [option for option in node.pop(union) if option.get("type") != "null"]
+            if len(options) != 1:
+                raise ValueError(f"{where}: a union of {len(options)} types is no structural schema")
+            if node.get("default", ...) is None:
+                node.pop("default")
+            return _flattened({**options[0], **node}, defs, where)
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if node.get("default", ...) is None:
+        node.pop("default")
+    if "patternProperties" in node:  # the API knows no pattern for keys: pydantic, or a rule on the map, holds it
+        node["additionalProperties"] = next(iter(node.pop("patternProperties").values()))
+    return node
 
 
 def crd() -> Schema:

@@ -20,15 +20,26 @@ def broken_rule(name: str, spec: RecModelSpec) -> str | None:
             f"metadata.name is {name!r}: must match {SERVICE_NAME} and have at most {LONGEST_MODEL_NAME} characters, as it begins "
             "the names of Services"
         )
-    names = [pool.name for pool in spec.pools]
-    if len(set(names)) < len(names):
-        return f"spec.pools[].name is {names}: each name may stand once"
-    variants = [variant.name for variant in spec.variants]
-    if len(set(variants)) < len(variants):
-        return f"spec.variants[].name is {variants}: each name may stand once"
+    return _names_once(spec) or _accuracies(spec) or _pools(name, spec) or _metrics(spec)
+
+
+def _names_once(spec: RecModelSpec) -> str | None:
+    for field, named in (("pools", spec.pools), ("variants", spec.variants)):
+        names = [one.name for one in named]
+        if len(set(names)) < len(names):
+            return f"spec.{field}[].name is {names}: each name may stand once"
+    return None
+
+
+def _accuracies(spec: RecModelSpec) -> str | None:
     metrics = sorted({variant.accuracy.metric for variant in spec.variants if variant.accuracy is not None})
     if len({metric.casefold() for metric in metrics}) > 1:
         return f"spec.variants[].accuracy.metric is {metrics}: must be the same for all, or they cannot be compared"
+    return None
+
+
+def _pools(name: str, spec: RecModelSpec) -> str | None:
+    variants = [variant.name for variant in spec.variants]
     for pool in spec.pools:
         where = f"spec.pools[{pool.name}]"
         if pool.replicas.min > pool.replicas.max:
@@ -37,10 +48,14 @@ def broken_rule(name: str, spec: RecModelSpec) -> str | None:
             return f"{where}.variant is {pool.variant!r}: must be the name of one of spec.variants, {variants}"
         if len(name) + len(pool.name) > LONGEST_NAME:
             return f"{where}.name is {pool.name!r}: with metadata.name, {name!r}, longer than {LONGEST_NAME} characters"
-    if (spec.metrics.profile == "custom") != (spec.metrics.custom is not None):
-        profile = spec.metrics.profile
+    return None
+
+
+def _metrics(spec: RecModelSpec) -> str | None:
+    profile, model = spec.metrics.profile, spec.metrics.model
+    if (profile == "custom") != (spec.metrics.custom is not None):
         return f"spec.metrics.profile is {profile!r}: metrics.custom must be set if, and only if, it is custom"
-    if spec.metrics.model is not None and spec.metrics.profile not in MODELS_OF_A_PAGE:
-        told = ", ".join(MODELS_OF_A_PAGE)
-        return f"spec.metrics.model is {spec.metrics.model!r}: metrics.model is for the profiles {told}; custom series have matchLabels"
+    if model is not None and profile not in MODELS_OF_A_PAGE:
+        known = ", ".join(MODELS_OF_A_PAGE)
+        return f"spec.metrics.model is {model!r}: metrics.model is for the profiles {known}; custom series have matchLabels"
     return None
