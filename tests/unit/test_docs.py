@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "operator" / "recmodel"
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -26,6 +27,7 @@ NOT_PLAIN = re.compile(
     re.IGNORECASE,
 )
 KEYS_OF_RECIPES = re.compile(r"fineTune, anew, designs")  # names, in a file that users write
+FILE_OR_FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*\.(py|sh|tpl)|(core|cluster|lab|tests|hack)(/[\w-]+)*/")
 LONGEST_SENTENCE_WORDS = 30
 
 
@@ -101,6 +103,31 @@ def test_make_targets_exist(page: Path) -> None:
     used = set(re.findall(r"(?:^|[`(\s])make ([a-z][a-z-]*)", code))
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert used <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_paths_and_modules_in_code_exist(page: Path) -> None:
+    """``plan/guards.py`` is below the package, a whole path below the root; CAPITALS stand for a name of the reader's."""
+    missing = []
+    for code in {span.strip("`") for span in CODE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))}:
+        path, _, _ = code.partition("::")
+        is_path = FILE_OR_FOLDER.fullmatch(path) and not re.search(r"[A-Z]{2}", path)
+        if is_path and not (any((top / path).exists() for top in (ROOT, page.parent)) or list(PACKAGE.rglob(path))):
+            missing.append(code)
+    for module in re.findall(r"python -m (recmodel[\w.]*)", page.read_text(encoding="utf-8")):
+        place = ROOT / "operator" / module.replace(".", "/")
+        if not place.with_suffix(".py").exists() and not (place / "__main__.py").exists():
+            missing.append(module)
+    assert sorted(missing) == []
+
+
+def test_the_architecture_lists_every_folder() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `([a-z/]+)/` \|", page, re.MULTILINE))
+    folders = {
+        path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.*") if "__pycache__" not in path.parts
+    }
+    assert listed == folders - {"."}
 
 
 def sentences(text: str) -> list[str]:
