@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recmodel.core import pods
-from recmodel.core.capacity import posterior, probe, sustained
+from recmodel.core.capacity import posterior, probe, samples, sustained
 from recmodel.core.capacity.estimate import Capacity, estimate
 from recmodel.core.explanation import Decisions
 from recmodel.core.failures import load_independent
@@ -95,7 +95,7 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
     observed, load, doubted = sustained.without_doubted(
         fleet, observed, total_load(fleet, observed), posterior.recent_totals(memory.capacity, fleet)
     )
-    readies = memory.pods.recent_ready(posterior.RECENT_TICKS)
+    readies = memory.pods.recent_ready(samples.RECENT_TICKS)
     failing_memory, believed, failing = load_independent.judge(
         memory.failing, memory.capacity, fleet, observed, load, readies
     )
@@ -165,5 +165,5 @@ def _propose(memory: Memory, tick: Tick) -> tuple[Memory, Proposal, GuardContext
 
 def _settled(memory: Memory, seen: Observed) -> Bools:
     """Pools ``[M, P]`` whose rate window holds no change of ready replicas."""
-    settled: Bools = (memory.capacity.settled_ticks > memory.fleet.window_ticks) & (seen.ready == seen.desired)
+    settled: Bools = (memory.capacity.sampling.settled_ticks > memory.fleet.window_ticks) & (seen.ready == seen.desired)
     return settled

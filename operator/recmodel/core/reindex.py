@@ -50,11 +50,11 @@ def less_certain(memory: CapacityMemory, fleet: Fleet, kept: Stays) -> CapacityM
     weight, utilisation, scrapes = evidence.weight.copy(), evidence.utilisation.copy(), evidence.scrapes.copy()
     weight[rows] = np.minimum(weight[rows], OLD_VERSION_REQUESTS)
     utilisation[rows], scrapes[rows] = 0.0, 0.0
-    settled = memory.settled_ticks.copy()
+    settled = memory.sampling.settled_ticks.copy()
     settled[rows] = 0
     memory = replace(
         memory,
         evidence=replace(evidence, weight=weight, utilisation=utilisation, scrapes=scrapes),
-        settled_ticks=settled,
+        sampling=replace(memory.sampling, settled_ticks=settled),
     )
     return posterior.relearned(memory, rows, fleet.late_budget_ratio[rows[0]])

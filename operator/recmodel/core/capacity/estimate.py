@@ -22,12 +22,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO
 from recmodel.core.capacity.posterior import (
     CHUNK,
     GRID,
     GRID_STEP,
     LARGEST_SHARPNESS,
-    PLANNED_LATE_RATIO,
     SHAPES,
     SHARING,
     CapacityMemory,
@@ -173,7 +173,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
     trusted = np.maximum(trusted, np.minimum(seen, ceiling))
     proven = np.minimum(np.maximum(seen, safe), ceiling)
-    promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.readings, fleet)), ceiling)
+    promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.sampling.readings, fleet)), ceiling)
     return proven, np.where(trusted > 0, trusted, np.inf), ceiling, promised, untroubled
 
 

@@ -19,6 +19,8 @@ from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
 
+PLANNED_LATE_RATIO = 0.65  # of the budget: at the whole budget on average, every second minute would be over it
+
 BINS = 72
 BIN_STEP = 0.06  # of log load: the bins span a factor of 75 and are used as a ring
 TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would

@@ -34,7 +34,7 @@ def planned(
     """The capacity to plan the upper forecast with. ``memory`` and ``pods_memory`` are those of this tick."""
     verdict_ticks = fleet.window_ticks + PROBE_TICKS
     before = pods_memory.readies[: verdict_ticks + 1].max(0).astype(np.int64)
-    calm = memory.settled_ticks * fleet.tick_seconds >= CALM_BEFORE_PROBE_WINDOWS * fleet.rate_window_seconds
+    calm = memory.sampling.settled_ticks * fleet.tick_seconds >= CALM_BEFORE_PROBE_WINDOWS * fleet.rate_window_seconds
     probed = capacity.untroubled & (calm | (pods_memory.readies[0] < before)) & (before > 1) & ~pods.slow
     return stretched(capacity, forecast, before, probed)
 

@@ -23,8 +23,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recmodel.core.capacity import posterior
-from recmodel.core.capacity.evidence import Evidence, restored
-from recmodel.core.capacity.posterior import PLANNED_LATE_RATIO, RETEST_SECONDS, CapacityMemory
+from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, restored
+from recmodel.core.capacity.posterior import CapacityMemory
+from recmodel.core.capacity.samples import RETEST_SECONDS
 from recmodel.core.capacity.sustained import one_load
 from recmodel.core.failures import by_load as records
 from recmodel.core.failures.by_load import (
@@ -135,7 +136,7 @@ def judge(
 
     memory, whole = _forget(memory, fleet, known, trouble)
     capacity = _unlearned(memory, capacity, fleet, whole)
-    alone = one_load(capacity.readings, fleet) & records.unchanged(seen, readies, fleet.span_ticks)
+    alone = one_load(capacity.sampling.readings, fleet) & records.unchanged(seen, readies, fleet.span_ticks)
     told, steady, rises = records.settled(seen, memory.late_before, known, memory.rises & alone, noise)
     record = tell(memory.record, fleet, told, loads, np.isfinite(told.late_lower_ratio))
     memory = replace(memory, record=record, late_before=seen.late_lower_ratio, rises=rises)

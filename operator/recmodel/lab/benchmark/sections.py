@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recmodel.core.capacity.posterior import PLANNED_LATE_RATIO
+from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO
 from recmodel.lab.benchmark import minute_models
 from recmodel.lab.benchmark.days import LEARNING_MINUTES, Judged
 from recmodel.lab.benchmark.fleet_cost import FleetCost
