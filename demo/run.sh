@@ -96,9 +96,9 @@ first_traffic() {
   wait_for 90 'the first requests have been sent' kubectl wait --for=condition=Complete job/first-traffic -n "$NAMESPACE" --timeout=1s
   kubectl logs -n "$NAMESPACE" job/first-traffic | "$PYTHON" -c '
 import json, sys
-told = json.loads(sys.stdin.read().splitlines()[-1])
-print("  {ok} of {due} requests answered through the gateway, p95 {p95_ms} ms".format(**told), file=sys.stderr)
-sys.exit(0 if told["ok"] else "no request was answered through the gateway")'
+result = json.loads(sys.stdin.read().splitlines()[-1])
+print("  {ok} of {due} requests answered through the gateway, p95 {p95_ms} ms".format(**result), file=sys.stderr)
+sys.exit(0 if result["ok"] else "no request was answered through the gateway")'
 }
 
 schedule() {
@@ -131,7 +131,7 @@ reach_prometheus() {
 finish() {
   local status=$?
   trap - EXIT
-  trap '' INT TERM  # what is begun here ends here
+  trap '' INT TERM  # what starts here ends here
   if [ -n "$FORWARD" ]; then kill "$FORWARD" 2>/dev/null || true; fi
   # Interrupted or failed, the load must not go on alone.
   if [ "$status" != 0 ]; then delete_jobs; fi

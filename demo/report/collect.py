@@ -46,7 +46,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Measured:
-    """What Prometheus says. ``times`` in seconds of the schedule; every array is as long; NaN is unknown."""
+    """What Prometheus holds. ``times`` in seconds of the schedule; every array is as long; NaN is unknown."""
 
     times: Series
     load: Mapping[str, Series]  # requests/s by pool

@@ -1,4 +1,4 @@
-"""The figures of a run's table. Pure: a run in, numbers out, None where the run does not tell."""
+"""The figures of a run's table. Pure: a run in, numbers out, None where the run does not show it."""
 
 from __future__ import annotations
 

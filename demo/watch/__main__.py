@@ -1,7 +1,7 @@
 """Shows a replay while it runs, and writes down what it saw: ``python -m watch --run DIR --job NAME``.
 
 DIR holds ``schedule.csv``; this adds ``samples.jsonl`` (a snapshot every two seconds) and ``generator.log``. Exits 0
-when the load generator is through, 1 when its Job failed or nothing was heard of it in time. The addresses come from
+when the load generator is through, 1 when its Job failed or nothing was received from it in time. The addresses come from
 the environment: KUBECONFIG, PROMETHEUS_URL.
 """
 

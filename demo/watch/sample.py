@@ -22,7 +22,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reading:
-    """What the sources said; what did not answer is missing."""
+    """What the sources answered; what did not answer is missing."""
 
     time_seconds: float
     recmodel: Object | None = None
@@ -140,7 +140,7 @@ def _measured(
 
 
 def _operator(answer: Vector | None) -> dict[str, float]:
-    """By pool, what the operator says of itself in Prometheus."""
+    """By pool, what the operator exports to Prometheus."""
     return {labels["pool"]: value for labels, value in answer.rows if "pool" in labels} if answer else {}
 
 

@@ -28,7 +28,7 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """``elapsed_seconds`` None: the replay has not begun. Cost is in the currency of the RecModel's ``costPerHour``."""
+    """``elapsed_seconds`` None: the replay has not started. Cost is in the currency of the RecModel's ``costPerHour``."""
 
     model: Model
     schedule: Schedule

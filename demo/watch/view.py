@@ -64,13 +64,13 @@ def _progress(scene: Scene) -> RenderableType:
     table.add_column(justify="right")
     left = f"{words.clock(total - done)} left of {words.clock(total)}"
     if scene.in_flash:
-        told = Text.assemble(("FLASH CROWD  ", "bold magenta"), left)
+        caption = Text.assemble(("FLASH CROWD  ", "bold magenta"), left)
     elif scene.schedule.flash_start is not None and done < scene.schedule.flash_start:
-        told = Text(f"flash crowd in {words.clock(scene.schedule.flash_start - done)}, {left}")
+        caption = Text(f"flash crowd in {words.clock(scene.schedule.flash_start - done)}, {left}")
     else:
-        told = Text(left)
+        caption = Text(left)
     table.add_row(
-        " replay", ProgressBar(total=total, completed=done, complete_style="cyan", finished_style="green"), told
+        " replay", ProgressBar(total=total, completed=done, complete_style="cyan", finished_style="green"), caption
     )
     return table
 

@@ -169,7 +169,7 @@ def _simulate(options: argparse.Namespace) -> int:
         options.controller or _controllers(len(scenario.pools)),
         past,
         seed=options.seed,
-        progress=_tell,
+        progress=_report,
     )
     print(comparison.table())
     if options.figure:
@@ -194,7 +194,7 @@ def _backtest(options: argparse.Namespace) -> int:
         options.days,
         options.controller or _controllers(len(scenario.pools)),
         seed=options.seed,
-        progress=_tell,
+        progress=_report,
     )
     print(judged.table())
     if options.figure:
@@ -215,7 +215,7 @@ def _optimise(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(what: str, done: float) -> None:
+def _report(what: str, done: float) -> None:
     """Progress on standard error, on one line where that is a terminal."""
     if sys.stderr.isatty():
         print(f"\r{what}: {done:4.0%}", end="\n" if done >= 1.0 else "", file=sys.stderr, flush=True)

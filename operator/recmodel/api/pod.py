@@ -1,6 +1,6 @@
 """The pod template of a pool: a closed list of pod fields.
 
-Whoever may create a RecModel must not get, by way of it, pods that they could not create themselves. So there is no host access,
+Whoever may create a RecModel must not get, through it, pods that they could not create themselves. So there is no host access,
 no privilege and no host path here, and a service account only where the operator's own settings allow one. A field that is
 missing from these classes is refused by name by ``kubectl apply`` (strict field validation). One that manifests carry with its
 default (``hostNetwork: false``) is taken with that value, and handed on.

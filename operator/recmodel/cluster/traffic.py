@@ -6,10 +6,10 @@ All of them were measured with Envoy Gateway under load:
   So a pool without a ready pod has weight 0, at once. Only where *no* pool has a ready pod do the weights stay: any
   other choice is as bad, and moving them costs more.
 * Weight 0 removes the pool's Envoy cluster, and a step straight from or to 0 answers a few requests with 500. So a
-  pool with ready pods keeps at least 1 of 1,000, and goes to and from 0 by way of 1.
+  pool with ready pods keeps at least 1 of 1,000, and goes to and from 0 through 1.
 * A pool leaves in the order weight 1, weight 0, replicas 0, and comes in the order replicas, Ready, weight 1, weight.
 
-``step`` says the next step of that way from what stands in the cluster now. It keeps no state, so a crash between
+``step`` returns the next step of that way from what the cluster shows now. It keeps no state, so a crash between
 two steps costs nothing.
 """
 

@@ -1,4 +1,4 @@
-"""How fast somebody else's writes over ours are put right: at once, then ever more seldom while it goes on."""
+"""How fast somebody else's writes over ours are put right: at once, then at growing intervals while it goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CALM_SECONDS = 300.0  # without a correction for so long, the next one is at onc
 
 
 class Backoff:
-    """The gaps between corrections of one RecModel: 0, 1, 2, 4 ... 60 s. Two who fight write ever more seldom."""
+    """The gaps between corrections of one RecModel: 0, 1, 2, 4 ... 60 s. Two writers in conflict write at growing intervals."""
 
     def __init__(self) -> None:
         self._last_at = -math.inf

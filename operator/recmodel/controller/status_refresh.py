@@ -1,4 +1,4 @@
-"""How often a status is written for nothing but the time of its last decision: seldom, and all models together slowly."""
+"""How often a status is written for nothing but the time of its last decision: rarely, and all models together slowly."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def backtest(
 ) -> Backtest:
     """Judge the last whole days of a load. A ValueError says when there are too few.
 
-    How a pool serves (service times, start-up) comes from the scenario: a load alone does not tell it.
+    How a pool serves (service times, start-up) comes from the scenario: a load alone does not show it.
     """
     whole = int(load.days + 1e-9)
     if not 1 <= judged_days <= whole:

@@ -84,7 +84,7 @@ def scenario_of(model: Model, accelerated: Sequence[str] = (), settings: Sequenc
 
 
 def assumed(scenario: Scenario) -> str:
-    """How the pools are taken to serve, a line each: no load tells it."""
+    """How the pools are taken to serve, a line each: no load shows it."""
     lines = []
     for p in scenario.pools:
         serves = (
@@ -122,12 +122,12 @@ def compare(
     results: dict[str, Result] = {}
     for name, (kind, numbers) in parsed.items():
 
-        def tell(done: float, name: str = name) -> None:
+        def report(done: float, name: str = name) -> None:
             if progress is not None:
                 progress(name, done)
 
-        label, controller = _controller(name, kind, numbers, study, tell)
-        results[label] = simulate(scenario, rates, controller, seed, tell)
+        label, controller = _controller(name, kind, numbers, study, report)
+        results[label] = simulate(scenario, rates, controller, seed, report)
     return Comparison(results, study.bound)
 
 
@@ -170,7 +170,7 @@ class _Study:
 
 
 def _controller(
-    name: str, kind: str, numbers: tuple[float, ...], study: _Study, tell: Callable[[float], None]
+    name: str, kind: str, numbers: tuple[float, ...], study: _Study, report: Callable[[float], None]
 ) -> tuple[str, Controller]:
     """The controller, and what it is called in the table."""
     scenario, bound = study.scenario, study.bound
@@ -193,7 +193,7 @@ def _controller(
         slower=max(1.0, min(4.0, float(study.rates.mean()) / ENOUGH_PER_SECOND)),
         seed=study.seed,
     )
-    best = best_in_hindsight(scenario, study.rates, search, tell)
+    best = best_in_hindsight(scenario, study.rates, search, report)
     if best is None:
         raise ValueError(f"no setting of HPA or KEDA has at most {ratio:.2%} of the minutes over")
     found = Hpa if best.kind == "hpa" else Keda

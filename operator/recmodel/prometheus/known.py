@@ -10,14 +10,14 @@ import dataclasses
 from collections.abc import Mapping
 
 from recmodel.core.types import Reason
-from recmodel.prometheus import readings as r
+from recmodel.prometheus import readings
 from recmodel.prometheus.histogram import INFINITY, edge_bracket, served_bracket
 from recmodel.prometheus.readings import ModelView, PoolReading, PoolView
 
 COVERED_RATIO = 0.8  # fewer pods than this reporting: their sum is not the pool's load
 NEAR_RATIO = 0.2  # an edge this near to the threshold makes the bracket narrow enough to act on
 
-PART_MISSING = Reason(r.PARTIAL_ANSWER, "the metrics server said that its answer may lack a part")
+PART_MISSING = Reason(readings.PARTIAL_ANSWER, "the metrics server said that its answer may lack a part")
 
 
 def serving(pool: PoolView) -> bool:
@@ -56,7 +56,7 @@ def known(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) 
         if partial:
             found[name] = unknown(pool, pool.reason or PART_MISSING)
         elif name in few:
-            found[name] = unknown(pool, Reason(r.PODS_MISSING, f"{few[name]:.0%} of the ready pods reported"))
+            found[name] = unknown(pool, Reason(readings.PODS_MISSING, f"{few[name]:.0%} of the ready pods reported"))
         else:
             found[name] = dataclasses.replace(pool, share_is_known=share_is_known(model, pool, every))
     candidates = [pool for pool in model.pools if serving(pool)] or model.pools
@@ -68,7 +68,7 @@ def known(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) 
 
 
 def share_is_known(model: ModelView, pool: PoolReading, every: bool) -> bool:
-    """Whether it can be told from the pool's histogram if the objective is kept: there is an edge at the threshold or near
+    """Whether it follows from the pool's histogram if the objective is kept: there is an edge at the threshold or near
     it, or the bracket between the next ones lies on one side of the objective, and not above all edges. While not
     ``every`` ready pod reported, as just after some were started, the load is more than is counted: then only what is
     late counts, so that a pool may grow for it and is not made smaller.

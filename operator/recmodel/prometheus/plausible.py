@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recmodel.core.types import Reason
-from recmodel.prometheus import readings as r
+from recmodel.prometheus import readings
 from recmodel.prometheus.answers import PoolKey
 from recmodel.prometheus.known import serving, unknown
 from recmodel.prometheus.readings import ModelView, PoolReading
@@ -91,13 +91,13 @@ def believed(
         reading, key = pools[view.name], (model.key, view.name)
         rate = reading.rate_per_second
         own = memory.largest(key, now_seconds) if memory else 0.0
-        usual = max(own, *_neighbours(model, view.name, pools), 0.0)
-        if rate is not None and usual >= 1.0 and rate > MOST_RISE * max(usual, TELLING_PER_SECOND):
+        largest_known = max(own, *_neighbours(model, view.name, pools), 0.0)
+        if rate is not None and largest_known >= 1.0 and rate > MOST_RISE * max(largest_known, TELLING_PER_SECOND):
             said = (
-                f"a rate of {rate:.0f}/s, where it and its neighbours had {usual:.0f}/s at most within the hour: more than "
+                f"a rate of {rate:.0f}/s, where it and its neighbours had {largest_known:.0f}/s at most within the hour: more than "
                 f"{MOST_RISE:.0f} times as much is taken for an error of the counters, unless it lasts for an hour"
             )
-            reading = unknown(reading, Reason(r.RATE_IMPLAUSIBLE, said))
+            reading = unknown(reading, Reason(readings.RATE_IMPLAUSIBLE, said))
         elif rate is not None and memory is not None:
             memory.believe(key, rate, now_seconds)
         found[view.name] = reading

@@ -155,7 +155,7 @@ def _moved(series: Sequence[Selector], matchers: Sequence[str], by: str, window_
 
 
 def _scrapes(profile: Profile, matchers: Sequence[str], owners: str) -> str | None:
-    """Of a series that is once on each page; the page is told by its address, so that a pair of servers, and two jobs, are
+    """Of a series that is once on each page; the page is identified by its address, so that a pair of servers, and two jobs, are
     seen, while two ports of a pod are two pages.
     """
     if profile.scope == "pod":

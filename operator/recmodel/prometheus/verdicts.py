@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from recmodel.core.types import Reason
-from recmodel.prometheus import readings as r
+from recmodel.prometheus import readings
 from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
 from recmodel.prometheus.known import (
     COVERED_RATIO,
@@ -60,21 +60,21 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
     said = [reason for reason in unknown.values() if reason]
     message = "; ".join(f"pool {name}: {reason.message}" for name, reason in unknown.items() if reason)
     for reason, verdict in (
-        (r.SEVERAL_MODELS, Verdict.UNUSABLE),
-        (r.DUPLICATE_SCRAPES, Verdict.UNUSABLE),
-        (r.RATE_IMPLAUSIBLE, Verdict.UNUSABLE),
-        (r.BACKENDS_MOVED, Verdict.PARTIAL),
-        (r.SERIES_STALE, Verdict.STALE),
-        (r.VALUES_INVALID, Verdict.UNUSABLE),
+        (readings.SEVERAL_MODELS, Verdict.UNUSABLE),
+        (readings.DUPLICATE_SCRAPES, Verdict.UNUSABLE),
+        (readings.RATE_IMPLAUSIBLE, Verdict.UNUSABLE),
+        (readings.BACKENDS_MOVED, Verdict.PARTIAL),
+        (readings.SERIES_STALE, Verdict.STALE),
+        (readings.VALUES_INVALID, Verdict.UNUSABLE),
     ):
         if any(s.reason == reason for s in said):
             return verdict, reason, message
     if len(unknown) < len(candidates):
-        return Verdict.PARTIAL, r.POOL_MISSING, message
-    if all(s.reason == r.NO_REQUESTS_SEEN for s in said):
+        return Verdict.PARTIAL, readings.POOL_MISSING, message
+    if all(s.reason == readings.NO_REQUESTS_SEEN for s in said):
         hint = "the series begin with the first request; if some are sent, Prometheus does not scrape where they are counted"
-        return Verdict.MISSING, r.NO_REQUESTS_SEEN, f"{message}: {hint}"
-    return Verdict.MISSING, r.NO_SERIES, message
+        return Verdict.MISSING, readings.NO_REQUESTS_SEEN, f"{message}: {hint}"
+    return Verdict.MISSING, readings.NO_SERIES, message
 
 
 def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
@@ -84,7 +84,7 @@ def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
     parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in few.items())
     return (
         Verdict.PARTIAL,
-        r.PODS_MISSING,
+        readings.PODS_MISSING,
         f"too few of the ready pods reported ({parts}; at least {COVERED_RATIO:.0%} must)",
     )
 
@@ -92,20 +92,20 @@ def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
 def _histogram(model: ModelView, pools: Mapping[str, PoolReading], way_out: str) -> _Judgement:
     busy = {name: pool for name, pool in pools.items() if pool.rate_per_second}
     if not busy:
-        return Verdict.AVAILABLE, r.NO_TRAFFIC, "no requests in the window"
+        return Verdict.AVAILABLE, readings.NO_TRAFFIC, "no requests in the window"
     # Envoy makes the histogram at the first answer of a pod: a pool that only ever failed has none, and that is known.
     failing = [name for name, pool in busy.items() if pool.latency is None and _all_failed(pool)]
     busy = {name: pool for name, pool in busy.items() if name not in failing}
     if not busy:
-        return Verdict.AVAILABLE, r.NOTHING_SERVED, f"all requests of pool {', '.join(failing)} failed"
+        return Verdict.AVAILABLE, readings.NOTHING_SERVED, f"all requests of pool {', '.join(failing)} failed"
     bare = [name for name, pool in busy.items() if pool.latency is None]
     if bare:
-        invalid = [p.reason for p in busy.values() if p.reason and p.reason.reason == r.VALUES_INVALID]
+        invalid = [p.reason for p in busy.values() if p.reason and p.reason.reason == readings.VALUES_INVALID]
         if invalid:
-            return Verdict.UNUSABLE, r.VALUES_INVALID, invalid[0].message
+            return Verdict.UNUSABLE, readings.VALUES_INVALID, invalid[0].message
         return (
             Verdict.UNUSABLE,
-            r.NO_HISTOGRAM,
+            readings.NO_HISTOGRAM,
             f"no latency histogram of pool {', '.join(bare)}, though its requests are counted: {way_out}",
         )
     return max(
@@ -118,24 +118,29 @@ def _all_failed(pool: PoolReading) -> bool:
     return bool(no_reason and rate and errors is not None and errors >= ALL_FAILED_RATIO * rate)
 
 
-_SEVERITY = {r.METRICS_FOUND: 0, r.THRESHOLD_BETWEEN_EDGES: 1, r.NO_EDGE_NEAR_THRESHOLD: 2, r.THRESHOLD_ABOVE_EDGES: 3}
+_SEVERITY = {
+    readings.METRICS_FOUND: 0,
+    readings.THRESHOLD_BETWEEN_EDGES: 1,
+    readings.NO_EDGE_NEAR_THRESHOLD: 2,
+    readings.THRESHOLD_ABOVE_EDGES: 3,
+}
 
 
 def _edges(threshold_seconds: float, latency: Mapping[float, float]) -> _Judgement:
     edges = edge_bracket(latency, threshold_seconds)
     if math.isclose(edges.lower, edges.upper, rel_tol=1e-6):
-        return Verdict.AVAILABLE, r.METRICS_FOUND, "the latency histogram has an edge at the threshold"
+        return Verdict.AVAILABLE, readings.METRICS_FOUND, "the latency histogram has an edge at the threshold"
     asked = f"the threshold, {milliseconds(threshold_seconds)}"
     if any(is_near(edge, threshold_seconds) for edge in edges):
         known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
         message = f"{asked}, lies between the edges {known}: the share within it is known as a bracket"
-        return Verdict.AVAILABLE, r.THRESHOLD_BETWEEN_EDGES, message
+        return Verdict.AVAILABLE, readings.THRESHOLD_BETWEEN_EDGES, message
     if math.isinf(edges.upper):
         message = f"{asked}, is above the highest edge, {milliseconds(edges.lower)}: set an edge at the threshold"
-        return Verdict.UNUSABLE, r.THRESHOLD_ABOVE_EDGES, message
+        return Verdict.UNUSABLE, readings.THRESHOLD_ABOVE_EDGES, message
     known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
     message = f"{asked}, has no edge within {NEAR_RATIO:.0%}; the nearest are {known}: set an edge at the threshold"
-    return Verdict.UNUSABLE, r.NO_EDGE_NEAR_THRESHOLD, message
+    return Verdict.UNUSABLE, readings.NO_EDGE_NEAR_THRESHOLD, message
 
 
 def milliseconds(seconds: float) -> str:

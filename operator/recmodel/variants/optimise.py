@@ -162,7 +162,7 @@ class _Opened:
         return Workshop(materials, self._task.out / "cache", progress)
 
     def plan(self, left_out: dict[str, str]) -> list[Candidate]:
-        """The candidates; what needs training data is left out, and says so, where there is none."""
+        """The candidates; what needs training data is left out, with a reason, where there is none."""
         if self.recipes is None:
             left_out |= dict.fromkeys(["pruned", "distilled", *self.designs], "needs training data: give --training")
             return self._untrained

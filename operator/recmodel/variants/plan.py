@@ -1,4 +1,4 @@
-"""The candidates: each is one step away from another one, so that a technique's own gain can be told from the rest's."""
+"""The candidates: each is one step away from another one, so that a technique's own gain stands apart from the rest's."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class Server:
         for line in Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
-        raise RuntimeError("the kernel does not tell the server's memory")
+        raise RuntimeError("the kernel does not report the server's memory")
 
 
 def _free_ports(count: int) -> list[int]:

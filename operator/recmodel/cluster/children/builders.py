@@ -53,7 +53,7 @@ class Owner:
 
     def owns(self, obj: Mapping[str, Any]) -> bool:
         """Whether an object is this very RecModel's, and not one's that had the same name. Where somebody removed the owner
-        reference, and no other owner has taken its place, the annotation tells.
+        reference, and no other owner has taken its place, the annotation decides.
         """
         references = obj["metadata"].get("ownerReferences") or []
         controllers = [reference["uid"] for reference in references if reference.get("controller")]

@@ -118,7 +118,7 @@ def _clearing(wanted: Any, fields: Fields, theirs: Sequence[Fields]) -> Any:
 
 
 def _in_the_place(wanted: list[Any], fields: Fields, theirs: Sequence[Fields]) -> list[Object]:
-    """What tells apart the items that others have in a list of which we lost one."""
+    """What distinguishes the items that others have in a list of which we lost one."""
     if all(_item(item, fields)[1] is not None for item in wanted):
         return []
     items = sorted({name for their in theirs for name in their if name.startswith("k:")})
@@ -160,7 +160,7 @@ def _missing(wanted: Any, fields: Mapping[str, Any], path: str) -> Iterator[str]
 
 
 def _item(item: Any, fields: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None]:
-    """An item of a list as a text, and its fields: of an item that keys tell apart, or of a value in a set."""
+    """An item of a list as a text, and its fields: of an item that keys distinguish, or of a value in a set."""
     for name, part in fields.items():
         kind, _, text = name.partition(":")
         if kind == "k" and isinstance(item, dict):

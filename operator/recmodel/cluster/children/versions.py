@@ -40,7 +40,7 @@ class ModelVersion:
         return f"{self.variant}@{self.version}" if self.variant else self.version
 
     def environment(self) -> list[dict[str, str]]:
-        """What the pods are told of it; a variable that is not known is left out."""
+        """What the pods are given of it; a variable that is not known is left out."""
         values = {VERSION_VARIABLE: self.version, URI_VARIABLE: self.uri, SHA256_VARIABLE: self.sha256}
         return [{"name": name, "value": value} for name, value in values.items() if value is not None]
 
@@ -51,7 +51,7 @@ class Serving:
 
     now: ModelVersion | None = None  # None: no version is known, the pods are as the template alone says
     before: ModelVersion | None = None  # to which a bad one goes back
-    refused: str | None = None  # the name of the version that was taken back: not tried again
+    refused: str | None = None  # the name of the version that was rolled back: not tried again
     trial: str | None = None  # what is still on trial here: POOL or VERSION; None: nothing
 
 

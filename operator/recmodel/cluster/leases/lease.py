@@ -25,7 +25,7 @@ LEASE_SECONDS = 10  # without a renewal for so long, others may take it
 # Of another holder's word: claims lie in the namespaces of tenants, who may write Leases.
 LONGEST_LEASE_SECONDS = 120.0
 MOST_TRANSITIONS = 2**31 - 1  # the API takes no more
-ACT_SECONDS = 7.0  # after its last renewal a holder acts for so long: what it has begun ends before LEASE_SECONDS
+ACT_SECONDS = 7.0  # after its last renewal a holder acts for so long: what it has started ends before LEASE_SECONDS
 RENEW_SECONDS = 2.0
 CALL_SECONDS = 3.0  # for one look and one write
 

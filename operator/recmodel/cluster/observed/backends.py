@@ -28,27 +28,27 @@ def services(route: Mapping[str, Any]) -> list[str]:
 
 
 def standing(route: Mapping[str, Any]) -> tuple[Backend, ...]:
-    """The backends as they stand, each with the time that the route says. Where it says another one or nothing, as that of an
-    older operator, nothing has moved since the route last changed; None where that is not known either.
+    """The backends as they stand, each with the time that the route's annotation gives. Where it gives none, or one of another
+    backend, as the route of an older operator, nothing has moved since the route last changed; None where that is not known either.
     """
-    told = _told_by(route)
+    marked = _marks(route)
     unchanged_since = changed_seconds(route)
     return tuple(
-        (name, told[place][1] if _is_told(told, place, name) else unchanged_since)
+        (name, marked[place][1] if _is_marked(marked, place, name) else unchanged_since)
         for place, name in enumerate(services(route))
     )
 
 
 def in_doubt(since: float | None, now_seconds: float) -> bool:
-    """Whether a time is not known, or lies in the future: then it says nothing, and would for as long as it does."""
+    """Whether a time is unknown, or lies in the future and so cannot be right."""
     return since is None or since > now_seconds + AHEAD_SECONDS
 
 
 def is_marked(route: Mapping[str, Any], now_seconds: float) -> bool:
-    """Whether the route itself says the time of each of its backends, and none is in doubt."""
-    told = _told_by(route)
+    """Whether the route's annotation gives the time of each of its backends, and none is in doubt."""
+    marked = _marks(route)
     return all(
-        _is_told(told, place, name) and not in_doubt(told[place][1], now_seconds)
+        _is_marked(marked, place, name) and not in_doubt(marked[place][1], now_seconds)
         for place, name in enumerate(services(route))
     )
 
@@ -93,7 +93,7 @@ class FreeNames:
         self._left[route] = now_seconds
 
     def taken(self, route: Identity) -> None:
-        """A route that is not watched has the name, and nobody will tell when it goes."""
+        """A route that is not watched has the name, and nothing reports when it goes."""
         self._left[route] = math.inf
 
     def since(self, route: Identity) -> float | None:
@@ -102,16 +102,16 @@ class FreeNames:
         return max(min(listed), self._left.get(route, -math.inf)) if listed else None
 
 
-def _told_by(route: Mapping[str, Any]) -> list[Backend]:
+def _marks(route: Mapping[str, Any]) -> list[Backend]:
     text = (route["metadata"].get("annotations") or {}).get(BACKENDS_ANNOTATION, "")
-    return [_told(part) for part in text.split(",")]
+    return [_mark(part) for part in text.split(",")]
 
 
-def _is_told(told: Sequence[Backend], place: int, name: str) -> bool:
-    return place < len(told) and told[place][0] == name and told[place][1] is not None
+def _is_marked(marked: Sequence[Backend], place: int, name: str) -> bool:
+    return place < len(marked) and marked[place][0] == name and marked[place][1] is not None
 
 
-def _told(part: str) -> Backend:
+def _mark(part: str) -> Backend:
     name, _, since = part.partition("=")
     try:
         seconds = float(since)

@@ -54,7 +54,7 @@ class Inventory:
         self._records: dict[str, set[Identity]] = defaultdict(set)  # by model: ConfigMaps with records of variants
         self._conflicting = ConflictingControllers()
 
-    # --- what the watches and our own writes tell ---
+    # --- what the watches and our own writes report ---
 
     def replace(self, kind: names.Kind, objects: list[Object], namespace: str | None) -> None:
         """The whole list of a kind, in one namespace or in all."""
@@ -89,7 +89,7 @@ class Inventory:
         self._take(kind, found, known)
 
     def forget(self, key: str) -> None:
-        """Lets go of what was learned of a model that is gone; its objects go as the watches tell."""
+        """Lets go of what was learned of a model that is gone; its objects go as the watches report it."""
         self._startups.forget(key)
 
     # --- what the controller asks ---
@@ -165,8 +165,10 @@ class Inventory:
         """One that can be read, and is new or newer than what was known."""
         facts, identity = found.facts, found.identity
         if isinstance(facts, DeploymentState) and facts.serving_problem is not None:
-            said = f"Deployment {'/'.join(identity)}: {facts.serving_problem}; what its pods are told counts instead"
-            self.unreadable.add(kind, identity, said)
+            problem = (
+                f"Deployment {'/'.join(identity)}: {facts.serving_problem}; what its pods are given counts instead"
+            )
+            self.unreadable.add(kind, identity, problem)
             if before is not None and before.uid == found.uid and isinstance(before.facts, DeploymentState):
                 found = replace(found, facts=replace(facts, serving=before.facts.serving))
         else:

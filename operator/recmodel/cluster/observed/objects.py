@@ -41,7 +41,7 @@ class Known:
 
     identity: Identity
     uid: str
-    version: int  # grows with each write of the object; 0 where the server's says nothing, which counts as new
+    version: int  # grows with each write of the object; 0 where the server gives none, which counts as new
     key: str | None  # of the model whose label it carries
     facts: Facts  # what is decided by: of a pod, a Deployment, or somebody else's object that acts on one
     body: (
@@ -64,7 +64,7 @@ def read(kind: names.Kind, obj: Any) -> Known:
 
 @dataclass(frozen=True, slots=True)
 class RecModelObject:
-    """A RecModel as a watch tells of it. What its owner wrote, and the status, are read by who knows them."""
+    """A RecModel as a watch delivers it. What its owner wrote, and the status, are read by who knows them."""
 
     owner: Owner
     generation: int

@@ -55,11 +55,15 @@ def route_status(route: Object | None) -> RouteStatus:
         name = f"{wanted.get('kind', 'Gateway')} {wanted.get('namespace', namespace)}/{wanted['name']}"
         name += f" ({wanted['sectionName']})" if wanted.get("sectionName") else ""
         answers = [entry for entry in entries if _same(entry["parentRef"], wanted, namespace)]
-        said = [condition for entry in answers for condition in entry.get("conditions") or []]
-        refused += [_told(name, c) for c in said if c["type"] == "Accepted" and c["status"] == "False"]
-        unresolved += [_told(name, c) for c in said if c["type"] == "ResolvedRefs" and c["status"] == "False"]
-        impaired += [_told(name, c) for c in said if c["type"] not in READ_APART and c["status"] == _bad(c["type"])]
-        if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in said):
+        conditions = [condition for entry in answers for condition in entry.get("conditions") or []]
+        refused += [_as_sentence(name, c) for c in conditions if c["type"] == "Accepted" and c["status"] == "False"]
+        unresolved += [
+            _as_sentence(name, c) for c in conditions if c["type"] == "ResolvedRefs" and c["status"] == "False"
+        ]
+        impaired += [
+            _as_sentence(name, c) for c in conditions if c["type"] not in READ_APART and c["status"] == _bad(c["type"])
+        ]
+        if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in conditions):
             silent.append(f"{name} does not answer for the route: is it there, and does somebody serve its class?")
     return RouteStatus(tuple(refused), tuple(unresolved), tuple(silent), tuple(impaired))
 
@@ -77,6 +81,6 @@ def _same(answered: Object, wanted: Object, namespace: str) -> bool:
     )
 
 
-def _told(parent: str, condition: Object) -> str:
+def _as_sentence(parent: str, condition: Object) -> str:
     message = f": {condition['message']}" if condition.get("message") else ""
     return f"{parent}: {condition['type']} is {condition['status']}, {condition.get('reason', 'without a reason')}{message}"

@@ -1,4 +1,4 @@
-"""The objects that cannot be read: counted, and said once each."""
+"""The objects that cannot be read: counted, and logged once each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UnreadableObjects:
         self._found: dict[names.Kind, set[Identity]] = {}
 
     def add(self, kind: names.Kind, identity: Identity, problem: str) -> None:
-        """One that was just seen; what is known of it already is not said again."""
+        """One that was just seen; what is known of it already is not logged again."""
         found = self._found.setdefault(kind, set())
         if identity not in found:
             found.add(identity)

@@ -26,7 +26,7 @@ async def as_object(response: aiohttp.ClientResponse) -> Object:
 
 
 async def change_of(line: bytes) -> tuple[str, Object]:
-    """One line of a watch as (type, object); ``ValueError`` where it tells of no object."""
+    """One line of a watch as (type, object); ``ValueError`` where it holds no object."""
     try:
         event = json.loads(line)
     except RecursionError:

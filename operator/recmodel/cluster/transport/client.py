@@ -140,7 +140,7 @@ class Client:
                         raise refused(doing, int(found.get("code") or 500), found)
                     yield change, found
         except aiohttp.SocketTimeoutError:
-            return  # silent: quiet or dead, which only a fresh watch can tell
+            return  # silent: quiet or dead, which only a fresh watch shows
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ApiUnavailable(f"{doing}: {error or type(error).__name__}") from error
 

@@ -17,7 +17,7 @@ def connector(tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
     """Connections of one client; call it inside of the event loop.
 
     Their number has no limit here: each watch keeps one for minutes, and there are as many as kinds and namespaces that are
-    served, so that any limit would leave none for writes some day. Who writes and who reads are counted where they are begun.
+    served, so that any limit would leave none for writes some day. Who writes and who reads are counted where they start.
     """
     return aiohttp.TCPConnector(limit=0, ssl=tls, socket_factory=_socket)
 

@@ -56,7 +56,7 @@ async def follow(
     """Keeps ``follower`` up to date for ever; sets ``synced`` after the first list, or once it is known that the cluster
     lacks the kind. ``on_turn`` is called with whether the kind is known just now.
 
-    Whatever the API server refuses (400, 401, 403, 410) is asked again ever more seldom, unless it went well for long.
+    Whatever the API server refuses (400, 401, 403, 410) is asked again at growing intervals, unless it went well for long.
     A kind that is absent twice has no objects any more: a single 404 may be a server that is just starting.
     """
     kind, namespace = selection.kind, selection.namespace
@@ -89,8 +89,8 @@ async def follow(
 
 
 async def _watch(client: Client, selection: Selection, follower: Follower, version: str) -> None:
-    """Watches on and on from ``version``; a watch that ends or breaks goes on where it was, ever more seldom where it
-    does so at once.
+    """Watches on and on from ``version``; a watch that ends or breaks continues from there, at growing intervals where it
+    ends at once.
     """
     failures = 0
     while True:

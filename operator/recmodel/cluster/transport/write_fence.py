@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One unbroken time of acting. A write begun in one is not sent in another: somebody else may have acted between."""
+    """One unbroken time of acting. A write that started in one is not sent in another: somebody else may have acted between."""
 
     number: tuple[int, ...] = ()
     seconds_left: float = math.inf  # 0 or less: no write may be sent any more

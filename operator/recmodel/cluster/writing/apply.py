@@ -14,8 +14,7 @@ from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names, traffic
-from recmodel.cluster.children import builders as build
-from recmodel.cluster.children import optimiser_job
+from recmodel.cluster.children import builders, optimiser_job
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.backends import is_marked
 from recmodel.cluster.observed.inventory import Inventory
@@ -30,7 +29,7 @@ _BESIDE_SERVING = (names.POD_MONITOR, names.DISRUPTION_BUDGET)
 
 
 class Actor:
-    """Writes to the cluster through one client, and tells the inventory."""
+    """Writes to the cluster through one client, and keeps the inventory up to date."""
 
     def __init__(self, client: Client, inventory: Inventory) -> None:
         self._client = client
@@ -39,19 +38,19 @@ class Actor:
         self.monitors = False  # whether the cluster knows PodMonitors
 
     def drifted(
-        self, owner: build.Owner, spec: RecModelSpec, page: tuple[str, str] | None, serving: Mapping[str, Serving]
+        self, owner: builders.Owner, spec: RecModelSpec, page: tuple[str, str] | None, serving: Mapping[str, Serving]
     ) -> dict[Child, Object]:
         """The children that are missing or that somebody changed, each with what it is to be. Nothing is built where each
         still has the mark that it had when it was last as wanted.
         """
-        route = self._permitted_route(owner, spec, build.initial_weights(spec))
-        expected = build.expected(owner, spec, self.monitors) - (
+        route = self._permitted_route(owner, spec, builders.initial_weights(spec))
+        expected = builders.expected(owner, spec, self.monitors) - (
             {(names.ROUTE, owner.name)} if route is None else set()
         )
         suspects = {child for child in expected if self._writer.suspect(owner, child)}
         if not suspects:
             return {}
-        wanted = build.children(owner, spec, self.monitors, page, serving)
+        wanted = builders.children(owner, spec, self.monitors, page, serving)
         if route is not None:
             wanted.append((names.ROUTE, route))
         bodies = {(kind, body["metadata"]["name"]): body for kind, body in wanted}
@@ -63,7 +62,7 @@ class Actor:
 
     async def children(
         self,
-        owner: build.Owner,
+        owner: builders.Owner,
         spec: RecModelSpec,
         page: tuple[str, str] | None,
         replicas: Mapping[str, int],
@@ -76,11 +75,11 @@ class Actor:
         ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves.
         """
         attempts = _Attempts()
-        wanted = build.children(owner, spec, self.monitors, page, serving)
+        wanted = builders.children(owner, spec, self.monitors, page, serving)
         observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
         for kind, body in [each for each in wanted if each not in observing]:
             await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
-        stale = self._stale(owner, build.expected(owner, spec, self.monitors))
+        stale = self._stale(owner, builders.expected(owner, spec, self.monitors))
         held = self.holds(owner, spec)
         if not held:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
@@ -95,15 +94,15 @@ class Actor:
                 await attempts.make((kind, obj["metadata"]["name"]), removal, serves=False)
         return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
 
-    def holds(self, owner: build.Owner, spec: RecModelSpec) -> bool:
+    def holds(self, owner: builders.Owner, spec: RecModelSpec) -> bool:
         """Whether only pools that left the spec serve: they, and the route to them, stay until one that is in it is ready."""
         if any(self._inventory.pool(owner.key, pool.name).ready for pool in spec.pools):
             return False
-        stale = self._stale(owner, build.expected(owner, spec, self.monitors))
+        stale = self._stale(owner, builders.expected(owner, spec, self.monitors))
         pools = [obj["metadata"]["labels"].get(names.POOL_LABEL) for kind, obj in stale if kind == names.DEPLOYMENT]
         return any(self._inventory.pool(owner.key, pool).ready for pool in pools if pool)
 
-    def route_differs(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+    def route_differs(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Whether the route in the cluster is to be other than it is; False for a model without a route."""
         body = self._permitted_route(owner, spec, weights)
         if body is None or self.holds(owner, spec):
@@ -116,7 +115,7 @@ class Actor:
             or not _contains(live["spec"], body["spec"])
         )
 
-    async def weights(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+    async def weights(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
         if spec.route is None:
             return False
@@ -129,37 +128,37 @@ class Actor:
         await self._writer.apply(owner, names.ROUTE, body, live)
         return True
 
-    def _permitted_route(self, owner: build.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
+    def _permitted_route(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
         """The route as it may be written: mode Recommend neither makes one without hostnames, nor takes away those of one
         that stands.
         """
-        if spec.route is not None and build.wide_open(spec):
+        if spec.route is not None and builders.wide_open(spec):
             if (live := self._writer.ours(owner, names.ROUTE, owner.name)) is None:
                 return None
             route = spec.route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
             spec = spec.model_copy(update={"route": route})
-        return build.route(owner, spec, weights)
+        return builders.route(owner, spec, weights)
 
-    async def replicas(self, owner: build.Owner, pool: str, replicas: int) -> None:
+    async def replicas(self, owner: builders.Owner, pool: str, replicas: int) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
         await self._writer.replicas(owner, pool, replicas)
 
-    async def overwriters(self, owner: build.Owner, child: Child, body: Object) -> list[str]:
+    async def overwriters(self, owner: builders.Owner, child: Child, body: Object) -> list[str]:
         """The field managers that hold fields which we apply of a child."""
         return await self._writer.holders(owner, child, body)
 
-    def made(self, owner: build.Owner, pool: str) -> bool:
+    def made(self, owner: builders.Owner, pool: str) -> bool:
         """Whether a pool has a Deployment that is this very RecModel's."""
         return self._writer.ours(owner, names.DEPLOYMENT, names.child_name(owner.name, pool)) is not None
 
-    def cut_off(self, owner: build.Owner, pool: str, failures: Iterable[Failure]) -> bool:
+    def cut_off(self, owner: builders.Owner, pool: str, failures: Iterable[Failure]) -> bool:
         """Whether a pool has no Service of its own, by what failed of the children: it could not be made, or its name is
         another RecModel's or somebody else's. Its requests would go to theirs.
         """
         service = (names.SERVICE, names.child_name(owner.name, pool))
         return any(f.child == service for f in failures) and self._writer.ours(owner, *service) is None
 
-    async def optimise(self, owner: build.Owner, spec: RecModelSpec) -> str | None:
+    async def optimise(self, owner: builders.Owner, spec: RecModelSpec) -> str | None:
         """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none. ``NameTaken``
         while there is one that an earlier RecModel of this name has left behind.
         """
@@ -178,7 +177,7 @@ class Actor:
                 ) from error
         return name
 
-    async def _child(self, owner: build.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int]) -> bool:
+    async def _child(self, owner: builders.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int]) -> bool:
         """Brings one child to ``body``; returns whether it was written."""
         live = await self._writer.live(owner, kind, body["metadata"]["name"])
         if live is not None and self._writer.stands(owner, kind, body):
@@ -190,7 +189,7 @@ class Actor:
         return True
 
     async def _deployment(
-        self, owner: build.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]
+        self, owner: builders.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]
     ) -> None:
         """Applies a Deployment without replicas; a new one gets its first replicas in the same write.
 
@@ -207,17 +206,21 @@ class Actor:
             await self.replicas(owner, pool, replicas[pool])
 
     async def _route(
-        self, owner: build.Owner, spec: RecModelSpec, stale: list[tuple[names.Kind, Object]], cut_off: Collection[str]
+        self,
+        owner: builders.Owner,
+        spec: RecModelSpec,
+        stale: list[tuple[names.Kind, Object]],
+        cut_off: Collection[str],
     ) -> bool:
         await self._drain(owner, stale)
         weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
         return await self.weights(owner, spec, {n: 0 if n in cut_off else weight for n, weight in weights.items()})
 
-    def _stale(self, owner: build.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
+    def _stale(self, owner: builders.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)
         return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in expected and owner.owns(o)]
 
-    async def _drain(self, owner: build.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
+    async def _drain(self, owner: builders.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
         """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
         error.
         """
@@ -233,17 +236,17 @@ class Actor:
             return
         for backend in heavy:
             backend["weight"] = 1
-        body = build.as_child(names.ROUTE, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
+        body = builders.as_child(names.ROUTE, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
         await self._writer.apply(owner, names.ROUTE, body, live)
         await asyncio.sleep(traffic.JOIN_SETTLE_SECONDS)
 
-    def _weights_to_keep(self, owner: build.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
+    def _weights_to_keep(self, owner: builders.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
         """The weights as they are; the first ones where there is no route yet, or where no pool that stays bears
         any.
         """
         weights = self._inventory.weights(owner.key, pools)
         if weights is None or not any(weights.values()):
-            return build.initial_weights(spec)
+            return builders.initial_weights(spec)
         return scaled(weights)
 
 

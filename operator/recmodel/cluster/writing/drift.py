@@ -1,4 +1,4 @@
-"""Which children are still as they were applied, told by the marks that the API server keeps (``children.ownership``)."""
+"""Which children are still as they were applied, by the marks that the API server keeps (``children.ownership``)."""
 
 from __future__ import annotations
 

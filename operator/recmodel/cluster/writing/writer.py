@@ -116,7 +116,7 @@ class Writer:
     def _with_times(self, owner: Owner, route: Object, live: Object | None) -> Object:
         where, free = (owner.namespace, owner.name), self._inventory.free_routes
         if live is None and self._inventory.child(names.ROUTE, *where) is not None:
-            free.left(where, self._inventory.clock())  # the watch has not told yet that it is gone
+            free.left(where, self._inventory.clock())  # the watch has not reported yet that it is gone
         return backends.with_times(route, live, self._inventory.clock(), free.since(where))
 
     async def remove(self, owner: Owner, kind: names.Kind, obj: Object) -> bool:

@@ -32,13 +32,13 @@ class Progress:
     """A line on stderr at most every few seconds."""
 
     def __init__(self) -> None:
-        self._begun, self._shown = time.monotonic(), 0.0
+        self._started, self._shown = time.monotonic(), 0.0
 
     def __call__(self, what: str, done: float) -> None:
         now = time.monotonic()
         if now - self._shown >= SHOWN_EVERY_SECONDS:
             self._shown = now
-            sys.stderr.write(f"[{now - self._begun:5.0f} s] {what} {done:4.0%}\n")
+            sys.stderr.write(f"[{now - self._started:5.0f} s] {what} {done:4.0%}\n")
 
 
 def judge_trace(path: Path, tables: dict[str, Floats], quick: bool, seed: int) -> Judged:

@@ -66,7 +66,7 @@ class Judged:
     history_days: float
     engine: Summary
     hpa: Summary
-    best: Setting | None  # None: no setting of the grid is over so seldom
+    best: Setting | None  # None: no setting of the grid has so few minutes over
     bound_cost: float
     scores: dict[str, dict[str, Score]]
     capacity_errors: dict[str, dict[int, CapacityError]]  # by pool, by minute
@@ -206,12 +206,17 @@ def capacity_errors(
         tick = round(minute * 60.0 / tick_seconds)
         for pool, table in tables.items():
             replicas = math.floor(ready[pool][minute]) if minute < len(ready[pool]) else 0
-            told = decisions[tick].estimates.get(pool) if tick < len(decisions) else None
-            if replicas < 1 or told is None or told.capacity_per_replica is None or told.capacity_lower is None:
+            estimate = decisions[tick].estimates.get(pool) if tick < len(decisions) else None
+            if (
+                replicas < 1
+                or estimate is None
+                or estimate.capacity_per_replica is None
+                or estimate.capacity_lower is None
+            ):
                 continue
             true = float(table[replicas]) / replicas
             errors[pool][minute] = CapacityError(
-                told.capacity_per_replica / true - 1.0, told.capacity_lower / true - 1.0
+                estimate.capacity_per_replica / true - 1.0, estimate.capacity_lower / true - 1.0
             )
     return errors
 

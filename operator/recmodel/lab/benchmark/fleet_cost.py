@@ -62,9 +62,9 @@ def main(models: int) -> FleetCost:
     times = []
     for tick in range(WARM_UP_TICKS + MEASURED_TICKS):
         seen = _observations(models, tick, np.random.default_rng(0))
-        begun = time.perf_counter()
+        started = time.perf_counter()
         memory, _ = step(memory, seen, tick * TICK_SECONDS)
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - started)
     return FleetCost(models, float(np.median(times[WARM_UP_TICKS:])), _largest_resident_megabytes())
 
 

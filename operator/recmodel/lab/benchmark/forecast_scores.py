@@ -1,6 +1,6 @@
-"""How good an upper forecast is: how often it holds, and its pinball loss, beside what simple forecasters would have said.
+"""How good an upper forecast is: how often it holds, and its pinball loss, beside what simple forecasters would have predicted.
 
-Every forecaster says the 95 % quantile of the largest load (mean of a minute) within a horizon, once a tick, from the load up to
+Every forecaster predicts the 95 % quantile of the largest load (mean of a minute) within a horizon, once a tick, from the load up to
 the tick. The simple ones give a point; their quantile is the point times the 95 % quantile of what they missed by on the same
 day, up to the last 12 hours, so they are calibrated as well as they can be. The first hours are not scored: they learn from them.
 The fitted ones (:mod:`recmodel.lab.benchmark.minute_models`) are judged in the same way.
@@ -52,19 +52,21 @@ def score_day(
     ticks: Floats = np.arange(len(decisions), dtype=np.float64) * tick_seconds
     minute = _trailing_means(rates)
     level = minute[np.maximum(ticks.astype(np.int64) - 1, 0)]
-    told_by_pool = {pool: [decision.forecast.get(pool) for decision in decisions] for pool in decisions[-1].forecast}
+    forecasts_by_pool = {
+        pool: [decision.forecast.get(pool) for decision in decisions] for pool in decisions[-1].forecast
+    }
     horizons = {
-        pool: float(np.median([f.horizon_seconds for f in told if f is not None]))
-        for pool, told in told_by_pool.items()
+        pool: float(np.median([f.horizon_seconds for f in forecasts if f is not None]))
+        for pool, forecasts in forecasts_by_pool.items()
     }
     minutes = math.ceil(max(horizons.values(), default=0.0) / MINUTE_SECONDS)
     paths = {name: forecast(ticks, minutes) for name, forecast in fitted.items()}
     scores: dict[str, dict[str, Score]] = {}
-    for pool, told in told_by_pool.items():
+    for pool, forecasts in forecasts_by_pool.items():
         horizon = horizons[pool]
         ahead = max(round(horizon / tick_seconds), 1)
         actual = _largest_ahead(minute, ticks, horizon)
-        uppers = {"engine": np.array([np.nan if f is None else f.upper_per_second for f in told])}
+        uppers = {"engine": np.array([np.nan if f is None else f.upper_per_second for f in forecasts])}
         points = _points(level, rates, history, ticks, horizon, tick_seconds)
         points |= {name: largest_within(level, path, horizon) for name, path in paths.items()}
         for name, point in points.items():

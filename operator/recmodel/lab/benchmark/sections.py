@@ -91,8 +91,8 @@ def _bound_ratios(case: Judged) -> list[float]:
 
 def forecast_table(judged: Sequence[Judged]) -> str:
     """Coverage and loss of every forecaster on every trace and horizon."""
-    told = {name for case in judged for scores in case.scores.values() for name in scores}
-    fitted = tuple(name for name in minute_models.NAMES if name in told)
+    scored = {name for case in judged for scores in case.scores.values() for name in scores}
+    fitted = tuple(name for name in minute_models.NAMES if name in scored)
     names = (*FORECASTERS, *fitted)
     rows = []
     for case in judged:

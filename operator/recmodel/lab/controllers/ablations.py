@@ -6,13 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from recmodel.core.capacity import estimate as capacities
-from recmodel.core.capacity import posterior
+from recmodel.core.capacity import estimate, posterior
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.engine import step
 from recmodel.core.fleet import Fleet, Floats
-from recmodel.core.forecast import candidates as forecasts
-from recmodel.core.forecast import season as seasons
+from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.candidates import CANDIDATES, ERROR_BINS, ERROR_LOW, ERROR_STEP, LEVEL, ForecastMemory
 from recmodel.core.memory import begin
 from recmodel.core.observed import see, total_load
@@ -91,9 +89,9 @@ class WithoutLearning:
         load = total_load(fleet, seen)
         self._seen_at = now if np.isfinite(load[0]) else self._seen_at
         startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, STARTUP_SECONDS_UNKNOWN)
-        self._forecast = forecasts.observe(self._forecast, load, now, fleet.tick_seconds)
+        self._forecast = candidates.observe(self._forecast, load, now, fleet.tick_seconds)
         blind_seconds = np.array([now - self._seen_at])
-        ahead, self._forecast = forecasts.predict(self._forecast, horizon(fleet, startup), now, blind_seconds)
+        ahead, self._forecast = candidates.predict(self._forecast, horizon(fleet, startup), now, blind_seconds)
         every = np.ones(startup.shape)
         proposal = propose(
             Situation(fleet, seen, ahead, self._capacity, fleet.max_replicas, seen.desired, startup, allowed=every)
@@ -132,14 +130,14 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
     loss = np.ones_like(memory.loss)
     loss[..., LEVEL % CANDIDATES] = 0.0
     return replace(
-        memory, errors=errors, loss=loss, season=seasons.empty(len(memory.level)), slope=np.zeros_like(memory.slope)
+        memory, errors=errors, loss=loss, season=season.empty(len(memory.level)), slope=np.zeros_like(memory.slope)
     )
 
 
 def _fixed(fleet: Fleet, each: Floats) -> Capacity:
     """A capacity that is the same for any number of replicas, known for certain and proven."""
     one, endless = np.ones_like(each), np.full_like(each, np.inf)
-    nothing = capacities.estimate(posterior.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
+    nothing = estimate.estimate(posterior.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
     return replace(
         nothing,
         saturation=each,
