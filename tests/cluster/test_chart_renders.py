@@ -32,10 +32,12 @@ def run(*command: str, given: str | None = None) -> subprocess.CompletedProcess[
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=False)
 
 
-def render(helm: str, *settings: str) -> list[dict[str, Any]]:
+def render(
+    helm: str, *settings: str, release: str = "recmodel", namespace: str = "recmodel-system"
+) -> list[dict[str, Any]]:
     """The objects of the chart with these settings."""
     flags = [part for setting in settings for part in ("--set", setting)]
-    result = run(helm, "template", "recmodel", str(CHART), "--namespace", "recmodel-system", *flags)
+    result = run(helm, "template", release, str(CHART), "--namespace", namespace, *flags)
     assert result.returncode == 0, result.stderr
     return [body for body in yaml.safe_load_all(result.stdout) if body]
 
@@ -74,10 +76,37 @@ def test_named_namespaces_get_roles_and_nothing_cluster_wide(helm: str) -> None:
     objects = render(helm, URL, "watchNamespaces={shop,news}", "rbac.aggregate=false")
     for kind in ("Role", "RoleBinding"):
         found = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in of_kind(objects, kind)}
-        assert found == {("recmodel-system", "recmodel-lease"), ("shop", "recmodel"), ("news", "recmodel")}
+        assert found == {
+            ("recmodel-system", "recmodel-lease"),
+            *((place, "recmodel.recmodel-system.operator") for place in ("shop", "news")),
+        }
     assert of_kind(objects, "ClusterRole") == of_kind(objects, "ClusterRoleBinding") == []
     (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
     assert {"name": "RECMODEL_NAMESPACE", "value": "shop,news"} in container["env"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("recmodel", "a"), ("recmodel", "b")),
+        (("recmodel", "a-b"), ("recmodel-a", "b")),
+        (("recmodel", "view"), ("recmodel.view", "view")),
+    ],
+)
+@pytest.mark.parametrize("settings", [[], ["watchNamespaces={shop}", "leaveNamespaces={news}"]])
+def test_two_releases_share_no_object_but_the_crd(
+    helm: str, one: tuple[str, str], other: tuple[str, str], settings: list[str]
+) -> None:
+    """Helm installs no release that has an object of another one."""
+    found = []
+    for release, namespace in (one, other):
+        objects = render(helm, URL, *settings, release=release, namespace=namespace)
+        names = [(b["kind"], b["metadata"].get("namespace"), b["metadata"]["name"]) for b in objects]
+        assert len(set(names)) == len(names)
+        bound = [b["roleRef"]["name"] for b in objects if "roleRef" in b]
+        assert set(bound) <= {name for kind, _, name in names if kind in ("Role", "ClusterRole")}
+        found.append({each for each in names if each[0] != "CustomResourceDefinition"})
+    assert found[0] & found[1] == set()
 
 
 def test_by_default_the_rights_are_cluster_wide(helm: str) -> None:

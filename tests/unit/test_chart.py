@@ -119,6 +119,21 @@ def test_the_charts_defaults_are_the_operators() -> None:
     assert VALUES["logLevel"] == fields["log_level"].default
 
 
+def test_an_object_outside_the_releases_namespace_has_a_name_that_no_other_release_has() -> None:
+    wide = {"ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    assert '$name := include "recmodel.wideName" (list $ $suffix)' in TEMPLATES["admissionpolicy.yaml"]
+    found = 0
+    for text in (
+        part for name, whole in TEMPLATES.items() if name != "_helpers.tpl" for part in whole.split("\n---\n")
+    ):
+        kind = re.search(r"^kind: (\w+)", text, re.MULTILINE)
+        name = re.search(r"^  name: (.*)", text, re.MULTILINE)
+        if kind and name and (kind[1] in wide or "\n  namespace: {{ . }}\n" in text):
+            assert "recmodel.wideName" in name[1] or name[1] == "{{ $name }}", text
+            found += 1
+    assert found == 10
+
+
 def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
     for rule in rules():
         assert {"apiGroups", "resources", "verbs"} <= set(rule) <= {"apiGroups", "resources", "verbs", "resourceNames"}

@@ -2,6 +2,12 @@
 {{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{- /* The name, with a part that says what it is, of an object outside the release's own namespace, where another release may have
+       the same name. A namespace and the part have no dot, so no two releases share such a name. */ -}}
+{{- define "recmodel.wideName" -}}
+{{- $ := index . 0 }}{{ include "recmodel.name" $ }}.{{ $.Release.Namespace }}.{{ index . 1 }}
+{{- end }}
+
 {{- define "recmodel.serviceAccount" -}}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "recmodel.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
