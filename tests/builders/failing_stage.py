@@ -122,7 +122,7 @@ class Story:
         last = None if math.isinf(until) else int(until / TICK_SECONDS)
         return float(np.mean(self.bad[int(since / TICK_SECONDS) : last]))
 
-    def told(self, reason: str, since: float = 0.0) -> list[str]:
+    def messages(self, reason: str, since: float = 0.0) -> list[str]:
         return [said[reason] for said in self.reasons[int(since / TICK_SECONDS) :] if reason in said]
 
 

@@ -79,7 +79,9 @@ class World:
         return self.cluster.writes[before:]
 
 
-def told(wanted: RecModelSpec, story: Callable[[World], Awaitable[None]], cluster: FakeCluster | None = None) -> World:
+def run_story(
+    wanted: RecModelSpec, story: Callable[[World], Awaitable[None]], cluster: FakeCluster | None = None
+) -> World:
     """Runs a story with a reconciler at work, that waits little between two steps of the weights."""
 
     async def run() -> World:

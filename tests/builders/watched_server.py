@@ -1,4 +1,4 @@
-"""What a watch is told by a server that answers as a test says."""
+"""What a watch delivers from a server that answers as a test says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Server:
             yield change, {"metadata": {"resourceVersion": version_seen}}
 
 
-class Told:
+class Recorder:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
@@ -50,13 +50,13 @@ class Told:
         self.calls.append(f"{change} {obj['metadata']['resourceVersion']}")
 
 
-def followed(server: Server, seconds: float = 30.0) -> tuple[Told, bool]:
-    async def run() -> tuple[Told, bool]:
-        told, synced = Told(), asyncio.Event()
-        work = asyncio.create_task(follow(server, Selection(POD), told, synced=synced))  # type: ignore[arg-type]
+def followed(server: Server, seconds: float = 30.0) -> tuple[Recorder, bool]:
+    async def run() -> tuple[Recorder, bool]:
+        recorder, synced = Recorder(), asyncio.Event()
+        work = asyncio.create_task(follow(server, Selection(POD), recorder, synced=synced))  # type: ignore[arg-type]
         await asyncio.sleep(seconds)
         work.cancel()
         await asyncio.wait([work])
-        return told, synced.is_set()
+        return recorder, synced.is_set()
 
     return virtual_time.run(run())

@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "manifests" / "samples" / "minimal.yaml"
 
 
-def told(time: float, rate: float = 300.0) -> str:
+def observation_line(time: float, rate: float = 300.0) -> str:
     latency = {"0.05": 0.7 * rate, "0.1": 0.99 * rate, "+Inf": rate}
     cpu = {"desired": 4, "ready": 4, "weight": 100.0, "rate": rate, "errors": 0.0, "latency": latency}
     return json.dumps({"time": time, "pools": {"cpu": cpu}})
 
 
 def test_decide_answers_each_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{told(15.0)}\nnonsense\n{told(30.0)}\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{observation_line(15.0)}\nnonsense\n{observation_line(30.0)}\n"))
     assert main(["decide", "--model", str(SAMPLE)]) == 0
     answers = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert [set(answer) & {"pools", "error"} for answer in answers] == [{"pools"}, {"error"}, {"pools"}]
@@ -41,7 +41,7 @@ def test_a_real_process_answers_each_line_before_the_next_is_sent() -> None:
         assert process.stdin
         assert process.stdout
         for time in (15.0, 30.0):
-            process.stdin.write(told(time) + "\n")
+            process.stdin.write(observation_line(time) + "\n")
             process.stdin.flush()
             assert json.loads(process.stdout.readline())["time"] == time
         process.stdin.close()
@@ -77,7 +77,7 @@ def test_crds_prints_the_definition_and_version_the_version(capsys: pytest.Captu
 def test_explain_tells_the_story_of_a_recorded_decision(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = "\n".join(told(15.0 * tick) for tick in range(1, 12))
+    lines = "\n".join(observation_line(15.0 * tick) for tick in range(1, 12))
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     main(["decide", "--model", str(SAMPLE)])
     recorded = capsys.readouterr().out

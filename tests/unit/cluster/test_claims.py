@@ -25,7 +25,7 @@ class Pod:
 
     lease: Lease
     claims: Claims
-    told: list[tuple[str, bool]] = field(default_factory=list)
+    changes: list[tuple[str, bool]] = field(default_factory=list)
     asleep: bool = False
 
     async def turn(self) -> None:
@@ -42,17 +42,17 @@ class World:
         self.models = {"shop", "news"}  # namespaces with RecModels
 
     def pod(self, name: str, home: str = "ops", release: str = "recmodel", serves: Collection[str] = ()) -> Pod:
-        told: list[tuple[str, bool]] = []
+        changes: list[tuple[str, bool]] = []
         identity = LeaseIdentity(home, release, name)
         lease = Lease(self.api, identity, lambda held: None, lambda: self.now)  # type: ignore[arg-type]
         claims = Claims(
             self.api,  # type: ignore[arg-type]
             Scope(lambda: set(serves) or set(self.models), everywhere=not serves),
             lease,
-            lambda namespace, acts: told.append((namespace, acts)),
+            lambda namespace, acts: changes.append((namespace, acts)),
             predecessors=Predecessors(self.api, identity, lambda: self.now),  # type: ignore[arg-type]
         )
-        self.pods[name] = Pod(lease, claims, told)
+        self.pods[name] = Pod(lease, claims, changes)
         return self.pods[name]
 
     def acting(self, namespace: str) -> list[str]:
@@ -81,7 +81,7 @@ class World:
         await pod.lease.release()
 
 
-def told(story: Callable[[World], Coroutine[Any, Any, None]]) -> World:
+def run_story(story: Callable[[World], Coroutine[Any, Any, None]]) -> World:
     world = World()
     asyncio.run(story(world))
     return world
@@ -116,7 +116,7 @@ def test_of_two_releases_one_acts_in_each_namespace_and_the_other_one_says_who_d
         for namespace in contested - {"*"}:
             assert f"stands by in namespace {namespace}: the operator of ops/recmodel acts there" in caplog.text
 
-    told(story)
+    run_story(story)
 
 
 def test_an_upgrade_with_other_namespaces_hands_over_what_stays_and_lets_go_of_the_rest() -> None:
@@ -127,12 +127,12 @@ def test_an_upgrade_with_other_namespaces_hands_over_what_stays_and_lets_go_of_t
         await world.passes(20.0)  # both pods are up
         assert (world.acting("shop"), world.acting("news")) == (["old"], [])
         await world.ends("old")
-        assert old.told == [("shop", True)]
+        assert old.changes == [("shop", True)]
         before = world.now
         while not (world.acting("shop") == world.acting("news") == ["new"]):
             await world.passes(RENEW_SECONDS)
         assert world.now - before <= 3 * RENEW_SECONDS
-        assert sorted(new.told) == [("news", True), ("shop", True)]
+        assert sorted(new.changes) == [("news", True), ("shop", True)]
         world.pod("all")  # and to all namespaces at once
         await world.passes(20.0)
         assert world.acting("shop") == ["new"]
@@ -140,7 +140,7 @@ def test_an_upgrade_with_other_namespaces_hands_over_what_stays_and_lets_go_of_t
         await world.passes(6.0)
         assert world.acting("shop") == world.acting("news") == ["all"]
 
-    told(story)
+    run_story(story)
 
 
 def test_another_release_goes_on_soon_after_one_that_ended_and_later_after_one_that_died() -> None:
@@ -161,7 +161,7 @@ def test_another_release_goes_on_soon_after_one_that_ended_and_later_after_one_t
                 await world.passes(RENEW_SECONDS)
             assert world.now - began <= (PACE.lease_seconds if dies else ENDED_SECONDS) + 8.0
 
-    told(story)
+    run_story(story)
 
 
 def test_a_namespace_without_recmodels_is_given_back_and_a_new_one_is_claimed_at_once() -> None:
@@ -173,9 +173,9 @@ def test_a_namespace_without_recmodels_is_given_back_and_a_new_one_is_claimed_at
         await pod.claims.turn()
         assert world.acting("news") == ["a"]
         assert world.api.holder("shop/recmodel.dev") == ""
-        assert sorted(pod.told) == [("news", True), ("shop", False), ("shop", True)]
+        assert sorted(pod.changes) == [("news", True), ("shop", False), ("shop", True)]
 
-    told(story)
+    run_story(story)
 
 
 def test_a_claim_costs_a_call_of_each_kind_in_ten_seconds() -> None:
@@ -192,7 +192,7 @@ def test_a_claim_costs_a_call_of_each_kind_in_ten_seconds() -> None:
             world.now += RENEW_SECONDS
         assert world.api.calls - before - lease_calls <= 101 * 2 * 60.0 / 10.0 * 1.1
 
-    told(story)
+    run_story(story)
 
 
 def test_a_pod_of_a_version_without_claims_ends_before_a_new_one_acts() -> None:
@@ -214,7 +214,7 @@ def test_a_pod_of_a_version_without_claims_ends_before_a_new_one_acts() -> None:
             await world.passes(RENEW_SECONDS)
         assert world.acting("shop") == ["recmodel-6d5f8b7c9-abcde"]
 
-    told(story)
+    run_story(story)
 
 
 EVENTS = st.one_of(
@@ -249,4 +249,4 @@ def test_never_may_two_processes_write_in_one_namespace(events: list[tuple[str, 
             world.check()
             await world.passes(who if event == "pass" else RENEW_SECONDS)
 
-    told(story)
+    run_story(story)

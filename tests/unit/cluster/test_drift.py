@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from builders.fake_cluster import OWNER, FakeCluster, actor, apply, pool, spec
-from builders.reconciler_world import World, told
+from builders.reconciler_world import World, run_story
 from recmodel.cluster import names, traffic
 from recmodel.cluster.children import ownership
 from recmodel.cluster.children.builders import Owner
@@ -98,7 +98,7 @@ def test_an_edit_under_the_eyes_of_the_operator_is_put_back(what: str) -> None:
         assert wished(world.cluster) == before
         assert await world.rest(0.05) == []
 
-    told(WANTED, story)
+    run_story(WANTED, story)
 
 
 def test_what_no_watch_tells_is_found_by_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_what_no_watch_tells_is_found_by_the_sweep(monkeypatch: pytest.MonkeyPat
         selector = world.cluster.objects["Service", "feed-cpu"]["spec"]["selector"]
         assert selector == {names.MODEL_LABEL: "feed", names.POOL_LABEL: "cpu"}
 
-    told(WANTED, story)
+    run_story(WANTED, story)
 
 
 def test_what_others_own_stays_and_is_no_drift() -> None:
@@ -146,7 +146,7 @@ def test_whoever_writes_over_it_again_and_again_is_named_and_answered_ever_more_
         assert world.tracked.overwritten is not None
         assert "argocd keeps changing Service feed-cpu" in world.tracked.overwritten.message
 
-    told(WANTED, story)
+    run_story(WANTED, story)
 
 
 def test_nothing_of_a_foreign_route_or_deployment_is_ever_written(monkeypatch: pytest.MonkeyPatch) -> None:

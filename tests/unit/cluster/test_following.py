@@ -10,7 +10,7 @@ from aiohttp import web
 
 from builders import virtual_time
 from builders.served_api import served
-from builders.watched_server import Server, Told, followed
+from builders.watched_server import Recorder, Server, followed
 from recmodel.cluster.names import POD
 from recmodel.cluster.transport import client as client_module
 from recmodel.cluster.transport import watch as watch_module
@@ -50,13 +50,13 @@ def test_a_place_lost_after_a_long_while_is_found_again_at_once(monkeypatch: pyt
 
 def test_a_kind_that_is_gone_has_no_objects_but_a_single_404_is_believed_only_twice() -> None:
     async def run(*lists: Any) -> list[str]:
-        told, synced = Told(), asyncio.Event()
+        recorder, synced = Recorder(), asyncio.Event()
         server = Server(ApiUnavailable("reset"), lists=list(lists))
-        work = asyncio.create_task(follow(server, Selection(POD), told, synced=synced, absent_seconds=0.02))  # type: ignore[arg-type]
+        work = asyncio.create_task(follow(server, Selection(POD), recorder, synced=synced, absent_seconds=0.02))  # type: ignore[arg-type]
         await asyncio.sleep(0.15)
         work.cancel()
         await asyncio.wait([work])
-        return told.calls
+        return recorder.calls
 
     gone, there = NotFound("no such kind", 404), [[{"n": 1}], "10"]
     assert virtual_time.run(run(gone, there)) == ["replace 1"]
@@ -95,19 +95,19 @@ def test_a_follower_that_dies_is_begun_again_and_the_process_counts_as_alive(
     monkeypatch.setattr("recmodel.controller.tasks.backoff_seconds", lambda failures: 0.01)
     turns: list[bool] = []
 
-    class Poisoned(Told):
+    class Poisoned(Recorder):
         def replace(self, kind: Any, objects: list[Any], namespace: str | None) -> None:
             super().replace(kind, objects, namespace)
             if len(self.calls) < 4:
                 raise KeyError("metadata")
 
     async def run() -> tuple[list[str], bool, bool]:
-        tasks, told, synced = Tasks(), Poisoned(), asyncio.Event()
+        tasks, recorder, synced = Tasks(), Poisoned(), asyncio.Event()
         tasks.keep(
-            lambda: follow(Server(), Selection(POD), told, synced=synced, on_turn=turns.append), "following pods"
+            lambda: follow(Server(), Selection(POD), recorder, synced=synced, on_turn=turns.append), "following pods"
         )  # type: ignore[arg-type]
         await asyncio.sleep(0.3)
-        found = told.calls, synced.is_set(), tasks.dead
+        found = recorder.calls, synced.is_set(), tasks.dead
         await tasks.stop()
         return found
 

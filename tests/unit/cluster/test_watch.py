@@ -12,17 +12,17 @@ from recmodel.cluster.transport.watch import backoff_seconds
 
 def test_a_watch_that_ends_goes_on_from_the_last_version_and_a_bookmark_moves_it() -> None:
     server = Server([("ADDED", "11"), ("BOOKMARK", "20")], [("DELETED", "21")])
-    told, synced = followed(server)
+    recorder, synced = followed(server)
     assert server.asked == ["list", "watch 10", "watch 20", "watch 21"]
-    assert told.calls == ["replace 1", "ADDED 11", "DELETED 21"]
+    assert recorder.calls == ["replace 1", "ADDED 11", "DELETED 21"]
     assert synced
 
 
 def test_a_broken_watch_goes_on_without_a_new_list() -> None:
     server = Server([("ADDED", "11")], ApiUnavailable("reset"), [("MODIFIED", "12")])
-    told, _ = followed(server)
+    recorder, _ = followed(server)
     assert server.asked == ["list", "watch 10", "watch 11", "watch 11", "watch 12"]
-    assert told.calls[-1] == "MODIFIED 12"
+    assert recorder.calls[-1] == "MODIFIED 12"
 
 
 def test_a_lost_place_means_a_new_list() -> None:
@@ -38,13 +38,13 @@ def test_after_many_failures_in_a_row_it_lists_again() -> None:
 
 
 def test_a_list_that_fails_is_tried_again_and_nothing_counts_as_known_before() -> None:
-    told, synced = followed(Server(lists=[ApiUnavailable("no")] * 1000))
-    assert (told.calls, synced) == ([], False)
+    recorder, synced = followed(Server(lists=[ApiUnavailable("no")] * 1000))
+    assert (recorder.calls, synced) == ([], False)
 
 
 def test_a_kind_that_the_cluster_lacks_does_not_keep_the_rest_from_starting() -> None:
-    told, synced = followed(Server(lists=[NotFound("no such kind", 404)]))
-    assert (told.calls, synced) == ([], True)
+    recorder, synced = followed(Server(lists=[NotFound("no such kind", 404)]))
+    assert (recorder.calls, synced) == ([], True)
 
 
 def test_a_server_that_ends_each_watch_at_once_is_not_hammered() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.fake_cluster import FakeCluster, pool, spec
-from builders.reconciler_world import TWO, World, told
+from builders.reconciler_world import TWO, World, run_story
 from recmodel.cluster import names
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.transport.errors import ApiUnavailable
@@ -94,4 +94,4 @@ def test_a_namespace_whose_writes_hang_does_not_keep_traffic_on_a_dead_pool_of_a
             await asyncio.sleep(0.01)
         assert time.monotonic() - began < 1.0
 
-    told(TWO, story)
+    run_story(TWO, story)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from builders.fake_cluster import OWNER, FakeCluster, pool, spec
 from builders.hostile_objects import ANYTHING, CHOICES, GOOD, MODEL, NAMESPACE, changed, chosen
 from builders.operator_stage import Seeing, recmodel
-from builders.reconciler_world import World, told
+from builders.reconciler_world import World, run_story
 from builders.served_api import served
 from recmodel.cluster import names
 from recmodel.cluster.observed.inventory import Inventory
@@ -206,7 +206,7 @@ def test_an_unreadable_child_is_there_all_the_same(known: bool) -> None:
         assert world.inventory.pool(OWNER.key, "cpu").exists is known
         assert (world.reports[-1:] == ["UnreadableObject"]) is not known
 
-    told(spec(pool("cpu", 1)), story)
+    run_story(spec(pool("cpu", 1)), story)
 
 
 def test_a_list_with_an_object_nested_too_deep_is_read() -> None:

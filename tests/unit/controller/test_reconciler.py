@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from builders.fake_cluster import OWNER, pool, spec
-from builders.reconciler_world import TWO, World, deployment_version, told
+from builders.reconciler_world import TWO, World, deployment_version, run_story
 from recmodel.cluster import names
 from recmodel.cluster.children.versions import ModelVersion, Serving
 from recmodel.controller.backoff import Backoff
@@ -16,7 +16,7 @@ from recmodel.controller.tracked import Tracked
 
 @pytest.mark.parametrize("mode", ["Recommend", "Paused"])
 def test_recommend_and_paused_change_nothing_that_stands(mode: str) -> None:
-    cluster = told(TWO, lambda world: world.rest()).cluster
+    cluster = run_story(TWO, lambda world: world.rest()).cluster
 
     async def story(world: World) -> None:
         world.pods("cpu", 1)
@@ -25,12 +25,15 @@ def test_recommend_and_paused_change_nothing_that_stands(mode: str) -> None:
         world.pods("cpu", 1, ready=False)
         assert await world.rest() == []
 
-    told(spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"), mode=mode), story, cluster)
+    run_story(spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"), mode=mode), story, cluster)
 
 
 def test_paused_makes_nothing_either_and_recommend_makes_the_children_once() -> None:
-    assert told(spec(pool("cpu"), mode="Paused"), lambda world: world.rest()).cluster.writes == []
-    assert "Deployment feed-cpu" in told(spec(pool("cpu"), mode="Recommend"), lambda world: world.rest()).cluster.writes
+    assert run_story(spec(pool("cpu"), mode="Paused"), lambda world: world.rest()).cluster.writes == []
+    assert (
+        "Deployment feed-cpu"
+        in run_story(spec(pool("cpu"), mode="Recommend"), lambda world: world.rest()).cluster.writes
+    )
 
 
 def test_a_failure_is_reported_once_tried_again_and_its_end_reported() -> None:
@@ -43,7 +46,7 @@ def test_a_failure_is_reported_once_tried_again_and_its_end_reported() -> None:
         assert world.reports == ["ApiUnavailable", None]
         assert world.cluster.weights() == [1000, 0]
 
-    told(TWO, story)
+    run_story(TWO, story)
 
 
 def test_a_model_that_always_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -59,7 +62,7 @@ def test_a_model_that_always_fails_does_not_stop_the_others(caplog: pytest.LogCa
         world.inventory.see(names.SERVICE, "DELETED", world.cluster.objects.pop(("Service", "feed-cpu")))
         assert await world.rest(0.1) == ["Service feed-cpu"]
 
-    told(TWO, story)
+    run_story(TWO, story)
     assert "shop/poison: 'NoneType'" in caplog.text
 
 
@@ -93,11 +96,11 @@ def test_what_a_pool_shall_serve_is_written_and_its_replicas_stay() -> None:
         assert world.cluster.replicas("feed-cpu") == 3
         assert await world.rest() == []
 
-    cluster = told(ranked, story).cluster
+    cluster = run_story(ranked, story).cluster
 
     async def after(world: World) -> None:  # a new process goes by what the Deployment says
         world.pods("cpu", 3)
         assert await world.rest() == []
         assert world.tracked.serving["cpu"].now == ModelVersion("full", "2")
 
-    told(ranked, after, cluster)
+    run_story(ranked, after, cluster)

@@ -9,7 +9,7 @@ from itertools import cycle
 import pytest
 
 from builders.fake_cluster import OWNER, FakeCluster, pool, spec
-from builders.reconciler_world import World, told
+from builders.reconciler_world import World, run_story
 from builders.status_scene import NOW
 from recmodel.api.status import RecModelStatus
 from recmodel.cluster import names
@@ -64,7 +64,7 @@ def test_one_refused_child_stops_no_other_and_is_made_when_it_may(
         await world.until(lambda: made(world.cluster) == set(CHILDREN))
         await world.until(lambda: world.tracked.failed is None and world.tracked.lacking is None)
 
-    told(MONITORED, story)
+    run_story(MONITORED, story)
 
 
 @pytest.mark.parametrize("child", ["PodMonitor feed", "PodDisruptionBudget feed-cpu", "Deployment feed-old"])
@@ -88,7 +88,7 @@ def test_what_no_request_depends_on_is_said_by_degraded_and_not_by_ready(child: 
         kind, name = child.split()
         assert f"{kind} shop/{name} is refused: HTTP 500: .x: field not declared in schema" in said["Degraded"].message
 
-    told(MONITORED, story)
+    run_story(MONITORED, story)
 
 
 @pytest.mark.parametrize("child", CHILDREN[3:])
@@ -111,7 +111,7 @@ def test_a_refused_child_of_a_running_model_does_not_stop_the_steering(child: st
             await asyncio.sleep(0.005)
         assert len(world.cluster.writes) == writes
 
-    told(MONITORED, story)
+    run_story(MONITORED, story)
 
 
 def test_a_new_pool_that_is_refused_leaves_the_others_steered() -> None:
@@ -128,7 +128,7 @@ def test_a_new_pool_that_is_refused_leaves_the_others_steered() -> None:
         assert world.cluster.replicas("feed-cpu") == 4
         assert world.cluster.weights() == [1000, 0]
 
-    told(spec(pool("cpu", 1)), story)
+    run_story(spec(pool("cpu", 1)), story)
 
 
 def test_pools_that_left_the_spec_serve_until_one_that_is_in_it_can() -> None:
@@ -154,7 +154,7 @@ def test_pools_that_left_the_spec_serve_until_one_that_is_in_it_can() -> None:
         assert "Deployment feed-cpu" not in made(world.cluster)
         assert world.cluster.objects["HTTPRoute", "feed"]["spec"]["rules"][0]["backendRefs"][0]["name"] == "feed-cpu2"
 
-    told(spec(pool("cpu", 1)), story)
+    run_story(spec(pool("cpu", 1)), story)
 
 
 def test_a_pool_whose_service_is_somebody_elses_gets_no_request() -> None:
@@ -177,7 +177,7 @@ def test_a_pool_whose_service_is_somebody_elses_gets_no_request() -> None:
         assert "Service shop/feed-x-cpu exists and is not owned by this RecModel" in world.tracked.failed.message
         assert {where: world.cluster.objects[where] for where in before} == before
 
-    told(spec(pool("x-cpu", 1), pool("gpu", 1, cost="2.0")), story, cluster)
+    run_story(spec(pool("x-cpu", 1), pool("gpu", 1, cost="2.0")), story, cluster)
 
 
 def test_a_pool_whose_service_alone_cannot_be_made_is_planned_around() -> None:
@@ -197,7 +197,7 @@ def test_a_pool_whose_service_alone_cannot_be_made_is_planned_around() -> None:
         state = pool_state(world.tracked, "gpu", world.inventory.pool(OWNER.key, "gpu"), cut_off=True)
         assert (state.exists, state.ready, state.unschedulable) == (False, 0, 1)
 
-    told(spec(pool("cpu", 1), pool("gpu", 1, cost="2.0")), story)
+    run_story(spec(pool("cpu", 1), pool("gpu", 1, cost="2.0")), story)
 
 
 def test_all_refusals_are_named_once_each_and_bounded() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from builders.reconciler_world import TWO, World, told
+from builders.reconciler_world import TWO, World, run_story
 from recmodel.cluster import names
 
 
@@ -22,7 +22,7 @@ def test_a_pool_comes_and_goes_in_the_order_that_answers_every_request() -> None
         world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
         assert await world.rest() == []
 
-    told(TWO, story)
+    run_story(TWO, story)
 
 
 def test_the_last_ready_pod_of_a_pool_takes_its_weight_with_it_without_a_tick() -> None:
@@ -41,7 +41,7 @@ def test_the_last_ready_pod_of_a_pool_takes_its_weight_with_it_without_a_tick() 
         await world.rest()
         assert sum(world.cluster.weights()) == 1000
 
-    told(TWO, story)
+    run_story(TWO, story)
 
 
 def test_a_new_process_changes_nothing_of_what_stands_before_a_decision() -> None:
@@ -52,7 +52,7 @@ def test_a_new_process_changes_nothing_of_what_stands_before_a_decision() -> Non
         world.decide(cpu=(3, 0.7), gpu=(2, 0.3))
         await world.rest()
 
-    cluster = told(TWO, before).cluster
+    cluster = run_story(TWO, before).cluster
     assert cluster.weights() == [700, 300]
 
     async def after(world: World) -> None:
@@ -62,7 +62,7 @@ def test_a_new_process_changes_nothing_of_what_stands_before_a_decision() -> Non
         assert cluster.weights() == [700, 300]
         assert (cluster.replicas("feed-cpu"), cluster.replicas("feed-gpu")) == (3, 2)
 
-    told(TWO, after, cluster)
+    run_story(TWO, after, cluster)
 
 
 def test_killed_in_the_middle_of_a_drain_the_next_process_goes_on() -> None:
@@ -75,7 +75,7 @@ def test_killed_in_the_middle_of_a_drain_the_next_process_goes_on() -> None:
         world.decide(cpu=(1, 1.0), gpu=(0, 0.0))
         await world.rest(0.02)  # weight 1 is written, nothing more
 
-    cluster = told(TWO, before).cluster
+    cluster = run_story(TWO, before).cluster
     assert cluster.weights() == [999, 1]
 
     async def after(world: World) -> None:
@@ -86,7 +86,7 @@ def test_killed_in_the_middle_of_a_drain_the_next_process_goes_on() -> None:
         world.decide(cpu=(1, 1.0), gpu=(0, 0.0))
         assert await world.rest() == ["HTTPRoute feed 1000 0", "scale feed-gpu 0"]
 
-    told(TWO, after, cluster)
+    run_story(TWO, after, cluster)
 
 
 def test_small_moves_of_the_shares_are_not_written() -> None:
@@ -101,7 +101,7 @@ def test_small_moves_of_the_shares_are_not_written() -> None:
         world.decide(cpu=(1, 70.0), gpu=(1, 30.0))
         assert await world.rest() == ["HTTPRoute feed 700 300"]
 
-    told(TWO, story)
+    run_story(TWO, story)
 
 
 def test_somebody_elses_replicas_stay_until_the_next_decision() -> None:
@@ -120,7 +120,7 @@ def test_somebody_elses_replicas_stay_until_the_next_decision() -> None:
         world.decide(cpu=(2, 1.0), gpu=(0, 0.0))
         assert "scale feed-cpu 2" in await world.rest()
 
-    told(TWO, story)
+    run_story(TWO, story)
 
 
 def test_an_autoscaled_deployment_keeps_its_replicas() -> None:
@@ -135,4 +135,4 @@ def test_an_autoscaled_deployment_keeps_its_replicas() -> None:
         world.decide(cpu=(5, 1.0), gpu=(0, 0.0))
         assert await world.rest() == []
 
-    told(TWO, story)
+    run_story(TWO, story)

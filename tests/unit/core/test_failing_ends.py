@@ -69,7 +69,7 @@ def test_after_failures_that_end_the_load_is_carried_and_nothing_is_kept(stories
     need = story.load(LAST) / NEEDS
     assert story.bad_share(END + 900.0) <= 1.2 * (1.0 - story.within)
     assert sum(story.between(LAST - 300.0, pool=pool)[-1] for pool in story.pools) <= 1.7 * need + 2
-    assert not story.told("FailingAtAnyLoad", LAST - 600.0)
+    assert not story.messages("FailingAtAnyLoad", LAST - 600.0)
 
 
 @pytest.mark.parametrize("name", ["one-pool", "one-pool-p99"])

@@ -112,7 +112,7 @@ def test_failures_that_growth_does_not_cure_cost_little_and_are_named(stories: d
     # Nobody pays for long: the half hour after the first ten minutes costs as much as before, give or take a replica.
     late = story.between(CALM + 600.0, CALM + 1700.0)
     assert sum(late) / len(late) <= 1.3 * calm + 2.0
-    assert any("at any load" in said for said in story.told("FailingAtAnyLoad", CALM + 600.0))
+    assert any("at any load" in said for said in story.messages("FailingAtAnyLoad", CALM + 600.0))
 
 
 @pytest.mark.parametrize(
