@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core.axes import axes
 from recmodel.core.types import Model
 
 SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
@@ -27,18 +28,18 @@ class Fleet:
     """What the owners wrote, as arrays: ``[M]`` per model, ``[M, P]`` per pool."""
 
     models: tuple[Model, ...]
-    exists: Bools
-    min_replicas: Ints
-    max_replicas: Ints
-    cost_per_hour: Floats
-    name_rank: (
-        Ints  # place of the pool's name in the alphabet: what is equal otherwise goes by it, not by the order written
-    )
-    accuracy_loss_ratio: Floats  # NaN: not measured
-    traffic_limit_ratio: Floats  # largest share of the traffic that the pool may answer: below 1 it is on trial
-    accuracy_budget_ratio: Floats  # [M]; NaN: no budget
-    late_budget_ratio: Floats  # [M]; 0.05 for a p95 objective
-    acts: Bools  # [M]
+    exists: Bools = field(metadata=axes("MP"))
+    min_replicas: Ints = field(metadata=axes("MP"))
+    max_replicas: Ints = field(metadata=axes("MP"))
+    cost_per_hour: Floats = field(metadata=axes("MP"))
+    # place of the pool's name in the alphabet: what is equal otherwise goes by it, not by the order written
+    name_rank: Ints = field(metadata=axes("MP"))
+    accuracy_loss_ratio: Floats = field(metadata=axes("MP"))  # NaN: not measured
+    # largest share of the traffic that the pool may answer: below 1 it is on trial
+    traffic_limit_ratio: Floats = field(metadata=axes("MP"))
+    accuracy_budget_ratio: Floats = field(metadata=axes("M"))  # NaN: no budget
+    late_budget_ratio: Floats = field(metadata=axes("M"))  # 0.05 for a p95 objective
+    acts: Bools = field(metadata=axes("M"))
     tick_seconds: float
     rate_window_seconds: float  # over which the observed rates were taken
 

@@ -8,37 +8,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from recmodel.core.axes import axes_of
 from recmodel.core.fleet import Fleet, Ints
 from recmodel.core.types import Model
 
 T = TypeVar("T")
-
-
-# How the arrays of a memory are laid out, by name; every other one is [M, P, ...].
-PER_MODEL = {
-    "level", "slope", "known_ticks", "day", "week", "saved_by_week", "filling_sum", "filling_count", "errors", "upper_error", "loss",
-    "seen_at",
-    "tokens", "mean_load", "saved_per_second", "load_before", "begins_with", "open_ticks",
-}  # [M, ...]  # fmt: skip
-RINGS_PER_MODEL = {
-    "ring_load",
-    "ring_level",
-    "ring_slope",
-    "ring_rise",
-    "ring_rise_by_day",
-    "ring_rise_by_week",
-    "waiting",
-    "ring_total",
-}  # [R, M, ...]
-RINGS_PER_POOL = {
-    "proposed_loads",
-    "readies",
-    "recent_loads",
-    "ring_each",
-    "ring_share",
-    "ring_busy",
-    "ring_good",
-}  # [R, M, P, ...]
 
 
 @dataclass(frozen=True)
@@ -82,16 +56,15 @@ def carry(new: T, old: T, kept: Stays) -> T:
         if is_dataclass(after):
             changes[field.name] = carry(after, before, kept)
         elif isinstance(after, np.ndarray):
-            array = after.copy()
-            if field.name in PER_MODEL:
-                array[kept.new_models] = before[kept.old_models]
-            elif field.name in RINGS_PER_MODEL:
-                array[:, kept.new_models] = before[:, kept.old_models]
-            elif field.name in RINGS_PER_POOL:
-                array[:, kept.new_pools[0], kept.new_pools[1]] = before[:, kept.old_pools[0], kept.old_pools[1]]
-            else:
-                array[kept.new_pools] = before[kept.old_pools]
+            array, letters = after.copy(), axes_of(field)
+            array[_at(letters, kept.new_models, kept.new_pools)] = before[_at(letters, kept.old_models, kept.old_pools)]
             changes[field.name] = array
         else:
             changes[field.name] = before  # counters such as the tick
     return replace(new, **changes)  # type: ignore[type-var]
+
+
+def _at(letters: str, models: Ints, pools: tuple[Ints, Ints]) -> tuple[slice | Ints, ...]:
+    """Where models, or pools, stand in an array with these axes."""
+    before = (slice(None),) * letters.index("M")
+    return (*before, *pools) if "P" in letters else (*before, models)

@@ -6,11 +6,12 @@ Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, the newest first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core.axes import axes
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed
 from recmodel.core.rings import pushed
@@ -37,13 +38,15 @@ Counts = NDArray[np.int32]
 class PodsMemory:
     """What is kept of the pods of every pool ``[M, P]``."""
 
-    startup_seconds: Floats  # NaN: none was seen to start
-    proposed_loads: NDArray[np.float32]  # [R, M, P] requests/s that the proposed replicas were to carry
-    readies: Counts  # [R, M, P]
+    startup_seconds: Floats = field(metadata=axes("MP"))  # NaN: none was seen to start
+    # requests/s that the proposed replicas were to carry
+    proposed_loads: NDArray[np.float32] = field(metadata=axes("RMP"))
+    readies: Counts = field(metadata=axes("RMP"))
     tick: int
-    seen_at: Floats  # [M] time of the newest known load; -inf before any
-    late_ticks: Ints  # in a row over twice the late budget
-    stuck_ticks: Ints  # for which pods were unschedulable; below 0: ticks until more are tried again
+    seen_at: Floats = field(metadata=axes("M"))  # time of the newest known load; -inf before any
+    late_ticks: Ints = field(metadata=axes("MP"))  # in a row over twice the late budget
+    # for which pods were unschedulable; below 0: ticks until more are tried again
+    stuck_ticks: Ints = field(metadata=axes("MP"))
 
     def recent_ready(self, ticks: int) -> Counts:
         """The ready replicas ``[T, M, P]`` of the newest ``ticks``, as far as there were any."""

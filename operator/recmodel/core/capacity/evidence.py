@@ -10,11 +10,12 @@ Shapes: ``[M, P, B]`` bins; ``N`` the pools that are told something in this tick
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core.axes import axes
 from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
@@ -66,15 +67,15 @@ class Bin:
 class Evidence:
     """All bins of all pools; weight 0: nothing was seen there."""
 
-    load: Small
-    replicas: Small
-    late_low: Small
-    late_high: Small
-    weight: Small
-    slow: Small
-    utilisation: Small  # mean of the scrapes; 0 unknown
-    scrapes: Small  # of single replicas, that know the utilisation
-    newest: Ints  # [M, P] the bin that was told last
+    load: Small = field(metadata=axes("MPB"))
+    replicas: Small = field(metadata=axes("MPB"))
+    late_low: Small = field(metadata=axes("MPB"))
+    late_high: Small = field(metadata=axes("MPB"))
+    weight: Small = field(metadata=axes("MPB"))
+    slow: Small = field(metadata=axes("MPB"))
+    utilisation: Small = field(metadata=axes("MPB"))  # mean of the scrapes; 0 unknown
+    scrapes: Small = field(metadata=axes("MPB"))  # of single replicas, that know the utilisation
+    newest: Ints = field(metadata=axes("MP"))  # the bin that was told last
 
     def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
         """The bin ``index`` of the pools at ``rows``."""

@@ -9,12 +9,13 @@ Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X, `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core.axes import axes
 from recmodel.core.capacity import evidence as evidences
 from recmodel.core.capacity import samples
 from recmodel.core.capacity.evidence import Evidence
@@ -40,8 +41,8 @@ class CapacityMemory:
     """What is believed of every pool."""
 
     evidence: Evidence
-    log_belief: Small  # [M, P, S, G] log likelihood of the evidence
-    origin: Floats  # [M, P] log X of the first grid point; NaN before the first load
+    log_belief: Small = field(metadata=axes("MPSG"))  # log likelihood of the evidence
+    origin: Floats = field(metadata=axes("MP"))  # log X of the first grid point; NaN before the first load
     sampling: Sampling
 
 

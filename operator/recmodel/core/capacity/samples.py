@@ -8,10 +8,11 @@ Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, ``N`` the pools that are told s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from recmodel.core.axes import axes
 from recmodel.core.capacity import sustained as lasting
 from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, Sample
 from recmodel.core.capacity.sustained import Readings, Sustained
@@ -35,13 +36,13 @@ RETESTED_NEAR_RATIO = 0.9  # of a load that was too much: less does not ask whet
 class Sampling:
     """What is kept of every pool ``[M, P]`` to tell a clean sample from one that says nothing."""
 
-    settled_ticks: Ints  # since the ready replicas last changed
-    ready_before: Ints
-    late_before: Floats  # late share a tick ago; NaN unknown
-    recent_loads: Floats  # [R, M, P] load per ready replica, the newest first; NaN unknown
-    calm_ticks: Ints  # near a load that was too much, since it last was
-    failed_retests: Ints  # in a row: it still was too much
-    contradicted_ticks: Ints  # in a row: utilisation says that there was less load
+    settled_ticks: Ints = field(metadata=axes("MP"))  # since the ready replicas last changed
+    ready_before: Ints = field(metadata=axes("MP"))
+    late_before: Floats = field(metadata=axes("MP"))  # late share a tick ago; NaN unknown
+    recent_loads: Floats = field(metadata=axes("RMP"))  # load per ready replica, the newest first; NaN unknown
+    calm_ticks: Ints = field(metadata=axes("MP"))  # near a load that was too much, since it last was
+    failed_retests: Ints = field(metadata=axes("MP"))  # in a row: it still was too much
+    contradicted_ticks: Ints = field(metadata=axes("MP"))  # in a row: utilisation says that there was less load
     readings: Readings  # of which only what lasts teaches what is good
 
 

@@ -12,10 +12,11 @@ Shapes: ``[M, P]`` pools, ``R`` readings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from recmodel.core.axes import axes
 from recmodel.core.capacity.evidence import Evidence
 from recmodel.core.fleet import Bools, Fleet, Floats
 from recmodel.core.observed import Observed
@@ -41,13 +42,13 @@ ALWAYS_BUSY = 0.9  # a device that looks busy at any load cannot look busier
 class Readings:
     """The newest readings, newest first; NaN unknown."""
 
-    ring_total: Floats  # [R, M] requests/s of the model
-    ring_each: Floats  # [R, M, P] requests/s served by each ready replica
-    ring_share: Floats  # [R, M, P] of the model's requests that each ready replica gets by the weights
-    ring_busy: Floats  # [R, M, P] utilisation
-    ring_good: (
-        Floats  # [R, M, P] requests/s for each ready replica of a reading that was in time, whether it lasts or not
-    )
+    ring_total: Floats = field(metadata=axes("RM"))  # requests/s of the model
+    ring_each: Floats = field(metadata=axes("RMP"))  # requests/s served by each ready replica
+    # of the model's requests that each ready replica gets by the weights
+    ring_share: Floats = field(metadata=axes("RMP"))
+    ring_busy: Floats = field(metadata=axes("RMP"))  # utilisation
+    # requests/s for each ready replica of a reading that was in time, whether it lasts or not
+    ring_good: Floats = field(metadata=axes("RMP"))
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ Shapes: ``[M, P]`` pools, ``B`` bins of load, ``N`` pools in trouble.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core.axes import axes
 from recmodel.core.capacity.estimate import SAFE_UTILISATION
 from recmodel.core.capacity.evidence import CONTRADICTION, ENOUGH_WEIGHT, LARGEST_WEIGHT, TEMPER
 from recmodel.core.fleet import Bools, Fleet, Floats
@@ -43,12 +44,12 @@ BLIND_RATIO = 0.9  # of the requests: where more are bad, one cannot see whether
 class Record:
     """The bad share by load per replica, of late: ``[M, P, B]``; weight 0: nothing was seen there."""
 
-    weight: Small  # independent requests
-    most: Small  # load per replica: as large as it may have been ...
-    least: Small  # ... and as small; they differ while replicas come and go
-    bad: Small  # share that was late or failed ...
-    failed: Small  # ... and of it what failed
-    busy: Small  # utilisation; 0 unknown
+    weight: Small = field(metadata=axes("MPB"))  # independent requests
+    most: Small = field(metadata=axes("MPB"))  # load per replica: as large as it may have been ...
+    least: Small = field(metadata=axes("MPB"))  # ... and as small; they differ while replicas come and go
+    bad: Small = field(metadata=axes("MPB"))  # share that was late or failed ...
+    failed: Small = field(metadata=axes("MPB"))  # ... and of it what failed
+    busy: Small = field(metadata=axes("MPB"))  # utilisation; 0 unknown
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ Shapes: ``[M, P]`` pools.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from recmodel.core.axes import axes
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, restored
 from recmodel.core.capacity.posterior import CapacityMemory
@@ -55,25 +56,27 @@ class FailingMemory:
     """What is kept of every pool ``[M, P]``."""
 
     record: Record
-    floor: Floats  # share that is bad at any load; 0: none
-    failed: Floats  # of it what fails
-    floor_ticks: Ints  # for which it stood
-    retests: Ints  # in a row
-    broken: Bools  # bad in this pool alone: what was learned of it since is not what it carries when it is whole again
-    late_before: Floats  # share that was late or failed a tick ago; NaN unknown
-    rises: Bools  # it was more than two ticks ago
-    quiet_ticks: Ints  # since more was bad than the objective allows
-    from_replicas: Floats  # that the load needed when the trouble began; 0: there is none
-    from_load: Floats  # requests/s of the model then
-    too_few: Floats  # replicas that were not enough for the rest of the requests, of as large a load
-    from_known: Bools  # some load was known to be good then
-    most_replicas: Ints  # ready at a time since
-    doublings: Ints  # of the replicas, that are granted without a proof
-    highest: Floats  # load per replica since
-    higher: Floats  # the two loads per replica that were compared
-    lower: Floats
+    floor: Floats = field(metadata=axes("MP"))  # share that is bad at any load; 0: none
+    failed: Floats = field(metadata=axes("MP"))  # of it what fails
+    floor_ticks: Ints = field(metadata=axes("MP"))  # for which it stood
+    retests: Ints = field(metadata=axes("MP"))  # in a row
+    # bad in this pool alone: what was learned of it since is not what it carries when it is whole again
+    broken: Bools = field(metadata=axes("MP"))
+    late_before: Floats = field(metadata=axes("MP"))  # share that was late or failed a tick ago; NaN unknown
+    rises: Bools = field(metadata=axes("MP"))  # it was more than two ticks ago
+    quiet_ticks: Ints = field(metadata=axes("MP"))  # since more was bad than the objective allows
+    from_replicas: Floats = field(metadata=axes("MP"))  # that the load needed when the trouble began; 0: there is none
+    from_load: Floats = field(metadata=axes("MP"))  # requests/s of the model then
+    # replicas that were not enough for the rest of the requests, of as large a load
+    too_few: Floats = field(metadata=axes("MP"))
+    from_known: Bools = field(metadata=axes("MP"))  # some load was known to be good then
+    most_replicas: Ints = field(metadata=axes("MP"))  # ready at a time since
+    doublings: Ints = field(metadata=axes("MP"))  # of the replicas, that are granted without a proof
+    highest: Floats = field(metadata=axes("MP"))  # load per replica since
+    higher: Floats = field(metadata=axes("MP"))  # the two loads per replica that were compared
+    lower: Floats = field(metadata=axes("MP"))
     before: Evidence  # of the capacity, when the trouble began
-    before_origin: Floats
+    before_origin: Floats = field(metadata=axes("MP"))
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ the ring, the newest first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from recmodel.core.axes import axes
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.season import Half, Season, Small
@@ -55,20 +56,22 @@ CHUNK = 1024  # models whose histograms are summed at a time
 class ForecastMemory:
     """What the forecaster knows of every model."""
 
-    level: Floats  # [M] log of requests/s; NaN before the first rate
-    slope: Floats  # [M] log per second
-    known_ticks: Floats  # [M] with a known load
+    level: Floats = field(metadata=axes("M"))  # log of requests/s; NaN before the first rate
+    slope: Floats = field(metadata=axes("M"))  # log per second
+    known_ticks: Floats = field(metadata=axes("M"))  # with a known load
     season: Season
-    ring_load: Small  # [R, M] log loads; forecasts wait in the ring until their horizon has passed
-    ring_level: Small  # [R, M] the level then; NaN where no forecast was made
-    ring_slope: Small  # [R, M]
-    ring_rise: Half  # [R, M, K] log of the season's rise within each horizon; NaN where the season was not known
-    ring_rise_by_day: Half  # [R, M] that of the day alone within the longest horizon, and ...
-    ring_rise_by_week: Half  # [R, M] ... that with the week
+    # log loads; forecasts wait in the ring until their horizon has passed
+    ring_load: Small = field(metadata=axes("RM"))
+    ring_level: Small = field(metadata=axes("RM"))  # the level then; NaN where no forecast was made
+    ring_slope: Small = field(metadata=axes("RM"))
+    # log of the season's rise within each horizon; NaN where the season was not known
+    ring_rise: Half = field(metadata=axes("RMK"))
+    ring_rise_by_day: Half = field(metadata=axes("RM"))  # that of the day alone within the longest horizon, and ...
+    ring_rise_by_week: Half = field(metadata=axes("RM"))  # ... that with the week
     tick: int
-    errors: Small  # [M, K, C, B] decaying histogram of log(actual / forecast)
-    upper_error: Small  # [M, K, C] its upper quantile, a few ticks old
-    loss: Floats  # [M, K, C] rolling pinball loss of the upper forecast
+    errors: Small = field(metadata=axes("MKCB"))  # decaying histogram of log(actual / forecast)
+    upper_error: Small = field(metadata=axes("MKC"))  # its upper quantile, a few ticks old
+    loss: Floats = field(metadata=axes("MKC"))  # rolling pinball loss of the upper forecast
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.core.axes import axes
 from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
@@ -43,12 +44,14 @@ LEAST_SAVED = 0.001  # of log load: chance alone saves a week that does not exis
 class Season:
     """What is known of every model's usual course."""
 
-    day: Small  # [M, DAY_BINS] log of the usual load at that time of day; NaN where never seen
-    week: Half  # [M, WEEK_HALF_HOURS] log of what that half hour of the week is off the day; 0 where never seen
-    saved_by_week: Floats  # [M] by how much less the rises predicted with the week missed, in log load; a rolling mean
-    waiting: Small  # [WAITING_BINS, M] log of the mean load in the last bins, which are yet to be learned; NaN unknown
-    filling_sum: Floats  # [M] requests/s, of the ticks in the bin that is being filled
-    filling_count: Floats  # [M] such ticks
+    day: Small = field(metadata=axes("MB"))  # log of the usual load at that time of day; NaN where never seen
+    week: Half = field(metadata=axes("MB"))  # log of what that half hour of the week is off the day; 0 where never seen
+    # by how much less the rises predicted with the week missed, in log load; a rolling mean
+    saved_by_week: Floats = field(metadata=axes("M"))
+    # log of the mean load in the last bins, which are yet to be learned; NaN unknown
+    waiting: Small = field(metadata=axes("RM"))
+    filling_sum: Floats = field(metadata=axes("M"))  # requests/s, of the ticks in the bin that is being filled
+    filling_count: Floats = field(metadata=axes("M"))  # such ticks
     bin: int  # the bin that is being filled, since the epoch; -1 before the first
 
     def day_at(self, times: Floats) -> Floats:

@@ -16,10 +16,11 @@ to a variant that loses 4 % spends 21.6 a second and earns 9: enough for 19 minu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from recmodel.core.axes import axes
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed
 from recmodel.core.traffic.accuracy import (
@@ -45,12 +46,12 @@ NOISE = 3.0  # standard deviations of the newest tick's arrivals before they are
 class AccuracyBudgetMemory:
     """What is left of every model's accuracy budget ``[M]``."""
 
-    tokens: Floats  # loss times requests; below 0 where more was spent
-    mean_load: Floats  # requests/s over about an hour; NaN before the first
-    saved_per_second: Floats  # tokens, in the newest tick that was seen
-    load_before: Floats  # requests/s a tick ago; NaN unknown
-    begins_with: Floats  # share of the bucket that is full at the first load
-    open_ticks: Ints  # that the valve stays open yet; 0: closed
+    tokens: Floats = field(metadata=axes("M"))  # loss times requests; below 0 where more was spent
+    mean_load: Floats = field(metadata=axes("M"))  # requests/s over about an hour; NaN before the first
+    saved_per_second: Floats = field(metadata=axes("M"))  # tokens, in the newest tick that was seen
+    load_before: Floats = field(metadata=axes("M"))  # requests/s a tick ago; NaN unknown
+    begins_with: Floats = field(metadata=axes("M"))  # share of the bucket that is full at the first load
+    open_ticks: Ints = field(metadata=axes("M"))  # that the valve stays open yet; 0: closed
 
 
 @dataclass(frozen=True)
