@@ -26,6 +26,9 @@ class Server:
             raise answer
         return list(answer[0]), str(answer[1])
 
+    async def latest(self, kind: Any, namespace: str | None, labels: str) -> str:
+        return ""  # has no order
+
     async def watch(
         self, kind: Any, version: str, namespace: str | None, labels: str
     ) -> AsyncIterator[tuple[str, Any]]:
@@ -48,6 +51,9 @@ class Recorder:
 
     def see(self, kind: Any, change: str, obj: dict[str, Any]) -> None:
         self.calls.append(f"{change} {obj['metadata']['resourceVersion']}")
+
+    def rewound(self, kind: Any, namespace: str | None) -> None:
+        self.calls.append("rewound")
 
 
 def followed(server: Server, seconds: float = 30.0) -> tuple[Recorder, bool]:

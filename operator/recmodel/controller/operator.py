@@ -81,7 +81,7 @@ class Operator:
     # --- RecModels, from their watch ---
 
     def observe(self, body: Mapping[str, Any]) -> None:
-        """A RecModel as it stands now. Only a new generation or a new object means work."""
+        """A RecModel as it stands now. Only another spec or a new object means work."""
         self._registry.observe(body)
         if self.claims is not None:
             self.claims.wake()

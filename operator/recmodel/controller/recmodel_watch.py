@@ -53,6 +53,9 @@ class RecModelWatch:
         if tracked is not None and uid_of(obj) in (None, tracked.owner.uid):  # else: it has a successor already
             self._forget(key)
 
+    def rewound(self, kind: names.Kind, namespace: str | None) -> None:
+        """Nothing is remembered by its resource version."""
+
     def _observe(self, obj: Body) -> None:
         try:
             self._observe_one(obj)

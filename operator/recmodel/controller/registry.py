@@ -47,8 +47,8 @@ class Registry:
         self._forget = forget
 
     def observe(self, body: Mapping[str, Any]) -> None:
-        """A RecModel as it stands now. Only a new generation or a new object means work; one that cannot be read is left as
-        it was known.
+        """A RecModel as it stands now. Only another spec or a new object means work: an older one, too, as it is what stands
+        after a restore of etcd. One that cannot be read is left as it was known.
         """
         try:
             found = read_recmodel(body)
@@ -75,10 +75,13 @@ class Registry:
         if tracked is None:
             tracked = self._reconciler.models[owner.key] = Tracked(owner, body=body)
             self._decider.recall(owner.key, tracked.recall(time.time()))
-        elif tracked.generation >= generation:
-            if tracked.generation == generation:
-                tracked.body = body  # its status, which another operator may have written
+        elif tracked.generation == generation and tracked.body.get("spec") == body.get("spec"):
+            tracked.body = body  # its status, which another operator may have written
             return
+        elif (
+            tracked.generation == generation
+        ):  # another spec of the same number, as after a restore of etcd and an edit
+            tracked.applied = None
         tracked.generation, tracked.body = generation, body
         spec = read_spec(body, self._permitted)
         if isinstance(spec, Reason) and tracked.written is None:

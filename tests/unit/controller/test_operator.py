@@ -73,14 +73,31 @@ def test_an_invalid_edit_touches_nothing_that_serves_and_says_so_at_once() -> No
     operated(story)
 
 
-def test_an_old_word_of_a_recmodel_and_one_that_is_being_deleted_start_no_work() -> None:
+@pytest.mark.parametrize("generation", [4, 5])
+def test_after_a_restore_of_etcd_the_spec_of_the_backup_counts_whatever_its_number(generation: int) -> None:
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(recmodel(generation=5))
+        operator.listed()
+        await asyncio.sleep(1.6)
+        restored = recmodel(generation=generation)
+        restored["spec"]["pools"][0]["template"]["metadata"] = {"labels": {"from": "backup"}}
+        restored["spec"]["pools"][0]["replicas"] = {"min": 3, "max": 8}
+        operator.observe(restored)
+        await asyncio.sleep(2.4)
+        template = api.cluster.objects["Deployment", "feed-cpu"]["spec"]["template"]
+        assert template["metadata"]["labels"]["from"] == "backup"
+        assert api.cluster.replicas("feed-cpu") == 3
+
+    operated(story)
+
+
+def test_a_word_that_says_nothing_new_of_a_recmodel_and_one_that_is_being_deleted_start_no_work() -> None:
     async def story(operator: Operator, api: Api) -> None:
         operator.observe(recmodel(generation=5))
         await asyncio.sleep(1.0)
         writes = len(api.cluster.writes)
-        operator.observe(recmodel(generation=4))
+        operator.observe(recmodel(generation=5))
         await asyncio.sleep(0.2)
-        assert operator.reconciler.models["shop/feed"].generation == 5
         operator.observe(recmodel(generation=6, deletionTimestamp="2026-01-01T00:00:00Z"))
         await asyncio.sleep(0.2)
         assert operator.reconciler.models == {}

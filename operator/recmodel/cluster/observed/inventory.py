@@ -67,6 +67,12 @@ class Inventory:
         for obj in objects:
             self.see(kind, "MODIFIED", obj)
 
+    def rewound(self, kind: names.Kind, namespace: str | None) -> None:
+        """The API server's resource versions went back: the next word about each object counts, whatever its version."""
+        known = self._known[kind]
+        for identity in [i for i in known if namespace in (None, i[0])]:
+            known[identity] = replace(known[identity], version=0)
+
     def see(self, kind: names.Kind, change: str, obj: Object) -> None:
         """One change: ADDED, MODIFIED or DELETED. Whatever the object holds, this raises nothing."""
         identity = identity_of(obj)

@@ -29,6 +29,7 @@ from recmodel.cluster.observed.shapes import (
     Shape,
 )
 from recmodel.cluster.transport.errors import Unreadable
+from recmodel.cluster.transport.resource_version import as_number
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -99,7 +100,7 @@ def _read(kind: names.Kind, obj: Mapping[str, Any]) -> Known:
     return Known(
         identity=(metadata.namespace, metadata.name),
         uid=metadata.uid,
-        version=_version(metadata.resource_version),
+        version=as_number(metadata.resource_version),
         key=f"{metadata.namespace}/{model}" if model else None,
         facts=_facts(kind, shape, metadata),
         body=_body(kind, shape, obj),
@@ -108,7 +109,7 @@ def _read(kind: names.Kind, obj: Mapping[str, Any]) -> Known:
 
 def _facts(kind: names.Kind, shape: Shape, metadata: Metadata) -> Facts:
     if isinstance(shape, PodShape):
-        return pod_state(shape, _version(metadata.resource_version))
+        return pod_state(shape, as_number(metadata.resource_version))
     if isinstance(shape, DeploymentShape):
         return deployment_state(shape)
     return target_of(kind, shape.spec) if isinstance(shape, Plain) and kind in TARGET_FIELDS else None
@@ -153,11 +154,6 @@ def _guarded(kind: names.Kind, obj: Any, reading: Callable[[], T]) -> T:
 
 def _word(value: Any) -> str:
     return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST_NAME else "?"
-
-
-def _version(text: str) -> int:
-    """The resource version as a number that grows (KEP-5504); 0 where a server sends anything else."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else 0
 
 
 def _without_nulls(value: Any) -> Any:

@@ -109,6 +109,12 @@ class Client:
             tokens.add(query["continue"])
         raise ApiUnavailable(f"{doing}: the pages do not end")
 
+    async def latest(self, kind: Kind, namespace: str | None = None, labels: str = "") -> str:
+        """The resource version at which the API server stands now, of a list of one object at most."""
+        query = {"limit": "1", **({"labelSelector": labels} if labels else {})}
+        page = await self._call(Request("GET", kind, kind.path(namespace), query))
+        return str((page.get("metadata") or {}).get("resourceVersion", ""))
+
     async def watch(
         self, kind: Kind, version: str, namespace: str | None = None, labels: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:

@@ -2,6 +2,7 @@
 
 ClusterError                 anything below; the message says what was being done, and what the API said
 +-- ApiUnavailable           no answer in time, 429 or 5xx, after the retries: worth another try later
++-- Rewound                  the API server's resource versions went back, as after a restore of etcd: list again
 +-- LeadershipLost           another operator may act: nothing more was sent, and nothing is wrong with the object
 +-- ApiRefused               the same request would be refused again: 4xx, and the 5xx that are about the request
     +-- NotFound             404: the object, or the kind
@@ -40,6 +41,10 @@ class ApiUnavailable(ClusterError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Rewound(ClusterError):
+    """The API server is at a lower resource version than it was before."""
 
 
 class LeadershipLost(ClusterError):

@@ -2,6 +2,9 @@
 
 A follower receives either the whole list or one change. No action may depend on seeing every change:
 several may arrive as one.
+
+When etcd is restored from a backup, resource versions go back. An API server does not refuse a watch from a version that is
+still to come: it is silent until that version is reached. So before a watch goes on, the server is asked where it stands.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import Any, Protocol
 
 from recmodel.cluster.names import Kind
 from recmodel.cluster.transport.client import Client
-from recmodel.cluster.transport.errors import ApiUnavailable, ClusterError, Gone, NotFound
+from recmodel.cluster.transport.errors import ApiUnavailable, ClusterError, Gone, NotFound, Rewound
+from recmodel.cluster.transport.resource_version import as_number
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +41,15 @@ class Selection:
 
 
 class Follower(Protocol):
-    """Receives the objects: ``replace`` with the whole list of a namespace (None: all), ``see`` with one change."""
+    """Receives the objects: ``replace`` with the whole list of a namespace (None: all), ``see`` with one change. ``rewound``
+    comes before a list whose versions may be lower than those of before.
+    """
 
     def replace(self, kind: Kind, objects: list[dict[str, Any]], namespace: str | None) -> None: ...
 
     def see(self, kind: Kind, change: str, obj: dict[str, Any]) -> None: ...
+
+    def rewound(self, kind: Kind, namespace: str | None) -> None: ...
 
 
 async def follow(
@@ -61,15 +69,19 @@ async def follow(
     """
     kind, namespace = selection.kind, selection.namespace
     failures, absences = 0, 0
+    place = _Place()
     while True:
         began = time.monotonic()
         try:
             objects, version = await client.list(kind, namespace, selection.labels)
+            if place.is_behind(version):
+                follower.rewound(kind, namespace)
+            place.version = version
             follower.replace(kind, objects, namespace)
             synced.set()
             on_turn(True)
             absences = 0
-            await _watch(client, selection, follower, version)
+            await _watch(client, selection, follower, place)
         except NotFound:
             synced.set()
             on_turn(True)
@@ -80,7 +92,7 @@ async def follow(
         except ClusterError as error:
             failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
             on_turn(False)
-            level = logging.INFO if isinstance(error, Gone) else logging.WARNING
+            level = logging.INFO if isinstance(error, Gone | Rewound) else logging.WARNING
             logger.log(level, "following %s is started again: %s", kind.plural, error)
             await asyncio.sleep(backoff_seconds(failures))
         except Exception:  # whoever keeps this task begins it again
@@ -88,19 +100,44 @@ async def follow(
             raise
 
 
-async def _watch(client: Client, selection: Selection, follower: Follower, version: str) -> None:
-    """Watches on and on from ``version``; a watch that ends or breaks continues from there, at growing intervals where it
-    ends at once.
+@dataclass(slots=True)
+class _Place:
+    """The version up to which a kind is known; empty before the first list."""
+
+    version: str = ""
+
+    def is_behind(self, version: str) -> bool:
+        """Whether ``version`` is lower than what is known. Only numbers are compared: others have no order."""
+        return 0 < as_number(version) < as_number(self.version)
+
+    def check(self, version: str, doing: str) -> None:
+        """Raises ``Rewound`` where the API server is at a lower ``version``."""
+        if self.is_behind(version):
+            raise Rewound(
+                f"{doing}: the API server is at resource version {version}, after {self.version}: its history went back, as after "
+                "a restore of etcd; all is listed again"
+            )
+
+
+async def _watch(client: Client, selection: Selection, follower: Follower, place: _Place) -> None:
+    """Watches on and on from ``place``; a watch that ends or breaks continues from there, at growing intervals where it
+    ends at once. ``Rewound`` where the API server has gone back behind it.
     """
-    failures = 0
+    kind, doing = selection.kind, f"watch {selection.kind.plural}"
+    failures, first = 0, True
     while True:
         started, problem = time.monotonic(), None
         try:
-            changes = client.watch(selection.kind, version, selection.namespace, selection.labels)
+            if not first:
+                latest = await client.latest(kind, selection.namespace, selection.labels)
+                place.check(latest, doing)
+            first = False
+            changes = client.watch(kind, place.version, selection.namespace, selection.labels)
             async for change, obj in changes:
-                version = obj["metadata"]["resourceVersion"]
+                place.check(obj["metadata"]["resourceVersion"], doing)
+                place.version = obj["metadata"]["resourceVersion"]
                 if change != "BOOKMARK":
-                    follower.see(selection.kind, change, obj)
+                    follower.see(kind, change, obj)
         except ApiUnavailable as error:
             problem = error
             logger.info("%s", error)
