@@ -29,7 +29,7 @@ class Rollouts:
         self._tick_seconds = tick_seconds
 
     async def tick(self, models: Sequence[Tracked], states: States, now_seconds: float) -> None:
-        """Advances what is on trial, takes back what is worse, and begins what is new."""
+        """Advances what is on trial, rolls back what is worse, and starts what is new."""
         asked = [
             Asked(t.owner.namespace, t.owner.name, t.spec.rollout.quality)
             for t in models
@@ -51,12 +51,12 @@ class Rollouts:
     def _one(
         self, tracked: Tracked, states: Mapping[str, PoolState], quality: Mapping[str, Rates], now_seconds: float
     ) -> None:
-        # The children were not looked at since the spec changed, or this process has just begun.
-        if tracked.variants is None or tracked.serving.keys() != states.keys() or _settled(tracked):
+        # The children were not looked at since the spec changed, or this process has just started.
+        if tracked.variants is None or tracked.serving.keys() != states.keys() or _nothing_on_trial(tracked):
             return
         context = RolloutContext(
             variants=tracked.variants,
-            # What is wished and not written yet is under way all the same.
+            # What is wanted and not written yet is under way all the same.
             states={
                 name: replace(state, updating=state.updating or state.serving != tracked.serving[name])
                 for name, state in states.items()
@@ -78,7 +78,7 @@ class Rollouts:
             self._wake(tracked.key)
 
 
-def _settled(tracked: Tracked) -> bool:
+def _nothing_on_trial(tracked: Tracked) -> bool:
     """Nothing was ever on trial and every pool serves what it is to serve: so it is for most RecModels at most times."""
     targets = tracked.variants.targets if tracked.variants is not None else {}
     return not tracked.trials and all(

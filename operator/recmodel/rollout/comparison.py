@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from recmodel.core.observed import late_bracket
 from recmodel.prometheus.readings import PoolReading, Rates
-from recmodel.rollout import steps as core
+from recmodel.rollout import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ def shares_of(reading: PoolReading | None, threshold_seconds: float, certain: bo
 
 def new_side(
     reading: PoolReading | None, rates: Rates | None, threshold_seconds: float, counted_seconds: float
-) -> core.Side:
+) -> steps.Side:
     """What the pool on trial answered in ``counted_seconds``. Doubt is in its favour: only what surely was late counts."""
     shares = shares_of(reading, threshold_seconds, certain=True)
     good, tried = _quality([rates] if rates else [], counted_seconds)
     if shares is None or reading is None or reading.rate_per_second is None:
-        return core.Side(quality_successes=good, quality_trials=tried)
+        return steps.Side(quality_successes=good, quality_trials=tried)
     requests = reading.rate_per_second * counted_seconds
-    return core.Side(requests, shares.late * requests, shares.failed * requests, good, tried)
+    return steps.Side(requests, shares.late * requests, shares.failed * requests, good, tried)
 
 
 def current_side(
     readings: list[PoolReading], rates: list[Rates], threshold_seconds: float, counted_seconds: float
-) -> core.Side:
+) -> steps.Side:
     """What the other pools answered meanwhile; those of which something is unknown are left out."""
     known = [
         (reading.rate_per_second * counted_seconds, shares)
@@ -54,13 +54,13 @@ def current_side(
     ]
     good, tried = _quality(rates, counted_seconds)
     if not known:
-        return core.Side(quality_successes=good, quality_trials=tried)
+        return steps.Side(quality_successes=good, quality_trials=tried)
     requests = sum(count for count, _ in known)
     late, failed = (sum(count * getattr(s, what) for count, s in known) for what in ("late", "failed"))
-    return core.Side(requests, late, failed, good, tried)
+    return steps.Side(requests, late, failed, good, tried)
 
 
-def beside_usual(current: core.Side, new: core.Side, usual: Shares | None, late_budget_ratio: float) -> core.Side:
+def beside_usual(current: steps.Side, new: steps.Side, usual: Shares | None, late_budget_ratio: float) -> steps.Side:
     """A version is compared with the other pools now and with its own pool before, whichever was worse: a pool on a
     slower device is no fault of its version, nor is a load that makes everybody late. Without either it is compared
     with what the objective lets pass.

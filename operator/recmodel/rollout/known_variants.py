@@ -36,7 +36,7 @@ class Variants:
     records: Mapping[str, Found] = field(default_factory=dict)  # by variant: the one that counts
     problems: tuple[str, ...] = ()  # records that are refused: field, value and rule of each
     recorded: tuple[VariantRecord, ...] = ()  # all good records, those of variants that the spec does not list, too
-    unmeasured: tuple[str, ...] = ()  # variants that no pool may send traffic to for want of an accuracy
+    unmeasured: tuple[str, ...] = ()  # variants that no pool may send traffic to for lack of an accuracy
     targets: Mapping[str, ModelVersion | None] = field(default_factory=dict)
     """By pool: the version that it is to serve; None where none is known, which asks for no change."""
 

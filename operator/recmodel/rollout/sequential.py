@@ -51,7 +51,7 @@ def excess(shift: float, temper: float) -> Margin:
 
 
 def loss(ratio: float, temper: float) -> Margin:
-    """At most the share ``ratio`` fewer successes, told in misses: at 0.01, 4.95 % clicks may stand beside 5 %."""
+    """At most the share ``ratio`` fewer successes, counted in misses: at 0.01, 4.95 % clicks may stand beside 5 %."""
     return Margin(1.0 - ratio, ratio, temper)
 
 
@@ -101,7 +101,7 @@ def evidence_of(stored: Mapping[str, Any]) -> SequentialEvidence:
     return SequentialEvidence(worse, fine, *pairs)
 
 
-def told(
+def updated(
     before: SequentialEvidence,
     margin: Margin,
     new: tuple[float | None, float | None],
@@ -129,19 +129,19 @@ def told(
         return after
     # Half an event more: a share of nothing seen is not nothing.
     base = min(max((before.base_events + 0.5) / (before.base_trials + 1.0), LEAST), MOST)
-    n, m = margin.temper * new_trials, margin.temper * current_trials
-    x, y = margin.temper * new_events, margin.temper * current_events
+    tempered_new = (margin.temper * new_events, margin.temper * new_trials)
+    tempered_current = (margin.temper * current_events, margin.temper * current_trials)
 
     def grown(share: float) -> float:
-        near_new, near_current = _nearest(margin, share, base, n, m)
-        log_ratio = _log_likelihood(x, n, share) + _log_likelihood(y, m, base)
-        log_ratio -= _log_likelihood(x, n, near_new) + _log_likelihood(y, m, near_current)
+        near_new, near_current = _nearest(margin, share, base, tempered_new[1], tempered_current[1])
+        log_ratio = _log_likelihood(*tempered_new, share) + _log_likelihood(*tempered_current, base)
+        log_ratio -= _log_likelihood(*tempered_new, near_new) + _log_likelihood(*tempered_current, near_current)
         log_ratio = min(log_ratio, 60.0)  # where exp() still has a number
         return min(math.log(1.0 - BET + BET * math.exp(log_ratio)), LARGEST_TICK * needed)
 
     bound = margin.bound(base)
     worse = tuple(w + grown(_by_odds(bound, g)) for w, g in zip(before.worse, ODDS_RATIOS, strict=True))
-    # That it is fine is told by the alternative that both are the same.
+    # That it is fine follows from the alternative that both are the same.
     return replace(after, worse=worse, fine=before.fine + grown(base))
 
 

@@ -1,4 +1,4 @@
-"""A new version or variant comes into the traffic of one pool, step by step, and is taken back when it is worse. Plain values.
+"""A new version or variant comes into the traffic of one pool, step by step, and is rolled back when it is worse. Plain values.
 
 ``advance`` is called once a tick for each rollout, with what was counted since the last tick on the pool that changes and on the
 pools that do not (or on the new and the old pods of one pool). Three things are compared by :mod:`recmodel.rollout.sequential`:
@@ -22,7 +22,7 @@ from typing import Any, Literal, cast, get_args
 
 from recmodel.core import reasons
 from recmodel.core.types import Reason
-from recmodel.rollout.sequential import Margin, SequentialEvidence, evidence_of, excess, loss, told
+from recmodel.rollout.sequential import Margin, SequentialEvidence, evidence_of, excess, loss, updated
 
 Phase = Literal["Waiting", "Shadow", "Stepping", "Done", "RolledBack"]
 
@@ -123,7 +123,7 @@ def limit_ratio(policy: Policy, rollout: Rollout) -> float:
 
 
 def advance(policy: Policy, rollout: Rollout, seen: RolloutTick, now_seconds: float) -> tuple[Rollout, Reason | None]:
-    """The rollout after a tick; and why, where it went on, waits for something, or was taken back (None: its step takes time)."""
+    """The rollout after a tick; and why, where it went on, waits for something, or was rolled back (None: its step takes time)."""
     if rollout.phase in ("Done", "RolledBack"):
         return rollout, None
     if rollout.phase == "Stepping":
@@ -155,7 +155,7 @@ def _compared(policy: Policy, rollout: Rollout, seen: RolloutTick) -> Rollout:
         del counts["late"], counts["errors"]  # no version is to blame
     evidence = dict(rollout.evidence)
     for signal, (ours, theirs) in counts.items():
-        evidence[signal] = told(evidence[signal], _margin(policy, signal), ours, theirs, policy.needed)
+        evidence[signal] = updated(evidence[signal], _margin(policy, signal), ours, theirs, policy.needed)
     asked = new.requests if new.requests is not None and math.isfinite(new.requests) else 0.0
     return replace(rollout, evidence=evidence, requests=rollout.requests + max(asked, 0.0))
 
@@ -175,14 +175,9 @@ def _misses(side: Side) -> tuple[float | None, float | None]:
 
 def _obstacle(policy: Policy, rollout: Rollout, seen: RolloutTick, now_seconds: float) -> str | None:
     """What keeps the next step: a sentence, or "" where it is only its time; None: nothing."""
-    if rollout.phase == "Waiting":
-        first = policy.steps[0]
-        if seen.share_ratio is None:
-            return "the pool's share of the traffic is unknown"
-        if seen.share_ratio > first + SHARE_TOLERANCE:
-            return f"the pool answers {seen.share_ratio:.0%}, and the others must carry all but {first:.0%} first"
-        return None
     calm_seconds = now_seconds - rollout.calm_since_seconds
+    if rollout.phase == "Waiting":
+        return _too_large(policy.steps[0], seen.share_ratio)
     if rollout.phase == "Shadow":
         return "" if calm_seconds < policy.shadow_seconds else None
     if calm_seconds < policy.step_seconds:
@@ -193,6 +188,20 @@ def _obstacle(policy: Policy, rollout: Rollout, seen: RolloutTick, now_seconds: 
         return f"the pool answers {share:.1%} of the {limit:.0%} that it may"
     if rollout.requests < policy.min_requests:
         return f"{rollout.requests:.0f} requests counted in this step, {policy.min_requests:.0f} are wanted"
+    return _uncertain(policy, rollout, now_seconds)
+
+
+def _too_large(first_ratio: float, share_ratio: float | None) -> str | None:
+    """Why the first step must wait: the pool answers more than it lets it."""
+    if share_ratio is None:
+        return "the pool's share of the traffic is unknown"
+    if share_ratio > first_ratio + SHARE_TOLERANCE:
+        return f"the pool answers {share_ratio:.0%}, and the others must carry all but {first_ratio:.0%} first"
+    return None
+
+
+def _uncertain(policy: Policy, rollout: Rollout, now_seconds: float) -> str | None:
+    """What is not certain enough yet, for the next step or, of the quality, for all of the traffic."""
     for signal, evidence in rollout.evidence.items():
         if evidence.log_worse > SUSPICION:
             return f"it seems to be worse, which is not certain yet: {_figure(signal, evidence)}"

@@ -1,4 +1,4 @@
-"""What is on trial in a pool: the core's rollout, what it is compared with, and how it is kept over a restart. Pure."""
+"""What is on trial in a pool: the rollout's steps, what it is compared with, and how it is kept over a restart. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recmodel.api.quantity import ratio, seconds
 from recmodel.api.status import RolloutStatus
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.core.types import Reason
-from recmodel.rollout import steps as core
+from recmodel.rollout import steps
 from recmodel.rollout.comparison import Shares
 
 Phase = Literal["Waiting", "Running", "Proven", "RolledBack"]
@@ -28,7 +28,7 @@ LONGEST_GAP_TICKS = 3.0  # what happened while nobody looked for longer is not c
 class Trial:
     """A rollout on one pool, and what the controller must know of it."""
 
-    rollout: core.Rollout
+    rollout: steps.Rollout
     reason: Reason
     before: str | None = None  # the version that served before, for the report
     usual: Shares | None = None  # of the pool before its pods were replaced
@@ -45,13 +45,13 @@ class Trial:
         return PHASES[self.rollout.phase]
 
 
-def policy_of(spec: RecModelSpec, stepwise: bool, tick_seconds: float = 0.0) -> core.Policy:
+def policy_of(spec: RecModelSpec, stepwise: bool, tick_seconds: float = 0.0) -> steps.Policy:
     """The owner's rules, but no step is shorter than ``LEAST_TICKS``. A version that replaces another pod by pod has one
     step: all of its pool.
     """
     rules = spec.rollout
     quality = rules.quality
-    return core.Policy(
+    return steps.Policy(
         steps=(*(ratio(step) for step in rules.steps), 1.0) if stepwise else (1.0,),
         step_seconds=max(rules.step_seconds, LEAST_TICKS * tick_seconds),
         min_requests=float(rules.min_requests),
@@ -74,7 +74,7 @@ def counted(trial: Trial, now_seconds: float, tick_seconds: float) -> float:
 def reported(trial: Trial, limit_ratio: float | None) -> RolloutStatus:
     """The trial in the status. What a new process needs to go on is in ``memory``."""
     rollout = trial.rollout
-    memory = {**core.as_dict(rollout), "usual": [trial.usual.late, trial.usual.failed] if trial.usual else None}
+    memory = {**steps.as_dict(rollout), "usual": [trial.usual.late, trial.usual.failed] if trial.usual else None}
     since = datetime.fromtimestamp(rollout.began_seconds, UTC)
     running = trial.phase in ("Waiting", "Running")
     return RolloutStatus(
@@ -97,12 +97,12 @@ def recalled(status: RolloutStatus, now_seconds: float) -> Trial:
     usual = None
     try:
         memory = json.loads(status.memory or "null")
-        rollout = core.from_dict(memory)
+        rollout = steps.from_dict(memory)
         datetime.fromtimestamp(rollout.began_seconds, UTC)
         usual = Shares(*map(_finite, memory["usual"])) if memory["usual"] else None
     except (ValueError, TypeError, KeyError, AttributeError, OSError, OverflowError, RecursionError):
         phase = {"Waiting": "Waiting", "Running": "Stepping", "Proven": "Done"}.get(status.phase, "RolledBack")
-        rollout = core.from_dict({**core.as_dict(core.begin(status.pool, status.to, now_seconds)), "phase": phase})
+        rollout = steps.from_dict({**steps.as_dict(steps.begin(status.pool, status.to, now_seconds)), "phase": phase})
     return Trial(rollout, reason, status.before, usual)
 
 

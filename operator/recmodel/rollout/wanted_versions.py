@@ -17,11 +17,9 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.core import reasons
 from recmodel.core.types import Reason
 from recmodel.prometheus.readings import PoolReading, Rates
-from recmodel.rollout import comparison
-from recmodel.rollout import steps as core
-from recmodel.rollout import trial as t
+from recmodel.rollout import comparison, steps
 from recmodel.rollout.known_variants import Variants
-from recmodel.rollout.trial import Trial
+from recmodel.rollout.trial import Trial, counted, policy_of
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def _first(variants: Variants | None, spec: RecModelSpec, pool: PoolSpec, states
 
 
 def brought(pool: PoolSpec, serving: Serving, spec: RecModelSpec) -> str:
-    """The name of what a pool on trial brings; without a version it is told apart by its template."""
+    """The name of what a pool on trial brings; without a version its template identifies it."""
     if serving.now is not None:
         return serving.now.name
     template = pool.template.model_dump(by_alias=True, exclude_none=True)
@@ -97,16 +95,16 @@ def brought(pool: PoolSpec, serving: Serving, spec: RecModelSpec) -> str:
 
 def limits(spec: RecModelSpec, serving: Mapping[str, Serving], trials: Mapping[str, Trial]) -> dict[str, float]:
     """The largest share of the traffic of each pool that is on trial as a pool; a pool that waits for its turn, or was
-    taken back, gets none.
+    rolled back, gets none.
     """
     on_trial = [pool for pool in spec.pools if pool.name in serving and serving[pool.name].trial == POOL_ON_TRIAL]
     if not on_trial:
         return {}
-    policy, result = t.policy_of(spec, stepwise=True), {}
+    policy, result = policy_of(spec, stepwise=True), {}
     for pool in on_trial:
         found, trial = serving[pool.name], trials.get(pool.name)
         here = trial is not None and trial.rollout.version == brought(pool, found, spec) and found.refused is None
-        result[pool.name] = core.limit_ratio(policy, trial.rollout) if trial is not None and here else 0.0
+        result[pool.name] = steps.limit_ratio(policy, trial.rollout) if trial is not None and here else 0.0
     return result
 
 
@@ -120,7 +118,7 @@ def released(
     if any(state.releaser for state in context.states.values()):
         return serves, {}
     for name in serves:
-        serves[name] = _settled(pools[name], serves, context)
+        serves[name] = _without_trial(pools[name], serves, context)
     serves = _carried(serves, context)
     kept = {n: trial for n, trial in kept.items() if trial.phase != "RolledBack" or serves[n].refused is not None}
     chosen = _turn(pools, serves, context)
@@ -132,9 +130,9 @@ def released(
     return serves, kept
 
 
-def _settled(pool: PoolSpec, serves: Servings, context: RolloutContext) -> Serving:
+def _without_trial(pool: PoolSpec, serves: Servings, context: RolloutContext) -> Serving:
     """What needs no trial: an accuracy measured again, a pool without pods, one whose version was proven elsewhere, and
-    another try for a pool that was taken back and has changed since.
+    another try for a pool that was rolled back and has changed since.
     """
     found, target = serves[pool.name], context.target(pool)
     state = context.states[pool.name]
@@ -162,7 +160,7 @@ def _settled(pool: PoolSpec, serves: Servings, context: RolloutContext) -> Servi
 
 def _carried(serves: Servings, context: RolloutContext) -> Servings:
     """Where every pool is on trial, since its owner took the others away or they were without pods, nobody could carry the
-    rest or be compared with: the pool that answers most, of those that were not taken back, serves for good.
+    rest or be compared with: the pool that answers most, of those that were not rolled back, serves for good.
     """
     if not serves or any(found.trial != POOL_ON_TRIAL for found in serves.values()):
         return serves
@@ -194,7 +192,7 @@ def _wants(pool: PoolSpec, found: Serving, serves: Servings, context: RolloutCon
 
 
 def _refused(serves: Servings) -> set[str]:
-    """What was taken back in some pool is tried in no other."""
+    """What was rolled back in some pool is tried in no other."""
     return {found.refused for found in serves.values() if found.refused is not None}
 
 
@@ -211,14 +209,14 @@ def _advanced(pool: PoolSpec, found: Serving, trial: Trial | None, context: Roll
     if found.trial == VERSION_ON_TRIAL and target is not None and found.now is not None:
         if found.before is not None and _same_model(found.before, target):  # its owner took it back
             said = f"{pool.name}: {found.now.name} was withdrawn before it was proven"
-            back = replace(core.begin(pool.name, found.now.name, now), phase="RolledBack")
+            back = replace(steps.begin(pool.name, found.now.name, now), phase="RolledBack")
             return Serving(target), Trial(back, Reason(reasons.ROLLOUT_ROLLED_BACK, said), target.name)
         if not _same_model(found.now, target):
             found, trial = replace(found, now=target), None
     to = brought(pool, found if found.trial is not None or target is None else replace(found, now=target), context.spec)
     if trial is None or trial.rollout.version != to or trial.phase in ("Proven", "RolledBack"):
-        trial = _begun(pool, found, to, now)
-    policy = t.policy_of(context.spec, stepwise, context.tick_seconds)
+        trial = _started(pool, found, to, now)
+    policy = policy_of(context.spec, stepwise, context.tick_seconds)
     seen = _seen(pool, trial, stepwise, context)
     rollout = trial.rollout
     if context.states[pool.name].updating and not stepwise:  # what counts for the step comes from new pods alone
@@ -226,33 +224,33 @@ def _advanced(pool: PoolSpec, found: Serving, trial: Trial | None, context: Roll
     if rollout.phase == "Stepping" and not stepwise and context.states[pool.name].stalled:
         rollout, reason = replace(rollout, phase="RolledBack", began_seconds=now), _stalled(pool, to)
     else:
-        rollout, advanced = core.advance(policy, rollout, seen, now)
+        rollout, advanced = steps.advance(policy, rollout, seen, now)
         reason = advanced or trial.reason
         if not stepwise and trial.rollout.phase == "Waiting" and rollout.phase == "Stepping":
             before = f" {trial.before}" if trial.before else " what was there"
             reason = Reason(reasons.ROLLOUT_ADVANCED, f"{pool.name}: {to} replaces{before}, pod by pod")
-    usual = trial.usual
+    shares_before = trial.usual
     if not stepwise and trial.rollout.phase == "Waiting":
-        usual = comparison.shares_of(
+        shares_before = comparison.shares_of(
             context.readings.get(pool.name), context.spec.objective.latency.threshold_seconds, False
         )
-    after = Trial(rollout, reason, trial.before, usual, now)
+    after = Trial(rollout, reason, trial.before, shares_before, now)
     return _serves_after(found, target, rollout, to), after
 
 
-def _begun(pool: PoolSpec, found: Serving, to: str, now_seconds: float) -> Trial:
+def _started(pool: PoolSpec, found: Serving, to: str, now_seconds: float) -> Trial:
     before = found.before if found.trial == VERSION_ON_TRIAL else found.now
-    rollout = core.begin(pool.name, to, now_seconds)
+    rollout = steps.begin(pool.name, to, now_seconds)
     if found.trial == VERSION_ON_TRIAL:  # it is under way, though nothing is remembered of it
         rollout = replace(rollout, phase="Stepping")
     said = Reason(reasons.ROLLOUT_WAITING, f"{pool.name}: {to} begins")
     return Trial(rollout, said, before.name if before and before.name != to else None)
 
 
-def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: RolloutContext) -> core.RolloutTick:
+def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: RolloutContext) -> steps.RolloutTick:
     latency = context.spec.objective.latency
     threshold, late_budget_ratio = latency.threshold_seconds, 1.0 - latency.within_ratio
-    seconds = t.counted(trial, context.now_seconds, context.tick_seconds)
+    seconds = counted(trial, context.now_seconds, context.tick_seconds)
     state = context.states[pool.name]
     others = [p.name for p in context.spec.pools if p.name != pool.name and context.states[p.name].ready > 0]
     new = comparison.new_side(context.readings.get(pool.name), context.quality.get(pool.name), threshold, seconds)
@@ -266,7 +264,7 @@ def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: RolloutContext)
     if not stepwise:
         current = comparison.beside_usual(current, new, trial.usual, late_budget_ratio)
     share = context.shares.get(pool.name)
-    return core.RolloutTick(
+    return steps.RolloutTick(
         new=new,
         current=current,
         in_danger=context.in_danger,
@@ -277,7 +275,7 @@ def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: RolloutContext)
     )
 
 
-def _serves_after(found: Serving, target: ModelVersion | None, rollout: core.Rollout, to: str) -> Serving:
+def _serves_after(found: Serving, target: ModelVersion | None, rollout: steps.Rollout, to: str) -> Serving:
     """What the pool's Deployment is made for after this tick."""
     if found.trial == POOL_ON_TRIAL:
         if rollout.phase == "RolledBack":

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recmodel.rollout.sequential import Margin, SequentialEvidence, excess, loss, told
+from recmodel.rollout.sequential import Margin, SequentialEvidence, excess, loss, updated
 
 NEEDED = math.log(3.0 / 0.01)
 
@@ -16,7 +16,7 @@ NEEDED = math.log(3.0 / 0.01)
 def wealth_after(new: int, current: int, n: int, m: int, margin: Margin, base: float) -> tuple[list[float], float]:
     """Wealth of each alternative, and that of being fine, after one tick that follows a known base."""
     before = SequentialEvidence(base_events=base * 1e6, base_trials=1e6)
-    after = told(before, margin, (float(new), float(n)), (float(current), float(m)), 1e9)
+    after = updated(before, margin, (float(new), float(n)), (float(current), float(m)), 1e9)
     return [math.exp(w) for w in after.worse], math.exp(after.fine)
 
 
@@ -64,7 +64,7 @@ def watched(
                 strength = 1.0 / correlated - 1.0
                 p = random.beta(p * strength, (1.0 - p) * strength)
             counts.append((float(random.binomial(trials, p)), float(trials)))
-        evidence = told(evidence, margin, counts[0], counts[1], NEEDED)
+        evidence = updated(evidence, margin, counts[0], counts[1], NEEDED)
         if fine is None and evidence.fine >= NEEDED:
             fine = tick + 1
         if evidence.log_worse >= NEEDED:
@@ -87,7 +87,7 @@ def max_wealth(seed: int) -> float:
     random, evidence, most = np.random.default_rng(seed), SequentialEvidence(), 0.0
     for _ in range(400):
         new, current = float(random.binomial(400, 0.05)), float(random.binomial(600, 0.03))
-        evidence = told(evidence, excess(0.02, 1.0), (new, 400.0), (current, 600.0), NEEDED)
+        evidence = updated(evidence, excess(0.02, 1.0), (new, 400.0), (current, 600.0), NEEDED)
         most = max(most, math.exp(evidence.log_worse))
     return most
 
@@ -132,7 +132,9 @@ def test_a_share_that_changes_with_the_time_of_day_and_the_step_fools_nobody() -
     for trials, share in ((30, 0.01), (3000, 0.09)):
         for _ in range(100):
             new, current = random.binomial(trials, share), random.binomial(3000, share)
-            evidence = told(evidence, excess(0.02, 1.0), (float(new), float(trials)), (float(current), 3000.0), NEEDED)
+            evidence = updated(
+                evidence, excess(0.02, 1.0), (float(new), float(trials)), (float(current), 3000.0), NEEDED
+            )
     shares = evidence.shares()
     assert shares is not None
     assert shares[0] - shares[1] > 0.03

@@ -16,7 +16,7 @@ from recmodel.core.traffic import accuracy_budget
 from recmodel.core.types import Decision, Observation, PoolDecision, PoolObservation, Reason
 from recmodel.lab.simulator.simulation import CPU_POOL, Result, Scenario, simulate
 from recmodel.rollout import steps as rollouts
-from recmodel.rollout.sequential import SequentialEvidence, excess, told
+from recmodel.rollout.sequential import SequentialEvidence, excess, updated
 from recmodel.rollout.steps import Policy, Rollout, RolloutTick, Side
 
 TICK_SECONDS = 15.0
@@ -171,7 +171,7 @@ def test_a_version_that_answers_wrong_is_taken_back_though_it_is_as_fast() -> No
 
 
 class Refreshing(Engine):
-    """The engine, told of each new version as it comes."""
+    """The engine, updated of each new version as it comes."""
 
     def __init__(self, scenario: Scenario, times: tuple[float, ...]) -> None:
         super().__init__(scenario)
@@ -217,7 +217,7 @@ class Equal:
             requests = None if seen.rate_per_second is None else seen.rate_per_second * TICK_SECONDS
             counts.append((None if requests is None else late * requests, requests))
         for margin, before in self.evidence.items():
-            after = told(before, excess(margin, rollouts.BURSTS), counts[0], counts[1], POLICY.needed)
+            after = updated(before, excess(margin, rollouts.BURSTS), counts[0], counts[1], POLICY.needed)
             self.evidence[margin], self.largest[margin] = after, max(self.largest[margin], after.log_worse)
         return Decision(observation.time_seconds, {n: PoolDecision(3, 1.0) for n in observation.pools}, "Tracking", ())
 
