@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from recmodel.prometheus.histogram import percentile_bracket, upper_bound_seconds, within_bracket
-from recmodel.prometheus.queries import duration, literal, quoted
+from recmodel.prometheus.promql import duration, literal, quoted
 from watch.snapshot import Bracket
 
 # Four scrapes of 5 s: fewer would make the rates jump, more would show a flash crowd late.

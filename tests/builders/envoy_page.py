@@ -53,6 +53,7 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
     assert ENVOY.in_flight is not None
     assert ENVOY.page_age is not None
     assert ENVOY.scrapes is not None
+    assert ENVOY.lost is not None
     assert ENVOY.downstream is not None
     names = {
         "requests": ENVOY.requests,
@@ -63,6 +64,7 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
         "in_flight": ENVOY.in_flight,
         "moved": ENVOY.moved,
         "scrapes": ENVOY.scrapes,
+        "lost": ENVOY.lost,
         "age": ENVOY.age,
         "page_age": ENVOY.page_age,
         "rate": ENVOY.downstream[0],
@@ -78,6 +80,7 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
         "in_flight": by_pool({0: 7.0, 1: 1.0}),
         "moved": by_pool({0: 100.0, 1: 100.0}),
         "scrapes": by_pool({0: 1.0, 1: 1.0}),
+        "lost": Vector(()),
         "age": by_pool({0: 2.0, 1: 2.0}),
         "page_age": Vector((({}, 1.0),)),
         "rate": Vector((({}, 200.0),)),

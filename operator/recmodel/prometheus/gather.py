@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
-from recmodel.prometheus.answers import believable
+from recmodel.prometheus.answers import PoolKey, believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
+from recmodel.prometheus.lost_pages import Unread, lost_pages, lost_queries, unread_pages
 from recmodel.prometheus.plausible import RateMemory, believed
 from recmodel.prometheus.pools import Answers, PageContext, found_in, pool_reading
 from recmodel.prometheus.profiles import CUSTOM, Profile, load_profile, profile_for
@@ -56,11 +57,14 @@ def gather(
         wanted.append(usage.all())
     left_seconds = settings.budget_seconds - (time.monotonic() - started)
     answers = client.query_all(_grouped(wanted), now_seconds, left_seconds)
+    deadline = started + settings.budget_seconds
+    unread = _unread(client, asked, answers, now_seconds, settings, deadline)
     used = read_usage(usage, answers, models)
     gateway = None
     for profile, members, queries in asked:
         gateway = gateway or _gateway(queries, answers)
-        found |= _models(profile, members, queries, answers, PageContext(settings, gateway, used, now_seconds), rates)
+        context = PageContext(settings, gateway, used, now_seconds, unread)
+        found |= _models(profile, members, queries, answers, context, rates)
     return Readings(
         time_seconds=now_seconds,
         models=found,
@@ -107,6 +111,36 @@ def _narrowed(
     thresholds = {share * model.threshold_seconds for model in members for share in (0.5, 1.0)}
     buckets = edges.narrowed(profile, queries.buckets, len(members), thresholds, scope)
     return dataclasses.replace(queries, buckets=buckets)
+
+
+def _unread(
+    client: PrometheusClient,
+    asked: Sequence[_Asked],
+    answers: dict[str, Vector | PrometheusError],
+    now_seconds: float,
+    settings: GatherSettings,
+    deadline: float,
+) -> dict[PoolKey, Unread]:
+    """The pools whose requests are not counted on all of the gateway's pages. Only while pages are lost more is asked, and
+    added to ``answers``; where that is not answered, the question about lost pages is not.
+    """
+    found: dict[PoolKey, Unread] = {}
+    for profile, members, queries in asked:
+        pages = lost_pages(answers[queries.lost]) if queries.lost else {}
+        if not pages or queries.lost is None:
+            continue
+        more = lost_queries(profile, pages, settings.rate_window_seconds, settings.scope)
+        answers |= client.query_all(more.new(), now_seconds, deadline - time.monotonic())
+        mine = {query: answers[query] for query in (*more.new(), more.requests)}
+        known = {query: answer for query, answer in mine.items() if isinstance(answer, Vector)}
+        failed = [answer for answer in mine.values() if isinstance(answer, PrometheusError)]
+        if failed:
+            answers[queries.lost] = failed[0]
+            continue
+        if any(answer.partial for answer in known.values()):
+            answers[queries.lost] = Vector((), partial=True)
+        found |= unread_pages(profile, members, pages, more, known)
+    return found
 
 
 def scrape_interval_seconds(

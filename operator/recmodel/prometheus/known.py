@@ -26,13 +26,13 @@ def serving(pool: PoolView) -> bool:
 
 
 def uncovered(pools: Mapping[str, PoolReading]) -> dict[str, float]:
-    """The pools of which too few ready pods reported, with the share that did."""
+    """The pools of which too few ready pods reported, or too few pages of the gateway were read, with the share."""
     shares = {name: pool.coverage_ratio for name, pool in pools.items()}
     return {name: share for name, share in shares.items() if share is not None and share < COVERED_RATIO}
 
 
 def not_all_reported(pools: Mapping[str, PoolReading]) -> bool:
-    """Whether any ready pod's page was not read, so that the load is more than is counted."""
+    """Whether any page of a ready pod, or of the gateway, was not read, so that the load is more than is counted."""
     return any(pool.coverage_ratio not in (None, 1.0) for pool in pools.values())
 
 
@@ -41,6 +41,7 @@ def unknown(pool: PoolReading, reason: Reason | None) -> PoolReading:
     return PoolReading(
         age_seconds=pool.age_seconds,
         coverage_ratio=pool.coverage_ratio,
+        unread=pool.unread,
         cpu_utilisation_ratio=pool.cpu_utilisation_ratio,
         gpu_utilisation_ratio=pool.gpu_utilisation_ratio,
         reason=reason,
@@ -56,7 +57,8 @@ def known(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool) 
         if partial:
             found[name] = unknown(pool, pool.reason or PART_MISSING)
         elif name in few:
-            found[name] = unknown(pool, Reason(readings.PODS_MISSING, f"{few[name]:.0%} of the ready pods reported"))
+            whose = "the gateway's pages with its requests are read" if pool.unread else "the ready pods reported"
+            found[name] = unknown(pool, Reason(readings.PODS_MISSING, f"{few[name]:.0%} of {whose}"))
         else:
             found[name] = dataclasses.replace(pool, share_is_known=share_is_known(model, pool, every))
     candidates = [pool for pool in model.pools if serving(pool)] or model.pools

@@ -10,6 +10,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
+from recmodel.prometheus.lost_pages import Unread
 from recmodel.prometheus.plausible import back_and_forth
 from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.queries import ProfileQueries
@@ -31,6 +32,7 @@ class PageContext:
     gateway: GatewayReading | None
     usage: Usage
     now_seconds: float
+    unread: Mapping[PoolKey, Unread]  # at a gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,11 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
 def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> PoolReading:
     """What is known of one pool."""
     key = (model.key, pool.name)
-    age = found.ages.known.get(key)
+    age, lacking = found.ages.known.get(key), context.unread.get(key)
     known = PoolReading(
         age_seconds=age,
-        coverage_ratio=_coverage(pool, found.up.known.get(key), found.profile),
+        coverage_ratio=lacking.coverage_ratio if lacking else _coverage(pool, found.up.known.get(key), found.profile),
+        unread=lacking.message if lacking else None,
         cpu_utilisation_ratio=context.usage.cpu_ratio.get(key),
         gpu_utilisation_ratio=context.usage.gpu_ratio.get(key),
     )

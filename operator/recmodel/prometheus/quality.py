@@ -11,7 +11,7 @@ from recmodel.api.v1alpha1 import Quality, Series
 from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.profiles import Selector
-from recmodel.prometheus.queries import duration, quoted, selector
+from recmodel.prometheus.promql import duration, quoted, selector
 from recmodel.prometheus.readings import GatherSettings, Rates
 
 

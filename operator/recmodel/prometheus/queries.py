@@ -6,38 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from recmodel.prometheus.lost_pages import lost_query
 from recmodel.prometheus.profiles import Downstream, Profile, Selector
+from recmodel.prometheus.promql import any_of, duration, literal, ours, quoted, rates, selector, unnamed
 
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": r"\x00"})
-_REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # More namespaces than this make a query longer than it saves: then all pods are asked for.
 MAX_NAMESPACES = 100
-
-
-def quoted(value: str) -> str:
-    """``value`` as a PromQL string. ``say "hi"`` is ``"say \\"hi\\""``."""
-    return f'"{value.translate(_ESCAPES)}"'
-
-
-def literal(value: str) -> str:
-    """A regular expression (RE2, as Prometheus has it) that matches ``value`` alone. ``a.b`` is ``a\\.b``."""
-    return _REGEX_SPECIAL.sub(lambda match: "\\" + match[0], value)
-
-
-def any_of(values: Iterable[str]) -> str:
-    """A matcher for one of ``values``: ``=~"a|b"``."""
-    return f"=~{quoted('|'.join(literal(value) for value in sorted(set(values))))}"
-
-
-def selector(series: Selector, extra: Sequence[str] = (), suffix: str = "") -> str:
-    """``name{label="value", ...}``; ``extra`` are matchers already written out."""
-    matchers = [_matcher(label, text) for label, text in series.match.items()] + list(extra)
-    return f"{series.name}{suffix}{{{','.join(matchers)}}}" if matchers else f"{series.name}{suffix}"
-
-
-def _matcher(label: str, text: str) -> str:
-    operator = next(op for op in ("=~", "!~", "!=", "=") if text.startswith(op))
-    return f"{label}{operator}{quoted(text[len(operator) :])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +29,12 @@ class ProfileQueries:
     age: str  # seconds since the newest sample, by identity
     page_age: str | None  # seconds since the newest sample of a series that is always on the page
     up: str | None  # pods whose page was read, by identity
+    lost: str | None  # pages of the gateway that were read and are read no more
     downstream: tuple[str, str, str] | None  # of the gateway: requests/s, failed/s, without a backend/s
 
     def needed(self) -> tuple[str, ...]:
         """The queries without whose answers nothing is decided: the numbers, and all that tells whether they can be believed."""
-        checks = (self.answered, self.failures, self.buckets, self.moved, self.scrapes, self.up)
+        checks = (self.answered, self.failures, self.buckets, self.moved, self.scrapes, self.up, self.lost)
         return (self.requests, self.age, *(query for query in checks if query))
 
     def all(self) -> tuple[str, ...]:
@@ -73,20 +48,9 @@ class ProfileQueries:
             self.page_age,
             self.up,
             self.scrapes,
+            self.lost,
         )
         return (self.requests, self.moved, self.age, *(query for query in single if query), *(self.downstream or ()))
-
-
-def ours(profile: Profile) -> tuple[str, ...]:
-    """Matchers that leave out what can not be a pool of a RecModel."""
-    identity = profile.identity
-    if identity.cluster:
-        return (f"{identity.cluster.label}=~{quoted(_unnamed(identity.cluster.pattern))}",)
-    return tuple(f"{label}!={quoted('')}" for label in identity.owner_labels[1:])
-
-
-def _unnamed(pattern: str) -> str:
-    return re.sub(r"\(\?P<\w+>", "(", pattern)
 
 
 def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str] = ()) -> ProfileQueries:
@@ -104,9 +68,9 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
 
     newest = " or ".join(f"timestamp({selector(series, mine)})" for series in profile.requests)
     return ProfileQueries(
-        requests=_rates(profile.requests, mine, by, window),
-        answered=_rates(profile.answered, mine, by, window) if profile.answered else None,
-        failures=_rates(profile.failures, mine, by, window) if profile.failures else None,
+        requests=rates(profile.requests, mine, by, f"[{window}]"),
+        answered=rates(profile.answered, mine, by, f"[{window}]") if profile.answered else None,
+        failures=rates(profile.failures, mine, by, f"[{window}]") if profile.failures else None,
         buckets=f"sum by ({by}, le) (rate({selector(profile.latency, mine, '_bucket')}[{window}]))"
         if profile.latency
         else None,
@@ -117,6 +81,7 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
         age=f"time() - max by ({by}) ({newest})",
         page_age=f"time() - max(timestamp({selector(profile.page, scope)}))" if profile.page else None,
         up=f"sum by ({owners}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
+        lost=lost_query(profile, window_seconds, scope),
         downstream=_downstream(profile.downstream, window, scope) if profile.downstream else None,
     )
 
@@ -135,14 +100,6 @@ def with_edges(query: str, profile: Profile, edges: Iterable[str], scope: Sequen
     mine = (*ours(profile), *scope)
     whole = selector(profile.latency, mine, "_bucket")
     return query.replace(whole, selector(profile.latency, (*mine, f"le{any_of(edges)}"), "_bucket"))
-
-
-def _rates(series: Sequence[Selector], matchers: Sequence[str], by: str, window: str) -> str:
-    rates = [f"rate({selector(part, matchers)}[{window}])" for part in series]
-    if len(rates) > 1:
-        # rate() drops the name, and ``or`` keeps one of two equal series: each part needs a label of its own.
-        rates = [f'label_replace({rate}, "part", "{i}", "", "")' for i, rate in enumerate(rates)]
-    return f"sum by ({by}) ({' or '.join(rates)})"
 
 
 def _moved(series: Sequence[Selector], matchers: Sequence[str], by: str, window_seconds: float) -> str:
@@ -228,13 +185,13 @@ def model_rate(
     else:
         label_namespace, label_model, _ = identity.owner_labels
         mine = [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(name for name, _ in models)}"]
-    return _rates(profile.requests, [*mine, *scope], ", ".join(identity.labels), duration(window_seconds))
+    return rates(profile.requests, [*mine, *scope], ", ".join(identity.labels), f"[{duration(window_seconds)}]")
 
 
 def _filled(pattern: str, groups: dict[str, str]) -> str:
     for group, value in groups.items():
         pattern = re.sub(rf"\(\?P<{group}>[^()]*\)", lambda _: value, pattern)  # noqa: B023 (used at once)
-    return _unnamed(pattern)
+    return unnamed(pattern)
 
 
 def scrape_spacing(profile: Profile, scope: Sequence[str] = ()) -> str:
@@ -242,11 +199,3 @@ def scrape_spacing(profile: Profile, scope: Sequence[str] = ()) -> str:
     series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
     extra = (*(() if profile.page else ours(profile)), *scope)
     return f"60 / max(count_over_time({selector(series, extra)}[1m]))"
-
-
-def duration(seconds: float) -> str:
-    """A PromQL duration in whole milliseconds: 60.0 is ``60000ms``; ``ValueError`` unless above 0."""
-    milliseconds = round(seconds * 1000)
-    if milliseconds <= 0:
-        raise ValueError(f"a window of {seconds} s is not above 0")
-    return f"{milliseconds}ms"

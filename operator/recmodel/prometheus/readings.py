@@ -101,7 +101,8 @@ class PoolReading:
     queue: float | None = None  # requests that wait, all pods together
     in_flight: float | None = None  # requests inside, waiting or not, all pods together
     age_seconds: float | None = None  # of the newest sample
-    coverage_ratio: float | None = None  # pods whose page was read, of those that are ready; None at a gateway
+    coverage_ratio: float | None = None  # pods read, of those ready; at a gateway: of its pages, None for all of them
+    unread: str | None = None  # which pages of the gateway are not read, and why
     cpu_utilisation_ratio: float | None = None  # of the limit, mean of the pods
     gpu_utilisation_ratio: float | None = None  # share of time that any kernel ran, mean of the pods
     reason: Reason | None = None  # why something above is unknown

@@ -44,7 +44,8 @@ def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool, 
     )
     verdict, reason, message = lacking or _histogram(model, pools, no_histogram)
     if lacking is None and not_all_reported(pools):
-        message += "; not every ready pod reported yet: until then nothing is released"
+        unread = [pool.unread for pool in pools.values() if pool.unread]
+        message += f"; {unread[0] if unread else 'not every ready pod reported yet'}: until then nothing is released"
     within = None if lacking else model_within(model, pools)
     return ModelReading(verdict, reason, message, known(model, pools, partial=partial), within)
 
@@ -82,6 +83,14 @@ def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
     if not few:
         return None
     parts = ", ".join(f"{name} {ratio:.0%}" for name, ratio in few.items())
+    unread = [said for name in few if (said := pools[name].unread)]
+    if unread:
+        return (
+            Verdict.PARTIAL,
+            readings.PODS_MISSING,
+            f"too few of the gateway's pods are read ({parts}; at least {COVERED_RATIO:.0%} must be): {unread[0]}; let "
+            "Prometheus scrape each pod of the gateway that serves, and no pod that is over",
+        )
     return (
         Verdict.PARTIAL,
         readings.PODS_MISSING,

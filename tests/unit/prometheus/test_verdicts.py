@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from builders.envoy_page import NAN, NOW, SETTINGS, Canned, by_pool, gather_with, histogram, page, view
+from builders.envoy_page import NAN, NOW, SETTINGS, Canned, by_pool, cluster, gather_with, histogram, page, view
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.pool_state import PoolState
@@ -22,6 +22,7 @@ from recmodel.core.types import Observation
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
+from recmodel.prometheus.lost_pages import Loss, lost_queries
 from recmodel.prometheus.profiles import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import BackendView, ModelReading, ModelView, PoolView
@@ -92,6 +93,16 @@ def several() -> ModelReading:
     return gather(Canned(dict.fromkeys(queries.all(), Vector(rows))), [model], NOW, SETTINGS).models["demo/ranker"]
 
 
+def one_page_of_two() -> ModelReading:
+    """The gateway has two pods, and the scrape of one fails."""
+    target = {"job": "edge", "instance": "10.0.0.2:19001"}
+    more = lost_queries(load_profile("envoy-gateway"), {("edge", "10.0.0.2:19001"): Loss.DOWN}, 60.0)
+    answers = halved(lost=Vector(((target, float(Loss.DOWN)),)))
+    answers[more.had] = Vector(tuple(({**cluster(pool), **target}, 1.0) for pool in (0, 1)))
+    answers |= {more.read: by_pool({0: 1.0, 1: 1.0}), more.before: by_pool({0: 100.0, 1: 100.0})}
+    return gather_with(answers, VIEW).models["demo/ranker"]
+
+
 def too_many() -> ModelReading:
     custom = Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name="took", unit="s")))
     settings = replace(SETTINGS, max_custom_profiles=0)
@@ -134,6 +145,7 @@ CASES: list[tuple[str, str, str, Callable[[], ModelReading], frozenset[str], fro
     (NINE_OF_TEN, "Available", r.METRICS_FOUND, lambda: pods({"cpu": 9.0, "gpu": 10.0}), NO_SHARE - {"queue"},
      NO_SHARE - {"queue"}),
     ("half of all pods", "Partial", r.PODS_MISSING, lambda: pods({"cpu": 5.0, "gpu": 5.0}), NOTHING, NOTHING),
+    ("half of the gateway", "Partial", r.PODS_MISSING, one_page_of_two, NOTHING, NOTHING),
     ("a pool took another's place", "Partial", r.BACKENDS_MOVED, lambda: envoy(moved(5.0, 500.0)), NOTHING, EVERYTHING),
     ("a route of which nothing is known", "Partial", r.BACKENDS_MOVED, lambda: envoy(moved(None, None)), NOTHING, NOTHING),
     ("a warning", "Partial", r.PARTIAL_ANSWER, partly, NOTHING, NOTHING),
