@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from recmodel.api.records import RECORD_LABEL
 from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus
 from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
@@ -87,38 +88,54 @@ def conditions(
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     problems = [found for found in (snapshot.failed, snapshot.undecided) if found is not None]
-    if snapshot.spec is None and snapshot.invalid is not None:  # an invalid edit of one that serves is said by Stalled
+    if (
+        snapshot.spec is None and snapshot.invalid is not None
+    ):  # an invalid edit of one that serves is reported by Stalled
         problems = [snapshot.invalid]
     if problems:
         return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
-    route = snapshot.route
+    if unready := _route_refused(snapshot.route) or _no_pod(pools) or _route_impaired(snapshot):
+        return "False", unready
+    ready = [name for name, state in pools.items() if state.ready > 0]
+    return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
+
+
+def _route_refused(route: RouteStatus) -> Reason | None:
+    """Why no gateway serves the route, whatever the pods do."""
     if route.withheld:
-        return "False", Reason(
+        return Reason(
             ROUTE_WITHHELD,
             "spec.route.hostnames is empty: mode Recommend makes no route that answers for every host of a gateway; name "
             "the hostnames, or set mode: Auto",
         )
-    if route.refused:
-        return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused))
-    ready = {name: state.ready for name, state in pools.items() if state.ready > 0}
-    if not ready and any(state.desired > 0 for state in pools.values()):
-        troubles = pods_refused(pools) or pods_not_starting(pools)
-        waiting = "; ".join(pods_say(pools, lambda one: not one.container and not one.refused))
-        if troubles is not None:
-            return "False", Reason(troubles.reason, f"no replica is ready: {troubles.message}")
-        return "False", Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
-    if not ready:
-        return "False", Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
-    # A new route is unanswered, and its Services unknown to the gateway, for a moment: by now there was time.
+    return Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused)) if route.refused else None
+
+
+def _no_pod(pools: Mapping[str, PoolState]) -> Reason | None:
+    """Why no replica of any pool is ready; None where one is."""
+    if any(state.ready > 0 for state in pools.values()):
+        return None
+    if not any(state.desired > 0 for state in pools.values()):
+        return Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
+    troubles = pods_refused(pools) or pods_not_starting(pools)
+    if troubles is not None:
+        return Reason(troubles.reason, f"no replica is ready: {troubles.message}")
+    waiting = "; ".join(pods_say(pools, lambda one: not one.container and not one.refused))
+    return Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
+
+
+def _route_impaired(snapshot: Snapshot) -> Reason | None:
+    """What of the route is not served. A new route is unanswered, and its Services unknown to the gateway, for a moment: where
+    a pod is ready there was time.
+    """
+    route = snapshot.route
     if route.silent:
-        return "False", Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
+        return Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
     if route.unresolved:
-        return "False", Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
+        return Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
     if snapshot.overlap is not None:
-        return "False", Reason(ROUTE_OVERLAPS, "; ".join([snapshot.overlap, *route.impaired]))
-    if route.impaired:
-        return "False", Reason(ROUTE_IMPAIRED, "; ".join(route.impaired))
-    return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
+        return Reason(ROUTE_OVERLAPS, "; ".join([snapshot.overlap, *route.impaired]))
+    return Reason(ROUTE_IMPAIRED, "; ".join(route.impaired)) if route.impaired else None
 
 
 def _kept(invalid: Reason) -> Reason:
@@ -198,7 +215,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
 
 
 def _rolled_out(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    """True: every pool serves its newest version; False: one was taken back; Unknown: that is being found out."""
+    """True: every pool serves its newest version; False: one was rolled back; Unknown: one is on trial."""
     by_phase = {trial.phase: trial for trial in snapshot.trials.values()}
     for phase, status in (("RolledBack", "False"), ("Running", "Unknown"), ("Waiting", "Unknown")):
         if phase in by_phase:

@@ -28,18 +28,18 @@ _BAD = {
     "VariantsMeasured": "False",
     "VariantsReady": "False",
 }
-_NEWS = ("Ready", "VariantsReady")  # to become so is worth telling even where nothing was wrong before
+_NEWS = ("Ready", "VariantsReady")  # to become so is worth an Event even where nothing was wrong before
 SPEC_ACCEPTED = "SpecAccepted"
 MESSAGE_CHARACTERS = 1024  # the API's limit
 
 
 def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]]:
-    """What is worth telling, each as (Normal or Warning, reason): conditions that flipped, and a decision that changed
+    """What is worth an Event, each as (Normal or Warning, reason): conditions that flipped, and a decision that changed
     replicas.
     """
     before = {condition.type: condition.status for condition in old.conditions}
     said = {condition.type: condition.message for condition in old.conditions}
-    told = [
+    found = [
         ("Warning" if _BAD[c.type] == c.status else "Normal", Reason(c.reason, f"{c.type} is {c.status}: {c.message}"))
         for c in new.conditions
         if c.type in _BAD
@@ -50,9 +50,9 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
         and (_BAD[c.type] == c.status or before.get(c.type) not in (None, "Unknown") or c.type in _NEWS)
     ]
     if before.get("Stalled") == "True" and all(c.type != "Stalled" for c in new.conditions):
-        told.append(("Normal", Reason(SPEC_ACCEPTED, "the newest spec is valid and is served")))
+        found.append(("Normal", Reason(SPEC_ACCEPTED, "the newest spec is valid and is served")))
     stood = {rollout.pool: (rollout.to, rollout.phase, rollout.step) for rollout in old.rollouts}
-    told += [
+    found += [
         ("Warning" if rollout.phase == "RolledBack" else "Normal", Reason(rollout.reason, rollout.message))
         for rollout in new.rollouts
         if stood.get(rollout.pool) != (rollout.to, rollout.phase, rollout.step)
@@ -66,12 +66,12 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
             if previous.replicas.get(name) != count
         )
         kind = "Warning" if latest.state in (reasons.DEGRADED, reasons.HOLDING) else "Normal"
-        told.append((kind, Reason(latest.reason, f"{moves}: {latest.message}")))
-    return told
+        found.append((kind, Reason(latest.reason, f"{moves}: {latest.message}")))
+    return found
 
 
 def event(owner: Mapping[str, Any], kind: str, reason: Reason, now: datetime) -> dict[str, Any]:
-    """The Event about a RecModel. Its name comes from its content, so that a repeated write is refused and not told
+    """The Event about a RecModel. Its name comes from its content, so that a repeated write is refused and not shown
     twice.
     """
     metadata = owner["metadata"]

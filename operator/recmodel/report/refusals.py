@@ -33,17 +33,17 @@ def apart(
 
 def joined(namespace: str, failures: Sequence[Failure], errors: Sequence[Exception] = ()) -> Reason:
     """One reason for all of them, the first one's; at most five are named, each once."""
-    told = [(failure.error, _of_child(namespace, failure)) for failure in failures]
-    told += [(error, str(error) or type(error).__name__) for error in errors]
+    refused = [(failure.error, _of_child(namespace, failure)) for failure in failures]
+    refused += [(error, str(error) or type(error).__name__) for error in errors]
     # The way to the replicas and weights meets what was refused of the children a moment before: it is said once.
     named: dict[str, str] = {}
-    for error, sentence in told:
+    for error, sentence in refused:
         named.setdefault(str(error), sentence)
     sentences = list(named.values())
     shown, more = sentences[:NAMED_AT_MOST], len(sentences) - NAMED_AT_MOST
     each = CHARACTERS // len(shown)
     said = "; ".join(shortened(sentence, each) for sentence in shown) + (f"; and {more} more" if more > 0 else "")
-    return Reason(_reason(told[0][0]), said)
+    return Reason(_reason(refused[0][0]), said)
 
 
 def _of_child(namespace: str, failure: Failure) -> str:
