@@ -21,6 +21,7 @@ import numpy as np
 
 from recmodel.core.axes import axes
 from recmodel.core.fleet import Floats, Ints
+from recmodel.core.forecast import errors as histograms
 from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.season import Half, Season, Small
 from recmodel.core.rings import pushed
@@ -37,15 +38,14 @@ BELIEVED_AT_ERRORS = (
     3.0  # standard errors of the count beyond which a change is no noise, and the level follows it at once
 )
 
-ERROR_BINS = 96
-ERROR_LOW, ERROR_STEP = -0.25, 0.0125  # log errors from -22 % to 2.6 times
 ERROR_HALF_LIFE_SECONDS = 3 * 3600.0  # loads are calm by night and restless by day
-PRIOR_WEIGHT = 4.0  # independent errors that the prior head-room is worth
 LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
+LARGEST_SLOPE_PER_SECOND = 0.02  # of log load, 3.3 times in a minute: what is steeper is a jump, and the level takes it
 LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
-PRIOR_UPPER_LOG = 0.25  # q95 before anything was learned, at a horizon of 60 s: 1.28 times
 UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
+PRIOR_LOSS = 0.05  # of log load, of each candidate before its first forecast was judged ...
+SEASON_PRIOR_LOSS = 0.01  # ... and so much more of the season: it is used once it has shown to be better
 LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
 QUANTILE_TICKS = 8  # between two looks at the candidates' quantiles, which change slowly
 USUAL_WINDOWS = 5.0  # rate windows over which a load is averaged, to tell a dip of the count from a fall of the load
@@ -101,39 +101,10 @@ class LoadForecast:
 
     def quantiles(self, *several: float) -> Floats:
         """The same for several probabilities at once, ``[M, P, Q]``."""
-        near, far = np.moveaxis(_quantiles(self.errors, *several), -2, 0)
+        near, far = np.moveaxis(histograms.quantiles(self.errors, *several), -2, 0)
         error = near + self.between[..., None] * (far - near)
         result: Floats = np.exp(np.minimum(self.point[..., None] + error, self.most[..., None]))
         return result
-
-
-def _quantiles(cumulative: Small, *several: float) -> Floats:
-    """The log errors ``[..., Q]`` not exceeded with these probabilities, of cumulative histograms ``[..., B]``."""
-    q, below = np.asarray(several, np.float32), (np.asarray(several) - 1e-6).astype(np.float32)
-    index = np.minimum((cumulative[..., None, :] < below[:, None]).sum(-1), ERROR_BINS - 1)
-    high = np.take_along_axis(cumulative, index, -1)
-    low = np.where(index > 0, np.take_along_axis(cumulative, np.maximum(index - 1, 0), -1), 0.0)
-    inside = np.clip((q - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
-    return np.asarray(ERROR_LOW + ERROR_STEP * (index + inside), float)
-
-
-def _cumulative(histogram: Small) -> Small:
-    summed: Small = np.cumsum(histogram, axis=-1, dtype=np.float32)
-    summed /= np.maximum(summed[..., -1:], np.float32(1e-9))
-    return summed
-
-
-def prior_errors() -> Small:
-    """The error histogram ``[K, B]`` before anything was learned: log-normal, wider for a longer horizon (a random walk's square
-    root).
-
-    At 60 s the 95 % quantile is 1.28 times the point, at 240 s 1.65 times.
-    """
-    sigma = PRIOR_UPPER_LOG / 1.645 * np.sqrt(HORIZONS_SECONDS / 60.0)
-    centre = ERROR_LOW + ERROR_STEP * (np.arange(ERROR_BINS) + 0.5)
-    density = np.exp(-0.5 * (centre / sigma[:, None]) ** 2)
-    weight: Small = (PRIOR_WEIGHT * density / density.sum(-1, keepdims=True)).astype(np.float32)
-    return weight
 
 
 def horizon_ticks(tick_seconds: float) -> Ints:
@@ -144,7 +115,7 @@ def horizon_ticks(tick_seconds: float) -> Ints:
 def empty(models: int, tick_seconds: float) -> ForecastMemory:
     """A forecaster that knows nothing but its prior head-room."""
     ring, size = int(horizon_ticks(tick_seconds)[-1]) + 1, (models, len(HORIZONS_SECONDS), CANDIDATES)
-    prior = np.broadcast_to(prior_errors()[:, None, :], (*size, ERROR_BINS))
+    prior = np.broadcast_to(histograms.prior(HORIZONS_SECONDS)[:, None, :], (*size, histograms.ERROR_BINS))
     return ForecastMemory(
         level=np.full(models, np.nan),
         slope=np.zeros(models),
@@ -158,8 +129,8 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
         ring_rise_by_week=np.full((ring, models), np.nan, np.float16),
         tick=0,
         errors=prior.copy(),
-        upper_error=_quantiles(_cumulative(prior), UPPER_QUANTILE)[..., 0].astype(np.float32),
-        loss=np.full(size, 0.05) + np.array([0.0, 0.0, 0.01]),
+        upper_error=histograms.quantiles(histograms.cumulative(prior), UPPER_QUANTILE)[..., 0].astype(np.float32),
+        loss=np.full(size, PRIOR_LOSS) + np.where(np.arange(CANDIDATES) == SEASON, SEASON_PRIOR_LOSS, 0.0),
     )
 
 
@@ -189,7 +160,7 @@ def observe(
     noise = 1.0 / np.sqrt(np.maximum(np.exp(log_load) * window_seconds, 1.0))
     gain = np.clip(np.abs(log_load - before) / (BELIEVED_AT_ERRORS * noise), gain, 1.0)
     level = before + gain * (log_load - before)
-    step = np.clip((log_load - before) / tick_seconds, -0.02, 0.02)
+    step = np.clip((log_load - before) / tick_seconds, -LARGEST_SLOPE_PER_SECOND, LARGEST_SLOPE_PER_SECOND)
     slope = damping * memory.slope + slope_gain * (step - damping * memory.slope)
     memory = replace(
         memory,
@@ -220,7 +191,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         rise = np.nan_to_num(memory.ring_rise[made, :, k].astype(float))
         points = level[:, None] + np.stack([np.zeros_like(level), climb, rise], axis=-1)
         miss = largest[rows, None] - points[rows]  # [N, C]
-        bins = np.clip(((miss - ERROR_LOW) / ERROR_STEP).astype(int), 0, ERROR_BINS - 1)
+        bins = histograms.bins_of(miss)
         # Forecasts made within one horizon miss the same event: together they count as one error.
         count = np.where(miss < LARGEST_ERROR, 1.0 / ticks, 0.0).astype(np.float32)
         counted = errors[rows, k] * decay
@@ -251,7 +222,7 @@ def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
     upper = np.empty_like(memory.upper_error)
     for first in range(0, len(upper), CHUNK):
         part = slice(first, first + CHUNK)
-        upper[part] = _quantiles(_cumulative(memory.errors[part]), UPPER_QUANTILE)[..., 0]
+        upper[part] = histograms.quantiles(histograms.cumulative(memory.errors[part]), UPPER_QUANTILE)[..., 0]
     return replace(memory, upper_error=upper)
 
 
@@ -285,7 +256,7 @@ def predict(
     forecast = LoadForecast(
         horizon_seconds=horizon_seconds,
         point=np.take_along_axis(candidates, chosen[..., None], -1)[..., 0],
-        errors=_cumulative(np.stack([memory.errors[rows, near + far, chosen] for far in (0, 1)], axis=2)),
+        errors=histograms.cumulative(np.stack([memory.errors[rows, near + far, chosen] for far in (0, 1)], axis=2)),
         between=between,
         candidate=chosen,
         most=level + LARGEST_ERROR,

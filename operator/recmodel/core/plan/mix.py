@@ -14,6 +14,7 @@ Shapes: ``[M, P]`` pools, ``[M]`` one pool of every model, ``K`` candidate sizes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,12 +82,6 @@ def needed(load: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Fl
     return replicas + (carried(replicas, capacity, each, assumed) < np.maximum(load, 0.0) * (1.0 - 1e-6))
 
 
-def _pick(capacity: Capacity, order: Ints, rank: int) -> Capacity:
-    """The capacity of the pool that stands at ``rank`` in each model's order, as ``[M, 1]``."""
-    rows = np.arange(len(order))
-    return Capacity(**{name: values[rows, order[:, rank]][:, None] for name, values in vars(capacity).items()})
-
-
 def propose(situation: Situation) -> Proposal:
     """The cheapest mix. A model of which no pool's capacity is known keeps what it has, and what may answer nothing is not tried."""
     proposal = _cheapest(situation)
@@ -97,119 +92,194 @@ def propose(situation: Situation) -> Proposal:
     )
 
 
-def _cheapest(situation: Situation) -> Proposal:
-    fleet, seen, forecast, capacity = situation.fleet, situation.seen, situation.forecast, situation.capacity
-    most, held, startup_seconds, allowed = (
-        situation.most,
-        situation.held,
-        situation.startup_seconds,
-        situation.allowed,
-    )
-    models, pools = fleet.exists.shape
-    each, assumed = assumed_capacity(fleet, capacity, seen.ready)
-    upper = forecast.upper
-    deciles = forecast.quantiles(*DECILES)  # [M, P, D]
+@dataclass(frozen=True)
+class Ordered:
+    """The pools of each model in the order in which they are decided, the slowest to start first."""
+
+    situation: Situation
+    each: Floats  # [M, P] requests/s a replica; NaN unknown
+    assumed: Bools  # [M, P] the capacity is a guess
+    most: Ints  # [M, P] replicas, no more than the pool's share of the load fills
+    share_limit: Floats  # [M, P] requests/s that the pool may answer; inf: all
+    order: Ints  # [M, P] pools
+
+    @cached_property
+    def deciles(self) -> Floats:
+        """Of the load within each pool's horizon ``[M, P, D]``."""
+        return self.situation.forecast.quantiles(*DECILES)
+
+    def at(self, rank: int) -> RankedPool:
+        """The pool at ``rank`` of every model."""
+        fleet, seen, capacity = self.situation.fleet, self.situation.seen, self.situation.capacity
+        at = np.arange(len(self.order)), self.order[:, rank]
+        law = Capacity(**{name: values[at][:, None] for name, values in vars(capacity).items()})
+        one, guess = self.each[at][:, None], self.assumed[at][:, None]
+        hope = replace(law, limit=np.minimum(law.limit * HOPE, law.ceiling), caution=np.ones_like(law.caution))
+        floor = np.where(fleet.exists, fleet.min_replicas, 0)[at]
+        most = np.where(fleet.exists[at], self.most[at], 0)
+        ceiling = np.maximum(most, floor)
+        return RankedPool(
+            at=at,
+            law=law,
+            one=one,
+            guess=guess,
+            hope=hope,
+            hoped=np.where(guess, one, hope.per_replica(np.maximum(seen.ready[at], 1)[:, None])),
+            floor=floor,
+            most=most,
+            ceiling=ceiling,
+            current=np.clip(seen.desired[at], floor, ceiling),
+            usable=self.share_limit[at][:, None],
+        )
+
+
+@dataclass(frozen=True)
+class RankedPool:
+    """One pool of every model."""
+
+    at: tuple[Ints, Ints]  # where it stands in arrays [M, P]
+    law: Capacity  # [M, 1] what a replica is known to carry ...
+    one: Floats  # [M, 1] ... by it with the replicas that are ready
+    guess: Bools  # [M, 1]
+    hope: Capacity  # [M, 1] what a replica may turn out to carry ...
+    hoped: Floats  # [M, 1] ... by it
+    floor: Ints  # [M]
+    most: Ints  # [M] replicas that it can have now ...
+    ceiling: Ints  # [M] ... and at least the floor
+    current: Ints  # [M]
+    usable: Floats  # [M, 1] requests/s that it may answer
+
+    def carries(self, replicas: Floats) -> Floats:
+        """Requests/s ``[M, 1]`` that ``replicas`` ``[M]`` are known to carry, of those that the pool may answer."""
+        return np.minimum(carried(replicas[:, None], self.law, self.one, self.guess), self.usable)
+
+    def may_carry(self, replicas: Floats) -> Floats:
+        """The same, as it may turn out."""
+        return np.minimum(carried(replicas[:, None], self.hope, self.hoped, self.guess), self.usable)
+
+
+def _ordered(situation: Situation) -> Ordered:
+    fleet, most, upper, allowed = situation.fleet, situation.most, situation.forecast.upper, situation.allowed
+    each, assumed = assumed_capacity(fleet, situation.capacity, situation.seen.ready)
     # A pool over the accuracy budget is worth no more replicas than its share of the load fills.
     share_limit = np.where(allowed < 1.0, allowed * upper, np.inf)
     fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(each, 1e-9)), most)
-    most = np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64)
     # The last pool fills what the others leave, so it must be free to: one with a limited share counts among the slow ones.
-    speed = np.where(fleet.exists, np.where(share_limit < np.inf, LIMITED_SECONDS, startup_seconds), np.inf)
-    order = np.lexsort((fleet.name_rank, fleet.cost_per_hour, -speed), axis=1)  # padding first, then the slowest
-    low = np.where(fleet.exists, fleet.min_replicas, 0)
-    replicas = np.zeros((models, pools), np.int64)
-    alternative = np.zeros((models, pools), np.int64)
+    limited = np.where(share_limit < np.inf, LIMITED_SECONDS, situation.startup_seconds)
+    speed = np.where(fleet.exists, limited, np.inf)
+    return Ordered(
+        situation=situation,
+        each=each,
+        assumed=assumed,
+        most=np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64),
+        share_limit=share_limit,
+        order=np.lexsort((fleet.name_rank, fleet.cost_per_hour, -speed), axis=1),  # padding first, then the slowest
+    )
+
+
+def _cheapest(situation: Situation) -> Proposal:
+    """The cheapest mix, pool by pool, from the slowest to the fastest."""
+    fleet, ordered = situation.fleet, _ordered(situation)
+    models, pools = fleet.exists.shape
+    replicas, alternative = np.zeros((models, pools), np.int64), np.zeros((models, pools), np.int64)
     chosen_capacity = np.zeros((models, 1))  # of the pools decided so far
     ready_capacity = np.zeros((models, 1))
     other_capacity = np.zeros((models, 1))  # of the next best mix, all of it ready
-    rows = np.arange(models)
-    fastest = order[:, -1]
-    middle = deciles[rows, fastest, DECILES.index(0.5)]
-    margin = np.where(middle > 0, upper[rows, fastest] / np.where(middle > 0, middle, 1.0), 1.0)[:, None]
+    feasible = np.ones(models, bool)
     for rank in range(pools):
-        index = order[:, rank]
-        law, one, guess = _pick(capacity, order, rank), each[rows, index][:, None], assumed[rows, index][:, None]
-        hope = replace(law, limit=np.minimum(law.limit * HOPE, law.ceiling), caution=np.ones_like(law.caution))
-        hoped = np.where(guess, one, hope.per_replica(np.maximum(seen.ready[rows, index], 1)[:, None]))
-        floor, ceiling = low[rows, index], np.where(fleet.exists[rows, index], most[rows, index], 0)
-        current = np.clip(seen.desired[rows, index], floor, np.maximum(ceiling, floor))
+        pool = ordered.at(rank)
         if rank == pools - 1:
-            short = upper[rows, index][:, None] - ready_capacity
-            wanted = needed(short, law, one, guess)[:, 0]
-            best = np.clip(wanted, floor, np.maximum(ceiling, floor))
-            feasible = (wanted <= ceiling) | ~np.isfinite(wanted)
-            other = needed(upper[rows, index][:, None] - other_capacity, law, one, guess)[:, 0]
-            second = np.clip(other, floor, np.maximum(ceiling, floor))
+            upper = situation.forecast.upper[pool.at][:, None]
+            best, feasible = _last(pool, upper - ready_capacity)
+            second, _ = _last(pool, upper - other_capacity)
         else:
-            levels = deciles[rows, index]  # [M, D]
-            # What is left to the faster pools they will carry with a margin of their own.
-            rest = levels * margin - chosen_capacity
-            candidates = _candidates(rest, hope, hoped, guess, current, floor, ceiling)
-            own = carried(candidates, hope, hoped, guess)
-            mean_cost = _mean_cost(candidates, own, rest, fleet, order, rank, each, most, current, startup_seconds)
-            ranked = np.argsort(mean_cost, axis=1, kind="stable")
-            best = candidates[rows, ranked[:, 0]]
-            differs = candidates != best[:, None]
-            second_cost = np.where(differs, mean_cost, np.inf)
-            runner = np.argmin(second_cost, axis=1)
-            second = np.where(differs.any(1), candidates[rows, runner], best)
-        best = np.where(np.isfinite(best), best, current)
-        replicas[rows, index] = best.astype(np.int64)
-        alternative[rows, index] = np.where(np.isfinite(second), second, current).astype(np.int64)
-        usable = share_limit[rows, index][:, None]
-        chosen_capacity = chosen_capacity + np.minimum(carried(best[:, None], hope, hoped, guess), usable)
-        other_capacity = other_capacity + np.minimum(carried(second[:, None], law, one, guess), usable)
-        soon = np.minimum(np.maximum(best, held[rows, index]), seen.ready[rows, index])[:, None]
-        ready_capacity = ready_capacity + np.minimum(carried(soon, law, one, guess), usable)
+            best, second = _with_recourse(ordered, rank, pool, chosen_capacity)
+        best = np.where(np.isfinite(best), best, pool.current)
+        replicas[pool.at] = best.astype(np.int64)
+        alternative[pool.at] = np.where(np.isfinite(second), second, pool.current).astype(np.int64)
+        chosen_capacity = chosen_capacity + pool.may_carry(best)
+        other_capacity = other_capacity + pool.carries(second)
+        soon = np.minimum(np.maximum(best, situation.held[pool.at]), situation.seen.ready[pool.at])
+        ready_capacity = ready_capacity + pool.carries(soon)
     return Proposal(
         replicas=replicas,
         feasible=feasible,
-        assumed=assumed,
-        per_replica=each,
+        assumed=ordered.assumed,
+        per_replica=ordered.each,
         runner_up=alternative,
         runner_up_cost=(alternative * fleet.cost_per_hour).sum(1),
     )
 
 
-def _candidates(
-    load: Floats, law: Capacity, one: Floats, guess: Bools, current: Ints, floor: Ints, ceiling: Ints
-) -> Floats:
-    """Sizes worth a look ``[M, K]``: what each decile needs and one less, what runs now, and the limits."""
-    need = needed(load, law, one, guess)
-    need = np.where(np.isfinite(need), need, current[:, None])
-    options = np.concatenate([need, need - 1.0, current[:, None], floor[:, None], need[:, -1:] + 1.0], axis=1)
-    clipped: Floats = np.clip(options, floor[:, None], np.maximum(ceiling, floor)[:, None])
+def _last(pool: RankedPool, load: Floats) -> tuple[Floats, Bools]:
+    """Replicas ``[M]`` of the fastest pool, which has nobody behind it, for ``load`` ``[M, 1]``; and whether they are within its
+    limits.
+    """
+    wanted = needed(load, pool.law, pool.one, pool.guess)[:, 0]
+    return np.clip(wanted, pool.floor, pool.ceiling), (wanted <= pool.most) | ~np.isfinite(wanted)
+
+
+def _with_recourse(ordered: Ordered, rank: int, pool: RankedPool, chosen: Floats) -> tuple[Floats, Floats]:
+    """Replicas ``[M]`` of a pool that faster ones stand behind: the size with the smallest mean cost over the deciles of the load,
+    and the next best. ``chosen`` ``[M, 1]`` is what the pools before it may carry.
+    """
+    forecast, rows = ordered.situation.forecast, pool.at[0]
+    deciles = ordered.deciles
+    fastest = ordered.order[:, -1]
+    middle = deciles[rows, fastest, DECILES.index(0.5)]
+    margin = np.where(middle > 0, forecast.upper[rows, fastest] / np.where(middle > 0, middle, 1.0), 1.0)[:, None]
+    # What is left to the faster pools they will carry with a margin of their own.
+    rest = deciles[pool.at] * margin - chosen
+    candidates = _candidates(pool, rest)
+    cost = _mean_cost(ordered, rank, pool, candidates, rest)
+    best = candidates[rows, np.argsort(cost, axis=1, kind="stable")[:, 0]]
+    differs = candidates != best[:, None]
+    runner = np.argmin(np.where(differs, cost, np.inf), axis=1)
+    return best, np.where(differs.any(1), candidates[rows, runner], best)
+
+
+def _candidates(pool: RankedPool, load: Floats) -> Floats:
+    """Sizes worth a look ``[M, K]``: what each decile of the load ``[M, D]`` needs and one less, what runs now, and the limits."""
+    need = needed(load, pool.hope, pool.hoped, pool.guess)
+    current, floor = pool.current[:, None], pool.floor[:, None]
+    need = np.where(np.isfinite(need), need, current)
+    options = np.concatenate([need, need - 1.0, current, floor, need[:, -1:] + 1.0], axis=1)
+    clipped: Floats = np.clip(options, floor, pool.ceiling[:, None])
     return clipped
 
 
-def _mean_cost(
-    candidates: Floats, own: Floats, load: Floats, fleet: Fleet, order: Ints, rank: int,
-    each: Floats, most: Ints, current: Ints, startup_seconds: Floats,
-) -> Floats:  # fmt: skip
-    """Mean cost per hour ``[M, K]`` of each candidate: itself, its changes, and the faster pools that fill the rest.
-
-    ``own`` ``[M, K]`` is what each candidate carries, ``load`` ``[M, D]`` the deciles of what there is to carry.
+def _mean_cost(ordered: Ordered, rank: int, pool: RankedPool, candidates: Floats, load: Floats) -> Floats:
+    """Mean cost per hour ``[M, K]`` of each candidate: itself, its changes, and the faster pools that fill the rest of the
+    deciles ``[M, D]`` of the load.
     """
-    rows = np.arange(len(candidates))
-    price = fleet.cost_per_hour[rows, order[:, rank]][:, None]
-    rest = np.maximum(load[:, None, :] - own[:, :, None], 0.0)  # [M, K, D]
-    later = order[:, rank + 1 :]
-    unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(each, 1e-9), later, 1)
-    unit = np.where(np.take_along_axis(fleet.exists, later, 1), unit, np.inf)
-    cost = np.zeros_like(rest)
-    for position in range(later.shape[1]):  # the cheapest of the faster pools first
-        index = np.take_along_axis(later, np.argsort(unit, axis=1, kind="stable")[:, position : position + 1], 1)[:, 0]
-        carries = np.maximum(each[rows, index], 1e-9)[:, None, None]
-        have = np.where(fleet.exists[rows, index], most[rows, index], 0)[:, None, None]
-        least = np.where(fleet.exists[rows, index], fleet.min_replicas[rows, index], 0)[:, None, None]
-        used = np.clip(np.ceil(rest / carries - 1e-6), least, np.maximum(have, least))
-        cost += used * fleet.cost_per_hour[rows, index][:, None, None]
-        rest = np.maximum(rest - used * carries, 0.0)
-    dearest = np.max(
-        np.where(fleet.exists & np.isfinite(each), fleet.cost_per_hour / np.maximum(each, 1e-9), 0.0), axis=1
-    )
-    cost += UNMET_PRICE * dearest[:, None, None] * rest
-    start = startup_seconds[rows, order[:, rank]][:, None] / START_AMORTISED_OVER_SECONDS
-    change = price * start * np.abs(candidates - current[:, None])
+    fleet = ordered.situation.fleet
+    own = carried(candidates, pool.hope, pool.hoped, pool.guess)
+    cost, rest = _filled(ordered, rank, np.maximum(load[:, None, :] - own[:, :, None], 0.0))
+    each = ordered.each
+    unit = np.where(fleet.exists & np.isfinite(each), fleet.cost_per_hour / np.maximum(each, 1e-9), 0.0)
+    cost += UNMET_PRICE * unit.max(axis=1)[:, None, None] * rest
+    price = fleet.cost_per_hour[pool.at][:, None]
+    start = ordered.situation.startup_seconds[pool.at][:, None] / START_AMORTISED_OVER_SECONDS
+    change = price * start * np.abs(candidates - pool.current[:, None])
     result: Floats = price * candidates + cost.mean(-1) + change
     return result
+
+
+def _filled(ordered: Ordered, rank: int, rest: Floats) -> tuple[Floats, Floats]:
+    """Cost per hour of the pools faster than the one at ``rank``, the cheapest first, that fill a ``rest`` ``[M, K, D]`` of the
+    load; and what they leave of it.
+    """
+    fleet, rows, later = ordered.situation.fleet, np.arange(len(rest)), ordered.order[:, rank + 1 :]
+    unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(ordered.each, 1e-9), later, 1)
+    unit = np.where(np.take_along_axis(fleet.exists, later, 1), unit, np.inf)
+    cheapest = np.take_along_axis(later, np.argsort(unit, axis=1, kind="stable"), 1)
+    cost = np.zeros_like(rest)
+    for position in range(later.shape[1]):
+        at = rows, cheapest[:, position]
+        carries = np.maximum(ordered.each[at], 1e-9)[:, None, None]
+        have = np.where(fleet.exists[at], ordered.most[at], 0)[:, None, None]
+        least = np.where(fleet.exists[at], fleet.min_replicas[at], 0)[:, None, None]
+        used = np.clip(np.ceil(rest / carries - 1e-6), least, np.maximum(have, least))
+        cost += used * fleet.cost_per_hour[at][:, None, None]
+        rest = np.maximum(rest - used * carries, 0.0)
+    return cost, rest

@@ -11,7 +11,8 @@ from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.engine import step
 from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast import candidates, season
-from recmodel.core.forecast.candidates import CANDIDATES, ERROR_BINS, ERROR_LOW, ERROR_STEP, LEVEL, ForecastMemory
+from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
+from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
 from recmodel.core.memory import begin
 from recmodel.core.observed import see, total_load
 from recmodel.core.plan.mix import Situation, propose
