@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from recmodel.core.types import Reason
-from recmodel.prometheus import readings as r
+from recmodel.prometheus import readings
 from recmodel.prometheus.answers import PoolKey, believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
@@ -166,20 +166,20 @@ def _by_profile(
             except ValueError:
                 found[model.key] = unusable(
                     model,
-                    Reason(r.PROFILE_REFUSED, "spec.metrics names no series that can be asked for"),
+                    Reason(readings.PROFILE_REFUSED, "spec.metrics names no series that can be asked for"),
                     Verdict.UNUSABLE,
                 )
                 continue
             customs += profile.name == CUSTOM
             if profile.name == CUSTOM and customs > settings.max_custom_profiles:
                 said = f"more than {settings.max_custom_profiles} different spec.metrics.custom are in use"
-                found[model.key] = unusable(model, Reason(r.TOO_MANY_CUSTOM_SERIES, said), Verdict.UNUSABLE)
+                found[model.key] = unusable(model, Reason(readings.TOO_MANY_CUSTOM_SERIES, said), Verdict.UNUSABLE)
                 continue
             profiles[shape] = profile
         profile = profiles[shape]
         if profile.refusal:
             said = f"{profile.refusal}: {profile.remedy}"
-            found[model.key] = unusable(model, Reason(r.PROFILE_REFUSED, said), Verdict.UNUSABLE)
+            found[model.key] = unusable(model, Reason(readings.PROFILE_REFUSED, said), Verdict.UNUSABLE)
         else:
             members[shape].append(model)
     return [(profiles[shape], group) for shape, group in members.items()]
@@ -193,10 +193,10 @@ def _common_error(answers: Answers) -> Reason | None:
 def reason_of(error: PrometheusError) -> Reason:
     """The reason constant of an error, with its message."""
     if isinstance(error, QueryRefused):
-        return Reason(r.QUERY_REFUSED, str(error))
+        return Reason(readings.QUERY_REFUSED, str(error))
     if isinstance(error, AnswerUnusable):
-        return Reason(r.ANSWER_UNUSABLE, str(error))
-    return Reason(r.PROMETHEUS_UNAVAILABLE, str(error))
+        return Reason(readings.ANSWER_UNUSABLE, str(error))
+    return Reason(readings.PROMETHEUS_UNAVAILABLE, str(error))
 
 
 def _gateway(queries: ProfileQueries, answers: Answers) -> GatewayReading | None:

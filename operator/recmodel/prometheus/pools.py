@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recmodel.core.types import Reason
-from recmodel.prometheus import readings as r
+from recmodel.prometheus import readings
 from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.lost_pages import Unread
@@ -102,45 +102,19 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageCo
         gpu_utilisation_ratio=context.usage.gpu_ratio.get(key),
     )
 
-    def unknown(reason: str, message: str) -> PoolReading:
-        return dataclasses.replace(known, reason=Reason(reason, message))
-
-    if found.profile.identity.cluster and (moved := _moved(model, pool, context)) is not None:
-        return unknown(r.BACKENDS_MOVED, moved)
-    served = found.served.get(key, [])
-    if len(served) > 1 and model.metrics.model is None:
-        return unknown(
-            r.SEVERAL_MODELS,
-            f"the pods count requests of {len(served)} models ({_listed(served)}): name the one that clients ask for in "
-            "spec.metrics.model, or use a gateway's profile",
-        )
-    if key in found.rates.invalid or key in found.ages.invalid:
-        return unknown(r.VALUES_INVALID, "a value is NaN, infinite, negative or given twice")
-    limit = context.settings.stale_after_seconds
-    if age is not None and age > limit:
-        return unknown(r.SERIES_STALE, f"the newest sample is {age:.0f} s old ({limit:.0f} s allowed)")
-    if (scrapes := found.scrapes.known.get(key, 1.0)) > 1:
-        return unknown(
-            r.DUPLICATE_SCRAPES,
-            f"each page is read {scrapes:.0f} times, so every request counts as often: leave one job, or ask for "
-            "deduplicated series",
-        )
+    if (problem := _unusable(model, pool, found, context)) is not None:
+        return dataclasses.replace(known, reason=problem)
     # Where parts of the requests were not scraped, those that were answered are still requests.
     rate = found.rates.known.get(key)
     rate = rate if rate is None else max(rate, found.answered.known.get(key, 0.0))
     if rate is None and age is None and _idle(model, pool, found, context):
-        none = unknown(r.NO_TRAFFIC, "no series yet, and no request was to be expected")
-        return dataclasses.replace(none, rate_per_second=0.0, errors_per_second=0.0)
+        none = Reason(readings.NO_TRAFFIC, "no series yet, and no request was to be expected")
+        return dataclasses.replace(known, reason=none, rate_per_second=0.0, errors_per_second=0.0)
     if rate is None:
-        said = "no series" if age is None else "fewer than two samples in the window"
-        if served and model.metrics.model not in served:
-            said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
-        elif not model.counted and not found.partial and _page_is_read(model, pool, found, context) is not False:
-            return unknown(r.NO_REQUESTS_SEEN, f"no request was counted yet ({found.profile.title})")
-        return unknown(r.NO_SERIES, f"{said} ({found.profile.title})")
+        return dataclasses.replace(known, reason=_no_rate(model, pool, found, context))
     if (wrong := back_and_forth(rate, found.moved.known.get(key))) is not None:
-        return unknown(r.RATE_IMPLAUSIBLE, wrong)
-    invalid = Reason(r.VALUES_INVALID, "the latency histogram has a bucket that can not be, or no +Inf bucket")
+        return dataclasses.replace(known, reason=Reason(readings.RATE_IMPLAUSIBLE, wrong))
+    invalid = Reason(readings.VALUES_INVALID, "the latency histogram has a bucket that can not be, or no +Inf bucket")
     return dataclasses.replace(
         known,
         rate_per_second=rate,
@@ -150,6 +124,44 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageCo
         in_flight=found.in_flight.known.get(key),
         reason=invalid if key in found.latency.invalid else None,
     )
+
+
+def _unusable(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> Reason | None:
+    """Why the series of a pool must not be used, though some are there."""
+    key = (model.key, pool.name)
+    if found.profile.identity.cluster and (moved := _moved(model, pool, context)) is not None:
+        return Reason(readings.BACKENDS_MOVED, moved)
+    served = found.served.get(key, [])
+    if len(served) > 1 and model.metrics.model is None:
+        return Reason(
+            readings.SEVERAL_MODELS,
+            f"the pods count requests of {len(served)} models ({_listed(served)}): name the one that clients ask for in "
+            "spec.metrics.model, or use a gateway's profile",
+        )
+    if key in found.rates.invalid or key in found.ages.invalid:
+        return Reason(readings.VALUES_INVALID, "a value is NaN, infinite, negative or given twice")
+    age, limit = found.ages.known.get(key), context.settings.stale_after_seconds
+    if age is not None and age > limit:
+        return Reason(readings.SERIES_STALE, f"the newest sample is {age:.0f} s old ({limit:.0f} s allowed)")
+    if (scrapes := found.scrapes.known.get(key, 1.0)) > 1:
+        return Reason(
+            readings.DUPLICATE_SCRAPES,
+            f"each page is read {scrapes:.0f} times, so every request counts as often: leave one job, or ask for "
+            "deduplicated series",
+        )
+    return None
+
+
+def _no_rate(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> Reason:
+    """Why no rate of a pool is known."""
+    key = (model.key, pool.name)
+    said = "no series" if found.ages.known.get(key) is None else "fewer than two samples in the window"
+    served = found.served.get(key, [])
+    if served and model.metrics.model not in served:
+        said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
+    elif not model.counted and not found.partial and _page_is_read(model, pool, found, context) is not False:
+        return Reason(readings.NO_REQUESTS_SEEN, f"no request was counted yet ({found.profile.title})")
+    return Reason(readings.NO_SERIES, f"{said} ({found.profile.title})")
 
 
 def _moved(model: ModelView, pool: PoolView, context: PageContext) -> str | None:
@@ -202,7 +214,7 @@ def _fresh_siblings(
 
 
 def _page_is_read(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> bool | None:
-    """Whether the page that would have the pool's series was read lately; None: that cannot be told."""
+    """Whether the page that would have the pool's series was read lately; None: that is unknown."""
     profile, limit = found.profile, context.settings.stale_after_seconds
     if profile.scope == "pod":
         return pool.ready == 0 or _coverage(pool, found.up.known.get((model.key, pool.name)), profile) == 1.0
