@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 64
 AT_ONCE_IN_A_NAMESPACE = 8
-SWEEP_SECONDS = 20.0  # so often each child is compared with what is wanted, whether or not anything was heard of it
+SWEEP_SECONDS = 20.0  # so often each child is compared with what is wanted, whether or not any event came of it
 SWEEP_EVERY = 50  # models between two pauses of a sweep
 SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
 
@@ -138,7 +138,7 @@ class Reconciler:
             self._actor.forget(key)
 
     async def _sweep(self) -> None:
-        """Wakes the models that are not as wanted, over and over: a change that no watch told of is found, too."""
+        """Wakes the models that are not as wanted, over and over: a change that no watch reported is found, too."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for count, (key, tracked) in enumerate(list(self.models.items()), 1):
@@ -200,12 +200,12 @@ class Reconciler:
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
         tracked.serving = adopted(tracked.variants, spec, tracked.serving, states)
-        wished = (tracked.generation, tracked.serving)
+        intended = (tracked.generation, tracked.serving)
         now = time.monotonic()
         drifted: Mapping[Child, object] = {}
-        if tracked.applied == wished:
+        if tracked.applied == intended:
             drifted = self._drifted(tracked)
-            await self._tell_overwriting(tracked, drifted, now)
+            await self._report_overwriting(tracked, drifted, now)
             others = drifted.keys() - {refusal.child for refusal in tracked.refusals}
             if tracked.acts:  # whoever writes the weights puts the route right as well
                 others -= {(names.ROUTE, tracked.owner.name)}
@@ -214,16 +214,16 @@ class Reconciler:
             if others and (wait_seconds := tracked.backoff.due_in(now)) > 0:
                 return wait_seconds
             if others:
-                logger.info("%s: somebody changed %s", tracked.key, _named(others))
+                logger.info("%s: somebody changed %s", tracked.key, refusals.named(others))
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
         outcome = await self._actor.children(tracked.owner, spec, _page(spec), first, tracked.serving)
-        return self._applied(tracked, outcome, wished)
+        return self._applied(tracked, outcome, intended)
 
-    def _applied(self, tracked: Tracked, outcome: Outcome, wished: tuple[int, Mapping[str, Serving]]) -> float | None:
-        """Takes over what came of applying the children; what was refused is tried again, ever more seldom."""
-        tracked.applied = wished if not outcome.held else None
+    def _applied(self, tracked: Tracked, outcome: Outcome, intended: tuple[int, Mapping[str, Serving]]) -> float | None:
+        """Takes over what came of applying the children; what was refused is tried again, at growing intervals."""
+        tracked.applied = intended if not outcome.held else None
         tracked.refusals = outcome.failures
         if outcome.written:
             tracked.written_weights = None
@@ -249,8 +249,8 @@ class Reconciler:
             return {}
         return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.serving)
 
-    async def _tell_overwriting(self, tracked: Tracked, drifted: Mapping[Child, dict[str, Any]], now: float) -> None:
-        """Says who keeps writing over our fields, once they have been put back several times in a row."""
+    async def _report_overwriting(self, tracked: Tracked, drifted: Mapping[Child, dict[str, Any]], now: float) -> None:
+        """Reports who keeps writing over our fields, once they have been put back several times in a row."""
         if not tracked.backoff.fighting(now):
             tracked.overwritten = None
         elif drifted:
@@ -258,12 +258,7 @@ class Reconciler:
             managers: list[str] = []
             with contextlib.suppress(ApiRefused):  # gone, or not to be read: then nobody can be named
                 managers = await self._actor.overwriters(tracked.owner, child, body)
-            who = f"the field manager {' and '.join(managers)}" if managers else "somebody"
-            tracked.overwritten = Reason(
-                refusals.FIELDS_OVERWRITTEN,
-                f"{who} keeps changing {_named(drifted)}: put back again and again, at most once a minute by now; "
-                "have it leave the fields of this operator alone, or change the RecModel instead",
-            )
+            tracked.overwritten = refusals.overwritten(drifted, managers)
 
     async def _optimise(self, tracked: Tracked) -> float | None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
@@ -289,11 +284,6 @@ def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDe
         return True
     shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
     return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
-
-
-def _named(children: Collection[Child]) -> str:
-    shown = sorted(f"{kind.kind} {name}" for kind, name in children)
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
 
 
 def _page(spec: RecModelSpec) -> tuple[str, str] | None:

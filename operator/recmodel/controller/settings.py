@@ -58,7 +58,7 @@ class Settings(BaseModel):
     """Namespaces to serve, with commas between (variable RECMODEL_NAMESPACE); none: all of them."""
 
     leave_namespaces: tuple[str, ...] = ()
-    """Namespaces that are served no more, with commas between: their RecModels are told so, once."""
+    """Namespaces that are served no more, with commas between: their RecModels say so, once."""
 
     tick_seconds: Annotated[float, Field(ge=1.0, le=300.0)] = 15.0
     """Time between two decisions."""

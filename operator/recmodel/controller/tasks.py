@@ -1,4 +1,4 @@
-"""The tasks of one process: begun by name, ended together. One that dies says why; those that are kept are started again."""
+"""The tasks of one process: started by name, ended together. One that dies says why; those that are kept are started again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Tasks:
         self._tasks.append(task)
 
     def keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        """Runs work in the background, and again, ever more seldom, whenever it ends or fails; returns at once."""
+        """Runs work in the background, and again, at growing intervals, whenever it ends or fails; returns at once."""
         self.begin(_kept(work, name), name)
 
     @property

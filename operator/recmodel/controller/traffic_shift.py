@@ -88,7 +88,7 @@ class TrafficShift:
 
     def _state(self, tracked: Tracked, pool: str) -> PoolState:
         """What stands for a pool; one whose Deployment or Service could not be made, or is somebody else's, has
-        nothing to steer.
+        nothing to shift.
         """
         state = self._inventory.pool(tracked.key, pool, tracked.owner.uid)
         if self._actor.made(tracked.owner, pool) and not self._actor.cut_off(tracked.owner, pool, tracked.refusals):

@@ -23,7 +23,7 @@ _UNKNOWN = PoolReading()
 
 def pool_state(tracked: Tracked, pool: str, state: PoolState, cut_off: bool = False) -> PoolState:
     """What stands for a pool, with what the RecModel's own record adds: the start-up time that another process had learned;
-    and a pool whose Deployment the API refuses, or that is ``cut_off`` for want of a Service of its own, is as one whose pods
+    and a pool whose Deployment the API refuses, or that is ``cut_off`` for lack of a Service of its own, is as one whose pods
     find no node, so that it is planned around.
     """
     if cut_off:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTaken, NotFound, Unreadable, shortened
+from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.core.types import Reason
 
@@ -44,6 +45,22 @@ def joined(namespace: str, failures: Sequence[Failure], errors: Sequence[Excepti
     each = CHARACTERS // len(shown)
     said = "; ".join(shortened(sentence, each) for sentence in shown) + (f"; and {more} more" if more > 0 else "")
     return Reason(_reason(refused[0][0]), said)
+
+
+def overwritten(children: Collection[Child], managers: Sequence[str]) -> Reason:
+    """Fields of these children that are put back and changed again, by these field managers where they are known."""
+    who = f"the field manager {' and '.join(managers)}" if managers else "somebody"
+    return Reason(
+        FIELDS_OVERWRITTEN,
+        f"{who} keeps changing {named(children)}: put back again and again, at most once a minute by now; "
+        "have it leave the fields of this operator alone, or change the RecModel instead",
+    )
+
+
+def named(children: Collection[Child]) -> str:
+    """Kinds and names, at most three of them."""
+    shown = sorted(f"{kind.kind} {name}" for kind, name in children)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
 
 
 def _of_child(namespace: str, failure: Failure) -> str:
