@@ -21,6 +21,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
+from recmodel.prometheus.clock import NOTICED_SECONDS, ServerClock
 from recmodel.prometheus.session import (
     AnswerUnusable,
     Connection,
@@ -33,7 +34,7 @@ from recmodel.prometheus.session import (
 _RETRY_PAUSE_SECONDS = 0.2
 # Threads for all groups, and for one: a group that Prometheus does not answer leaves threads to the others.
 _THREADS, _THREADS_A_GROUP = 8, 2
-Question = Callable[[PrometheusConnect], Any]
+Question = Callable[[PrometheusConnect, float], Any]  # given how far the server's clock is ahead
 Answer = TypeVar("Answer")
 
 
@@ -54,10 +55,14 @@ class Matrix:
 
 
 class PrometheusClient:
-    """Asks one Prometheus (or Thanos, Mimir, VictoriaMetrics: the same API). Safe to use from several threads."""
+    """Asks one Prometheus (or Thanos, Mimir, VictoriaMetrics: the same API). Safe to use from several threads.
+
+    All times given and returned are by our clock; the server is asked by its own (``clock``).
+    """
 
     def __init__(self, connection: Connection, threads: int = _THREADS) -> None:
         self.connection = connection
+        self.clock = ServerClock()
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="prometheus")
         self._local = threading.local()
         self._sessions: list[Session] = []
@@ -106,17 +111,19 @@ class PrometheusClient:
         budget_seconds: float | None = None,
     ) -> Matrix:
         """The values of ``query`` from start to end (both whole seconds, Unix time). Raises ``PrometheusError``."""
-        start, end = (datetime.fromtimestamp(s, UTC) for s in (start_seconds, end_seconds))
         step = f"{step_seconds:.3f}"
 
-        def read(result: Any, partial: bool) -> Matrix:
-            rows = ((_labels(row), tuple((float(t), float(v)) for t, v in row["values"])) for row in result)
+        def read(result: Any, partial: bool, ahead_seconds: float) -> Matrix:
+            shift = round(ahead_seconds)
+            rows = ((_labels(row), tuple((float(t) - shift, float(v)) for t, v in row["values"])) for row in result)
             return Matrix(tuple(rows), partial)
 
-        def asked(deadline: float) -> Matrix:
-            return self._ask(lambda connect: connect.custom_query_range(query, start, end, step), deadline, read)
+        def question(connect: PrometheusConnect, ahead_seconds: float) -> Any:
+            shift = round(ahead_seconds)
+            start, end = (datetime.fromtimestamp(s + shift, UTC) for s in (start_seconds, end_seconds))
+            return connect.custom_query_range(query, start, end, step)
 
-        return self._waited_for(asked, budget_seconds)
+        return self._waited_for(lambda deadline: self._ask(question, deadline, read), budget_seconds)
 
     def close(self) -> None:
         """Let the threads and the connections go. A thread that still looks up a name is not waited for."""
@@ -128,7 +135,7 @@ class PrometheusClient:
     def _connect(self) -> tuple[PrometheusConnect, Session]:
         # A session a thread: requests does not promise that one may be shared.
         if not hasattr(self._local, "pair"):
-            session = Session(self.connection, self._large)
+            session = Session(self.connection, self._large, self.clock)
             url = self.connection.url.rstrip("/")
             # No retries below ours: theirs wait a second and more, and know no deadline.
             connect = PrometheusConnect(url=url, session=session, retry=Retry(total=0, redirect=False), method="POST")
@@ -160,20 +167,31 @@ class PrometheusClient:
             return AnswerUnusable(f"Prometheus' answer could not be read ({type(error).__name__})")
 
     def _instant(self, query: str, at_seconds: float, deadline: float) -> Vector:
-        def read(result: Any, partial: bool) -> Vector:
+        def read(result: Any, partial: bool, _ahead_seconds: float) -> Vector:
             return Vector(tuple((_labels(row), float(row["value"][1])) for row in result), partial)
 
-        return self._ask(
-            lambda connect: connect.custom_query(query, params={"time": f"{at_seconds:.3f}"}), deadline, read
-        )
+        def question(connect: PrometheusConnect, ahead_seconds: float) -> Any:
+            return connect.custom_query(query, params={"time": f"{at_seconds + ahead_seconds:.3f}"})
 
-    def _ask(self, question: Question, deadline: float, read: Callable[[Any, bool], Answer]) -> Answer:
-        """Asks until the deadline (monotonic), and reads the answer's rows by ``read``."""
-        connect, session = self._connect()
+        return self._ask(question, deadline, read)
+
+    def _ask(self, question: Question, deadline: float, read: Callable[[Any, bool, float], Answer]) -> Answer:
+        """Asks until the deadline (monotonic), and reads the answer's rows by ``read``; again, and once, where the answer
+        tells that the server's clock is elsewhere than it was taken to be.
+        """
+        _, session = self._connect()
         session.deadline = min(deadline, time.monotonic() + self.connection.deadline_seconds)
+        ahead_seconds = self.clock.ahead_seconds
+        answer = self._tried(question, ahead_seconds, read)
+        if abs(self.clock.ahead_seconds - ahead_seconds) > NOTICED_SECONDS:
+            answer = self._tried(question, self.clock.ahead_seconds, read)
+        return answer
+
+    def _tried(self, question: Question, ahead_seconds: float, read: Callable[[Any, bool, float], Answer]) -> Answer:
+        connect, session = self._connect()
         for left in range(self.connection.retries, -1, -1):
             try:
-                return read(_asked(question, connect), session.partial)
+                return read(_asked(lambda: question(connect, ahead_seconds)), session.partial, ahead_seconds)
             except PrometheusUnavailable:
                 if not left or time.monotonic() + _RETRY_PAUSE_SECONDS >= session.deadline:
                     raise
@@ -188,9 +206,9 @@ class PrometheusClient:
 _TOO_LATE = "Prometheus did not answer in time"
 
 
-def _asked(question: Question, connect: PrometheusConnect) -> Any:
+def _asked(question: Callable[[], Any]) -> Any:
     try:
-        return question(connect)
+        return question()
     except requests.exceptions.SSLError:
         raise QueryRefused("Prometheus' certificate was not accepted, or the TLS handshake failed") from None
     except requests.exceptions.Timeout:

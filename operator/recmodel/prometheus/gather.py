@@ -63,7 +63,7 @@ def gather(
     gateway = None
     for profile, members, queries in asked:
         gateway = gateway or _gateway(queries, answers)
-        context = PageContext(settings, gateway, used, now_seconds, unread)
+        context = PageContext(settings, gateway, used, now_seconds, unread, client.clock)
         found |= _models(profile, members, queries, answers, context, rates)
     return Readings(
         time_seconds=now_seconds,

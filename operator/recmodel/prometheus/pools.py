@@ -10,6 +10,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import readings
 from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
+from recmodel.prometheus.clock import ServerClock
 from recmodel.prometheus.lost_pages import Unread
 from recmodel.prometheus.plausible import back_and_forth
 from recmodel.prometheus.profiles import Profile
@@ -33,6 +34,7 @@ class PageContext:
     usage: Usage
     now_seconds: float
     unread: Mapping[PoolKey, Unread]  # at a gateway
+    clock: ServerClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def _unusable(model: ModelView, pool: PoolView, found: Found, context: PageConte
         return Reason(readings.VALUES_INVALID, "a value is NaN, infinite, negative or given twice")
     age, limit = found.ages.known.get(key), context.settings.stale_after_seconds
     if age is not None and age > limit:
-        return Reason(readings.SERIES_STALE, f"the newest sample is {age:.0f} s old ({limit:.0f} s allowed)")
+        by = f" by Prometheus' clock, which is {context.clock}" if context.clock.is_noticed else ""
+        return Reason(readings.SERIES_STALE, f"the newest sample is {age:.0f} s old{by} ({limit:.0f} s allowed)")
     if (scrapes := found.scrapes.known.get(key, 1.0)) > 1:
         return Reason(
             readings.DUPLICATE_SCRAPES,
@@ -171,6 +174,11 @@ def _moved(model: ModelView, pool: PoolView, context: PageContext) -> str | None
             if backend.since_seconds is None:
                 return f"since when it is backend {place} of the route is not known: the window may be another pool's"
             age_seconds = context.now_seconds - backend.since_seconds
+            if age_seconds < 0.0:
+                return (
+                    f"it became backend {place} of the route {-age_seconds:.0f} s after now by the operator's clock, which is "
+                    "behind: keep the nodes' clocks in step (NTP)"
+                )
             if age_seconds < (limit := context.settings.moved_for_seconds):
                 return f"it became backend {place} of the route {age_seconds:.0f} s ago, and the window reaches {limit:.0f} s back"
     return None

@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from recmodel.prometheus.clock import ServerClock
+
 _CHUNK_BYTES = 256 * 1024
 # Larger answers are read one at a time: parsed, JSON takes six times its size, and up to 24 times in its worst shapes.
 _LARGE_BYTES = 2**20
@@ -110,8 +112,9 @@ class Session:
 
     cert = None
 
-    def __init__(self, connection: Connection, large: threading.Lock) -> None:
+    def __init__(self, connection: Connection, large: threading.Lock, clock: ServerClock) -> None:
         self._connection = connection
+        self._clock = clock
         self._large = large  # held by whoever reads a large answer, from its arrival to ``release``
         self._holds = False
         self._session = requests.Session()
@@ -132,6 +135,7 @@ class Session:
         headers = {**connection.headers, "Accept-Encoding": "identity", "Accept": "application/json"}
         if connection.bearer_token_file:
             headers["Authorization"] = f"Bearer {_token(connection.bearer_token_file)}"
+        sent_seconds = time.time()
         # A form, not the address: a long query must not meet a proxy's limit, nor stand in its log.
         response = self._session.request(
             "POST",
@@ -143,6 +147,7 @@ class Session:
             stream=True,
             verify=self.verify,
         )
+        self._clock.see(response.headers.get("Date"), sent_seconds, time.time())
         with contextlib.closing(response):
             _raise_for_status(response, self)
             body = _parsed(self.body(response))
