@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from recmodel.core import pods
 from recmodel.core.capacity import posterior
-from recmodel.core.failures import load_independent
+from recmodel.core.failures import memory as failures
 from recmodel.core.fleet import Fleet, pack
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.bootstrap import History, learn_history
@@ -24,7 +24,7 @@ class Memory:
     fleet: Fleet
     forecast: candidates.ForecastMemory
     capacity: posterior.CapacityMemory
-    failing: load_independent.FailingMemory
+    failing: failures.FailingMemory
     pods: pods.PodsMemory
     accuracy_budget: accuracy_budget.AccuracyBudgetMemory
 
@@ -43,7 +43,7 @@ def begin(
         fleet=fleet,
         forecast=candidates.empty(count, tick_seconds),
         capacity=capacity,
-        failing=load_independent.empty(capacity.evidence),
+        failing=failures.empty(capacity.evidence),
         pods=pods.empty(count, width),
         accuracy_budget=accuracy_budget.empty(count),
     )

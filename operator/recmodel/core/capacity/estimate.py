@@ -46,6 +46,10 @@ SAFE_GROWTH = 1.5  # times what was seen to be good, in one step: it may be busy
 WORKER_SLOPE = 0.85  # utilisation that rises in proportion to the load is that of workers ...
 WORKER_UTILISATION = 0.75  # ... if it was seen up to here
 WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without queues
+LEAST_CARRIED_RATIO = (
+    0.15  # of X, that a replica carries at least: at a p99 the law's softest shape would leave it nothing
+)
+KNOWN_SPREAD = 0.15  # of log capacity, a standard deviation: a belief that is wider is not planned with
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
 NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
 
@@ -86,7 +90,7 @@ class Capacity:
 
     def _believed(self, replicas: Floats | Ints) -> Floats:
         sharp = np.minimum(self.sharpness * np.maximum(replicas, 1.0) ** SHARING, LARGEST_SHARPNESS)
-        result: Floats = self.saturation * np.maximum(1.0 - self.slack / sharp, 0.15)
+        result: Floats = self.saturation * np.maximum(1.0 - self.slack / sharp, LEAST_CARRIED_RATIO)
         return result
 
 
@@ -100,7 +104,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     )
     slack = -np.log(queueing)  # [M, 1, S]
     sharp = np.minimum(SHAPES[:, 0] * np.maximum(ready, 1)[..., None] ** SHARING, LARGEST_SHARPNESS)  # [M, P, S]
-    carried = np.log(np.maximum(1.0 - slack / sharp, 0.15))  # log of capacity / X
+    carried = np.log(np.maximum(1.0 - slack / sharp, LEAST_CARRIED_RATIO))  # log of capacity / X
     by_shape, first, second = moments[..., 0], moments[..., 1] * GRID_STEP, moments[..., 2] * GRID_STEP**2
     relative = (first + by_shape * carried).sum(-1)  # mean of log capacity, from the grid's origin
     square = (second + 2.0 * first * carried + by_shape * carried**2).sum(-1)
@@ -109,7 +113,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     sharpness = np.exp((by_shape * np.log(SHAPES[:, 0])).sum(-1))
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
-    saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, 0.15)
+    saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, LEAST_CARRIED_RATIO)
     proven, limit, ceiling, promised, untroubled = _trusted(memory, fleet, ready)
     return Capacity(
         saturation=saturation,
@@ -121,7 +125,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
         ceiling=ceiling,
         promised=promised,
         untroubled=untroubled,
-        known=np.isfinite(memory.origin) & (spread < 0.15),
+        known=np.isfinite(memory.origin) & (spread < KNOWN_SPREAD),
     )
 
 

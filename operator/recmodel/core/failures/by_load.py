@@ -33,6 +33,8 @@ BIN_STEP = 0.1  # of log load: the bins span a factor of 11 and are used as a ri
 MEMORY_SECONDS = 900.0  # after which a load that was not seen again counts for a third ...
 REFUTED_SECONDS = 150.0  # ... and one that was bad, while as much or more load is not: gone in ten minutes
 APART_RATIO = 0.85  # of the larger load, that the smaller may be at most: loads that are nearer tell nothing apart
+BUSY_APART_RATIO = 0.5  # of the larger load, that the smaller may be at most where replicas are busy even there ...
+FULL_APART_RATIO = 0.3  # ... and where they are full: as bad at a third of the load is not so for want of replicas
 FALL_POWER = 2.0  # of the load, with which the bad share falls at least where load is the cause
 SETTLED_RATIO = 0.97  # of the largest load that a window may have met, the smallest: then no replica came or went in it
 FULL_UTILISATION = 0.9  # replicas that are busy for so much of the time may have nothing left to give
@@ -227,7 +229,9 @@ def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble
     idle = settled & (busy_high > 0) & (busy_low < SAFE_UTILISATION) & (busy_low <= busy_high * np.sqrt(ratio))
     alike |= pair & idle & (np.minimum(high, low) > BLIND_RATIO)
     # Replicas that are still busy may be too few, unless they are as busy at any load.
-    alike &= ratio <= np.where(busy_low < SAFE_UTILISATION, 1.0, np.where(busy_low < FULL_UTILISATION, 0.5, 0.3))
+    alike &= ratio <= np.where(
+        busy_low < SAFE_UTILISATION, 1.0, np.where(busy_low < FULL_UTILISATION, BUSY_APART_RATIO, FULL_APART_RATIO)
+    )
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
     share = np.where(alike, np.minimum(high, low), 0.0)
     share = np.where(share > budget[:, None, None], share, 0.0).reshape(len(weight), -1)

@@ -18,11 +18,10 @@ Shapes: ``[M, P]`` pools.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recmodel.core.axes import axes
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, restored
 from recmodel.core.capacity.posterior import CapacityMemory
@@ -32,7 +31,6 @@ from recmodel.core.failures import by_load as records
 from recmodel.core.failures.by_load import (
     BLIND_RATIO,
     NOISE,
-    Record,
     bad_elsewhere,
     compare,
     failed_share,
@@ -41,6 +39,7 @@ from recmodel.core.failures.by_load import (
     standard_error,
     tell,
 )
+from recmodel.core.failures.memory import FailingMemory
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed
 from recmodel.core.pods import Counts
@@ -48,35 +47,9 @@ from recmodel.core.pods import Counts
 UNPROVEN_GROWTH = 2.0  # times the replicas that the load needed before, until growth has helped ...
 UNPROVEN_REPLICAS = 8  # ... or so many, if that is more: too few to be dear
 BROKEN_RATIO = 0.1  # bad at any load in one pool alone: it counts as too slow, and loses its traffic
+GRANTED_ROOM = 1.1  # times what was ready, for all that was granted to have been: the load moves while replicas come
+LEAST_LOAD_PER_SECOND = 1e-9  # no load is divided by nothing
 MOST_RETESTS = 5  # each makes the next one wait twice as long: 16 hours
-
-
-@dataclass(frozen=True)
-class FailingMemory:
-    """What is kept of every pool ``[M, P]``."""
-
-    record: Record
-    floor: Floats = field(metadata=axes("MP"))  # share that is bad at any load; 0: none
-    failed: Floats = field(metadata=axes("MP"))  # of it what fails
-    floor_ticks: Ints = field(metadata=axes("MP"))  # for which it stood
-    retests: Ints = field(metadata=axes("MP"))  # in a row
-    # bad in this pool alone: what was learned of it since is not what it carries when it is whole again
-    broken: Bools = field(metadata=axes("MP"))
-    late_before: Floats = field(metadata=axes("MP"))  # share that was late or failed a tick ago; NaN unknown
-    rises: Bools = field(metadata=axes("MP"))  # it was more than two ticks ago
-    quiet_ticks: Ints = field(metadata=axes("MP"))  # since more was bad than the objective allows
-    from_replicas: Floats = field(metadata=axes("MP"))  # that the load needed when the trouble began; 0: there is none
-    from_load: Floats = field(metadata=axes("MP"))  # requests/s of the model then
-    # replicas that were not enough for the rest of the requests, of as large a load
-    too_few: Floats = field(metadata=axes("MP"))
-    from_known: Bools = field(metadata=axes("MP"))  # some load was known to be good then
-    most_replicas: Ints = field(metadata=axes("MP"))  # ready at a time since
-    doublings: Ints = field(metadata=axes("MP"))  # of the replicas, that are granted without a proof
-    highest: Floats = field(metadata=axes("MP"))  # load per replica since
-    higher: Floats = field(metadata=axes("MP"))  # the two loads per replica that were compared
-    lower: Floats = field(metadata=axes("MP"))
-    before: Evidence  # of the capacity, when the trouble began
-    before_origin: Floats = field(metadata=axes("MP"))
 
 
 @dataclass(frozen=True)
@@ -94,34 +67,6 @@ class Failing:
     most_replicas: Ints
     higher: Floats
     lower: Floats
-
-
-def empty(evidence: Evidence) -> FailingMemory:
-    """Nothing was seen. ``evidence`` is that of nothing."""
-    shape = evidence.newest.shape
-    zero, none = np.zeros(shape), np.zeros(shape, np.int64)
-    return FailingMemory(
-        record=records.empty(*shape),
-        floor=zero,
-        failed=zero.copy(),
-        floor_ticks=none,
-        retests=none.copy(),
-        late_before=np.full(shape, np.nan),
-        rises=np.zeros(shape, bool),
-        broken=np.zeros(shape, bool),
-        quiet_ticks=none.copy(),
-        from_replicas=zero.copy(),
-        from_load=zero.copy(),
-        too_few=zero.copy(),
-        from_known=np.zeros(shape, bool),
-        most_replicas=none.copy(),
-        doublings=none.copy(),
-        highest=zero.copy(),
-        higher=zero.copy(),
-        lower=zero.copy(),
-        before=evidence,
-        before_origin=np.full(shape, np.nan),
-    )
 
 
 def judge(
@@ -241,8 +186,8 @@ def _granted(
     blind = trouble & (busy | bad | ~comparable)
     # As many replicas as were granted, for the whole of the window.
     ready = seen.rate_per_second / np.where(blind, each, 1.0)
-    granted = memory.from_replicas * load[:, None] / np.maximum(memory.from_load, 1e-9)
-    used = blind & (memory.from_replicas > 0) & (1.1 * ready >= granted * UNPROVEN_GROWTH**memory.doublings)
+    granted = memory.from_replicas * load[:, None] / np.maximum(memory.from_load, LEAST_LOAD_PER_SECOND)
+    used = blind & (memory.from_replicas > 0) & (GRANTED_ROOM * ready >= granted * UNPROVEN_GROWTH**memory.doublings)
     last = ~busy & (memory.doublings >= np.where(memory.from_known, 2, 3))
     memory = replace(
         memory,
@@ -273,7 +218,7 @@ def _too_few(
     """Real overload beside the failures: the fewest replicas of a late window were too few, until more is found bad at any load."""
     rest = net_of(fleet, seen, memory.floor, memory.failed).late_lower_ratio
     window = [seen.ready, *readies[: fleet.span_ticks - 1]]
-    fewest = np.min(window, axis=0) * memory.from_load / np.maximum(load, 1e-9)[:, None]
+    fewest = np.min(window, axis=0) * memory.from_load / np.maximum(load, LEAST_LOAD_PER_SECOND)[:, None]
     late = (memory.floor > 0) & (rest > fleet.late_budget_ratio[:, None]) & np.isfinite(fewest)
     result: Floats = np.where(began, 0.0, np.where(late, np.maximum(memory.too_few, fewest), memory.too_few))
     return result
@@ -289,7 +234,7 @@ def _judged(memory: FailingMemory, fleet: Fleet, seen: Observed, excused: Floats
     needs = np.where(
         vain & (memory.too_few > 0), np.maximum(memory.from_replicas, memory.too_few + 1.0), memory.from_replicas
     )
-    each = needs / np.maximum(memory.from_load, 1e-9)
+    each = needs / np.maximum(memory.from_load, LEAST_LOAD_PER_SECOND)
     return Failing(
         seen=net,
         learnable=learnable,

@@ -38,6 +38,7 @@ BUCKET_SECONDS = 3600.0  # of the steady budget at the mean load
 LASTS_SECONDS = 60.0  # that the tokens must last: the rates are as old as their window, and nothing is spent twice
 HOLD_SECONDS = 180.0  # that the valve stays open after it was last needed: two to three rate windows
 CLOSE_RATIO = 0.9  # of what the steady shares carry, under which the load must be
+LEAST_SPARE = 1.001  # times what is carried anyway: less than a thousandth more is none to open the valve for
 MOST_TIMES = 4.0  # what is hoped for: so much at most is asked of a pool of which nobody knows where it ends
 NOISE = 3.0  # standard deviations of the newest tick's arrivals before they are believed to have jumped
 
@@ -124,7 +125,7 @@ def advance(
     memory = _accounted(memory, seen, load, loss, steady, tick)
     limit = np.where(fleet.traffic_limit_ratio < 1.0, fleet.traffic_limit_ratio * np.nan_to_num(load)[:, None], np.inf)
     carried = carried_within(np.minimum(sure, limit), loss, calm_loss)
-    spare = np.where(np.isfinite(loss), np.minimum(hoped, limit), 0.0).sum(1) > carried * 1.001
+    spare = np.where(np.isfinite(loss), np.minimum(hoped, limit), 0.0).sum(1) > carried * LEAST_SPARE
     demand = np.fmax(load, _newest(memory, load, fleet))
     rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
     late = np.nansum(rate * np.nan_to_num(seen.late_lower_ratio), axis=1) > fleet.late_budget_ratio * rate.sum(1)
