@@ -1,5 +1,5 @@
 """What is kept of every pool's pods: how long they start, since when they are late or wait for a node, and what was ready and
-proposed of late.
+proposed recently.
 
 Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, the newest first.
 """
@@ -26,7 +26,7 @@ BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = (
 )  # of a start-up, for which a replica stays that may be needed again
 RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
 RING_TICKS = 64  # 16 minutes of 15 s: four start-ups of a slow pool
-ROUNDING_REPLICAS = 0.1  # replicas by which a wish may miss a whole one, since the capacity is never twice the same
+ROUNDING_REPLICAS = 0.1  # replicas by which a proposal may miss a whole one, since the capacity is never twice the same
 LATE_FACTOR = 2.0  # times the late budget: once is the noise of counting, and each tick over it is a step towards help
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
 UNSCHEDULABLE_RETRY_SECONDS = 1200.0

@@ -60,7 +60,9 @@ def current_side(
     return steps.Side(requests, late, failed, good, tried)
 
 
-def beside_usual(current: steps.Side, new: steps.Side, usual: Shares | None, late_budget_ratio: float) -> steps.Side:
+def beside_shares_before(
+    current: steps.Side, new: steps.Side, before: Shares | None, late_budget_ratio: float
+) -> steps.Side:
     """A version is compared with the other pools now and with its own pool before, whichever was worse: a pool on a
     slower device is no fault of its version, nor is a load that makes everybody late. Without either it is compared
     with what the objective lets pass.
@@ -68,14 +70,14 @@ def beside_usual(current: steps.Side, new: steps.Side, usual: Shares | None, lat
     if new.requests is None:
         return current
     if current.requests is None or current.late is None or current.errors is None:
-        known = usual or Shares(late_budget_ratio, 0.0)
+        known = before or Shares(late_budget_ratio, 0.0)
         return replace(
             current, requests=new.requests, late=known.late * new.requests, errors=known.failed * new.requests
         )
-    if usual is None:
+    if before is None:
         return current
-    late = max(current.late, usual.late * current.requests)
-    return replace(current, late=late, errors=max(current.errors, usual.failed * current.requests))
+    late = max(current.late, before.late * current.requests)
+    return replace(current, late=late, errors=max(current.errors, before.failed * current.requests))
 
 
 def _quality(rates: list[Rates], counted_seconds: float) -> tuple[float | None, float | None]:

@@ -31,7 +31,7 @@ class Trial:
     rollout: steps.Rollout
     reason: Reason
     before: str | None = None  # the version that served before, for the report
-    usual: Shares | None = None  # of the pool before its pods were replaced
+    shares_before: Shares | None = None  # of the pool before its pods were replaced
     counted_seconds: float | None = None  # when its requests were last counted, Unix time
 
     @property
@@ -74,7 +74,10 @@ def counted(trial: Trial, now_seconds: float, tick_seconds: float) -> float:
 def reported(trial: Trial, limit_ratio: float | None) -> RolloutStatus:
     """The trial in the status. What a new process needs to go on is in ``memory``."""
     rollout = trial.rollout
-    memory = {**steps.as_dict(rollout), "usual": [trial.usual.late, trial.usual.failed] if trial.usual else None}
+    memory = {
+        **steps.as_dict(rollout),
+        "usual": [trial.shares_before.late, trial.shares_before.failed] if trial.shares_before else None,
+    }
     since = datetime.fromtimestamp(rollout.began_seconds, UTC)
     running = trial.phase in ("Waiting", "Running")
     return RolloutStatus(
@@ -94,16 +97,16 @@ def reported(trial: Trial, limit_ratio: float | None) -> RolloutStatus:
 def recalled(status: RolloutStatus, now_seconds: float) -> Trial:
     """The trial that a status tells of; one without a memory that can be read begins its step again."""
     reason = Reason(status.reason, status.message)
-    usual = None
+    shares_before = None
     try:
         memory = json.loads(status.memory or "null")
         rollout = steps.from_dict(memory)
         datetime.fromtimestamp(rollout.began_seconds, UTC)
-        usual = Shares(*map(_finite, memory["usual"])) if memory["usual"] else None
+        shares_before = Shares(*map(_finite, memory["usual"])) if memory["usual"] else None
     except (ValueError, TypeError, KeyError, AttributeError, OSError, OverflowError, RecursionError):
         phase = {"Waiting": "Waiting", "Running": "Stepping", "Proven": "Done"}.get(status.phase, "RolledBack")
         rollout = steps.from_dict({**steps.as_dict(steps.begin(status.pool, status.to, now_seconds)), "phase": phase})
-    return Trial(rollout, reason, status.before, usual)
+    return Trial(rollout, reason, status.before, shares_before)
 
 
 def _finite(number: Any) -> float:

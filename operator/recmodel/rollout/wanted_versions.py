@@ -229,7 +229,7 @@ def _advanced(pool: PoolSpec, found: Serving, trial: Trial | None, context: Roll
         if not stepwise and trial.rollout.phase == "Waiting" and rollout.phase == "Stepping":
             before = f" {trial.before}" if trial.before else " what was there"
             reason = Reason(reasons.ROLLOUT_ADVANCED, f"{pool.name}: {to} replaces{before}, pod by pod")
-    shares_before = trial.usual
+    shares_before = trial.shares_before
     if not stepwise and trial.rollout.phase == "Waiting":
         shares_before = comparison.shares_of(
             context.readings.get(pool.name), context.spec.objective.latency.threshold_seconds, False
@@ -262,7 +262,7 @@ def _seen(pool: PoolSpec, trial: Trial, stepwise: bool, context: RolloutContext)
     )
     late_everywhere = bool(current.requests and (current.late or 0.0) > late_budget_ratio * current.requests)
     if not stepwise:
-        current = comparison.beside_usual(current, new, trial.usual, late_budget_ratio)
+        current = comparison.beside_shares_before(current, new, trial.shares_before, late_budget_ratio)
     share = context.shares.get(pool.name)
     return steps.RolloutTick(
         new=new,

@@ -266,7 +266,7 @@ def test_whatever_stands_in_the_status_the_recmodel_is_taken_in_and_reported(lef
     assert found is None or 0.0 <= found <= 1.0
     trial = tracked.trials["cpu"]
     assert reported(trial, 0.5).to == "full@7"
-    assert trial.usual is None
+    assert trial.shares_before is None
 
 
 def test_a_spec_that_is_too_large_is_not_kept() -> None:

@@ -116,11 +116,15 @@ def sustained(readings: Readings, fleet: Fleet) -> Sustained:
     # A rate is a mean over what the weights gave within its window, so it is no larger than the largest of that.
     share = readings.ring_share[:ticks].max(0)  # NaN where one is unknown
     lasts = (newest <= each) | (newest <= WANDER_RATIO * share * total[:, None])
-    told = used & np.isfinite(readings.ring_busy)
-    work, asked = (np.where(told, ring, 0.0).sum(0) for ring in (readings.ring_busy, readings.ring_each))
-    usual = np.divide(work, asked, out=np.full_like(work, np.nan), where=asked > 0)
-    jumped = ~lasts | (busy < LEAST_BUSY_RATIO * usual * newest) | (told.sum(0) <= min(fleet.window_ticks, ticks - 1))
-    return Sustained(lasts & np.isfinite(each), newest, np.where(jumped, np.nan, busy), usual)
+    both_known = used & np.isfinite(readings.ring_busy)
+    work, asked = (np.where(both_known, ring, 0.0).sum(0) for ring in (readings.ring_busy, readings.ring_each))
+    mean_busy_each = np.divide(work, asked, out=np.full_like(work, np.nan), where=asked > 0)
+    jumped = (
+        ~lasts
+        | (busy < LEAST_BUSY_RATIO * mean_busy_each * newest)
+        | (both_known.sum(0) <= min(fleet.window_ticks, ticks - 1))
+    )
+    return Sustained(lasts & np.isfinite(each), newest, np.where(jumped, np.nan, busy), mean_busy_each)
 
 
 def _lasted(ring: Floats, ticks: int, fleet: Fleet) -> tuple[Floats, Bools]:
@@ -135,7 +139,7 @@ def _lasted(ring: Floats, ticks: int, fleet: Fleet) -> tuple[Floats, Bools]:
     return np.where(ring[0] <= wander, ring[0], smallest), used
 
 
-def contradicted(told: Sustained, evidence: Evidence, budget: Floats, planned: Floats) -> Bools:
+def contradicted(newest: Sustained, evidence: Evidence, budget: Floats, planned: Floats) -> Bools:
     """Where the utilisation contradicts the load ``[M, P]``: so much less work a request that they were counted more than once.
 
     ``budget`` and ``planned`` ``[M, P]`` are late shares. Utilisation never rises faster than the load, so at less than the largest
@@ -143,9 +147,11 @@ def contradicted(told: Sustained, evidence: Evidence, budget: Floats, planned: F
     fifth at twice the load. Pods that were busy for 0.8 at 80 requests/s are not asked for 80 at 0.5.
     """
     largest, busy_there = evidence.proven(planned)[0], evidence.busy(budget)[0] * evidence.proven(planned)[0]
-    rise = told.each / np.where(largest > 0, largest, np.nan)
+    rise = newest.each / np.where(largest > 0, largest, np.nan)
     least = np.where(rise > BEYOND_RATIO, rise**LEAST_BUSY_SLOPE, LEAST_BUSY_RATIO * np.minimum(rise, 1.0))
-    result: Bools = (rise > NEAR_RATIO) & (busy_there < ALWAYS_BUSY) & (told.busy_each * told.each < busy_there * least)
+    result: Bools = (
+        (rise > NEAR_RATIO) & (busy_there < ALWAYS_BUSY) & (newest.busy_each * newest.each < busy_there * least)
+    )
     return result
 
 

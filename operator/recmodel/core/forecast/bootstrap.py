@@ -112,17 +112,17 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
 
     A step coarser than a bin is interpolated; gaps are left out; noise of thin counts is smoothed over three bins of the day.
     """
-    usual, week, saved_by_week, saved_by_day = np.full(DAY_BINS, np.nan), np.zeros(WEEK_HALF_HOURS), 0.0, math.nan
+    day, week, saved_by_week, saved_by_day = np.full(DAY_BINS, np.nan), np.zeros(WEEK_HALF_HOURS), 0.0, math.nan
     bins, logs = _binned(seconds, load)
     if not len(bins):
-        return SeasonalProfile(usual, week, saved_by_week, saved_by_day)
+        return SeasonalProfile(day, week, saved_by_week, saved_by_day)
     first = int(bins[0]) // DAY_BINS
     days = np.full((int(bins[-1]) // DAY_BINS - first + 1, DAY_BINS), np.nan)
     days.ravel()[bins - first * DAY_BINS] = logs
     for number, values in enumerate(days, first):
         half_hours = slice(number % 7 * HALF_HOURS, (number % 7 + 1) * HALF_HOURS)
-        predicted = usual + np.repeat(week[half_hours], HALF_HOUR_BINS)
-        rise, by_day, by_week = _rises(values), _rises(usual), _rises(predicted)
+        predicted = day + np.repeat(week[half_hours], HALF_HOUR_BINS)
+        rise, by_day, by_week = _rises(values), _rises(day), _rises(predicted)
         judged = np.isfinite(rise + by_day)
         if judged.any():
             forget = 1.0 - 0.5 ** float(judged.mean())
@@ -130,14 +130,14 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
             saved_by_week += forget * (float((missed - np.abs(rise - by_week))[judged].mean()) - saved_by_week)
             saved = float((rise - missed)[judged].mean())
             saved_by_day = saved if math.isnan(saved_by_day) else saved_by_day + forget * (saved - saved_by_day)
-        off = np.where(np.isfinite(usual), values - usual, np.nan)
+        off = np.where(np.isfinite(day), values - day, np.nan)
         seen = np.isfinite(off).reshape(-1, HALF_HOUR_BINS)
         mean = np.nan_to_num(off).reshape(-1, HALF_HOUR_BINS).sum(1) / np.maximum(seen.sum(1), 1)
         week[half_hours] += np.where(seen.any(1), WEEK_GAIN * (mean - week[half_hours]), 0.0)
-        usual = np.where(np.isfinite(usual), usual + DAY_GAIN * np.nan_to_num(off), values)
-    if np.isfinite(usual).all():
-        usual = (np.roll(usual, 1) + 2.0 * usual + np.roll(usual, -1)) / 4.0
-    return SeasonalProfile(usual, week, saved_by_week, saved_by_day)
+        day = np.where(np.isfinite(day), day + DAY_GAIN * np.nan_to_num(off), values)
+    if np.isfinite(day).all():
+        day = (np.roll(day, 1) + 2.0 * day + np.roll(day, -1)) / 4.0
+    return SeasonalProfile(day, week, saved_by_week, saved_by_day)
 
 
 def _rises(profile: Floats) -> Floats:

@@ -174,13 +174,13 @@ def _closed(season: Season, index: int) -> Season:
 
 def _learn_bin(day: Small, week: Half, rows: Ints, value: Small, index: int) -> None:
     """Changes ``day`` and ``week`` by the log loads ``value`` that ``rows`` had in a bin since the epoch."""
-    usual = day[rows, index % DAY_BINS]
-    off = np.where(np.isfinite(usual), value - usual, 0.0)
+    expected = day[rows, index % DAY_BINS]
+    off = np.where(np.isfinite(expected), value - expected, 0.0)
     half_hour = (index // HALF_HOUR_BINS) % WEEK_HALF_HOURS
     gain = 1.0 - (1.0 - WEEK_GAIN) ** (1.0 / HALF_HOUR_BINS)
     before = week[rows, half_hour].astype(np.float32)
-    week[rows, half_hour] = before + gain * np.where(np.isfinite(usual), off - before, 0.0)
-    day[rows, index % DAY_BINS] = np.where(np.isfinite(usual), usual + DAY_GAIN * off, value)
+    week[rows, half_hour] = before + gain * np.where(np.isfinite(expected), off - before, 0.0)
+    day[rows, index % DAY_BINS] = np.where(np.isfinite(expected), expected + DAY_GAIN * off, value)
 
 
 def _between(profile: Small | Half, times: Floats, bin_seconds: float) -> Floats:

@@ -71,11 +71,11 @@ def to_the_ready(shares: Floats, fleet: Fleet, seen: Observed, replicas: Ints) -
     that has just lost its last replica become 100 and 0.
     """
     able = np.where(fleet.exists, np.maximum(seen.ready, 0), 0).astype(float)
-    told = np.where(np.isfinite(shares), np.maximum(shares, 0.0), 0.0) * (able > 0)
+    given = np.where(np.isfinite(shares), np.maximum(shares, 0.0), 0.0) * (able > 0)
     may = fleet.traffic_limit_ratio > 0
     for count in (np.minimum(able, replicas) * may, able * may, able):
-        told = np.where(told.sum(1, keepdims=True) > 0, told, count)
-    total = told.sum(1, keepdims=True)
+        given = np.where(given.sum(1, keepdims=True) > 0, given, count)
+    total = given.sum(1, keepdims=True)
     # Weights that are held stay as they stand, but not where they would be rounded to nothing.
     scale = np.divide(
         100.0,
@@ -83,5 +83,5 @@ def to_the_ready(shares: Floats, fleet: Fleet, seen: Observed, replicas: Ints) -
         out=np.ones_like(total),
         where=(total > 0) & ((total < 1.0) | (shares * (able > 0) <= 0).all(1, keepdims=True)),
     )
-    result: Floats = told * scale
+    result: Floats = given * scale
     return result
