@@ -54,12 +54,14 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
     assert ENVOY.page_age is not None
     assert ENVOY.scrapes is not None
     assert ENVOY.lost is not None
+    assert ENVOY.uneven is not None
     assert ENVOY.downstream is not None
     names = {
         "requests": ENVOY.requests,
         "answered": ENVOY.answered,
         "failures": ENVOY.failures,
         "buckets": ENVOY.buckets,
+        "uneven": ENVOY.uneven,
         "queue": ENVOY.queue,
         "in_flight": ENVOY.in_flight,
         "moved": ENVOY.moved,
@@ -76,6 +78,7 @@ def page(**changed: Vector | PrometheusError) -> dict[str, Vector | PrometheusEr
         "answered": by_pool({0: 100.0, 1: 100.0}),
         "failures": by_pool({0: 2.0, 1: 2.0}),
         "buckets": histogram({0: EDGES, 1: EDGES}),
+        "uneven": Vector(()),
         "queue": by_pool({0: 3.0, 1: 0.0}),
         "in_flight": by_pool({0: 7.0, 1: 1.0}),
         "moved": by_pool({0: 100.0, 1: 100.0}),

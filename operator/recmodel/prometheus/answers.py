@@ -134,16 +134,28 @@ def believable(value: float) -> bool:
     return math.isfinite(value) and value >= 0.0
 
 
+_EVEN = Vector(())
+
+
 @dataclass(slots=True)
 class Buckets:
-    """Cumulative requests/s by upper bound in seconds, by pool, and the pools with a bucket that cannot be believed."""
+    """Cumulative requests/s by upper bound in seconds, by pool; the bounds that only some of a pool's servers have, which are
+    left out; and the pools with a bucket that cannot be believed.
+    """
 
     known: dict[PoolKey, dict[float, float]] = field(default_factory=dict)
+    left_out: dict[PoolKey, tuple[float, ...]] = field(default_factory=dict)
     invalid: set[PoolKey] = field(default_factory=set)
 
 
-def buckets(vector: Vector, owner: Owner, histogram: Histogram) -> Buckets:
-    """The histogram of each pool; one without ``+Inf`` is invalid, since the number of all requests is missing."""
+def buckets(vector: Vector, owner: Owner, histogram: Histogram, uneven: Vector = _EVEN) -> Buckets:
+    """The histogram of each pool; one without ``+Inf`` is invalid, since the number of all requests is missing.
+
+    ``uneven``: by edge the share of a pool's series that have it, where that is not 1. What only some servers count below
+    an edge says nothing of the others' requests: the sum over such an edge would be too small.
+    """
+    shares = _shares(uneven, owner)
+    having: dict[PoolKey, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     by_edge: dict[PoolKey, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     bounds: dict[float, float] = {}
     found = Buckets()
@@ -160,9 +172,28 @@ def buckets(vector: Vector, owner: Owner, histogram: Histogram) -> Buckets:
             continue
         if not believable(value):
             found.invalid.add(pool)
+        having[pool][edge] += shares.get((pool, labels["le"]), 1.0)
         by_edge[pool][edge] += value  # 1 and 1.0 are one edge, of pods whose servers spell it differently
     found.invalid |= {pool for pool, rows in by_edge.items() if math.inf not in rows}
-    found.known = {pool: _by_bound(rows, bounds) for pool, rows in by_edge.items() if pool not in found.invalid}
+    for pool, rows in by_edge.items():
+        if pool in found.invalid:
+            continue
+        every = having[pool][math.inf] * (1.0 - 1e-9)
+        found.known[pool] = _by_bound(
+            {edge: value for edge, value in rows.items() if having[pool][edge] >= every}, bounds
+        )
+        if left_out := {bounds[edge] for edge in rows} - found.known[pool].keys():
+            found.left_out[pool] = tuple(sorted(left_out))
+    return found
+
+
+def _shares(uneven: Vector, owner: Owner) -> dict[tuple[PoolKey, str], float]:
+    """By pool and ``le`` as it is spelled: of servers that spell an edge in two ways each part has one."""
+    found = {}
+    for labels, share in uneven.rows:
+        pool = owner(labels)
+        if pool is not None and "le" in labels and believable(share):
+            found[pool, labels["le"]] = share
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recmodel.prometheus.client import Vector
@@ -18,6 +18,7 @@ from recmodel.prometheus.profiles import Histogram, Profile
 from recmodel.prometheus.queries import edges_of, with_edges
 
 LARGE_FLEET_MODELS = 500
+MOST_LAYOUTS = 8
 FORGET_SECONDS = 6000.0
 LEARN_AGAIN_SECONDS = 600.0  # edges change only with a server's or gateway's configuration
 
@@ -25,7 +26,7 @@ LEARN_AGAIN_SECONDS = 600.0  # edges change only with a server's or gateway's co
 @dataclass(frozen=True, slots=True)
 class _Learned:
     at_seconds: float
-    edges: frozenset[str]  # values of ``le`` as Prometheus stores them: 100 and 100.0 are two
+    edges: tuple[frozenset[str], ...]  # values of ``le`` as Prometheus stores them (100 and 100.0 are two), by layout
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class EdgeMemory:
 
     def learn(self, profile: Profile, answer: Vector, now_seconds: float) -> None:
         """Remember what the query was answered."""
-        edges = frozenset(labels["le"] for labels, _ in answer.rows if "le" in labels)
+        edges = layouts({labels["le"]: count for labels, count in answer.rows if "le" in labels})
         with self._lock:
             # Shapes that nobody has any more: those in use are learned again long before.
             for old in [k for k, found in self.learned.items() if now_seconds - found.at_seconds > FORGET_SECONDS]:
@@ -64,8 +65,22 @@ class EdgeMemory:
         known = self.learned.get(_key(profile))
         if models < LARGE_FLEET_MODELS or known is None or profile.latency is None:
             return query
-        chosen = nearest(known.edges, profile.latency, thresholds_seconds)
+        thresholds = set(thresholds_seconds)
+        chosen = frozenset().union(*(nearest(edges, profile.latency, thresholds) for edges in known.edges))
         return with_edges(query, profile, chosen, scope) if chosen else query
+
+
+def layouts(counts: Mapping[str, float]) -> tuple[frozenset[str], ...]:
+    """All edges, and those that as many buckets have: of servers with different edges each kind needs its own next to a
+    threshold. The commonest ``MOST_LAYOUTS`` of them.
+    """
+    by_count: dict[float, set[str]] = {}
+    for edge, count in counts.items():
+        by_count.setdefault(count, set()).add(edge)
+    if not counts:
+        return ()
+    commonest = [frozenset(by_count[count]) for count in sorted(by_count, reverse=True)[:MOST_LAYOUTS]]
+    return tuple(dict.fromkeys((frozenset(counts), *commonest)))
 
 
 def nearest(edges: Iterable[str], histogram: Histogram, thresholds_seconds: Iterable[float]) -> frozenset[str]:

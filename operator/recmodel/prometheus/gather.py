@@ -105,12 +105,14 @@ def _learn_edges(
 def _narrowed(
     profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, edges: EdgeMemory, scope: Sequence[str]
 ) -> ProfileQueries:
-    if queries.buckets is None:
+    if queries.buckets is None or queries.uneven is None:
         return queries
     # Half of it tells how near the requests come to it.
     thresholds = {share * model.threshold_seconds for model in members for share in (0.5, 1.0)}
-    buckets = edges.narrowed(profile, queries.buckets, len(members), thresholds, scope)
-    return dataclasses.replace(queries, buckets=buckets)
+    buckets, uneven = (
+        edges.narrowed(profile, query, len(members), thresholds, scope) for query in (queries.buckets, queries.uneven)
+    )
+    return dataclasses.replace(queries, buckets=buckets, uneven=uneven)
 
 
 def _unread(

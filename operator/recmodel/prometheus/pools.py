@@ -68,6 +68,7 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
         return values(answer, owner) if isinstance(answer, Vector) else Values()
 
     histogram = answers[queries.buckets] if queries.buckets else None
+    uneven = answers[queries.uneven] if queries.uneven else None
     requests = answers[queries.requests]
     return Found(
         profile=profile,
@@ -76,7 +77,7 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
         errors=read(queries.failures),
         failures_are_labels=profile.failures_are_labels,
         errors_known=queries.failures is not None and isinstance(answers[queries.failures], Vector),
-        latency=buckets(histogram, owner, profile.latency)
+        latency=buckets(histogram, owner, profile.latency, uneven if isinstance(uneven, Vector) else Vector(()))
         if isinstance(histogram, Vector) and profile.latency
         else Buckets(),
         queue=read(queries.queue),
@@ -122,6 +123,7 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageCo
         rate_per_second=rate,
         errors_per_second=_errors(key, rate, found),
         latency=found.latency.known.get(key),
+        uneven_edges=found.latency.left_out.get(key, ()),
         queue=found.queue.known.get(key),
         in_flight=found.in_flight.known.get(key),
         reason=invalid if key in found.latency.invalid else None,

@@ -22,6 +22,9 @@ class ProfileQueries:
     answered: str | None
     failures: str | None
     buckets: str | None  # cumulative requests/s by identity and ``le``
+    uneven: (
+        str | None
+    )  # share of a pool's histograms that have an edge, by identity and ``le``, where not all of them have it
     queue: str | None
     in_flight: str | None
     moved: str  # by how much the counters moved within the window, a second, by identity: as their rate, unless they go back
@@ -34,7 +37,7 @@ class ProfileQueries:
 
     def needed(self) -> tuple[str, ...]:
         """The queries without whose answers nothing is decided: the numbers, and all that tells whether they can be believed."""
-        checks = (self.answered, self.failures, self.buckets, self.moved, self.scrapes, self.up, self.lost)
+        checks = (self.answered, self.failures, self.buckets, self.uneven, self.moved, self.scrapes, self.up, self.lost)
         return (self.requests, self.age, *(query for query in checks if query))
 
     def all(self) -> tuple[str, ...]:
@@ -43,6 +46,7 @@ class ProfileQueries:
             self.answered,
             self.failures,
             self.buckets,
+            self.uneven,
             self.queue,
             self.in_flight,
             self.page_age,
@@ -74,6 +78,7 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
         buckets=f"sum by ({by}, le) (rate({selector(profile.latency, mine, '_bucket')}[{window}]))"
         if profile.latency
         else None,
+        uneven=_uneven(selector(profile.latency, mine, "_bucket"), by, window) if profile.latency else None,
         queue=gauge(profile.queue),
         in_flight=gauge(profile.in_flight),
         moved=_moved(profile.requests, mine, by, window_seconds),
@@ -84,6 +89,12 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
         lost=lost_query(profile, window_seconds, scope),
         downstream=_downstream(profile.downstream, window, scope) if profile.downstream else None,
     )
+
+
+def _uneven(buckets: str, by: str, window: str) -> str:
+    """Of the series that the window holds: those of now, and those that ended within it."""
+    counts = f"count by ({by}, le) ({buckets} or {buckets} offset {window})"
+    return f"{counts} / on ({by}) group_left () max by ({by}) ({counts}) < 1"
 
 
 def edges_of(profile: Profile, scope: Sequence[str] = ()) -> str:

@@ -97,6 +97,7 @@ class PoolReading:
     rate_per_second: float | None = None  # arrivals, failed ones included
     errors_per_second: float | None = None  # of those, failed or shed
     latency: Mapping[float, float] | None = None  # cumulative requests/s by upper bound in seconds; inf for all
+    uneven_edges: tuple[float, ...] = ()  # in seconds: those that not all of its servers have, left out of ``latency``
     share_is_known: bool = True  # whether that tells if the objective is kept; where not, it is for the eyes alone
     queue: float | None = None  # requests that wait, all pods together
     in_flight: float | None = None  # requests inside, waiting or not, all pods together

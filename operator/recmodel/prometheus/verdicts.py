@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings
@@ -21,6 +21,7 @@ from recmodel.prometheus.known import (
 from recmodel.prometheus.profiles import Profile
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
+MOST_EDGES = 5  # in a message
 ALL_FAILED_RATIO = 0.99  # the two counters are extrapolated each alone
 
 
@@ -118,7 +119,8 @@ def _histogram(model: ModelView, pools: Mapping[str, PoolReading], way_out: str)
             f"no latency histogram of pool {', '.join(bare)}, though its requests are counted: {way_out}",
         )
     return max(
-        (_edges(model.threshold_seconds, pool.latency or {}) for pool in busy.values()), key=lambda e: _SEVERITY[e[1]]
+        (_edges(model.threshold_seconds, pool.latency or {}, pool.uneven_edges) for pool in busy.values()),
+        key=lambda judged: _SEVERITY[judged[1]],
     )
 
 
@@ -135,20 +137,22 @@ _SEVERITY = {
 }
 
 
-def _edges(threshold_seconds: float, latency: Mapping[float, float]) -> _Judgement:
+def _edges(threshold_seconds: float, latency: Mapping[float, float], uneven: Sequence[float]) -> _Judgement:
     edges = edge_bracket(latency, threshold_seconds)
     if math.isclose(edges.lower, edges.upper, rel_tol=1e-6):
         return Verdict.AVAILABLE, readings.METRICS_FOUND, "the latency histogram has an edge at the threshold"
     asked = f"the threshold, {milliseconds(threshold_seconds)}"
-    if any(is_near(edge, threshold_seconds) for edge in edges):
-        known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
-        message = f"{asked}, lies between the edges {known}: the share within it is known as a bracket"
-        return Verdict.AVAILABLE, readings.THRESHOLD_BETWEEN_EDGES, message
-    if math.isinf(edges.upper):
-        message = f"{asked}, is above the highest edge, {milliseconds(edges.lower)}: set an edge at the threshold"
-        return Verdict.UNUSABLE, readings.THRESHOLD_ABOVE_EDGES, message
     known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
-    message = f"{asked}, has no edge within {NEAR_RATIO:.0%}; the nearest are {known}: set an edge at the threshold"
+    some = ", ".join(milliseconds(edge) for edge in uneven[:MOST_EDGES]) + (", ..." if len(uneven) > MOST_EDGES else "")
+    rest = f"; left out as not all servers have them: {some}: give all of them the same edges" if uneven else ""
+    if any(is_near(edge, threshold_seconds) for edge in edges):
+        message = f"{asked}, lies between the edges {known}: the share within it is known as a bracket{rest}"
+        return Verdict.AVAILABLE, readings.THRESHOLD_BETWEEN_EDGES, message
+    if math.isinf(edges.upper) and edges.lower > 0.0:
+        message = f"{asked}, is above the highest edge, {milliseconds(edges.lower)}: set an edge at the threshold{rest}"
+        return Verdict.UNUSABLE, readings.THRESHOLD_ABOVE_EDGES, message
+    near = f"has no edge within {NEAR_RATIO:.0%}; the nearest are {known}"
+    message = f"{asked}, {near}: set an edge at the threshold{rest}"
     return Verdict.UNUSABLE, readings.NO_EDGE_NEAR_THRESHOLD, message
 
 

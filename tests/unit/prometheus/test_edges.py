@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 import pytest
 
+from builders.envoy_page import cluster, histogram, read, view
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.prometheus.answers import buckets
 from recmodel.prometheus.client import PrometheusClient, Vector
@@ -14,7 +16,7 @@ from recmodel.prometheus.edges import LARGE_FLEET_MODELS, LEARN_AGAIN_SECONDS, E
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.profiles import Histogram, load_profile
 from recmodel.prometheus.queries import edges_of, profile_queries
-from recmodel.prometheus.readings import GatherSettings, ModelView, PoolView
+from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView
 from recmodel.prometheus.session import Connection, PrometheusError, PrometheusUnavailable
 
 ENVOY = load_profile("envoy-gateway")
@@ -123,3 +125,65 @@ def test_edges_within_one_whole_unit_are_cumulative_and_do_not_add_up() -> None:
     vector = Vector(tuple(({"le": le}, value) for le, value in (("0.5", 20.0), ("0.7", 30.0), ("+Inf", 50.0))))
     found = buckets(vector, lambda _: ("demo/ranker", "cpu"), histogram)
     assert found.known == {("demo/ranker", "cpu"): {0.001: 30.0, math.inf: 50.0}}
+
+
+# --- servers with different edges behind one pool ---
+
+# Half of the servers have 24 and 249, the other half 99 as well; nobody is slower than 90 ms.
+BOTH = {"24": 0.0, "99": 50.0, "249": 100.0, "+Inf": 100.0}
+
+
+def mixed(share: float = 0.5, threshold_seconds: float = 0.1) -> ModelReading:
+    uneven = Vector(tuple(({**cluster(pool), "le": "99"}, share) for pool in (0, 1)))
+    buckets = histogram({0: BOTH, 1: BOTH})
+    return read(view(threshold_seconds=threshold_seconds), failures=Vector(()), buckets=buckets, uneven=uneven)
+
+
+def test_an_edge_that_only_some_servers_have_is_left_out() -> None:
+    """Else half of the requests would pass for late."""
+    reading = mixed()
+    assert reading.pools["cpu"].latency == {0.025: 0.0, 0.25: 100.0, math.inf: 100.0}
+    assert reading.within == (0.0, 1.0)
+    assert not reading.pools["cpu"].share_is_known
+    assert (reading.verdict, reading.reason) == ("Unusable", "NoEdgeNearThreshold")
+    assert "left out as not all servers have them: 100ms: give all of them the same edges" in reading.message
+
+
+def test_what_the_common_edges_tell_is_known_all_the_same() -> None:
+    reading = mixed(threshold_seconds=0.25)
+    assert (reading.verdict, reading.reason, reading.within) == ("Available", "MetricsFound", (1.0, 1.0))
+
+
+def test_an_edge_that_all_have_is_kept_however_the_servers_spell_it() -> None:
+    """Three servers write 100 and +Inf, one writes 100.0 and Inf; one of the three has 250 as well."""
+    took = Histogram(name="took", unit="ms")
+    rows = {"100": 90.0, "100.0": 30.0, "250": 30.0, "+Inf": 90.0, "Inf": 30.0}
+    shares = {"100.0": 1 / 3, "250": 1 / 3, "Inf": 1 / 3}  # of the commonest spelling
+    vector, uneven = (Vector(tuple(({"le": le}, v) for le, v in part.items())) for part in (rows, shares))
+    found = buckets(vector, lambda _: ("demo/ranker", "cpu"), took, uneven)
+    assert found.known == {("demo/ranker", "cpu"): {0.1: 120.0, math.inf: 120.0}}
+    assert found.left_out == {("demo/ranker", "cpu"): (0.25,)}
+
+
+def test_without_a_common_edge_nothing_is_said_of_the_highest() -> None:
+    uneven = Vector(tuple(({**cluster(pool), "le": le}, 0.5) for pool in (0, 1) for le in ("49", "99", "199")))
+    reading = read(uneven=uneven)
+    assert (reading.verdict, reading.reason) == ("Unusable", "NoEdgeNearThreshold")
+    assert "above the highest edge" not in reading.message
+    assert "50ms, 100ms, 200ms" in reading.message
+
+
+def test_nothing_is_known_while_it_is_not_known_whether_all_servers_have_an_edge() -> None:
+    assert read(uneven=PrometheusUnavailable("too late")).verdict == "Missing"
+
+
+def test_of_servers_with_different_edges_each_kind_is_asked_for_those_next_to_the_threshold() -> None:
+    counts = {"99": 30.0, "49": 30.0, "19": 20.0, "149": 20.0, "9": 50.0, "+Inf": 50.0}  # 30 of one kind, 20 of another
+    memory = EdgeMemory()
+    memory.learn(ENVOY, Vector(tuple(({"le": edge}, count) for edge, count in counts.items())), NOW)
+    queries = profile_queries(ENVOY, 60)
+    for query in (queries.buckets, queries.uneven):
+        assert query is not None
+        narrowed = memory.narrowed(ENVOY, query, LARGE_FLEET_MODELS, [0.1])
+        asked = set(re.findall(r'le=~"([^"]*)"', narrowed))
+        assert asked == {r"149|19|9|99|\\+Inf"} or asked == {r"\\+Inf|149|19|9|99"}

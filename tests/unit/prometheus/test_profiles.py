@@ -105,8 +105,7 @@ class PageClient(PrometheusClient):
         self.answers[queries.age] = group([(n, labels, 0.0) for n, labels, _ in seen], by, 1.0)
         if queries.page_age and profile.page:
             self.answers[queries.page_age] = group([(n, {}, 0.0) for n, _, _ in chosen(samples, profile.page)], (), 1.0)
-        if queries.lost:
-            self.answers[queries.lost] = Vector(())
+        self.answers |= {query: Vector(()) for query in (queries.lost, queries.uneven) if query}
         if queries.downstream and profile.downstream:
             down = profile.downstream
             for series, query in zip((down.requests, down.failures, down.no_backend), queries.downstream, strict=True):
