@@ -51,7 +51,7 @@ LEAST_CARRIED_RATIO = (
 )
 KNOWN_SPREAD = 0.15  # of log capacity, a standard deviation: a belief that is wider is not planned with
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
-NOTHING_LATE = 0.001  # a late share that no histogram can tell from none
+NOTHING_LATE = 0.001  # a late share that no histogram distinguishes from none
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Capacity:
         return np.minimum(self._believed(replicas), self.ceiling)
 
     def learning(self, replicas: Floats | Ints) -> Bools:
-        """Where the trust region, not the belief, limits what may be planned: more load would tell more."""
+        """Where the trust region, not the belief, limits what may be planned: more load would show more."""
         result: Bools = self.per_replica(replicas) < LEARNED_SHARE * self.hoped(replicas)
         return result
 
@@ -145,7 +145,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none), what
     utilisation alone promises; and whether the pool is untroubled.
 
-    The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is told by the logarithm of
+    The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is measured by the logarithm of
     what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
     near the threshold. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at
     load / u, and a batching pool later still, so load * 0.7 / u is safe for both; not in one leap, though, since a server that

@@ -5,7 +5,7 @@ a bin's weight is bounded. A fresh observation that contradicts a bin replaces i
 it: late where it was good refutes all that was good at higher loads, good where it was late refutes all that was late at lower
 ones. So a quiet night makes nobody forget the day, and a model that became slower is believed at once.
 
-Shapes: ``[M, P, B]`` bins; ``N`` the pools that are told something in this tick.
+Shapes: ``[M, P, B]`` bins; ``N`` the pools with a sample in this tick.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ BINS = 72
 BIN_STEP = 0.06  # of log load: the bins span a factor of 75 and are used as a ring
 TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would
 LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same says no more
-RESOLUTION = 0.08  # of the budget: late shares below it are told apart from nothing by neither histogram nor law
+RESOLUTION = 0.08  # of the budget: neither histogram nor law distinguishes late shares below it from nothing
 CONTRADICTION = 3.0  # standard errors
 
 UTILISATION_GAIN = 0.03  # a scrape sees one moment of the workers: the mean of many is needed
 ENOUGH_SCRAPES = 12.0
 LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
 NEAR_RATIO = 0.35  # of the largest load
-LOW_RATIO = 0.7  # of the largest load seen: what is late there is not so for want of replicas
+LOW_RATIO = 0.7  # of the largest load seen: what is late there is not so for lack of replicas
 ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
 
 
@@ -75,7 +75,7 @@ class Evidence:
     slow: Small = field(metadata=axes("MPB"))
     utilisation: Small = field(metadata=axes("MPB"))  # mean of the scrapes; 0 unknown
     scrapes: Small = field(metadata=axes("MPB"))  # of single replicas, that know the utilisation
-    newest: Ints = field(metadata=axes("MP"))  # the bin that was told last
+    newest: Ints = field(metadata=axes("MP"))  # the bin of the newest sample
 
     def bin(self, rows: tuple[Ints, Ints], index: Ints) -> Bin:
         """The bin ``index`` of the pools at ``rows``."""
@@ -89,7 +89,7 @@ class Evidence:
         )
 
     def last(self, rows: tuple[Ints, Ints]) -> Bin:
-        """The bin of the pools at ``rows`` that was told last."""
+        """The bin of the pools at ``rows`` with their newest sample."""
         return self.bin(rows, self.newest[rows])
 
     def smallest_bad(self, budget: Floats) -> Floats:
@@ -175,8 +175,8 @@ def restored(now: Evidence, before: Evidence, rows: tuple[Ints, Ints], beyond: F
 
 
 def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Evidence, Evidence, Bools, Bools]:
-    """The evidence before (with ``newest`` at the bin that is told now) and after a tick; then, for each of the ``N`` pools,
-    whether other bins changed too, and whether the bin was told anything new (more of the same is not).
+    """The evidence before (with ``newest`` at the bin of this sample) and after a tick; then, for each of the ``N`` pools,
+    whether other bins changed too, and whether the sample is news to its bin (more of the same is not).
     """
     index = (np.floor(np.log(sample.load) / BIN_STEP) % BINS).astype(np.int64)
     newest = evidence.newest.copy()
@@ -213,8 +213,8 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     gain = np.minimum(count / np.maximum(total, 1e-9), 1.0)
     gain = np.where(old > 0, gain, 1.0)
     change = np.abs(sample.late_high - arrays["late_high"][at]) + np.abs(sample.late_low - arrays["late_low"][at])
-    told_new = (total > old) | (change > 0.5 * RESOLUTION * sample.budget)
-    gain = np.where(told_new, gain, 0.0)
+    is_news = (total > old) | (change > 0.5 * RESOLUTION * sample.budget)
+    gain = np.where(is_news, gain, 0.0)
     for name, value in (
         ("load", sample.load),
         ("replicas", sample.replicas),
@@ -231,4 +231,4 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     arrays["utilisation"][at] = busy + gain * (np.where(known, sample.utilisation, 0.0) - busy)
     arrays["scrapes"][at] = scrapes
     after = Evidence(**arrays, newest=newest)
-    return before, after, rewritten, told_new
+    return before, after, rewritten, is_news

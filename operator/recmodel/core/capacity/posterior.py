@@ -1,10 +1,10 @@
 """What is learned of a pool's capacity, tick by tick: the evidence kept by load, and the belief over the laws that explain it.
 
-What is learned of a tick is told by :mod:`recmodel.core.capacity.samples`. The evidence is kept by load
+What is learned of a tick is the sample of :mod:`recmodel.core.capacity.samples`. The evidence is kept by load
 (:mod:`recmodel.core.capacity.evidence`); the belief over (X, shape) on a grid is the product of its
-likelihoods. What the plan may make of it is told by :mod:`recmodel.core.capacity.estimate`, whose law this is.
+likelihoods. What the plan may make of it is in :mod:`recmodel.core.capacity.estimate`, whose law this is.
 
-Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X, ``N`` the pools that are told something in a tick.
+Shapes: ``[M, P]`` pools, ``S`` shapes of the law, ``G`` grid points of log X, ``N`` the pools with a sample in a tick.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ def learn(memory: CapacityMemory, fleet: Fleet, seen: Observed, total_load: Floa
     memory = replace(memory, sampling=sampling)
     if not len(rows[0]):
         return memory
-    before, after, rewritten, told_new = evidences.add(memory.evidence, rows, sample)
+    before, after, rewritten, is_news = evidences.add(memory.evidence, rows, sample)
     origin, belief = memory.origin.copy(), memory.log_belief.copy()
     new = np.isnan(origin[rows])
     begun = np.where(new, np.log(sample.load) - START_INDEX * GRID_STEP, origin[rows])
     moved, shifted = _recentred(begun, belief[rows], sample.load, sample.late_high)
     origin[rows] = moved
-    change = Change(before, after, rows, moved, sample.budget, rewritten | shifted | new, told_new)
+    change = Change(before, after, rows, moved, sample.budget, rewritten | shifted | new, is_news)
     for start in range(0, len(moved), CHUNK):
         part = change.part(slice(start, start + CHUNK))
         belief[part.rows] = _believed(belief[part.rows], part)
@@ -92,7 +92,7 @@ def recent_totals(memory: CapacityMemory, fleet: Fleet) -> Floats:
 
 
 def rises(memory: CapacityMemory, fleet: Fleet) -> Bools:
-    """Where the load ``[M]`` rose within the newest rate window, so that it is larger than its rate tells; also where unknown."""
+    """Where the load ``[M]`` rose within the newest rate window, so that it is larger than its rate shows; also where unknown."""
     window = recent_totals(memory, fleet)
     result: Bools = ~(window[0] <= (1.0 + STEADY_RATIO) * window.min(0))
     return result
@@ -108,7 +108,7 @@ class Change:
     origin: Floats  # [N]
     budget: Floats  # [N] late share
     rewritten: Bools  # [N] several bins changed, or the grid was moved: the belief is made again
-    told_new: Bools  # [N] the newest bin was told something new
+    is_news: Bools  # [N] the sample is news to its bin
 
     def part(self, where: slice) -> Change:
         """The change of some of the pools."""
@@ -119,14 +119,14 @@ class Change:
             origin=self.origin[where],
             budget=self.budget[where],
             rewritten=self.rewritten[where],
-            told_new=self.told_new[where],
+            is_news=self.is_news[where],
         )
 
 
 def _believed(belief: Small, change: Change) -> Small:
-    """The belief ``[N, S, G]`` after the evidence changed: by the bin that was told, or made again where others changed too."""
+    """The belief ``[N, S, G]`` after the evidence changed: by the bin of the sample, or made again where others changed too."""
     before, after, rows, origin, budget = change.before, change.after, change.rows, change.origin, change.budget
-    by_bin = np.nonzero(change.told_new & ~change.rewritten)[0]
+    by_bin = np.nonzero(change.is_news & ~change.rewritten)[0]
     if len(by_bin):
         at = (rows[0][by_bin], rows[1][by_bin])
         belief[by_bin] += _log_likelihood(after.last(at), origin[by_bin], budget[by_bin])
@@ -161,7 +161,7 @@ def _log_likelihood(sample: evidences.Bin, origin: Floats, budget: Floats) -> Sm
     )
     floor = SHAPES[:, 1:2].astype(np.float32)
     share = np.clip(law(relative[:, None, :].astype(np.float32), sharp, floor), 1e-4, 0.97)
-    # Shares far below the budget tell nothing apart: a law that is wrong by a thousandth there must not win by its many ticks.
+    # Shares far below the budget distinguish nothing: a law that is wrong by a thousandth there must not win by its many ticks.
     resolution = evidences.RESOLUTION * budget
     low = np.where(sample.late_low < resolution, 0.0, sample.late_low)[:, None, None].astype(np.float32)
     high = np.maximum(sample.late_high, resolution)[:, None, None].astype(np.float32)

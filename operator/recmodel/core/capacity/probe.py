@@ -1,7 +1,7 @@
 """The capacity that the plan counts on: the belief, stretched to the forecast's head-room, and the try to do without one replica.
 
 Of few replicas one is a larger step than the trust region allows, so a pool of two would never become one. It is tried where
-nothing hints at trouble, and kept up until a rate window tells how it went.
+nothing hints at trouble, and kept up until a rate window shows how it went.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A good rate window that spans a change of ready replicas says nothing of any load per replica; a bad one does. What is not too
 much counts where the load lasted for longer than a window, see :mod:`recmodel.core.capacity.sustained`.
 
-Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, ``N`` the pools that are told something in a tick.
+Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, ``N`` the pools with a sample in a tick.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RETESTED_NEAR_RATIO = 0.9  # of a load that was too much: less does not ask whet
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is kept of every pool ``[M, P]`` to tell a clean sample from one that says nothing."""
+    """What is kept of every pool ``[M, P]`` to separate clean samples from those that show nothing."""
 
     settled_ticks: Ints = field(metadata=axes("MP"))  # since the ready replicas last changed
     ready_before: Ints = field(metadata=axes("MP"))

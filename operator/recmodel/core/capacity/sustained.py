@@ -30,7 +30,7 @@ LEAST_BUSY_RATIO = 0.75  # of the window's utilisation per request: less is a re
 IMPLAUSIBLE_RISE = 8.0  # from tick to tick; with four ticks in a window the load itself rose to 29 times
 ENOUGH_REQUESTS = 100.0  # in a window, before a rise from it says anything: counted to a tenth
 LEAST_BUSY_SLOPE = 0.25  # of log utilisation over log load, in any pool that is not always busy
-NEAR_RATIO, BEYOND_RATIO = 0.35, 1.25  # of the largest good load: below and beyond it utilisation tells something else
+NEAR_RATIO, BEYOND_RATIO = 0.35, 1.25  # of the largest good load: below and beyond it utilisation means something else
 ONE_LOAD_RATIO = 1.2  # by which the loads within a window may differ and be one
 PATIENCE_WINDOWS = (
     10.0  # rate windows for which utilisation contradicts the load, before the requests are taken to be lighter

@@ -1,4 +1,4 @@
-"""The bad share of a pool's requests by load per replica, of late: told tick by tick, and compared between loads.
+"""The bad share of a pool's requests by load per replica, recently: recorded tick by tick, and compared between loads.
 
 Of two loads per replica ``x`` and ``r * x`` (``r < 1``), load explains a bad share ``p`` at the first where at the second it is at most
 
@@ -32,7 +32,7 @@ BINS = 24
 BIN_STEP = 0.1  # of log load: the bins span a factor of 11 and are used as a ring
 MEMORY_SECONDS = 900.0  # after which a load that was not seen again counts for a third ...
 REFUTED_SECONDS = 150.0  # ... and one that was bad, while as much or more load is not: gone in ten minutes
-APART_RATIO = 0.85  # of the larger load, that the smaller may be at most: loads that are nearer tell nothing apart
+APART_RATIO = 0.85  # of the larger load, that the smaller may be at most: loads that are nearer cannot be compared
 BUSY_APART_RATIO = 0.5  # of the larger load, that the smaller may be at most where replicas are busy even there ...
 FULL_APART_RATIO = 0.3  # ... and where they are full: as bad at a third of the load is not so for want of replicas
 FALL_POWER = 2.0  # of the load, with which the bad share falls at least where load is the cause
@@ -44,7 +44,7 @@ BLIND_RATIO = 0.9  # of the requests: where more are bad, one cannot see whether
 
 @dataclass(frozen=True)
 class Record:
-    """The bad share by load per replica, of late: ``[M, P, B]``; weight 0: nothing was seen there."""
+    """The bad share by load per replica, recently: ``[M, P, B]``; weight 0: nothing was seen there."""
 
     weight: Small = field(metadata=axes("MPB"))  # independent requests
     most: Small = field(metadata=axes("MPB"))  # load per replica: as large as it may have been ...
@@ -149,9 +149,12 @@ def net_of(fleet: Fleet, seen: Observed, floor: Floats, failing: Floats) -> Obse
     )
 
 
-def settled(seen: Observed, before: Floats, known: Bools, risen: Bools, noise: Floats) -> tuple[Observed, Bools, Bools]:
-    """What may be told of a load: the share is NaN where that of a tick ``before`` was another one, since the window then holds two
-    loads. But where nothing else has changed and it has ``risen``, the peak is told when it falls. Then, where it stands, and rises.
+def recordable(
+    seen: Observed, before: Floats, known: Bools, risen: Bools, noise: Floats
+) -> tuple[Observed, Bools, Bools]:
+    """What may be recorded of a load: the share is NaN where that of a tick ``before`` was another one, since the window then holds
+    two loads. But where nothing else has changed and it has ``risen``, the peak is recorded when
+    it falls. Then, where it stands, and rises.
     """
     moved = seen.late_lower_ratio - before
     steady, peak = known & (np.abs(moved) <= noise), known & risen & (moved < -noise)
@@ -159,9 +162,9 @@ def settled(seen: Observed, before: Floats, known: Bools, risen: Bools, noise: F
     return replace(seen, late_lower_ratio=share), steady, known & (moved > noise)
 
 
-def tell(record: Record, fleet: Fleet, seen: Observed, loads: tuple[Floats, Floats], known: Bools) -> Record:
-    """The record after one tick. What comes and goes counts at its worst: a bin that is told worse begins again, and one that was
-    worse than what is told of its load, or of more, is forgotten within some minutes.
+def recorded(record: Record, fleet: Fleet, seen: Observed, loads: tuple[Floats, Floats], known: Bools) -> Record:
+    """The record after one tick. What comes and goes counts at its worst: a bin with a worse share begins again, and one that was
+    worse than what is recorded of its load, or of more, is forgotten within some minutes.
     """
     fades = np.where(_refuted(record, fleet, seen, loads[1]), REFUTED_SECONDS, MEMORY_SECONDS)
     weight = record.weight * np.exp(-fleet.tick_seconds / fades).astype(np.float32)
@@ -178,15 +181,15 @@ def tell(record: Record, fleet: Fleet, seen: Observed, loads: tuple[Floats, Floa
     old = np.where(foreign | (np.abs(bad - before) > margin) & ~better, 0.0, old)
     count = np.where(better, 0.0, count)
     gain = count / np.maximum(old + count, 1e-9)
-    told = {
+    shares = {
         "most": x,
         "least": np.minimum(loads[1][rows], x),
         "bad": bad,
         "failed": failed_share(seen)[rows],
         "busy": np.nan_to_num(seen.utilisation_ratio[rows]),
     }
-    arrays = {name: getattr(record, name).copy() for name in told}
-    for name, value in told.items():
+    arrays = {name: getattr(record, name).copy() for name in shares}
+    for name, value in shares.items():
         kept = arrays[name][at]
         arrays[name][at] = np.where(old > 0, kept + gain * (value - kept), value).astype(np.float32)
     weight[at] = np.minimum(old + count, LARGEST_WEIGHT)
@@ -205,7 +208,7 @@ def _refuted(record: Record, fleet: Fleet, seen: Observed, load: Floats) -> Bool
 
 
 def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble: Bools) -> Compared:
-    """What the loads that were seen of late tell of those in trouble."""
+    """What the loads that were seen recently show of those in trouble."""
     found, helped = np.zeros(load.shape), np.zeros(load.shape, bool)
     failing, comparable = np.zeros(load.shape), np.zeros(load.shape, bool)
     higher, lower = np.zeros(load.shape), np.zeros(load.shape)
@@ -223,7 +226,7 @@ def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble
     error = standard_error(bad, weight)
     margin = CONTRADICTION * np.hypot(error[:, None, :], slope * error[:, :, None])
     alike = pair & (low - np.maximum(full, queue) > margin)
-    # Where all are bad only the work tells: a server that does less of it at less load was not full.
+    # Where all are bad only the work shows it: a server that does less of it at less load was not full.
     busy_high, busy_low = busy[:, :, None], busy[:, None, :]
     settled = (least >= SETTLED_RATIO * most)[:, None, :]  # or the use is of now, and the share of before
     idle = settled & (busy_high > 0) & (busy_low < SAFE_UTILISATION) & (busy_low <= busy_high * np.sqrt(ratio))

@@ -4,7 +4,8 @@ Clients that give up, or a store behind the model that fails or is slow, spoil t
 there are. Too few replicas spoil a share that falls as replicas are added. At first sight the two look alike, so the pool
 grows, and what came of it is compared (:mod:`recmodel.core.failures.by_load`). What is bad at any load is taken off before anything is
 learned or answered with growth, what was learned of the capacity since the trouble began is unlearned, and the replicas that came
-in vain go. Where a tenth and more is bad in one pool alone, the pool is broken: it gets no more replicas for it, but it loses its traffic.
+without effect go. Where a tenth and more is bad in one pool alone, the pool is broken: it gets no more replicas, and loses its
+traffic.
 
 What comes and goes counts at its worst. A broken pool gets its traffic back after half an hour in which the little that it still
 gets was answered well.
@@ -27,7 +28,7 @@ from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, restor
 from recmodel.core.capacity.posterior import CapacityMemory
 from recmodel.core.capacity.samples import RETEST_SECONDS
 from recmodel.core.capacity.sustained import one_load
-from recmodel.core.failures import by_load as records
+from recmodel.core.failures import by_load
 from recmodel.core.failures.by_load import (
     BLIND_RATIO,
     NOISE,
@@ -36,8 +37,8 @@ from recmodel.core.failures.by_load import (
     failed_share,
     load_per_replica,
     net_of,
+    recorded,
     standard_error,
-    tell,
 )
 from recmodel.core.failures.memory import FailingMemory
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
@@ -62,7 +63,7 @@ class Failing:
     floor: Floats  # share that is bad at any load; 0: none
     failed: Floats  # of it what fails
     replicas_per_load: Floats  # that may run for each request/s of the model; inf: not bounded
-    gives_back: Bools  # what grew beyond it in vain goes
+    gives_back: Bools  # what grew beyond it without effect goes
     from_replicas: Floats
     most_replicas: Ints
     higher: Floats
@@ -74,7 +75,7 @@ def judge(
 ) -> tuple[FailingMemory, CapacityMemory, Failing]:
     """One tick. ``load`` ``[M]`` is each model's arrivals in requests/s, NaN unknown; ``readies`` ``[T, M, P]`` are the ready
     replicas of the ticks before, the newest first; ``capacity`` is what was believed before this tick, and is given back without what was
-    learned in vain.
+    learned without effect.
     """
     budget = fleet.late_budget_ratio[:, None]
     loads = load_per_replica(seen, readies, fleet.span_ticks), load_per_replica(seen, readies, fleet.window_ticks)
@@ -84,9 +85,9 @@ def judge(
 
     memory, whole = _forget(memory, fleet, known, trouble)
     capacity = _unlearned(memory, capacity, fleet, whole)
-    alone = one_load(capacity.sampling.readings, fleet) & records.unchanged(seen, readies, fleet.span_ticks)
-    told, steady, rises = records.settled(seen, memory.late_before, known, memory.rises & alone, noise)
-    record = tell(memory.record, fleet, told, loads, np.isfinite(told.late_lower_ratio))
+    alone = one_load(capacity.sampling.readings, fleet) & by_load.unchanged(seen, readies, fleet.span_ticks)
+    recordable, steady, rises = by_load.recordable(seen, memory.late_before, known, memory.rises & alone, noise)
+    record = recorded(memory.record, fleet, recordable, loads, np.isfinite(recordable.late_lower_ratio))
     memory = replace(memory, record=record, late_before=seen.late_lower_ratio, rises=rises)
     memory = _begin(memory, capacity, fleet, seen, load, trouble)
     compared = compare(memory.record, fleet, loads[0], memory.highest, trouble)
@@ -180,8 +181,8 @@ def _started(
 def _granted(
     memory: FailingMemory, seen: Observed, each: Floats, load: Floats, trouble: Bools, comparable: Bools
 ) -> tuple[FailingMemory, Bools]:
-    """One more doubling where a whole window with all that was granted told nothing; and where none is left and all was bad."""
-    busy = records.full(seen)
+    """One more doubling where a whole window with all that was granted showed nothing; and where none is left and all was bad."""
+    busy = by_load.full(seen)
     bad = trouble & (seen.late_lower_ratio > BLIND_RATIO)
     blind = trouble & (busy | bad | ~comparable)
     # As many replicas as were granted, for the whole of the window.
@@ -230,7 +231,7 @@ def _judged(memory: FailingMemory, fleet: Fleet, seen: Observed, excused: Floats
     blind = memory.floor > BLIND_RATIO
     learnable = replace(net, late_lower_ratio=np.where(blind, np.nan, net.late_lower_ratio)) if blind.any() else net
     vain = (memory.floor > 0) & ~(own.late_lower_ratio > fleet.late_budget_ratio[:, None])
-    growth = np.where(vain, 1.0, UNPROVEN_GROWTH ** (memory.doublings + records.full(seen)))
+    growth = np.where(vain, 1.0, UNPROVEN_GROWTH ** (memory.doublings + by_load.full(seen)))
     needs = np.where(
         vain & (memory.too_few > 0), np.maximum(memory.from_replicas, memory.too_few + 1.0), memory.from_replicas
     )

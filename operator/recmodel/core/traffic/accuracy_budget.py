@@ -6,7 +6,7 @@ loss times requests:
     tokens <- min(tokens + (B * load - sum loss_k * rate_k) * tick, B * mean load * 3600 s)
 
 so over any time the traffic loses at most B times its requests and an hour's worth. In calm times the shares keep to nine tenths
-of B. When the ready pools cannot carry the load at that, the valve opens: every ready pool whose variant was measured gets
+of B. When the ready pools cannot carry the load at that, the budget opens: every ready pool whose variant was measured gets
 traffic in proportion to what it may carry, as long as the tokens last another minute. That is a matter of weights, thus of
 seconds, not of a pod's start. The plan's sizes rest on the calm budget, so replicas follow, and the full model comes back.
 
@@ -36,7 +36,7 @@ from recmodel.core.traffic.context import TrafficContext
 
 BUCKET_SECONDS = 3600.0  # of the steady budget at the mean load
 LASTS_SECONDS = 60.0  # that the tokens must last: the rates are as old as their window, and nothing is spent twice
-HOLD_SECONDS = 180.0  # that the valve stays open after it was last needed: two to three rate windows
+HOLD_SECONDS = 180.0  # that the budget stays open after it was last needed: two to three rate windows
 CLOSE_RATIO = 0.9  # of what the steady shares carry, under which the load must be
 LEAST_SPARE = 1.001  # times what is carried anyway: less than a thousandth more is none to open the valve for
 MOST_TIMES = 4.0  # what is hoped for: so much at most is asked of a pool of which nobody knows where it ends
@@ -52,7 +52,7 @@ class AccuracyBudgetMemory:
     saved_per_second: Floats = field(metadata=axes("M"))  # tokens, in the newest tick that was seen
     load_before: Floats = field(metadata=axes("M"))  # requests/s a tick ago; NaN unknown
     begins_with: Floats = field(metadata=axes("M"))  # share of the bucket that is full at the first load
-    open_ticks: Ints = field(metadata=axes("M"))  # that the valve stays open yet; 0: closed
+    open_ticks: Ints = field(metadata=axes("M"))  # that the budget stays open yet; 0: closed
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def ready_capacity(context: TrafficContext) -> tuple[Floats, Floats]:
 def advance(
     memory: AccuracyBudgetMemory, fleet: Fleet, seen: Observed, load: Floats, sure: Floats, hoped: Floats
 ) -> tuple[AccuracyBudgetMemory, AccuracyBudget]:
-    """One tick: what was spent, what is left, and whether the valve is open.
+    """One tick: what was spent, what is left, and whether the budget is open.
 
     ``sure`` and ``hoped`` ``[M, P]`` requests/s: see :func:`ready_capacity`. A load beyond what is sure opens it.
     """
@@ -215,7 +215,7 @@ def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, demand: Floats) ->
 def answering(
     shares: Floats, context: TrafficContext, sure: Floats, hoped: Floats, accuracy_budget: AccuracyBudget
 ) -> Floats:
-    """Of the ``shares`` ``[M, P]`` in calm times those that the pools get: with the valve open, or in need, as :func:`opened_wide`
+    """Of the ``shares`` ``[M, P]`` in calm times those that the pools get: with the budget open, or in need, as :func:`opened_wide`
     says, always within the budget of this tick and the limits of the pools on trial. Where both cannot be kept, the limits are.
     """
     fleet = context.fleet

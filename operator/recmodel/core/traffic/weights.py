@@ -14,7 +14,7 @@ def weigh(context: TrafficContext) -> Floats:
     """Shares ``[M, P]`` that add up to 100 over the pools with ready replicas (all 0 where no pool is ready).
 
     In proportion to what the ready replicas carry, so that all pools are equally far from their limits. A pool whose limit is
-    the trust region, not the belief, is filled up to it first, since only load tells what it can carry; not while the load
+    the trust region, not the belief, is filled up to it first, since only load shows what it can carry; not while the load
     rises, for then it is larger than its rate, and would fill the pool beyond. Two pools with ready capacities of 300
     and 100 requests/s get 75 and 25.
     """
