@@ -10,7 +10,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus import readings
 from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
-from recmodel.prometheus.clock import ServerClock
+from recmodel.prometheus.clock import NOTICED_SECONDS, ServerClock
 from recmodel.prometheus.lost_pages import Unread
 from recmodel.prometheus.plausible import back_and_forth
 from recmodel.prometheus.profiles import Profile
@@ -176,10 +176,10 @@ def _moved(model: ModelView, pool: PoolView, context: PageContext) -> str | None
             if backend.since_seconds is None:
                 return f"since when it is backend {place} of the route is not known: the window may be another pool's"
             age_seconds = context.now_seconds - backend.since_seconds
-            if age_seconds < 0.0:
+            if age_seconds < -NOTICED_SECONDS:  # by the clock of whoever wrote it: another operator, or the API server
                 return (
-                    f"it became backend {place} of the route {-age_seconds:.0f} s after now by the operator's clock, which is "
-                    "behind: keep the nodes' clocks in step (NTP)"
+                    f"it became backend {place} of the route {-age_seconds:.0f} s after the operator's now: the clocks of the "
+                    "nodes differ, keep them in step (NTP)"
                 )
             if age_seconds < (limit := context.settings.moved_for_seconds):
                 return f"it became backend {place} of the route {age_seconds:.0f} s ago, and the window reaches {limit:.0f} s back"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
@@ -14,6 +15,7 @@ from builders.prometheus_server import ONE, Server
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.clock import NOTICED_SECONDS, ServerClock
 from recmodel.prometheus.gather import gather
+from recmodel.prometheus.readings import BackendView, ModelReading
 
 
 class Skewed:
@@ -105,3 +107,16 @@ def test_samples_that_are_old_by_the_servers_clock_name_it() -> None:
     reading = gather(client, [view()], NOW, SETTINGS).models["demo/ranker"]
     assert reading.reason == "SeriesStale"
     assert "200 s old by Prometheus' clock, which is 93 s ahead of the operator's (17 s allowed)" in reading.message
+
+
+def test_a_place_in_the_route_that_is_younger_than_now_names_the_clocks() -> None:
+    def moved(seconds_ago: float) -> ModelReading:
+        backends = (BackendView("cpu", NOW - seconds_ago), BackendView("gpu", NOW - 5000.0))
+        return gather(Canned(page()), [replace(view(), backends=backends)], NOW, SETTINGS).models["demo/ranker"]
+
+    for seconds_ago, said in (
+        (-40.0, "40 s after the operator's now: the clocks of the nodes differ"),
+        (3.0, "3 s ago"),
+    ):
+        assert moved(seconds_ago).reason == "BackendsMoved"
+        assert said in moved(seconds_ago).message
