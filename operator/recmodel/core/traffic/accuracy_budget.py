@@ -38,7 +38,7 @@ BUCKET_SECONDS = 3600.0  # of the steady budget at the mean load
 LASTS_SECONDS = 60.0  # that the tokens must last: the rates are as old as their window, and nothing is spent twice
 HOLD_SECONDS = 180.0  # that the budget stays open after it was last needed: two to three rate windows
 CLOSE_RATIO = 0.9  # of what the steady shares carry, under which the load must be
-LEAST_SPARE = 1.001  # times what is carried anyway: less than a thousandth more is none to open the valve for
+LEAST_SPARE = 1.001  # times what is carried anyway: less than a thousandth more is none to open the budget for
 MOST_TIMES = 4.0  # what is hoped for: so much at most is asked of a pool of which nobody knows where it ends
 NOISE = 3.0  # standard deviations of the newest tick's arrivals before they are believed to have jumped
 
