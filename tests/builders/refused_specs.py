@@ -47,6 +47,105 @@ def _refused() -> list[Case]:
         Case(f"{BOX}.resources", {"limits": {"hugepages-2Mi": "2Mi"}}, "cpu or memory must be set", by_schema=False),
         Case(f"{POD}.volumes.0.emptyDir.sizeLimit", "-1Gi"),
     ]
+    # What the API server refuses in the Deployment's template, or in each of its pods.
+    reference = f"{BOX}.env.0"
+    cases += [
+        Case(reference, {"name": "B", "valueFrom": {"resourceFieldRef": {"resource": resource, "divisor": divisor}}}, says)
+        for resource, divisor, says in (
+            ("limits.cpu", 0.5, ""), ("limits.memory", 0.5, ""), ("limits.cpu", "0.5", ""), ("limits.cpu", 2, ""),
+            ("limits.cpu", "1E", "1 or 1m for cpu"), ("requests.cpu", "1k", "1 or 1m for cpu"), ("limits.cpu", "1Mi", "1 or 1m for cpu"),
+            ("limits.memory", "1m", "1 or 1m for cpu"), ("limits.hugepages-2Mi", "1m", "1 or 1m for cpu"),
+            ("requests.ephemeral-storage", "1m", "1 or 1m for cpu"),
+        )
+    ]
+    cases += [
+        Case(reference, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": path}}}, says)
+        for path, says in (
+            ("metadata.labels", "must name one label"), ("metadata.annotations", "must name one label"), ("metadata.labels['a b']", ""),
+            ("metadata.labels['A/b']", ""), ("metadata.labels['-a']", ""), ("metadata.annotations['a/b/c']", ""),
+            (f"metadata.labels['{'x' * 64}']", ""),
+        )
+    ]
+    cases += [
+        Case(
+            f"{POD}.volumes.1",
+            {"name": "pod", "downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": path}}]}},
+            "field of the metadata",
+        )
+        for path in ("spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.podIPs")
+    ]
+    one = {"configMap": {"name": "a", "items": [{"key": "k", "path": "p"}]}}
+    cases += [
+        Case(f"{POD}.volumes.1", {"name": "all", "projected": {"sources": [one, other]}}, "path 'p' stands twice", by_schema=False)
+        for other in (
+            {"configMap": {"name": "b", "items": [{"key": "l", "path": "p"}]}},
+            {"secret": {"name": "b", "items": [{"key": "l", "path": "p"}]}},
+            {"downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+        )
+    ]
+    claim: Object = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    cases += [
+        Case(f"{POD}.volumes.1", {"name": "own", "ephemeral": {"volumeClaimTemplate": {"spec": {**claim, **change}}}}, says)
+        for change, says in (
+            ({"dataSource": {"kind": "VolumeSnapshot", "name": "a"}}, "must be PersistentVolumeClaim where apiGroup is not set"),
+            ({"dataSource": {"apiGroup": "", "kind": "VolumeSnapshot", "name": "a"}}, "must be PersistentVolumeClaim"),
+            ({"dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "", "name": "a"}}, ""),
+            ({"accessModes": ["ReadWriteOncePod", "ReadWriteOnce"]}, "no other mode"),
+        )
+    ]
+    chosen: Object = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}
+    some = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
+    for place in (f"{POD}.affinity.podAffinity", f"{POD}.affinity.podAntiAffinity"):
+        cases += [
+            Case(f"{place}.requiredDuringSchedulingIgnoredDuringExecution", [term], says)
+            for term, says in (
+                ({"topologyKey": "zone", "matchLabelKeys": ["k"]}, "labelSelector must be set"),
+                ({"topologyKey": "zone", "mismatchLabelKeys": ["k"]}, "labelSelector must be set"),
+                ({**chosen, "matchLabelKeys": ["k"], "mismatchLabelKeys": ["k"]}, "no key of labelSelector"),
+                ({**chosen, "matchLabelKeys": ["a"]}, "no key of labelSelector"),
+                ({**chosen, "labelSelector": some, "matchLabelKeys": ["a"]}, "no key of labelSelector"),
+            )
+        ]
+    cases += [
+        Case(f"{POD}.topologySpreadConstraints",
+             [{**chosen, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"]}], "no key of labelSelector"),
+        Case(f"{POD}.initContainers", [{"name": "i", "image": "i", "resizePolicy": [
+            {"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}], "without restartPolicy Always"),
+        Case(f"{POD}.dnsConfig", {"searches": [f"{n}{'.a' * 125}" for n in range(9)]}, "2048 characters together"),
+        Case(f"{POD}.securityContext.appArmorProfile", {"type": "Localhost", "localhostProfile": "a "}, "white space", by_schema=False),
+        Case(f"{BOX}.lifecycle.postStart", {"sleep": {"seconds": 30}}, "below terminationGracePeriodSeconds"),
+    ]
+    cases += [
+        Case(f"{BOX}.volumeMounts.0", {"name": "tmp", "mountPath": "/tmp", **mount}, "recursiveReadOnly needs")
+        for mount in (
+            {"recursiveReadOnly": "Enabled"}, {"recursiveReadOnly": "IfPossible", "readOnly": False},
+            {"recursiveReadOnly": "Enabled", "readOnly": True, "mountPropagation": "HostToContainer"},
+        )
+    ]
+    cases += [
+        Case(f"{BOX}.resources", {"requests": {"memory": more}, "limits": {"memory": less}}, "must not be above", by_schema=False)
+        for more, less in (("9007199254740993", "9007199254740992"), (9007199254740993, 9007199254740992), ("1.000000001E", "1E"))
+    ]
+    cases += [
+        Case(f"{BOX}.resources.limits", {name: value}, says, by_schema=False)
+        for name, value, says in (
+            ("a/b", "9007199254740993.5", "whole number"), ("a/b", "1Ei", "at most 1e+15"), ("requests.a.b/c", "1", "must not begin with"),
+            (f"{'a' * 245}/b", "1", "at most 244"),
+        )
+    ]
+    profiles = ("container.apparmor.security.beta.kubernetes.io/server", "seccomp.security.alpha.kubernetes.io/pod",
+                "container.seccomp.security.alpha.kubernetes.io/server", "scheduler.alpha.kubernetes.io/tolerations",
+                "kubernetes.io/config.mirror")
+    cases += [Case(f"{META}.annotations", {name: "unconfined"}, "are set in their fields") for name in profiles]
+    deletion_cost = "controller.kubernetes.io/pod-deletion-cost"
+    cases += [
+        Case(f"{META}.annotations", {deletion_cost: value}, "whole number of 32 bits")
+        for value in ("x", "+1", "01", "-0", "1.5", "2147483648", "-2147483649", "")
+    ]
+    cases += [
+        Case(f"{META}.annotations", {f"k{n}": text for n in range(64)}, "put large texts into a ConfigMap", by_schema=False)
+        for text in ("x" * 4096, "é" * 2000)
+    ]
     # Containers.
     cases += [Case(f"{BOX}.name", value) for value in ("Server", "my.server", "a_b", "-a", "", "x" * 64)]
     cases += [Case(f"{BOX}.image", value) for value in ("", " ", "a b", " server:1")]

@@ -238,6 +238,28 @@ def _taken() -> list[Case]:
             {"prometheus.io/scrape": "true", "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z", "a": "x y\nz"},
         ),
         Case(f"{META}.labels", {"app.kubernetes.io/name": "a", "x" * 63: "", "a" * 253 + "/b": "v", "version": "v1.2_3"}),
+        Case(f"{META}.annotations", {"controller.kubernetes.io/pod-deletion-cost": "-2147483648"}),
+        *(
+            Case(f"{BOX}.env.1", {"name": "B", "valueFrom": {"resourceFieldRef": {"resource": resource, "divisor": divisor}}})
+            for resource, divisors in (("limits.cpu", ("1m", "1", "0", 0, 1)), ("limits.memory", ("1E", "1Ei", "1k", "1Mi", "0", 1)))
+            for divisor in divisors
+        ),
+        Case(
+            f"{POD}.volumes.0",
+            {"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {
+                "accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1E"}, "limits": {"storage": "10E"}},
+                "dataSource": {"apiGroup": "", "kind": "PersistentVolumeClaim", "name": "a"}}}}},
+        ),
+        Case(
+            f"{POD}.volumes.0",
+            {"name": "tmp", "ephemeral": {"volumeClaimTemplate": {"spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+                "dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "a"}}}}},
+        ),
+        Case(f"{POD}.volumes.0", {"name": "tmp", "csi": {"driver": "Disk.example"}}),
+        Case(f"{BOX}.resources", {"requests": {"cpu": "1E"}, "limits": {"cpu": "9E"}}),
+        Case(f"{BOX}.resources.limits", {"hugepages-2Mi": "0", "cpu": "1"}),
+        Case(f"{BOX}.volumeMounts.0", {"name": "tmp", "mountPath": "/tmp", "readOnly": True, "recursiveReadOnly": "Enabled"}),
         Case("spec.route.hostnames", ["*.shop.example", "a", "1.2.3"]),
         Case("spec.route.paths", ["/", "/v2/models/a.b/", "/...", "/.well-known", "/a..b", "/a%20b", "/a:b@c,d;e=f"]),
         Case(

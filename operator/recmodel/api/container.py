@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from recmodel.api.probe import EndingProbe, Lifecycle, ReadinessProbe
-from recmodel.api.quantity import Quantity, amount
+from recmodel.api.quantity import Quantity, exact
 from recmodel.api.source import Variable, Variables
 from recmodel.api.strict import Keyed, Kubernetes, Rule, Strict, given
 from recmodel.api.text import DnsLabel, Image, LabelKey, LocalPath, MountPath, Port, PortName, ShortText, Text
@@ -23,6 +23,8 @@ Capability = Literal[
     "SETPCAP", "SETUID", "SYS_CHROOT",
 ]  # fmt: skip
 _HUGE = "hugepages-"
+LONGEST_PREFIX = 244  # of a resource: a quota puts "requests." before it, and 253 are the limit
+MOST_DEVICES = 10**15  # the API server counts in thousandths
 STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 USER = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -75,20 +77,23 @@ def _broken(name: str, request: str | None, limit: str | None) -> str | None:
     standard = name in STANDARD_RESOURCES
     if not standard and "/" not in name and not name.startswith(_HUGE):
         return f"{name}: must be {', '.join(STANDARD_RESOURCES)}, hugepages-SIZE, or have a prefix, as nvidia.com/gpu"
+    prefix = name.rpartition("/")[0]
+    if name.startswith("requests.") or len(prefix) > LONGEST_PREFIX:
+        return f"{name}: must not begin with requests., and have at most {LONGEST_PREFIX} characters before '/'"
     if request is not None and limit is None and not standard:
         return f"requests.{name} is {request}: limits.{name} must be set to the same"
-    if request is not None and limit is not None and amount(request) > amount(limit):
+    if request is not None and limit is not None and exact(request) > exact(limit):
         return f"requests.{name} is {request}: must not be above limits.{name}, {limit}"
-    if request is not None and limit is not None and not standard and amount(request) != amount(limit):
+    if request is not None and limit is not None and not standard and exact(request) != exact(limit):
         return f"requests.{name} is {request}: must be the same as limits.{name}, {limit}"
     if limit is not None and name.startswith(_HUGE):
         size = name.removeprefix(_HUGE)
         if not re.fullmatch(r"[1-9][0-9]{0,5}[KMG]i", size):
             return f"{name}: the size of a page must be as 2Mi or 1Gi"
-        if amount(limit) <= 0.0 or amount(limit) % amount(size):
+        if exact(limit) % exact(size):
             return f"limits.{name} is {limit}: must be a multiple of {size}"
-    elif limit is not None and not standard and amount(limit) % 1:
-        return f"limits.{name} is {limit}: must be a whole number"
+    elif limit is not None and not standard and (exact(limit) % 1 or exact(limit) > MOST_DEVICES):
+        return f"limits.{name} is {limit}: must be a whole number of at most {MOST_DEVICES:g}"
     return None
 
 
@@ -108,6 +113,15 @@ class VolumeMount(Kubernetes):
             "must not have both subPath and subPathExpr",
             lambda mount: given(mount, "subPath", "subPathExpr") < 2,
         ),
+        Rule(
+            "!has(self.recursiveReadOnly) || self.recursiveReadOnly == 'Disabled' || (has(self.readOnly) && self.readOnly && "
+            "(!has(self.mountPropagation) || self.mountPropagation == 'None'))",
+            "recursiveReadOnly needs readOnly true, and mountPropagation None or not set",
+            lambda m: (
+                m.recursive_read_only in (None, "Disabled")
+                or (m.read_only is True and m.mount_propagation in (None, "None"))
+            ),
+        ),
     )
 
     name: DnsLabel
@@ -126,6 +140,12 @@ class Capabilities(Strict):
     drop: Annotated[list[ShortText], Field(max_length=64)] | None = None
 
 
+def _unpadded(path: str) -> str:
+    if path.strip() != path:
+        raise PydanticCustomError("rule", "must not begin or end with white space")
+    return path
+
+
 class Profile(Kubernetes):
     """The seccomp or AppArmor profile."""
 
@@ -138,7 +158,7 @@ class Profile(Kubernetes):
     )
 
     type: Literal["RuntimeDefault", "Localhost"]
-    localhost_profile: LocalPath | None = None
+    localhost_profile: Annotated[LocalPath, AfterValidator(_unpadded)] | None = None
 
 
 def must_be_false(reason: str) -> Rule:
@@ -225,6 +245,11 @@ class InitContainer(Container):
             "has(self.lifecycle))",
             "probes and lifecycle may be set only with restartPolicy Always",
             lambda c: c.restart_policy or not given(c, "readinessProbe", "livenessProbe", "startupProbe", "lifecycle"),
+        ),
+        Rule(
+            "has(self.restartPolicy) || !has(self.resizePolicy) || self.resizePolicy.all(p, p.restartPolicy != 'RestartContainer')",
+            "resizePolicy must not be RestartContainer without restartPolicy Always",
+            lambda c: c.restart_policy or all(p.restart_policy != "RestartContainer" for p in c.resize_policy or []),
         ),
     )
 

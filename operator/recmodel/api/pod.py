@@ -15,7 +15,7 @@ from pydantic import Field
 from recmodel.api.container import USER, Container, InitContainer, Profile, must_be_false
 from recmodel.api.scheduling import Affinity, SpreadConstraints, Tolerations
 from recmodel.api.strict import Keyed, Kubernetes, Rule, Strict, one_of
-from recmodel.api.text import Address, Annotations, DnsLabel, LabelKey, Labels, ShortText, Subdomain
+from recmodel.api.text import Address, DnsLabel, LabelKey, Labels, PodAnnotations, ShortText, Subdomain
 from recmodel.api.volume import LocalReference, Volumes
 
 GRACE_SECONDS = 30  # where the template says nothing
@@ -62,6 +62,14 @@ SearchDomain = Annotated[
 class DnsConfig(Kubernetes):
     """How the pod resolves names."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.searches) || self.searches.join(' ').size() <= 2048",
+            "searches must have at most 2048 characters together",
+            lambda config: len(" ".join(config.searches or [])) <= 2048,
+        ),
+    )
+
     nameservers: Annotated[list[Address], Field(max_length=3)] | None = None
     searches: Annotated[list[SearchDomain], Field(max_length=32)] | None = None
     options: Annotated[list[DnsOption], Field(max_length=16)] | None = None
@@ -103,10 +111,9 @@ def _claimed(pod: PodSpec) -> bool:
 
 def _sleeps_end(pod: PodSpec) -> bool:
     grace_seconds = pod.termination_grace_period_seconds or GRACE_SECONDS
-    sleeps = [
-        c.lifecycle.pre_stop.sleep for c in _all(pod) if c.lifecycle is not None and c.lifecycle.pre_stop is not None
-    ]
-    return all(sleep is None or sleep.seconds < grace_seconds for sleep in sleeps)
+    cycles = [c.lifecycle for c in _all(pod) if c.lifecycle is not None]
+    hooks = [hook for cycle in cycles for hook in (cycle.pre_stop, cycle.post_start) if hook is not None]
+    return all(hook.sleep is None or hook.sleep.seconds < grace_seconds for hook in hooks)
 
 
 def _named_once(pod: PodSpec) -> bool:
@@ -133,7 +140,7 @@ def _each(rule: str) -> str:
     return f"self.containers.all(c, {rule}) && (!has(self.initContainers) || self.initContainers.all(c, {rule}))"
 
 
-_SLEEP = "has(c.lifecycle) && has(c.lifecycle.preStop) && has(c.lifecycle.preStop.sleep)"
+_SLEEP = "has(c.lifecycle) && has(c.lifecycle.{0}) && has(c.lifecycle.{0}.sleep)"
 _GRACE = f"(has(self.terminationGracePeriodSeconds) ? self.terminationGracePeriodSeconds : {GRACE_SECONDS})"
 _THEIRS = "(has(self.securityContext) && has(self.securityContext.{0}) ? self.securityContext.{0} : {1})"
 _OWN = "(has(c.securityContext) && has(c.securityContext.{0}) ? c.securityContext.{0} : {1})"
@@ -164,8 +171,9 @@ class PodSpec(Strict):
             _claimed,
         ),
         Rule(
-            _each(f"!({_SLEEP}) || c.lifecycle.preStop.sleep.seconds < {_GRACE}"),
-            f"lifecycle.preStop.sleep.seconds must be below terminationGracePeriodSeconds ({GRACE_SECONDS} where it is not set)",
+            _each(" && ".join(f"(!({_SLEEP.format(hook)}) || c.lifecycle.{hook}.sleep.seconds < {_GRACE})"
+                              for hook in ("preStop", "postStart"))),
+            f"lifecycle: sleep.seconds must be below terminationGracePeriodSeconds ({GRACE_SECONDS} where it is not set)",
             _sleeps_end,
         ),
         Rule(
@@ -232,7 +240,7 @@ class PodMetadata(Strict):
     """Labels and annotations of the pool's pods, beside those that the operator sets."""
 
     labels: Labels | None = None
-    annotations: Annotations | None = None
+    annotations: PodAnnotations | None = None
     name: Annotated[ShortText | None, Field(exclude=True, description="Dropped: each pod has a name of its own.")] = (
         None
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from recmodel.api.strict import NumberOrText, Rule
+from recmodel.api.strict import IntegerOrText, NumberOrText, Rule
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)$"
@@ -35,7 +35,7 @@ Decimal = Annotated[str, StringConstraints(pattern=_DECIMAL, max_length=20)]
 Percent = Annotated[str, StringConstraints(pattern=_PERCENT, max_length=8)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
 Quantity = Annotated[str, NumberOrText(_QUANTITY, 0, 1e18)]
-Divisor = Annotated[str, NumberOrText(_DIVISOR, 0, 1)]
+Divisor = Annotated[int | str, IntegerOrText(_DIVISOR, 3, 0, 1)]
 Percentile = Annotated[str, NumberOrText(_PERCENTILE, 50, 99.9)]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", min_length=1, max_length=200)]
 VersionName = Annotated[
@@ -54,14 +54,18 @@ def seconds(duration: str) -> float:
 
 
 def amount(quantity: str) -> float:
-    """The amount of a Kubernetes quantity in its base unit; ``ValueError`` on anything else. ``500m`` is 0.5, ``1Ki`` is 1,024.
+    """The amount of a Kubernetes quantity in its base unit; ``ValueError`` on anything else. ``500m`` is 0.5, ``1Ki`` is 1,024."""
+    return float(exact(quantity))
 
-    Two spellings of one amount, such as ``9m`` and ``0.009``, are the same number.
+
+def exact(quantity: str) -> Fraction:
+    """The same without rounding, to compare by: two spellings of one amount, such as ``9m`` and ``0.009``, are the same number,
+    and two amounts that differ by one byte are not.
     """
     match = re.fullmatch(r"\+?([0-9.]+(?:[eE][-+]?[0-9]+)?)([a-zA-Z]{0,2})", quantity)
     if not match or match[2] not in _UNITS:
         raise ValueError(f"{quantity!r} is not a quantity such as 500m, 2 or 1.5Gi")
-    return float(Fraction(match[1]) * _UNITS[match[2]])
+    return Fraction(match[1]) * _UNITS[match[2]]
 
 
 def at_most(longest: str, above_zero: bool = True) -> Rule:

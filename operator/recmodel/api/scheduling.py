@@ -65,6 +65,20 @@ class LabelSelector(Kubernetes):
     match_expressions: Annotated[list[Requirement], Field(max_length=16)] | None = None
 
 
+def _keys(selector: LabelSelector | None) -> set[str]:
+    if selector is None:
+        return set()
+    return {*(selector.match_labels or {}), *(requirement.key for requirement in selector.match_expressions or [])}
+
+
+# Pods with such keys are refused when they are created: their labels are put into the selector.
+_NOT_IN_THE_SELECTOR = (
+    "!has(self.matchLabelKeys) || self.matchLabelKeys.all(k, !has(self.labelSelector) || "
+    "(!has(self.labelSelector.matchLabels) || !(k in self.labelSelector.matchLabels)) && "
+    "(!has(self.labelSelector.matchExpressions) || self.labelSelector.matchExpressions.all(e, e.key != k))"
+)
+
+
 class NodeTerm(Kubernetes):
     """Conditions of which all hold."""
 
@@ -96,6 +110,20 @@ class NodeAffinity(Kubernetes):
 
 class PodTerm(Kubernetes):
     """Beside which pods, and what counts as beside."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.labelSelector) || !((has(self.matchLabelKeys) && self.matchLabelKeys.size() > 0) || "
+            "(has(self.mismatchLabelKeys) && self.mismatchLabelKeys.size() > 0))",
+            "labelSelector must be set where matchLabelKeys or mismatchLabelKeys is",
+            lambda t: t.label_selector is not None or not (t.match_label_keys or t.mismatch_label_keys),
+        ),
+        Rule(
+            f"{_NOT_IN_THE_SELECTOR} && (!has(self.mismatchLabelKeys) || !(k in self.mismatchLabelKeys)))",
+            "matchLabelKeys must have no key of labelSelector or mismatchLabelKeys",
+            lambda t: not set(t.match_label_keys or ()) & (_keys(t.label_selector) | set(t.mismatch_label_keys or ())),
+        ),
+    )
 
     label_selector: LabelSelector | None = None
     namespace_selector: LabelSelector | None = None
@@ -170,6 +198,11 @@ class SpreadConstraint(Kubernetes):
             "!has(self.matchLabelKeys) || self.matchLabelKeys.size() == 0 || has(self.labelSelector)",
             "labelSelector must be set where matchLabelKeys is",
             lambda c: not c.match_label_keys or c.label_selector is not None,
+        ),
+        Rule(
+            f"{_NOT_IN_THE_SELECTOR})",
+            "matchLabelKeys must have no key of labelSelector",
+            lambda c: not set(c.match_label_keys or ()) & _keys(c.label_selector),
         ),
     )
 

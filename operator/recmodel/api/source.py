@@ -8,10 +8,10 @@ from pydantic import Field, StringConstraints
 
 from recmodel.api.quantity import Divisor
 from recmodel.api.strict import Kubernetes, Rule, one_of
-from recmodel.api.text import DataKey, DnsLabel, Subdomain, VariableName
+from recmodel.api.text import KEY, DataKey, DnsLabel, Subdomain, VariableName
 
 _FIELD = (
-    r"^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)(\['[^']+'\])?|spec\.(nodeName|serviceAccountName)"
+    rf"^(metadata\.(name|namespace|uid)|metadata\.(labels|annotations)(\['{KEY}'\])?|spec\.(nodeName|serviceAccountName)"
     r"|status\.(hostIPs?|podIPs?))$"
 )
 _RESOURCE = r"^(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i)$"
@@ -26,6 +26,17 @@ class FieldRef(Kubernetes):
 
 class ResourceFieldRef(Kubernetes):
     """A request or limit of a container."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.divisor) || type(self.divisor) == int || "
+            "(self.resource.endsWith('.cpu') ? self.divisor in ['0', '1', '1m'] : self.divisor != '1m')",
+            "divisor must be 1 or 1m for cpu, else 1, 1k to 1E or 1Ki to 1Ei",
+            lambda ref: (
+                (str(ref.divisor or 0) in ("0", "1", "1m")) if ref.resource.endswith(".cpu") else ref.divisor != "1m"
+            ),
+        ),
+    )
 
     container_name: DnsLabel | None = None
     resource: Annotated[str, StringConstraints(pattern=_RESOURCE, max_length=64)]
@@ -43,7 +54,17 @@ class KeyRef(Kubernetes):
 class VariableSource(Kubernetes):
     """One place to take a value from."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (one_of("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        one_of("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"),
+        Rule(
+            "!has(self.fieldRef) || !(self.fieldRef.fieldPath in ['metadata.labels', 'metadata.annotations'])",
+            "fieldRef.fieldPath must name one label or annotation, as metadata.labels['team']; all of them are for a volume",
+            lambda source: (
+                source.field_ref is None
+                or source.field_ref.field_path not in ("metadata.labels", "metadata.annotations")
+            ),
+        ),
+    )
 
     field_ref: FieldRef | None = None
     resource_field_ref: ResourceFieldRef | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from recmodel.api.strict import IntegerOrText, Rule
 
@@ -41,10 +42,11 @@ MountPath = Annotated[str, StringConstraints(pattern=r"^[^:]+$", max_length=1024
 PortName = Annotated[str, StringConstraints(pattern=rf"^{_PORT}$", max_length=15)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortOrName = Annotated[int | str, IntegerOrText(rf"^{_PORT}$", 15, 1, 65535)]
+KEY = rf"({_SUBDOMAIN}/)?{_SHORT}"
 _KEY = rf"({_SUBDOMAIN}/)?{_QUALIFIED}"
 LabelKey = Annotated[
     str,
-    StringConstraints(pattern=rf"^({_SUBDOMAIN}/)?{_SHORT}$", max_length=317),
+    StringConstraints(pattern=rf"^{KEY}$", max_length=317),
 ]
 AnyKey = Annotated[str, StringConstraints(pattern=rf"^(({_SUBDOMAIN}/)?{_SHORT})?$", max_length=317)]
 LabelValue = Annotated[str, StringConstraints(pattern=rf"^({_QUALIFIED})?$", max_length=63)]
@@ -69,3 +71,44 @@ Keys = Rule(
 
 Labels = Annotated[dict[str, LabelValue], Field(max_length=64), Keys]
 Annotations = Annotated[dict[str, Text], Field(max_length=64), Keys]
+# Of these the API server reads the value, or the container runtime takes rights from it.
+_WITH_A_MEANING = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+    "scheduler.alpha.kubernetes.io/",
+    "kubernetes.io/config.mirror",
+)
+_COST = "controller.kubernetes.io/pod-deletion-cost"
+MOST_ANNOTATION_BYTES = 240 * 1024  # keys and values; the API server takes 256 KiB, those of the operator among them
+
+
+def _small_enough(annotations: dict[str, str]) -> dict[str, str]:
+    """What would cost the API server too much as a rule of the schema."""
+    found = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+    if found > MOST_ANNOTATION_BYTES:
+        rule = f"must have at most {MOST_ANNOTATION_BYTES} bytes together, and has {found}: put large texts into a ConfigMap"
+        raise PydanticCustomError("rule", "{rule}", {"rule": rule})
+    return annotations
+
+
+def _is_a_cost(text: str) -> bool:
+    return bool(re.fullmatch(r"0|-?[1-9][0-9]{0,9}", text)) and -(2**31) <= int(text) < 2**31
+
+
+PodAnnotations = Annotated[
+    Annotations,
+    Rule(
+        "self.all(k, !(" + " || ".join(f"k.startsWith('{prefix}')" for prefix in _WITH_A_MEANING) + "))",
+        "AppArmor and seccomp profiles, tolerations and affinity are set in their fields (securityContext, tolerations, affinity), not "
+        "by annotations, and kubernetes.io/config.mirror must not be set",
+        lambda annotations: not any(key.startswith(_WITH_A_MEANING) for key in annotations),
+    ),
+    Rule(
+        f"!('{_COST}' in self) || (self['{_COST}'].matches(r'^(0|-?[1-9][0-9]{{0,9}})$') && "
+        f"int(self['{_COST}']) <= 2147483647 && int(self['{_COST}']) >= -2147483648)",
+        f"{_COST} must be a whole number of 32 bits, without a plus or leading zeros",
+        lambda annotations: _is_a_cost(annotations.get(_COST, "0")),
+    ),
+    AfterValidator(_small_enough),
+]

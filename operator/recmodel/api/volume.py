@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from recmodel.api.quantity import Quantity, amount
+from recmodel.api.quantity import Quantity, exact
 from recmodel.api.scheduling import LabelSelector
 from recmodel.api.source import FieldRef, ResourceFieldRef
 from recmodel.api.strict import Keyed, Kubernetes, Rule, Strict, one_of
@@ -24,7 +24,7 @@ from recmodel.api.text import (
     Text,
 )
 
-DriverName = Annotated[Subdomain, Field(max_length=63)]
+DriverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+((-+|\.)[A-Za-z0-9]+)*$", max_length=63)]
 Mode = Annotated[int, Field(ge=0, le=0o777)]
 
 
@@ -74,6 +74,11 @@ class DownwardFile(Kubernetes):
             "resourceFieldRef.containerName must be set in a volume",
             lambda file: file.resource_field_ref is None or file.resource_field_ref.container_name is not None,
         ),
+        Rule(
+            "!has(self.fieldRef) || self.fieldRef.fieldPath.startsWith('metadata.')",
+            "fieldRef.fieldPath must be a field of the metadata: the others are for environment variables",
+            lambda file: file.field_ref is None or file.field_ref.field_path.startswith("metadata."),
+        ),
     )
 
     path: LocalPath
@@ -118,6 +123,17 @@ class Projected(Kubernetes):
     sources: Annotated[list[ProjectedSource], Field(min_length=1, max_length=16)]
     default_mode: Mode | None = None
 
+    @model_validator(mode="after")
+    def _paths_differ(self) -> Projected:
+        """What would cost the API server too much as a rule of the schema."""
+        parts = [part for s in self.sources for part in (s.config_map, s.secret, s.downward_api) if part is not None]
+        paths = [item.path for part in parts for item in part.items or []]
+        twice = next((path for index, path in enumerate(paths) if path in paths[:index]), None)
+        if twice is not None:
+            rule = f"sources: path {twice!r} stands twice: each path of a volume may stand once"
+            raise PydanticCustomError("rule", "{rule}", {"rule": rule})
+        return self
+
 
 class Claim(Kubernetes):
     """A PersistentVolumeClaim that exists."""
@@ -152,8 +168,16 @@ class ImageVolume(Kubernetes):
 class DataSource(Kubernetes):
     """What a new volume is filled with."""
 
-    api_group: Subdomain | None = None
-    kind: ShortText
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(has(self.apiGroup) && self.apiGroup != '') || self.kind == 'PersistentVolumeClaim'",
+            "kind must be PersistentVolumeClaim where apiGroup is not set; a VolumeSnapshot has snapshot.storage.k8s.io",
+            lambda source: bool(source.api_group) or source.kind == "PersistentVolumeClaim",
+        ),
+    )
+
+    api_group: OptionalSubdomain | None = None
+    kind: Annotated[ShortText, Field(min_length=1)]
     name: Subdomain
 
 
@@ -166,7 +190,7 @@ class StorageSize(Kubernetes):
     @classmethod
     def _is_something(cls, size: str) -> str:
         """What no schema can hold: the value has no type there."""
-        if amount(size) <= 0.0:
+        if exact(size) <= 0:
             raise PydanticCustomError("rule", "must be above 0")
         return size
 
@@ -180,6 +204,14 @@ class StorageRequest(Kubernetes):
 
 class ClaimSpec(Kubernetes):
     """The volume that each pod gets."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!('ReadWriteOncePod' in self.accessModes) || self.accessModes.size() == 1",
+            "accessModes must have no other mode beside ReadWriteOncePod",
+            lambda claim: "ReadWriteOncePod" not in claim.access_modes or len(claim.access_modes) == 1,
+        ),
+    )
 
     access_modes: Annotated[
         list[Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]],
