@@ -15,13 +15,15 @@ from recmodel.core.forecast.candidates import HORIZONS_SECONDS, LEVEL, SEASON, F
 from recmodel.core.forecast.season import (
     BIN_SECONDS,
     DAY_BINS,
-    DAY_GAIN,
     DAY_SECONDS,
     HALF_HOUR_BINS,
     LARGEST_RISE,
     WAITING_BINS,
-    WEEK_GAIN,
     WEEK_HALF_HOURS,
+    Half,
+    Small,
+    empty,
+    learn_bins,
     log_load,
     settled,
 )
@@ -99,8 +101,8 @@ def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> 
 class SeasonalProfile:
     """What a past says of the season of one model."""
 
-    day: Floats  # [DAY_BINS] as of a Season
-    week: Floats  # [WEEK_HALF_HOURS]
+    day: Small  # [DAY_BINS] as of a Season
+    week: Half  # [WEEK_HALF_HOURS]
     saved_by_week: float
     saved_by_day: (
         float  # by how much less the rises predicted by the day missed than none would; NaN: nothing to judge by
@@ -112,17 +114,18 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
 
     A step coarser than a bin is interpolated; gaps are left out; noise of thin counts is smoothed over three bins of the day.
     """
-    day, week, saved_by_week, saved_by_day = np.full(DAY_BINS, np.nan), np.zeros(WEEK_HALF_HOURS), 0.0, math.nan
+    nothing, saved_by_week, saved_by_day = empty(1), 0.0, math.nan
+    day, week = nothing.day, nothing.week
     bins, logs = _binned(seconds, load)
     if not len(bins):
-        return SeasonalProfile(day, week, saved_by_week, saved_by_day)
+        return SeasonalProfile(day[0], week[0], saved_by_week, saved_by_day)
     first = int(bins[0]) // DAY_BINS
     days = np.full((int(bins[-1]) // DAY_BINS - first + 1, DAY_BINS), np.nan)
     days.ravel()[bins - first * DAY_BINS] = logs
     for number, values in enumerate(days, first):
-        half_hours = slice(number % 7 * HALF_HOURS, (number % 7 + 1) * HALF_HOURS)
-        predicted = day + np.repeat(week[half_hours], HALF_HOUR_BINS)
-        rise, by_day, by_week = _rises(values), _rises(day), _rises(predicted)
+        profile, half_hours = day[0].astype(float), week[0, number % 7 * HALF_HOURS :][:HALF_HOURS].astype(float)
+        predicted = profile + np.repeat(half_hours, HALF_HOUR_BINS)
+        rise, by_day, by_week = _rises(values), _rises(profile), _rises(predicted)
         judged = np.isfinite(rise + by_day)
         if judged.any():
             forget = 1.0 - 0.5 ** float(judged.mean())
@@ -130,14 +133,14 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
             saved_by_week += forget * (float((missed - np.abs(rise - by_week))[judged].mean()) - saved_by_week)
             saved = float((rise - missed)[judged].mean())
             saved_by_day = saved if math.isnan(saved_by_day) else saved_by_day + forget * (saved - saved_by_day)
-        off = np.where(np.isfinite(day), values - day, np.nan)
-        seen = np.isfinite(off).reshape(-1, HALF_HOUR_BINS)
-        mean = np.nan_to_num(off).reshape(-1, HALF_HOUR_BINS).sum(1) / np.maximum(seen.sum(1), 1)
-        week[half_hours] += np.where(seen.any(1), WEEK_GAIN * (mean - week[half_hours]), 0.0)
-        day = np.where(np.isfinite(day), day + DAY_GAIN * np.nan_to_num(off), values)
-    if np.isfinite(day).all():
-        day = (np.roll(day, 1) + 2.0 * day + np.roll(day, -1)) / 4.0
-    return SeasonalProfile(day, week, saved_by_week, saved_by_day)
+        for first_bin in range(HALF_HOUR_BINS):  # one bin of every half hour of the day at a time
+            place = np.arange(first_bin, DAY_BINS, HALF_HOUR_BINS)
+            place = place[np.isfinite(values[place])]
+            learn_bins(day, week, np.array(0), number * DAY_BINS + place, values[place].astype(np.float32))
+    profile = day[0]
+    if np.isfinite(profile).all():
+        profile = (np.roll(profile, 1) + 2.0 * profile + np.roll(profile, -1)) / 4.0
+    return SeasonalProfile(profile, week[0], saved_by_week, saved_by_day)
 
 
 def _rises(profile: Floats) -> Floats:

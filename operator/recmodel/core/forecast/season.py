@@ -166,21 +166,23 @@ def _closed(season: Season, index: int) -> Season:
         seen = np.isfinite(waiting[slot])
         if seen.any():
             week = week.copy() if week is season.week else week
-            _learn_bin(day, week, np.nonzero(seen)[0], waiting[slot][seen], old)
+            learn_bins(day, week, np.nonzero(seen)[0], np.array(old), waiting[slot][seen])
         waiting[slot] = mean if passed == season.bin else np.nan
     zero = np.zeros_like(season.filling_sum)
     return replace(season, day=day, week=week, waiting=waiting, filling_sum=zero, filling_count=zero, bin=index)
 
 
-def _learn_bin(day: Small, week: Half, rows: Ints, value: Small, index: int) -> None:
-    """Changes ``day`` and ``week`` by the log loads ``value`` that ``rows`` had in a bin since the epoch."""
-    expected = day[rows, index % DAY_BINS]
+def learn_bins(day: Small, week: Half, rows: Ints, bins: Ints, value: Small) -> None:
+    """Changes ``day`` ``[M, DAY_BINS]`` and ``week`` by log loads ``value`` ``[N]``, each of a row and a bin since the epoch: the
+    models of one bin, or bins of one model, of which no two lie in the same half hour. ``rows`` or ``bins`` may be one for all.
+    """
+    expected = day[rows, bins % DAY_BINS]
     off = np.where(np.isfinite(expected), value - expected, 0.0)
-    half_hour = (index // HALF_HOUR_BINS) % WEEK_HALF_HOURS
+    half_hour = (bins // HALF_HOUR_BINS) % WEEK_HALF_HOURS
     gain = 1.0 - (1.0 - WEEK_GAIN) ** (1.0 / HALF_HOUR_BINS)
     before = week[rows, half_hour].astype(np.float32)
     week[rows, half_hour] = before + gain * np.where(np.isfinite(expected), off - before, 0.0)
-    day[rows, index % DAY_BINS] = np.where(np.isfinite(expected), expected + DAY_GAIN * off, value)
+    day[rows, bins % DAY_BINS] = np.where(np.isfinite(expected), expected + DAY_GAIN * off, value)
 
 
 def _between(profile: Small | Half, times: Floats, bin_seconds: float) -> Floats:
