@@ -17,7 +17,7 @@ from recmodel.core.capacity.estimate import Capacity, estimate
 from recmodel.core.explanation import Decisions
 from recmodel.core.failures import load_independent
 from recmodel.core.failures.load_independent import Failing
-from recmodel.core.fleet import Bools, Fleet, Floats
+from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.memory import Memory
@@ -52,13 +52,13 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     """One tick: the decisions for all models of the memory's fleet, in their order, and the memory for the next tick."""
     memory, tick = _learn(memory, observations, now_seconds)
     memory, proposal, context = _propose(memory, tick)
-    replicas, changed = guard(context)
+    guarded = guard(context)
     weights, budget, budget_memory = share(
         memory.accuracy_budget,
         TrafficContext(
             fleet=tick.fleet,
             seen=tick.failing.seen,
-            replicas=replicas,
+            replicas=guarded.replicas,
             capacity=tick.capacity,
             each=proposal.per_replica,
             load=tick.load,
@@ -77,11 +77,11 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         forecast=tick.forecast,
         capacity=tick.capacity,
         proposal=proposal,
-        replicas=replicas,
+        guarded=guarded,
+        given_up=tick.pods.given_up,
         weights=weights,
         accuracy_budget=budget,
         allowed=tick.allowed,
-        changed=changed,
         blind_seconds=tick.pods.blind_seconds,
         upper=tick.forecast.upper,
         middle=tick.forecast.middle,
@@ -152,8 +152,9 @@ def _propose(memory: Memory, tick: Tick) -> tuple[Memory, Proposal, GuardContext
             upper=tick.forecast.upper,
             allowed=tick.allowed,
             blind_seconds=now.blind_seconds,
+            doubted=np.isfinite(tick.doubted),
             late_ticks=now.late_ticks,
-            settled=_settled(memory, seen),
+            unchanged=memory.capacity.sampling.settled_ticks > fleet.window_ticks,
             recently_proposed=proposed.recently_proposed(now.hold_ticks, each, seen.desired),
             given_up=now.given_up,
             slow=now.slower,
@@ -161,9 +162,3 @@ def _propose(memory: Memory, tick: Tick) -> tuple[Memory, Proposal, GuardContext
             grown_from=now.grown_from,
         ),
     )
-
-
-def _settled(memory: Memory, seen: Observed) -> Bools:
-    """Pools ``[M, P]`` whose rate window holds no change of ready replicas."""
-    settled: Bools = (memory.capacity.sampling.settled_ticks > memory.fleet.window_ticks) & (seen.ready == seen.desired)
-    return settled

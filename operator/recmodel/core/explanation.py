@@ -15,6 +15,8 @@ from recmodel.core.failures.load_independent import Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
 from recmodel.core.observed import Observed
+from recmodel.core.plan.causes import BY_CODE
+from recmodel.core.plan.guards import Guarded
 from recmodel.core.plan.mix import Proposal
 from recmodel.core.traffic.accuracy_budget import AccuracyBudget
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
@@ -33,14 +35,19 @@ class Decisions:
     forecast: LoadForecast
     capacity: Capacity
     proposal: Proposal
-    replicas: Ints
+    guarded: Guarded
+    given_up: Bools  # [M, P] pods found no node for long: none are ordered for a while
     weights: Floats
-    changed: list[tuple[str, Bools]]
     blind_seconds: Floats
     upper: Floats
     middle: Floats
     accuracy_budget: AccuracyBudget
     allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
+
+    @property
+    def replicas(self) -> Ints:
+        """What is decided ``[M, P]``."""
+        return self.guarded.replicas
 
     def __len__(self) -> int:
         return len(self.fleet.models)
@@ -128,31 +135,69 @@ class Decisions:
         )
 
     def _reasons(self, i: int) -> tuple[Reason, ...]:
-        """Why, the binding constraint last: what the forecast asked for, then every guard that changed it, in order."""
-        model, seen, proposal = self.fleet.models[i], self.seen, self.proposal
-        told = [self._trend(i)]
-        for reason, mask in self.changed:
-            for k, pool in enumerate(model.pools):
-                if mask[i, k]:
-                    told.append(
-                        Reason(
-                            reason,
-                            f"{pool.name}: the plan wanted {proposal.replicas[i, k]}, {seen.desired[i, k]} run, "
-                            f"{self.replicas[i, k]} decided ({_WHY[reason]})",
-                        )
-                    )
-        told += self._failing(i)
-        told += self._limits(i)
+        """Why: what the forecast asked for, for each pool the guard that its number comes from, and what else limits the model."""
+        told = [self._trend(i), *self._guards(i), *self._unschedulable(i), *self._failing(i), *self._limits(i)]
         if self.accuracy_budget.open[i]:
             told.append(self._lighter(i))
-        if not proposal.feasible[i]:
-            told.append(
-                Reason(
-                    reasons.INFEASIBLE,
-                    "no mix within the limits carries the upper forecast: all that is allowed is used",
-                )
-            )
+        if not self.proposal.feasible[i]:
+            told.append(self._infeasible(i))
         return tuple(told)
+
+    def _guards(self, i: int) -> Iterator[Reason]:
+        """Of each pool the last guard that moved its number, if one did."""
+        fleet, seen = self.fleet, self.seen
+        for k, pool in enumerate(fleet.models[i].pools):
+            if not self.guarded.why[i, k]:
+                continue
+            cause = BY_CODE[int(self.guarded.why[i, k])]
+            said = cause.sentence.format(
+                before=self.guarded.before[i, k],
+                desired=seen.desired[i, k],
+                ready=seen.ready[i, k],
+                unschedulable=seen.unschedulable[i, k],
+                minimum=pool.min_replicas,
+                maximum=pool.max_replicas,
+                load=self.load[i],
+            )
+            yield Reason(
+                cause.reason,
+                f"{pool.name}: the plan wanted {self.proposal.replicas[i, k]}, {seen.desired[i, k]} run, "
+                f"{self.replicas[i, k]} decided ({said})",
+            )
+
+    def _unschedulable(self, i: int) -> Iterator[Reason]:
+        """Where pods find no node, though no guard has the last word on it: the plan counts without them."""
+        for k, pool in enumerate(self.fleet.models[i].pools):
+            cause = BY_CODE.get(int(self.guarded.why[i, k]))
+            if cause is not None and cause.reason == reasons.POOL_UNSCHEDULABLE:
+                continue
+            if waiting := int(self.seen.unschedulable[i, k]):
+                said = f"{waiting} of its pods find no node or are over a quota"
+            elif self.given_up[i, k]:
+                said = "its pods found no node for ten minutes, or were over a quota, and are tried again later"
+            else:
+                continue
+            yield Reason(reasons.POOL_UNSCHEDULABLE, f"{pool.name}: {said}; the plan counts on those that are ready")
+
+    def _infeasible(self, i: int) -> Reason:
+        """What the mix that carries most comes to, since no mix carries the upper forecast in time."""
+        k = self._fastest(i, self.allowed[i] >= 1.0)
+        planned = ", ".join(
+            f"{pool.name} {self.proposal.replicas[i, n]} of {pool.max_replicas} ({self.seen.ready[i, n]} ready)"
+            for n, pool in enumerate(self.fleet.models[i].pools)
+        )
+        return Reason(
+            reasons.INFEASIBLE,
+            f"no mix that limits, nodes and the accuracy budget allow is ready in time for {self.upper[i, k]:.1f}/s "
+            f"(q{UPPER_QUANTILE:.2f}) "
+            f"within {self.forecast.horizon_seconds[i, k]:.0f} s; planned: {planned}",
+        )
+
+    def _fastest(self, i: int, among: Bools) -> int:
+        """The pool of the shortest horizon, of those ``among`` ``[P]`` if there are any."""
+        exists = self.fleet.exists[i]
+        among = exists & among if (exists & among).any() else exists
+        return int(np.argmin(np.where(among, self.forecast.horizon_seconds[i], np.inf)))
 
     def _failing(self, i: int) -> Iterator[Reason]:
         """Where requests fail or are late at any load: the shares, the loads and sizes that were compared, and where to look."""
@@ -160,10 +205,10 @@ class Decisions:
         for k, pool in enumerate(self.fleet.models[i].pools):
             if not failing.floor[i, k] > 0:
                 continue
-            first, most = round(failing.from_replicas[i, k]), int(failing.most_replicas[i, k])
+            needed, most = round(failing.from_replicas[i, k]), int(failing.most_replicas[i, k])
             grown = (
-                f"growth from {first} to {most} replicas did not change it"
-                if most > first
+                f"{most} replicas, where the load needed {needed}, did not change it"
+                if most > needed > 0
                 else "load does not change it"
             )
             compared = f"{failing.higher[i, k]:.1f}/s and {failing.lower[i, k]:.1f}/s a replica"
@@ -179,12 +224,16 @@ class Decisions:
         pools = self.fleet.models[i].pools
         decided = [int(self.replicas[i, k]) for k in range(len(pools))]
         if sum(decided) and all(n >= pool.max_replicas for n, pool in zip(decided, pools, strict=True)):
-            full = ", ".join(f"{pool.name} {pool.max_replicas}" for pool in pools)
-            yield Reason(reasons.AT_MAXIMUM, f"every pool is at its replicas.max ({full}): nothing is left for a rise")
+            full = ", ".join(f"{pool.name} {n} of {pool.max_replicas}" for n, pool in zip(decided, pools, strict=True))
+            yield Reason(
+                reasons.AT_MAXIMUM, f"every pool has all replicas that it may have ({full}): nothing is left for a rise"
+            )
         for k, pool in enumerate(pools):
             if pool.min_replicas == decided[k] > 0 and sum(decided) > 1 and self._one_less_would_do[i, k]:
+                least = float(self.fleet.smallest(self.upper)[i, 0])
                 yield Reason(
-                    reasons.AT_MINIMUM, f"{pool.name}: {decided[k]} is its replicas.min; fewer would carry the load"
+                    reasons.AT_MINIMUM,
+                    f"{pool.name}: {decided[k]} is its replicas.min; one fewer would carry the {least:.1f}/s that are expected at most",
                 )
 
     def _lighter(self, i: int) -> Reason:
@@ -194,24 +243,30 @@ class Decisions:
             for k, pool in enumerate(self.fleet.models[i].pools)
             if self.weights[i, k] > 100.0 * self.allowed[i, k]
         ]
+        said = ", ".join(shares) or "no pool answers more than in calm times yet"
+        if np.isfinite(self.load[i]):
+            said += (
+                f": in calm times the ready replicas are known to carry {budget.carried[i]:.0f}/s within the accuracy budget, and "
+                f"{budget.demand[i]:.0f}/s are asked for"
+            )
+        else:
+            said += ": the load is unknown, and was more than the accuracy budget carries in calm times"
+        left = budget.left_ratio[i]
         return Reason(
             reasons.LIGHTER_VARIANTS_SERVE,
-            f"{', '.join(shares) or 'the shares are still small'}: within the accuracy budget the ready replicas carry "
-            f"{budget.carried[i]:.0f} of {budget.demand[i]:.0f}/s; {budget.left_ratio[i]:.0%} of an hour's budget is left",
+            said + (f"; {left:.0%} of an hour's budget is left" if np.isfinite(left) else ""),
         )
 
     def _trend(self, i: int) -> Reason:
         if self.blind_seconds[i] > 0 and not self.seen.requested[i]:
-            return Reason(
-                reasons.NO_REQUESTS_SEEN, "no request was counted yet: the replicas stay until the first ones are"
-            )
+            return Reason(reasons.NO_REQUESTS_SEEN, "no request was counted yet: the load is unknown until one is")
         if np.isfinite(self.doubted[i]):
             return Reason(
                 reasons.RATE_IMPLAUSIBLE,
                 f"{self.doubted[i]:.0f} requests/s is over {IMPLAUSIBLE_RISE:.0f} times what the rate window before it had, and none of "
                 "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
             )
-        k = int(np.argmin(np.where(self.fleet.exists[i], self.forecast.horizon_seconds[i], np.inf)))
+        k = self._fastest(i, self.fleet.exists[i])
         if not np.isfinite(self.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
         more = int(np.sign((self.replicas[i] - self.seen.desired[i]).sum()))
@@ -219,7 +274,7 @@ class Decisions:
         if not np.isfinite(self.load[i]):
             return Reason(
                 reasons.METRICS_MISSING,
-                f"the load is unknown, and nothing is released; at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) "
+                f"the load is unknown for {self.blind_seconds[i]:.0f} s; at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) "
                 f"within {self.forecast.horizon_seconds[i, k]:.0f} s",
             )
         each = ", ".join(
@@ -232,22 +287,6 @@ class Decisions:
             f"load {self.load[i]:.1f}/s, at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within "
             f"{self.forecast.horizon_seconds[i, k]:.0f} s; planned with {each or 'no capacity known yet'}",
         )
-
-
-_WHY = {
-    reasons.EXPLORING: "an untried pool is tried with one replica, and kept while it is being learned",
-    reasons.OBJECTIVE_AT_RISK: "too many requests were late",
-    reasons.SCALE_RATE_LIMITED: "the capacity is not known yet: at most twice as many in a start-up time",
-    reasons.GROWTH_UNPROVEN: "late or failing requests, and growth has not helped yet: no more until it does",
-    reasons.NEEDED_AGAIN_SOON: "wanted within the time that a new replica would take to start",
-    reasons.SCALE_DOWN_STABILISED: "a third at most leaves at a time, and not while the rate window holds a change",
-    reasons.SCALING_IN_FLIGHT: "what would stay ready does not carry the present load yet",
-    reasons.METRICS_MISSING: "the load is unknown",
-    reasons.POOL_UNSCHEDULABLE: "no node can take more of its pods",
-    reasons.AT_MAXIMUM: "its replicas.min and replicas.max",
-    reasons.AT_MINIMUM: "one replica always stays",
-    reasons.MODE_RECOMMEND: "the mode is not Auto",
-}
 
 
 def _number(value: float, digits: int = 3) -> float | None:

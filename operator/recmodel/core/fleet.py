@@ -53,6 +53,19 @@ class Fleet:
         """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
         return self.window_ticks + SCRAPE_AGE_TICKS
 
+    @property
+    def on_trial(self) -> Bools:
+        """Pools ``[M, P]`` whose new version may answer a part of the traffic."""
+        result: Bools = (self.traffic_limit_ratio > 0.0) & (self.traffic_limit_ratio < 1.0)
+        return result
+
+    @property
+    def least_replicas(self) -> Ints:
+        """The owner's minimum ``[M, P]``, and one replica of what is on trial."""
+        trial = np.where(self.on_trial, np.minimum(1, self.max_replicas), 0)
+        result: Ints = np.maximum(self.min_replicas, trial)
+        return result
+
     def smallest(self, values: Floats) -> Floats:
         """The smallest of each model's pools ``[M, 1]`` of values ``[M, P]``."""
         result: Floats = np.where(self.exists, values, np.inf).min(1, keepdims=True)
@@ -73,8 +86,6 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
             exists[i, k], rank[i, k] = True, names.index(pool.name)
             low[i, k], high[i, k], cost[i, k] = pool.min_replicas, pool.max_replicas, pool.cost_per_hour
             limit[i, k] = min(max(pool.traffic_limit_ratio, 0.0), 1.0)
-            if 0.0 < limit[i, k] < 1.0:  # what is on trial must run, or nothing is ever found out
-                low[i, k] = max(low[i, k], min(1, high[i, k]))
             if pool.accuracy_loss_ratio is not None:
                 loss[i, k] = pool.accuracy_loss_ratio
     budget = [math.nan if m.accuracy_budget_ratio is None else m.accuracy_budget_ratio for m in models]

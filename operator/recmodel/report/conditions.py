@@ -60,7 +60,7 @@ def conditions(
             ("ObjectiveMet", *_objective(snapshot)),
             ("MetricsAvailable", *_metrics(snapshot)),
             ("CapacityAvailable", *_capacity(pools)),
-            ("Progressing", *_progressing(pools)),
+            ("Progressing", *_progressing(snapshot, pools)),
             ("Degraded", *_degraded(snapshot, pools)),
         ]
         if snapshot.spec.variants:
@@ -177,6 +177,8 @@ def _metrics(snapshot: Snapshot) -> tuple[str, Reason]:
 
 def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     waiting = {name: state.unschedulable for name, state in pools.items() if state.unschedulable}
+    if not waiting and (missing := _missing(pools)):
+        return "Unknown", Reason(NOT_OBSERVED, f"{missing}: no pod of it can ask for a node")
     if not waiting:
         return "True", Reason(ALL_SCHEDULED, "every pod has a node")
     said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
@@ -188,13 +190,25 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
-def _progressing(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     if rolling := [name for name, state in pools.items() if state.updating and state.desired > 0]:
         return "True", Reason(ROLLING_OUT, f"new pods are rolled out in {', '.join(rolling)}")
     scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
     if scaling:
         return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}")
+    if snapshot.failed is not None:
+        return "False", Reason(
+            snapshot.failed.reason, f"what is wanted could not be applied: {snapshot.failed.message}"
+        )
+    if missing := _missing(pools):
+        return "True", Reason(SCALING, missing)
     return "False", Reason(SETTLED, "all replicas are ready")
+
+
+def _missing(pools: Mapping[str, PoolState]) -> str:
+    """Which pools have no Deployment; empty where each has one."""
+    absent = [name for name, state in pools.items() if not state.exists]
+    return f"there is no Deployment of {', '.join(absent)}" if absent else ""
 
 
 def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:

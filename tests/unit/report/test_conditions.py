@@ -119,3 +119,14 @@ def test_failures_that_no_replica_cures_are_the_reason_of_the_missed_objective()
     assert (told.status, told.reason) == ("False", "FailingAtAnyLoad")
     assert told.message.startswith("90.0% of the requests within")
     assert why.message in told.message
+
+
+def test_a_deployment_that_the_api_refused_is_neither_settled_nor_placed() -> None:
+    refused = Reason("ApiRefused", "Deployment shop/feed-cpu is refused: HTTP 403: no")
+    absent = replace(STATE, exists=False, desired=0, ready=0, pods=())
+    found = {c.type: c for c in status(tracked(failed=refused), {"cpu": absent}).conditions}
+    assert (found["Progressing"].status, found["Progressing"].reason) == ("False", "ApiRefused")
+    assert refused.message in found["Progressing"].message
+    assert (found["CapacityAvailable"].status, found["CapacityAvailable"].reason) == ("Unknown", "NotObserved")
+    begun = {c.type: c for c in status(tracked(), {"cpu": absent}).conditions}
+    assert (begun["Progressing"].status, begun["Progressing"].reason) == ("True", "Scaling")
