@@ -29,9 +29,11 @@ HOSTILE: tuple[Any, ...] = (
     "0001-01-01T00:00:00+14:00", "2026-01-01T00:00:00", -1, 0, 2**63, 10**30, 1.5, float("nan"), float("inf"), True,
     [], {}, [None], [[]], [{}], {"a": None}, {"": {}}, _nested(3_000),
 )  # fmt: skip
+# A table of all characters takes hypothesis seconds to make; each kind of them is here.
+_TEXTS = st.text("a/\n\0²日\u202e\U0001f600", max_size=3)
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    st.none() | st.booleans() | st.integers() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXTS, inner, max_size=2),
     max_leaves=8,
 )
 

@@ -32,7 +32,7 @@ from recmodel.lab.trace import Trace
 
 ROOT = Path(__file__).resolve().parents[3]
 TRACES = ROOT / "demo/data/traces"
-FLOOR_OVER_RATIO, FLOOR_COST_RATIO = 0.02, 1.45  # two hours, most of them spent learning: days reach far less
+FLOOR_OVER_RATIO, FLOOR_COST_RATIO = 0.02, 1.45  # an hour and a half, most of it spent learning: days reach far less
 SMALL_PEAK = 700.0  # requests/s: quick to simulate
 
 
@@ -41,8 +41,8 @@ def tables() -> dict[str, Floats]:
     return true_capacities(cut(TRACES / "tencent_14.csv.gz", hours=1.0).scenario)
 
 
-def two_hours(name: str) -> Case:
-    return cut(TRACES / f"{name}.csv.gz", hours=2.0, first_hour=9.0, peak_per_second=SMALL_PEAK)
+def morning(name: str) -> Case:
+    return cut(TRACES / f"{name}.csv.gz", hours=1.5, first_hour=9.0, peak_per_second=SMALL_PEAK)
 
 
 def outcome(case: Case, controller: Controller, tables: dict[str, Floats]) -> tuple[float, float]:
@@ -53,14 +53,14 @@ def outcome(case: Case, controller: Controller, tables: dict[str, Floats]) -> tu
 
 @pytest.mark.parametrize("name", ["tencent_14", "nasa_jul95"])
 def test_the_engine_keeps_the_objective_near_the_clairvoyant(name: str, tables: dict[str, Floats]) -> None:
-    case = two_hours(name)
+    case = morning(name)
     over, cost = outcome(case, EngineController(case.scenario, case.history), tables)
     assert over <= FLOOR_OVER_RATIO
     assert 1.0 <= cost <= FLOOR_COST_RATIO
 
 
 def test_an_engine_that_learns_no_capacity_falls_below_the_floor(tables: dict[str, Floats]) -> None:
-    case = two_hours("tencent_14")
+    case = morning("tencent_14")
     over, cost = outcome(case, WithoutLearning(case.scenario, case.history), tables)
     assert over > FLOOR_OVER_RATIO or cost > FLOOR_COST_RATIO
 

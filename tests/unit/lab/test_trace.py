@@ -1,5 +1,6 @@
 """Loads: read, cut, smoothed, and brought to seconds; and what is made of them from end to end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from recmodel.lab.trace import Trace, read_trace, regular_trace
 
 TENCENT = Path(__file__).parents[2] / "data" / "traces" / "tencent_14.csv.gz"
 MODEL = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 20, 1.0), Pool("gpu", 0, 4, 2.0)))
+SMALL = replace(
+    MODEL, pools=(Pool("cpu", 1, 2, 1.0), Pool("gpu", 0, 1, 2.0))
+)  # what each size carries is soon measured
 
 
 def test_a_stored_trace_is_read_cut_into_days_and_brought_to_seconds() -> None:
@@ -71,7 +75,7 @@ def test_a_scenario_takes_the_models_limits_and_what_is_set() -> None:
 
 def test_a_comparison_is_a_table_and_a_picture(tmp_path: Path) -> None:
     day = Trace(0.0, 60.0, 60.0 + 40.0 * np.sin(np.arange(15) / 3.0))
-    scenario = scenario_of(MODEL, ["gpu"])
+    scenario = scenario_of(SMALL, ["gpu"])
     told: list[tuple[str, float]] = []
     names = ("engine", "hpa:0.7:0.3", "static", "best:0.5")
     comparison = compare(scenario, day, names, progress=lambda name, done: told.append((name, done)))
@@ -88,8 +92,12 @@ def test_a_comparison_is_a_table_and_a_picture(tmp_path: Path) -> None:
 
 
 def test_a_backtest_judges_the_last_days_with_what_lay_before_them() -> None:
-    load = read_trace(TENCENT).rescaled(peak_per_second=60.0).between(13.0, 15.0)
-    scenario = scenario_of(MODEL, ["gpu"], ["tick_seconds=120"])  # fewer decisions: this is about days, not about cost
+    step_seconds = 600.0
+    load = Trace(13 * 86400.0, step_seconds, 5.0 + 2.0 * np.sin(2.0 * np.pi * np.arange(288) * step_seconds / 86400.0))
+    # Few decisions of one replica or two: this is about days, not about cost.
+    scenario = scenario_of(
+        replace(SMALL, pools=SMALL.pools[:1]), [], ["tick_seconds=600", "scrape_seconds=60", "window_seconds=600"]
+    )
     tested = backtest(scenario, load, 1, ("engine", "hpa:0.7:0"))
     assert list(tested.days) == [1]
     assert tested.days[1].results["engine"].scenario.start_seconds == 14 * 86400.0
