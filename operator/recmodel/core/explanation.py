@@ -238,10 +238,12 @@ class Decisions:
 
     def _lighter(self, i: int) -> Reason:
         budget = self.accuracy_budget
+        # Weights that are held are in the unit of the route, whose sum is not 100.
+        answered = self.weights[i] / max(float(self.weights[i].sum()), 1e-9)
         shares = [
-            f"{pool.name} {self.weights[i, k]:.3g} % of the traffic, {100.0 * self.allowed[i, k]:.3g} % in calm times"
+            f"{pool.name} {100.0 * answered[k]:.3g} % of the traffic, {100.0 * self.allowed[i, k]:.3g} % in calm times"
             for k, pool in enumerate(self.fleet.models[i].pools)
-            if self.weights[i, k] > 100.0 * self.allowed[i, k]
+            if answered[k] > self.allowed[i, k] + 1e-6
         ]
         said = ", ".join(shares) or "no pool answers more than in calm times yet"
         if np.isfinite(self.load[i]):

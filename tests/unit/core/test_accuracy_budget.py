@@ -168,6 +168,16 @@ def test_the_decision_says_that_lighter_variants_serve_and_what_is_left() -> Non
     assert decision.pools["light"].weight > 22.5
     assert "light" in said.message
     assert "22.5 % in calm times" in said.message
+    # While nothing is seen the weights of the route are held, whose sum is 1000 there: the sentence names shares all the same.
+    route = {"full": 575.0, "light": 425.0}
+    pools = {
+        name: replace(pool, weight=route[name], rate_per_second=None, errors_per_second=None, latency=None)
+        for name, pool in observed(600.0, 160.0).pools.items()
+    }
+    _, blind = step(memory, [Observation(now + 15.0, pools)], now + 15.0)
+    said = next(reason for reason in blind[0].reasons if reason.reason == "LighterVariantsServe")
+    assert "light 42.5 % of the traffic, 22.5 % in calm times" in said.message
+    assert "full" not in said.message
     kept = reindex([Model("a/b", 0.95, 0.1, (FULL,)), FEED], memory)
     assert kept.accuracy_budget.tokens[1] == memory.accuracy_budget.tokens[0]
     assert np.isnan(kept.accuracy_budget.mean_load[0])
