@@ -71,12 +71,15 @@ def _keys(selector: LabelSelector | None) -> set[str]:
     return {*(selector.match_labels or {}), *(requirement.key for requirement in selector.match_expressions or [])}
 
 
-# Pods with such keys are refused when they are created: their labels are put into the selector.
-_NOT_IN_THE_SELECTOR = (
-    "!has(self.matchLabelKeys) || self.matchLabelKeys.all(k, !has(self.labelSelector) || "
-    "(!has(self.labelSelector.matchLabels) || !(k in self.labelSelector.matchLabels)) && "
-    "(!has(self.labelSelector.matchExpressions) || self.labelSelector.matchExpressions.all(e, e.key != k))"
-)
+def _not_in_the_selector(and_also: str = "") -> str:
+    """The rule for matchLabelKeys: pods with keys of the selector are refused when they are created, since their labels are put
+    into it. ``and_also`` is asked of each key ``k`` as well.
+    """
+    return (
+        "!has(self.matchLabelKeys) || self.matchLabelKeys.all(k, !has(self.labelSelector) || "
+        "(!has(self.labelSelector.matchLabels) || !(k in self.labelSelector.matchLabels)) && "
+        f"(!has(self.labelSelector.matchExpressions) || self.labelSelector.matchExpressions.all(e, e.key != k)){and_also})"
+    )
 
 
 class NodeTerm(Kubernetes):
@@ -119,7 +122,7 @@ class PodTerm(Kubernetes):
             lambda t: t.label_selector is not None or not (t.match_label_keys or t.mismatch_label_keys),
         ),
         Rule(
-            f"{_NOT_IN_THE_SELECTOR} && (!has(self.mismatchLabelKeys) || !(k in self.mismatchLabelKeys)))",
+            _not_in_the_selector(" && (!has(self.mismatchLabelKeys) || !(k in self.mismatchLabelKeys))"),
             "matchLabelKeys must have no key of labelSelector or mismatchLabelKeys",
             lambda t: not set(t.match_label_keys or ()) & (_keys(t.label_selector) | set(t.mismatch_label_keys or ())),
         ),
@@ -200,7 +203,7 @@ class SpreadConstraint(Kubernetes):
             lambda c: not c.match_label_keys or c.label_selector is not None,
         ),
         Rule(
-            f"{_NOT_IN_THE_SELECTOR})",
+            _not_in_the_selector(),
             "matchLabelKeys must have no key of labelSelector",
             lambda c: not set(c.match_label_keys or ()) & _keys(c.label_selector),
         ),
