@@ -83,8 +83,6 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         accuracy_budget=budget,
         allowed=tick.allowed,
         blind_seconds=tick.pods.blind_seconds,
-        upper=tick.forecast.upper,
-        middle=tick.forecast.middle,
     )
 
 
@@ -125,13 +123,15 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
 def _propose(memory: Memory, tick: Tick) -> tuple[Memory, Proposal, GuardContext]:
     """The cheapest mix, the memory of it, and what the guards are to look at."""
     fleet, seen, now = tick.fleet, tick.failing.seen, tick.pods
-    each = np.where(fleet.exists, assumed_capacity(fleet, tick.planned, seen.ready)[0], np.nan)
+    each, assumed = assumed_capacity(fleet, tick.planned, seen.ready)
     proposal = propose(
         Situation(
             fleet=fleet,
             seen=seen,
             forecast=tick.forecast,
             capacity=tick.planned,
+            each=each,
+            assumed=assumed,
             most=now.most,
             held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, seen.desired),
             startup_seconds=now.startup_seconds,

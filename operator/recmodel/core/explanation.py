@@ -39,8 +39,6 @@ class Decisions:
     given_up: Bools  # [M, P] pods found no node for long: none are ordered for a while
     weights: Floats
     blind_seconds: Floats
-    upper: Floats
-    middle: Floats
     accuracy_budget: AccuracyBudget
     allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
 
@@ -70,7 +68,7 @@ class Decisions:
             },
             state=self.state(i),
             reasons=self._reasons(i),
-            forecast={names[k]: self._forecast(i, k) for k in pools if np.isfinite(self.upper[i, k])},
+            forecast={names[k]: self._forecast(i, k) for k in pools if np.isfinite(self.forecast.upper[i, k])},
             estimates={names[k]: self._estimate(i, k) for k in pools},
             proposed_replicas={names[k]: int(self.proposal.replicas[i, k]) for k in pools},
             runner_up=runner_up if differs else {},
@@ -90,7 +88,7 @@ class Decisions:
         # Known is what was seen to be good, or follows from it: where that carries what is expected, nothing is left to learn.
         each = self._decided_carry_each[i]
         carried = np.nansum(np.where(np.isfinite(each), each, 0.0) * self.replicas[i])
-        expected = np.nanmax(np.where(self.fleet.exists[i], self.middle[i], np.nan), initial=0.0)
+        expected = np.nanmax(np.where(self.fleet.exists[i], self.forecast.middle[i], np.nan), initial=0.0)
         return reasons.TRACKING if np.isfinite(each).any() and carried >= expected else reasons.LEARNING
 
     # Of the whole fleet at once: asked for each model they would make a tick quadratic in the models.
@@ -101,11 +99,16 @@ class Decisions:
         return np.where(self.fleet.exists, self.capacity.per_replica(np.maximum(self.replicas, 1)), 0.0)
 
     @cached_property
+    def _least_expected(self) -> Floats:
+        """The smallest upper forecast ``[M, 1]`` in requests/s of each model's pools."""
+        return self.fleet.smallest(self.forecast.upper)
+
+    @cached_property
     def _one_less_would_do(self) -> Bools:
         """Where the decided replicas would carry the upper forecast without one of the pool's ``[M, P]``."""
         each = np.nan_to_num(self._decided_carry_each, nan=0.0, posinf=0.0)
         rest = (each * self.replicas).sum(1, keepdims=True) - each
-        result: Bools = rest >= self.fleet.smallest(self.upper)
+        result: Bools = rest >= self._least_expected
         return result
 
     @cached_property
@@ -117,8 +120,8 @@ class Decisions:
     def _forecast(self, i: int, k: int) -> PoolForecast:
         return PoolForecast(
             horizon_seconds=round(float(self.forecast.horizon_seconds[i, k]), 1),
-            p50_per_second=round(float(self.middle[i, k]), 3),
-            upper_per_second=round(float(self.upper[i, k]), 3),
+            p50_per_second=round(float(self.forecast.middle[i, k]), 3),
+            upper_per_second=round(float(self.forecast.upper[i, k]), 3),
         )
 
     def _estimate(self, i: int, k: int) -> PoolEstimate:
@@ -188,10 +191,15 @@ class Decisions:
         )
         return Reason(
             reasons.INFEASIBLE,
-            f"no mix that limits, nodes and the accuracy budget allow is ready in time for {self.upper[i, k]:.1f}/s "
-            f"(q{UPPER_QUANTILE:.2f}) "
-            f"within {self.forecast.horizon_seconds[i, k]:.0f} s; planned: {planned}",
+            "no mix that limits, nodes and the accuracy budget allow is ready in time for "
+            f"{self.forecast.upper[i, k]:.1f}/s (q{UPPER_QUANTILE:.2f}) within {self.forecast.horizon_seconds[i, k]:.0f} s; "
+            f"planned: {planned}",
         )
+
+    def _expected(self, i: int, k: int) -> str:
+        """The upper forecast: ``at most 36.1/s expected (q0.95) within 36 s``."""
+        upper, seconds = self.forecast.upper[i, k], self.forecast.horizon_seconds[i, k]
+        return f"at most {upper:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within {seconds:.0f} s"
 
     def _fastest(self, i: int, among: Bools) -> int:
         """The pool of the shortest horizon, of those ``among`` ``[P]`` if there are any."""
@@ -230,7 +238,7 @@ class Decisions:
             )
         for k, pool in enumerate(pools):
             if pool.min_replicas == decided[k] > 0 and sum(decided) > 1 and self._one_less_would_do[i, k]:
-                least = float(self.fleet.smallest(self.upper)[i, 0])
+                least = float(self._least_expected[i, 0])
                 yield Reason(
                     reasons.AT_MINIMUM,
                     f"{pool.name}: {decided[k]} is its replicas.min; one fewer would carry the {least:.1f}/s that are expected at most",
@@ -269,26 +277,20 @@ class Decisions:
                 "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
             )
         k = self._fastest(i, self.fleet.exists[i])
-        if not np.isfinite(self.upper[i, k]):
+        if not np.isfinite(self.forecast.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
         more = int(np.sign((self.replicas[i] - self.seen.desired[i]).sum()))
         reason = {1: reasons.FORECAST_RISE, 0: reasons.STEADY, -1: reasons.FORECAST_FALL}[more]
         if not np.isfinite(self.load[i]):
-            return Reason(
-                reasons.METRICS_MISSING,
-                f"the load is unknown for {self.blind_seconds[i]:.0f} s; at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) "
-                f"within {self.forecast.horizon_seconds[i, k]:.0f} s",
-            )
+            unknown = f"the load is unknown for {self.blind_seconds[i]:.0f} s"
+            return Reason(reasons.METRICS_MISSING, f"{unknown}; {self._expected(i, k)}")
         each = ", ".join(
             f"{pool.name} {self.proposal.per_replica[i, n]:.1f}/s a replica"
             for n, pool in enumerate(self.fleet.models[i].pools)
             if np.isfinite(self.proposal.per_replica[i, n])
         )
-        return Reason(
-            reason,
-            f"load {self.load[i]:.1f}/s, at most {self.upper[i, k]:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within "
-            f"{self.forecast.horizon_seconds[i, k]:.0f} s; planned with {each or 'no capacity known yet'}",
-        )
+        planned = f"planned with {each or 'no capacity known yet'}"
+        return Reason(reason, f"load {self.load[i]:.1f}/s, {self._expected(i, k)}; {planned}")
 
 
 def _number(value: float, digits: int = 3) -> float | None:

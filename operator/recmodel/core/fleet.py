@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,13 +54,13 @@ class Fleet:
         """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
         return self.window_ticks + SCRAPE_AGE_TICKS
 
-    @property
+    @cached_property
     def on_trial(self) -> Bools:
         """Pools ``[M, P]`` whose new version may answer a part of the traffic."""
         result: Bools = (self.traffic_limit_ratio > 0.0) & (self.traffic_limit_ratio < 1.0)
         return result
 
-    @property
+    @cached_property
     def least_replicas(self) -> Ints:
         """The owner's minimum ``[M, P]``, and one replica of what is on trial."""
         trial = np.where(self.on_trial, np.minimum(1, self.max_replicas), 0)

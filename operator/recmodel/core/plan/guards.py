@@ -59,22 +59,18 @@ class Guarded:
     before: Ints  # replicas that it was given; those that are decided where no guard moved them
 
 
-Guard = Callable[[Ints, GuardContext], tuple[Ints, Ints]]
+Codes = Ints | int  # of causes, in a shape that numpy broadcasts to [M, P]
+Guard = Callable[[Ints, GuardContext], tuple[Ints, Codes]]
 
 
 def _why(*causes: tuple[Bools, Cause], otherwise: Cause) -> Ints:
-    """The code of the first cause that holds ``[M, P]``."""
+    """The code of the first cause that holds, in the shape of the conditions."""
     return np.select([where for where, _ in causes], [cause.code for _, cause in causes], otherwise.code).astype(
         np.int64
     )
 
 
-def _all(replicas: Ints, cause: Cause) -> Ints:
-    """One cause for every pool ``[M, P]``."""
-    return np.full(replicas.shape, cause.code, np.int64)
-
-
-def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known."""
     fleet, proposal = context.fleet, context.proposal
     spend = np.where(proposal.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
@@ -95,7 +91,7 @@ def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
     return np.where(unfilled & ~proposal.assumed, np.minimum(replicas, seen.desired), replicas), why
 
 
-def help_when_late(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def help_when_late(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """Late for two ticks with everything ready: the plan was wrong, so a fifth is added whatever it says."""
     seen = context.seen
     late = (context.late_ticks >= LATE_TICKS_BEFORE_HELP) & (seen.ready >= seen.desired)
@@ -106,7 +102,7 @@ def help_when_late(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
     return np.where(late_now, np.maximum(result, seen.desired), result), why
 
 
-def release_in_steps(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def release_in_steps(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A release rests on what was measured at today's size: the rate window must hold no change of it, lateness be known, and some
     load have been seen to be good. One that is right by no more than the noise of counting keeps one replica: the next count
     would bring it back. 60 requests/s counted for 20 s are known to within 3 %; a count of 55 after minutes of 60 is such noise,
@@ -160,13 +156,13 @@ def _a_part_at_a_time(replicas: Ints, context: GuardContext) -> Ints:
     return np.where(steep, np.minimum(part, seen.desired), replicas)
 
 
-def hold_what_is_needed_again(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def hold_what_is_needed_again(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A replica that was wanted within the time a new one takes to start is kept: starting it again would cost as much."""
     kept = np.maximum(replicas, np.minimum(context.recently_proposed, context.seen.desired))
-    return kept, _all(replicas, Cause.WANTED_RECENTLY)
+    return kept, Cause.WANTED_RECENTLY.code
 
 
-def keep_ready_capacity(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def keep_ready_capacity(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """No pool shrinks before what stays ready carries the present load: replacements must be ready first.
 
     Nor does the last pool with ready replicas let all of them go, even without any load: the next request would find nobody.
@@ -180,19 +176,19 @@ def keep_ready_capacity(replicas: Ints, context: GuardContext) -> tuple[Ints, In
     nobody = (np.where(fleet.exists, staying, 0.0).sum(1) == 0) & (seen.ready > 0).any(1)
     too_few = np.where(fleet.exists, able, 0.0).sum(1) < load
     why = _why((too_few[:, None] & ~nobody[:, None], Cause.STAYING_TOO_FEW), otherwise=Cause.NOBODY_STAYS)
-    return np.where(down & (too_few | nobody)[:, None], seen.desired, replicas), np.broadcast_to(why, replicas.shape)
+    return np.where(down & (too_few | nobody)[:, None], seen.desired, replicas), why
 
 
-def grow_within_reason(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def grow_within_reason(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """While a pool's capacity is not known its replicas at most double in a start-up time, so a mistake stays small."""
     start = np.maximum(context.grown_from, 1)
     most = np.ceil(start * (1.0 + UNKNOWN_GROWTH)).astype(np.int64) + 1
     most = np.maximum(most, context.seen.desired)
     passed = np.where(context.capacity.known | context.proposal.assumed, replicas, np.minimum(replicas, most))
-    return passed, _all(replicas, Cause.CAPACITY_UNKNOWN)
+    return passed, Cause.CAPACITY_UNKNOWN.code
 
 
-def grow_where_it_helps(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def grow_where_it_helps(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """Growth against failing or late requests is bounded until it has helped; what grew in vain is given back."""
     failing, seen = context.failing, context.seen
     bounded = np.isfinite(failing.replicas_per_load) & np.isfinite(context.upper)
@@ -202,7 +198,7 @@ def grow_where_it_helps(replicas: Ints, context: GuardContext) -> tuple[Ints, In
     return np.where(bounded, np.minimum(replicas, most), replicas), why
 
 
-def hold_when_blind(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def hold_when_blind(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """Without metrics nothing is released; the forecast, carried on by the season, may still add up to half."""
     seen = context.seen
     blind = context.blind_seconds > 0
@@ -221,7 +217,7 @@ def hold_when_blind(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
     return np.where(blind[:, None], held, replicas), why
 
 
-def plan_without_unschedulable(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def plan_without_unschedulable(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """Pods that no node can take stay ordered for a while, so that they run as soon as there is room, but none are added.
 
     After ten minutes they are taken back, since waiting pods may cost and block others; twenty minutes later they are tried again.
@@ -235,7 +231,7 @@ def plan_without_unschedulable(replicas: Ints, context: GuardContext) -> tuple[I
     return np.where(context.given_up, np.minimum(waiting, placed), waiting), why
 
 
-def within_limits(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def within_limits(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """The owner's minimum and maximum are never left."""
     fleet = context.fleet
     low = np.where(fleet.exists, fleet.min_replicas, 0)
@@ -243,14 +239,14 @@ def within_limits(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
     return np.where(fleet.exists, np.clip(replicas, low, np.maximum(fleet.max_replicas, low)), 0), why
 
 
-def keep_trials_running(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def keep_trials_running(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A pool whose new version is on trial runs a replica at least, or nothing would ever be found out."""
     fleet = context.fleet
     least = np.where(fleet.exists & fleet.on_trial, fleet.least_replicas, 0)
-    return np.maximum(replicas, least), _all(replicas, Cause.ON_TRIAL)
+    return np.maximum(replicas, least), Cause.ON_TRIAL.code
 
 
-def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """At least one replica of some pool stays, or nothing could ever be measured again."""
     fleet = context.fleet
     none = replicas.sum(1) == 0
@@ -259,12 +255,12 @@ def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints,
     result = replicas.copy()
     rows = np.nonzero(none)[0]
     result[rows, first[rows]] = np.minimum(1, fleet.max_replicas[rows, first[rows]])
-    return result, _all(replicas, Cause.LAST_OF_ALL)
+    return result, Cause.LAST_OF_ALL.code
 
 
-def change_nothing_unless_acting(replicas: Ints, context: GuardContext) -> tuple[Ints, Ints]:
+def change_nothing_unless_acting(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """Modes Recommend and Paused: what runs stays; the wish is in the report."""
-    return np.where(context.fleet.acts[:, None], replicas, context.seen.desired), _all(replicas, Cause.NOT_ACTING)
+    return np.where(context.fleet.acts[:, None], replicas, context.seen.desired), Cause.NOT_ACTING.code
 
 
 CHAIN: tuple[Guard, ...] = (

@@ -40,6 +40,8 @@ class Situation:
     seen: Observed
     forecast: LoadForecast
     capacity: Capacity
+    each: Floats  # [M, P] requests/s a replica, see ``assumed_capacity``; NaN unknown
+    assumed: Bools  # [M, P] the same is a guess
     most: Ints  # [M, P] replicas that each pool can have now: limits, quota, unschedulable pods
     held: Ints  # [M, P] that stay anyway, since they were wanted a moment ago: the faster pools count on them
     startup_seconds: Floats  # [M, P]
@@ -97,8 +99,6 @@ class Ordered:
     """The pools of each model in the order in which they are decided, the slowest to start first."""
 
     situation: Situation
-    each: Floats  # [M, P] requests/s a replica; NaN unknown
-    assumed: Bools  # [M, P] the capacity is a guess
     most: Ints  # [M, P] replicas, no more than the pool's share of the load fills
     share_limit: Floats  # [M, P] requests/s that the pool may answer; inf: all
     order: Ints  # [M, P] pools
@@ -110,10 +110,11 @@ class Ordered:
 
     def at(self, rank: int) -> RankedPool:
         """The pool at ``rank`` of every model."""
-        fleet, seen, capacity = self.situation.fleet, self.situation.seen, self.situation.capacity
+        situation = self.situation
+        fleet, seen, capacity = situation.fleet, situation.seen, situation.capacity
         at = np.arange(len(self.order)), self.order[:, rank]
         law = Capacity(**{name: values[at][:, None] for name, values in vars(capacity).items()})
-        one, guess = self.each[at][:, None], self.assumed[at][:, None]
+        one, guess = situation.each[at][:, None], situation.assumed[at][:, None]
         hope = replace(law, limit=np.minimum(law.limit * HOPE, law.ceiling), caution=np.ones_like(law.caution))
         floor = np.where(fleet.exists, fleet.least_replicas, 0)[at]
         most = np.where(fleet.exists[at], self.most[at], 0)
@@ -160,17 +161,14 @@ class RankedPool:
 
 def _ordered(situation: Situation) -> Ordered:
     fleet, most, upper, allowed = situation.fleet, situation.most, situation.forecast.upper, situation.allowed
-    each, assumed = assumed_capacity(fleet, situation.capacity, situation.seen.ready)
     # A pool over the accuracy budget is worth no more replicas than its share of the load fills.
     share_limit = np.where(allowed < 1.0, allowed * upper, np.inf)
-    fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(each, 1e-9)), most)
+    fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(situation.each, 1e-9)), most)
     # The last pool fills what the others leave, so it must be free to: one with a limited share counts among the slow ones.
     limited = np.where(share_limit < np.inf, LIMITED_SECONDS, situation.startup_seconds)
     speed = np.where(fleet.exists, limited, np.inf)
     return Ordered(
         situation=situation,
-        each=each,
-        assumed=assumed,
         most=np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64),
         share_limit=share_limit,
         order=np.lexsort((fleet.name_rank, fleet.cost_per_hour, -speed), axis=1),  # padding first, then the slowest
@@ -204,8 +202,8 @@ def _cheapest(situation: Situation) -> Proposal:
     return Proposal(
         replicas=replicas,
         feasible=feasible,
-        assumed=ordered.assumed,
-        per_replica=ordered.each,
+        assumed=situation.assumed,
+        per_replica=situation.each,
         runner_up=alternative,
         runner_up_cost=(alternative * fleet.cost_per_hour).sum(1),
     )
@@ -255,7 +253,7 @@ def _mean_cost(ordered: Ordered, rank: int, pool: RankedPool, candidates: Floats
     fleet = ordered.situation.fleet
     own = carried(candidates, pool.hope, pool.hoped, pool.guess)
     cost, rest = _filled(ordered, rank, np.maximum(load[:, None, :] - own[:, :, None], 0.0))
-    each = ordered.each
+    each = ordered.situation.each
     unit = np.where(fleet.exists & np.isfinite(each), fleet.cost_per_hour / np.maximum(each, 1e-9), 0.0)
     cost += UNMET_PRICE * unit.max(axis=1)[:, None, None] * rest
     price = fleet.cost_per_hour[pool.at][:, None]
@@ -270,13 +268,13 @@ def _filled(ordered: Ordered, rank: int, rest: Floats) -> tuple[Floats, Floats]:
     load; and what they leave of it.
     """
     fleet, rows, later = ordered.situation.fleet, np.arange(len(rest)), ordered.order[:, rank + 1 :]
-    unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(ordered.each, 1e-9), later, 1)
+    unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(ordered.situation.each, 1e-9), later, 1)
     unit = np.where(np.take_along_axis(fleet.exists, later, 1), unit, np.inf)
     cheapest = np.take_along_axis(later, np.argsort(unit, axis=1, kind="stable"), 1)
     cost = np.zeros_like(rest)
     for position in range(later.shape[1]):
         at = rows, cheapest[:, position]
-        carries = np.maximum(ordered.each[at], 1e-9)[:, None, None]
+        carries = np.maximum(ordered.situation.each[at], 1e-9)[:, None, None]
         have = np.where(fleet.exists[at], ordered.most[at], 0)[:, None, None]
         least = np.where(fleet.exists[at], fleet.least_replicas[at], 0)[:, None, None]
         used = np.clip(np.ceil(rest / carries - 1e-6), least, np.maximum(have, least))

@@ -15,7 +15,7 @@ from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
 from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
 from recmodel.core.memory import begin
 from recmodel.core.observed import see, total_load
-from recmodel.core.plan.mix import Situation, propose
+from recmodel.core.plan.mix import Situation, assumed_capacity, propose
 from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon
 from recmodel.core.traffic import weights
 from recmodel.core.traffic.context import TrafficContext
@@ -94,8 +94,20 @@ class WithoutLearning:
         blind_seconds = np.array([now - self._seen_at])
         ahead, self._forecast = candidates.predict(self._forecast, horizon(fleet, startup), now, blind_seconds)
         every = np.ones(startup.shape)
+        each, assumed = assumed_capacity(fleet, self._capacity, seen.ready)
         proposal = propose(
-            Situation(fleet, seen, ahead, self._capacity, fleet.max_replicas, seen.desired, startup, allowed=every)
+            Situation(
+                fleet=fleet,
+                seen=seen,
+                forecast=ahead,
+                capacity=self._capacity,
+                each=each,
+                assumed=assumed,
+                most=fleet.max_replicas,
+                held=seen.desired,
+                startup_seconds=startup,
+                allowed=every,
+            )
         )
         wanted = proposal.replicas if np.isfinite(self._seen_at) else seen.desired
         replicas = np.array(
