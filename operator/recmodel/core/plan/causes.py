@@ -25,7 +25,7 @@ class Cause(Enum):
     BEING_TRIED = reasons.EXPLORING, "its capacity is not known yet: what runs of it stays while it is learned"
     NOT_FILLED = (
         reasons.READY_NOT_FILLED,
-        "its capacity is still learned, and its {ready} ready replicas are not known to be filled: none are added until they are",
+        "its capacity is still learned, and its ready replicas ({ready}) are not known to be filled: none are added until they are",
     )
     # help_when_late
     LATE_THOUGH_READY = (
