@@ -7,17 +7,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from recmodel.cluster import names
-from recmodel.cluster.children.builders import wide_open
 from recmodel.cluster.leases.claims import Claims, Scope
 from recmodel.cluster.leases.lease import Lease, LeaseIdentity
 from recmodel.cluster.leases.predecessors import Predecessors
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
-from recmodel.cluster.observed.route_status import route_status
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
 from recmodel.cluster.writing.apply import Actor
@@ -31,7 +28,7 @@ from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.rollouts import Rollouts
-from recmodel.controller.route_overlaps import mark, route_of
+from recmodel.controller.routes import compare_routes, read_route
 from recmodel.controller.settings import Settings
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tick import Tick
@@ -71,7 +68,7 @@ class Operator:
         self.rollouts = Rollouts(decider, self.reconciler.wake, lambda t: self.tick.weights(t), settings.tick_seconds)
         self.tick = Tick(
             settings, decider, metrics, self.reconciler, self._registry, self.history_loader, self.rollouts,
-            self._pools, self.inventory.backends, self._watches.missing, self._mark, self._may_act, self._report,
+            self._pools, self.inventory.backends, self._watches.missing, self._compare_routes, self._may_act, self._report,
         )  # fmt: skip
         self.loop = Loop(self.tick.run, settings.tick_seconds, metrics)
         self._recmodel_watch = RecModelWatch(self.reconciler.models, self.observe, self.forget, self.listed)
@@ -246,10 +243,10 @@ class Operator:
         cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.refusals)}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
 
-    def _mark(self, models: Sequence[Tracked]) -> None:
-        """Notes which routes are in the way of which; what cannot be compared stays as it was noted."""
+    def _compare_routes(self, models: Sequence[Tracked]) -> None:
+        """Finds which routes are in the way of which; what cannot be compared stays as it was known."""
         try:
-            mark(models, self.inventory)
+            compare_routes(models, self.inventory)
         except Exception:
             logger.exception("the routes of %d RecModels cannot be compared", len(models))
 
@@ -269,9 +266,6 @@ class Operator:
     def _write(self, tracked: Tracked) -> None:
         if not self._may_act(tracked.owner.namespace) or not self.reconciler.keeps(tracked) or not self._knows(tracked):
             return
-        route = route_of(tracked, self.inventory)
-        tracked.route = route_status(route)
-        if tracked.spec is not None and wide_open(tracked.spec) and (route is None or route["spec"].get("hostnames")):
-            tracked.route = replace(tracked.route, withheld=True)
+        read_route(tracked, self.inventory)
         status = self.reporter.report(tracked, self._pools(tracked), self.tick.weights(tracked))
         self._metrics.judged(tracked, status.conditions)

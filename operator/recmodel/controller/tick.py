@@ -44,7 +44,7 @@ class Tick:
     pools: Callable[[Tracked], dict[str, PoolState]]
     backends: Callable[[str], Sequence[Backend]]  # of a RecModel's route, in their order
     missing: Callable[[Tracked], list[str]]  # what deciding needs and was never listed
-    mark: Callable[[Sequence[Tracked]], None]  # notes which routes are in the way of which
+    compare_routes: Callable[[Sequence[Tracked]], None]  # finds which are in the way of which
     may_act: Callable[[str], bool]  # in a namespace
     report: Callable[[Tracked], bool]  # False where that failed
     decided_at: float = field(default_factory=time.monotonic)
@@ -60,7 +60,7 @@ class Tick:
         waiting = set(failed)
         self._count(models)
         each(models, "taking over its records", self.registry.learn, failed)
-        self.mark(models)
+        self.compare_routes(models)
         states = each(models, "looking at its pools", self.pools, failed)
         views = each(models, "asking for its metrics", lambda t: self._view(t, states[t.key]), failed)
         if self.settings.history_seconds > 0:

@@ -17,15 +17,17 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.children.optimiser_job import JobProgress, job_name
 from recmodel.cluster.children.versions import Serving
-from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller.backoff import Backoff
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.prometheus.readings import NO_SERIES, ModelReading
-from recmodel.report.snapshot import Snapshot
+from recmodel.report.snapshot import Route, Snapshot
 from recmodel.rollout.known_variants import Variants, known_variants
 from recmodel.rollout.trial import Trial, recalled
+
+OWNERS = {"route": "routes"}
+"""By part of what is tracked: the module that alone replaces it."""
 
 
 @dataclass
@@ -64,8 +66,7 @@ class Tracked:
     decision: Decision | None = None
     reading: ModelReading | None = None
     counted: bool = False  # a request was counted at some time, by this process or another
-    route: RouteStatus = field(default_factory=RouteStatus)  # what the gateways say of it
-    overlap: str | None = None  # which other RecModel gets the requests that its route asks for
+    route: Route = field(default_factory=Route)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -152,7 +153,6 @@ class Tracked:
             decision=self.decision,
             reading=self.reading,
             route=self.route,
-            overlap=self.overlap,
             acts=self.acts,
         )
 

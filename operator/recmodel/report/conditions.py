@@ -94,7 +94,7 @@ def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Rea
         problems = [snapshot.invalid]
     if problems:
         return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
-    if unready := _route_refused(snapshot.route) or _no_pod(pools) or _route_impaired(snapshot):
+    if unready := _route_refused(snapshot.route.status) or _no_pod(pools) or _route_impaired(snapshot):
         return "False", unready
     ready = [name for name, state in pools.items() if state.ready > 0]
     return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
@@ -128,13 +128,13 @@ def _route_impaired(snapshot: Snapshot) -> Reason | None:
     """What of the route is not served. A new route is unanswered, and its Services unknown to the gateway, for a moment: where
     a pod is ready there was time.
     """
-    route = snapshot.route
+    route, overlap = snapshot.route.status, snapshot.route.overlap
     if route.silent:
         return Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
     if route.unresolved:
         return Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
-    if snapshot.overlap is not None:
-        return Reason(ROUTE_OVERLAPS, "; ".join([snapshot.overlap, *route.impaired]))
+    if overlap is not None:
+        return Reason(ROUTE_OVERLAPS, "; ".join([overlap, *route.impaired]))
     return Reason(ROUTE_IMPAIRED, "; ".join(route.impaired)) if route.impaired else None
 
 

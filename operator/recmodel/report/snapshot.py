@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
@@ -14,6 +14,14 @@ from recmodel.core.types import Decision, Reason
 from recmodel.prometheus.readings import ModelReading
 from recmodel.rollout.known_variants import Variants
 from recmodel.rollout.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How the RecModel's route stands."""
+
+    status: RouteStatus = field(default_factory=RouteStatus)  # what the gateways say of it
+    overlap: str | None = None  # which other RecModel gets the requests that it asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,5 @@ class Snapshot:
     overwritten: Reason | None  # who keeps writing over the children
     decision: Decision | None
     reading: ModelReading | None
-    route: RouteStatus  # what the gateways say of it
-    overlap: str | None  # which other RecModel gets the requests that its route asks for
+    route: Route
     acts: bool  # Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created.

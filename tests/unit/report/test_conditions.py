@@ -12,6 +12,7 @@ from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.core.types import Reason
 from recmodel.prometheus import Bracket
 from recmodel.report.events import changes
+from recmodel.report.snapshot import Route
 from recmodel.report.status import worth_writing
 
 REFUSED = Reason("InvalidSpec", "spec.x is 1: no")
@@ -29,26 +30,26 @@ CASES = {
     "children that cannot be applied": (
         tracked(failed=Reason("NameTaken", "Service exists")), {"cpu": STATE}, "Ready", ("False", "NameTaken")),
     "a route that a gateway refuses": (
-        tracked(route=RouteStatus(refused=("Gateway a/b: no",))), {"cpu": STATE}, "Ready", ("False", "RouteNotAccepted")),
+        tracked(route=Route(RouteStatus(refused=("Gateway a/b: no",)))), {"cpu": STATE}, "Ready", ("False", "RouteNotAccepted")),
     "a refused route while pods start": (
-        tracked(route=RouteStatus(refused=("Gateway a/b: no",))), {"cpu": replace(STATE, ready=0)}, "Ready",
+        tracked(route=Route(RouteStatus(refused=("Gateway a/b: no",)))), {"cpu": replace(STATE, ready=0)}, "Ready",
         ("False", "RouteNotAccepted")),
     "a route that no gateway answers for": (
-        tracked(route=RouteStatus(silent=("Gateway a/b does not answer",))), {"cpu": STATE}, "Ready",
+        tracked(route=Route(RouteStatus(silent=("Gateway a/b does not answer",)))), {"cpu": STATE}, "Ready",
         ("False", "RouteNotAccepted")),
     "a route that is new while pods start": (
-        tracked(route=RouteStatus(silent=("Gateway a/b does not answer",))), {"cpu": replace(STATE, ready=0)}, "Ready",
+        tracked(route=Route(RouteStatus(silent=("Gateway a/b does not answer",)))), {"cpu": replace(STATE, ready=0)}, "Ready",
         ("False", "Starting")),
     "a route that points to nothing": (
-        tracked(route=RouteStatus(unresolved=("Gateway a/b: no Service",))), {"cpu": STATE}, "Ready",
+        tracked(route=Route(RouteStatus(unresolved=("Gateway a/b: no Service",)))), {"cpu": STATE}, "Ready",
         ("False", "RouteNotResolved")),
     "a gateway that has no endpoints to send to": (
-        tracked(route=RouteStatus(impaired=("Gateway a/b: BackendsAvailable is False",))), {"cpu": STATE}, "Ready",
+        tracked(route=Route(RouteStatus(impaired=("Gateway a/b: BackendsAvailable is False",)))), {"cpu": STATE}, "Ready",
         ("False", "RouteImpaired")),
     "a route whose requests another RecModel gets": (
-        tracked(overlap="RecModel shop/a has the older route"), {"cpu": STATE}, "Ready", ("False", "RouteOverlaps")),
+        tracked(route=Route(overlap="RecModel shop/a has the older route")), {"cpu": STATE}, "Ready", ("False", "RouteOverlaps")),
     "a route that Recommend does not make": (
-        tracked(route=RouteStatus(withheld=True)), {"cpu": STATE}, "Ready", ("False", "RouteWithheld")),
+        tracked(route=Route(RouteStatus(withheld=True))), {"cpu": STATE}, "Ready", ("False", "RouteWithheld")),
     "no pod answers yet": (tracked(), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),
     "no pods at all": (tracked(), {"cpu": replace(STATE, ready=0, desired=0)}, "Ready", ("False", "NoReadyPool")),
     "late requests": (
