@@ -68,7 +68,10 @@ def main() -> None:
         if options.kind == "full":
             model, recipe = start, recipes["full"] | change
         elif options.kind in light:
-            model, recipe = light[options.kind], recipes["anew"] | recipes["designs"].get(options.kind, {}) | change
+            model, recipe = (
+                light[options.kind],
+                recipes["fromScratch"] | recipes["designs"].get(options.kind, {}) | change,
+            )
         else:
             sample = {name: train.columns[name][-SAMPLE_ROWS:] for name in ("user", "item")}
             model, recipe = prune(teacher, float(options.kind), sample), recipes["fineTune"] | change

@@ -112,7 +112,7 @@ def _optimise_arguments(command: argparse.ArgumentParser) -> None:
     add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8 bits are tried")
     add("--adapter", metavar="MODULE:CLASS", help="what trains (default: JAX, any ONNX graph)")
     add("--design", action="append", default=[], metavar="NAME=ONNX", help="a lighter untrained graph, same inputs")
-    add("--recipes", type=Path, metavar="JSON", help="how to train: fineTune, anew, designs")
+    add("--recipes", type=Path, metavar="JSON", help="how to train: fineTune, fromScratch, designs")
     add("--quantisers", metavar="LIST", help="what makes 8 bits: onnxruntime, nncf (default: what is installed)")
     add("--widths", default="50,25,12.5", metavar="LIST", help="per cent of the hidden units that pruning keeps")
     add("--sizes", default="1,50,200", metavar="LIST", help="candidates in a request (default 1,50,200)")

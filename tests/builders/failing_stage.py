@@ -144,9 +144,9 @@ def play(stories: Sequence[Story], seconds: float, seed: int = 1) -> dict[str, S
         for story, random in zip(stories, randoms, strict=True):
             story.serve(now - TICK_SECONDS, random)
         seen = [Observation(now, {name: story.seen(name, now) for name in story.pools}) for story in stories]
-        anew = {story.name for story in stories if now in story.restarts}
-        if anew:
-            kept = [model for model in models if model.key.removeprefix("shop/") not in anew]
+        starting_over = {story.name for story in stories if now in story.restarts}
+        if starting_over:
+            kept = [model for model in models if model.key.removeprefix("shop/") not in starting_over]
             memory = reindex(models, reindex(kept, memory))
         memory, decisions = step(memory, seen, now)
         for i, story in enumerate(stories):

@@ -30,7 +30,7 @@ ORDER = (
     "test_modes.py",
     "test_rollout.py",
     "test_refresh.py",
-    "test_valve.py",
+    "test_accuracy_budget.py",
     "test_scaling.py",
     "test_accelerators.py",
     "test_lifecycle.py",
@@ -92,7 +92,7 @@ def operator(kube: Kube, request: pytest.FixtureRequest) -> Iterator[None]:
         subprocess.run([ROOT / "hack" / "cluster" / "images.sh", "product"], check=True, timeout=1800)
     there = RELEASE in run("helm", "list", "-q", "-n", OPERATOR_NAMESPACE).split()
     repository = os.environ.get("IMAGE_PREFIX", "localhost/") + "recmodel"
-    # By force: a test may have made the CRD anew, and then its fields are that test's.
+    # By force: a test may have recreated the CRD, and then its fields are that test's.
     run(
         "helm", "upgrade", "--install", RELEASE, str(ROOT / "charts" / "recmodel"), "-n", OPERATOR_NAMESPACE,
         "--create-namespace", "--take-ownership", "--force-conflicts", "--wait", "--timeout", "180s",
@@ -127,7 +127,7 @@ def namespace(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Ite
     kube.create(CONFIG_MAP, name, config_map)
     request.node.stash[_SAID] = lambda: said_of(name)
     yield name
-    # The RecModels first: while its owner is there, the operator would make a deleted child anew.
+    # The RecModels first: while its owner is there, the operator would recreate a deleted child.
     for model in kube.list(names.RECMODEL, name):
         kube.delete(names.RECMODEL, name, model["metadata"]["name"])
     for pod in kube.list(names.POD, name):

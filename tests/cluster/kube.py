@@ -166,7 +166,7 @@ class Kube:
         return self.call("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log")
 
     def proxied(self, namespace: str, pod: str, port: int, path: str) -> str:
-        """A page of a pod, by way of the API server."""
+        """A page of a pod, through the proxy of the API server."""
         return self.call("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}")
 
     @contextlib.contextmanager

@@ -88,7 +88,7 @@ def test_deleting_it_leaves_nothing_behind(kube: Kube, serve: Callable[..., Serv
 
     eventually("nothing of it is left", nothing, 90.0)
     measured("delete to nothing left, pods included", f"{time.monotonic() - began:.1f} s")
-    # Nor does the operator make anything anew, for which it gets the time of some ticks.
+    # Nor does the operator recreate anything, for which it gets the time of some ticks.
     throughout(12.0, lambda: nothing() and None)
 
 

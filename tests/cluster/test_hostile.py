@@ -98,7 +98,7 @@ def test_objects_that_nobody_can_read_stop_no_other_model(
     before = decided_at(kube, healthy)
     healthy.change_pools(Pool(least=2))
     healthy.wait_ready(cpu=2)
-    eventually("it is decided on anew", lambda: decided_at(kube, healthy) > before, 60.0)
+    eventually("it is decided on again", lambda: decided_at(kube, healthy) > before, 60.0)
     victim.change_pools(Pool(least=2))
     victim.wait_ready(cpu=2)
     pod = operator_pod(kube)

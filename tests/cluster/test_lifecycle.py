@@ -41,7 +41,7 @@ def restarts(kube: Kube) -> int:
     return int(operator_pod(kube)["status"]["containerStatuses"][0]["restartCount"])
 
 
-def test_a_deleted_recmodel_leaves_no_series_and_its_name_begins_anew(
+def test_a_deleted_recmodel_leaves_no_series_and_its_name_starts_clean(
     kube: Kube, serve: Callable[..., Served], namespace: str
 ) -> None:
     served = serve(Pool())
@@ -52,8 +52,8 @@ def test_a_deleted_recmodel_leaves_no_series_and_its_name_begins_anew(
     gone = time.monotonic()
     eventually("no series is left", lambda: page(kube) and not series_of(kube, namespace), 30.0)
     measured("RecModel deleted to no series of it", f"{time.monotonic() - gone:.1f} s")
-    anew = {k: v for k, v in body.items() if k in ("apiVersion", "kind", "spec")}
-    kube.create(names.RECMODEL, namespace, {**anew, "metadata": {"name": served.name, "namespace": namespace}})
+    again = {k: v for k, v in body.items() if k in ("apiVersion", "kind", "spec")}
+    kube.create(names.RECMODEL, namespace, {**again, "metadata": {"name": served.name, "namespace": namespace}})
     eventually("it serves again", served.has("Ready", "True"), 90.0)
     assert served.body()["metadata"]["uid"] != body["metadata"]["uid"]
     owners = served.deployment("cpu")["metadata"]["ownerReferences"]
@@ -106,12 +106,12 @@ def test_a_crd_that_is_deleted_and_installed_again_is_served_within_seconds(
     eventually("the CRD is gone", lambda: kube.find(CRD, None, "recmodels.recmodel.dev") is None, 60.0)
     eventually("no series is left", lambda: page(kube) and not series_of(kube, namespace), 60.0)
     kube.create(CRD, None, crd)
-    anew = {"apiVersion": body["apiVersion"], "kind": body["kind"], "spec": body["spec"]}
+    again = {"apiVersion": body["apiVersion"], "kind": body["kind"], "spec": body["spec"]}
     metadata = {"name": served.name, "namespace": namespace}
 
     def created() -> bool:
         with contextlib.suppress(Refused):
-            kube.create(names.RECMODEL, namespace, {**anew, "metadata": metadata})
+            kube.create(names.RECMODEL, namespace, {**again, "metadata": metadata})
         try:
             return kube.find(names.RECMODEL, namespace, served.name) is not None
         except Refused:

@@ -36,7 +36,7 @@ def record(variant: str, version: str, value: float = 0.8) -> VariantRecord:
 
 
 def publish(kube: Kube, namespace: str, model: str, *records: VariantRecord) -> None:
-    """Writes the records' ConfigMap, or writes it anew: what a trainer or a pipeline does with a new version."""
+    """Writes the records' ConfigMap, or overwrites it: what a trainer or a pipeline does with a new version."""
     body: Object = config_map(namespace, model, records)
     try:
         kube.create(CONFIG_MAP, namespace, body)

@@ -21,7 +21,7 @@ from recmodel.variants.server import Runtime, Server  # noqa: E402
 from recmodel.variants.speed import Bench, Effort, requests_by_size  # noqa: E402
 from recmodel.variants.training import JaxAdapter, Recipe  # noqa: E402
 
-RECIPES = '{"anew": {"epochs": 2, "learning_rate": 3e-3, "table_decay": 0.1}, "fineTune": {"epochs": 1}}'
+RECIPES = '{"fromScratch": {"epochs": 2, "learning_rate": 3e-3, "table_decay": 0.1}, "fineTune": {"epochs": 1}}'
 
 
 @pytest.fixture(scope="module")

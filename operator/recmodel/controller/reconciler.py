@@ -153,7 +153,7 @@ class Reconciler:
 
     async def _look(self, key: str, tracked: Tracked) -> None:
         """One look at one model. Nothing that is wrong with it reaches the others, and what is refused of its children
-        does not keep its weights and replicas from being steered.
+        does not stop the writes of its weights and replicas.
         """
         waits: list[float | None] = []
         errors: list[Exception] = []

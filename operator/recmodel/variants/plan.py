@@ -43,12 +43,12 @@ class Recipes:
     fine_tune: Recipe
     # For a full-size model, which the labels would over-fit: the teacher's probabilities only, in small steps.
     gentle: Recipe
-    anew: Recipe
+    from_scratch: Recipe
     by_design: dict[str, Recipe]
 
 
 def read_recipes(path: Path | None, seed: int) -> Recipes:
-    """From a JSON object ``{"fineTune": {...}, "anew": {...}, "designs": {NAME: {...}}}``; what it lacks has defaults.
+    """From a JSON object ``{"fineTune": {...}, "fromScratch": {...}, "designs": {NAME: {...}}}``; what it lacks has defaults.
 
     ``full`` may stand there too, for who trains the full model.
     """
@@ -58,15 +58,20 @@ def read_recipes(path: Path | None, seed: int) -> Recipes:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError("recipes", path, f"must be a JSON file ({error})") from error
-        strange = sorted(set(found) - {"full", "fineTune", "anew", "designs"}) if isinstance(found, dict) else ["."]
+        strange = (
+            sorted(set(found) - {"full", "fineTune", "fromScratch", "designs"}) if isinstance(found, dict) else ["."]
+        )
         if strange:
-            raise InputError(f"recipes.{strange[0]}", path, "is none of full, fineTune, anew, designs")
-    anew = recipe_of({"seed": seed} | _object(found, "anew"))
-    tune = recipe_of({**asdict(anew), "epochs": 2} | _object(found, "fineTune"))
+            raise InputError(f"recipes.{strange[0]}", path, "is none of full, fineTune, fromScratch, designs")
+    from_scratch = recipe_of({"seed": seed} | _object(found, "fromScratch"))
+    tune = recipe_of({**asdict(from_scratch), "epochs": 2} | _object(found, "fineTune"))
     gentle = tune.with_values(epochs=1, learning_rate=tune.learning_rate / 5, table_decay=0.0, soft_ratio=1.0)
     designs = _object(found, "designs")
     return Recipes(
-        tune, gentle, anew, {name: recipe_of({**asdict(anew), **_object(designs, name)}) for name in designs}
+        tune,
+        gentle,
+        from_scratch,
+        {name: recipe_of({**asdict(from_scratch), **_object(designs, name)}) for name in designs},
     )
 
 
@@ -143,7 +148,7 @@ def trained(recipes: Recipes, widths: Sequence[float], designs: Sequence[str], s
             ),
         ]  # fmt: skip
     for name in designs:
-        recipe = recipes.by_design.get(name, recipes.anew)
+        recipe = recipes.by_design.get(name, recipes.from_scratch)
         plan += [
             Candidate(name, "light design, trained from scratch", None, design=name, recipe=recipe),
             Candidate(

@@ -233,7 +233,7 @@ def test_no_pool_is_given_anothers_numbers_whatever_becomes_of_the_route_and_the
     changes: list[Change], newest_spec: list[str], watched_seconds: float
 ) -> None:
     """Orders of the pools, how long each stood, for how long there was no route before it where that was deleted, and whether
-    the operator was started anew just before. Each place's rate is the mean over its window.
+    the operator was restarted just before. Each place's rate is the mean over its window.
     """
     live: Live | None = None
     past: list[tuple[float, list[str]]] = []  # since when which pools stood in the route

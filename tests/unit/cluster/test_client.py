@@ -163,7 +163,7 @@ def test_a_token_that_rotates_just_now_costs_one_retry() -> None:
         served(handler, lambda c: c.get(names.POD, "shop", "x"), token="old")
 
 
-def test_the_token_is_read_anew_for_each_request() -> None:
+def test_the_token_is_read_again_for_each_request() -> None:
     tokens = iter(["one", "two"])
 
     async def handler(request: web.Request) -> web.Response:

@@ -131,7 +131,7 @@ def test_what_others_own_stays_and_is_no_drift() -> None:
     assert again.drifted(OWNER, WANTED, None, {}) == {}
 
 
-def test_whoever_writes_over_it_again_and_again_is_named_and_answered_ever_more_seldom() -> None:
+def test_whoever_keeps_overwriting_it_is_named_and_answered_at_growing_intervals() -> None:
     async def story(world: World) -> None:
         await world.rest(0.03)
         world.pods("cpu", 1)

@@ -1,4 +1,4 @@
-"""What is refused, or ends, again and again: the API server is asked ever more seldom, and goes on being asked."""
+"""What is refused, or ends, again and again: the API server is asked at growing intervals, and never given up."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_versions_without_an_order_are_never_behind() -> None:
     assert told.calls == ["replace 1", "MODIFIED b", "MODIFIED a"]
 
 
-def test_only_what_was_rewound_is_known_anew() -> None:
+def test_only_what_was_rewound_is_read_again() -> None:
     found, _ = inventory(
         (names.POD, pod("a", version=900, ready=False)), (names.DEPLOYMENT, deployment(900, replicas=9))
     )

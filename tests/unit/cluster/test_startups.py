@@ -103,7 +103,7 @@ ODD = {
     "a node with a clock an hour behind": (3_603.0, 3.0, 43.0, 0, (None, 40.0)),
     "a clock that was set back while it started": (3.0, 3_603.0, 43.0, 0, (3.0, None)),
     "an image that nobody could pull for hours": (3.0, None, 7_203.0, 0, (3.0, None)),
-    "a container that ended and was begun again": (3.0, None, 43.0, 1, (None, None)),
+    "a container that ended and was restarted": (3.0, None, 43.0, 1, (None, None)),
 }
 
 

@@ -232,10 +232,10 @@ def _rules_hold(pools: dict[str, PoolTraffic], result: Step, settled: float) -> 
             continue
         if new == 0:
             assert p.wanted_replicas == 0, "a pool with ready pods that stays keeps at least 1"
-            assert p.weight <= 1, "to 0 only by way of 1"
+            assert p.weight <= 1, "to 0 only through 1"
             assert p.weight == 0 or settled >= LEAVE_SETTLE_SECONDS
         if p.weight == 0 and others_live:
-            assert new <= 1, "from 0 only by way of 1"
+            assert new <= 1, "from 0 only through 1"
         if result.replicas[name] == 0 and p.replicas > 0:
             assert p.weight == 0, "the weight goes before the pods"
             assert new == 0

@@ -51,7 +51,7 @@ def test_the_past_of_models_that_come_later_is_read_once_and_together() -> None:
         assert judge.asked == [["shop/feed"], ["shop/late", "shop/later"]]
         operator.forget("shop/late")
         await asyncio.sleep(1.2)
-        operator.observe(recmodel(name="late", uid="made anew"))
+        operator.observe(recmodel(name="late", uid="made again"))
         await asyncio.sleep(1.2)
         assert judge.asked[2:] == [["shop/late"]]
         assert judge._memory is not None
@@ -76,7 +76,7 @@ def test_a_past_that_cannot_be_read_holds_no_tick_up_and_is_asked_for_again(monk
     operated(story, judge, history_seconds=3600)
 
 
-def test_a_past_that_lacks_a_part_is_not_learned_and_asked_for_again_ever_more_seldom() -> None:
+def test_a_past_that_lacks_a_part_is_not_learned_and_asked_for_at_growing_intervals() -> None:
     """Virtual time: the store is away for the first four answers."""
     judge = Remembering(partial=4)
     feed, other = (ModelView("shop", name, 0.1, 0.95, SpecMetrics(), ()) for name in ("feed", "other"))

@@ -1,5 +1,5 @@
 """Whatever an object holds, it stops nobody but itself: objects of every watched kind, made hostile in every place, beside a
-model that must go on being decided on and steered.
+model that must go on being decided on and served.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def known_of(memory: Memory, key: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("broken", [["shop/3"], ["shop/0", "shop/12"], [f"shop/{n}" for n in range(13)]])
-def test_only_the_broken_rows_of_the_memory_are_begun_anew(broken: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_broken_rows_of_the_memory_start_empty(broken: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     models, seen = fleet(13)
     judge = decider()
     for tick in range(5):

@@ -1,4 +1,4 @@
-"""RecModels that go leave nothing behind, one of the same name begins anew, and an invalid edit survives a restart."""
+"""RecModels that go leave nothing behind, one of the same name starts clean, and an invalid edit survives a restart."""
 
 from __future__ import annotations
 
@@ -142,19 +142,19 @@ def test_the_same_name_made_at_once_starts_clean() -> None:
         memory = operator._decider._memory
         assert memory is not None
         assert memory.forecast.known_ticks[0] >= 2
-        operator.observe(recmodel(uid="made anew"))  # its deletion was missed, its children still stand
+        operator.observe(recmodel(uid="made again"))  # its deletion was missed, its children still stand
         operator.inventory.see(names.POD, "MODIFIED", pod("feed", "old", deletionTimestamp="2026-01-01T01:00:00Z"))
-        anew = operator.reconciler.models["shop/feed"]
-        assert (anew.decision, anew.failed, anew.serving) == (None, None, {})
-        state = operator._pools(anew)["cpu"]
+        again = operator.reconciler.models["shop/feed"]
+        assert (again.decision, again.failed, again.serving) == (None, None, {})
+        state = operator._pools(again)["cpu"]
         assert (state.exists, state.ready, state.pods) == (False, 0, ())
         assert operator.inventory._startups.of("shop/feed", "cpu").starting_seconds is None
         assert series(operator) == set()
         gone(operator, api, "feed")
-        operator.observe(recmodel(uid="made anew"))
+        operator.observe(recmodel(uid="made again"))
         await asyncio.sleep(2.5)
-        anew = operator.reconciler.models["shop/feed"]
-        assert anew.decision is not None
+        again = operator.reconciler.models["shop/feed"]
+        assert again.decision is not None
         memory = operator._decider._memory
         assert memory is not None
         assert memory.forecast.known_ticks[0] <= 3

@@ -1,4 +1,4 @@
-"""What the API refuses of one child stops neither the other children nor the steering, and is said in the API's words."""
+"""What the API refuses of one child stops neither the other children nor the shift of traffic, and is said in the API's words."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_no_request_depends_on_is_said_by_degraded_and_not_by_ready(child: 
 
 
 @pytest.mark.parametrize("child", CHILDREN[3:])
-def test_a_refused_child_of_a_running_model_does_not_stop_the_steering(child: str) -> None:
+def test_a_refused_child_of_a_running_model_does_not_stop_the_shift_of_traffic(child: str) -> None:
     async def story(world: World) -> None:
         world.reconciler._actor.monitors = True
         await world.rest(0.05)
@@ -114,7 +114,7 @@ def test_a_refused_child_of_a_running_model_does_not_stop_the_steering(child: st
     run_story(MONITORED, story)
 
 
-def test_a_new_pool_that_is_refused_leaves_the_others_steered() -> None:
+def test_a_new_pool_that_is_refused_leaves_the_others_served() -> None:
     two = spec(pool("cpu", 1), pool("gpu", 1, cost="2.0"))
 
     async def story(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The steering of weights and replicas: what decisions, and pods that come and go, make of them."""
+"""The shift of weights and replicas: what decisions, and pods that come and go, make of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The accuracy budget over time: what is saved, what opens the valve, and that no more is spent than was saved."""
+"""The accuracy budget over time: what is saved, what spends it, and that no more is spent than was saved."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_it_stays_open_for_three_minutes_after_it_was_last_needed() -> None:
 def test_what_was_saved_is_spent_once_and_at_the_end_the_budget_holds_again() -> None:
     memory, spent, requests, share = filled(), 0.0, 0.0, 0.0
     saved = memory.tokens[0]
-    for _ in range(960):  # four hours of a load that nothing carries; the light pool answers what the valve lets it
+    for _ in range(960):  # four hours of a load that nothing carries; the light pool answers what the budget allows
         memory, accuracy_budget = tick(memory, 1000.0 * (1.0 - share), 1000.0 * share)
         share = min(float(accuracy_budget.budget[0]) / 0.04, 0.6)
         spent, requests = spent + 15.0 * 1000.0 * share * 0.04, requests + 15.0 * 1000.0
@@ -209,7 +209,7 @@ def test_beyond_what_all_may_carry_a_pool_whose_end_is_known_keeps_to_it() -> No
 
 
 class Restarted:
-    """The engine of an operator that begins anew ``at`` a time, and takes over what was left of the budget."""
+    """The engine of an operator that restarts ``at`` a time, and takes over what was left of the budget."""
 
     def __init__(self, scenario: Scenario, at: float) -> None:
         self.scenario, self.at = scenario, at

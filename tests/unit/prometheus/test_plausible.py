@@ -49,9 +49,9 @@ def test_no_true_counter_is_taken_for_one_that_goes_back_and_forth(
     restarts = 0
     for number, (load, restarted) in enumerate(steps):
         for i, samples in enumerate(pods):
-            anew = restarted and i == number % 8 and restarts < 3
-            samples.append(load * SCRAPE if anew else samples[-1] + load * SCRAPE)
-            restarts += anew
+            from_zero = restarted and i == number % 8 and restarts < 3
+            samples.append(load * SCRAPE if from_zero else samples[-1] + load * SCRAPE)
+            restarts += from_zero
     assert back_and_forth(sum(map(rate, pods)), sum(map(moved, pods))) is None
 
 

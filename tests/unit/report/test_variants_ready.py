@@ -61,7 +61,7 @@ OPTIMISED = {
         optimised(JobProgress(), CHOSEN), optimised(COMPLETE, CHOSEN), ("True", "OptimisationComplete", "chosen: int8")),
     "deleted after it ended well, and its record, too": (
         optimised(JobProgress()), optimised(COMPLETE, CHOSEN), ("False", "RecordMissing", "")),
-    "deleted after it ended well, and the record written anew": (
+    "deleted after it ended well, and the record written again": (
         optimised(JobProgress(), CHOSEN), optimised(COMPLETE), ("True", "OptimisationComplete", "")),
     "deleted after it failed": (
         optimised(JobProgress(), CHOSEN), optimised(FAILED), ("False", "OptimisationFailed", FAILED.said)),

@@ -73,7 +73,7 @@ def watched(
 
 
 def test_looking_after_every_tick_gives_fewer_false_alarms_than_alpha() -> None:
-    """On the border of the claim, which is the worst that is put up with, with 400 looks each."""
+    """On the border of the claim, which is the worst that is allowed, with 400 looks each."""
     ever = [max_wealth(seed) for seed in range(150)]
     for hurdle in (2.0, 5.0, 20.0, math.exp(NEEDED)):  # the last one is what rolls back: 1 % for three signals
         passed = sum(wealth >= hurdle for wealth in ever) / len(ever)

@@ -113,7 +113,7 @@ def test_a_shadow_comes_first_where_one_is_asked_for() -> None:
     [replace(GOOD, in_danger=True), replace(GOOD, ready=False)],
     ids=["danger", "not ready"],
 )
-def test_nothing_advances_in_danger_or_without_a_ready_pod_and_the_step_begins_anew_afterwards(
+def test_nothing_advances_in_danger_or_without_a_ready_pod_and_the_step_starts_over_afterwards(
     seen: RolloutTick,
 ) -> None:
     rollout, _ = run(begin("cpu", "v2", 0.0), GOOD, 90.0)

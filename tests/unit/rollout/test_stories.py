@@ -1,4 +1,4 @@
-"""Models under load at the level of requests: a spike with and without the valve, rollouts, and ten refreshes in a row."""
+"""Models under load at the level of requests: a spike with and without an accuracy budget, rollouts, and ten refreshes in a row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIGHT = replace(FULL, name="light", service_seconds=0.006, min_replicas=2, accur
 
 
 class Engine:
-    """The engine; without the valve nothing is ever saved for it."""
+    """The engine; without an accuracy budget nothing is ever saved."""
 
     def __init__(self, scenario: Scenario, with_valve: bool = True) -> None:
         self.memory = with_budget_left(begin([scenario.model()], scenario.tick_seconds), {"lab/model": 0.5})
@@ -58,7 +58,7 @@ def test_a_spike_that_needs_more_replicas_than_can_start_in_time_is_survived_by_
     (with_it, late, lost), (without, late_without, lost_without) = spike(True), spike(False)
     for name, run, share, loss in (("with", with_it, late, lost), ("without", without, late_without, lost_without)):
         print(
-            f"{name} the valve: {share:.1%} late in ten minutes, {run.late_ratio[45:50].round(3)} by minute, loss {loss:.2%}"
+            f"{name} an accuracy budget: {share:.1%} late in ten minutes, {run.late_ratio[45:50].round(3)} by minute, loss {loss:.2%}"
         )
     assert late < 0.3 * late_without
     assert with_it.over[46:65].sum() == 0  # the minute in which nobody could know of it yet is the only one

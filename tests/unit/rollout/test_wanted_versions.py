@@ -1,4 +1,4 @@
-"""Releases as stories: what the pools shall serve, tick by tick, from what is seen of them."""
+"""Releases as stories: what the pools are to serve, tick by tick, from what is seen of them."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_a_pool_that_goes_to_zero_while_its_version_is_on_trial_holds_nobody_up(
     assert world.log[-2:] == ["cpu full@2", "gpu full@2"]
 
 
-def test_an_accuracy_measured_anew_restarts_nothing() -> None:
+def test_an_accuracy_measured_again_restarts_nothing() -> None:
     world = World(written("cpu")).begin()
     found = world.serving["cpu"].now
     assert found is not None

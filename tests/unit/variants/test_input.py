@@ -168,12 +168,12 @@ def test_a_quantiser_that_is_asked_for_and_not_installed(
 
 def test_recipes_are_read_strictly(tmp_path: Path) -> None:
     file = tmp_path / "recipes.json"
-    file.write_text('{"anew": {"epochs": 9}, "designs": {"small": {"learning_rate": 0.1}}}')
+    file.write_text('{"fromScratch": {"epochs": 9}, "designs": {"small": {"learning_rate": 0.1}}}')
     recipes = read_recipes(file, seed=3)
-    assert (recipes.anew.epochs, recipes.anew.seed) == (9, 3)
+    assert (recipes.from_scratch.epochs, recipes.from_scratch.seed) == (9, 3)
     assert (recipes.by_design["small"].epochs, recipes.by_design["small"].learning_rate) == (9, 0.1)
     for text, told in (
-        ('{"anew": {"epoch": 9}}', "recipe.epoch: 9"),
+        ('{"fromScratch": {"epoch": 9}}', "recipe.epoch: 9"),
         ('{"new": {}}', "recipes.new"),
         ("[", "recipes: "),
     ):

@@ -74,8 +74,8 @@ def began(kube: Kube, before: str) -> bool:
 
 def test_a_spike_is_survived_by_lighter_variants(kube: Kube, serve: Callable[..., Served]) -> None:
     found = {}
-    for name, valve in (("with", True), ("without", False)):
-        served = serve(FULL, LIGHT, name=name, objective=BUDGET, variants=variants(valve))
+    for name, has_light in (("with", True), ("without", False)):
+        served = serve(FULL, LIGHT, name=name, objective=BUDGET, variants=variants(has_light))
         served.wait_ready(full=2, light=1)
         found[name] = spike(kube, served)
         measured(
@@ -84,7 +84,7 @@ def test_a_spike_is_survived_by_lighter_variants(kube: Kube, serve: Callable[...
             f"light {100 * found[name].light:.0f} %, lost {found[name].lost}, budget left before {found[name].left}",
         )
         kube.delete(names.RECMODEL, served.namespace, name)
-    # An operator that has just begun knows little of what its pods carry, so the valve opens in steps.
+    # An operator that has just begun knows little of what its pods carry, so the budget is spent in steps.
     assert found["with"].within > found["without"].within + 0.3
     assert found["with"].later > found["without"].later + 0.3
     assert sum(found["with"].lost.values()) <= 0.01 * sum(found["without"].lost.values())
