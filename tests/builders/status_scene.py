@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.prometheus import Bracket, ModelReading, PoolReading, Verdict
+from recmodel.report.snapshot import Decided
 from recmodel.report.status import judge
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -24,6 +26,8 @@ SPEC = RecModelSpec.model_validate(
 )
 EXACT = Bracket(0.97, 0.97)
 STATE = PoolState(True, 3, 3, 0, 40.0, ("a", "b", "c"), False, None)
+
+PARTS = {"decided": Decided}
 
 
 def reading(within: Bracket | None = EXACT, rate: float | None = 100.0) -> ModelReading:
@@ -45,9 +49,14 @@ def decision(replicas: int = 3, state: str = "Tracking", reason: str = "Steady",
     )
 
 
-def tracked(**more: Any) -> Tracked:
-    values = {"generation": 2, "spec": SPEC, "decision": decision(), "reading": reading(), **more}
-    return Tracked(Owner("shop", "feed", "u"), **values)
+def tracked(**facts: Any) -> Tracked:
+    """A RecModel of which these facts are known, each in the part that it belongs to."""
+    facts = {"generation": 2, "spec": SPEC, "decision": decision(), "reading": reading(), **facts}
+    parts: dict[str, Any] = {
+        name: part(**{f.name: facts.pop(f.name) for f in fields(part) if f.name in facts})
+        for name, part in PARTS.items()
+    }
+    return Tracked(Owner("shop", "feed", "u"), **parts, **facts)
 
 
 def status(t: Tracked | None = None, pools: dict[str, PoolState] | None = None, **more: Any) -> RecModelStatus:

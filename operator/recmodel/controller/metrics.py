@@ -132,7 +132,7 @@ class Metrics:
         self._set(tracked.key, self.state, (*labels, decision.state), 1)
         for reason in decision.reasons:
             self._child(tracked.key, self.reasons, (*labels, reason.reason)).inc()
-        within = tracked.reading.within if tracked.reading is not None else None
+        within = tracked.decided.reading.within if tracked.decided.reading is not None else None
         self._set_known(tracked.key, self.cost, labels, decision.cost_per_hour)
         self._set_known(tracked.key, self.budget_left, labels, decision.accuracy_budget_left_ratio)
         self._set_known(tracked.key, self.within_lower, labels, within.lower if within is not None else None)
@@ -148,7 +148,7 @@ class Metrics:
         """What is known of a pool's capacity, forecast and load."""
         here = (tracked.owner.namespace, tracked.owner.name, pool)
         estimate, forecast = decision.estimates.get(pool), decision.forecast.get(pool)
-        reading = tracked.reading.pools.get(pool) if tracked.reading is not None else None
+        reading = tracked.decided.reading.pools.get(pool) if tracked.decided.reading is not None else None
         if estimate is not None:
             self._set_known(tracked.key, self.capacity, here, estimate.capacity_per_replica)
         if forecast is not None:

@@ -123,4 +123,4 @@ class Registry:
             self._report(tracked)
         # What was decided for other pools, or in another mode, is not what is wanted now.
         if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
-            tracked.wanted, tracked.decision, tracked.pending = None, None, set()
+            tracked.wanted, tracked.pending = None, set()

@@ -62,7 +62,7 @@ class Rollouts:
                 for name, state in states.items()
             },
             shares=_shares(tracked, self._weights(tracked)),
-            readings=tracked.reading.pools if tracked.reading is not None else {},
+            readings=tracked.decided.reading.pools if tracked.decided.reading is not None else {},
             in_danger=_in_danger(tracked),
             now_seconds=now_seconds,
             tick_seconds=self._tick_seconds,
@@ -98,7 +98,7 @@ def _in_danger(tracked: Tracked) -> bool:
     """The objective is missed, or nobody can see. A forecast that the limits do not carry is none: a replacement takes
     nothing from what serves, and a pool at its maximum would never get a new version.
     """
-    spec, reading = tracked.spec, tracked.reading
+    spec, reading = tracked.spec, tracked.decided.reading
     if spec is None or reading is None or reading.verdict != Verdict.AVAILABLE or reading.within is None:
         return True
     return reading.within.upper < spec.objective.latency.within_ratio

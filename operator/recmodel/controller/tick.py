@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recmodel.cluster.observed.backends import Backend
 from recmodel.cluster.observed.pool_state import PoolState
@@ -21,7 +21,7 @@ from recmodel.controller.settings import Settings
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.views import core_model, model_view, observation
 from recmodel.core.types import Decision, Model, Observation, Reason
-from recmodel.prometheus import ModelView, Readings
+from recmodel.prometheus import ModelReading, ModelView, Readings
 from recmodel.rollout.wanted_versions import limits
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Tick:
         # What stands may have changed while Prometheus was asked.
         models = [t for t in models if self.reconciler.keeps(t)]
         for tracked in models:
-            tracked.read(readings.models.get(tracked.key))
+            _read(tracked, readings.models.get(tracked.key))
         states = each(models, "looking at its pools", self.pools, failed)
         decidable = [t for t in models if t.key in states and _decidable(states[t.key])]
         acted = [t for t in decidable if self.may_act(t.owner.namespace)]
@@ -118,16 +118,16 @@ class Tick:
         decision = decisions.get(tracked.key)
         # The spec may have changed while the tick was deciding: then this was decided for other pools.
         if decision is not None and set(decision.pools) == self.pools(tracked).keys():
-            tracked.decision = decision
+            tracked.decided = replace(tracked.decided, decision=decision)
             if self.may_act(tracked.owner.namespace):
                 self.act(tracked, decision, states)
 
     def _undecided(self, tracked: Tracked, problem: str | None) -> None:
         """Why nothing was decided in this tick, which stands beside what the reconciler says of applying."""
         reason = Reason(DECIDING_FAILED, problem) if problem is not None else None
-        if reason is not None and reason != tracked.undecided:
+        if reason is not None and reason != tracked.decided.undecided:
             logger.error("%s is left out of the tick: %s", tracked.key, problem)
-        tracked.undecided = reason
+        tracked.decided = replace(tracked.decided, undecided=reason)
 
     def act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
         """Has a decision carried out, and shows it in the metrics."""
@@ -157,6 +157,12 @@ class Tick:
         if readings.error is not None:
             self.metrics.prometheus_errors.labels(readings.error.reason).inc()
             logger.warning("Prometheus: %s", readings.error.message)
+
+
+def _read(tracked: Tracked, reading: ModelReading | None) -> None:
+    """Takes over what Prometheus said in this tick; None: it was not asked."""
+    counted = tracked.decided.counted or (reading is not None and reading.counts)
+    tracked.decided = replace(tracked.decided, reading=reading, counted=counted)
 
 
 def _decidable(states: Mapping[str, PoolState]) -> bool:

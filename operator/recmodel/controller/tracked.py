@@ -21,12 +21,12 @@ from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WA
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller.backoff import Backoff
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
-from recmodel.prometheus.readings import NO_SERIES, ModelReading
-from recmodel.report.snapshot import Route, Snapshot
+from recmodel.prometheus.readings import NO_SERIES
+from recmodel.report.snapshot import Decided, Route, Snapshot
 from recmodel.rollout.known_variants import Variants, known_variants
 from recmodel.rollout.trial import Trial, recalled
 
-OWNERS = {"route": "routes"}
+OWNERS = {"decided": "tick", "route": "routes"}
 """By part of what is tracked: the module that alone replaces it."""
 
 
@@ -54,7 +54,6 @@ class Tracked:
     finished: str | None = None  # the Job that ended well as the status says: somebody may have deleted it since
     failed: Reason | None = None  # why what serves could not be brought to what is wanted: the reconciler's alone
     lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
-    undecided: Reason | None = None  # why nothing was decided in the last tick: the tick's alone
     refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
     retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again
     overwritten: Reason | None = None  # who keeps writing over the children
@@ -63,9 +62,8 @@ class Tracked:
     weights_changed_at: float = -math.inf  # on the monotonic clock
     written_weights: Mapping[str, int] | None = None  # the weights that we wrote last
     backoff: Backoff = field(default_factory=Backoff)
-    decision: Decision | None = None
-    reading: ModelReading | None = None
-    counted: bool = False  # a request was counted at some time, by this process or another
+    decided: Decided = field(default_factory=Decided)
+    counted_before: bool = False  # another process counted requests
     route: Route = field(default_factory=Route)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -89,11 +87,6 @@ class Tracked:
         self.job = job_name(self.owner, found.spec.optimisation) if found.spec.optimisation else None
         return changed
 
-    def read(self, reading: ModelReading | None) -> None:
-        """Takes over what Prometheus said in this tick; None: it was not asked."""
-        self.reading = reading
-        self.counted = self.counted or (reading is not None and reading.counts)
-
     def recall(self, now_seconds: float) -> float | None:
         """Takes over how far the rollouts and the Job have come from the status as another process wrote it; returns
         what it had left of the accuracy budget, 0..1.
@@ -101,9 +94,9 @@ class Tracked:
         try:
             status = RecModelStatus.model_validate(self.body.get("status") or {})
         except ValidationError:  # an older or newer operator's: what is on trial begins its step again
-            self.counted = True
+            self.counted_before = True
             return None
-        self.counted = self.counted or _counted(status)
+        self.counted_before = self.counted_before or _counted(status)
         self.startups = {
             pool.name: float(pool.startup_seconds)
             for pool in status.pools
@@ -116,6 +109,16 @@ class Tracked:
         self.finished = status.optimisation_job if ended_well else None
         self.trials = {found.pool: recalled(found, now_seconds) for found in status.rollouts}
         return _budget_left_ratio(status.accuracy_budget_left)
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision; None where it was made for other pools than the spec has."""
+        return self.decided.decision_for(self.spec)
+
+    @property
+    def counted(self) -> bool:
+        """Whether a request was counted at some time, by this process or another."""
+        return self.counted_before or self.decided.counted
 
     @property
     def rolling(self) -> bool:
@@ -148,10 +151,8 @@ class Tracked:
             job_progress=self.job_progress,
             failed=self.failed,
             lacking=self.lacking,
-            undecided=self.undecided,
             overwritten=self.overwritten,
-            decision=self.decision,
-            reading=self.reading,
+            decided=self.decided,
             route=self.route,
             acts=self.acts,
         )

@@ -110,7 +110,7 @@ def observation(
     tracked: Tracked, pools: Mapping[str, PoolState], weights: Mapping[str, int], now_seconds: float
 ) -> Observation:
     """What was seen of a RecModel: the cluster's part and Prometheus' part."""
-    readings = tracked.reading.pools if tracked.reading is not None else {}
+    readings = tracked.decided.reading.pools if tracked.decided.reading is not None else {}
     routed = tracked.spec is not None and tracked.spec.route is not None
     return Observation(
         time_seconds=now_seconds,
@@ -124,7 +124,7 @@ def observation(
             )
             for name, state in pools.items()
         },
-        requested=tracked.reading is None or tracked.reading.reason != NO_REQUESTS_SEEN,
+        requested=tracked.decided.reading is None or tracked.decided.reading.reason != NO_REQUESTS_SEEN,
     )
 
 

@@ -87,7 +87,7 @@ def conditions(
 
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    problems = [found for found in (snapshot.failed, snapshot.undecided) if found is not None]
+    problems = [found for found in (snapshot.failed, snapshot.decided.undecided) if found is not None]
     if (
         snapshot.spec is None and snapshot.invalid is not None
     ):  # an invalid edit of one that serves is reported by Stalled
@@ -143,7 +143,7 @@ def _kept(invalid: Reason) -> Reason:
 
 
 def _objective(snapshot: Snapshot) -> tuple[str, Reason]:
-    spec, reading = snapshot.spec, snapshot.reading
+    spec, reading = snapshot.spec, snapshot.decided.reading
     if spec is None or reading is None or reading.within is None:
         if reading is None:
             return "Unknown", Reason(NOT_OBSERVED, "not observed yet")
@@ -166,7 +166,7 @@ def _objective(snapshot: Snapshot) -> tuple[str, Reason]:
 
 
 def _metrics(snapshot: Snapshot) -> tuple[str, Reason]:
-    reading = snapshot.reading
+    reading = snapshot.decided.reading
     if reading is None:
         return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
     found = Reason(reading.reason, reading.message)

@@ -17,6 +17,22 @@ from recmodel.rollout.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What was seen and decided in the last tick."""
+
+    decision: Decision | None = None  # the last one there was
+    undecided: Reason | None = None  # why there was none in the last tick
+    reading: ModelReading | None = None  # what Prometheus said; None: it was not asked
+    counted: bool = False  # a request was counted since this process began
+
+    def decision_for(self, spec: RecModelSpec | None) -> Decision | None:
+        """The decision; None where it was made for other pools than those of ``spec``."""
+        if self.decision is None or spec is None:
+            return None
+        return self.decision if self.decision.pools.keys() == {pool.name for pool in spec.pools} else None
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """How the RecModel's route stands."""
 
@@ -41,9 +57,12 @@ class Snapshot:
     job_progress: JobProgress  # how far that one has come
     failed: Reason | None  # why what serves could not be brought to what is wanted: the reconciler's alone
     lacking: Reason | None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
-    undecided: Reason | None  # why nothing was decided in the last tick: the tick's alone
     overwritten: Reason | None  # who keeps writing over the children
-    decision: Decision | None
-    reading: ModelReading | None
+    decided: Decided
     route: Route
     acts: bool  # Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created.
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision; None where it was made for other pools than the spec has."""
+        return self.decided.decision_for(self.spec)

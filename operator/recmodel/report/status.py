@@ -54,7 +54,7 @@ def judge(
             observed_generation=snapshot.generation, conditions=found, reason=found[0].reason,
             last_valid_spec=written.last_valid_spec,
         )  # fmt: skip
-    decision, reading = snapshot.decision, snapshot.reading
+    decision, reading = snapshot.decision, snapshot.decided.reading
     readings = reading.pools if reading is not None else {}
     whole = reading is not None and reading.is_whole
     rates = [r.rate_per_second for r in readings.values() if whole and r.rate_per_second is not None]

@@ -66,15 +66,15 @@ def test_a_failure_at_any_stage_leaves_out_that_model_only_and_is_said(
         await asyncio.sleep(2.0)
         good, broken = operator.reconciler.models["shop/feed"], operator.reconciler.models[POISON]
         assert good.decision is not None
-        assert good.undecided is None
+        assert good.decided.undecided is None
         value = operator._metrics.registry.get_sample_value
         assert value("recmodel_tick_failures_total") == 0.0
         assert value("recmodel_quarantined") == 1.0
         if stage == "the report":
             assert "shop/poison: its status cannot be made" in caplog.text
         else:
-            assert broken.undecided is not None
-            assert broken.undecided.message.endswith("failed: ValueError: poison")
+            assert broken.decided.undecided is not None
+            assert broken.decided.undecided.message.endswith("failed: ValueError: poison")
             assert "shop/poison is left out of the tick" in caplog.text
 
     operated(story)
@@ -232,7 +232,7 @@ def test_an_event_of_a_pod_clears_nothing_that_deciding_failed_at(monkeypatch: p
         for phase in ("True", "False", "True"):
             operator.inventory.see(names.POD, "MODIFIED", pod(phase))
             await asyncio.sleep(0.1)
-            assert tracked.undecided is not None
+            assert tracked.decided.undecided is not None
             ready = api.status["conditions"][0]
             assert (ready["status"], ready["reason"]) == ("False", "DecidingFailed")
         assert tracked.failed is None

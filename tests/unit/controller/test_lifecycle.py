@@ -367,8 +367,8 @@ def test_a_kind_that_cannot_be_followed_stops_only_those_who_need_it(hidden: str
         following = operator._metrics.registry.get_sample_value("recmodel_following", {"resource": hidden})
         assert following == 0.0
         if hidden == "configmaps":
-            assert waits.undecided is not None
-            assert waits.undecided.message == "not known yet: configmaps"
+            assert waits.decided.undecided is not None
+            assert waits.decided.undecided.message == "not known yet: configmaps"
             api.hides = ""
             await until(lambda: waits.decision is not None)
 

@@ -115,7 +115,7 @@ def test_failures_that_no_replica_cures_are_the_reason_of_the_missed_objective()
     why = Reason("FailingAtAnyLoad", "cpu: 3.0% of the requests are late or fail at any load")
     seen = tracked(reading=reading(Bracket(0.9, 0.9)))
     assert seen.decision is not None
-    seen.decision = replace(seen.decision, reasons=(why,))
+    seen.decided = replace(seen.decided, decision=replace(seen.decision, reasons=(why,)))
     (told,) = [c for c in status(seen).conditions if c.type == "ObjectiveMet"]
     assert (told.status, told.reason) == ("False", "FailingAtAnyLoad")
     assert told.message.startswith("90.0% of the requests within")
