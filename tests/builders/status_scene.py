@@ -13,7 +13,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.prometheus import Bracket, ModelReading, PoolReading, Verdict
-from recmodel.report.snapshot import Decided
+from recmodel.report.snapshot import Decided, Versions
 from recmodel.report.status import judge
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -27,7 +27,7 @@ SPEC = RecModelSpec.model_validate(
 EXACT = Bracket(0.97, 0.97)
 STATE = PoolState(True, 3, 3, 0, 40.0, ("a", "b", "c"), False, None)
 
-PARTS = {"decided": Decided}
+PARTS: dict[str, Any] = {"versions": Versions, "decided": Decided}
 
 
 def reading(within: Bracket | None = EXACT, rate: float | None = 100.0) -> ModelReading:

@@ -161,10 +161,10 @@ class Metrics:
         """Versions and rollouts as they are now; what was before has no series any more."""
         labels = (tracked.owner.namespace, tracked.owner.name)
         wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {}
-        for pool, found in tracked.serving.items():
+        for pool, found in tracked.versions.serving.items():
             if found.now is not None:
                 wanted[self.version, (*labels, pool, found.now.name)] = 1.0
-        for pool, trial in tracked.trials.items():
+        for pool, trial in tracked.versions.trials.items():
             wanted[self.rollout, (*labels, pool, trial.phase)] = 1.0
         for pool, share in limits.items():
             wanted[self.largest_share, (*labels, pool)] = share

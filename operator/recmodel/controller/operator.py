@@ -219,7 +219,7 @@ class Operator:
 
     def _taken_over(self, tracked: Tracked, acting: bool) -> None:
         self.reporter.forget(tracked.key)  # another operator may have written since
-        self._decider.recall(tracked.key, tracked.recall(time.time()))
+        self._registry.recall(tracked)
         if not acting:
             self._metrics.forget(tracked.key)
         elif tracked.decision is not None:  # a tick old at most, and made from all that was seen

@@ -29,12 +29,12 @@ from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Outcome
 from recmodel.controller.fairness import FairQueue
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.rollouts import adopt, forget_serving
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.traffic_shift import TrafficShift
 from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.prometheus import profile_for
 from recmodel.report import refusals
-from recmodel.rollout.wanted_versions import adopted
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class Reconciler:
         """
         for tracked in models:
             tracked.wanted, tracked.written_weights, tracked.applied, tracked.pending = None, None, None, set()
-            tracked.serving, tracked.refusals, tracked.overwritten = {}, (), None
+            tracked.refusals, tracked.overwritten, tracked.job_started = (), None, False
+            forget_serving(tracked)
             self.wake(tracked.key)
 
     def keeps(self, tracked: Tracked) -> bool:
@@ -199,8 +200,8 @@ class Reconciler:
             tracked.refusals = ()
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
-        tracked.serving = adopted(tracked.variants, spec, tracked.serving, states)
-        intended = (tracked.generation, tracked.serving)
+        adopt(tracked, spec, states)
+        intended = (tracked.generation, tracked.versions.serving)
         now = time.monotonic()
         drifted: Mapping[Child, object] = {}
         if tracked.applied == intended:
@@ -218,7 +219,7 @@ class Reconciler:
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
-        outcome = await self._actor.children(tracked.owner, spec, _page(spec), first, tracked.serving)
+        outcome = await self._actor.children(tracked.owner, spec, _page(spec), first, tracked.versions.serving)
         return self._applied(tracked, outcome, intended)
 
     def _applied(self, tracked: Tracked, outcome: Outcome, intended: tuple[int, Mapping[str, Serving]]) -> float | None:
@@ -247,7 +248,7 @@ class Reconciler:
         spec = tracked.spec
         if spec is None or tracked.paused:
             return {}
-        return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.serving)
+        return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.versions.serving)
 
     async def _report_overwriting(self, tracked: Tracked, drifted: Mapping[Child, dict[str, Any]], now: float) -> None:
         """Reports who keeps writing over our fields, once they have been put back several times in a row."""
@@ -265,11 +266,12 @@ class Reconciler:
         spec = tracked.spec
         if spec is None or not tracked.acts or spec.optimisation in (None, tracked.optimised):
             return None
-        if tracked.job is not None and tracked.job == tracked.finished:
+        recalled_job = None if tracked.job_started else tracked.recalled.finished_job
+        if tracked.job is not None and tracked.job == recalled_job:
             tracked.optimised = spec.optimisation
             return None
         name = await self._actor.optimise(tracked.owner, spec)
-        tracked.optimised, tracked.finished = spec.optimisation, None
+        tracked.optimised, tracked.job_started = spec.optimisation, True
         logger.info("%s: Job %s makes variants", tracked.key, name)
         return None
 

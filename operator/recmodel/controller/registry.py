@@ -18,7 +18,9 @@ from recmodel.cluster.observed.objects import RecModelObject, identity_of, read_
 from recmodel.cluster.transport.errors import Unreadable
 from recmodel.controller.decider import Decider
 from recmodel.controller.last_valid_spec import packed, unpacked
+from recmodel.controller.recalled import recall
 from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.rollouts import recall_trials
 from recmodel.controller.spec_reading import read_spec
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
@@ -74,7 +76,7 @@ class Registry:
             return
         if tracked is None:
             tracked = self._reconciler.models[owner.key] = Tracked(owner, body=body)
-            self._decider.recall(owner.key, tracked.recall(time.time()))
+            self.recall(tracked)
         elif tracked.generation == generation and tracked.body.get("spec") == body.get("spec"):
             tracked.body = body  # its status, which another operator may have written
             return
@@ -90,6 +92,13 @@ class Registry:
             tracked.kept = packed(body["spec"])
         self._read(tracked, spec)
         self._reconciler.wake(owner.key)
+
+    def recall(self, tracked: Tracked) -> None:
+        """Takes over what another process had learned and begun, as the status says it."""
+        tracked.recalled = recall(tracked.body, tracked.recalled, time.time())
+        self._decider.recall(tracked.key, tracked.recalled.budget_left_ratio)
+        if tracked.recalled.trials is not None:
+            recall_trials(tracked, tracked.recalled.trials)
 
     def _restore(self, tracked: Tracked) -> None:
         """Goes on with the last valid spec that another process knew, where it is still valid for this one."""

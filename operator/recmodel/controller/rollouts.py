@@ -7,11 +7,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.decider import Decider
 from recmodel.controller.tracked import Tracked
 from recmodel.prometheus import Asked, Rates, Verdict
-from recmodel.rollout.wanted_versions import RolloutContext, released
+from recmodel.report.snapshot import Versions
+from recmodel.rollout.trial import Trial
+from recmodel.rollout.wanted_versions import RolloutContext, adopted, released
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +55,13 @@ class Rollouts:
         self, tracked: Tracked, states: Mapping[str, PoolState], quality: Mapping[str, Rates], now_seconds: float
     ) -> None:
         # The children were not looked at since the spec changed, or this process has just started.
-        if tracked.variants is None or tracked.serving.keys() != states.keys() or _nothing_on_trial(tracked):
+        if tracked.variants is None or tracked.versions.serving.keys() != states.keys() or _nothing_on_trial(tracked):
             return
         context = RolloutContext(
             variants=tracked.variants,
             # What is wanted and not written yet is under way all the same.
             states={
-                name: replace(state, updating=state.updating or state.serving != tracked.serving[name])
+                name: replace(state, updating=state.updating or state.serving != tracked.versions.serving[name])
                 for name, state in states.items()
             },
             shares=_shares(tracked, self._weights(tracked)),
@@ -68,22 +71,39 @@ class Rollouts:
             tick_seconds=self._tick_seconds,
             quality=quality,
         )
-        before = {name: (trial.phase, trial.rollout.step) for name, trial in tracked.trials.items()}
-        serving, tracked.trials = released(tracked.serving, tracked.trials, context)
-        for name, trial in tracked.trials.items():
+        before = {name: (trial.phase, trial.rollout.step) for name, trial in tracked.versions.trials.items()}
+        serving, trials = released(tracked.versions.serving, tracked.versions.trials, context)
+        changed = serving != tracked.versions.serving
+        tracked.versions = Versions(serving, trials)
+        for name, trial in trials.items():
             if before.get(name) != (trial.phase, trial.rollout.step):
                 logger.info("%s: %s: %s", tracked.key, trial.reason.reason, trial.reason.message)
-        if serving != tracked.serving:
-            tracked.serving = serving
+        if changed:
             self._wake(tracked.key)
+
+
+def adopt(tracked: Tracked, spec: RecModelSpec, states: Mapping[str, PoolState]) -> None:
+    """Gives each pool of the spec a version to be made for: the one that it has, or the one that its pods serve."""
+    serving = adopted(tracked.variants, spec, tracked.versions.serving, states)
+    tracked.versions = replace(tracked.versions, serving=serving)
+
+
+def forget_serving(tracked: Tracked) -> None:
+    """What the pods serve counts from now on, as another operator may have acted since."""
+    tracked.versions = replace(tracked.versions, serving={})
+
+
+def recall_trials(tracked: Tracked, trials: Mapping[str, Trial]) -> None:
+    """Goes on with the rollouts as another process had them."""
+    tracked.versions = replace(tracked.versions, trials=trials)
 
 
 def _nothing_on_trial(tracked: Tracked) -> bool:
     """Nothing was ever on trial and every pool serves what it is to serve: so it is for most RecModels at most times."""
     targets = tracked.variants.targets if tracked.variants is not None else {}
-    return not tracked.trials and all(
+    return not tracked.versions.trials and all(
         found.trial is None and (targets.get(name) is None or found.now == targets[name])
-        for name, found in tracked.serving.items()
+        for name, found in tracked.versions.serving.items()
     )
 
 

@@ -138,7 +138,7 @@ class Tick:
         ready = {name: state.ready for name, state in states.items()}
         self.metrics.decided(tracked, decision, ready, self.weights(tracked))
         if tracked.spec is not None:
-            self.metrics.rolled(tracked, limits(tracked.spec, tracked.serving, tracked.trials))
+            self.metrics.rolled(tracked, limits(tracked.spec, tracked.versions.serving, tracked.versions.trials))
 
     def _count(self, models: Sequence[Tracked]) -> None:
         self.metrics.models.clear()

@@ -31,7 +31,7 @@ def pool_state(tracked: Tracked, pool: str, state: PoolState, cut_off: bool = Fa
     refused = any(r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.refusals)
     return replace(
         state,
-        recalled_startup_seconds=tracked.startups.get(pool),
+        recalled_startup_seconds=tracked.recalled.startups.get(pool),
         unschedulable=1 if refused and not state.exists else state.unschedulable,
     )
 
@@ -78,11 +78,11 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     acts = model.acts and not any(state.autoscaler or state.releaser for state in pools.values())
-    serving = {name: tracked.serving.get(name, state.serving) for name, state in pools.items()}
+    serving = {name: tracked.versions.serving.get(name, state.serving) for name, state in pools.items()}
     if all(found.now is None and found.trial is None for found in serving.values()):
         return model if acts == model.acts else replace(model, acts=acts)
     losses = served_losses(spec, {name: found.now for name, found in serving.items()})
-    limit = limits(spec, serving, tracked.trials)
+    limit = limits(spec, serving, tracked.versions.trials)
     return replace(
         model,
         acts=acts,

@@ -68,7 +68,7 @@ def conditions(
         if snapshot.job is not None:
             said = before.get("VariantsReady") if written.optimisation_job == snapshot.job else None
             found.append(("VariantsReady", *_optimised(snapshot, snapshot.job, said)))
-        if snapshot.trials or any(state.serving.now for state in pools.values()):
+        if snapshot.versions.trials or any(state.serving.now for state in pools.values()):
             found.append(("RolledOut", *_rolled_out(snapshot, pools)))
     time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
@@ -230,7 +230,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
 
 def _rolled_out(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     """True: every pool serves its newest version; False: one was rolled back; Unknown: one is on trial."""
-    by_phase = {trial.phase: trial for trial in snapshot.trials.values()}
+    by_phase = {trial.phase: trial for trial in snapshot.versions.trials.values()}
     for phase, status in (("RolledBack", "False"), ("Running", "Unknown"), ("Waiting", "Unknown")):
         if phase in by_phase:
             return status, by_phase[phase].reason

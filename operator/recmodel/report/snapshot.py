@@ -17,6 +17,14 @@ from recmodel.rollout.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """What each pool serves, and how its rollout goes."""
+
+    serving: Mapping[str, Serving] = field(default_factory=dict)  # by pool: which version it is to be made for
+    trials: Mapping[str, Trial] = field(default_factory=dict)  # by pool: the last rollout
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """What was seen and decided in the last tick."""
 
@@ -51,8 +59,7 @@ class Snapshot:
     variants: Variants | None  # the same, with what the records say filled in
     spec: RecModelSpec | None  # the filled-in one, which everything goes by
     invalid: Reason | None  # why the newest one is not
-    serving: Mapping[str, Serving]  # by pool: which version it is to be made for
-    trials: Mapping[str, Trial]  # by pool: the last rollout
+    versions: Versions
     job: str | None  # the name of the Job of the spec; None where it asks for none
     job_progress: JobProgress  # how far that one has come
     failed: Reason | None  # why what serves could not be brought to what is wanted: the reconciler's alone

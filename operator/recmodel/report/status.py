@@ -146,8 +146,8 @@ def _pool(snapshot: Snapshot, name: str, state: PoolState, weight: int, reading:
 def _rollouts(snapshot: Snapshot) -> list[RolloutStatus]:
     if snapshot.spec is None:
         return []
-    limited = limits(snapshot.spec, snapshot.serving, snapshot.trials)
-    return [reported(trial, limited.get(name)) for name, trial in sorted(snapshot.trials.items())]
+    limited = limits(snapshot.spec, snapshot.versions.serving, snapshot.versions.trials)
+    return [reported(trial, limited.get(name)) for name, trial in sorted(snapshot.versions.trials.items())]
 
 
 def _variants(snapshot: Snapshot) -> list[VariantStatus]:

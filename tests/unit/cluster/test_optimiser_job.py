@@ -17,6 +17,7 @@ from recmodel.cluster.children.optimiser_job import JobProgress, job, job_name, 
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.errors import ApiRefused, Conflict, NameTaken
 from recmodel.cluster.writing.apply import Actor
+from recmodel.controller.recalled import Recalled
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.spec_reading import read_spec
 from recmodel.controller.tracked import Tracked
@@ -175,7 +176,7 @@ def test_a_job_that_ended_well_is_not_run_again_until_there_was_another() -> Non
     kept, acting = reconciler(client), tracked("Auto")
     acting.written = acting.spec
     acting.learn([])
-    acting.finished = acting.job
+    acting.recalled = Recalled(finished_job=acting.job)
     asyncio.run(kept._optimise(acting))
     assert client.created == []
     for image in ("a:2", "optimiser:1"):

@@ -14,7 +14,6 @@ import pytest
 from builders.operator_stage import Api, operated, recmodel
 from builders.virtual_time import until
 from recmodel.cluster import names
-from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.backends import REMEMBERED_SECONDS
 from recmodel.cluster.transport import client as client_module
 from recmodel.cluster.transport import watch as watch_module
@@ -22,7 +21,7 @@ from recmodel.controller import operator as operator_module
 from recmodel.controller import watches
 from recmodel.controller.last_valid_spec import LARGEST_BYTES, packed, unpacked
 from recmodel.controller.operator import Operator
-from recmodel.controller.tracked import Tracked
+from recmodel.controller.recalled import Recalled, recall
 from recmodel.rollout.steps import as_dict, begin
 from recmodel.rollout.trial import reported
 
@@ -145,7 +144,7 @@ def test_the_same_name_made_at_once_starts_clean() -> None:
         operator.observe(recmodel(uid="made again"))  # its deletion was missed, its children still stand
         operator.inventory.see(names.POD, "MODIFIED", pod("feed", "old", deletionTimestamp="2026-01-01T01:00:00Z"))
         again = operator.reconciler.models["shop/feed"]
-        assert (again.decision, again.failed, again.serving) == (None, None, {})
+        assert (again.decision, again.failed, again.versions.serving) == (None, None, {})
         state = operator._pools(again)["cpu"]
         assert (state.exists, state.ready, state.pods) == (False, 0, ())
         assert operator.inventory._startups.of("shop/feed", "cpu").starting_seconds is None
@@ -261,10 +260,10 @@ def test_whatever_stands_in_the_status_the_recmodel_is_taken_in_and_reported(lef
         "memory": memory,
     }
     body = {"status": {"accuracyBudgetLeft": left, "rollouts": [said]}}
-    tracked = Tracked(Owner("shop", "feed", "u"), body=body)
-    found = tracked.recall(1e9)
-    assert found is None or 0.0 <= found <= 1.0
-    trial = tracked.trials["cpu"]
+    found = recall(body, Recalled(), 1e9)
+    assert found.budget_left_ratio is None or 0.0 <= found.budget_left_ratio <= 1.0
+    assert found.trials is not None
+    trial = found.trials["cpu"]
     assert reported(trial, 0.5).to == "full@7"
     assert trial.shares_before is None
 

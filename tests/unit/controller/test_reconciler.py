@@ -12,6 +12,7 @@ from recmodel.cluster import names
 from recmodel.cluster.children.versions import ModelVersion, Serving
 from recmodel.controller.backoff import Backoff
 from recmodel.controller.tracked import Tracked
+from recmodel.report.snapshot import Versions
 
 
 @pytest.mark.parametrize("mode", ["Recommend", "Paused"])
@@ -87,8 +88,8 @@ def test_what_a_pool_shall_serve_is_written_and_its_replicas_stay() -> None:
         world.pods("cpu", 1)
         world.decide(cpu=(3, 1.0), gpu=(0, 0.0))
         await world.rest()
-        serving = dict(world.tracked.serving)
-        world.tracked.serving = {**serving, "cpu": Serving(ModelVersion("full", "2"))}
+        serving = {**world.tracked.versions.serving, "cpu": Serving(ModelVersion("full", "2"))}
+        world.tracked.versions = Versions(serving)
         world.reconciler.wake(OWNER.key)
         assert "Deployment feed-cpu" in await world.rest()
         assert deployment_version(world.cluster, "feed-cpu") == "2"
@@ -101,6 +102,6 @@ def test_what_a_pool_shall_serve_is_written_and_its_replicas_stay() -> None:
     async def after(world: World) -> None:  # a new process goes by what the Deployment says
         world.pods("cpu", 3)
         assert await world.rest() == []
-        assert world.tracked.serving["cpu"].now == ModelVersion("full", "2")
+        assert world.tracked.versions.serving["cpu"].now == ModelVersion("full", "2")
 
     run_story(ranked, after, cluster)

@@ -15,10 +15,9 @@ from builders.operator_stage import Api, operated, recmodel
 from builders.status_scene import decision, status, tracked
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.cluster import names
-from recmodel.cluster.children.builders import Owner
 from recmodel.controller.decider import Decider
 from recmodel.controller.operator import Operator
-from recmodel.controller.tracked import Tracked
+from recmodel.controller.recalled import Recalled, recall
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
@@ -187,6 +186,4 @@ UNLEARNED = replace(decision(), estimates={})
     ],
 )
 def test_a_new_process_knows_whether_requests_were_counted(case: str, written: dict[str, Any], counted: bool) -> None:
-    found = Tracked(Owner("shop", "feed", "u"), body={"status": written})
-    found.recall(0.0)
-    assert found.counted is counted, case
+    assert recall({"status": written}, Recalled(), 0.0).counted is counted, case

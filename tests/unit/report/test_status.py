@@ -12,9 +12,8 @@ import pytest
 from builders.status_scene import NOW, STATE, decision, reading, status, tracked, with_records
 from builders.variant_records import config_map, record
 from recmodel.api.status import RecModelStatus
-from recmodel.cluster.children.builders import Owner
+from recmodel.controller.recalled import Recalled, recall
 from recmodel.controller.status_refresh import StatusRefresh
-from recmodel.controller.tracked import Tracked
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
@@ -120,8 +119,8 @@ def test_another_version_is_never_noise() -> None:
 def test_what_is_left_of_the_accuracy_budget_is_said_and_read_again() -> None:
     found = status(tracked(decision=replace(decision(), accuracy_budget_left_ratio=0.617)))
     assert found.accuracy_budget_left == "62%"
-    assert Tracked(Owner("shop", "feed", "u"), body={"status": as_object(found)}).recall(0.0) == 0.62
-    assert Tracked(Owner("shop", "feed", "u"), body={"status": {"accuracyBudgetLeft": 7}}).recall(0.0) is None
+    assert recall({"status": as_object(found)}, Recalled(), 0.0).budget_left_ratio == 0.62
+    assert recall({"status": {"accuracyBudgetLeft": 7}}, Recalled(), 0.0).budget_left_ratio is None
 
 
 def test_the_time_of_the_last_decision_alone_is_written_at_most_once_a_minute_and_so_often_that_all_find_room() -> None:

@@ -9,8 +9,8 @@ import pytest
 from builders.status_scene import condition, status, with_records
 from builders.variant_records import config_map, record
 from recmodel.api.status import RecModelStatus
-from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.children.optimiser_job import JobProgress
+from recmodel.controller.recalled import Recalled, recall
 from recmodel.controller.tracked import Tracked
 from recmodel.report.events import changes
 from recmodel.report.status import as_object, worth_writing
@@ -116,6 +116,4 @@ def test_another_job_with_the_same_end_and_another_attempt_are_worth_a_write() -
 def test_a_job_that_ended_well_is_known_to_a_new_process() -> None:
     for job_progress, finished in ((COMPLETE, "feed-optimise-1"), (FAILED, None), (RUNNING, None)):
         stands = {"status": as_object(status(optimised(job_progress, CHOSEN)))}
-        t = Tracked(Owner("shop", "feed", "u"), body=stands)
-        t.recall(0.0)
-        assert t.finished == finished
+        assert recall(stands, Recalled(), 0.0).finished_job == finished

@@ -1,0 +1,70 @@
+"""What the status says of what another process had learned and begun, so that this one goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recmodel.api.quantity import ratio
+from recmodel.api.status import RecModelStatus
+from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
+from recmodel.prometheus.readings import NO_SERIES
+from recmodel.rollout.trial import Trial, recalled
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What another process had learned and begun."""
+
+    startups: Mapping[str, float] = field(default_factory=dict)  # by pool, in seconds
+    finished_job: str | None = None  # one that ended well: somebody may have deleted it since
+    budget_left_ratio: float | None = None  # of the accuracy budget, 0..1; None: not known
+    counted: bool = False  # requests were counted
+    trials: Mapping[str, Trial] | None = None  # by pool: the last rollout; None: not known
+
+
+def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Recalled:
+    """What the status of a RecModel says; where it is an older or newer operator's that cannot be read, what was recalled
+    ``before`` stays, and requests count as counted: metrics that are absent are missing then, not still to come.
+    """
+    try:
+        status = RecModelStatus.model_validate(body.get("status") or {})
+    except ValueError:
+        return Recalled(before.startups, before.finished_job, counted=True)
+    ended_well = any(c.type == "VariantsReady" and c.status == "True" for c in status.conditions)
+    return Recalled(
+        _startups(status),
+        status.optimisation_job if ended_well else None,
+        _budget_left_ratio(status.accuracy_budget_left),
+        before.counted or _counted(status),
+        {found.pool: recalled(found, now_seconds) for found in status.rollouts},
+    )
+
+
+def _startups(status: RecModelStatus) -> dict[str, float]:
+    return {
+        pool.name: float(pool.startup_seconds)
+        for pool in status.pools
+        if pool.startup_seconds
+        and pool.startup_seconds.isdecimal()
+        and len(pool.startup_seconds) < 5
+        and float(pool.startup_seconds) <= LONGEST_WAIT_SECONDS + LONGEST_START_SECONDS
+    }
+
+
+def _counted(status: RecModelStatus) -> bool:
+    """Whether the process that wrote the status knew of requests: series that are gone now are missing, not still to come."""
+    return (
+        any(c.type == "MetricsAvailable" and c.reason == NO_SERIES for c in status.conditions)
+        or any(pool.capacity_per_replica is not None for pool in status.pools)
+        or status.load_per_second not in (None, "0")
+    )
+
+
+def _budget_left_ratio(text: str | None) -> float | None:
+    try:
+        found = ratio(text or "")
+    except ValueError:  # somebody else's word
+        return None
+    return found if 0.0 <= found <= 1.0 else None
