@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
 from recmodel.api.crd import crd
 from recmodel.controller.metrics import Metrics
-from recmodel.prometheus.profiles import PROFILE_NAMES, load_profile
+from recmodel.prometheus.profile import PROFILE_NAMES, load_profile
 
 # What is below these stands elsewhere in the table already.
 SHOWN_ONCE = {"optimisation.template": "pools[].template", "pools[].template.spec.initContainers": "containers"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.gather import gather
-from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView, Readings
 from recmodel.prometheus.session import Connection, PrometheusError

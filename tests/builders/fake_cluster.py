@@ -174,7 +174,7 @@ def actor(cluster: FakeCluster, inventory: Inventory | None = None) -> Actor:
 
 def apply(cluster: FakeCluster, wanted: RecModelSpec, by: Actor | None = None) -> list[str]:
     before = len(cluster.writes)
-    outcome = asyncio.run((by or actor(cluster)).children(OWNER, wanted, None, initial_replicas(wanted)))
+    outcome = asyncio.run((by or actor(cluster)).apply_children(OWNER, wanted, None, initial_replicas(wanted)))
     for failure in outcome.failures:
         raise failure.error
     return cluster.writes[before:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recmodel.prometheus.client import Vector
-from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries, usage_queries
 
 MLSERVER = profile_queries(load_profile("mlserver"), 60)

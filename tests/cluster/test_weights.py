@@ -43,7 +43,7 @@ async def write_weights(
         actor = Actor(client, Inventory(lambda key: None))
         for weights in changes:
             began, clock = time.time(), time.monotonic()
-            assert await actor.weights(owner, spec, weights)
+            assert await actor.apply_weights(owner, spec, weights)
             written.append((began, time.monotonic() - clock))
             await asyncio.sleep(every_seconds)
     return written

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from recmodel.controller.isolation import halved, joined, problem, recalled
+from recmodel.core.carry_over import carry, stays
 from recmodel.core.engine import step
 from recmodel.core.forecast.bootstrap import take_over
-from recmodel.core.layout import carry, stays
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex, with_budget_left
 from recmodel.core.types import Decision, Model, Observation

@@ -219,7 +219,7 @@ class Reconciler:
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
-        outcome = await self._actor.children(tracked.owner, spec, _page(spec), first, tracked.versions.serving)
+        outcome = await self._actor.apply_children(tracked.owner, spec, _page(spec), first, tracked.versions.serving)
         return self._applied(tracked, outcome, intended)
 
     def _applied(self, tracked: Tracked, outcome: Outcome, intended: tuple[int, Mapping[str, Serving]]) -> float | None:

@@ -77,7 +77,7 @@ class TrafficShift:
     ) -> ClusterError | None:
         """Writes the route; its refusal is no reason to leave replicas as they are, but for pools that bear on."""
         try:
-            await self._actor.weights(tracked.owner, spec, weights)
+            await self._actor.apply_weights(tracked.owner, spec, weights)
         except (ApiRefused, NameTaken) as error:
             return error
         tracked.weights_changed_at = time.monotonic()
@@ -104,7 +104,7 @@ class TrafficShift:
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
         if pool not in tracked.pending or state.autoscaler is not None or not state.exists:
             return False
-        await self._actor.replicas(tracked.owner, pool, replicas)
+        await self._actor.apply_replicas(tracked.owner, pool, replicas)
         if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:
             tracked.pending.discard(pool)
         return True

@@ -32,7 +32,7 @@ from recmodel.core.types import Observation
 
 
 @dataclass(frozen=True)
-class Tick:
+class Learned:
     """What is known in one tick before anything is planned: what was seen, and what all of it has taught."""
 
     fleet: Fleet
@@ -50,43 +50,43 @@ class Tick:
 
 def step(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Decisions]:
     """One tick: the decisions for all models of the memory's fleet, in their order, and the memory for the next tick."""
-    memory, tick = _learn(memory, observations, now_seconds)
-    memory, proposal, context = _propose(memory, tick)
+    memory, learned = _learn(memory, observations, now_seconds)
+    memory, proposal, context = _propose(memory, learned)
     guarded = guard(context)
     weights, budget, budget_memory = share(
         memory.accuracy_budget,
         TrafficContext(
-            fleet=tick.fleet,
-            seen=tick.failing.seen,
+            fleet=learned.fleet,
+            seen=learned.failing.seen,
             replicas=guarded.replicas,
-            capacity=tick.capacity,
+            capacity=learned.capacity,
             each=proposal.per_replica,
-            load=tick.load,
-            rises=posterior.rises(memory.capacity, tick.fleet),
-            slower=tick.pods.slower,
-            blind_seconds=tick.pods.blind_seconds,
+            load=learned.load,
+            rises=posterior.rises(memory.capacity, learned.fleet),
+            slower=learned.pods.slower,
+            blind_seconds=learned.pods.blind_seconds,
         ),
     )
     return replace(memory, accuracy_budget=budget_memory), Decisions(
-        fleet=tick.fleet,
-        seen=tick.observed,
-        failing=tick.failing,
+        fleet=learned.fleet,
+        seen=learned.observed,
+        failing=learned.failing,
         now_seconds=now_seconds,
-        load=tick.load,
-        doubted=tick.doubted,
-        forecast=tick.forecast,
-        capacity=tick.capacity,
+        load=learned.load,
+        doubted=learned.doubted,
+        forecast=learned.forecast,
+        capacity=learned.capacity,
         proposal=proposal,
         guarded=guarded,
-        given_up=tick.pods.given_up,
+        given_up=learned.pods.given_up,
         weights=weights,
         accuracy_budget=budget,
-        allowed=tick.allowed,
-        blind_seconds=tick.pods.blind_seconds,
+        allowed=learned.allowed,
+        blind_seconds=learned.pods.blind_seconds,
     )
 
 
-def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Tick]:
+def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Learned]:
     """What the observations say of failures, pods, load and capacity, and the memory that has learned from them."""
     fleet = memory.fleet
     observed = see(fleet, observations)
@@ -99,13 +99,13 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
     )
     pods_memory, now = pods.observe(memory.pods, fleet, failing.seen, failing.late_ratio, load, now_seconds)
     forecaster = candidates.observe(memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds)
-    learned = posterior.learn(believed, fleet, failing.learnable, load)
+    capacity_memory = posterior.learn(believed, fleet, failing.learnable, load)
     forecast, forecaster = candidates.predict(
         forecaster, pods.horizon(fleet, now.startup_seconds), now_seconds, now.blind_seconds
     )
-    capacity = estimate(learned, fleet, failing.seen.ready)
-    memory = replace(memory, forecast=forecaster, capacity=learned, failing=failing_memory, pods=pods_memory)
-    return memory, Tick(
+    capacity = estimate(capacity_memory, fleet, failing.seen.ready)
+    memory = replace(memory, forecast=forecaster, capacity=capacity_memory, failing=failing_memory, pods=pods_memory)
+    return memory, Learned(
         fleet=fleet,
         observed=observed,
         load=load,
@@ -115,27 +115,27 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
         forecast=forecast,
         usual=candidates.usual_load(forecaster, fleet.tick_seconds, fleet.rate_window_seconds),
         capacity=capacity,
-        planned=probe.planned(capacity, learned, fleet, pods_memory, now, forecast),
+        planned=probe.planned(capacity, capacity_memory, fleet, pods_memory, now, forecast),
         allowed=allowed_shares(fleet),
     )
 
 
-def _propose(memory: Memory, tick: Tick) -> tuple[Memory, Proposal, GuardContext]:
+def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardContext]:
     """The cheapest mix, the memory of it, and what the guards are to look at."""
-    fleet, seen, now = tick.fleet, tick.failing.seen, tick.pods
-    each, assumed = assumed_capacity(fleet, tick.planned, seen.ready)
+    fleet, seen, now = learned.fleet, learned.failing.seen, learned.pods
+    each, assumed = assumed_capacity(fleet, learned.planned, seen.ready)
     proposal = propose(
         Situation(
             fleet=fleet,
             seen=seen,
-            forecast=tick.forecast,
-            capacity=tick.planned,
+            forecast=learned.forecast,
+            capacity=learned.planned,
             each=each,
             assumed=assumed,
             most=now.most,
             held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, seen.desired),
             startup_seconds=now.startup_seconds,
-            allowed=tick.allowed,
+            allowed=learned.allowed,
         )
     )
     proposed = memory.pods.with_proposed(proposal.replicas, each)
@@ -146,19 +146,19 @@ def _propose(memory: Memory, tick: Tick) -> tuple[Memory, Proposal, GuardContext
             fleet=fleet,
             seen=seen,
             proposal=proposal,
-            capacity=tick.planned,
-            load=tick.load,
-            usual=tick.usual,
-            upper=tick.forecast.upper,
-            allowed=tick.allowed,
+            capacity=learned.planned,
+            load=learned.load,
+            usual=learned.usual,
+            upper=learned.forecast.upper,
+            allowed=learned.allowed,
             blind_seconds=now.blind_seconds,
-            doubted=np.isfinite(tick.doubted),
+            doubted=np.isfinite(learned.doubted),
             late_ticks=now.late_ticks,
             unchanged=memory.capacity.sampling.settled_ticks > fleet.window_ticks,
             recently_proposed=proposed.recently_proposed(now.hold_ticks, each, seen.desired),
             given_up=now.given_up,
             slow=now.slower,
-            failing=tick.failing,
+            failing=learned.failing,
             grown_from=now.grown_from,
         ),
     )

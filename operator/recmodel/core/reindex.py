@@ -10,8 +10,8 @@ import numpy as np
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import ENOUGH_WEIGHT
 from recmodel.core.capacity.posterior import CapacityMemory
+from recmodel.core.carry_over import Stays, carry, stays
 from recmodel.core.fleet import Fleet
-from recmodel.core.layout import Stays, carry, stays
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Model
 

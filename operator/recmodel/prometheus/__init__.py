@@ -55,7 +55,7 @@ from recmodel.prometheus.gather import gather, scrape_interval_seconds
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.plausible import RateMemory
-from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, load_profile, profile_for
+from recmodel.prometheus.profile import PROFILE_NAMES, Profile, load_profile, profile_for
 from recmodel.prometheus.quality import Asked, read_quality
 from recmodel.prometheus.readings import (
     BackendView,

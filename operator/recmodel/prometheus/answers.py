@@ -11,7 +11,7 @@ from functools import cache
 
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.histogram import upper_bound_seconds
-from recmodel.prometheus.profiles import Histogram, Profile
+from recmodel.prometheus.profile import Histogram, Profile
 from recmodel.prometheus.readings import ModelView, PoolView
 
 PoolKey = tuple[str, str]  # ("namespace/name", pool)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.histogram import edge_bracket, upper_bound_seconds
-from recmodel.prometheus.profiles import Histogram, Profile
+from recmodel.prometheus.profile import Histogram, Profile
 from recmodel.prometheus.queries import edges_of, with_edges
 
 LARGE_FLEET_MODELS = 500

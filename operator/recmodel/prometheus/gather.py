@@ -15,7 +15,7 @@ from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.lost_pages import Unread, lost_pages, lost_queries, unread_pages
 from recmodel.prometheus.plausible import RateMemory, believed
 from recmodel.prometheus.pools import Answers, PageContext, found_in, pool_reading
-from recmodel.prometheus.profiles import CUSTOM, Profile, load_profile, profile_for
+from recmodel.prometheus.profile import CUSTOM, Profile, load_profile, profile_for
 from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, QueryRefused

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recmodel.prometheus.answers import PoolKey, arrivals_of, served_models
 from recmodel.prometheus.client import PrometheusClient
-from recmodel.prometheus.profiles import CUSTOM, Profile, profile_for
+from recmodel.prometheus.profile import CUSTOM, Profile, profile_for
 from recmodel.prometheus.queries import model_rate
 from recmodel.prometheus.readings import ModelView
 from recmodel.prometheus.session import AnswerUnusable, QueryRefused

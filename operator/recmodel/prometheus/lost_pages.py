@@ -19,7 +19,7 @@ from enum import IntEnum
 from recmodel.prometheus.answers import PoolKey, owner_of, values
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.known import COVERED_RATIO
-from recmodel.prometheus.profiles import Profile, Selector
+from recmodel.prometheus.profile import Profile, Selector
 from recmodel.prometheus.promql import any_of, duration, ours, rates, selector
 from recmodel.prometheus.readings import ModelView
 from recmodel.prometheus.session import PrometheusError

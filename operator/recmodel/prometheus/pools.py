@@ -13,7 +13,7 @@ from recmodel.prometheus.client import Vector
 from recmodel.prometheus.clock import NOTICED_SECONDS, ServerClock
 from recmodel.prometheus.lost_pages import Unread
 from recmodel.prometheus.plausible import back_and_forth
-from recmodel.prometheus.profiles import Profile
+from recmodel.prometheus.profile import Profile
 from recmodel.prometheus.queries import ProfileQueries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelView, PoolReading, PoolView
 from recmodel.prometheus.session import PrometheusError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from recmodel.prometheus.profiles import Profile, Selector
+from recmodel.prometheus.profile import Profile, Selector
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": r"\x00"})
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from recmodel.api.v1alpha1 import Quality, Series
 from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
-from recmodel.prometheus.profiles import Selector
+from recmodel.prometheus.profile import Selector
 from recmodel.prometheus.promql import duration, quoted, selector
 from recmodel.prometheus.readings import GatherSettings, Rates
 

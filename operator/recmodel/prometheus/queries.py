@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recmodel.prometheus.lost_pages import lost_query
-from recmodel.prometheus.profiles import Downstream, Profile, Selector
+from recmodel.prometheus.profile import Downstream, Profile, Selector
 from recmodel.prometheus.promql import any_of, duration, literal, ours, quoted, rates, selector, unnamed
 
 # More namespaces than this make a query longer than it saves: then all pods are asked for.

@@ -18,7 +18,7 @@ from recmodel.prometheus.known import (
     serving,
     uncovered,
 )
-from recmodel.prometheus.profiles import Profile
+from recmodel.prometheus.profile import Profile
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
 MOST_EDGES = 5  # in a message

@@ -3,7 +3,7 @@
 Events (late, failed, not clicked) are counted on both sides, tick by tick. ``a`` is the new side's probability of an event and
 ``b`` the current side's. The claim that everything is fine is ``a <= slope * b + shift``. The evidence against it is a wealth
 that starts at 1 and is multiplied each tick by an e-value: a likelihood ratio of an alternative (ta, tb) to the point (na, nb)
-of the claim that lies nearest to it (in Kullback and Leibler's sense, weighted with the trials of the tick). If the claim is
+of the claim that lies nearest to it (in Kullback and Leibler's sense, weighted with the requests of the tick). If the claim is
 true the wealth's expectation never rises, so it ever reaches 1 / alpha with probability alpha at most, however often one looks
 (Ville, 1939; Robbins, 1970; Turner, Ly and Grünwald, 2024, for two streams; Ramdas et al., 2023, for a survey). Why such a
 ratio is an e-value for every (a, b) of the claim: with g the slope of the log-likelihood ratio, its expectation is at most
@@ -62,11 +62,11 @@ class SequentialEvidence:
     worse: tuple[float, ...] = (0.0,) * len(ODDS_RATIOS)
     fine: float = 0.0
     base_events: float = 0.0  # of the current side, the newest counting most
-    base_trials: float = 0.0
+    base_total: float = 0.0  # requests that these events are of; impressions for the quality signal
     new_events: float = 0.0  # all, for the report
-    new_trials: float = 0.0
+    new_total: float = 0.0
     current_events: float = 0.0
-    current_trials: float = 0.0
+    current_total: float = 0.0
 
     @property
     def log_worse(self) -> float:
@@ -76,15 +76,15 @@ class SequentialEvidence:
 
     def shares(self) -> tuple[float, float] | None:
         """Share of events on the new and the current side since the start; None before both were seen."""
-        if self.new_trials <= 0 or self.current_trials <= 0:
+        if self.new_total <= 0 or self.current_total <= 0:
             return None
-        return self.new_events / self.new_trials, self.current_events / self.current_trials
+        return self.new_events / self.new_total, self.current_events / self.current_total
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "worse": list(self.worse), "fine": self.fine, "base": [self.base_events, self.base_trials],
-            "new": [self.new_events, self.new_trials], "current": [self.current_events, self.current_trials],
+            "worse": list(self.worse), "fine": self.fine, "base": [self.base_events, self.base_total],
+            "new": [self.new_events, self.new_total], "current": [self.current_events, self.current_total],
         }  # fmt: skip
 
 
@@ -108,29 +108,29 @@ def updated(
     current: tuple[float | None, float | None],
     needed: float,
 ) -> SequentialEvidence:
-    """The evidence after one tick's (events, trials) of both sides; ``needed`` is the log wealth that decides.
+    """The evidence after one tick's events, and the requests they are of, on both sides; ``needed`` is the log wealth that decides.
 
     Unknown, negative or impossible counts, and a tick in which one side was not asked, change nothing.
     """
     counts = [_known(*new), _known(*current)]
     if counts[0] is None or counts[1] is None:
         return before
-    (new_events, new_trials), (current_events, current_trials) = counts[0], counts[1]
+    (new_events, new_total), (current_events, current_total) = counts[0], counts[1]
     after = replace(
         before,
         base_events=BASE_MEMORY * before.base_events + current_events,
-        base_trials=BASE_MEMORY * before.base_trials + current_trials,
+        base_total=BASE_MEMORY * before.base_total + current_total,
         new_events=before.new_events + new_events,
-        new_trials=before.new_trials + new_trials,
+        new_total=before.new_total + new_total,
         current_events=before.current_events + current_events,
-        current_trials=before.current_trials + current_trials,
+        current_total=before.current_total + current_total,
     )
-    if before.base_trials <= 0:  # alternatives must be chosen before the tick that they are judged by
+    if before.base_total <= 0:  # alternatives must be chosen before the tick that they are judged by
         return after
     # Half an event more: a share of nothing seen is not nothing.
-    base = min(max((before.base_events + 0.5) / (before.base_trials + 1.0), LEAST), MOST)
-    tempered_new = (margin.temper * new_events, margin.temper * new_trials)
-    tempered_current = (margin.temper * current_events, margin.temper * current_trials)
+    base = min(max((before.base_events + 0.5) / (before.base_total + 1.0), LEAST), MOST)
+    tempered_new = (margin.temper * new_events, margin.temper * new_total)
+    tempered_current = (margin.temper * current_events, margin.temper * current_total)
 
     def grown(share: float) -> float:
         near_new, near_current = _nearest(margin, share, base, tempered_new[1], tempered_current[1])
@@ -145,13 +145,13 @@ def updated(
     return replace(after, worse=worse, fine=before.fine + grown(base))
 
 
-def _known(events: float | None, trials: float | None) -> tuple[float, float] | None:
-    if events is None or trials is None or not math.isfinite(events) or not math.isfinite(trials):
+def _known(events: float | None, total: float | None) -> tuple[float, float] | None:
+    if events is None or total is None or not math.isfinite(events) or not math.isfinite(total):
         return None
     # A rate's window may cut an event from its trial: a hundredth of a count is no contradiction.
-    if events < 0.0 or trials <= 0.0 or events > 1.01 * trials + 1.0:
+    if events < 0.0 or total <= 0.0 or events > 1.01 * total + 1.0:
         return None
-    return min(events, trials), trials
+    return min(events, total), total
 
 
 def _by_odds(share: float, ratio: float) -> float:
@@ -159,8 +159,8 @@ def _by_odds(share: float, ratio: float) -> float:
     return min(odds / (1.0 + odds), MOST)
 
 
-def _log_likelihood(events: float, trials: float, share: float) -> float:
-    return events * math.log(share) + (trials - events) * math.log1p(-share)
+def _log_likelihood(events: float, total: float, share: float) -> float:
+    return events * math.log(share) + (total - events) * math.log1p(-share)
 
 
 def _nearest(margin: Margin, new: float, current: float, n: float, m: float) -> tuple[float, float]:

@@ -208,7 +208,7 @@ def _uncertain(policy: Policy, rollout: Rollout, now_seconds: float) -> str | No
     quality, waited = rollout.evidence["quality"], now_seconds - rollout.began_seconds
     alone = len(policy.steps) == 1  # pods are replaced one by one: there is no part of the traffic to try it on
     before_all = alone or policy.steps[rollout.step] < 1.0 <= (*policy.steps, 1.0)[rollout.step + 1]
-    if before_all and quality.new_trials > 0 and quality.fine < policy.needed and waited < policy.confirm_seconds:
+    if before_all and quality.new_total > 0 and quality.fine < policy.needed and waited < policy.confirm_seconds:
         return f"its quality is not certain to be within the margin yet: {_figure('quality', quality)}"
     return None
 
@@ -218,7 +218,7 @@ def _next(policy: Policy, rollout: Rollout, now_seconds: float) -> tuple[Rollout
     if rollout.phase == "Waiting" and policy.shadow_seconds > 0:
         return replace(fresh, phase="Shadow"), _reason(reasons.ROLLOUT_ADVANCED, rollout, "in shadow")
     step = rollout.step + 1 if rollout.phase == "Stepping" else 0
-    figures = [_figure(signal, e) for signal, e in rollout.evidence.items() if e.new_trials > 0]
+    figures = [_figure(signal, e) for signal, e in rollout.evidence.items() if e.new_total > 0]
     if step >= len(policy.steps):
         return replace(fresh, phase="Done"), _reason(reasons.ROLLOUT_DONE, rollout, "; ".join(["serves", *figures]))
     said = "; ".join([f"may answer {100.0 * policy.steps[step]:g} % of the traffic", *figures])

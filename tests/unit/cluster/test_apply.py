@@ -42,8 +42,8 @@ def test_a_new_image_changes_one_deployment_and_keeps_replicas_and_weights() -> 
     cluster = FakeCluster()
     apply(cluster, spec(pool("cpu", 1), pool("gpu", 1)))
     by = actor(cluster)
-    asyncio.run(by.replicas(OWNER, "cpu", 7))
-    asyncio.run(by.weights(OWNER, spec(pool("cpu", 1), pool("gpu", 1)), {"cpu": 900, "gpu": 100}))
+    asyncio.run(by.apply_replicas(OWNER, "cpu", 7))
+    asyncio.run(by.apply_weights(OWNER, spec(pool("cpu", 1), pool("gpu", 1)), {"cpu": 900, "gpu": 100}))
     assert apply(cluster, spec(pool("cpu", 1, "server:2"), pool("gpu", 1))) == [
         "scale feed-cpu 7",
         "Deployment feed-cpu",
@@ -107,7 +107,7 @@ def test_a_child_of_a_deleted_model_of_the_same_name_is_not_taken_over() -> None
     apply(cluster, spec(pool("cpu")))
     successor = Owner("shop", "feed", "u-2")
     before = list(cluster.writes)
-    outcome = asyncio.run(actor(cluster).children(successor, spec(pool("cpu")), None, {"cpu": 1}))
+    outcome = asyncio.run(actor(cluster).apply_children(successor, spec(pool("cpu")), None, {"cpu": 1}))
     assert {type(failure.error) for failure in outcome.failures} == {NameTaken}
     assert {failure.child[0].kind for failure in outcome.failures} == {
         "Service", "PodDisruptionBudget", "Deployment", "HTTPRoute",
@@ -120,13 +120,13 @@ def test_weights_are_written_only_where_they_differ() -> None:
     wanted = spec(pool("cpu"), pool("gpu"))
     by = actor(cluster)
     apply(cluster, wanted, by)
-    assert not asyncio.run(by.weights(OWNER, wanted, {"cpu": 500, "gpu": 500}))
-    assert asyncio.run(by.weights(OWNER, wanted, {"cpu": 501, "gpu": 499}))
+    assert not asyncio.run(by.apply_weights(OWNER, wanted, {"cpu": 500, "gpu": 500}))
+    assert asyncio.run(by.apply_weights(OWNER, wanted, {"cpu": 501, "gpu": 499}))
     live = copy.deepcopy(cluster.objects["HTTPRoute", "feed"])
     del live["spec"]["rules"][0]["backendRefs"][0]["filters"]  # somebody's apply without the filters
     cluster._store(("HTTPRoute", "feed"), live, cluster.objects["HTTPRoute", "feed"])
     by = actor(cluster)
-    assert asyncio.run(by.weights(OWNER, wanted, {"cpu": 501, "gpu": 499}))
+    assert asyncio.run(by.apply_weights(OWNER, wanted, {"cpu": 501, "gpu": 499}))
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def test_a_route_without_the_times_is_written_again_and_then_left_alone(told: st
         cluster, inventory = FakeCluster(), Inventory()
         actor, wanted = Actor(cluster, inventory), spec(["cpu", "gpu"])  # type: ignore[arg-type]
         weights = initial_weights(wanted)
-        assert await actor.weights(OWNER, wanted, weights)
-        assert not await actor.weights(OWNER, wanted, weights)
+        assert await actor.apply_weights(OWNER, wanted, weights)
+        assert not await actor.apply_weights(OWNER, wanted, weights)
         assert all(since is not None for _, since in inventory.backends("demo/ranker"))
         live = cluster.objects[names.ROUTE.kind, "ranker"]
         del live["metadata"]["annotations"][names.BACKENDS_ANNOTATION]  # an older operator's
@@ -91,8 +91,8 @@ def test_a_route_without_the_times_is_written_again_and_then_left_alone(told: st
         cluster._version += 1
         live["metadata"]["resourceVersion"] = str(cluster._version)
         inventory.see(names.ROUTE, "MODIFIED", copy.deepcopy(live))
-        assert await actor.weights(OWNER, wanted, weights)
-        assert not await actor.weights(OWNER, wanted, weights)
+        assert await actor.apply_weights(OWNER, wanted, weights)
+        assert not await actor.apply_weights(OWNER, wanted, weights)
 
     asyncio.run(story())
 
@@ -146,7 +146,7 @@ class Watched:
     async def make(self, at: float) -> None:
         self.now = at
         wanted = spec(["cpu", "gpu"])
-        assert await self.actor.weights(OWNER, wanted, initial_weights(wanted))
+        assert await self.actor.apply_weights(OWNER, wanted, initial_weights(wanted))
 
     def gone(self, at: float, told: bool = True) -> None:
         """Somebody deletes the route; the watch may not have told yet."""
@@ -181,7 +181,7 @@ def test_a_new_model_is_not_blind_unless_its_name_was_taken_within_the_window() 
             if not told:  # the RecModel was deleted and made again, too
                 wanted, owner = spec(["cpu", "gpu"]), Owner("demo", "ranker", "u-2")
                 again.now = NOW - 5.0
-                assert await again.actor.weights(owner, wanted, initial_weights(wanted))
+                assert await again.actor.apply_weights(owner, wanted, initial_weights(wanted))
             else:
                 await again.make(NOW - 5.0)
             assert again.reason() == "BackendsMoved"
@@ -203,7 +203,7 @@ def test_a_name_that_somebody_elses_route_had_is_not_free_before_it_is_ours() ->
         world.now = NOW - 600.0
         wanted = spec(["cpu", "gpu"])
         with pytest.raises(NameTaken):
-            await world.actor.weights(OWNER, wanted, initial_weights(wanted))
+            await world.actor.apply_weights(OWNER, wanted, initial_weights(wanted))
         del world.cluster.objects[names.ROUTE.kind, "ranker"]  # nobody tells when
         await world.make(NOW - 5.0)
         assert world.reason() == "BackendsMoved"

@@ -125,7 +125,7 @@ def test_what_others_own_stays_and_is_no_drift() -> None:
     cluster.edit("Deployment", "feed-cpu", "spec", "paused", value=True)
     cluster.edit("Deployment", "feed-cpu", "metadata", "annotations", "example.com/team", value="feeds")
     cluster.edit("Service", "feed-cpu", "spec", "sessionAffinity", value="ClientIP")
-    asyncio.run(by.replicas(OWNER, "cpu", 7))
+    asyncio.run(by.apply_replicas(OWNER, "cpu", 7))
     again = actor(cluster)
     assert applied(cluster, again) == []
     assert again.drifted(OWNER, WANTED, None, {}) == {}
@@ -160,8 +160,10 @@ def test_nothing_of_a_foreign_route_or_deployment_is_ever_written(monkeypatch: p
         foreign["managedFields"][0]["manager"] = "other"
     before = copy.deepcopy({w: cluster.objects[w] for w in (("HTTPRoute", "feed"), ("Deployment", "feed-cpu"))})
     by = actor(cluster)
-    outcome = asyncio.run(by.children(OWNER, spec(pool("cpu", 1, "server:2")), None, {"cpu": 1}))  # gpu leaves: a drain
-    for write in (by.weights(OWNER, two, {"cpu": 1, "gpu": 999}), by.replicas(OWNER, "cpu", 5)):
+    outcome = asyncio.run(
+        by.apply_children(OWNER, spec(pool("cpu", 1, "server:2")), None, {"cpu": 1})
+    )  # gpu leaves: a drain
+    for write in (by.apply_weights(OWNER, two, {"cpu": 1, "gpu": 999}), by.apply_replicas(OWNER, "cpu", 5)):
         with pytest.raises(NameTaken):
             asyncio.run(write)
     assert {failure.child[0].kind for failure in outcome.failures} == {"HTTPRoute", "Deployment"}
@@ -178,7 +180,7 @@ def test_an_object_that_took_the_name_meanwhile_is_not_written() -> None:
     before = copy.deepcopy(cluster.objects)
     newer = spec(pool("cpu", 1, "server:2"), route={"parentRefs": [{"name": "edge"}], "hostnames": ["a.example"]})
     for _ in range(2):  # the first look learns that they are others, the second asks whose they are
-        asyncio.run(by.children(OWNER, newer, None, {"cpu": 1}))
+        asyncio.run(by.apply_children(OWNER, newer, None, {"cpu": 1}))
     assert cluster.objects == before
 
 

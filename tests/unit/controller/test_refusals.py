@@ -163,7 +163,7 @@ def test_a_pool_whose_service_is_somebody_elses_gets_no_request() -> None:
     """
     cluster = FakeCluster()
     other = Actor(cluster, Inventory())  # type: ignore[arg-type]
-    asyncio.run(other.children(Owner("shop", "feed-x", "u-2"), spec(pool("cpu", 1)), None, {"cpu": 1}))
+    asyncio.run(other.apply_children(Owner("shop", "feed-x", "u-2"), spec(pool("cpu", 1)), None, {"cpu": 1}))
     before = copy.deepcopy(cluster.objects)
 
     async def story(world: World) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from recmodel.core.capacity import estimate as capacities
 from recmodel.core.capacity import posterior
+from recmodel.core.carry_over import carry, stays
 from recmodel.core.engine import step
-from recmodel.core.layout import carry, stays
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex
 from recmodel.core.types import Model, Observation, Pool, PoolObservation

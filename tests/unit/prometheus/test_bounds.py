@@ -21,7 +21,7 @@ from builders.prometheus_server import ONE, Server, body, success
 from recmodel.api.v1alpha1 import Metrics, ProfileName
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.gather import gather
-from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import ModelView, PoolView
 from recmodel.prometheus.session import AnswerUnusable, Connection, PrometheusError, PrometheusUnavailable

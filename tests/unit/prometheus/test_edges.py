@@ -14,7 +14,7 @@ from recmodel.prometheus.answers import buckets
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import LARGE_FLEET_MODELS, LEARN_AGAIN_SECONDS, EdgeMemory, nearest
 from recmodel.prometheus.gather import gather
-from recmodel.prometheus.profiles import Histogram, load_profile
+from recmodel.prometheus.profile import Histogram, load_profile
 from recmodel.prometheus.queries import edges_of, profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView
 from recmodel.prometheus.session import Connection, PrometheusError, PrometheusUnavailable

@@ -25,7 +25,7 @@ from recmodel.api.v1alpha1 import Metrics
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
-from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelView, PoolView, Verdict
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, PrometheusUnavailable, QueryRefused

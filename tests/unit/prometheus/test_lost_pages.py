@@ -11,7 +11,7 @@ from recmodel.prometheus import readings
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.lost_pages import MOST_PAGES, Loss, lost_pages, lost_queries, lost_query
-from recmodel.prometheus.profiles import PROFILE_NAMES, load_profile
+from recmodel.prometheus.profile import PROFILE_NAMES, load_profile
 from recmodel.prometheus.readings import ModelReading
 from recmodel.prometheus.session import PrometheusError, PrometheusUnavailable
 

@@ -17,7 +17,7 @@ from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, CustomMetrics, LatencySeries
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.histogram import percentile_bracket
-from recmodel.prometheus.profiles import CUSTOM, PROFILE_NAMES, Identity, Profile, Selector, load_profile, profile_for
+from recmodel.prometheus.profile import CUSTOM, PROFILE_NAMES, Identity, Profile, Selector, load_profile, profile_for
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView, Verdict
 from recmodel.prometheus.session import Connection

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, Series
-from recmodel.prometheus.profiles import PROFILE_NAMES, Profile, Selector, load_profile, profile_for
+from recmodel.prometheus.profile import PROFILE_NAMES, Profile, Selector, load_profile, profile_for
 from recmodel.prometheus.promql import any_of, duration, literal, quoted, selector
 from recmodel.prometheus.queries import (
     edges_of,

@@ -23,7 +23,7 @@ from recmodel.prometheus import readings as r
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
 from recmodel.prometheus.lost_pages import Loss, lost_queries
-from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import BackendView, ModelReading, ModelView, PoolView
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, PrometheusUnavailable, QueryRefused

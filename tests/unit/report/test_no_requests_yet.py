@@ -24,7 +24,7 @@ from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.gather import gather
-from recmodel.prometheus.profiles import load_profile
+from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelReading, PoolReading, Verdict
 from recmodel.prometheus.session import Connection, PrometheusError

@@ -15,7 +15,7 @@ NEEDED = math.log(3.0 / 0.01)
 
 def wealth_after(new: int, current: int, n: int, m: int, margin: Margin, base: float) -> tuple[list[float], float]:
     """Wealth of each alternative, and that of being fine, after one tick that follows a known base."""
-    before = SequentialEvidence(base_events=base * 1e6, base_trials=1e6)
+    before = SequentialEvidence(base_events=base * 1e6, base_total=1e6)
     after = updated(before, margin, (float(new), float(n)), (float(current), float(m)), 1e9)
     return [math.exp(w) for w in after.worse], math.exp(after.fine)
 
@@ -58,12 +58,12 @@ def watched(
     for tick in range(ticks):
         course = 1.0 + 0.6 * math.sin(tick / 40.0) if correlated else 1.0
         counts = []
-        for share, trials in ((new, n), (current, m)):
+        for share, requests in ((new, n), (current, m)):
             p = share * course
             if correlated:
                 strength = 1.0 / correlated - 1.0
                 p = random.beta(p * strength, (1.0 - p) * strength)
-            counts.append((float(random.binomial(trials, p)), float(trials)))
+            counts.append((float(random.binomial(requests, p)), float(requests)))
         evidence = updated(evidence, margin, counts[0], counts[1], NEEDED)
         if fine is None and evidence.fine >= NEEDED:
             fine = tick + 1
@@ -129,11 +129,11 @@ def test_that_it_is_fine_is_found_as_well_and_not_of_one_that_is_not() -> None:
 def test_a_share_that_changes_with_the_time_of_day_and_the_step_fools_nobody() -> None:
     """Simpson's paradox: the new side got its traffic when everybody was late, and so looks worse over all."""
     evidence, random = SequentialEvidence(), np.random.default_rng(3)
-    for trials, share in ((30, 0.01), (3000, 0.09)):
+    for requests, share in ((30, 0.01), (3000, 0.09)):
         for _ in range(100):
-            new, current = random.binomial(trials, share), random.binomial(3000, share)
+            new, current = random.binomial(requests, share), random.binomial(3000, share)
             evidence = updated(
-                evidence, excess(0.02, 1.0), (float(new), float(trials)), (float(current), 3000.0), NEEDED
+                evidence, excess(0.02, 1.0), (float(new), float(requests)), (float(current), 3000.0), NEEDED
             )
     shares = evidence.shares()
     assert shares is not None

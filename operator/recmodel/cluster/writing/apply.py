@@ -60,7 +60,7 @@ class Actor:
         """Lets go of a RecModel that is gone."""
         self._writer.forget(key)
 
-    async def children(
+    async def apply_children(
         self,
         owner: builders.Owner,
         spec: RecModelSpec,
@@ -115,7 +115,7 @@ class Actor:
             or not _contains(live["spec"], body["spec"])
         )
 
-    async def weights(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+    async def apply_weights(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
         if spec.route is None:
             return False
@@ -139,9 +139,9 @@ class Actor:
             spec = spec.model_copy(update={"route": route})
         return builders.route(owner, spec, weights)
 
-    async def replicas(self, owner: builders.Owner, pool: str, replicas: int) -> None:
+    async def apply_replicas(self, owner: builders.Owner, pool: str, replicas: int) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
-        await self._writer.replicas(owner, pool, replicas)
+        await self._writer.apply_replicas(owner, pool, replicas)
 
     async def overwriters(self, owner: builders.Owner, child: Child, body: Object) -> list[str]:
         """The field managers that hold fields which we apply of a child."""
@@ -198,12 +198,12 @@ class Actor:
         """
         pool = body["metadata"]["labels"][names.POOL_LABEL]
         if live is not None:
-            await self.replicas(owner, pool, int(live["spec"].get("replicas", 1)))
+            await self.apply_replicas(owner, pool, int(live["spec"].get("replicas", 1)))
         else:
             body = {**body, "spec": {**body["spec"], "replicas": replicas[pool]}}
         await self._writer.apply(owner, names.DEPLOYMENT, body, live)
         if live is None:
-            await self.replicas(owner, pool, replicas[pool])
+            await self.apply_replicas(owner, pool, replicas[pool])
 
     async def _route(
         self,
@@ -214,7 +214,9 @@ class Actor:
     ) -> bool:
         await self._drain(owner, stale)
         weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
-        return await self.weights(owner, spec, {n: 0 if n in cut_off else weight for n, weight in weights.items()})
+        return await self.apply_weights(
+            owner, spec, {n: 0 if n in cut_off else weight for n, weight in weights.items()}
+        )
 
     def _stale(self, owner: builders.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)

@@ -126,7 +126,7 @@ class Writer:
         self._drift.forget(owner.key, (kind, metadata["name"]))
         return True
 
-    async def replicas(self, owner: Owner, pool: str, replicas: int) -> None:
+    async def apply_replicas(self, owner: Owner, pool: str, replicas: int) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
         name = names.child_name(owner.name, pool)
         live = await self.live(owner, names.DEPLOYMENT, name)

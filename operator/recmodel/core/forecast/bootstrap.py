@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recmodel.core.carry_over import Stays
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import candidates as forecasts
 from recmodel.core.forecast.candidates import HORIZONS_SECONDS, LEVEL, SEASON, ForecastMemory
@@ -27,7 +28,6 @@ from recmodel.core.forecast.season import (
     log_load,
     settled,
 )
-from recmodel.core.layout import Stays
 
 # Seconds, on the clock of the observations and rising, and the mean requests/s (NaN: a gap) of the step that *begins* then.
 History = tuple[Floats, Floats]

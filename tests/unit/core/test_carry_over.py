@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recmodel.core.axes import axes, axes_of
-from recmodel.core.layout import carry, stays
+from recmodel.core.carry_over import carry, stays
 from recmodel.core.memory import begin
 from recmodel.core.types import Model, Pool
 
