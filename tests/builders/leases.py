@@ -6,15 +6,18 @@ import copy
 from typing import Any
 
 from recmodel.cluster.names import LEASE, Kind
-from recmodel.cluster.transport.errors import ApiUnavailable, Conflict, NotFound
+from recmodel.cluster.transport.errors import ApiUnavailable, Conflict, NotFound, refused
 
 
 class Leases:
-    """All Leases of a cluster; ``down``: nobody gets an answer."""
+    """All Leases of a cluster; ``down``: nobody gets an answer; ``refuses``: of a namespace, the status and the sentence with
+    which no Lease is written there.
+    """
 
     def __init__(self) -> None:
         self.stored: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.down = False
+        self.refuses: dict[str, tuple[int, str]] = {}
         self.calls = 0
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
@@ -31,12 +34,14 @@ class Leases:
 
     async def create_lease(self, body: dict[str, Any]) -> dict[str, Any]:
         self._answer()
+        self._admit(body)
         if _place(body) in self.stored:
             raise Conflict("exists", 409)
         return self._store(body, 0)
 
     async def replace_lease(self, body: dict[str, Any]) -> dict[str, Any]:
         self._answer()
+        self._admit(body)
         version = self.stored[_place(body)]["metadata"]["resourceVersion"]
         if body["metadata"]["resourceVersion"] != version:
             raise Conflict("written since", 409)
@@ -50,6 +55,11 @@ class Leases:
         self.calls += 1
         if self.down:
             raise ApiUnavailable("down")
+
+    def _admit(self, body: dict[str, Any]) -> None:
+        if body["metadata"]["namespace"] in self.refuses:
+            status, said = self.refuses[body["metadata"]["namespace"]]
+            raise refused(f"writing the lease {_place(body)}", status, {"kind": "Status", "message": said})
 
     def _store(self, body: dict[str, Any], version: int) -> dict[str, Any]:
         stored = self.stored[_place(body)] = copy.deepcopy(body)

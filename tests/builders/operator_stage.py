@@ -38,6 +38,7 @@ class Api:
         self.status: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
         self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
+        self.leases_refused: dict[str, str] = {}  # by namespace, the sentence with which their writes are
         self.jobs: list[dict[str, Any]] = []
         self.monitors = False  # whether the CRD of PodMonitors is installed
         self.jobs_refused = ""  # the sentence with which they are
@@ -69,6 +70,8 @@ class Api:
             return web.json_response(body or {"message": "no"}, status=200 if body else 404)
         body = await request.json()
         place = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        if said := self.leases_refused.get(body["metadata"]["namespace"]):
+            return web.json_response({"kind": "Status", "message": said}, status=403)
         before = self.leases.get(place, {"metadata": {}})["metadata"].get("resourceVersion")
         if body["metadata"].get("resourceVersion") != before:
             return web.json_response({"message": "written since"}, status=409)

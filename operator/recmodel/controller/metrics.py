@@ -59,6 +59,13 @@ class Metrics:
         "1 for a namespace that this release would serve, and another one (release) does; * for all of them.",
         ("namespace", "release"),
     )
+    claim_refused = Series(
+        Gauge,
+        "recmodel_claim_refused",
+        "1 for a namespace in which this release does not act, since its claim there cannot be read or written; the log "
+        "has the API server's answer; * for all of them.",
+        ("namespace",),
+    )
     models = Series(Gauge, "recmodel_models", "RecModels by mode.", ("mode",))
     decision_time = Series(
         Gauge,
@@ -119,7 +126,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         for attribute, series in [(name, value) for name, value in vars(Metrics).items() if isinstance(value, Series)]:
             setattr(self, attribute, series.registered(registry=self.registry))
-        # By model: each of its series, for a quick way to it and for the model's end.
+        # By model (empty: of none): each of its series, for a quick way to it and for the model's end.
         self._series: dict[str, dict[tuple[Gauge | Counter, tuple[str, ...]], Any]] = {}
 
     def decided(self, tracked: Tracked, decision: Decision, ready: dict[str, int], weights: dict[str, int]) -> None:
@@ -179,12 +186,12 @@ class Metrics:
         wanted |= {(self.stalled, (*labels, c.reason)): 1.0 for c in conditions if c.type == "Stalled"}
         self._replace(tracked.key, (self.variants_ready, self.stalled), wanted)
 
-    def acts(self, acting: bool, others: Mapping[str, str]) -> None:
-        """Whether this operator acts, and in which namespaces which other release does."""
+    def acts(self, acting: bool, others: Mapping[str, str], refused: Collection[str]) -> None:
+        """Whether this operator acts, in which namespaces which other release does, and in which the claim is refused."""
         self.acting.set(acting)
-        self.contested.clear()
-        for namespace, release in others.items():
-            self.contested.labels(namespace, release).set(1)
+        wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {(self.contested, place): 1.0 for place in others.items()}
+        wanted |= {(self.claim_refused, (namespace,)): 1.0 for namespace in refused}
+        self._replace("", (self.contested, self.claim_refused), wanted)  # of no model
 
     def forget(self, key: str) -> None:
         """Drops all series of a RecModel that is gone."""

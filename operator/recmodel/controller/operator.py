@@ -227,7 +227,7 @@ class Operator:
 
     def _claimed(self) -> None:
         if self.claims is not None:
-            self._metrics.acts(self.claims.acting, self.claims.others)
+            self._metrics.acts(self.claims.acting, self.claims.others, self.claims.refused)
 
     def _changed(self, key: str) -> None:
         """From the inventory: something of a model changed, and its weights may have to move at once."""

@@ -48,6 +48,37 @@ def test_where_another_release_acts_nothing_is_written_and_the_metrics_say_who_d
     operated(story, **ONE_OF_SEVERAL)
 
 
+def test_a_claim_that_is_refused_is_a_metric_and_a_line_in_the_log_and_no_illness(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Other namespaces are served; the series goes with the refusal, or with the namespace's last RecModel."""
+    said = 'leases.coordination.k8s.io "recmodel.dev" is forbidden: exceeded quota: objects'
+    of_shop = [({"namespace": "shop"}, 1.0)]
+
+    async def story(operator: Operator, api: Api) -> None:
+        api.leases_refused["shop"] = said
+        operator.observe(recmodel())
+        operator.listed()
+        await asyncio.sleep(20.0)
+        assert (api.cluster.writes, api.status, api.events) == ([], {}, [])
+        assert samples(operator, "recmodel_claim_refused") == of_shop
+        assert samples(operator, "recmodel_stands_by") == []
+        lines = [line for line in caplog.messages if line.startswith("does not act in namespace shop")]
+        assert len(lines) == 1
+        assert said in lines[0]
+        assert operator.healthy
+        api.leases_refused.clear()
+        await until(lambda: api.cluster.writes != [])
+        assert samples(operator, "recmodel_claim_refused") == []
+        api.leases_refused["shop"] = said
+        await until(lambda: samples(operator, "recmodel_claim_refused") == of_shop)
+        operator.forget("shop/feed")
+        await until(lambda: samples(operator, "recmodel_claim_refused") == [])
+        assert operator.healthy
+
+    operated(story, **ONE_OF_SEVERAL)
+
+
 def test_the_pause_before_a_stale_child_is_deleted_rechecks_and_is_no_failure_of_the_model(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

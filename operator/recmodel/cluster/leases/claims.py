@@ -75,6 +75,7 @@ class Claims:
         self._due: dict[Lease, float] = {}
         self._reported: set[str] = set()
         self._others: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
@@ -103,6 +104,13 @@ class Claims:
         its Lease.
         """
         return dict(self._others)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Namespaces in which this process does not act since their claim cannot be read or written, with why, in the API's
+        own words. Perhaps another release acts there and perhaps none: without the claim that is unknown.
+        """
+        return dict(self._refused)
 
     def wake(self) -> None:
         """Has all looked at as soon as possible: the release's Lease has changed hands, or there is a new namespace."""
@@ -167,14 +175,28 @@ class Claims:
             self._reported ^= {namespace}
             self._on_change(namespace, namespace in acts)
         looked = {**self._claims, **({"*": self._all} if self._all else {})}
-        others = {n: claim.other for n, claim in looked.items() if self._lease.held and not claim.held and claim.other}
+        waiting = {n: claim for n, claim in looked.items() if self._lease.held and not claim.held}
+        others = {n: claim.other for n, claim in waiting.items() if claim.other}
+        refused = {n: claim.problem for n, claim in waiting.items() if claim.problem}
         for namespace in sorted(others.keys() - self._others.keys()):
             logger.warning(
                 "stands by in %s: the operator of %s acts there (Lease %s). Uninstall one of the two releases, or give "
                 "them watchNamespaces that do not overlap",
-                "all namespaces" if namespace == "*" else f"namespace {namespace}",
+                _named(namespace),
                 others[namespace],
                 looked[namespace].place,
             )
-        self._others = others
+        for namespace in sorted(refused.keys() - self._refused.keys()):
+            logger.warning(
+                "does not act in %s: its claim (Lease %s) cannot be read or written: %s. Clear what refuses it: a missing "
+                "right (helm upgrade), a quota on Leases, a webhook",
+                _named(namespace),
+                looked[namespace].place,
+                refused[namespace].rstrip("."),
+            )
+        self._others, self._refused = others, refused
         self._on_turn()
+
+
+def _named(namespace: str) -> str:
+    return "all namespaces" if namespace == "*" else f"namespace {namespace}"

@@ -70,9 +70,10 @@ class Lease:
         self._seen_at = -math.inf
         self._acts_until = -math.inf
         self._reported = False
-        self._complaint = ""
+        self._conflicted = False
         self.term = 0  # counts how often it became ours
         self.other = ""  # who holds it, where we do not
+        self.problem = ""  # why the last look or write failed, in the API's own words; empty where it did not
 
     @property
     def place(self) -> str:
@@ -106,12 +107,17 @@ class Lease:
                     self.term += not self.held
                     self.other = ""
                     self._acts_until = began + self._pace.act_seconds
-        except Conflict:
+        except Conflict as error:
             logger.info("another one has written the lease %s meanwhile", self.place)
-        except (ClusterError, TimeoutError) as error:
-            self._complain(str(error) or type(error).__name__)
+            if self._conflicted:  # once is a race; again is a webhook that refuses with 409
+                self._complain(str(error))
+            self._conflicted = True
+        except TimeoutError:
+            self._complain(f"no answer within {CALL_SECONDS:.0f} s")
+        except ClusterError as error:
+            self._complain(str(error))
         else:
-            self._complaint = ""
+            self.problem, self._conflicted = "", False
         self._report()
 
     def drop(self) -> None:
@@ -153,6 +159,7 @@ class Lease:
         if holder not in ("", self._identity.holder) and not self._has_run_out(holder, spec):
             self._acts_until, self.other = -math.inf, holder
             return False
+        self.other = ""
         await self._client.replace_lease({**lease, "spec": self._spec(spec)})
         return True
 
@@ -175,9 +182,9 @@ class Lease:
 
     def _complain(self, problem: str) -> None:
         """Once for each problem: it is tried again every few seconds."""
-        level = logging.WARNING if problem != self._complaint else logging.DEBUG
+        level = logging.WARNING if problem != self.problem else logging.DEBUG
         logger.log(level, "the lease %s cannot be renewed: %s", self.place, problem)
-        self._complaint = problem
+        self.problem = problem
 
     def _report(self) -> None:
         if self.held != self._reported:
