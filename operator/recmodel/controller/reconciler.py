@@ -9,7 +9,6 @@ losing some, and a crash between two writes costs nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -22,13 +21,14 @@ from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport import errors as errors_module
-from recmodel.cluster.transport.errors import ApiRefused, ClusterError, LeadershipLost
+from recmodel.cluster.transport.errors import ClusterError, LeadershipLost
 from recmodel.cluster.transport.watch import backoff_seconds
 from recmodel.cluster.writing.apply import Actor
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Outcome
 from recmodel.controller.fairness import FairQueue
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.overwriting import report_overwriting
 from recmodel.controller.rollouts import adopt, forget_serving
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.traffic_shift import TrafficShift
@@ -203,31 +203,38 @@ class Reconciler:
         adopt(tracked, spec, states)
         intended = (tracked.generation, tracked.versions.serving)
         now = time.monotonic()
-        drifted: Mapping[Child, object] = {}
+        left: set[Child] = set()  # as they are, in this pass
+        too_soon: dict[Child, float] = {}
         if tracked.applied == intended:
             drifted = self._drifted(tracked)
-            await self._report_overwriting(tracked, drifted, now)
+            await report_overwriting(self._actor, tracked, drifted, now)
             others = drifted.keys() - {refusal.child for refusal in tracked.refusals}
             if tracked.acts:  # whoever writes the weights puts the route right as well
-                others -= {(names.ROUTE, tracked.owner.name)}
-            if not others and (not tracked.refusals or now < tracked.retry_at):
-                return tracked.retry_at - now if tracked.refusals else None
-            if others and (wait_seconds := tracked.backoff.due_in(now)) > 0:
-                return wait_seconds
-            if others:
-                logger.info("%s: somebody changed %s", tracked.key, refusals.named(others))
+                left = others & {(names.ROUTE, tracked.owner.name)}
+                others -= left
+            too_soon = tracked.backoffs.waits(others, now)
+            left |= too_soon.keys()
+            waits = [*too_soon.values()] + ([tracked.retry_at - now] if tracked.refusals else [])
+            if others <= left and all(seconds > 0 for seconds in waits):
+                return min(waits, default=None)
+            if due := others - left:
+                logger.info("%s: somebody changed %s", tracked.key, refusals.named(due))
         first = initial_replicas(spec)
         if tracked.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
-        outcome = await self._actor.apply_children(tracked.owner, spec, _page(spec), first, tracked.versions.serving)
-        return self._applied(tracked, outcome, intended)
+        outcome = await self._actor.apply_children(
+            tracked.owner, spec, _page(spec), first, tracked.versions.serving, left
+        )
+        again_seconds = self._applied(tracked, outcome, intended)
+        return min([*too_soon.values()] + ([] if again_seconds is None else [again_seconds]), default=None)
 
     def _applied(self, tracked: Tracked, outcome: Outcome, intended: tuple[int, Mapping[str, Serving]]) -> float | None:
         """Takes over what came of applying the children; what was refused is tried again, at growing intervals."""
         tracked.applied = intended if not outcome.held else None
         tracked.refusals = outcome.failures
-        if outcome.written:
+        if f"{names.ROUTE.kind} {tracked.owner.name}" in outcome.written:
             tracked.written_weights = None
+        if outcome.written:
             logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
         if not outcome.failures:
             return None
@@ -249,17 +256,6 @@ class Reconciler:
         if spec is None or tracked.paused:
             return {}
         return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.versions.serving)
-
-    async def _report_overwriting(self, tracked: Tracked, drifted: Mapping[Child, dict[str, Any]], now: float) -> None:
-        """Reports who keeps writing over our fields, once they have been put back several times in a row."""
-        if not tracked.backoff.fighting(now):
-            tracked.overwritten = None
-        elif drifted:
-            child, body = min(drifted.items(), key=lambda item: (item[0][0].kind, item[0][1]))
-            managers: list[str] = []
-            with contextlib.suppress(ApiRefused):  # gone, or not to be read: then nobody can be named
-                managers = await self._actor.overwriters(tracked.owner, child, body)
-            tracked.overwritten = refusals.overwritten(drifted, managers)
 
     async def _optimise(self, tracked: Tracked) -> float | None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""

@@ -14,7 +14,7 @@ from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.children.optimiser_job import JobProgress, job_name
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.writing.outcome import Failure
-from recmodel.controller.backoff import Backoff
+from recmodel.controller.backoff import Backoffs
 from recmodel.controller.recalled import Recalled
 from recmodel.core.types import Decision, Model, PoolDecision, Reason
 from recmodel.report.snapshot import Decided, Route, Snapshot, Versions
@@ -54,7 +54,7 @@ class Tracked:
     pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
     weights_changed_at: float = -math.inf  # on the monotonic clock
     written_weights: Mapping[str, int] | None = None  # the weights that we wrote last
-    backoff: Backoff = field(default_factory=Backoff)
+    backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
     decided: Decided = field(default_factory=Decided)
     route: Route = field(default_factory=Route)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import traffic
+from recmodel.cluster import names, traffic
 from recmodel.cluster.children.builders import initial_weights
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
@@ -53,10 +53,11 @@ class TrafficShift:
         ]
         refusal: ClusterError | None = None
         if self._actor.route_differs(tracked.owner, spec, step.weights):
-            if _overwritten(tracked, now, step.weights, states):
-                wait_seconds = tracked.backoff.due_in(started)
-                if wait_seconds > 0:
-                    return wait_seconds
+            overwritten = (
+                [(names.ROUTE, tracked.owner.name)] if _overwritten(tracked, now, step.weights, states) else []
+            )
+            if waits := tracked.backoffs.waits(overwritten, started):
+                return min(waits.values())
             refusal = await self._weights(tracked, spec, step.weights, started)
         shrunk = [
             await self._scale(tracked, n, s, step.replicas[n])

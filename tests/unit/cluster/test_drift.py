@@ -19,8 +19,10 @@ from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.transport.errors import ApiRefused, NameTaken
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller import reconciler
+from recmodel.controller.backoff import Backoff
 
 WANTED = spec(pool("cpu", 2), pool("gpu", 1), metrics={"profile": "triton"})
+KINDS = {kind.kind: kind for kind in names.CHILD_KINDS}
 CONTAINER = ("spec", "template", "spec", "containers", 0)
 BARE = [{"backendRefs": [{"name": f"feed-{pool}", "weight": weight} for pool, weight in (("cpu", 50), ("gpu", 50))]}]
 EDITS: dict[str, tuple[Any, ...]] = {
@@ -73,7 +75,7 @@ def test_an_edit_while_the_operator_was_down_is_put_back(what: str) -> None:
     inventory = cluster.inventory()
     labelled = cluster.objects[kind, name]["metadata"].get("labels", {})
     if names.MODEL_LABEL not in labelled:  # then no watch lists it
-        inventory.replace({k.kind: k for k in names.CHILD_KINDS}[kind], [], None)
+        inventory.replace(KINDS[kind], [], None)
     written = applied(cluster, actor(cluster, inventory))
     assert [w.split()[:2] for w in written if not w.startswith("scale")] == [[kind, name]]
     assert wished(cluster) == before
@@ -92,8 +94,7 @@ def test_an_edit_under_the_eyes_of_the_operator_is_put_back(what: str) -> None:
         kind, name = edit(world.cluster, what)
         obj = copy.deepcopy(world.cluster.objects[kind, name])
         gone = names.MODEL_LABEL not in obj["metadata"].get("labels", {})  # as a watch by that label tells it
-        of_kind = {k.kind: k for k in names.CHILD_KINDS}[kind]
-        world.inventory.see(of_kind, "DELETED" if gone else "MODIFIED", obj)
+        world.inventory.see(KINDS[kind], "DELETED" if gone else "MODIFIED", obj)
         await world.rest(0.1)
         assert wished(world.cluster) == before
         assert await world.rest(0.05) == []
@@ -135,16 +136,48 @@ def test_whoever_keeps_overwriting_it_is_named_and_answered_at_growing_intervals
     async def story(world: World) -> None:
         await world.rest(0.03)
         world.pods("cpu", 1)
-        world.tracked.backoff._gap_seconds = 8.0  # four corrections have been made
+        backoff = world.tracked.backoffs._of[names.SERVICE, "feed-cpu"] = Backoff()
+        backoff._gap_seconds = 8.0  # four corrections have been made
         writes = len(world.cluster.writes)
         for n in range(5):
             world.cluster.edit("Service", "feed-cpu", "spec", "selector", value={"n": str(n)}, manager="argocd")
             world.inventory.see(names.SERVICE, "MODIFIED", copy.deepcopy(world.cluster.objects["Service", "feed-cpu"]))
-            world.tracked.backoff._last_at = asyncio.get_running_loop().time()
+            backoff._last_at = asyncio.get_running_loop().time()
             await world.rest(0.03)
         assert len(world.cluster.writes) - writes <= 1
         assert world.tracked.overwritten is not None
         assert "argocd keeps changing Service feed-cpu" in world.tracked.overwritten.message
+
+    run_story(WANTED, story)
+
+
+def test_a_hand_edit_of_one_child_does_not_wait_for_the_fight_over_another() -> None:
+    fought = "the hash of what was applied"
+    others = {EDITS[what][:2]: what for what in EDITS if EDITS[what][:2] != EDITS[fought][:2]}
+
+    def see(world: World, kind: str, name: str) -> None:
+        world.inventory.see(KINDS[kind], "MODIFIED", copy.deepcopy(world.cluster.objects[kind, name]))
+
+    async def story(world: World) -> None:
+        world.reconciler._actor.monitors = True
+        await world.rest(0.1)
+        world.pods("cpu", 1)
+        world.pods("gpu", 1)
+        await world.rest(0.1)
+        before = wished(world.cluster)
+        for _ in range(5):
+            see(world, *edit(world.cluster, fought, manager="argocd"))
+            await world.until(lambda: wished(world.cluster) == before, 60.0)
+        see(world, *edit(world.cluster, fought, manager="argocd"))
+        await world.rest(0.1)
+        for what in others.values():
+            see(world, *edit(world.cluster, what))
+            await world.rest(0.1)
+            after = wished(world.cluster)
+            assert {where for where in before if after[where] != before[where]} == {("Deployment", "feed-cpu")}
+        assert world.tracked.overwritten is not None
+        assert "argocd keeps changing Deployment feed-cpu:" in world.tracked.overwritten.message
+        await world.until(lambda: wished(world.cluster) == before, 60.0)
 
     run_story(WANTED, story)
 

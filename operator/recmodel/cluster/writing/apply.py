@@ -67,26 +67,29 @@ class Actor:
         page: tuple[str, str] | None,
         replicas: Mapping[str, int],
         serving: Mapping[str, Serving] = MappingProxyType({}),
+        left: Collection[Child] = (),
     ) -> Outcome:
         """Applies what is missing or changed and removes what the spec no longer asks for. One child that is refused stops
         none of the others; an API server that does not answer stops all.
 
         Weights, and replicas of Deployments that exist, stay as they are; a new Deployment gets its pool's number from
-        ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves.
+        ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves;
+        children in ``left`` stay as they are.
         """
         attempts = _Attempts()
         wanted = builders.children(owner, spec, self.monitors, page, serving)
+        wanted = [(kind, body) for kind, body in wanted if (kind, body["metadata"]["name"]) not in left]
         observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
         for kind, body in [each for each in wanted if each not in observing]:
             await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
         stale = self._stale(owner, builders.expected(owner, spec, self.monitors))
         held = self.holds(owner, spec)
-        if not held:
+        if leaves := not held and (names.ROUTE, owner.name) not in left:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
             await attempts.make((names.ROUTE, owner.name), self._route(owner, spec, stale, away))
         for kind, body in observing:
             await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
-        if stale and not held:
+        if stale and leaves:
             # Requests under way in a pool that has left the route end before its pods do.
             await asyncio.sleep(traffic.LEAVE_SETTLE_SECONDS)
             for kind, obj in stale:
