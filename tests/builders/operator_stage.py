@@ -153,6 +153,13 @@ def recmodel(**metadata: Any) -> dict[str, Any]:
     return body
 
 
+def invalid_recmodel(**metadata: Any) -> dict[str, Any]:
+    """The same after an edit that is refused."""
+    body = recmodel(generation=2, **metadata)
+    body["spec"]["pools"][0]["template"]["spec"]["serviceAccountName"] = "admin"
+    return body
+
+
 def operated(
     story: Any,
     judge: Decider | None = None,

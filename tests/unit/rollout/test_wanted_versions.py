@@ -2,135 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from builders.fake_cluster import pool, spec
-from builders.variant_records import config_map, record
-from recmodel.api.v1alpha1 import RecModelSpec
+from builders.rollout_world import FAILING, FAST, RULES, SLOW, World, written
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, VERSION_ON_TRIAL, Serving
-from recmodel.cluster.observed.pool_state import PoolState
-from recmodel.prometheus import PoolReading, Rates
-from recmodel.rollout.known_variants import known_variants
-from recmodel.rollout.trial import Trial, recalled, reported
-from recmodel.rollout.wanted_versions import RolloutContext, adopted, limits, released
-
-TICK = 5.0
-RULES = {"steps": ["10%", "50%"], "stepDuration": "10s", "minRequests": 50}
-FAST, SLOW, FAILING = (0.0, 0.0), (0.4, 0.0), (0.3, 0.3)  # late or failed, and failed
-
-
-def written(*names: str, **rules: Any) -> RecModelSpec:
-    """Pools of these names, all of one variant but those that are called like one: ``cpu``, ``gpu``, ``int8``."""
-    variants = [{"name": "full"}, {"name": "int8"}]
-    pools = [{**pool(name), "variant": "int8" if name == "int8" else "full"} for name in names]
-    return spec(*pools, variants=variants, rollout={**RULES, **rules})
-
-
-@dataclass
-class World:
-    """One RecModel: what its Deployments are made for follows what is wished a tick later, and replacing takes a tick."""
-
-    spec: RecModelSpec
-    version: Mapping[str, str] = field(default_factory=lambda: {"full": "1", "int8": "1"})
-    answers: dict[str, tuple[float, float]] = field(default_factory=dict)  # by version or pool: late, failed
-    shares: dict[str, float] = field(default_factory=dict)
-    ready: dict[str, int] = field(default_factory=dict)
-    serving: dict[str, Serving] = field(default_factory=dict)
-    trials: dict[str, Trial] = field(default_factory=dict)
-    standing: dict[str, Serving] = field(default_factory=dict)
-    quality: dict[str, float] = field(default_factory=dict)  # by version: successes of a trial
-    danger: bool = False
-    stalled: bool = False
-    releaser: str | None = None
-    now: float = 1000.0
-    log: list[str] = field(default_factory=list)
-
-    def begin(self) -> World:
-        """All pools made, with their first versions."""
-        self.tick()
-        self.tick()
-        self.log.clear()
-        return self
-
-    def tick(self, times: int = 1) -> World:
-        for _ in range(times):
-            self._tick()
-        return self
-
-    def _tick(self) -> None:
-        self.now += TICK
-        records = [record(name, version=v) for name, v in self.version.items()]
-        variants = known_variants(self.spec, [config_map(*records)], {})
-        names = [p.name for p in self.spec.pools]
-        states = {name: self._state(name) for name in names}
-        self.serving = adopted(variants, self.spec, {n: s for n, s in self.serving.items() if n in names}, states)
-        context = RolloutContext(
-            variants,
-            {n: replace(s, updating=s.serving != self.serving[n]) for n, s in states.items()},
-            {name: self.shares.get(name, 1.0 / len(names)) for name in names},
-            {name: self._reading(name) for name in names},
-            self.danger,
-            self.now,
-            TICK,
-            {n: Rates(self.quality[v], 20.0) for n in names if (v := self._version(n)) in self.quality},
-        )
-        before = self.serving
-        self.serving, self.trials = released(self.serving, self.trials, context)
-        for name in names:
-            if before[name] != self.serving[name] or name not in self.standing:
-                self.log.append(f"{name} {self._said(self.serving[name])}")
-        self.standing = dict(before)
-
-    def _state(self, name: str) -> PoolState:
-        made = name in self.standing
-        ready = self.ready.get(name, 2 if made else 0)
-        serving = self.standing.get(name, Serving())
-        return PoolState(
-            made,
-            min(2, ready) if name in self.ready else 2,
-            ready,
-            0,
-            1.0,
-            (),
-            False,
-            None,
-            serving,
-            self.stalled,
-            self.releaser,
-        )
-
-    def _version(self, name: str) -> str:
-        found = self.standing.get(name, Serving()).now
-        return found.name if found else name
-
-    def _reading(self, name: str) -> PoolReading:
-        late, failed = self.answers.get(self._version(name), self.answers.get(name, FAST))
-        rate = 40.0
-        return PoolReading(rate, failed * rate, {0.1: (1.0 - late) * rate, float("inf"): rate})
-
-    @staticmethod
-    def _said(found: Serving) -> str:
-        parts = [found.now.name if found.now else "as written"]
-        parts += [f"on trial as {found.trial}"] if found.trial else []
-        parts += [f"{found.refused} refused"] if found.refused else []
-        return ", ".join(parts)
-
-    def restart(self) -> World:
-        """A new process: it knows the Deployments and the status."""
-        limit = limits(self.spec, self.serving, self.trials)
-        statuses = [reported(trial, limit.get(name)) for name, trial in self.trials.items()]
-        self.trials = {status.pool: recalled(status, self.now) for status in statuses}
-        self.serving = {}
-        return self
-
-    def limit(self) -> dict[str, float]:
-        return limits(self.spec, self.serving, self.trials)
 
 
 def test_the_first_pools_are_on_no_trial() -> None:
@@ -359,41 +237,6 @@ def test_pools_of_a_model_without_a_route_are_never_on_trial() -> None:
     assert POOL_ON_TRIAL not in {found.trial for found in world.serving.values()}
 
 
-EVENTS = st.one_of(
-    st.tuples(st.just("version"), st.sampled_from("12345")),
-    st.tuples(st.just("danger"), st.booleans()),
-    st.tuples(st.just("ready"), st.sampled_from(["cpu", "gpu", "int8"]), st.integers(0, 2)),
-    st.tuples(st.just("answers"), st.sampled_from("12345"), st.sampled_from([FAST, SLOW, FAILING])),
-    st.tuples(st.just("pools"), st.sampled_from([("cpu",), ("cpu", "gpu"), ("cpu", "gpu", "int8")])),
-    st.tuples(st.just("share"), st.sampled_from([0.05, 0.3, 0.9])),
-    st.tuples(st.just("stalled"), st.booleans()),
-    st.tuples(st.just("restart")),
-    st.tuples(st.just("time"), st.integers(1, 8)),
-)
-
-
-def happen(world: World, event: tuple[Any, ...]) -> None:
-    match event:
-        case ("version", version):
-            world.version = {"full": version, "int8": version}
-        case ("danger", danger):
-            world.danger = danger
-        case ("ready", name, count):
-            world.ready = {**world.ready, name: count}
-        case ("answers", version, answers):
-            world.answers = {**world.answers, f"full@{version}": answers, f"int8@{version}": answers}
-        case ("pools", names):
-            world.spec = written(*names)
-        case ("share", share):
-            world.shares = {"cpu": 1.0 - share, "gpu": share / 2, "int8": share / 2}
-        case ("stalled", stalled):
-            world.stalled = stalled
-        case ("restart",):
-            world.restart()
-        case ("time", ticks):
-            world.tick(ticks - 1)
-
-
 def test_the_only_pool_that_is_left_is_on_trial_no_more() -> None:
     world = World(written("cpu", "int8")).begin()
     world.tick()
@@ -403,34 +246,3 @@ def test_the_only_pool_that_is_left_is_on_trial_no_more() -> None:
     world.tick()
     assert world.serving["int8"].trial is None
     assert world.limit() == {}
-
-
-@example(events=[("version", "1"), ("version", "1"), ("version", "2"), ("ready", "cpu", 0), ("pools", ("cpu",))])
-@settings(max_examples=60)
-@given(st.lists(EVENTS, min_size=5, max_size=40))
-def test_whatever_happens_one_pool_at_a_time_is_replaced_and_good_versions_come_in_the_end(
-    events: list[tuple[Any, ...]],
-) -> None:
-    world = World(written("cpu", "gpu")).begin()
-    for event in events:
-        before = dict(world.serving)
-        happen(world, event)
-        world.tick()
-        serving = world.serving
-        replaced = [name for name, found in serving.items() if found.trial == VERSION_ON_TRIAL]
-        assert len(replaced) <= 1
-        for name, found in serving.items():
-            assert found.refused is None or found.now is None or found.trial == POOL_ON_TRIAL or (
-                found.refused != found.now.name
-            )  # fmt: skip
-            begun = found.trial == VERSION_ON_TRIAL and before.get(name, found).trial is None
-            assert not (begun and world.danger and event[0] not in ("restart", "time"))
-        assert all(0.0 <= share <= 1.0 for share in world.limit().values())
-        assert all(world.limit()[n] == 0.0 for n, f in serving.items() if f.trial == POOL_ON_TRIAL and f.refused)
-    # A good version, pods and calm: it serves everywhere, and nothing is on trial any more.
-    world.answers, world.ready, world.danger, world.stalled = {}, {}, False, False
-    world.shares = {"cpu": 0.9, "gpu": 0.05, "int8": 0.05}
-    world.version = {"full": "9", "int8": "9"}
-    world.tick(150)
-    assert {s.now.version for s in world.serving.values() if s.now} == {"9"}
-    assert [s for s in world.serving.values() if s.trial or s.refused] == []
