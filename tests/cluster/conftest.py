@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from figures import table
 from installed import OPERATOR_NAMESPACE, PREFIX, RELEASE, ROOT, TICK_SECONDS
 from kube import CONFIG_MAP, NAMESPACE, Kube, Object, eventually, run
+from operator_account import installed_account
 from serving import SCRIPTS, Pool, Served, recmodel
 
 from recmodel.cluster import names
@@ -82,6 +84,23 @@ def kube() -> Iterator[Kube]:
     made = Kube()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """The helm binary: of the PATH, else the one that hack/cluster built."""
+    found = shutil.which("helm")
+    cache = Path(os.environ.get("RECMODEL_CACHE", Path.home() / ".cache" / "recmodel"))
+    binaries = [found] if found else [str(path) for path in sorted(cache.glob("bin/helm-*/helm"))]
+    assert binaries, "no helm: run `make up` first"
+    return str(binaries[-1])
+
+
+@pytest.fixture(scope="module")
+def released(helm: str) -> Iterator[tuple[str, str]]:
+    """A namespace with the account of a release, its rights and its policies; and the account."""
+    with installed_account(helm) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

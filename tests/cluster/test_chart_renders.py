@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from chart import CHART, URL, of_kind, render, run
 
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "recmodel"
-URL = "prometheus.url=http://prometheus.monitoring:9090"
-
-
-@pytest.fixture(scope="session")
-def helm() -> str:
-    """The helm binary: of the PATH, else the one that hack/cluster built."""
-    found = shutil.which("helm")
-    cache = Path(os.environ.get("RECMODEL_CACHE", Path.home() / ".cache" / "recmodel"))
-    binaries = [found] if found else [str(path) for path in sorted(cache.glob("bin/helm-*/helm"))]
-    assert binaries, "no helm: run `make up` first"
-    return str(binaries[-1])
-
-
-def run(*command: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=120, check=False)
-
-
-def render(
-    helm: str, *settings: str, release: str = "recmodel", namespace: str = "recmodel-system"
-) -> list[dict[str, Any]]:
-    """The objects of the chart with these settings."""
-    flags = [part for setting in settings for part in ("--set", setting)]
-    result = run(helm, "template", release, str(CHART), "--namespace", namespace, *flags)
-    assert result.returncode == 0, result.stderr
-    return [body for body in yaml.safe_load_all(result.stdout) if body]
-
-
-def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [body for body in objects if body["kind"] == kind]
 
 
 def test_lint_finds_nothing(helm: str) -> None:

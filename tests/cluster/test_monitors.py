@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from chart import run
 from kube import eventually
+from operator_account import SOMEBODY, asked
 from serving import GPU, Pool, recmodel
-from test_chart_renders import helm, run
-from test_rights import SOMEBODY, asked, released
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.children import builders as build
 
-__all__ = ["helm", "released"]
 pytestmark = pytest.mark.cluster
 
 GROUP, _, VERSION = names.POD_MONITOR.group_version.partition("/")

@@ -6,10 +6,10 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from chart import CHART
 from figures import measured
 from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import NAMESPACE, Kube, Refused, eventually, run
@@ -19,7 +19,6 @@ from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "recmodel"
 SMALL = Pool("small", least=1, most=2, service_ms=20.0, slots=1)
 OTHER, OTHER_NAMESPACE = "recmodel-other", "recmodel-other"
 

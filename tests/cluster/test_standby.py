@@ -6,9 +6,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from chart import CHART
 from figures import measured
 from installed import LEASE, OPERATOR_NAMESPACE, RELEASE, holder
 from kube import Kube, Refused, eventually, run
@@ -19,7 +19,6 @@ from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "recmodel"
 SMALL = Pool("small", least=1, most=4, service_ms=20.0, slots=1)
 
 
