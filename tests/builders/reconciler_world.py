@@ -19,6 +19,7 @@ from recmodel.controller.metrics import Metrics
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision
+from recmodel.report.snapshot import Desired
 
 LEAVE_SECONDS, JOIN_SECONDS = 0.06, 0.02
 
@@ -36,13 +37,16 @@ class World:
             Metrics(),
             lambda t: self.reports.append(t.failed.reason if t.failed else None),
         )
-        self.tracked = Tracked(OWNER, generation=1, spec=wanted)
+        self.tracked = Tracked(OWNER, Desired(generation=1, spec=wanted))
         self.reconciler.models[OWNER.key] = self.tracked
         if cluster is not None:  # a new process lists what stands before anything is woken
             kinds = {kind.kind: kind for kind in names.CHILD_KINDS}
             for (kind, _), obj in cluster.objects.items():
                 self.inventory.see(kinds[kind], "ADDED", copy.deepcopy(obj))
         self.reconciler.wake(OWNER.key)
+
+    def specify(self, wanted: RecModelSpec, generation: int) -> None:
+        self.tracked.desired = Desired(generation=generation, spec=wanted)
 
     def decide(self, **pools: tuple[int, float]) -> None:
         states = {name: self.inventory.pool(OWNER.key, name) for name in pools}

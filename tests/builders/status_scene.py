@@ -10,10 +10,11 @@ from recmodel.api.status import RecModelStatus
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.controller.registry import learned
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.prometheus import Bracket, ModelReading, PoolReading, Verdict
-from recmodel.report.snapshot import Decided, Versions
+from recmodel.report.snapshot import Decided, Desired, Versions
 from recmodel.report.status import judge
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -27,7 +28,7 @@ SPEC = RecModelSpec.model_validate(
 EXACT = Bracket(0.97, 0.97)
 STATE = PoolState(True, 3, 3, 0, 40.0, ("a", "b", "c"), False, None)
 
-PARTS: dict[str, Any] = {"versions": Versions, "decided": Decided}
+PARTS: dict[str, Any] = {"desired": Desired, "versions": Versions, "decided": Decided}
 
 
 def reading(within: Bracket | None = EXACT, rate: float | None = 100.0) -> ModelReading:
@@ -76,5 +77,5 @@ def with_records(*found: dict[str, Any]) -> Tracked:
     t = tracked(written=SPEC.model_validate(
         {**SPEC.model_dump(by_alias=True, exclude_none=True), "variants": variants, "objective": objective}
     ))  # fmt: skip
-    t.learn(list(found))
+    t.desired = learned(t.desired, t.owner, found)
     return t

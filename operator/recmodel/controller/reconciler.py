@@ -196,12 +196,12 @@ class Reconciler:
     async def _children(self, tracked: Tracked) -> float | None:
         """Applies the children where something is missing or changed; returns after how long to look again."""
         spec = tracked.spec
-        if spec is None or tracked.paused:
+        if spec is None or tracked.desired.paused:
             tracked.refusals = ()
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
         adopt(tracked, spec, states)
-        intended = (tracked.generation, tracked.versions.serving)
+        intended = (tracked.desired.generation, tracked.versions.serving)
         now = time.monotonic()
         left: set[Child] = set()  # as they are, in this pass
         too_soon: dict[Child, float] = {}
@@ -209,7 +209,7 @@ class Reconciler:
             drifted = self._drifted(tracked)
             await report_overwriting(self._actor, tracked, drifted, now)
             others = drifted.keys() - {refusal.child for refusal in tracked.refusals}
-            if tracked.acts:  # whoever writes the weights puts the route right as well
+            if tracked.desired.acts:  # whoever writes the weights puts the route right as well
                 left = others & {(names.ROUTE, tracked.owner.name)}
                 others -= left
             too_soon = tracked.backoffs.waits(others, now)
@@ -220,7 +220,7 @@ class Reconciler:
             if due := others - left:
                 logger.info("%s: somebody changed %s", tracked.key, refusals.named(due))
         first = initial_replicas(spec)
-        if tracked.acts and tracked.wanted is not None:
+        if tracked.desired.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
         outcome = await self._actor.apply_children(
             tracked.owner, spec, _page(spec), first, tracked.versions.serving, left
@@ -253,17 +253,17 @@ class Reconciler:
     def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
         """The children that are missing or that somebody changed, with what they are to be."""
         spec = tracked.spec
-        if spec is None or tracked.paused:
+        if spec is None or tracked.desired.paused:
             return {}
         return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.versions.serving)
 
     async def _optimise(self, tracked: Tracked) -> float | None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
         spec = tracked.spec
-        if spec is None or not tracked.acts or spec.optimisation in (None, tracked.optimised):
+        if spec is None or not tracked.desired.acts or spec.optimisation in (None, tracked.optimised):
             return None
         recalled_job = None if tracked.job_started else tracked.recalled.finished_job
-        if tracked.job is not None and tracked.job == recalled_job:
+        if tracked.desired.job is not None and tracked.desired.job == recalled_job:
             tracked.optimised = spec.optimisation
             return None
         name = await self._actor.optimise(tracked.owner, spec)

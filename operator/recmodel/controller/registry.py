@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from recmodel.api.permitted import Permitted
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children.optimiser_job import job_progress
+from recmodel.cluster.children.builders import Owner
+from recmodel.cluster.children.optimiser_job import job_name, job_progress
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.objects import RecModelObject, identity_of, read_recmodel
 from recmodel.cluster.transport.errors import Unreadable
@@ -24,7 +26,9 @@ from recmodel.controller.rollouts import recall_trials
 from recmodel.controller.spec_reading import read_spec
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
+from recmodel.report.snapshot import Desired
 from recmodel.report.status import written_status
+from recmodel.rollout.known_variants import known_variants
 
 logger = logging.getLogger(__name__)
 
@@ -75,38 +79,38 @@ class Registry:
             self._forget(owner.key)
             return
         if tracked is None:
-            tracked = self._reconciler.models[owner.key] = Tracked(owner, body=body)
+            tracked = self._reconciler.models[owner.key] = Tracked(owner, Desired(body=body))
             self.recall(tracked)
-        elif tracked.generation == generation and tracked.body.get("spec") == body.get("spec"):
-            tracked.body = body  # its status, which another operator may have written
+        elif tracked.desired.generation == generation and tracked.desired.body.get("spec") == body.get("spec"):
+            tracked.desired = replace(tracked.desired, body=body)  # its status, which another operator may have written
             return
         elif (
-            tracked.generation == generation
+            tracked.desired.generation == generation
         ):  # another spec of the same number, as after a restore of etcd and an edit
             tracked.applied = None
-        tracked.generation, tracked.body = generation, body
+        tracked.desired = replace(tracked.desired, generation=generation, body=body)
         spec = read_spec(body, self._permitted)
-        if isinstance(spec, Reason) and tracked.written is None:
+        if isinstance(spec, Reason) and tracked.desired.written is None:
             self._restore(tracked)
         elif not isinstance(spec, Reason):
-            tracked.kept = packed(body["spec"])
+            tracked.desired = replace(tracked.desired, kept=packed(body["spec"]))
         self._read(tracked, spec)
         self._reconciler.wake(owner.key)
 
     def recall(self, tracked: Tracked) -> None:
         """Takes over what another process had learned and begun, as the status says it."""
-        tracked.recalled = recall(tracked.body, tracked.recalled, time.time())
+        tracked.recalled = recall(tracked.desired.body, tracked.recalled, time.time())
         self._decider.recall(tracked.key, tracked.recalled.budget_left_ratio)
         if tracked.recalled.trials is not None:
             recall_trials(tracked, tracked.recalled.trials)
 
     def _restore(self, tracked: Tracked) -> None:
         """Goes on with the last valid spec that another process knew, where it is still valid for this one."""
-        text = written_status(tracked.body).last_valid_spec
+        text = written_status(tracked.desired.body).last_valid_spec
         spec = unpacked(text)
-        found = read_spec({**tracked.body, "spec": spec}, self._permitted) if spec is not None else None
+        found = read_spec({**tracked.desired.body, "spec": spec}, self._permitted) if spec is not None else None
         if isinstance(found, RecModelSpec):
-            tracked.written, tracked.kept = found, text
+            tracked.desired = replace(tracked.desired, written=found, kept=text)
             self.learn(tracked)
             logger.info("%s: its last valid spec stays in effect", tracked.key)
 
@@ -114,22 +118,35 @@ class Registry:
         """Takes over the records, and how the Job that writes them stands, both of the same moment: a Job's end never
         counts without the record that it wrote before.
         """
-        tracked.learn(self._inventory.records_of(tracked.key))
-        job = self._inventory.child(names.JOB, tracked.owner.namespace, tracked.job) if tracked.job else None
-        tracked.job_progress = job_progress(tracked.owner, job)
+        owner, desired = tracked.owner, learned(tracked.desired, tracked.owner, self._inventory.records_of(tracked.key))
+        job = self._inventory.child(names.JOB, owner.namespace, desired.job) if desired.job else None
+        tracked.desired = replace(desired, job_progress=job_progress(owner, job))
 
     def _read(self, tracked: Tracked, found: RecModelSpec | Reason) -> None:
         """A refused spec is said at once; the last valid one goes on."""
         if isinstance(found, Reason):
-            tracked.invalid = found
+            tracked.desired = replace(tracked.desired, invalid=found)
             logger.warning("%s: %s", tracked.key, found.message)
             self._report(tracked)
             return
-        healed = tracked.invalid is not None
-        tracked.written, tracked.invalid = found, None
+        healed = tracked.desired.invalid is not None
+        tracked.desired = replace(tracked.desired, written=found, invalid=None)
         self.learn(tracked)
         if healed:
             self._report(tracked)
         # What was decided for other pools, or in another mode, is not what is wanted now.
         if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
             tracked.wanted, tracked.pending = None, set()
+
+
+def learned(desired: Desired, owner: Owner, config_maps: Sequence[Mapping[str, Any]]) -> Desired:
+    """What is desired, with what the records in ``config_maps`` say; as it was where they are the same as before."""
+    written, before = desired.written, desired.variants
+    marks = [(c["metadata"]["uid"], c["metadata"].get("resourceVersion")) for c in config_maps]
+    records = (id(written), *marks)
+    if written is None or records == desired.records:
+        return desired
+    found = known_variants(written, config_maps, before.records if before else {})
+    spec = found.spec
+    job = job_name(owner, spec.optimisation) if spec.optimisation else None
+    return replace(desired, records=records, variants=found, spec=spec, model=spec.model(owner.key), job=job)

@@ -42,7 +42,7 @@ class Reporter:
         key = tracked.key
         written = self._written.get(key)
         if written is None:
-            written = self._written[key] = written_status(tracked.body)
+            written = self._written[key] = written_status(tracked.desired.body)
         status = judge(tracked.snapshot(), pools, weights, datetime.now(UTC), written)
         if not (
             worth_writing(status, written)
@@ -94,6 +94,8 @@ class Reporter:
             self._written[owner.key] = status
         for kind, reason in changes(status, before):
             try:
-                await self._client.create_event(owner.namespace, event(tracked.body, kind, reason, datetime.now(UTC)))
+                await self._client.create_event(
+                    owner.namespace, event(tracked.desired.body, kind, reason, datetime.now(UTC))
+                )
             except ClusterError as error:
                 logger.info("%s: an Event is lost: %s", owner.key, error)

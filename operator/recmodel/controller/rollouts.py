@@ -44,7 +44,7 @@ class Rollouts:
         except Exception:  # those that wait for it wait on; the others go on
             logger.exception("the online quality of %d RecModels cannot be read", len(asked))
         for tracked in models:
-            if tracked.paused or tracked.variants is None:
+            if tracked.desired.paused or tracked.desired.variants is None:
                 continue
             try:
                 self._one(tracked, states[tracked.key], quality.get(tracked.key, {}), now_seconds)
@@ -55,10 +55,14 @@ class Rollouts:
         self, tracked: Tracked, states: Mapping[str, PoolState], quality: Mapping[str, Rates], now_seconds: float
     ) -> None:
         # The children were not looked at since the spec changed, or this process has just started.
-        if tracked.variants is None or tracked.versions.serving.keys() != states.keys() or _nothing_on_trial(tracked):
+        if (
+            tracked.desired.variants is None
+            or tracked.versions.serving.keys() != states.keys()
+            or _nothing_on_trial(tracked)
+        ):
             return
         context = RolloutContext(
-            variants=tracked.variants,
+            variants=tracked.desired.variants,
             # What is wanted and not written yet is under way all the same.
             states={
                 name: replace(state, updating=state.updating or state.serving != tracked.versions.serving[name])
@@ -84,7 +88,7 @@ class Rollouts:
 
 def adopt(tracked: Tracked, spec: RecModelSpec, states: Mapping[str, PoolState]) -> None:
     """Gives each pool of the spec a version to be made for: the one that it has, or the one that its pods serve."""
-    serving = adopted(tracked.variants, spec, tracked.versions.serving, states)
+    serving = adopted(tracked.desired.variants, spec, tracked.versions.serving, states)
     tracked.versions = replace(tracked.versions, serving=serving)
 
 
@@ -100,7 +104,7 @@ def recall_trials(tracked: Tracked, trials: Mapping[str, Trial]) -> None:
 
 def _nothing_on_trial(tracked: Tracked) -> bool:
     """Nothing was ever on trial and every pool serves what it is to serve: so it is for most RecModels at most times."""
-    targets = tracked.variants.targets if tracked.variants is not None else {}
+    targets = tracked.desired.variants.targets if tracked.desired.variants is not None else {}
     return not tracked.versions.trials and all(
         found.trial is None and (targets.get(name) is None or found.now == targets[name])
         for name, found in tracked.versions.serving.items()

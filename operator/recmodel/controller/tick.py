@@ -131,7 +131,7 @@ class Tick:
 
     def act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
         """Has a decision carried out, and shows it in the metrics."""
-        if tracked.acts and not any(state.autoscaler or state.releaser for state in states.values()):
+        if tracked.desired.acts and not any(state.autoscaler or state.releaser for state in states.values()):
             self.reconciler.decided(tracked, decision, states)
         else:
             tracked.wanted, tracked.pending = None, set()
@@ -145,7 +145,7 @@ class Tick:
         for tracked in models:
             if tracked.spec is not None and self.may_act(tracked.owner.namespace):
                 self.metrics.models.labels(tracked.spec.mode).inc()
-        self.metrics.known.set(sum(not tracked.paused for tracked in models))
+        self.metrics.known.set(sum(not tracked.desired.paused for tracked in models))
 
     def weights(self, tracked: Tracked) -> dict[str, int]:
         """The route's weights as they are now, of 1,000."""

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from recmodel.api.pool import Optimisation
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
-from recmodel.cluster.children.optimiser_job import JobProgress, job_name
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller.backoff import Backoffs
 from recmodel.controller.recalled import Recalled
-from recmodel.core.types import Decision, Model, PoolDecision, Reason
-from recmodel.report.snapshot import Decided, Route, Snapshot, Versions
-from recmodel.rollout.known_variants import Variants, known_variants
+from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.report.snapshot import Decided, Desired, Route, Snapshot, Versions
 
-OWNERS = {"recalled": "registry", "versions": "rollouts", "decided": "tick", "route": "routes"}
+OWNERS = {"desired": "registry", "recalled": "registry", "versions": "rollouts", "decided": "tick", "route": "routes"}
 """By part of what is tracked: the module that alone replaces it."""
 
 
@@ -29,20 +26,10 @@ class Tracked:
     """Changed by the handlers (what is written), the tick (what is decided) and the reconciler (what was done)."""
 
     owner: Owner
-    generation: int = 0
-    written: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
-    kept: str | None = None  # the same as its owner wrote it, packed for the status
-    variants: Variants | None = None  # the same, with what the records say filled in
-    records_mark: tuple[Any, ...] = ()  # of the spec and the ConfigMaps that this was made from
-    spec: RecModelSpec | None = None  # the filled-in one, which everything goes by
-    model: Model | None = None  # the same in the core's words
-    invalid: Reason | None = None  # why the newest one is not
-    body: Mapping[str, Any] = field(default_factory=dict)  # for Events and the status as last written
+    desired: Desired = field(default_factory=Desired)
     versions: Versions = field(default_factory=Versions)
     applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
     optimised: Optimisation | None = None  # the Job of this has been started
-    job: str | None = None  # the name of the Job of the spec; None where it asks for none
-    job_progress: JobProgress = field(default_factory=JobProgress)  # how far that one has come
     recalled: Recalled = field(default_factory=Recalled)
     job_started: bool = False  # a Job was started since: one that was recalled counts no more
     failed: Reason | None = None  # why what serves could not be brought to what is wanted: the reconciler's alone
@@ -64,20 +51,10 @@ class Tracked:
         """``namespace/name``."""
         return self.owner.key
 
-    def learn(self, config_maps: Sequence[Mapping[str, Any]]) -> bool:
-        """Takes over what the records in ``config_maps`` say; returns whether anything is other than before."""
-        if self.written is None:
-            return False
-        marks = [(c["metadata"]["uid"], c["metadata"].get("resourceVersion")) for c in config_maps]
-        mark = (id(self.written), *marks)
-        if mark == self.records_mark:
-            return False
-        self.records_mark = mark
-        found = known_variants(self.written, config_maps, self.variants.records if self.variants else {})
-        changed = found != self.variants
-        self.variants, self.spec, self.model = found, found.spec, found.spec.model(self.key)
-        self.job = job_name(self.owner, found.spec.optimisation) if found.spec.optimisation else None
-        return changed
+    @property
+    def spec(self) -> RecModelSpec | None:
+        """What everything goes by; None where there has been no valid spec."""
+        return self.desired.spec
 
     @property
     def decision(self) -> Decision | None:
@@ -94,33 +71,15 @@ class Tracked:
         """Whether something is on trial, or waits for it."""
         return any(trial.phase in ("Waiting", "Running") for trial in self.versions.trials.values())
 
-    @property
-    def paused(self) -> bool:
-        """Mode Paused: nothing of the children is touched, created or deleted."""
-        return self.spec is not None and self.spec.mode == "Paused"
-
-    @property
-    def acts(self) -> bool:
-        """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
-        return self.spec is not None and self.spec.mode == "Auto"
-
     def snapshot(self) -> Snapshot:
         """What is known at this moment, for the reports."""
         return Snapshot(
             owner=self.owner,
-            generation=self.generation,
-            written=self.written,
-            kept=self.kept,
-            variants=self.variants,
-            spec=self.spec,
-            invalid=self.invalid,
+            desired=self.desired,
             versions=self.versions,
-            job=self.job,
-            job_progress=self.job_progress,
             failed=self.failed,
             lacking=self.lacking,
             overwritten=self.overwritten,
             decided=self.decided,
             route=self.route,
-            acts=self.acts,
         )

@@ -33,7 +33,7 @@ class TrafficShift:
     async def shift(self, tracked: Tracked) -> float | None:
         """The next step of weights and replicas; returns after how long to look again."""
         spec = tracked.spec
-        if spec is None or not tracked.acts:
+        if spec is None or not tracked.desired.acts:
             return None
         started = time.monotonic()
         states = {pool.name: self._state(tracked, pool.name) for pool in spec.pools}

@@ -74,7 +74,7 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     """The core's model of a valid RecModel: each pool with what it serves now, and the share that its rollout lets it
     have. One whose replicas or releases are somebody else's is only reported on.
     """
-    spec, model = tracked.spec, tracked.model
+    spec, model = tracked.spec, tracked.desired.model
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     acts = model.acts and not any(state.autoscaler or state.releaser for state in pools.values())

@@ -53,9 +53,15 @@ def conditions(
     """
     before = {condition.type: condition for condition in written.conditions}
     found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools))]
-    if snapshot.invalid is not None:
-        found.append(("Stalled", "True", snapshot.invalid if snapshot.spec is None else _kept(snapshot.invalid)))
-    if snapshot.spec is not None:
+    if snapshot.desired.invalid is not None:
+        found.append(
+            (
+                "Stalled",
+                "True",
+                snapshot.desired.invalid if snapshot.desired.spec is None else _kept(snapshot.desired.invalid),
+            )
+        )
+    if snapshot.desired.spec is not None:
         found += [
             ("ObjectiveMet", *_objective(snapshot)),
             ("MetricsAvailable", *_metrics(snapshot)),
@@ -63,11 +69,11 @@ def conditions(
             ("Progressing", *_progressing(snapshot, pools)),
             ("Degraded", *_degraded(snapshot, pools)),
         ]
-        if snapshot.spec.variants:
+        if snapshot.desired.spec.variants:
             found.append(("VariantsMeasured", *_measured(snapshot)))
-        if snapshot.job is not None:
-            said = before.get("VariantsReady") if written.optimisation_job == snapshot.job else None
-            found.append(("VariantsReady", *_optimised(snapshot, snapshot.job, said)))
+        if snapshot.desired.job is not None:
+            said = before.get("VariantsReady") if written.optimisation_job == snapshot.desired.job else None
+            found.append(("VariantsReady", *_optimised(snapshot, snapshot.desired.job, said)))
         if snapshot.versions.trials or any(state.serving.now for state in pools.values()):
             found.append(("RolledOut", *_rolled_out(snapshot, pools)))
     time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -77,7 +83,7 @@ def conditions(
             status=status,
             reason=reason.reason,
             message=shortened(reason.message, CONDITION_CHARACTERS),
-            observed_generation=snapshot.generation,
+            observed_generation=snapshot.desired.generation,
             last_transition_time=before[kind].last_transition_time
             if kind in before and before[kind].status == status
             else time,
@@ -89,9 +95,9 @@ def conditions(
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     problems = [found for found in (snapshot.failed, snapshot.decided.undecided) if found is not None]
     if (
-        snapshot.spec is None and snapshot.invalid is not None
+        snapshot.desired.spec is None and snapshot.desired.invalid is not None
     ):  # an invalid edit of one that serves is reported by Stalled
-        problems = [snapshot.invalid]
+        problems = [snapshot.desired.invalid]
     if problems:
         return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
     if unready := _route_refused(snapshot.route.status) or _no_pod(pools) or _route_impaired(snapshot):
@@ -143,7 +149,7 @@ def _kept(invalid: Reason) -> Reason:
 
 
 def _objective(snapshot: Snapshot) -> tuple[str, Reason]:
-    spec, reading = snapshot.spec, snapshot.decided.reading
+    spec, reading = snapshot.desired.spec, snapshot.decided.reading
     if spec is None or reading is None or reading.within is None:
         if reading is None:
             return "Unknown", Reason(NOT_OBSERVED, "not observed yet")
@@ -240,7 +246,10 @@ def _rolled_out(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str
 
 
 def _measured(snapshot: Snapshot) -> tuple[str, Reason]:
-    variants, budget = snapshot.variants, snapshot.spec.objective.accuracy if snapshot.spec else None
+    variants, budget = (
+        snapshot.desired.variants,
+        snapshot.desired.spec.objective.accuracy if snapshot.desired.spec else None,
+    )
     if variants is not None and variants.problems:
         shown, more = variants.problems[:3], len(variants.problems) - 3
         said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
@@ -255,7 +264,7 @@ def _optimised(snapshot: Snapshot, job: str, before: Condition | None) -> tuple[
     """True: the Job ended well and left a record. ``before`` is what was said of this Job: its end is what is known of
     one that somebody deleted afterwards.
     """
-    job_progress, namespace = snapshot.job_progress, snapshot.owner.namespace
+    job_progress, namespace = snapshot.desired.job_progress, snapshot.owner.namespace
     ended = before.reason if before is not None and job_progress.stage == "Absent" else None
     if before is not None and ended == OPTIMISATION_FAILED:
         return "False", Reason(OPTIMISATION_FAILED, before.message)
@@ -268,15 +277,15 @@ def _optimised(snapshot: Snapshot, job: str, before: Condition | None) -> tuple[
         return "Unknown", Reason(
             OPTIMISATION_RUNNING, f"Job {job} has not ended; {job_progress.said}".removesuffix("; ")
         )
-    if not snapshot.acts:
+    if not snapshot.desired.acts:
         return "Unknown", Reason(reasons.MODE_RECOMMEND, f"Job {job} is not started: the mode is not Auto")
     return "Unknown", Reason(NOT_OBSERVED, f"no Job {job}: not started yet, or deleted before its end was seen")
 
 
 def _recorded(snapshot: Snapshot, job: str) -> tuple[str, Reason]:
-    records = snapshot.variants.recorded if snapshot.variants else ()
+    records = snapshot.desired.variants.recorded if snapshot.desired.variants else ()
     if not records:
-        problems = snapshot.variants.problems if snapshot.variants else ()
+        problems = snapshot.desired.variants.problems if snapshot.desired.variants else ()
         said = problems[0] if problems else f"no ConfigMap has the label {RECORD_LABEL}: {snapshot.owner.name}"
         return "False", Reason(RECORD_MISSING, f"Job {job} is complete, but there is no record of a variant: {said}")
     chosen = [f"{r.variant}, version {r.version}: {r.reason}" for r in records if r.chosen]

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.children.optimiser_job import JobProgress
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.route_status import RouteStatus
-from recmodel.core.types import Decision, Reason
+from recmodel.core.types import Decision, Model, Reason
 from recmodel.prometheus.readings import ModelReading
 from recmodel.rollout.known_variants import Variants
 from recmodel.rollout.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the RecModel asks for, as it was last read."""
+
+    body: Mapping[str, Any] = field(default_factory=dict)  # the object, with the status as it was last written
+    generation: int = 0
+    invalid: Reason | None = None  # why the newest spec is not valid
+    written: RecModelSpec | None = None  # the last valid one: an invalid edit touches nothing that serves
+    kept: str | None = None  # the same as its owner wrote it, packed for the status
+    variants: Variants | None = None  # the same, with what the records say filled in
+    records: tuple[object, ...] = ()  # which spec and ConfigMaps that was made from
+    spec: RecModelSpec | None = None  # the filled-in one, which everything goes by
+    model: Model | None = None  # the same in the core's words
+    job: str | None = None  # the name of the Job of the spec; None where it asks for none
+    job_progress: JobProgress = field(default_factory=JobProgress)  # how far that one has come
+
+    @property
+    def paused(self) -> bool:
+        """Mode Paused: nothing of the children is touched, created or deleted."""
+        return self.spec is not None and self.spec.mode == "Paused"
+
+    @property
+    def acts(self) -> bool:
+        """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
+        return self.spec is not None and self.spec.mode == "Auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +81,15 @@ class Snapshot:
     """One RecModel as the controller knows it at this moment."""
 
     owner: Owner
-    generation: int
-    written: RecModelSpec | None  # the last valid one: an invalid edit touches nothing that serves
-    kept: str | None  # the same as its owner wrote it, packed for the status
-    variants: Variants | None  # the same, with what the records say filled in
-    spec: RecModelSpec | None  # the filled-in one, which everything goes by
-    invalid: Reason | None  # why the newest one is not
+    desired: Desired
     versions: Versions
-    job: str | None  # the name of the Job of the spec; None where it asks for none
-    job_progress: JobProgress  # how far that one has come
     failed: Reason | None  # why what serves could not be brought to what is wanted: the reconciler's alone
     lacking: Reason | None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
     overwritten: Reason | None  # who keeps writing over the children
     decided: Decided
     route: Route
-    acts: bool  # Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created.
 
     @property
     def decision(self) -> Decision | None:
         """The last decision; None where it was made for other pools than the spec has."""
-        return self.decided.decision_for(self.spec)
+        return self.decided.decision_for(self.desired.spec)

@@ -48,10 +48,10 @@ def judge(
     """The status of a RecModel; ``written`` is the one that stands: times of conditions and past decisions come
     from it.
     """
-    if snapshot.spec is None:  # never valid since we know it: only that can be said
+    if snapshot.desired.spec is None:  # never valid since we know it: only that can be said
         found = conditions(snapshot, {}, now, written)
         return RecModelStatus(
-            observed_generation=snapshot.generation, conditions=found, reason=found[0].reason,
+            observed_generation=snapshot.desired.generation, conditions=found, reason=found[0].reason,
             last_valid_spec=written.last_valid_spec,
         )  # fmt: skip
     decision, reading = snapshot.decision, snapshot.decided.reading
@@ -59,7 +59,7 @@ def judge(
     whole = reading is not None and reading.is_whole
     rates = [r.rate_per_second for r in readings.values() if whole and r.rate_per_second is not None]
     return RecModelStatus(
-        observed_generation=snapshot.generation,
+        observed_generation=snapshot.desired.generation,
         conditions=conditions(snapshot, pools, now, written),
         state=decision.state if decision else written.state,
         replicas=" ".join(f"{name} {state.ready}/{state.desired}" for name, state in pools.items()),
@@ -81,11 +81,11 @@ def judge(
             for name, f in (decision.forecast.items() if decision else ())
         ],
         variants=_variants(snapshot),
-        optimisation_job=snapshot.job,
+        optimisation_job=snapshot.desired.job,
         rollouts=_rollouts(snapshot),
         accuracy_budget_left=_whole_percent(decision.accuracy_budget_left_ratio if decision else None),
         decisions=_decisions(snapshot, weights, now, written.decisions),
-        last_valid_spec=snapshot.kept,
+        last_valid_spec=snapshot.desired.kept,
     )
 
 
@@ -113,9 +113,9 @@ def as_object(status: RecModelStatus) -> dict[str, Any]:
 
 def _pool(snapshot: Snapshot, name: str, state: PoolState, weight: int, reading: PoolReading | None) -> PoolStatus:
     estimate = snapshot.decision.estimates.get(name) if snapshot.decision else None
-    wanted = snapshot.decision.pools.get(name) if snapshot.decision and snapshot.acts else None
+    wanted = snapshot.decision.pools.get(name) if snapshot.decision and snapshot.desired.acts else None
     latency = reading.latency if reading else None
-    spec = snapshot.spec
+    spec = snapshot.desired.spec
     within = percentile = None
     if latency and spec is not None:
         threshold = spec.objective.latency.threshold_seconds
@@ -144,18 +144,22 @@ def _pool(snapshot: Snapshot, name: str, state: PoolState, weight: int, reading:
 
 
 def _rollouts(snapshot: Snapshot) -> list[RolloutStatus]:
-    if snapshot.spec is None:
+    if snapshot.desired.spec is None:
         return []
-    limited = limits(snapshot.spec, snapshot.versions.serving, snapshot.versions.trials)
+    limited = limits(snapshot.desired.spec, snapshot.versions.serving, snapshot.versions.trials)
     return [reported(trial, limited.get(name)) for name, trial in sorted(snapshot.versions.trials.items())]
 
 
 def _variants(snapshot: Snapshot) -> list[VariantStatus]:
-    known = snapshot.variants
+    known = snapshot.desired.variants
     if known is None:
         return []
     losses = known.spec.accuracy_loss_ratios()
-    by_hand = {v.name for v in snapshot.written.variants if v.accuracy is not None} if snapshot.written else set()
+    by_hand = (
+        {v.name for v in snapshot.desired.written.variants if v.accuracy is not None}
+        if snapshot.desired.written
+        else set()
+    )
     result = []
     for variant in known.spec.variants:
         found = known.records.get(variant.name)

@@ -14,6 +14,7 @@ from recmodel.cluster import names
 from recmodel.cluster.children.builders import Owner
 from recmodel.controller.tracked import Tracked
 from recmodel.report.conditions import conditions
+from recmodel.report.snapshot import Desired
 
 
 def test_ready_pods_are_those_that_answer_and_stay() -> None:
@@ -111,7 +112,7 @@ def test_pods_that_a_gate_holds_wait_and_the_condition_says_for_whom() -> None:
     found, _ = inventory((names.POD, pod("a", ready=False, unschedulable=True)), (names.POD, gated))
     state = found.pool(KEY, "cpu")
     assert (state.unschedulable, state.gated) == (2, 1)
-    tracked = Tracked(Owner("shop", "feed", "u"), spec=spec(pool("cpu")))
+    tracked = Tracked(Owner("shop", "feed", "u"), desired=Desired(spec=spec(pool("cpu"))))
     told = {
         c.type: c
         for c in conditions(tracked.snapshot(), {"cpu": state}, datetime(2026, 1, 1, tzinfo=UTC), RecModelStatus())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from recmodel.cluster.transport.errors import ApiRefused, Conflict, NameTaken
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller.recalled import Recalled
 from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.registry import learned
 from recmodel.controller.spec_reading import read_spec
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
+from recmodel.report.snapshot import Desired
 
 ROOT = Path(__file__).resolve().parents[3]
 OWNER = Owner("shop", "feed", "u-1")
@@ -151,7 +154,7 @@ def test_a_job_that_an_earlier_recmodel_of_the_name_left_behind_is_waited_for() 
 
 
 def tracked(mode: str) -> Tracked:
-    return Tracked(OWNER, generation=1, spec=spec(mode=mode))
+    return Tracked(OWNER, Desired(generation=1, spec=spec(mode=mode)))
 
 
 def reconciler(client: Creating) -> Reconciler:
@@ -166,7 +169,7 @@ def test_it_is_asked_for_once_a_spec_and_only_where_the_operator_acts() -> None:
     assert client.created == []
     acting = tracked("Auto")
     for image in ("a:1", "a:1", "a:2"):
-        acting.spec = spec(image=image)
+        acting.desired = Desired(spec=spec(image=image))
         asyncio.run(kept._optimise(acting))
     assert len(client.created) == 2
 
@@ -174,14 +177,12 @@ def test_it_is_asked_for_once_a_spec_and_only_where_the_operator_acts() -> None:
 def test_a_job_that_ended_well_is_not_run_again_until_there_was_another() -> None:
     client = Creating()
     kept, acting = reconciler(client), tracked("Auto")
-    acting.written = acting.spec
-    acting.learn([])
-    acting.recalled = Recalled(finished_job=acting.job)
+    acting.desired = learned(Desired(written=acting.spec), OWNER, [])
+    acting.recalled = Recalled(finished_job=acting.desired.job)
     asyncio.run(kept._optimise(acting))
     assert client.created == []
     for image in ("a:2", "optimiser:1"):
-        acting.written = spec(image=image)
-        acting.learn([])
+        acting.desired = learned(replace(acting.desired, written=spec(image=image)), OWNER, [])
         asyncio.run(kept._optimise(acting))
     assert client.created == [job_name(OWNER, s.optimisation) for s in (spec(image="a:2"), spec()) if s.optimisation]
 

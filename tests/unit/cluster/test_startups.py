@@ -14,6 +14,7 @@ from recmodel.cluster.observed.inventory import Inventory
 from recmodel.controller.recalled import Recalled, recall
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.views import observation, pool_state
+from recmodel.report.snapshot import Desired
 
 KEY = "shop/feed"
 
@@ -130,7 +131,7 @@ def test_the_median_of_the_last_ten_counts() -> None:
 def test_what_was_learned_survives_a_restart_by_the_status(written: str | None, known: float | None) -> None:
     pools = [{"name": "cpu", "desired": 1, "ready": 1, "weight": 1000, "startupSeconds": written}]
     recalled = recall({**recmodel(), "status": {"pools": pools}}, Recalled(), 0.0)
-    tracked = Tracked(OWNER, spec=spec(pool("cpu")), recalled=recalled)
+    tracked = Tracked(OWNER, Desired(spec=spec(pool("cpu"))), recalled=recalled)
     inventory = Inventory()
 
     def startup_seconds() -> float | None:

@@ -16,6 +16,7 @@ from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.transport.errors import ApiUnavailable
 from recmodel.controller.fairness import FairQueue
 from recmodel.controller.tracked import Tracked
+from recmodel.report.snapshot import Desired
 
 
 def test_namespaces_take_turns_and_none_has_more_than_its_share_under_way() -> None:
@@ -85,7 +86,7 @@ def test_a_namespace_whose_writes_hang_does_not_keep_traffic_on_a_dead_pool_of_a
         assert world.cluster.weights() == [500, 500]
         for number in range(200):
             owner = Owner("bad", f"m-{number}", f"u-{number}")
-            world.reconciler.models[owner.key] = Tracked(owner, generation=1, spec=spec(pool("cpu")))
+            world.reconciler.models[owner.key] = Tracked(owner, Desired(generation=1, spec=spec(pool("cpu"))))
             world.reconciler.wake(owner.key)
         await world.rest(0.2)
         began = time.monotonic()

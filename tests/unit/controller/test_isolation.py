@@ -18,8 +18,8 @@ from recmodel.controller import tick as tick_module
 from recmodel.controller.decider import QUARANTINE_TICKS, Decider
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
+from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
-from recmodel.controller.tracked import Tracked
 from recmodel.core.memory import Memory
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import GatherSettings, History, ModelView, Readings
@@ -39,7 +39,11 @@ def poisoned(work: Any, key: Callable[..., str]) -> Any:
 
 
 STAGES = {
-    "the records": (Tracked, "learn", lambda tracked, maps: tracked.key if tracked.generation == 2 else ""),
+    "the records": (
+        Registry,
+        "learn",
+        lambda registry, tracked: tracked.key if tracked.desired.generation == 2 else "",
+    ),
     "the query": (tick_module, "model_view", lambda tracked, *_: tracked.key),
     "the model": (tick_module, "core_model", lambda tracked, *_: tracked.key),
     "the observation": (tick_module, "observation", lambda tracked, *_: tracked.key),

@@ -37,13 +37,13 @@ def test_an_invalid_edit_and_a_restart_leave_the_model_managed_as_before() -> No
         tracked = operator.reconciler.models["shop/feed"]
         assert tracked.spec is not None
         assert tracked.decision is not None
-        assert tracked.invalid is not None
-        assert "serviceAccountName" in tracked.invalid.message
+        assert tracked.desired.invalid is not None
+        assert "serviceAccountName" in tracked.desired.invalid.message
         assert api.cluster.weights() == [1000]
-        assert tracked.kept == written[0]["lastValidSpec"]
+        assert tracked.desired.kept == written[0]["lastValidSpec"]
         operator.observe(recmodel(generation=3))
         await asyncio.sleep(0.4)
-        assert operator.reconciler.models["shop/feed"].invalid is None
+        assert operator.reconciler.models["shop/feed"].desired.invalid is None
 
     operated(first)
     spec = unpacked(written[0]["lastValidSpec"])
@@ -66,7 +66,7 @@ def test_what_is_kept_of_a_spec_is_held_to_the_same_rules(kept: str | None) -> N
         operator.observe({**invalid_recmodel(), "status": {"lastValidSpec": kept} if kept is not None else {}})
         tracked = operator.reconciler.models["shop/feed"]
         assert tracked.spec is None
-        assert tracked.invalid is not None
+        assert tracked.desired.invalid is not None
 
     operated(story)
 

@@ -12,7 +12,7 @@ from recmodel.cluster import names
 from recmodel.cluster.children.versions import ModelVersion, Serving
 from recmodel.controller.backoff import Backoff
 from recmodel.controller.tracked import Tracked
-from recmodel.report.snapshot import Versions
+from recmodel.report.snapshot import Desired, Versions
 
 
 @pytest.mark.parametrize("mode", ["Recommend", "Paused"])
@@ -52,7 +52,7 @@ def test_a_failure_is_reported_once_tried_again_and_its_end_reported() -> None:
 
 def test_a_model_that_always_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def story(world: World) -> None:
-        poison = Tracked(OWNER, generation=1, spec=TWO)
+        poison = Tracked(OWNER, Desired(generation=1, spec=TWO))
         poison.owner = None  # type: ignore[assignment]  # every use of it raises
         world.reconciler.models["shop/poison"] = poison
         await world.rest()

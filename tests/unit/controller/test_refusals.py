@@ -72,10 +72,10 @@ def test_what_no_request_depends_on_is_said_by_degraded_and_not_by_ready(child: 
     async def story(world: World) -> None:
         world.reconciler._actor.monitors = True
         if child == "Deployment feed-old":  # a pool that left the spec, and that a webhook does not let go
-            world.tracked.spec = spec(pool("cpu", 1), pool("gpu", 1, cost="2.0"), pool("old", 1))
+            world.specify(spec(pool("cpu", 1), pool("gpu", 1, cost="2.0"), pool("old", 1)), 1)
             await world.until(lambda: child in made(world.cluster))
         world.cluster.refused[child] = ERRORS["a typo"]
-        world.tracked.spec, world.tracked.generation = MONITORED, 2
+        world.specify(MONITORED, 2)
         await world.until(lambda: {"Deployment feed-cpu", "Deployment feed-gpu"} <= made(world.cluster))
         for name in ("cpu", "gpu"):
             world.pods(name, 1)
@@ -100,7 +100,7 @@ def test_a_refused_child_of_a_running_model_does_not_stop_the_shift_of_traffic(c
         world.pods("gpu", 1)
         await world.rest(0.1)
         world.cluster.refused[child] = ERRORS["a typo"]
-        world.tracked.spec, world.tracked.generation = NEWER, 2
+        world.specify(NEWER, 2)
         world.decide(cpu=(5, 0.7), gpu=(3, 0.3))
         await world.rest(0.2)
         assert (world.cluster.replicas("feed-cpu"), world.cluster.replicas("feed-gpu")) == (5, 3)
@@ -122,7 +122,7 @@ def test_a_new_pool_that_is_refused_leaves_the_others_served() -> None:
         world.pods("cpu", 1)
         await world.rest(0.05)
         world.cluster.refused["Deployment feed-gpu"] = ERRORS["a quota"]
-        world.tracked.spec, world.tracked.generation = two, 2
+        world.specify(two, 2)
         world.decide(cpu=(4, 0.5), gpu=(2, 0.5))
         await world.rest(0.2)
         assert world.cluster.replicas("feed-cpu") == 4
@@ -139,13 +139,13 @@ def test_pools_that_left_the_spec_serve_until_one_that_is_in_it_can() -> None:
         world.pods("cpu", 1)
         await world.rest(0.05)
         world.cluster.refused["Deployment feed-cpu2"] = ERRORS["a quota"]
-        world.tracked.spec, world.tracked.generation = renamed, 2
+        world.specify(renamed, 2)
         world.reconciler.wake(OWNER.key)
         await world.rest(0.1)
         assert "Deployment feed-cpu" in made(world.cluster)
         assert world.cluster.objects["HTTPRoute", "feed"]["spec"]["rules"][0]["backendRefs"][0]["name"] == "feed-cpu"
         world.cluster.refused.clear()
-        world.tracked.generation = 3
+        world.specify(renamed, 3)
         world.reconciler.wake(OWNER.key)
         await world.rest(0.1)
         assert {"Deployment feed-cpu", "Deployment feed-cpu2"} <= made(world.cluster)

@@ -27,7 +27,7 @@ from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import BackendView, ModelReading, ModelView, PoolView
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, PrometheusUnavailable, QueryRefused
-from recmodel.report.snapshot import Decided
+from recmodel.report.snapshot import Decided, Desired
 
 TEMPLATE = {"spec": {"containers": [{"name": "s", "image": "s:1"}]}}
 SPEC = RecModelSpec.model_validate(
@@ -198,7 +198,7 @@ def test_every_reason_of_a_reading_is_in_the_table() -> None:
 def observed(reading: ModelReading | None, replicas: dict[str, int], now: float) -> Observation:
     """As the tick has it."""
     states = {n: PoolState(True, count, count, 0, 40.0, (), False, None) for n, count in replicas.items()}
-    tracked = Tracked(Owner("shop", "feed", "u"), spec=SPEC, decided=Decided(reading=reading))
+    tracked = Tracked(Owner("shop", "feed", "u"), Desired(spec=SPEC), decided=Decided(reading=reading))
     return views.observation(tracked, states, {"cpu": 500, "gpu": 500}, now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,8 @@ def optimised(
 ) -> Tracked:
     t = with_records(*records)
     assert t.spec is not None
-    t.spec, t.job, t.job_progress = t.spec.model_copy(update={"mode": mode}), job, job_progress
+    spec = t.spec.model_copy(update={"mode": mode})
+    t.desired = replace(t.desired, spec=spec, job=job, job_progress=job_progress)
     return t
 
 
@@ -82,7 +84,7 @@ def test_how_far_the_job_has_come(case: str) -> None:
     (told,) = [c for c in found.conditions if c.type == "VariantsReady"]
     assert (told.status, told.reason) == (state, reason)
     assert said in told.message
-    assert found.optimisation_job == now.job
+    assert found.optimisation_job == now.desired.job
     assert condition("Ready", found) == ("True", "Serving")
 
 

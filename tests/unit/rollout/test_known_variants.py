@@ -15,8 +15,10 @@ from recmodel.cluster import names
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, ModelVersion, Serving
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.controller.registry import learned
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.views import core_model
+from recmodel.report.snapshot import Desired
 from recmodel.rollout.known_variants import MOST_RECORDS, Variants, known_variants
 
 
@@ -111,20 +113,23 @@ def test_a_record_that_is_gone_and_one_of_no_variant_of_the_spec_count_for_nothi
 
 
 def test_records_are_read_again_only_when_they_or_the_spec_changed() -> None:
-    tracked = Tracked(OWNER, written=feed(FULL, INT8))
-    assert tracked.learn([])
-    assert not tracked.learn([])
-    assert tracked.learn([config_map(record())])
-    assert not tracked.learn([config_map(record())])
-    assert not tracked.learn([config_map(record(), version="2")])  # written again, and the same
-    assert tracked.model is not None
-    assert tracked.model.pools[1].accuracy_loss_ratio is not None
+    bare = learned(Desired(written=feed(FULL, INT8)), OWNER, [])
+    assert learned(bare, OWNER, []) is bare
+    measured = learned(bare, OWNER, [config_map(record())])
+    assert measured.variants != bare.variants
+    assert learned(measured, OWNER, [config_map(record())]) is measured
+    again = learned(measured, OWNER, [config_map(record(), version="2")])  # written again, and the same
+    assert again.variants == measured.variants
+    assert again.model is not None
+    assert again.model.pools[1].accuracy_loss_ratio is not None
 
 
 def test_what_a_pool_loses_is_what_it_serves_not_what_is_newest() -> None:
     written = feed(FULL, INT8)
-    tracked = Tracked(OWNER, written=written)
-    tracked.learn([config_map(record(version="8", value=0.81, interval=[0.8, 0.82]))])
+    found = learned(
+        Desired(written=written), OWNER, [config_map(record(version="8", value=0.81, interval=[0.8, 0.82]))]
+    )
+    tracked = Tracked(OWNER, found)
     old, new = ModelVersion("int8", "7", metric="AUC", value="0.79"), ModelVersion("int8", "8")
     pools = {"full": PoolState(True, 1, 1, 0, None, (), False, None)}
     for serving, loss in (
@@ -138,14 +143,13 @@ def test_what_a_pool_loses_is_what_it_serves_not_what_is_newest() -> None:
         assert model.pools[1].version == serving.name
         assert model.pools[0].version == ""
     # A record that is gone takes nothing from what serves.
-    tracked.learn([])
+    tracked = Tracked(OWNER, learned(found, OWNER, []))
     pools["int8"] = PoolState(True, 1, 1, 0, None, (), False, None, Serving(old))
     assert core_model(tracked, pools).pools[1].accuracy_loss_ratio == pytest.approx(1 - 0.79 / 0.81)
 
 
 def test_a_pool_that_was_taken_back_keeps_its_minimum_and_no_traffic() -> None:
-    tracked = Tracked(OWNER, written=feed(FULL, INT8))
-    tracked.learn([config_map(record())])
+    tracked = Tracked(OWNER, learned(Desired(written=feed(FULL, INT8)), OWNER, [config_map(record())]))
     bad = ModelVersion("int8", "7")
     pools = {"full": PoolState(True, 1, 1, 0, None, (), False, None)}
     for serving, most in (
@@ -160,8 +164,7 @@ def test_a_pool_that_was_taken_back_keeps_its_minimum_and_no_traffic() -> None:
 
 
 def test_what_somebody_elses_tool_releases_is_decided_on_and_left_as_it_is() -> None:
-    tracked = Tracked(OWNER, written=feed(FULL))
-    tracked.learn([])
+    tracked = Tracked(OWNER, learned(Desired(written=feed(FULL)), OWNER, []))
     state = PoolState(True, 1, 1, 0, None, (), False, None, releaser="Canary shop/feed")
     assert not core_model(tracked, {"full": state}).acts
 
@@ -180,17 +183,17 @@ def test_large_config_maps_do_not_hold_up_the_event_loop(case: str) -> None:
     maps = [config_map(name=f"large-{i}") for i in range(3)] + [config_map(record(), name="other")]
     for large in maps[:3]:
         large["data"] = LARGE[case]
-    tracked, inventory = Tracked(OWNER, written=feed(FULL, INT8)), Inventory()
+    inventory = Inventory()
     started = time.process_time()
     for obj in maps:
         inventory.see(names.CONFIG_MAP, "ADDED", obj)
-    tracked.learn(inventory.records_of("shop/feed"))
+    variants = learned(Desired(written=feed(FULL, INT8)), OWNER, inventory.records_of("shop/feed")).variants
     assert time.process_time() - started < 1.0  # it was 5 s
-    assert tracked.variants is not None
-    assert len(tracked.variants.problems) <= MOST_RECORDS + 1
-    assert len(tracked.variants.recorded) <= MOST_RECORDS
+    assert variants is not None
+    assert len(variants.problems) <= MOST_RECORDS + 1
+    assert len(variants.recorded) <= MOST_RECORDS
     # A good record of a variant of the spec counts, whatever lies beside it.
-    assert tracked.variants.target("int8") is not None
+    assert variants.target("int8") is not None
 
 
 def test_of_very_many_config_maps_some_are_read() -> None:
