@@ -33,6 +33,9 @@ EDITS: list[tuple[Kind, str, Object]] = [
     (names.SERVICE, "ranker-cpu", {"spec": {"type": "NodePort"}}),
     (names.DISRUPTION_BUDGET, "ranker-cpu", {"metadata": {"ownerReferences": None}}),
     (names.DEPLOYMENT, "ranker-cpu", {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}),
+    # No field of ours, and the operator's own policy refuses each of its writes beside them.
+    (names.DEPLOYMENT, "ranker-cpu", {"spec": {"template": {"spec": {"hostNetwork": True}}}}),
+    (names.DEPLOYMENT, "ranker-cpu", {"spec": {"template": {"spec": {"serviceAccountName": "default"}}}}),
     (names.ROUTE, "ranker", {"spec": {"hostnames": ["other.example"]}}),
     (names.ROUTE, "ranker", {"metadata": {"labels": {names.MODEL_LABEL: "other"}}}),
 ]

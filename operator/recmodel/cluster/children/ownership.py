@@ -19,6 +19,9 @@ from recmodel.cluster.names import FIELD_MANAGER
 Object = dict[str, Any]
 Fields = Mapping[str, Any]  # of an entry: names with f:, k: or v:, and what is below
 NEVER_TAKEN = {"replicas"}  # an autoscaler's
+# What gives pods rights on their node or at the API. A RecModel asks for none but an account. Whoever adds one by hand has the
+# policy of the operator refuse all later writes of the operator to the same object, though it applies none of them.
+RIGHTS = {"hostNetwork", "hostPID", "hostIPC", "hostPath", "hostPort", "privileged", "serviceAccountName"}
 IDENTITY = ("name", "namespace", "uid")  # of the metadata: whose object it is, and no field that anybody owns
 
 
@@ -72,8 +75,8 @@ def holders(body: Mapping[str, Any], obj: Mapping[str, Any], paths: list[str]) -
 
 
 def cleared(body: Mapping[str, Any], obj: Mapping[str, Any]) -> Object | None:
-    """``body`` as a strategic merge patch that takes away what others have set of ``obj`` in the place of what we lost; None
-    where there is nothing of that kind.
+    """``body`` as a strategic merge patch that takes away what others have set of ``obj`` in the place of what we lost, and
+    the rights that they gave our pods; None where there is nothing of that kind.
 
     Of two such fields the API takes only one: ``valueFrom`` for our ``value``, ``minAvailable`` for ``maxUnavailable``, another
     port that has the name of ours.
@@ -81,7 +84,24 @@ def cleared(body: Mapping[str, Any], obj: Mapping[str, Any]) -> Object | None:
     fields = ours(obj)
     theirs = [_spec_of(entry["fieldsV1"]) for entry in _others(obj)]
     spec = _clearing(body["spec"], _spec_of(json.loads(fields)) if fields else {}, theirs)
+    spec = _without_rights(spec, obj.get("spec"))
     return None if spec == body["spec"] else {**body, "spec": spec}
+
+
+def rights(obj: Mapping[str, Any]) -> frozenset[str]:
+    """The paths of what gives the pods of ``obj`` rights on their node or at the API, whoever set it."""
+    return frozenset(_rights(obj["spec"].get("template"), ".spec.template"))
+
+
+def beside(obj: Mapping[str, Any]) -> list[str]:
+    """The fields of the pods of ``obj`` that others own and we do not, each with its field manager."""
+    fields, template = ours(obj), ("f:template", "f:spec")
+    mine = _below(_spec_of(json.loads(fields)) if fields else {}, template)
+    found = ((entry, _below(_spec_of(entry["fieldsV1"]), template)) for entry in _others(obj))
+    where = ".spec.template.spec"
+    return sorted(
+        {f"{path} (field manager {e['manager']})" for e, their in found for path in _added(their, mine, where)}
+    )
 
 
 def without(manager: str, obj: Mapping[str, Any]) -> list[Object]:
@@ -96,6 +116,54 @@ def without(manager: str, obj: Mapping[str, Any]) -> list[Object]:
 def _spec_of(fields: Any) -> Fields:
     found = fields.get("f:spec") if isinstance(fields, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def _below(fields: Fields, names: Sequence[str]) -> Fields:
+    for name in names:
+        fields = fields.get(name) or {}
+    return fields
+
+
+def _rights(value: Any, path: str) -> Iterator[str]:
+    for key, element in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        if key in RIGHTS and element:
+            yield f"{path}.{key}={element}"
+        else:
+            yield from _rights(element, f"{path}.{key}")
+
+
+def _added(their: Fields, mine: Fields, path: str) -> Iterator[str]:
+    """The uppermost of their fields that are not among ours."""
+    for name, part in their.items():
+        kind, _, text = name.partition(":")
+        if kind not in ("f", "k"):
+            continue
+        shown = f".{text}" if kind == "f" else f"[{','.join(str(value) for value in json.loads(text).values())}]"
+        if name not in mine:
+            yield f"{path}{shown}"
+        elif mine[name]:
+            yield from _added(part, mine[name], f"{path}{shown}")
+
+
+def _without_rights(wanted: Any, live: Any) -> Any:
+    """Goes by values: a host port that the API fills in with ``hostNetwork`` is nobody's field, and stays when that goes."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        given = {key for key in RIGHTS & live.keys() - wanted.keys() if live[key]}
+        if "serviceAccountName" in given:
+            given.add("serviceAccount")  # its old name, from which the API would fill it in again
+        return {key: _without_rights(value, live.get(key)) for key, value in wanted.items()} | dict.fromkeys(
+            sorted(given)
+        )
+    if isinstance(wanted, list) and isinstance(live, list):
+        return [_without_rights(item, next((other for other in live if _alike(item, other)), None)) for item in wanted]
+    return wanted
+
+
+def _alike(item: Any, other: Any) -> bool:
+    both = isinstance(item, dict) and isinstance(other, dict)
+    return both and all(item.get(key) == other.get(key) for key in ("name", "containerPort"))
 
 
 def _clearing(wanted: Any, fields: Fields, theirs: Sequence[Fields]) -> Any:

@@ -73,8 +73,8 @@ class Actor:
         none of the others; an API server that does not answer stops all.
 
         Weights, and replicas of Deployments that exist, stay as they are; a new Deployment gets its pool's number from
-        ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves;
-        children in ``left`` stay as they are.
+        ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves,
+        ``left`` which children stay as they are.
         """
         attempts = _Attempts()
         wanted = builders.children(owner, spec, self.monitors, page, serving)
@@ -124,9 +124,7 @@ class Actor:
             return False
         live = await self._writer.live(owner, names.ROUTE, owner.name)
         body = self._permitted_route(owner, spec, weights)
-        if body is None:
-            return False
-        if not self.route_differs(owner, spec, weights):
+        if body is None or not self.route_differs(owner, spec, weights):
             return False
         await self._writer.apply(owner, names.ROUTE, body, live)
         return True

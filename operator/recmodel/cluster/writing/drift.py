@@ -11,7 +11,8 @@ from recmodel.cluster.children import ownership
 
 Object = dict[str, Any]
 Child = tuple[names.Kind, str]  # kind and name
-Mark = tuple[str, str | None, str]  # uid, the hash that was applied last, the fields that are ours
+# The uid, the hash that was applied last, the fields that are ours, and the rights of the pods.
+Mark = tuple[str, str | None, str, frozenset[str]]
 
 
 class Drift:
@@ -34,6 +35,8 @@ class Drift:
         if self._marks[key].get(child) == (applied_hash(body), mark):
             return True
         if applied_hash(live) != applied_hash(body) or ownership.lost(body, mark[2]):
+            return False
+        if not mark[3] <= ownership.rights(body):  # somebody else gave them
             return False
         self._marks[key][child] = (applied_hash(body), mark)
         return True
@@ -58,4 +61,4 @@ def applied_hash(obj: Mapping[str, Any]) -> str | None:
 
 
 def _mark(live: Object) -> Mark:
-    return live["metadata"]["uid"], applied_hash(live), ownership.ours(live)
+    return live["metadata"]["uid"], applied_hash(live), ownership.ours(live), ownership.rights(live)

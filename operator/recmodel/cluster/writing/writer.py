@@ -21,6 +21,7 @@ from recmodel.cluster.transport.errors import ApiRefused, Conflict, NameTaken, N
 from recmodel.cluster.writing.drift import Child, Drift
 
 INVALID = 422
+NAMED_AT_MOST = 5  # fields in a message
 MERGED = (names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET)  # kinds that know strategic merge patches
 
 
@@ -102,12 +103,12 @@ class Writer:
             live = await self._client.get(kind, metadata["namespace"], metadata["name"])
             cleared = ownership.cleared(body, live)
             if cleared is None:
-                raise
+                raise _told(refusal, live) from refusal
             try:
                 await self._client.patch(kind, metadata, cleared, "strategic-merge-patch")
                 answer = await self._client.apply(kind, body)
             except ApiRefused as again:
-                raise refusal from again
+                raise _told(refusal, live) from again
         # What the patch has set is applied by now, too: it must not stay when the spec drops it.
         with contextlib.suppress(ApiRefused):
             answer = await self._client.patch(kind, metadata, ownership.without(names.REPAIRING, answer), "json-patch")
@@ -153,3 +154,15 @@ class Writer:
             if isinstance(error, NotFound | Conflict) or "metadata.uid" in error.said:
                 self._inventory.see(kind, "DELETED", live)
             raise
+
+
+def _told(refusal: ApiRefused, live: Object) -> ApiRefused:
+    """The refusal, with what others have added to the pods where that may be the cause."""
+    if not (added := ownership.beside(live)):
+        return refusal
+    more = f" and {len(added) - NAMED_AT_MOST} more" if len(added) > NAMED_AT_MOST else ""
+    hint = (
+        f"the operator does not apply {', '.join(added[:NAMED_AT_MOST])}{more}: "
+        "where the refusal is about such a field, remove it from the object"
+    )
+    return ApiRefused(f"{refusal}; {hint}", refusal.status, f"{refusal.said}; {hint}")
