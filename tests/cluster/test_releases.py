@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chart import CHART
 from figures import measured
-from installed import OPERATOR_NAMESPACE, RELEASE
-from kube import NAMESPACE, Kube, Refused, eventually, run
+from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, operator_pod
+from kube import NAMESPACE, Kube, Refused, eventually, run, throughout
+from requests_sent import Load, failed
 from serving import Pool, Served
 
 from recmodel.cluster import names
+from recmodel.cluster.names import Kind
 
 pytestmark = pytest.mark.cluster
 
+CLUSTER_ROLE = Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles")
+CRD = Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
+QUOTA = Kind("ResourceQuota", "v1", "resourcequotas")
 SMALL = Pool("small", least=1, most=2, service_ms=20.0, slots=1)
 OTHER, OTHER_NAMESPACE = "recmodel-other", "recmodel-other"
 
@@ -28,6 +37,16 @@ def values() -> list[str]:
     found = json.loads(run("helm", "get", "values", RELEASE, "-n", OPERATOR_NAMESPACE, "-o", "json"))
     kept = {name: found[name] for name in ("image", "prometheus", "tickSeconds") if name in found}
     return [part for name, value in kept.items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
+
+
+def documented(command: str) -> list[str]:
+    """A command as docs/operations.md has it, from its first words on; the chart's folder and the image are the tests'."""
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = set(re.findall(rf"^(?:\d\. `)?({re.escape(command)}[^`\n]*)", text, re.MULTILINE))
+    here = {"charts/recmodel": str(CHART), "REGISTRY/": os.environ.get("IMAGE_PREFIX", "localhost/"), "TAG": "dev"}
+    for written, meant in here.items():
+        line = line.replace(written, meant)
+    return shlex.split(line)
 
 
 @pytest.fixture
@@ -129,3 +148,129 @@ def test_an_upgrade_with_other_namespaces_never_has_two_acting_and_leaves_no_mod
     eventually("the claim is given back", lambda: claim(kube, served.namespace) == "", 30.0)
     upgrade([])
     eventually("it is served again", lambda: ready(served).get("status") == "True", 60.0)
+
+
+def test_a_quota_that_refuses_the_claim_is_told_and_the_namespace_is_served_once_it_is_gone(
+    kube: Kube, namespace: str, serve: Callable[..., Served]
+) -> None:
+    limits = {"hard": {"count/leases.coordination.k8s.io": "0"}}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-leases"}, "spec": limits}
+    kube.create(QUOTA, namespace, body)
+    eventually("the quota counts", lambda: kube.get(QUOTA, namespace, "no-leases").get("status", {}).get("hard"), 60.0)
+    served = serve(SMALL)
+    series = f'recmodel_claim_refused{{namespace="{namespace}"}} 1.0'
+
+    def page() -> str:
+        return kube.proxied(OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], 9090, "/metrics")
+
+    eventually("the metric names the namespace", lambda: series in page(), 30.0)
+    said = run("kubectl", "logs", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}")
+    (line,) = [line for line in said.splitlines() if f"does not act in namespace {namespace}" in line]
+    assert "exceeded quota: no-leases" in line
+    assert "recmodel_acting 1.0" in page()
+    assert served.status() == {}
+    assert kube.list(names.DEPLOYMENT, namespace) == []
+    kube.delete(QUOTA, namespace, "no-leases")
+    served.wait_ready(small=1)
+    assert "recmodel_claim_refused{" not in page()
+
+
+@pytest.fixture
+def formerly(tmp_path: Path) -> Path:
+    """The chart with the names that it gave its wide objects before they had the release's namespace in them."""
+    chart = tmp_path / "recmodel"
+    shutil.copytree(CHART, chart)
+    helpers = chart / "templates" / "_helpers.tpl"
+    now = '{{ include "recmodel.name" $ }}.{{ $.Release.Namespace }}.{{ index . 1 }}'
+    before = '{{ include "recmodel.name" $ }}{{ if ne (index . 1) "operator" }}-{{ index . 1 }}{{ end }}'
+    text = helpers.read_text(encoding="utf-8")
+    assert text.count(now) == 1
+    helpers.write_text(text.replace(now, before), encoding="utf-8")
+    return chart
+
+
+def test_an_upgrade_to_other_names_of_the_roles_serves_throughout_and_leaves_none_behind(
+    kube: Kube, serve: Callable[..., Served], formerly: Path
+) -> None:
+    served = serve(SMALL)
+    served.wait_ready(small=1)
+    upgrade = documented("helm upgrade recmodel")
+    old, new = RELEASE, f"{RELEASE}.{OPERATOR_NAMESPACE}.operator"
+    with Load(served, 10.0) as load:
+        for chart, there, gone in ((formerly, old, new), (CHART, new, old)):
+            words = [str(chart) if word == str(CHART) else word for word in upgrade]
+            # Another build, so that the pod is another one, too.
+            run(
+                *words,
+                "--set-string",
+                f"podAnnotations.chart={chart.parent.name}",
+                "--wait",
+                "--timeout",
+                "180s",
+                seconds=200.0,
+            )
+            assert kube.find(CLUSTER_ROLE, None, there) is not None
+            assert kube.find(CLUSTER_ROLE, None, gone) is None
+            assert served.has("Ready", "True")()
+            acts_for(kube, served)
+        load.stop()
+        assert failed(load.answers()) == {}
+    said = run("kubectl", "logs", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}")
+    assert "forbidden" not in said
+
+
+def acts_for(kube: Kube, served: Served) -> None:
+    """Whether one operator decides about a model now, and has the right to put back what was deleted."""
+    service = f"{served.name}-small"
+    since = time.time()
+    eventually("one decides", lambda: [t for t in decides(kube, served).values() if t > since], 90.0)
+    labels = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "nobody"}}}
+    kube.merge(names.SERVICE, served.namespace, service, labels)
+
+    def restored() -> bool:
+        found = kube.get(names.SERVICE, served.namespace, service)["metadata"]["labels"]
+        return bool(found["app.kubernetes.io/managed-by"] != "nobody")
+
+    eventually("it is put back", restored, 60.0)
+
+
+@pytest.fixture
+def released(kube: Kube, operator: None, tmp_path: Path) -> Iterator[None]:
+    """The release under test is there again afterwards, as it was."""
+    found = tmp_path / "values.json"
+    found.write_text(run("helm", "get", "values", RELEASE, "-n", OPERATOR_NAMESPACE, "-o", "json"), encoding="utf-8")
+    yield
+    run("helm", "uninstall", RELEASE, "-n", OTHER_NAMESPACE, "--ignore-not-found", "--wait", seconds=120.0)
+    kube.delete(NAMESPACE, None, OTHER_NAMESPACE)
+    run(
+        "helm", "upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, "-f", str(found),
+        "--wait", "--timeout", "180s", seconds=200.0,
+    )  # fmt: skip
+
+
+def test_the_documented_uninstall_and_install_in_another_namespace_keep_the_crd_and_go_on_with_what_serves(
+    kube: Kube, serve: Callable[..., Served], released: None
+) -> None:
+    served = serve(SMALL)
+    served.wait_ready(small=1)
+    before, settings = kube.get(CRD, None, "recmodels.recmodel.dev"), values()
+    uid = served.deployment("small")["metadata"]["uid"]
+    with Load(served, 10.0) as load:
+        run(*documented("helm uninstall recmodel"), "--wait", seconds=120.0)
+        throughout(10.0, lambda: _serves(served))
+        install = documented("helm install recmodel")
+        elsewhere = [OTHER_NAMESPACE if word == OPERATOR_NAMESPACE else word for word in install]
+        began = time.monotonic()
+        run(*elsewhere, *settings, "--wait", "--timeout", "180s", seconds=200.0)
+        acts_for(kube, served)
+        measured("uninstalled, to the first correction by an install elsewhere", f"{time.monotonic() - began:.1f} s")
+        load.stop()
+        assert failed(load.answers()) == {}
+    assert claim(kube, served.namespace) == f"{OTHER_NAMESPACE}/{RELEASE}"
+    after = kube.get(CRD, None, "recmodels.recmodel.dev")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert served.deployment("small")["metadata"]["uid"] == uid
+
+
+def _serves(served: Served) -> None:
+    assert served.ready()["small"] >= 1
