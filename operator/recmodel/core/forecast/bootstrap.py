@@ -19,6 +19,7 @@ from recmodel.core.forecast.season import (
     DAY_SECONDS,
     HALF_HOUR_BINS,
     LARGEST_RISE,
+    SAVED_HALF_LIFE_SECONDS,
     WAITING_BINS,
     WEEK_HALF_HOURS,
     Half,
@@ -26,6 +27,7 @@ from recmodel.core.forecast.season import (
     empty,
     learn_bins,
     log_load,
+    rolling_mean,
     settled,
 )
 
@@ -128,11 +130,12 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
         rise, by_day, by_week = _rises(values), _rises(profile), _rises(predicted)
         judged = np.isfinite(rise + by_day)
         if judged.any():
-            forget = 1.0 - 0.5 ** float(judged.mean())
+            half_lives = float(judged.mean()) * (DAY_SECONDS / SAVED_HALF_LIFE_SECONDS)
             missed = np.abs(rise - by_day)
-            saved_by_week += forget * (float((missed - np.abs(rise - by_week))[judged].mean()) - saved_by_week)
+            less = float((missed - np.abs(rise - by_week))[judged].mean())
+            saved_by_week = rolling_mean(saved_by_week, less, half_lives)
             saved = float((rise - missed)[judged].mean())
-            saved_by_day = saved if math.isnan(saved_by_day) else saved_by_day + forget * (saved - saved_by_day)
+            saved_by_day = saved if math.isnan(saved_by_day) else rolling_mean(saved_by_day, saved, half_lives)
         for first_bin in range(HALF_HOUR_BINS):  # one bin of every half hour of the day at a time
             place = np.arange(first_bin, DAY_BINS, HALF_HOUR_BINS)
             place = place[np.isfinite(values[place])]

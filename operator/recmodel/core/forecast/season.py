@@ -15,6 +15,7 @@ Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
 Half = NDArray[np.float16]
+ValueT = TypeVar("ValueT", float, Floats)
 
 DAY_SECONDS = 86400.0
 BIN_SECONDS = 300.0
@@ -143,9 +145,14 @@ def judge(season: Season, rise: Floats, by_day: Floats, by_week: Floats, tick_se
     others; NaN: it was not seen. A miss counts as no more than ``largest``.
     """
     less = np.minimum(np.abs(rise - by_day), largest) - np.minimum(np.abs(rise - by_week), largest)
-    gain = 1.0 - 0.5 ** (tick_seconds / SAVED_HALF_LIFE_SECONDS)
-    saved = season.saved_by_week + gain * (less - season.saved_by_week)
+    saved = rolling_mean(season.saved_by_week, less, tick_seconds / SAVED_HALF_LIFE_SECONDS)
     return replace(season, saved_by_week=np.where(np.isfinite(less), saved, season.saved_by_week))
+
+
+def rolling_mean(before: ValueT, value: ValueT, half_lives: float) -> ValueT:
+    """The rolling mean of what a profile saved, after ``value`` was seen for so many half-lives."""
+    gain: float = 1.0 - 0.5**half_lives
+    return before + gain * (value - before)
 
 
 def settled(season: Season) -> Season:
