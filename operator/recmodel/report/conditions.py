@@ -53,14 +53,9 @@ def conditions(
     """
     before = {condition.type: condition for condition in written.conditions}
     found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools))]
-    if snapshot.desired.invalid is not None:
-        found.append(
-            (
-                "Stalled",
-                "True",
-                snapshot.desired.invalid if snapshot.desired.spec is None else _kept(snapshot.desired.invalid),
-            )
-        )
+    desired = snapshot.desired
+    if desired.invalid is not None:
+        found.append(("Stalled", "True", desired.invalid if desired.spec is None else _kept(desired.invalid)))
     if snapshot.desired.spec is not None:
         found += [
             ("ObjectiveMet", *_objective(snapshot)),
@@ -94,10 +89,11 @@ def conditions(
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     problems = [found for found in (snapshot.failed, snapshot.decided.undecided) if found is not None]
+    desired = snapshot.desired
     if (
-        snapshot.desired.spec is None and snapshot.desired.invalid is not None
+        desired.spec is None and desired.invalid is not None
     ):  # an invalid edit of one that serves is reported by Stalled
-        problems = [snapshot.desired.invalid]
+        problems = [desired.invalid]
     if problems:
         return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
     if unready := _route_refused(snapshot.route.status) or _no_pod(pools) or _route_impaired(snapshot):
