@@ -45,6 +45,7 @@ def decision(replicas: int = 3, state: str = "Tracking", reason: str = "Steady",
         state,
         (Reason(reason, f"{reason} at 100 requests/s"),),
         forecast={"cpu": PoolForecast(76.0, 120.0, 150.0)},
+        proposed_replicas={"cpu": replicas},
         estimates={"cpu": PoolEstimate(capacity, 0.9 * capacity, 33.3, 0.97, 0.97, 0.95 * capacity)},
         cost_per_hour=3.0,
     )

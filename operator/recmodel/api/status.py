@@ -40,6 +40,24 @@ class Condition(Written):
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
+class PoolDecisionStatus(Written):
+    """Why a pool has its replicas. It is written with whatever else is, and with lastDecisionTime, of which it is."""
+
+    wish: Annotated[int | None, Field(description="Replicas that the plan wanted, before the guards.")] = None
+    reason: Annotated[
+        str | None,
+        Field(max_length=128, description="Of the last guard that moved the replicas; absent: they are as the plan wanted."),
+    ] = None  # fmt: skip
+    message: Annotated[str | None, Field(max_length=1024, description="The same in a sentence, with its numbers.")] = (
+        None
+    )
+    until: Annotated[
+        str | None,
+        Field(description="When that guard lets go if nothing else changes; absent where it is not a matter of time.",
+              json_schema_extra={"format": "date-time"}),
+    ] = None  # fmt: skip
+
+
 class PoolStatus(Written):
     """What is known of one pool. Numbers are strings with a fixed number of digits: the API has no floats."""
 
@@ -77,6 +95,10 @@ class PoolStatus(Written):
     ] = None
     unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
     version: Annotated[str | None, Field(description="What its Deployment is made for, as VARIANT@VERSION.")] = None
+    decision: Annotated[
+        PoolDecisionStatus | None,
+        Field(description="Why the last decision gave it these replicas, also where it changed nothing."),
+    ] = None
 
 
 class VariantStatus(Written):
@@ -154,6 +176,11 @@ class RecModelStatus(Written):
     load_per_second: str | None = None
     cost_per_hour: str | None = None
     reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
+    message: Annotated[
+        str | None,
+        Field(max_length=2048, description="The reasons of the last decision that concern the whole model, in a sentence each, "
+              "also where it changed nothing; pools[].decision has those of a pool's replicas."),
+    ] = None  # fmt: skip
     last_decision_time: Annotated[
         str | None,
         Field(description="When the operator last decided on this RecModel; written at most once a minute, and less "

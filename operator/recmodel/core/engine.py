@@ -23,6 +23,7 @@ from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.memory import Memory
 from recmodel.core.observed import Observed, see, total_load
 from recmodel.core.plan.guards import GuardContext, guard
+from recmodel.core.plan.holds import left_seconds
 from recmodel.core.plan.mix import Proposal, Situation, assumed_capacity, propose
 from recmodel.core.pods import Pods
 from recmodel.core.traffic.accuracy import allowed_shares
@@ -78,6 +79,14 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         capacity=learned.capacity,
         proposal=proposal,
         guarded=guarded,
+        hold_left_seconds=left_seconds(
+            guarded,
+            learned.fleet,
+            memory.pods,
+            learned.pods,
+            proposal.per_replica,
+            memory.capacity.sampling.settled_ticks,
+        ),
         given_up=learned.pods.given_up,
         weights=weights,
         accuracy_budget=budget,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +36,8 @@ class Decisions:
     capacity: Capacity
     proposal: Proposal
     guarded: Guarded
+    # [M, P] after which the guard that a number comes from lets go; NaN: not a matter of time
+    hold_left_seconds: Floats
     given_up: Bools  # [M, P] pods found no node for long: none are ordered for a while
     weights: Floats
     blind_seconds: Floats
@@ -61,13 +63,20 @@ class Decisions:
         price = self.fleet.cost_per_hour[i]
         runner_up = {names[k]: int(self.proposal.runner_up[i, k]) for k in pools}
         differs = any(runner_up[names[k]] != self.proposal.replicas[i, k] for k in pools)
+        bound = self._bound(i)
         return Decision(
             time_seconds=self.now_seconds,
             pools={
-                names[k]: PoolDecision(int(self.replicas[i, k]), round(float(self.weights[i, k]), 3)) for k in pools
+                names[k]: PoolDecision(
+                    replicas=int(self.replicas[i, k]),
+                    weight=round(float(self.weights[i, k]), 3),
+                    bound=bound.get(names[k]),
+                    bound_left_seconds=_number(self.hold_left_seconds[i, k]),
+                )
+                for k in pools
             },
             state=self.state(i),
-            reasons=self._reasons(i),
+            reasons=self._reasons(i, bound),
             forecast={names[k]: self._forecast(i, k) for k in pools if np.isfinite(self.forecast.upper[i, k])},
             estimates={names[k]: self._estimate(i, k) for k in pools},
             proposed_replicas={names[k]: int(self.proposal.replicas[i, k]) for k in pools},
@@ -137,18 +146,18 @@ class Decisions:
             planned_per_replica=_number(self.proposal.per_replica[i, k]),
         )
 
-    def _reasons(self, i: int) -> tuple[Reason, ...]:
+    def _reasons(self, i: int, bound: Mapping[str, Reason]) -> tuple[Reason, ...]:
         """Why: what the forecast asked for, for each pool the guard that its number comes from, and what else limits the model."""
-        told = [self._trend(i), *self._guards(i), *self._unschedulable(i), *self._failing(i), *self._limits(i)]
+        told = [self._trend(i), *bound.values(), *self._unschedulable(i), *self._failing(i), *self._limits(i)]
         if self.accuracy_budget.open[i]:
             told.append(self._lighter(i))
         if not self.proposal.feasible[i]:
             told.append(self._infeasible(i))
         return tuple(told)
 
-    def _guards(self, i: int) -> Iterator[Reason]:
-        """Of each pool the last guard that moved its number, if one did."""
-        fleet, seen = self.fleet, self.seen
+    def _bound(self, i: int) -> dict[str, Reason]:
+        """By pool the last guard that moved its number, where one did."""
+        fleet, seen, found = self.fleet, self.seen, {}
         for k, pool in enumerate(fleet.models[i].pools):
             if not self.guarded.why[i, k]:
                 continue
@@ -162,11 +171,14 @@ class Decisions:
                 maximum=pool.max_replicas,
                 load=self.load[i],
             )
-            yield Reason(
+            left = self.hold_left_seconds[i, k]
+            said += f"; {left:.0f} s more if nothing else changes" if np.isfinite(left) else ""
+            found[pool.name] = Reason(
                 cause.reason,
                 f"{pool.name}: the plan wanted {self.proposal.replicas[i, k]}, {seen.desired[i, k]} run, "
                 f"{self.replicas[i, k]} decided ({said})",
             )
+        return found
 
     def _unschedulable(self, i: int) -> Iterator[Reason]:
         """Where pods find no node, though no guard has the last word on it: the plan counts without them."""
@@ -208,24 +220,10 @@ class Decisions:
         return int(np.argmin(np.where(among, self.forecast.horizon_seconds[i], np.inf)))
 
     def _failing(self, i: int) -> Iterator[Reason]:
-        """Where requests fail or are late at any load: the shares, the loads and sizes that were compared, and where to look."""
-        failing = self.failing
+        """Where requests fail or are late at any load."""
         for k, pool in enumerate(self.fleet.models[i].pools):
-            if not failing.floor[i, k] > 0:
-                continue
-            needed, most = round(failing.from_replicas[i, k]), int(failing.most_replicas[i, k])
-            grown = (
-                f"{most} replicas, where the load needed {needed}, did not change it"
-                if most > needed > 0
-                else "load does not change it"
-            )
-            compared = f"{failing.higher[i, k]:.1f}/s and {failing.lower[i, k]:.1f}/s a replica"
-            yield Reason(
-                reasons.FAILING_AT_ANY_LOAD,
-                f"{pool.name}: {failing.floor[i, k]:.1%} of the requests are late or fail ({failing.failed[i, k]:.1%} fail) at any load: "
-                f"{grown} ({compared if failing.higher[i, k] > 0 else 'nearly all are'}), so none are added for it; "
-                "look at its errors, at what the model depends on, and at clients that give up",
-            )
+            if self.failing.floor[i, k] > 0:
+                yield Reason(reasons.FAILING_AT_ANY_LOAD, f"{pool.name}: {self.failing.sentence(i, k)}")
 
     def _limits(self, i: int) -> Iterator[Reason]:
         """Where the owner's limits are what holds the replicas: nothing can grow any more, or fewer would do."""
@@ -253,19 +251,7 @@ class Decisions:
             for k, pool in enumerate(self.fleet.models[i].pools)
             if answered[k] > self.allowed[i, k] + 1e-6
         ]
-        said = ", ".join(shares) or "no pool answers more than in calm times yet"
-        if np.isfinite(self.load[i]):
-            said += (
-                f": in calm times the ready replicas are known to carry {budget.carried[i]:.0f}/s within the accuracy budget, and "
-                f"{budget.demand[i]:.0f}/s are asked for"
-            )
-        else:
-            said += ": the load is unknown, and was more than the accuracy budget carries in calm times"
-        left = budget.left_ratio[i]
-        return Reason(
-            reasons.LIGHTER_VARIANTS_SERVE,
-            said + (f"; {left:.0%} of an hour's budget is left" if np.isfinite(left) else ""),
-        )
+        return Reason(reasons.LIGHTER_VARIANTS_SERVE, budget.sentence(i, shares, known=bool(np.isfinite(self.load[i]))))
 
     def _trend(self, i: int) -> Reason:
         if self.blind_seconds[i] > 0 and not self.seen.requested[i]:
@@ -279,8 +265,6 @@ class Decisions:
         k = self._fastest(i, self.fleet.exists[i])
         if not np.isfinite(self.forecast.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
-        more = int(np.sign((self.replicas[i] - self.seen.desired[i]).sum()))
-        reason = {1: reasons.FORECAST_RISE, 0: reasons.STEADY, -1: reasons.FORECAST_FALL}[more]
         if not np.isfinite(self.load[i]):
             unknown = f"the load is unknown for {self.blind_seconds[i]:.0f} s"
             return Reason(reasons.METRICS_MISSING, f"{unknown}; {self._expected(i, k)}")
@@ -290,7 +274,17 @@ class Decisions:
             if np.isfinite(self.proposal.per_replica[i, n])
         )
         planned = f"planned with {each or 'no capacity known yet'}"
-        return Reason(reason, f"load {self.load[i]:.1f}/s, {self._expected(i, k)}; {planned}")
+        return Reason(self._change(i, k), f"load {self.load[i]:.1f}/s, {self._expected(i, k)}; {planned}")
+
+    def _change(self, i: int, k: int) -> str:
+        """Whether the forecast, that of pool ``k``, is why the replicas change."""
+        if (self.replicas[i] == self.seen.desired[i]).all():
+            return reasons.STEADY
+        each, upper = np.nan_to_num(self.proposal.per_replica[i]), self.forecast.upper[i, k]
+        runs, stays = float(each @ self.seen.desired[i]), float(each @ self.replicas[i])
+        if runs < min(upper, stays):
+            return reasons.FORECAST_RISE
+        return reasons.FORECAST_FALL if runs > max(upper, stays) else reasons.MIX_CHANGED
 
 
 def _number(value: float, digits: int = 3) -> float | None:

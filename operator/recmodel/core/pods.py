@@ -67,6 +67,16 @@ class PodsMemory:
         replicas = np.ceil(load / np.where(known, each, 1.0) - ROUNDING_REPLICAS)
         return np.where(known, np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
 
+    def proposed_for_ticks(self, ticks: Floats, each: Floats, replicas: Ints) -> Floats:
+        """For how many ticks more ``[M, P]`` some proposal of the last ``ticks`` asks for ``replicas`` ``[M, P]``, at what each is known
+        to carry now; NaN where none does.
+        """
+        values = self.proposed_loads[: int(np.ceil(ticks.max(initial=0))) + 1]
+        back = np.arange(len(values))[:, None, None]
+        asked = (np.ceil(values / np.where(each > 0, each, np.nan) - ROUNDING_REPLICAS) >= replicas) & (back < ticks)
+        result: Floats = np.where(asked.any(0), np.ceil(ticks - asked.argmax(0)), np.nan)
+        return result
+
 
 @dataclass(frozen=True)
 class Pods:

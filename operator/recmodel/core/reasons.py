@@ -9,8 +9,9 @@ DEGRADED = "Degraded"  # no mix within the limits meets the objective: serving t
 RECOMMENDING = "Recommending"  # mode Recommend or Paused: the decision is reported, nothing changes
 
 # Why replicas or weights are what they are.
-FORECAST_RISE = "ForecastRise"
-FORECAST_FALL = "ForecastFall"
+FORECAST_RISE = "ForecastRise"  # more: the upper forecast is above what the present replicas are planned to carry
+FORECAST_FALL = "ForecastFall"  # less: it is below
+MIX_CHANGED = "MixChanged"  # the replicas change, and the forecast is not why
 STEADY = "Steady"
 OBJECTIVE_AT_RISK = "ObjectiveAtRisk"
 EXPLORING = "Exploring"

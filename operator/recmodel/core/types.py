@@ -72,6 +72,10 @@ class PoolDecision:
 
     replicas: int
     weight: float
+    bound: Reason | None = None  # the last guard that moved the replicas; None: they are as the plan wanted them
+    bound_left_seconds: float | None = (
+        None  # after which it lets go if nothing else changes; None: unknown, or not timed
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
-from recmodel.core.types import Decision, Reason
+from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_REQUESTS_SEEN, Verdict
-from recmodel.report.pool_problems import others, pods_not_starting, pods_refused, pods_say
+from recmodel.report.decisions import first_reason
+from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
 from recmodel.report.snapshot import Snapshot
 
 # Reasons of conditions, beside those of decisions and readings. API: never renamed.
@@ -179,8 +180,8 @@ def _metrics(snapshot: Snapshot) -> tuple[str, Reason]:
 
 def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     waiting = {name: state.unschedulable for name, state in pools.items() if state.unschedulable}
-    if not waiting and (missing := _missing(pools)):
-        return "Unknown", Reason(NOT_OBSERVED, f"{missing}: no pod of it can ask for a node")
+    if not waiting and (absent := missing(pools)):
+        return "Unknown", Reason(NOT_OBSERVED, f"{absent}: no pod of it can ask for a node")
     if not waiting:
         return "True", Reason(ALL_SCHEDULED, "every pod has a node")
     said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
@@ -202,15 +203,11 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[st
         return "False", Reason(
             snapshot.failed.reason, f"what is wanted could not be applied: {snapshot.failed.message}"
         )
-    if missing := _missing(pools):
-        return "True", Reason(SCALING, missing)
+    if absent := missing(pools):
+        return "True", Reason(SCALING, absent)
+    if ordered := not_yet_ordered(snapshot.decision if snapshot.desired.acts else None, pools):
+        return "True", Reason(SCALING, f"decided, and not in the Deployment yet: {', '.join(ordered)}")
     return "False", Reason(SETTLED, "all replicas are ready")
-
-
-def _missing(pools: Mapping[str, PoolState]) -> str:
-    """Which pools have no Deployment; empty where each has one."""
-    absent = [name for name, state in pools.items() if not state.exists]
-    return f"there is no Deployment of {', '.join(absent)}" if absent else ""
 
 
 def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
@@ -286,10 +283,6 @@ def _recorded(snapshot: Snapshot, job: str) -> tuple[str, Reason]:
         return "False", Reason(RECORD_MISSING, f"Job {job} is complete, but there is no record of a variant: {said}")
     chosen = [f"{r.variant}, version {r.version}: {r.reason}" for r in records if r.chosen]
     return "True", Reason(OPTIMISATION_COMPLETE, f"Job {job} is complete; chosen: {'; '.join(chosen) or 'none'}")
-
-
-def first_reason(decision: Decision) -> Reason:
-    return decision.reasons[0] if decision.reasons else Reason(reasons.STEADY, "nothing changes")
 
 
 def shown_share(bracket: Bracket | None) -> str | None:

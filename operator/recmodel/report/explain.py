@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import yaml
@@ -36,7 +37,7 @@ def _of_status(body: Mapping[str, Any]) -> str:
         raise ValueError("a RecModel without metadata.name")
     name = f"{metadata.get('namespace', 'default')}/{metadata['name']}"
     status = body.get("status") or {}
-    lines = [f"{name}: {status.get('state', 'no decision yet')}"]
+    lines = [f"{name}: {status.get('state', 'no decision yet')}", *_now(status)]
     lines += [f"  {c['type']:<18}{c['status']:<8}{c['reason']}: {c['message']}" for c in status.get("conditions", [])]
     for pool in status.get("pools", []):
         facts = [f"{pool['ready']} of {pool['desired']} ready", f"weight {pool['weight']} of 1000"]
@@ -66,6 +67,36 @@ def _of_status(body: Mapping[str, Any]) -> str:
         if decision.get("runnerUp"):
             lines.append(f"    next best: {decision['runnerUp']}")
     return "\n".join(lines)
+
+
+def _now(status: Mapping[str, Any]) -> list[str]:
+    """The present decision, also one that changed nothing: why each pool has its replicas."""
+    lines = []
+    if status.get("message"):
+        lines.append(
+            f"  decided at {status.get('lastDecisionTime', 'an unknown time')}: {status.get('reason')}: {status['message']}"
+        )
+    for pool in status.get("pools", []):
+        if (why := pool.get("decision")) is None:
+            continue
+        since = _since(pool["name"], pool["desired"], status.get("decisions", []))
+        lines.append(f"    {pool['name']} {pool['desired']}{since}: {_held(why, pool['desired'])}")
+    return lines
+
+
+def _held(why: Mapping[str, Any], replicas: int) -> str:
+    if why.get("reason") is None:
+        return "as the plan wanted" if why.get("wish") == replicas else f"the plan wanted {why.get('wish')}"
+    until = f" until {why['until']} if nothing else changes" if why.get("until") else ""
+    return f"{why['reason']}{until}: {why.get('message')}"
+
+
+def _since(pool: str, replicas: int, decisions: Sequence[Mapping[str, Any]]) -> str:
+    """Since when the pool has so many, as far back as past decisions are kept."""
+    same = list(takewhile(lambda one: one["replicas"].get(pool) == replicas, decisions))
+    if not same:
+        return ""
+    return f" since {same[-1]['time']}" + (" or longer" if len(same) == len(decisions) else "")
 
 
 def _of_record(record: Mapping[str, Any]) -> str:

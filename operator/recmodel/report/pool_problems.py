@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.waits import Waits
-from recmodel.core.types import Reason
+from recmodel.core.types import Decision, Reason
 
 # Reasons of conditions. API: never renamed.
 ANOTHER_AUTOSCALER = "AnotherAutoscaler"
@@ -25,6 +25,24 @@ def others(pools: Mapping[str, PoolState]) -> Reason | None:
         said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
         return Reason(ANOTHER_RELEASER, said)
     return None
+
+
+def missing(pools: Mapping[str, PoolState]) -> str:
+    """Which pools have no Deployment; empty where each has one."""
+    absent = [name for name, state in pools.items() if not state.exists]
+    return f"there is no Deployment of {', '.join(absent)}" if absent else ""
+
+
+def not_yet_ordered(decision: Decision | None, pools: Mapping[str, PoolState]) -> list[str]:
+    """Where the Deployment has other replicas than were decided, as ``cpu 7 -> 5``; none where somebody else scales or releases."""
+    if decision is None or others(pools):
+        return []
+    decided = {name: pool.replicas for name, pool in decision.pools.items()}
+    return [
+        f"{name} {state.desired} -> {decided[name]}"
+        for name, state in pools.items()
+        if decided.get(name, state.desired) != state.desired
+    ]
 
 
 def pods_refused(pools: Mapping[str, PoolState]) -> Reason | None:

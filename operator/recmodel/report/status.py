@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from recmodel.api.status import (
     Condition,
-    DecisionStatus,
     ForecastStatus,
     PoolStatus,
     RecModelStatus,
@@ -24,17 +23,15 @@ from recmodel.api.status import (
     VariantStatus,
 )
 from recmodel.cluster.observed.pool_state import PoolState
-from recmodel.core import reasons
-from recmodel.core.types import Decision
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket
 from recmodel.prometheus.readings import PoolReading
-from recmodel.report.conditions import conditions, first_reason, shown_share
+from recmodel.report.conditions import conditions, shown_share
+from recmodel.report.decisions import first_reason, message, past_decisions, pool_decision, timestamp
 from recmodel.report.snapshot import Snapshot
 from recmodel.rollout.known_variants import BY_HAND
 from recmodel.rollout.trial import reported
 from recmodel.rollout.wanted_versions import limits
 
-DECISIONS_KEPT = 10
 NOISE_RATIO = 0.15  # a number that moved by less than this share is as good as the one that is written already
 
 
@@ -67,7 +64,8 @@ def judge(
         load_per_second=_number(sum(rates)) if rates else None,
         cost_per_hour=f"{decision.cost_per_hour:.2f}" if decision and decision.cost_per_hour is not None else None,
         reason=first_reason(decision).reason if decision else written.reason,
-        last_decision_time=_time(datetime.fromtimestamp(decision.time_seconds, UTC))
+        message=message(decision) if decision else written.message,
+        last_decision_time=timestamp(datetime.fromtimestamp(decision.time_seconds, UTC))
         if decision
         else written.last_decision_time,
         pools=[_pool(snapshot, name, state, weights.get(name, 0), readings.get(name)) for name, state in pools.items()],
@@ -84,7 +82,7 @@ def judge(
         optimisation_job=snapshot.desired.job,
         rollouts=_rollouts(snapshot),
         accuracy_budget_left=_whole_percent(decision.accuracy_budget_left_ratio if decision else None),
-        decisions=_decisions(snapshot, weights, now, written.decisions),
+        decisions=past_decisions(decision, weights, now, written.decisions),
         last_valid_spec=snapshot.desired.kept,
     )
 
@@ -140,6 +138,7 @@ def _pool(snapshot: Snapshot, name: str, state: PoolState, weight: int, reading:
         scheduling_seconds=f"{state.scheduling_seconds:.0f}" if state.scheduling_seconds is not None else None,
         unschedulable=state.unschedulable,
         version=state.serving.now.name if state.serving.now else None,
+        decision=pool_decision(snapshot.decision, name) if snapshot.decision else None,
     )
 
 
@@ -181,44 +180,6 @@ def _variants(snapshot: Snapshot) -> list[VariantStatus]:
     return result
 
 
-def _decisions(
-    snapshot: Snapshot, weights: Mapping[str, int], now: datetime, before: Sequence[DecisionStatus]
-) -> list[DecisionStatus]:
-    """The last decisions that changed replicas, newest first; in Recommend and Paused, where nothing may change, those
-    that would have.
-    """
-    decision = snapshot.decision
-    if decision is None:
-        return list(before)
-    replicas = {name: pool.replicas for name, pool in decision.pools.items()}
-    same = bool(before) and before[0].replicas == replicas and before[0].state == decision.state
-    if same and (decision.state != reasons.RECOMMENDING or (before[0].wish or {}) == decision.proposed_replicas):
-        return list(before)
-    latest = DecisionStatus(
-        time=_time(now),
-        state=decision.state,
-        replicas=replicas,
-        weights=dict(weights),
-        wish=dict(decision.proposed_replicas) or None,
-        reason=first_reason(decision).reason,
-        message="; ".join(reason.message for reason in decision.reasons)[:2048],
-        runner_up=_runner_up(decision),
-    )
-    return [latest, *before][:DECISIONS_KEPT]
-
-
-def _runner_up(decision: Decision) -> str | None:
-    if not decision.runner_up:
-        return None
-    mix = ", ".join(f"{name} {count}" for name, count in decision.runner_up.items())
-    cost = decision.runner_up_cost_per_hour
-    return (f"{mix} at {cost:.2f} an hour" if cost is not None else mix)[:256]
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _number(value: float) -> str:
     """Three significant digits, as a plain decimal: ``1234.5`` is ``1230``, ``0.1234`` is ``0.123``."""
     if value <= 0 or not math.isfinite(value):
@@ -238,7 +199,8 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
     return f"{1000 * bracket.lower:.0f}ms-{high}"
 
 
-_NOISY = {"message", "last_transition_time", "memory", "last_decision_time"}  # never alone worth a write
+# Never alone worth a write: it goes with the next one, within a minute by the age of last_decision_time.
+_NOISY = {"message", "decision", "last_transition_time", "memory", "last_decision_time"}
 # 7 and 8 are as different as versions can be.
 _EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job", "last_valid_spec"}
 _TOLD = {"Stalled", "VariantsMeasured", "VariantsReady"}  # another edit, record or Job may change the message alone

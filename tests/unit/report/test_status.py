@@ -36,6 +36,7 @@ def test_a_healthy_model_in_all_its_numbers() -> None:
             "name": "cpu", "desired": 3, "ready": 3, "weight": 1000, "loadPerSecond": "100", "withinThreshold": "97.0%",
             "latencyPercentile": "50ms-100ms", "capacityPerReplica": "40.0",
             "plannedPerReplica": "38.0", "startupSeconds": "40", "unschedulable": 0,
+            "decision": {"wish": 3},
         }
     ]  # fmt: skip
     assert found.last_decision_time == "2026-01-02T03:04:05Z"

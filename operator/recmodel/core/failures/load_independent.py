@@ -69,6 +69,21 @@ class Failing:
     higher: Floats
     lower: Floats
 
+    def sentence(self, i: int, k: int) -> str:
+        """The shares of pool ``k`` of model ``i``, the loads and sizes that were compared, and where to look."""
+        needed, most = round(self.from_replicas[i, k]), int(self.most_replicas[i, k])
+        grown = (
+            f"{most} replicas, where the load needed {needed}, did not change it"
+            if most > needed > 0
+            else "load does not change it"
+        )
+        compared = f"{self.higher[i, k]:.1f}/s and {self.lower[i, k]:.1f}/s a replica"
+        return (
+            f"{self.floor[i, k]:.1%} of the requests are late or fail ({self.failed[i, k]:.1%} fail) at any load: "
+            f"{grown} ({compared if self.higher[i, k] > 0 else 'nearly all are'}), so none are added for it; "
+            "look at its errors, at what the model depends on, and at clients that give up"
+        )
+
 
 def judge(
     memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, seen: Observed, load: Floats, readies: Counts

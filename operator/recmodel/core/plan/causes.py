@@ -104,7 +104,10 @@ class Cause(Enum):
     # never_without_replicas
     LAST_OF_ALL = reasons.AT_MINIMUM, "no pool would have a replica: the cheapest keeps one"
     # change_nothing_unless_acting
-    NOT_ACTING = reasons.MODE_RECOMMEND, "the mode is not Auto, in which {before} would be decided"
+    NOT_ACTING = (
+        reasons.MODE_RECOMMEND,
+        "what runs is left alone, since the mode is not Auto or somebody else scales or releases a pool: else {before} would be decided",
+    )
 
 
 BY_CODE = {cause.code: cause for cause in Cause}

@@ -67,6 +67,19 @@ class AccuracyBudget:
     carried: Floats  # requests/s that the ready pools carry within the calm budget
     demand: Floats  # requests/s that there are now, a jump in the newest tick believed
 
+    def sentence(self, i: int, shares: list[str], known: bool) -> str:
+        """Why lighter variants answer more of model ``i``: ``shares`` in words, and whether its load is ``known``."""
+        said = ", ".join(shares) or "no pool answers more than in calm times yet"
+        if known:
+            said += (
+                f": in calm times the ready replicas are known to carry {self.carried[i]:.0f}/s within the accuracy budget, and "
+                f"{self.demand[i]:.0f}/s are asked for"
+            )
+        else:
+            said += ": the load is unknown, and was more than the accuracy budget carries in calm times"
+        left = self.left_ratio[i]
+        return said + (f"; {left:.0%} of an hour's budget is left" if np.isfinite(left) else "")
+
 
 def empty(models: int) -> AccuracyBudgetMemory:
     """Nothing was saved and nothing spent."""

@@ -1,0 +1,77 @@
+"""What a status says of decisions: why the present one gives each pool its replicas, and the past ones that changed some. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from recmodel.api.status import DecisionStatus, PoolDecisionStatus
+from recmodel.cluster.transport.errors import shortened
+from recmodel.core import reasons
+from recmodel.core.types import Decision, Reason
+
+DECISIONS_KEPT = 10
+MESSAGE_CHARACTERS = 2048
+POOL_MESSAGE_CHARACTERS = 1024
+
+
+def first_reason(decision: Decision) -> Reason:
+    """What the forecast asked for."""
+    return decision.reasons[0] if decision.reasons else Reason(reasons.STEADY, "nothing changes")
+
+
+def pool_decision(decision: Decision, name: str) -> PoolDecisionStatus:
+    """What the plan wanted of a pool, and the last guard that moved it."""
+    pool = decision.pools.get(name)
+    bound, left = (pool.bound, pool.bound_left_seconds) if pool else (None, None)
+    decided_at = datetime.fromtimestamp(decision.time_seconds, UTC)
+    return PoolDecisionStatus(
+        wish=decision.proposed_replicas.get(name),
+        reason=bound.reason if bound else None,
+        message=shortened(bound.message, POOL_MESSAGE_CHARACTERS) if bound else None,
+        until=timestamp(decided_at + timedelta(seconds=left)) if left is not None else None,
+    )
+
+
+def message(decision: Decision) -> str:
+    """What concerns the model as a whole: all but the guards of its pools."""
+    bound = [pool.bound for pool in decision.pools.values()]
+    return shortened("; ".join(r.message for r in decision.reasons if r not in bound), MESSAGE_CHARACTERS)
+
+
+def past_decisions(
+    decision: Decision | None, weights: Mapping[str, int], now: datetime, before: Sequence[DecisionStatus]
+) -> list[DecisionStatus]:
+    """The last decisions that changed replicas, newest first; in Recommend and Paused, where nothing may change, those
+    that would have.
+    """
+    if decision is None:
+        return list(before)
+    replicas = {name: pool.replicas for name, pool in decision.pools.items()}
+    same = bool(before) and before[0].replicas == replicas and before[0].state == decision.state
+    if same and (decision.state != reasons.RECOMMENDING or (before[0].wish or {}) == decision.proposed_replicas):
+        return list(before)
+    latest = DecisionStatus(
+        time=timestamp(now),
+        state=decision.state,
+        replicas=replicas,
+        weights=dict(weights),
+        wish=dict(decision.proposed_replicas) or None,
+        reason=first_reason(decision).reason,
+        message=shortened("; ".join(reason.message for reason in decision.reasons), MESSAGE_CHARACTERS),
+        runner_up=_runner_up(decision),
+    )
+    return [latest, *before][:DECISIONS_KEPT]
+
+
+def _runner_up(decision: Decision) -> str | None:
+    if not decision.runner_up:
+        return None
+    mix = ", ".join(f"{name} {count}" for name, count in decision.runner_up.items())
+    cost = decision.runner_up_cost_per_hour
+    return (f"{mix} at {cost:.2f} an hour" if cost is not None else mix)[:256]
+
+
+def timestamp(moment: datetime) -> str:
+    """As the API takes a time: ``2026-01-02T03:04:05Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
