@@ -35,7 +35,7 @@ class World:
             Actor(self.cluster, self.inventory),  # type: ignore[arg-type]
             self.inventory,
             Metrics(),
-            lambda t: self.reports.append(t.failed.reason if t.failed else None),
+            lambda t: self.reports.append(t.applied.failed.reason if t.applied.failed else None),
         )
         self.tracked = Tracked(OWNER, Desired(generation=1, spec=wanted))
         self.reconciler.models[OWNER.key] = self.tracked

@@ -14,7 +14,7 @@ from recmodel.controller.registry import learned
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 from recmodel.prometheus import Bracket, ModelReading, PoolReading, Verdict
-from recmodel.report.snapshot import Decided, Desired, Versions
+from recmodel.report.snapshot import Applied, Decided, Desired, Versions
 from recmodel.report.status import judge
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -28,7 +28,7 @@ SPEC = RecModelSpec.model_validate(
 EXACT = Bracket(0.97, 0.97)
 STATE = PoolState(True, 3, 3, 0, 40.0, ("a", "b", "c"), False, None)
 
-PARTS: dict[str, Any] = {"desired": Desired, "versions": Versions, "decided": Decided}
+PARTS: dict[str, Any] = {"desired": Desired, "versions": Versions, "decided": Decided, "applied": Applied}
 
 
 def reading(within: Bracket | None = EXACT, rate: float | None = 100.0) -> ModelReading:

@@ -240,7 +240,7 @@ class Operator:
         if spec is None:
             return {}
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
-        cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.refusals)}
+        cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
 
     def _compare_routes(self, models: Sequence[Tracked]) -> None:

@@ -12,12 +12,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names
 from recmodel.cluster.children.builders import initial_replicas
-from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport import errors as errors_module
@@ -28,13 +28,14 @@ from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Outcome
 from recmodel.controller.fairness import FairQueue
 from recmodel.controller.metrics import Metrics
-from recmodel.controller.overwriting import report_overwriting
+from recmodel.controller.overwriting import overwriting
 from recmodel.controller.rollouts import adopt, forget_serving
 from recmodel.controller.tracked import Tracked
-from recmodel.controller.traffic_shift import TrafficShift
-from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.controller.traffic_shift import TrafficShift, forget_wanted, forget_written_weights, want
+from recmodel.core.types import Decision, Reason
 from recmodel.prometheus import profile_for
 from recmodel.report import refusals
+from recmodel.report.snapshot import Intended
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ WORKERS = 64
 AT_ONCE_IN_A_NAMESPACE = 8
 SWEEP_SECONDS = 20.0  # so often each child is compared with what is wanted, whether or not any event came of it
 SWEEP_EVERY = 50  # models between two pauses of a sweep
-SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
 
 
 class Reconciler:
@@ -74,16 +74,8 @@ class Reconciler:
             self._queue.put(key)
 
     def decided(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
-        """Takes over a decision. Weights that hardly moved stay as they were; where nothing is to be done, nobody is
-        woken.
-        """
-        wanted = dict(decision.pools)
-        if tracked.wanted is not None and not _other_shares(tracked.wanted, wanted):
-            wanted = {n: PoolDecision(pool.replicas, tracked.wanted[n].weight) for n, pool in wanted.items()}
-        moved = wanted != tracked.wanted or any(states[n].desired != pool.replicas for n, pool in wanted.items())
-        tracked.wanted = wanted
-        if moved:
-            tracked.pending = set(wanted)
+        """Has a decision carried out; where nothing is to be done, nobody is woken."""
+        if want(tracked, decision, states):
             self.wake(tracked.key)
 
     def start_over(self, models: Iterable[Tracked]) -> None:
@@ -91,9 +83,10 @@ class Reconciler:
         looked at.
         """
         for tracked in models:
-            tracked.wanted, tracked.written_weights, tracked.applied, tracked.pending = None, None, None, set()
-            tracked.refusals, tracked.overwritten, tracked.job_started = (), None, False
+            tracked.applied = replace(tracked.applied, intended=None, refusals=(), overwritten=None, job_started=False)
             forget_serving(tracked)
+            forget_wanted(tracked)
+            forget_written_weights(tracked)
             self.wake(tracked.key)
 
     def keeps(self, tracked: Tracked) -> bool:
@@ -144,7 +137,7 @@ class Reconciler:
             await asyncio.sleep(SWEEP_SECONDS)
             for count, (key, tracked) in enumerate(list(self.models.items()), 1):
                 try:
-                    acts = tracked.applied is not None and self._may_act(tracked.owner.namespace)
+                    acts = tracked.applied.intended is not None and self._may_act(tracked.owner.namespace)
                     if acts and self._drifted(tracked):
                         self.wake(key)
                 except Exception:  # the look that it is woken for says what is wrong with it
@@ -174,18 +167,18 @@ class Reconciler:
                     break  # the API server does not answer: the next step would wait as long
         if self.models.get(key) is not tracked:  # gone meanwhile: what failed may have been just that
             return
-        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.refusals, errors, beside))
+        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.applied.refusals, errors, beside))
         if failed := errors + beside:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             waits.append(backoff_seconds(failures) * (3 if errors_module.heals_slowly(failed[0]) else 1))
-        elif not tracked.refusals:
+        elif not tracked.applied.refusals:
             self._failures.pop(key, None)
         if again := [seconds for seconds in waits if seconds is not None]:
             self._again(key, min(again))
 
     def _failed(self, tracked: Tracked, serving: Reason | None, beside: Reason | None) -> None:
-        if (serving, beside) != (tracked.failed, tracked.lacking):
-            tracked.failed, tracked.lacking = serving, beside
+        if (serving, beside) != (tracked.applied.failed, tracked.applied.lacking):
+            tracked.applied = replace(tracked.applied, failed=serving, lacking=beside)
             self._report(tracked)
 
     def _again(self, key: str, seconds: float) -> None:
@@ -197,24 +190,25 @@ class Reconciler:
         """Applies the children where something is missing or changed; returns after how long to look again."""
         spec = tracked.spec
         if spec is None or tracked.desired.paused:
-            tracked.refusals = ()
+            tracked.applied = replace(tracked.applied, refusals=())
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
         adopt(tracked, spec, states)
-        intended = (tracked.desired.generation, tracked.versions.serving)
+        intended = (tracked.desired.generation, tracked.desired.written, tracked.versions.serving)
         now = time.monotonic()
         left: set[Child] = set()  # as they are, in this pass
         too_soon: dict[Child, float] = {}
-        if tracked.applied == intended:
+        if tracked.applied.intended == intended:
             drifted = self._drifted(tracked)
-            await report_overwriting(self._actor, tracked, drifted, now)
-            others = drifted.keys() - {refusal.child for refusal in tracked.refusals}
+            overwritten = await overwriting(self._actor, tracked, drifted, now)
+            tracked.applied = replace(tracked.applied, overwritten=overwritten)
+            others = drifted.keys() - {refusal.child for refusal in tracked.applied.refusals}
             if tracked.desired.acts:  # whoever writes the weights puts the route right as well
                 left = others & {(names.ROUTE, tracked.owner.name)}
                 others -= left
             too_soon = tracked.backoffs.waits(others, now)
             left |= too_soon.keys()
-            waits = [*too_soon.values()] + ([tracked.retry_at - now] if tracked.refusals else [])
+            waits = [*too_soon.values()] + ([tracked.applied.retry_at - now] if tracked.applied.refusals else [])
             if others <= left and all(seconds > 0 for seconds in waits):
                 return min(waits, default=None)
             if due := others - left:
@@ -228,12 +222,12 @@ class Reconciler:
         again_seconds = self._applied(tracked, outcome, intended)
         return min([*too_soon.values()] + ([] if again_seconds is None else [again_seconds]), default=None)
 
-    def _applied(self, tracked: Tracked, outcome: Outcome, intended: tuple[int, Mapping[str, Serving]]) -> float | None:
+    def _applied(self, tracked: Tracked, outcome: Outcome, intended: Intended) -> float | None:
         """Takes over what came of applying the children; what was refused is tried again, at growing intervals."""
-        tracked.applied = intended if not outcome.held else None
-        tracked.refusals = outcome.failures
+        stands = intended if not outcome.held else None
+        tracked.applied = replace(tracked.applied, intended=stands, refusals=outcome.failures)
         if f"{names.ROUTE.kind} {tracked.owner.name}" in outcome.written:
-            tracked.written_weights = None
+            forget_written_weights(tracked)
         if outcome.written:
             logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
         if not outcome.failures:
@@ -247,7 +241,7 @@ class Reconciler:
         failures = self._failures[tracked.key] = self._failures.get(tracked.key, 0) + 1
         slow = all(errors_module.heals_slowly(failure.error) for failure in outcome.failures)
         wait_seconds = backoff_seconds(failures) * (3 if slow else 1)
-        tracked.retry_at = time.monotonic() + wait_seconds
+        tracked.applied = replace(tracked.applied, retry_at=time.monotonic() + wait_seconds)
         return wait_seconds
 
     def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
@@ -260,28 +254,20 @@ class Reconciler:
     async def _optimise(self, tracked: Tracked) -> float | None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
         spec = tracked.spec
-        if spec is None or not tracked.desired.acts or spec.optimisation in (None, tracked.optimised):
+        if spec is None or not tracked.desired.acts or spec.optimisation in (None, tracked.applied.optimised):
             return None
-        recalled_job = None if tracked.job_started else tracked.recalled.finished_job
+        recalled_job = None if tracked.applied.job_started else tracked.recalled.finished_job
         if tracked.desired.job is not None and tracked.desired.job == recalled_job:
-            tracked.optimised = spec.optimisation
+            tracked.applied = replace(tracked.applied, optimised=spec.optimisation)
             return None
         name = await self._actor.optimise(tracked.owner, spec)
-        tracked.optimised, tracked.job_started = spec.optimisation, True
+        tracked.applied = replace(tracked.applied, optimised=spec.optimisation, job_started=True)
         logger.info("%s: Job %s makes variants", tracked.key, name)
         return None
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
         return self._traffic_shift.weights(tracked, spec)
-
-
-def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
-    """Whether the traffic is to be shared otherwise than before, by more than is worth ignoring."""
-    if before.keys() != after.keys() or any((before[n].weight > 0) != (after[n].weight > 0) for n in after):
-        return True
-    shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
-    return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
 
 
 def _page(spec: RecModelSpec) -> tuple[str, str] | None:

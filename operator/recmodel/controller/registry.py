@@ -84,10 +84,6 @@ class Registry:
         elif tracked.desired.generation == generation and tracked.desired.body.get("spec") == body.get("spec"):
             tracked.desired = replace(tracked.desired, body=body)  # its status, which another operator may have written
             return
-        elif (
-            tracked.desired.generation == generation
-        ):  # another spec of the same number, as after a restore of etcd and an edit
-            tracked.applied = None
         tracked.desired = replace(tracked.desired, generation=generation, body=body)
         spec = read_spec(body, self._permitted)
         if isinstance(spec, Reason) and tracked.desired.written is None:
@@ -134,9 +130,6 @@ class Registry:
         self.learn(tracked)
         if healed:
             self._report(tracked)
-        # What was decided for other pools, or in another mode, is not what is wanted now.
-        if tracked.wanted is not None and set(tracked.wanted) != {pool.name for pool in found.pools}:
-            tracked.wanted, tracked.pending = None, set()
 
 
 def learned(desired: Desired, owner: Owner, config_maps: Sequence[Mapping[str, Any]]) -> Desired:

@@ -19,6 +19,7 @@ from recmodel.controller.registry import Registry
 from recmodel.controller.rollouts import Rollouts
 from recmodel.controller.settings import Settings
 from recmodel.controller.tracked import Tracked
+from recmodel.controller.traffic_shift import forget_wanted
 from recmodel.controller.views import core_model, model_view, observation
 from recmodel.core.types import Decision, Model, Observation, Reason
 from recmodel.prometheus import ModelReading, ModelView, Readings
@@ -134,7 +135,7 @@ class Tick:
         if tracked.desired.acts and not any(state.autoscaler or state.releaser for state in states.values()):
             self.reconciler.decided(tracked, decision, states)
         else:
-            tracked.wanted, tracked.pending = None, set()
+            forget_wanted(tracked)
         ready = {name: state.ready for name, state in states.items()}
         self.metrics.decided(tracked, decision, ready, self.weights(tracked))
         if tracked.spec is not None:

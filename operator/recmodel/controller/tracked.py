@@ -7,43 +7,48 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recmodel.api.pool import Optimisation
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
-from recmodel.cluster.children.versions import Serving
-from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller.backoff import Backoffs
 from recmodel.controller.recalled import Recalled
-from recmodel.core.types import Decision, PoolDecision, Reason
-from recmodel.report.snapshot import Decided, Desired, Route, Snapshot, Versions
+from recmodel.core.types import Decision, PoolDecision
+from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions
 
-OWNERS = {"desired": "registry", "recalled": "registry", "versions": "rollouts", "decided": "tick", "route": "routes"}
-"""By part of what is tracked: the module that alone replaces it."""
+OWNERS = {
+    "desired": "registry",
+    "recalled": "registry",
+    "versions": "rollouts",
+    "decided": "tick",
+    "applied": "reconciler",
+    "traffic": "traffic_shift",
+    "route": "routes",
+}
+"""By part of what is tracked: the module that alone replaces it. Others ask that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Weights and replicas on their way to what was decided."""
+
+    wanted: Mapping[str, PoolDecision] | None = None  # by pool, the last decision; None: as it stands in the cluster
+    pending: frozenset[str] = frozenset()  # pools whose decided replicas are not written yet
+    written_weights: Mapping[str, int] | None = None  # by pool, those that this process wrote last
+    changed_at: float = -math.inf  # on the monotonic clock: when it wrote them
 
 
 @dataclass
 class Tracked:
-    """Changed by the handlers (what is written), the tick (what is decided) and the reconciler (what was done)."""
+    """Frozen parts, each replaced whole by one module: ``OWNERS``."""
 
     owner: Owner
     desired: Desired = field(default_factory=Desired)
-    versions: Versions = field(default_factory=Versions)
-    applied: tuple[int, Mapping[str, Serving]] | None = None  # children stand as of this generation, for these versions
-    optimised: Optimisation | None = None  # the Job of this has been started
     recalled: Recalled = field(default_factory=Recalled)
-    job_started: bool = False  # a Job was started since: one that was recalled counts no more
-    failed: Reason | None = None  # why what serves could not be brought to what is wanted: the reconciler's alone
-    lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
-    refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
-    retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again
-    overwritten: Reason | None = None  # who keeps writing over the children
-    wanted: Mapping[str, PoolDecision] | None = None  # the last decision; None: as it stands in the cluster
-    pending: set[str] = field(default_factory=set)  # pools whose decided replicas are not written yet
-    weights_changed_at: float = -math.inf  # on the monotonic clock
-    written_weights: Mapping[str, int] | None = None  # the weights that we wrote last
-    backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
+    versions: Versions = field(default_factory=Versions)
     decided: Decided = field(default_factory=Decided)
+    applied: Applied = field(default_factory=Applied)
+    traffic: Traffic = field(default_factory=Traffic)
     route: Route = field(default_factory=Route)
+    backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -62,6 +67,15 @@ class Tracked:
         return self.decided.decision_for(self.spec)
 
     @property
+    def wanted(self) -> Mapping[str, PoolDecision] | None:
+        """What the pools are to have; None where nothing was decided, or for other pools than the spec has: then they stay
+        as they stand in the cluster.
+        """
+        wanted, spec = self.traffic.wanted, self.spec
+        known = wanted is not None and spec is not None and wanted.keys() == {pool.name for pool in spec.pools}
+        return wanted if known else None
+
+    @property
     def counted(self) -> bool:
         """Whether a request was counted at some time, by this process or another."""
         return self.recalled.counted or self.decided.counted
@@ -73,13 +87,4 @@ class Tracked:
 
     def snapshot(self) -> Snapshot:
         """What is known at this moment, for the reports."""
-        return Snapshot(
-            owner=self.owner,
-            desired=self.desired,
-            versions=self.versions,
-            failed=self.failed,
-            lacking=self.lacking,
-            overwritten=self.overwritten,
-            decided=self.decided,
-            route=self.route,
-        )
+        return Snapshot(self.owner, self.desired, self.versions, self.decided, self.applied, self.route)

@@ -18,8 +18,11 @@ from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTake
 from recmodel.cluster.writing.apply import Actor, scaled
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Decision, PoolDecision
 
 logger = logging.getLogger(__name__)
+
+SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of the traffic are not worth a write
 
 
 class TrafficShift:
@@ -42,7 +45,7 @@ class TrafficShift:
         now = self.weights(tracked, spec)
         step = traffic.step(
             {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
-            settled_seconds=started - tracked.weights_changed_at,
+            settled_seconds=started - tracked.traffic.changed_at,
             routed=spec.route is not None,
         )
         # Growing comes before the weights that it bears; shrinking after the weights that leave.
@@ -66,9 +69,7 @@ class TrafficShift:
         ]
         if any(grown) or any(shrunk):
             logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
-        for name, state in states.items():
-            if tracked.wanted is None or step.replicas[name] == state.desired == tracked.wanted[name].replicas:
-                tracked.pending.discard(name)
+        _written(tracked, {n: step.replicas[n] for n, state in states.items() if step.replicas[n] == state.desired})
         if refusal is not None:
             raise refusal
         return step.again_seconds
@@ -81,9 +82,9 @@ class TrafficShift:
             await self._actor.apply_weights(tracked.owner, spec, weights)
         except (ApiRefused, NameTaken) as error:
             return error
-        tracked.weights_changed_at = time.monotonic()
-        tracked.written_weights = dict(weights)
-        self._metrics.weight_seconds.observe(tracked.weights_changed_at - started)
+        changed_at = time.monotonic()
+        tracked.traffic = replace(tracked.traffic, written_weights=dict(weights), changed_at=changed_at)
+        self._metrics.weight_seconds.observe(changed_at - started)
         logger.info("%s: weights %s", tracked.key, dict(weights))
         return None
 
@@ -92,7 +93,9 @@ class TrafficShift:
         nothing to shift.
         """
         state = self._inventory.pool(tracked.key, pool, tracked.owner.uid)
-        if self._actor.made(tracked.owner, pool) and not self._actor.cut_off(tracked.owner, pool, tracked.refusals):
+        if self._actor.made(tracked.owner, pool) and not self._actor.cut_off(
+            tracked.owner, pool, tracked.applied.refusals
+        ):
             return state
         return replace(state, exists=False, desired=0, ready=0)
 
@@ -103,12 +106,51 @@ class TrafficShift:
 
     async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
-        if pool not in tracked.pending or state.autoscaler is not None or not state.exists:
+        if pool not in tracked.traffic.pending or state.autoscaler is not None or not state.exists:
             return False
         await self._actor.apply_replicas(tracked.owner, pool, replicas)
-        if tracked.wanted is not None and replicas == tracked.wanted[pool].replicas:
-            tracked.pending.discard(pool)
+        _written(tracked, {pool: replicas})
         return True
+
+
+def want(tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> bool:
+    """Takes over a decision; returns whether there is anything to do. Weights that hardly moved stay as they were."""
+    before, wanted = tracked.wanted, dict(decision.pools)
+    if before is not None and not _other_shares(before, wanted):
+        wanted = {name: PoolDecision(pool.replicas, before[name].weight) for name, pool in wanted.items()}
+    moved = wanted != before or any(states[n].desired != pool.replicas for n, pool in wanted.items())
+    pending = frozenset(wanted) if moved else tracked.traffic.pending
+    tracked.traffic = replace(tracked.traffic, wanted=wanted, pending=pending)
+    return moved
+
+
+def forget_wanted(tracked: Tracked) -> None:
+    """Weights and replicas stay as they stand in the cluster until the next decision."""
+    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset())
+
+
+def forget_written_weights(tracked: Tracked) -> None:
+    """The weights that stand now are nobody's change: the route was applied as a child, or another operator may have acted."""
+    tracked.traffic = replace(tracked.traffic, written_weights=None)
+
+
+def _written(tracked: Tracked, replicas: Mapping[str, int]) -> None:
+    """Pools that have the replicas that were decided wait for nothing."""
+    wanted = tracked.wanted
+    done = {
+        name
+        for name, count in replicas.items()
+        if wanted is None or (name in wanted and wanted[name].replicas == count)
+    }
+    tracked.traffic = replace(tracked.traffic, pending=tracked.traffic.pending - done)
+
+
+def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
+    """Whether the traffic is to be shared otherwise than before, by more than is worth ignoring."""
+    if before.keys() != after.keys() or any((before[n].weight > 0) != (after[n].weight > 0) for n in after):
+        return True
+    shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
+    return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
 
 
 def _overwritten(
@@ -118,7 +160,11 @@ def _overwritten(
     then.
     """
     urgent = any(states[name].ready == 0 for name, weight in now.items() if weight > 0)
-    return tracked.written_weights is not None and not urgent and (now != tracked.written_weights or now == wanted)
+    return (
+        tracked.traffic.written_weights is not None
+        and not urgent
+        and (now != tracked.traffic.written_weights or now == wanted)
+    )
 
 
 def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:
@@ -126,5 +172,5 @@ def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traf
     if wanted is None or state.autoscaler is not None:
         replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
     else:
-        replicas, share = (wanted.replicas if pool in tracked.pending else state.desired), wanted.weight
+        replicas, share = (wanted.replicas if pool in tracked.traffic.pending else state.desired), wanted.weight
     return traffic.PoolTraffic(weight, state.ready, state.desired, replicas, share)

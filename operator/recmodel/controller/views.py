@@ -28,7 +28,9 @@ def pool_state(tracked: Tracked, pool: str, state: PoolState, cut_off: bool = Fa
     """
     if cut_off:
         return replace(state, exists=False, desired=0, ready=0, unschedulable=1)
-    refused = any(r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.refusals)
+    refused = any(
+        r.child == (names.DEPLOYMENT, names.child_name(tracked.owner.name, pool)) for r in tracked.applied.refusals
+    )
     return replace(
         state,
         recalled_startup_seconds=tracked.recalled.startups.get(pool),

@@ -89,7 +89,7 @@ def conditions(
 
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    problems = [found for found in (snapshot.failed, snapshot.decided.undecided) if found is not None]
+    problems = [found for found in (snapshot.applied.failed, snapshot.decided.undecided) if found is not None]
     desired = snapshot.desired
     if (
         desired.spec is None and desired.invalid is not None
@@ -199,9 +199,9 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[st
     scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
     if scaling:
         return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}")
-    if snapshot.failed is not None:
+    if snapshot.applied.failed is not None:
         return "False", Reason(
-            snapshot.failed.reason, f"what is wanted could not be applied: {snapshot.failed.message}"
+            snapshot.applied.failed.reason, f"what is wanted could not be applied: {snapshot.applied.failed.message}"
         )
     if absent := missing(pools):
         return "True", Reason(SCALING, absent)
@@ -214,10 +214,10 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
     """True for the gravest of what keeps the pools from what was decided; the message has all of it."""
     decided = snapshot.decision
     found = [
-        snapshot.failed,
-        snapshot.lacking,
+        snapshot.applied.failed,
+        snapshot.applied.lacking,
         others(pools),
-        snapshot.overwritten,
+        snapshot.applied.overwritten,
         pods_refused(pools),
         pods_not_starting(pools),
         first_reason(decided) if decided is not None and decided.state == reasons.DEGRADED else None,

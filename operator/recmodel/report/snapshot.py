@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recmodel.api.pool import Optimisation
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.children.optimiser_job import JobProgress
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.route_status import RouteStatus
+from recmodel.cluster.writing.outcome import Failure
 from recmodel.core.types import Decision, Model, Reason
 from recmodel.prometheus.readings import ModelReading
 from recmodel.rollout.known_variants import Variants
 from recmodel.rollout.trial import Trial
+
+Intended = tuple[int, RecModelSpec | None, Mapping[str, Serving]]  # the generation, its valid spec, by pool the version
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,20 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of bringing the children to what is desired."""
+
+    intended: Intended | None = None  # what they stand for; None: they are to be applied again
+    failed: Reason | None = None  # why what serves could not be brought to what is wanted
+    lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
+    refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
+    retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again
+    overwritten: Reason | None = None  # who keeps writing over the children
+    optimised: Optimisation | None = None  # the Job of this has been started
+    job_started: bool = False  # by this process: one that the status says to have ended well counts no more
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """What was seen and decided in the last tick."""
 
@@ -83,10 +102,8 @@ class Snapshot:
     owner: Owner
     desired: Desired
     versions: Versions
-    failed: Reason | None  # why what serves could not be brought to what is wanted: the reconciler's alone
-    lacking: Reason | None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
-    overwritten: Reason | None  # who keeps writing over the children
     decided: Decided
+    applied: Applied
     route: Route
 
     @property

@@ -145,8 +145,8 @@ def test_whoever_keeps_overwriting_it_is_named_and_answered_at_growing_intervals
             backoff._last_at = asyncio.get_running_loop().time()
             await world.rest(0.03)
         assert len(world.cluster.writes) - writes <= 1
-        assert world.tracked.overwritten is not None
-        assert "argocd keeps changing Service feed-cpu" in world.tracked.overwritten.message
+        assert world.tracked.applied.overwritten is not None
+        assert "argocd keeps changing Service feed-cpu" in world.tracked.applied.overwritten.message
 
     run_story(WANTED, story)
 
@@ -175,8 +175,8 @@ def test_a_hand_edit_of_one_child_does_not_wait_for_the_fight_over_another() -> 
             await world.rest(0.1)
             after = wished(world.cluster)
             assert {where for where in before if after[where] != before[where]} == {("Deployment", "feed-cpu")}
-        assert world.tracked.overwritten is not None
-        assert "argocd keeps changing Deployment feed-cpu:" in world.tracked.overwritten.message
+        assert world.tracked.applied.overwritten is not None
+        assert "argocd keeps changing Deployment feed-cpu:" in world.tracked.applied.overwritten.message
         await world.until(lambda: wished(world.cluster) == before, 60.0)
 
     run_story(WANTED, story)
@@ -368,7 +368,7 @@ def test_rights_that_somebody_gives_the_pods_by_hand_are_taken_away_where_the_po
         world.inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(world.cluster.objects[pod[:2]]))
         await world.rest(0.1)
         assert wished(world.cluster) == before
-        assert world.tracked.failed is None
+        assert world.tracked.applied.failed is None
         assert await world.rest(0.1) == []
 
     run_story(spec(pool("cpu", 2), pool("gpu", 1)), story, Policed())
@@ -398,8 +398,8 @@ def test_a_field_of_others_that_makes_the_policy_refuse_our_writes_is_named_with
         world.cluster.edit(*deployment, "metadata", "annotations", names.APPLIED_ANNOTATION, value="x")
         world.inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(world.cluster.objects[deployment]))
         await world.rest(0.1)
-        assert world.tracked.failed is not None
-        said = world.tracked.failed.message
+        assert world.tracked.applied.failed is not None
+        said = world.tracked.applied.failed.message
         assert "Deployment shop/feed-cpu is refused: HTTP 422: ValidatingAdmissionPolicy" in said
         assert ".spec.template.spec.volumes (field manager kubectl-patch)" in said
         assert "remove it from the object" in said

@@ -191,7 +191,7 @@ def test_what_is_refused_is_tried_again() -> None:
     refused, acting = Creating(refuses=True), tracked("Auto")
     with pytest.raises(ApiRefused):
         asyncio.run(reconciler(refused)._optimise(acting))
-    assert acting.optimised is None
+    assert acting.applied.optimised is None
     refused.refuses = False
     asyncio.run(reconciler(refused)._optimise(acting))
     assert len(refused.created) == 1

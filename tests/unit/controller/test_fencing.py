@@ -100,7 +100,7 @@ def test_the_pause_before_a_stale_child_is_deleted_rechecks_and_is_no_failure_of
         await asyncio.sleep(1.5)
         assert "DELETE" not in [method for method, path in api.requests if "/leases/" not in path]
         assert "not sent, this operator does not act in shop any more" in caplog.text
-        assert operator.reconciler.models["shop/feed"].failed is None
+        assert operator.reconciler.models["shop/feed"].applied.failed is None
         assert operator.reconciler._failures == {}
         assert operator.healthy
 

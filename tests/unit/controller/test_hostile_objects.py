@@ -71,7 +71,7 @@ class Stage:
         assert tracked.decision.time_seconds == self.now
         decided = tracked.decision.pools["cpu"].replicas
         await self.until(lambda: self.cluster.replicas("feed-cpu") == decided > 0)
-        assert tracked.failed is None
+        assert tracked.applied.failed is None
         assert not self.work.done()
 
     async def until(self, true: Any) -> None:

@@ -239,7 +239,7 @@ def test_an_event_of_a_pod_clears_nothing_that_deciding_failed_at(monkeypatch: p
             assert tracked.decided.undecided is not None
             ready = api.status["conditions"][0]
             assert (ready["status"], ready["reason"]) == ("False", "DecidingFailed")
-        assert tracked.failed is None
+        assert tracked.applied.failed is None
 
     monkeypatch.setattr(decider_module, "step", step)
     operated(story)

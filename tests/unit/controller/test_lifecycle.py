@@ -132,7 +132,7 @@ def test_the_same_name_made_at_once_starts_clean() -> None:
         operator.observe(recmodel(uid="made again"))  # its deletion was missed, its children still stand
         operator.inventory.see(names.POD, "MODIFIED", pod("feed", "old", deletionTimestamp="2026-01-01T01:00:00Z"))
         again = operator.reconciler.models["shop/feed"]
-        assert (again.decision, again.failed, again.versions.serving) == (None, None, {})
+        assert (again.decision, again.applied.failed, again.versions.serving) == (None, None, {})
         state = operator._pools(again)["cpu"]
         assert (state.exists, state.ready, state.pods) == (False, 0, ())
         assert operator.inventory._startups.of("shop/feed", "cpu").starting_seconds is None

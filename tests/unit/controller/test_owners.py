@@ -52,6 +52,11 @@ def test_only_the_owner_replaces_its_part() -> None:
     assert intruders(SOURCES) == []
 
 
+def test_each_part_has_an_owner() -> None:
+    for_good = {"owner", "backoffs", "lock"}  # made with it, and never replaced
+    assert OWNERS.keys() == {one.name for one in fields(Tracked)} - for_good
+
+
 @pytest.mark.parametrize(("part", "owner"), OWNERS.items())
 def test_each_owner_does_write_its_part(part: str, owner: str) -> None:
     assert part in set(written(SOURCES[f"controller/{owner}.py"], own=False))

@@ -53,16 +53,16 @@ def test_one_refused_child_stops_no_other_and_is_made_when_it_may(
         world.reconciler._actor.monitors = True
         world.cluster.refused[child] = ERRORS[why]
         await world.until(lambda: made(world.cluster) == set(CHILDREN) - {child})
-        await world.until(lambda: (world.tracked.failed or world.tracked.lacking) is not None)
+        await world.until(lambda: (world.tracked.applied.failed or world.tracked.applied.lacking) is not None)
         beside = child.startswith(("PodMonitor", "PodDisruptionBudget"))
-        said, other = (world.tracked.lacking, world.tracked.failed)[:: 1 if beside else -1]
+        said, other = (world.tracked.applied.lacking, world.tracked.applied.failed)[:: 1 if beside else -1]
         assert said is not None
         assert child.split()[0] in said.message
         assert other is None
         world.cluster.refused.clear()
         world.reconciler.wake(OWNER.key)
         await world.until(lambda: made(world.cluster) == set(CHILDREN))
-        await world.until(lambda: world.tracked.failed is None and world.tracked.lacking is None)
+        await world.until(lambda: world.tracked.applied.failed is None and world.tracked.applied.lacking is None)
 
     run_story(MONITORED, story)
 
@@ -80,7 +80,7 @@ def test_what_no_request_depends_on_is_said_by_degraded_and_not_by_ready(child: 
         for name in ("cpu", "gpu"):
             world.pods(name, 1)
         world.reconciler.wake(OWNER.key)
-        await world.until(lambda: (world.tracked.failed or world.tracked.lacking) is not None)
+        await world.until(lambda: (world.tracked.applied.failed or world.tracked.applied.lacking) is not None)
         pools = {name: world.inventory.pool(OWNER.key, name) for name in ("cpu", "gpu")}
         said = {c.type: c for c in conditions(world.tracked.snapshot(), pools, NOW, RecModelStatus())}
         assert (said["Ready"].status, said["Ready"].reason) == ("True", "Serving")
@@ -173,8 +173,10 @@ def test_a_pool_whose_service_is_somebody_elses_gets_no_request() -> None:
         world.decide(**{"x-cpu": (1, 0.9), "gpu": (1, 0.1)})
         await world.rest(0.3)
         assert world.cluster.weights() == [0, 1000]
-        assert world.tracked.failed is not None
-        assert "Service shop/feed-x-cpu exists and is not owned by this RecModel" in world.tracked.failed.message
+        assert world.tracked.applied.failed is not None
+        assert (
+            "Service shop/feed-x-cpu exists and is not owned by this RecModel" in world.tracked.applied.failed.message
+        )
         assert {where: world.cluster.objects[where] for where in before} == before
 
     run_story(spec(pool("x-cpu", 1), pool("gpu", 1, cost="2.0")), story, cluster)
@@ -192,8 +194,8 @@ def test_a_pool_whose_service_alone_cannot_be_made_is_planned_around() -> None:
         world.decide(cpu=(1, 0.5), gpu=(1, 0.5))
         await world.rest(0.2)
         assert world.cluster.weights() == [1000, 0]
-        assert world.reconciler._actor.cut_off(OWNER, "gpu", world.tracked.refusals)
-        assert not world.reconciler._actor.cut_off(OWNER, "cpu", world.tracked.refusals)
+        assert world.reconciler._actor.cut_off(OWNER, "gpu", world.tracked.applied.refusals)
+        assert not world.reconciler._actor.cut_off(OWNER, "cpu", world.tracked.applied.refusals)
         state = pool_state(world.tracked, "gpu", world.inventory.pool(OWNER.key, "gpu"), cut_off=True)
         assert (state.exists, state.ready, state.unschedulable) == (False, 0, 1)
 
