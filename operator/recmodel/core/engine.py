@@ -142,6 +142,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             each=each,
             assumed=assumed,
             most=now.most,
+            recent_loads=candidates.recent_loads(memory.forecast),
             held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, seen.desired),
             startup_seconds=now.startup_seconds,
             allowed=learned.allowed,

@@ -20,12 +20,8 @@ STARTUP_SECONDS_UNKNOWN = (
     90.0  # before the first pod was seen to become ready: between a CPU pod's and an accelerator's
 )
 SLOW_POOL_SECONDS = 120.0  # a start-up beyond it cannot meet a load that has just risen
-BREAK_EVEN_FACTOR_FAST, BREAK_EVEN_FACTOR_SLOW = (
-    1.5,
-    4.0,
-)  # of a start-up, for which a replica stays that may be needed again
 RATE_AGE_RATIO = 2.0 / 3.0  # of the window: a rate is as old as its middle, and the newest sample of it is not of now
-RING_TICKS = 64  # 16 minutes of 15 s: four start-ups of a slow pool
+RING_TICKS = 64  # 16 minutes of 15 s: a start-up of the slowest pool, and the ticks that failures are judged by
 ROUNDING_REPLICAS = 0.1  # replicas by which a proposal may miss a whole one, since the capacity is never twice the same
 LATE_FACTOR = 2.0  # times the late budget: once is the noise of counting, and each tick over it is a step towards help
 UNSCHEDULABLE_PATIENCE_SECONDS = 600.0  # a cluster autoscaler needs pods that wait, and some minutes for a node
@@ -160,12 +156,10 @@ def _stuck(ticks: Ints, fleet: Fleet, seen: Observed) -> tuple[Bools, Ints]:
 
 
 def _hold_ticks(fleet: Fleet, startup_seconds: Floats) -> Floats:
-    """Ticks ``[M, P]`` for which a replica that was wanted is kept: proposals out of the same rate window are one opinion, however
-    fast pods start.
+    """Ticks ``[M, P]`` for which a replica that was wanted is kept: until that has cost as much as to start it again. But proposals
+    out of the same rate window are one opinion, however fast pods start.
     """
-    slow = startup_seconds > SLOW_POOL_SECONDS
-    seconds = startup_seconds * np.where(slow, BREAK_EVEN_FACTOR_SLOW, BREAK_EVEN_FACTOR_FAST)
-    result: Floats = np.maximum(seconds / fleet.tick_seconds, fleet.span_ticks)
+    result: Floats = np.maximum(startup_seconds / fleet.tick_seconds, fleet.span_ticks)
     return result
 
 

@@ -212,6 +212,24 @@ def test_a_cheaper_untried_pool_is_tried_and_carries_the_base() -> None:
     assert story.late_share(5400) < 0.03
 
 
+def burst(seconds: float) -> Load:
+    """Four times the load for so long, after an hour."""
+    return lambda now: 2000.0 if 3600.0 <= now < 3600.0 + seconds else 500.0
+
+
+def test_a_burst_that_is_shorter_than_its_start_up_starts_no_slow_pool() -> None:
+    story = world(workers(), batches(price=4.0), replicas=[3, 1]).run(5400, burst(150.0))
+    assert max(story.ordered("gpu", since=3600)) <= story.ordered("gpu", since=3585)[0]
+    assert max(story.ordered("cpu", since=3600)) >= 10
+
+
+def test_what_a_slow_pool_grew_for_a_burst_goes_once_it_was_kept_for_a_start_up() -> None:
+    story = world(workers(), batches(price=1.0), replicas=[1, 2]).run(5400, burst(600.0))
+    before = story.ordered("gpu", since=3585)[0]
+    assert max(story.ordered("gpu", since=3600)) > before  # it is so much cheaper that it is worth a start
+    assert max(story.ordered("gpu", since=4200 + 180 + 240)) <= before
+
+
 def test_accelerators_that_no_node_takes_are_done_without() -> None:
     story = world(workers(), batches(), replicas=[18, 0], nodes={"gpu": 0}).run(3600, 2000.0)
     assert story.late_share(600) < 0.02

@@ -217,6 +217,11 @@ def usual_load(memory: ForecastMemory, tick_seconds: float, window_seconds: floa
     return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
 
 
+def recent_loads(memory: ForecastMemory) -> Floats:
+    """Loads ``[R, M]`` in requests/s at the newest ticks, the newest first; NaN unknown."""
+    return np.exp(memory.ring_load, dtype=np.float64)
+
+
 def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
     """The memory with the candidates' upper quantiles as their errors are now."""
     upper = np.empty_like(memory.upper_error)

@@ -92,9 +92,13 @@ def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
 
 
 def help_when_late(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """Late for two ticks with everything ready: the plan was wrong, so a fifth is added whatever it says."""
-    seen = context.seen
+    """Late for two ticks with everything ready: the plan was wrong, so a fifth is added whatever it says; but not to a slow pool while
+    any grows, or where the rate window holds a change: that help comes sooner, or has come.
+    """
+    fleet, seen = context.fleet, context.seen
     late = (context.late_ticks >= LATE_TICKS_BEFORE_HELP) & (seen.ready >= seen.desired)
+    helped = fleet.exists & ((replicas > seen.ready) | ~context.unchanged)
+    late &= ~(context.slow & helped.any(1, keepdims=True))
     more = seen.ready + np.ceil(HELP_RATIO * seen.ready).astype(np.int64)
     late_now = (context.late_ticks > 0) & (seen.desired > 0)
     result = np.where(late, np.maximum(replicas, more), replicas)

@@ -22,11 +22,9 @@ from recmodel.core.capacity.estimate import Capacity, carried
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.observed import Observed
+from recmodel.core.plan.lasting import LARGEST_LASTING_SECONDS, lasted_seconds
 
 DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)
-START_AMORTISED_OVER_SECONDS = (
-    900.0  # a replica that is started is kept for about this long: its idle start is spread over it
-)
 HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it: it is being tried
 LIMITED_SECONDS = 1e9  # slower than any start-up
 UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
@@ -43,6 +41,7 @@ class Situation:
     each: Floats  # [M, P] requests/s a replica, see ``assumed_capacity``; NaN unknown
     assumed: Bools  # [M, P] the same is a guess
     most: Ints  # [M, P] replicas that each pool can have now: limits, quota, unschedulable pods
+    recent_loads: Floats  # [T, M] requests/s at the newest ticks, newest first; NaN unknown
     held: Ints  # [M, P] that stay anyway, since they were wanted a moment ago: the faster pools count on them
     startup_seconds: Floats  # [M, P]
     allowed: Floats  # [M, P] share of the traffic that each pool's variant may answer: no more of it is counted
@@ -229,7 +228,7 @@ def _with_recourse(ordered: Ordered, rank: int, pool: RankedPool, chosen: Floats
     # What is left to the faster pools they will carry with a margin of their own.
     rest = deciles[pool.at] * margin - chosen
     candidates = _candidates(pool, rest)
-    cost = _mean_cost(ordered, rank, pool, candidates, rest)
+    cost = _mean_cost(ordered, rank, pool, candidates, rest) + _change_cost(ordered, pool, candidates, chosen, margin)
     best = candidates[rows, np.argsort(cost, axis=1, kind="stable")[:, 0]]
     differs = candidates != best[:, None]
     runner = np.argmin(np.where(differs, cost, np.inf), axis=1)
@@ -247,8 +246,8 @@ def _candidates(pool: RankedPool, load: Floats) -> Floats:
 
 
 def _mean_cost(ordered: Ordered, rank: int, pool: RankedPool, candidates: Floats, load: Floats) -> Floats:
-    """Mean cost per hour ``[M, K]`` of each candidate: itself, its changes, and the faster pools that fill the rest of the
-    deciles ``[M, D]`` of the load.
+    """Mean cost per hour ``[M, K]`` of each candidate: itself, and the faster pools that fill the rest of the deciles ``[M, D]`` of
+    the load.
     """
     fleet = ordered.situation.fleet
     own = carried(candidates, pool.hope, pool.hoped, pool.guess)
@@ -256,10 +255,21 @@ def _mean_cost(ordered: Ordered, rank: int, pool: RankedPool, candidates: Floats
     each = ordered.situation.each
     unit = np.where(fleet.exists & np.isfinite(each), fleet.cost_per_hour / np.maximum(each, 1e-9), 0.0)
     cost += UNMET_PRICE * unit.max(axis=1)[:, None, None] * rest
-    price = fleet.cost_per_hour[pool.at][:, None]
-    start = ordered.situation.startup_seconds[pool.at][:, None] / START_AMORTISED_OVER_SECONDS
-    change = price * start * np.abs(candidates - pool.current[:, None])
-    result: Floats = price * candidates + cost.mean(-1) + change
+    result: Floats = fleet.cost_per_hour[pool.at][:, None] * candidates + cost.mean(-1)
+    return result
+
+
+def _change_cost(ordered: Ordered, pool: RankedPool, candidates: Floats, chosen: Floats, margin: Floats) -> Floats:
+    """Cost per hour ``[M, K]`` of the starts that lead to each candidate, spread over what the load that needs it has lasted, with
+    the ``margin`` ``[M, 1]`` that whoever carries it has. One less may have to be started again.
+    """
+    situation = ordered.situation
+    fewer = carried(np.maximum(candidates - 1.0, 0.0), pool.hope, pool.hoped, pool.guess)
+    lasted = lasted_seconds(situation.recent_loads, situation.fleet.tick_seconds, (chosen + fewer) / margin)
+    more = candidates - pool.current[:, None]
+    spread = np.where(more > 0, lasted, LARGEST_LASTING_SECONDS)
+    start = situation.fleet.cost_per_hour[pool.at] * situation.startup_seconds[pool.at]
+    result: Floats = start[:, None] / spread * np.abs(more)
     return result
 
 

@@ -104,6 +104,7 @@ class WithoutLearning:
                 each=each,
                 assumed=assumed,
                 most=fleet.max_replicas,
+                recent_loads=candidates.recent_loads(self._forecast),
                 held=seen.desired,
                 startup_seconds=startup,
                 allowed=every,
