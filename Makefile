@@ -43,8 +43,12 @@ paper: ## lighter models within an accuracy budget, on real data: each technique
 	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
 	  $$v/bin/python demo/paper/run.py --out "$${RECMODEL_CACHE:-$$HOME/.cache/recmodel}/paper" --server-program $$server
 
-bench: ## the engine against HPA, KEDA and a clairvoyant on every trace: docs/benchmark.md
+bench: ## the engine against HPA, KEDA and a clairvoyant, on every trace and on drawn plants: docs/benchmark.md (hours)
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark --out docs
+	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark.drawn --page docs/benchmark.md
+
+bench-short: ## the same on drawn plants only, four hours and one seed each: for daily work
+	@v=$(V); $$v/bin/python -m recmodel.lab.benchmark.drawn --hours 4 --seeds 1
 
 up: ## a real Kubernetes cluster (CLUSTER=local|kind|current), the gateway, Prometheus, the images
 	@hack/cluster/up.sh
@@ -55,4 +59,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: bench paper test-paper help check crds demo test-unit test-cluster test-slow test up down images
+.PHONY: bench bench-short paper test-paper help check crds demo test-unit test-cluster test-slow test up down images

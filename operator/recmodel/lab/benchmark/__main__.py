@@ -1,4 +1,4 @@
-"""The benchmark: every trace that is there, judged against HPA, KEDA and a clairvoyant; a page and a picture of it.
+"""The benchmark on one plant: every trace that is there, judged against HPA, KEDA and a clairvoyant; a page and a picture of it.
 
     python -m recmodel.lab.benchmark [--quick] [--out docs] [--seed 0] [--jobs 1] [--only NAME]
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from recmodel.lab.benchmark.days import Judged, cut, day_hours, find_traces, judge, true_capacities
 from recmodel.lab.benchmark.fleet_cost import FleetCost, measure
-from recmodel.lab.benchmark.page import draw, page
+from recmodel.lab.benchmark.page import draw, page, section_of, with_section
 from recmodel.lab.simulator.scenario import Floats
 
 ABLATED = ("tencent_14", "nasa_jul95")  # the two that the repository itself holds
@@ -89,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.out / "images").mkdir(parents=True, exist_ok=True)
     draw(judged, options.out / "images" / "benchmark.png")
     command = "python -m recmodel.lab.benchmark" + (" --quick" if options.quick else "")
-    (options.out / "benchmark.md").write_text(page(judged, fleets, command, options.seed), encoding="utf-8")
+    file = options.out / "benchmark.md"
+    section = section_of(file.read_text("utf-8")) if file.exists() else ""
+    file.write_text(with_section(page(judged, fleets, command, options.seed), section), encoding="utf-8")
     return 0
 
 

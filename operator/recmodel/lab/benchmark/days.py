@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from recmodel.core.types import Decision
+from recmodel.lab.benchmark.drawn_days import COARSE_STEP_SECONDS, HISTORY_DAYS, wobble
 from recmodel.lab.benchmark.forecast_scores import Score, score_day
 from recmodel.lab.benchmark.minute_models import installed_forecasters
 from recmodel.lab.controllers.ablations import WithoutForecast, WithoutJointPlan, WithoutLearning
@@ -26,12 +27,9 @@ from recmodel.lab.trace import DAY_SECONDS, Trace, read_trace
 
 PEAK_PER_SECOND = 1500.0  # 10 to 11 CPU pods of the scenario
 GPU_PRICE = 1.6
-HISTORY_DAYS = 14.0
 ALLOWED_OVER_RATIO = 0.005  # the best in hindsight may be over as often as the engine, or this often
 SHARES = (0.0, 0.5, 0.7, 0.8, 0.9)  # of the traffic to the GPU pool, in the search
 SLOWER = 16.0  # the search runs in slow motion; its winner is run again at full load
-COARSE_STEP_SECONDS = 60.0  # a load known in longer steps than this is made to wobble, else it would be too easy
-WOBBLE_RATIO, WOBBLE_MEMORY_SECONDS = 0.05, 300.0
 LEARNING_MINUTES = (15, 30, 60)
 FALLBACK_SHARE = 0.8
 RUNNING_RATIO = 0.6  # of a saturated replica, as the simulator starts pools
@@ -112,7 +110,7 @@ def cut(
         past = trace.between(max(begin - HISTORY_DAYS, 0.0), begin) if begin > 0.0 else None
     rates = day.per_second()
     if day.step_seconds > COARSE_STEP_SECONDS:
-        rates = rates * _wobble(len(rates), seed)
+        rates = rates * wobble(len(rates), np.random.default_rng([seed, 7]))
     scale = peak_per_second / float(rates.max())
     history = None if past is None else replace(past, rates=past.rates * scale)
     scenario = replace(_running(float(rates[:60].mean()) * scale), start_seconds=day.start_seconds)
@@ -219,20 +217,6 @@ def capacity_errors(
                 estimate.capacity_per_replica / true - 1.0, estimate.capacity_lower / true - 1.0
             )
     return errors
-
-
-def _wobble(seconds: int, seed: int) -> Floats:
-    """A factor on the load that wanders about 1 (a first-order autoregression, one value a minute)."""
-    generator = np.random.default_rng([seed, 7])
-    minutes = math.ceil(seconds / 60) + 1
-    keep = math.exp(-60.0 / WOBBLE_MEMORY_SECONDS)
-    noise = generator.standard_normal(minutes)
-    values = np.empty(minutes)
-    values[0] = noise[0]
-    for i in range(1, minutes):
-        values[i] = keep * values[i - 1] + math.sqrt(1.0 - keep**2) * noise[i]
-    result: Floats = np.exp(WOBBLE_RATIO * np.interp(np.arange(seconds), 60.0 * np.arange(minutes), values))
-    return result
 
 
 def day_hours(quick: bool) -> float:

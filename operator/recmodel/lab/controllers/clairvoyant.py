@@ -34,19 +34,20 @@ def capacity_table(scenario: Scenario, pool: PoolScenario, seed: int = 0) -> Flo
     """The largest load (requests/s) that 0, 1, ... replicas carry within the objective, found by simulation."""
     most = pool.max_replicas
     sizes = [size for size in SIZES if size < most] + [min(most, SIZES[-1])]
-    per_replica = [_capacity_per_replica(scenario, pool, size, seed) for size in sizes]
+    per_replica = [capacity_per_replica(scenario, pool, size, seed) for size in sizes]
     replicas = np.arange(most + 1, dtype=np.float64)
     return replicas * np.interp(replicas, sizes, per_replica)
 
 
-def _capacity_per_replica(scenario: Scenario, pool: PoolScenario, replicas: int, seed: int) -> float:
+def capacity_per_replica(scenario: Scenario, pool: PoolScenario, replicas: int, seed: int = 0) -> float:
+    """The largest load (requests/s) that each of ``replicas`` carries within the objective, found by simulation."""
     calm = replace(
         pool, min_replicas=replicas, max_replicas=replicas, initial_replicas=replicas, slowdown=((0.0, 1.0),)
     )
     calm = replace(calm, schedulable=((0.0, math.inf),))
     alone = replace(scenario, pools=(calm,), blind=(), burst_cv=0.0)
     hold = Static(alone, {pool.name: replicas}, {pool.name: 1.0})
-    low, high = 0.0, 1.2 * pool.nominal_capacity_per_second()
+    low, high = 0.0, pool.nominal_capacity_per_second()  # beyond it no queue lasts, however few seconds are simulated
     for _ in range(STEPS):
         middle = (low + high) / 2.0
         seconds = max(math.ceil(REQUESTS / (middle * replicas)), 10)
@@ -63,13 +64,19 @@ def clairvoyant(scenario: Scenario, rates_per_second: Floats, tables: dict[str, 
     of seconds. ``tables``: of :func:`capacity_table` by pool, where they are known already.
     """
     tables = tables or {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
-    minutes = math.ceil(len(rates_per_second) / 60)
-    padded = np.resize(rates_per_second, minutes * 60)
-    padded[len(rates_per_second) :] = rates_per_second[-1]
-    peaks = padded.reshape(minutes, 60).max(axis=1)
+    peaks = minute_peaks(rates_per_second)
     chosen = np.array([_cheapest(scenario, tables, minute * 60.0, peak) for minute, peak in enumerate(peaks)])
     price = np.array([pool.price for pool in scenario.pools])
     return Clairvoyant(chosen @ price / 60.0, {p.name: chosen[:, i] for i, p in enumerate(scenario.pools)})
+
+
+def minute_peaks(rates_per_second: Floats) -> Floats:
+    """The highest rate within each minute, the last one begun included."""
+    minutes = math.ceil(len(rates_per_second) / 60)
+    padded = np.resize(rates_per_second, minutes * 60)
+    padded[len(rates_per_second) :] = rates_per_second[-1]
+    result: Floats = padded.reshape(minutes, 60).max(axis=1)
+    return result
 
 
 def _cheapest(scenario: Scenario, tables: dict[str, Floats], now: float, rate: float) -> tuple[int, ...]:

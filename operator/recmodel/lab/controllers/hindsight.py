@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ Kind = Literal["hpa", "keda"]
 CONTROLLERS = {"hpa": Hpa, "keda": Keda}
 
 TARGETS = tuple(round(0.30 + 0.05 * step, 2) for step in range(14))  # 0.30 to 0.95
+SLOW_COST_FACTOR = 1.03  # by which a cost in slow motion may miss that at full load
 SHARES = tuple(round(0.1 * step, 1) for step in range(11))  # of the traffic, to the second pool
 
 
@@ -34,11 +36,21 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A run of one setting, to its end or up to where it was given up."""
+
+    summary: Summary
+    finished: bool
+    cost_at_least: float  # of the whole time
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Which settings are tried, with how many minutes over at most, and how.
 
     ``floor_cost_by_minute`` is what each minute costs at least (the clairvoyant's), for giving up early; ``slower`` above 1
-    searches in :func:`slow_motion`, that many times faster.
+    searches in :func:`slow_motion`, that many times faster. ``trials`` keeps what was run, by :meth:`name`: another search of the
+    same load, for other minutes over, goes on from there.
     """
 
     most_minutes_over_ratio: float
@@ -48,6 +60,7 @@ class Search:
     floor_cost_by_minute: Floats | None = None
     slower: float = 1.0
     seed: int = 0
+    trials: MutableMapping[str, Trial] = field(default_factory=dict)
 
     def most_over(self, minutes: int) -> int:
         """Of so many minutes."""
@@ -59,6 +72,24 @@ class Search:
         return np.append(np.cumsum(floor[::-1])[::-1], 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A model and its load, as they are or in slow motion."""
+
+    scenario: Scenario
+    rates_per_second: Floats
+    slower: float = 1.0
+
+    def slowed(self, slower: float) -> Ground:
+        """The same in slow motion."""
+        return Ground(slow_motion(self.scenario, slower), self.rates_per_second / slower, slower)
+
+    @property
+    def minutes(self) -> int:
+        """Of the load."""
+        return -(-len(self.rates_per_second) // 60)
+
+
 def best_in_hindsight(
     scenario: Scenario, rates_per_second: Floats, search: Search, progress: Callable[[float], None] | None = None
 ) -> Setting | None:
@@ -66,19 +97,32 @@ def best_in_hindsight(
 
     For each kind and share the target is found by halving, since a higher target costs less and is late more often. A
     run is given up once it is over too often, or cannot become cheaper than the best one so far. Where minutes over do
-    not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all. What a search in slow motion
-    finds is run, and lowered where needed, at full load.
+    not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all. After a search in slow motion
+    each of those that may be the cheapest, by its cost there, is run at full load, with a higher or a lower target where that
+    is what holds.
     """
-    slow, rates = slow_motion(scenario, search.slower), rates_per_second / search.slower
+    full = Ground(scenario, rates_per_second)
+    ground = full if search.slower == 1.0 else full.slowed(search.slower)
+    doubt = 1.0 if search.slower == 1.0 else SLOW_COST_FACTOR
     tasks = [(kind, share) for kind in search.kinds for share in _middle_first(search.shares)]
-    best: Setting | None = None
+    found: list[Setting] = []
+    dearest = math.inf
     for number, (kind, share) in enumerate(tasks, start=1):
-        best = _cheaper(best, _highest_target(slow, rates, search, kind, share, best))
+        setting = _highest_target(ground, search, kind, share, dearest)
+        if setting is not None:
+            found.append(setting)
+            dearest = min(dearest, setting.summary.cost * doubt)
         if progress is not None:
             progress(number / len(tasks))
-    if search.slower == 1.0 or best is None:
-        return best
-    return _at_full_load(scenario, rates_per_second, search, best)
+    found.sort(key=lambda setting: setting.summary.cost)
+    if search.slower == 1.0:
+        return found[0] if found else None
+    best: Setting | None = None
+    for setting in found:
+        if best is not None and setting.summary.cost >= best.summary.cost * doubt:
+            break
+        best = _cheaper(best, _at_full_load(full, search, setting, math.inf if best is None else best.summary.cost))
+    return best
 
 
 def slow_motion(scenario: Scenario, slower: float) -> Scenario:
@@ -124,41 +168,72 @@ def every_setting(
     ]
 
 
-def _highest_target(
-    scenario: Scenario, rates: Floats, search: Search, kind: Kind, share: float, best: Setting | None
-) -> Setting | None:
-    """The better of ``best`` and the highest target that is not over too often."""
-    minutes = -(-len(rates) // 60)
-    most_over, least_rest = search.most_over(minutes), search.least_rest(minutes)
+def _try(ground: Ground, search: Search, setting: tuple[Kind, float, float], dearest: float) -> Trial:
+    """Run a setting (kind, target, share), or look it up where what is known of it is enough to judge it."""
+    kind, target, share = setting
+    name = f"{kind} {target:g} {share:g} {ground.slower:g}"
+    most_over, least_rest = search.most_over(ground.minutes), search.least_rest(ground.minutes)
+    known = search.trials.get(name)
+    if known is not None and (
+        known.finished or known.summary.minutes_over > most_over or known.cost_at_least >= dearest
+    ):
+        return known
+    given_up_at = 0.0
+
+    def hopeless(minutes: int, minutes_over: int, cost: float) -> bool:
+        nonlocal given_up_at
+        given_up_at = cost + float(least_rest[minutes])
+        return minutes_over > most_over or given_up_at >= dearest
+
+    controller = CONTROLLERS[kind](ground.scenario, target, share)
+    result = simulate(ground.scenario, ground.rates_per_second, controller, search.seed, give_up=hopeless)
+    summary = result.summary()
+    trial = Trial(summary, result.finished, summary.cost if result.finished else given_up_at)
+    search.trials[name] = trial
+    return trial
+
+
+def _highest_target(ground: Ground, search: Search, kind: Kind, share: float, dearest: float) -> Setting | None:
+    """The highest target that is not over too often, if it is cheaper than ``dearest``."""
     targets = sorted(search.targets)
     low, high = 0, len(targets) - 1
+    found: Setting | None = None
     while low <= high:
         middle = (low + high + 1) // 2
-        dearest = best.summary.cost if best is not None else float("inf")
-        controller = CONTROLLERS[kind](scenario, targets[middle], share)
-
-        def hopeless(minutes: int, minutes_over: int, cost: float, dearest: float = dearest) -> bool:
-            return minutes_over > most_over or cost + least_rest[minutes] >= dearest
-
-        result = simulate(scenario, rates, controller, search.seed, give_up=hopeless)
-        summary = result.summary()
-        if summary.minutes_over > most_over:
+        trial = _try(ground, search, (kind, targets[middle], share), dearest)
+        if trial.summary.minutes_over > search.most_over(ground.minutes):
             high = middle - 1
             continue
         low = middle + 1
-        if result.finished:
-            best = _cheaper(best, Setting(kind, targets[middle], share, summary))
+        if trial.finished and trial.summary.cost < dearest:
+            dearest = trial.summary.cost
+            found = Setting(kind, targets[middle], share, trial.summary)
+    return found
+
+
+def _at_full_load(full: Ground, search: Search, found: Setting, dearest: float) -> Setting | None:
+    """The setting at full load, its target raised for as long as it holds, or lowered until it does; None where it is dearer."""
+    most_over, targets = search.most_over(full.minutes), sorted(search.targets)
+    best: Setting | None = None
+
+    def holds(target: float) -> bool:
+        nonlocal best, dearest
+        trial = _try(full, search, (found.kind, target, found.gpu_share), dearest)
+        if trial.summary.minutes_over > most_over:
+            return False
+        if trial.finished and trial.summary.cost < dearest:
+            best, dearest = Setting(found.kind, target, found.gpu_share, trial.summary), trial.summary.cost
+        return True
+
+    if holds(found.target_ratio):
+        for target in targets[targets.index(found.target_ratio) + 1 :]:
+            if not holds(target):
+                break
+        return best
+    for target in reversed(targets[: targets.index(found.target_ratio)]):
+        if holds(target):
+            break
     return best
-
-
-def _at_full_load(scenario: Scenario, rates: Floats, search: Search, found: Setting) -> Setting | None:
-    """The setting at full load, its target lowered until it holds; None where no target does."""
-    most_over = search.most_over(-(-len(rates) // 60))
-    for target in sorted((target for target in search.targets if target <= found.target_ratio), reverse=True):
-        setting = run_setting(scenario, rates, found.kind, target, found.gpu_share, search.seed)
-        if setting.summary.minutes_over <= most_over:
-            return setting
-    return None
 
 
 def _cheaper(one: Setting | None, other: Setting | None) -> Setting | None:

@@ -47,6 +47,8 @@ from recmodel.lab.simulator.slots import Slots
 
 __all__ = ["CPU_POOL", "GPU_POOL", "Controller", "PoolScenario", "Result", "Scenario", "Summary", "simulate", "started"]
 
+GIVE_UP_EVERY_SECONDS = 600.0  # of simulated time
+
 
 class Controller(Protocol):
     """Whoever decides: an engine, a baseline."""
@@ -65,7 +67,7 @@ def simulate(
 ) -> Result:
     """Run a load (requests/s, one value a second); ``progress`` gets the share done once a simulated hour.
 
-    Then ``give_up`` is asked too, with the minutes done, those over, and the cost so far: at True the run ends there.
+    Every ten minutes ``give_up`` is asked, with the minutes done, those over, and the cost so far: at True the run ends there.
     """
     rates = _with_bursts(scenario, np.ascontiguousarray(rates_per_second, dtype=np.float64), seed)
     if rates.ndim != 1 or not len(rates) or not np.all(np.isfinite(rates)) or rates.min() < 0.0:
@@ -131,11 +133,11 @@ class _Run:
             self._act(now, decision)
             until = min(now + tick, self.seconds)
             self._advance(now, until)
-            hour_done = int(until // 3600) > int(now // 3600)
+            hour_done, may_end = (until // every > now // every for every in (3600.0, GIVE_UP_EVERY_SECONDS))
             now = until
             if progress is not None and hour_done:
                 progress(until / self.seconds)
-            if give_up is not None and hour_done and now < self.seconds:
+            if give_up is not None and may_end and now < self.seconds:
                 so_far = self._result(decisions, deciding, finished=False)
                 if give_up(int(now / 60.0), int(so_far.over.sum()), float(so_far.cost.sum())):
                     return so_far
