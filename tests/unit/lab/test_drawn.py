@@ -11,7 +11,7 @@ from recmodel.lab.benchmark.contest import Heat, Outcome, run_heat
 from recmodel.lab.benchmark.cost_parts import PARTS, cheapest_by_belief, cheapest_cost
 from recmodel.lab.benchmark.drawn import main
 from recmodel.lab.benchmark.drawn_days import BURST_FACTOR, KINDS, draw_day
-from recmodel.lab.benchmark.kept import kept_or_run
+from recmodel.lab.benchmark.kept import Store, kept_or_run
 from recmodel.lab.benchmark.page import section_of, with_section
 from recmodel.lab.benchmark.plants import FAMILIES, MOST_PER_SECOND, PRICE_STEP, draw_plant
 from recmodel.lab.benchmark.standings import best_ratio, section
@@ -157,10 +157,11 @@ def test_an_interrupted_run_goes_on_and_a_change_of_the_engine_keeps_the_trials(
     engine = tmp_path / "engine.py"
     engine.write_text("1")
     monkeypatch.setattr(kept, "ENGINE_SOURCES", (engine, *kept.ENGINE_SOURCES))
-    assert kept_or_run(outcome.heat, TRACES, tmp_path) == (outcome, False)
-    assert kept_or_run(outcome.heat, TRACES, tmp_path) == (outcome, True)
+    monkeypatch.setenv("RECMODEL_CACHE", str(tmp_path))
+    assert kept_or_run(outcome.heat, TRACES, Store.of(TRACES)) == (outcome, False)
+    assert kept_or_run(outcome.heat, TRACES, Store.of(TRACES)) == (outcome, True)
     engine.write_text("2")
-    assert kept_or_run(outcome.heat, TRACES, tmp_path) == (outcome, False)
+    assert kept_or_run(outcome.heat, TRACES, Store.of(TRACES)) == (outcome, False)
     assert runs == [0, len(trials)]
 
 

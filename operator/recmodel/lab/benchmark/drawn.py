@@ -20,7 +20,7 @@ from pathlib import Path
 from recmodel.lab.benchmark.contest import Heat, Outcome
 from recmodel.lab.benchmark.days import find_traces
 from recmodel.lab.benchmark.drawn_days import KINDS
-from recmodel.lab.benchmark.kept import folder, kept_or_run
+from recmodel.lab.benchmark.kept import Store, kept_or_run
 from recmodel.lab.benchmark.page import with_section
 from recmodel.lab.benchmark.plants import FAMILIES
 from recmodel.lab.benchmark.standings import best_ratio, bound_ratio, section
@@ -30,11 +30,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def run_all(heats: Sequence[Heat], traces: Sequence[Path], jobs: int) -> Iterator[tuple[Outcome, bool]]:
     """Each heat's outcome, and whether it was kept, as they come."""
+    store = Store.of(traces)
     if jobs == 1:
-        yield from (kept_or_run(heat, traces, folder()) for heat in heats)
+        yield from (kept_or_run(heat, traces, store) for heat in heats)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(kept_or_run, heat, traces, folder()) for heat in heats]):
+        for done in as_completed([pool.submit(kept_or_run, heat, traces, store) for heat in heats]):
             yield done.result()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -47,13 +47,29 @@ def sources_digest(names: Iterable[str], traces: Sequence[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def kept_or_run(heat: Heat, traces: Sequence[Path], cache: Path) -> tuple[Outcome, bool]:
+@dataclass(frozen=True)
+class Store:
+    """The folders of what holds for the sources and traces as they are."""
+
+    outcomes: Path
+    trials: Path
+
+    @classmethod
+    def of(cls, traces: Sequence[Path]) -> Store:
+        """Found once for a whole run: what is edited meanwhile is no part of it."""
+        root = folder()
+        return cls(
+            root / "outcomes" / sources_digest(ENGINE_SOURCES, traces),
+            root / "trials" / sources_digest(RIVAL_SOURCES, traces),
+        )
+
+
+def kept_or_run(heat: Heat, traces: Sequence[Path], store: Store) -> tuple[Outcome, bool]:
     """The outcome of a heat, and whether it was there already."""
     name = "-".join(str(part).replace(" ", "_") for part in astuple(heat)) + ".json"
-    outcome_file = cache / "outcomes" / sources_digest(ENGINE_SOURCES, traces) / name
+    outcome_file, trials_file = store.outcomes / name, store.trials / name
     if outcome_file.exists():
         return OUTCOMES.validate_json(outcome_file.read_bytes()), True
-    trials_file = cache / "trials" / sources_digest(RIVAL_SOURCES, traces) / name
     trials = TRIALS.validate_json(trials_file.read_bytes()) if trials_file.exists() else {}
     outcome = run_heat(heat, traces, trials)
     _write(trials_file, TRIALS.dump_json(trials))

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from recmodel.lab.simulator.arrays import BATCH, FINE_BINS, Laws, Routing, Servers, Tally, Words
+from recmodel.lab.simulator.arrays import BATCH, FINE_BINS, Integers, Laws, Routing, Servers, Tally, Words
 from recmodel.lab.simulator.compiled import compiled
 from recmodel.lab.simulator.scenario import Floats
 
@@ -266,15 +266,20 @@ def serve(
 
 
 @compiled
-def waiting(now: float, pool: int, slot: int, laws: Laws, servers: Servers) -> int:
-    """Requests that wait at a pod that was just brought up to date, not counting those in service."""
-    if laws.kind[pool] == BATCH:
-        return int(servers.held[slot])
-    busy = 0
-    for worker in range(laws.workers[pool]):
-        if servers.worker_free[slot, worker] > now:
-            busy += 1
-    return max(int(servers.held[slot]) - busy, 0)
+def waiting(now: float, pool: int, ready: Integers, laws: Laws, servers: Servers) -> int:
+    """Requests that wait at pods (slots) that were just brought up to date, not counting those in service."""
+    total = 0
+    for place in range(ready.size):
+        slot = ready[place]
+        total += servers.held[slot]
+        if laws.kind[pool] == BATCH:
+            continue
+        busy = 0
+        for worker in range(laws.workers[pool]):
+            if servers.worker_free[slot, worker] > now:
+                busy += 1
+        total -= min(busy, servers.held[slot])
+    return int(total)
 
 
 @compiled

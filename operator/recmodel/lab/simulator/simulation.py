@@ -211,8 +211,8 @@ class _Run:
             self.monitor.server_seconds[index, interval] += len(ready) * servers * (until - since)
             fleet.note_ready(since, until)
             if until >= (interval + 1) * scrape - 1e-9:
-                queue = sum(waiting(until, index, slot, self.laws, self.slots.servers) for slot in ready)
-                self.monitor.queue[index, interval + 1] = queue
+                slots = np.array(ready, np.int64)
+                self.monitor.queue[index, interval + 1] = waiting(until, index, slots, self.laws, self.slots.servers)
 
     def _shares(self, now: float) -> dict[str, float]:
         """The share of the traffic that each pool gets now, in 0..1."""
