@@ -45,7 +45,7 @@ paper: ## lighter models within an accuracy budget, on real data: each technique
 
 bench: ## the engine against HPA, KEDA and a clairvoyant, on every trace and on drawn plants: docs/benchmark.md (hours)
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark --out docs
-	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark.drawn --page docs/benchmark.md
+	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark.drawn --told --page docs/benchmark.md
 
 bench-short: ## the same on drawn plants only, four hours and one seed each: for daily work
 	@v=$(V); $$v/bin/python -m recmodel.lab.benchmark.drawn --hours 4 --seeds 1

@@ -1,6 +1,7 @@
 """One tick of the judgement for all models: observations in, decisions out.
 
-``begin`` makes the memory, ``step`` is one tick, ``reindex`` carries the memory over to a changed set of models. Nothing here
+``begin`` makes the memory, ``step`` is one tick, ``reindex`` carries the memory over to a changed set of models. A tick is what the
+observations teach (``learn``) and what follows from that (``plan``), so a study can plan with other knowledge. Nothing here
 reads a clock: ``now_seconds`` is an argument, and the same input gives the same output, byte for byte.
 """
 
@@ -36,6 +37,7 @@ from recmodel.core.types import Observation
 class Learned:
     """What is known in one tick before anything is planned: what was seen, and what all of it has taught."""
 
+    now_seconds: float
     fleet: Fleet
     observed: Observed
     load: Floats  # [M] arrivals in requests/s; NaN unknown
@@ -45,13 +47,16 @@ class Learned:
     forecast: LoadForecast
     usual: Floats  # [M] load over the last minutes
     capacity: Capacity
-    planned: Capacity  # the same, as the plan counts on it
     allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
 
 
 def step(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Decisions]:
     """One tick: the decisions for all models of the memory's fleet, in their order, and the memory for the next tick."""
-    memory, learned = _learn(memory, observations, now_seconds)
+    return plan(*learn(memory, observations, now_seconds))
+
+
+def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
+    """The decisions that follow from what was learned, and the memory of them."""
     memory, proposal, context = _propose(memory, learned)
     guarded = guard(context)
     weights, budget, budget_memory = share(
@@ -72,7 +77,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
         fleet=learned.fleet,
         seen=learned.observed,
         failing=learned.failing,
-        now_seconds=now_seconds,
+        now_seconds=learned.now_seconds,
         load=learned.load,
         doubted=learned.doubted,
         forecast=learned.forecast,
@@ -95,7 +100,7 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
     )
 
 
-def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Learned]:
+def learn(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Learned]:
     """What the observations say of failures, pods, load and capacity, and the memory that has learned from them."""
     fleet = memory.fleet
     observed = see(fleet, observations)
@@ -115,6 +120,7 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
     capacity = estimate(capacity_memory, fleet, failing.seen.ready)
     memory = replace(memory, forecast=forecaster, capacity=capacity_memory, failing=failing_memory, pods=pods_memory)
     return memory, Learned(
+        now_seconds=now_seconds,
         fleet=fleet,
         observed=observed,
         load=load,
@@ -124,7 +130,6 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
         forecast=forecast,
         usual=candidates.usual_load(forecaster, fleet.tick_seconds, fleet.rate_window_seconds),
         capacity=capacity,
-        planned=probe.planned(capacity, capacity_memory, fleet, pods_memory, now, forecast),
         allowed=allowed_shares(fleet),
     )
 
@@ -132,13 +137,14 @@ def _learn(memory: Memory, observations: Sequence[Observation], now_seconds: flo
 def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardContext]:
     """The cheapest mix, the memory of it, and what the guards are to look at."""
     fleet, seen, now = learned.fleet, learned.failing.seen, learned.pods
-    each, assumed = assumed_capacity(fleet, learned.planned, seen.ready)
+    planned = probe.planned(learned.capacity, memory.capacity, fleet, memory.pods, now, learned.forecast)
+    each, assumed = assumed_capacity(fleet, planned, seen.ready)
     proposal = propose(
         Situation(
             fleet=fleet,
             seen=seen,
             forecast=learned.forecast,
-            capacity=learned.planned,
+            capacity=planned,
             each=each,
             assumed=assumed,
             most=now.most,
@@ -156,7 +162,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             fleet=fleet,
             seen=seen,
             proposal=proposal,
-            capacity=learned.planned,
+            capacity=planned,
             load=learned.load,
             usual=learned.usual,
             upper=learned.forecast.upper,

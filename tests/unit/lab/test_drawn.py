@@ -14,18 +14,25 @@ from recmodel.lab.benchmark.drawn_days import BURST_FACTOR, KINDS, draw_day
 from recmodel.lab.benchmark.kept import Store, kept_or_run
 from recmodel.lab.benchmark.page import section_of, with_section
 from recmodel.lab.benchmark.plants import FAMILIES, MOST_PER_SECOND, PRICE_STEP, draw_plant
+from recmodel.lab.benchmark.releases import longest_unreleased_minutes
 from recmodel.lab.benchmark.standings import best_ratio, section
 from recmodel.lab.controllers import clairvoyant
+from recmodel.lab.controllers.baselines import Keda
 from recmodel.lab.controllers.hindsight import Trial
 from recmodel.lab.simulator.scenario import EDGES_SECONDS, PoolScenario
+from recmodel.lab.simulator.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[3]
+QUICK_REQUESTS = 5_000  # in a measurement of a capacity: to a few percent, which is enough here
+# An hour from nothing known, most of it spent learning: days reach far less.
+FLOOR_OVER_RATIO, FLOOR_COST_RATIO = 0.08, 2.0
+FLOOR_HEATS = [Heat("tiny fleet", "calm", 0, 1.0), Heat("parity", "calm", 0, 1.0)]
 TRACES = sorted((ROOT / "demo/data/traces").glob("*.csv.gz"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_plant_is_what_its_family_says_and_the_same_each_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clairvoyant, "REQUESTS", 5_000)  # capacities to a few percent are enough here, and quick
+    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
     ranges, plant = FAMILIES[family], draw_plant(family, 5)
     cpu, gpu = plant.scenario.pools
     assert plant.scenario == draw_plant(family, 5).scenario
@@ -45,7 +52,7 @@ def test_a_plant_is_what_its_family_says_and_the_same_each_time(family: str, mon
 
 
 def test_another_seed_draws_another_plant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clairvoyant, "REQUESTS", 5_000)
+    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
     assert draw_plant("tiny fleet", 0).scenario != draw_plant("tiny fleet", 1).scenario
 
 
@@ -103,7 +110,8 @@ def trials() -> dict[str, Trial]:
 def outcome(trials: dict[str, Trial]) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contest, "SHARES", (0.0, 0.75))  # a search of two shares goes the same ways
-        return run_heat(Heat("tiny fleet", "calm", 2, 1.0), TRACES, trials)
+        patch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
+        return run_heat(Heat("tiny fleet", "calm", 2, 0.6, told=True), TRACES, trials)
 
 
 def test_the_parts_add_up_to_the_cost_above_the_clairvoyant(outcome: Outcome) -> None:
@@ -112,13 +120,53 @@ def test_the_parts_add_up_to_the_cost_above_the_clairvoyant(outcome: Outcome) ->
     assert 0.0 < outcome.rounding < outcome.bound_cost
 
 
+def test_who_is_told_the_truth_decides_otherwise(outcome: Outcome) -> None:
+    costs = {told.cost for told in outcome.told.values()}
+    assert len(outcome.told) == 4
+    assert len(costs) == 4
+    assert outcome.cost not in costs
+    assert outcome.told["both, for the whole budget"].cost < outcome.cost
+
+
+def floor(heat: Heat, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the engine, or who stands for it, stays above it."""
+    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
+    monkeypatch.setattr(contest, "RIVALS", ())
+    outcome = run_heat(heat, TRACES, {})
+    return outcome.over_ratio <= FLOOR_OVER_RATIO and outcome.cost <= FLOOR_COST_RATIO * outcome.bound_cost
+
+
+@pytest.mark.parametrize("heat", FLOOR_HEATS, ids=str)
+def test_the_engine_stays_above_the_floor_on_drawn_plants(heat: Heat, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert floor(heat, monkeypatch)
+
+
+@pytest.mark.parametrize("target", [0.35, 1.2], ids=["too dear", "too late"])
+def test_a_careless_setting_falls_below_the_floor(target: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "EngineController", lambda scenario, _: Keda(scenario, target, 0.0))
+    assert not floor(FLOOR_HEATS[1], monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("ordered", "longest"), [((3, 3, 3, 3), 4), ((3, 3, 2, 2), 2), ((2, 2, 2, 2), 4), ((1, 1, 1, 1), 0)]
+)
+def test_far_too_much_that_stays_is_counted(ordered: tuple[int, ...], longest: int, outcome: Outcome) -> None:
+    plant = draw_plant(outcome.heat.family, outcome.heat.seed)
+    rates = np.full(60 * len(ordered), 0.4 * float(plant.tables["cpu"][1]))
+    by_minute = {"cpu": np.array(ordered, float), "gpu": np.zeros(len(ordered))}
+    result = simulate(plant.running(1.0, 0.0), rates, Keda(plant.scenario, 0.6, 0.0))
+    result = replace(result, replicas=by_minute, ready=by_minute)
+    assert longest_unreleased_minutes(plant, rates, result) == longest
+
+
 def test_a_search_for_other_minutes_over_goes_on_from_what_was_run(
     outcome: Outcome, trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contest, "SHARES", (0.0, 0.75))
+    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
     before = dict(trials)
-    again = run_heat(outcome.heat, TRACES, trials)
-    assert again == outcome
+    again = run_heat(replace(outcome.heat, told=False), TRACES, trials)
+    assert again == replace(outcome, heat=again.heat, told={})
     assert trials == before  # nothing was run again
 
 
@@ -127,9 +175,11 @@ def test_the_section_has_each_figure_once_computed(outcome: Outcome) -> None:
     assert ratio is not None
     other = replace(outcome, heat=replace(outcome.heat, seed=3), cost=1.1 * outcome.cost)
     text = section([outcome, other], "the command")
-    assert "Made by `the command`: 2 runs, seeds 2, 3, 1 hours each." in text
+    assert "Made by `the command`: 2 runs, seeds 2, 3, 0.6 hours each." in text
     assert f"{1.05 * ratio:.3f} ± {0.05 * ratio:.3f} | {1.1 * ratio:.3f}" in text
     assert "| tiny fleet | 2 |" in text
+    assert "The engine on 2 of the runs again" in text
+    assert "was not run told the truth" in section([replace(outcome, told={})], "the command")
     assert "nan" not in text
 
 

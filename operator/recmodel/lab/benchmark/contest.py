@@ -6,6 +6,7 @@ import math
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from recmodel.core.types import PoolEstimate
 from recmodel.lab.benchmark.cost_parts import cost_parts, rounding_cost
 from recmodel.lab.benchmark.drawn_days import draw_day
 from recmodel.lab.benchmark.plants import Plant, draw_plant
+from recmodel.lab.benchmark.releases import longest_unreleased_minutes
 from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.controllers.engine import EngineController
 from recmodel.lab.controllers.hindsight import Kind, Search, Trial, best_in_hindsight
+from recmodel.lab.controllers.truth import WithTruth
 from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.scenario import Floats
 from recmodel.lab.simulator.simulation import simulate
@@ -38,6 +41,7 @@ class Heat:
     day: str
     seed: int
     hours: float
+    told: bool = False  # whether the engine is run again and told the truth about one thing and another
 
     def __str__(self) -> str:
         return f"{self.family}, {self.day}, seed {self.seed}, {self.hours:g} h"
@@ -49,6 +53,14 @@ class Rival:
 
     target_ratio: float
     gpu_share: float
+    over_ratio: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Told:
+    """The engine told the truth about something."""
+
     over_ratio: float
     cost: float
 
@@ -72,6 +84,8 @@ class Outcome:
     plant: str
     over_ratio: float
     late_ratio: float
+    worst_late_ratio: float  # of one minute's requests
+    unreleased_minutes: int  # in a row, with far too much ready
     cost: float
     bound_cost: float
     hours: dict[str, float]
@@ -81,6 +95,7 @@ class Outcome:
     parts: dict[str, float]  # of the cost above the clairvoyant's
     rounding: float  # of the clairvoyant's own cost
     capacity_errors: dict[int, CapacityErrors]
+    told: dict[str, Told]  # by what it was told; empty where it was not run
 
     @property
     def best_cost(self) -> float | None:
@@ -115,22 +130,49 @@ def run_heat(heat: Heat, traces: Sequence[Path], trials: MutableMapping[str, Tri
             if best is None
             else Rival(best.target_ratio, best.gpu_share, best.summary.minutes_over_ratio, best.summary.cost)
         )
+    strict = planned_tables(plant)
+    told = {
+        name: WithTruth(scenario, past, **truth) for name, truth in _truths(rates, plant, strict).items() if heat.told
+    }
     return Outcome(
         heat=heat,
         day=day.name,
         plant=str(plant),
         over_ratio=engine.minutes_over_ratio,
         late_ratio=engine.late_ratio,
+        worst_late_ratio=float(result.late_ratio.max()),
+        unreleased_minutes=longest_unreleased_minutes(plant, rates, result),
         cost=engine.cost,
         bound_cost=bound.cost,
         hours=engine.replica_hours,
         bound_hours={name: float(replicas.sum()) / 60.0 for name, replicas in bound.replicas.items()},
         scalings=engine.scalings,
         rivals=rivals,
-        parts=cost_parts(plant, planned_tables(plant), result, bound),
+        parts=cost_parts(plant, strict, result, bound),
         rounding=rounding_cost(plant, rates, bound),
         capacity_errors=capacity_errors(plant, result),
+        told={name: _told(simulate(scenario, rates, controller, heat.seed)) for name, controller in told.items()},
     )
+
+
+class Truth(TypedDict, total=False):
+    """What an engine is told, as arguments of :class:`WithTruth`."""
+
+    rates: Floats
+    tables: dict[str, Floats]
+
+
+def _truths(rates: Floats, plant: Plant, strict: dict[str, Floats]) -> dict[str, Truth]:
+    return {
+        "the load to come": Truth(rates=rates),
+        "the capacity": Truth(tables=strict),
+        "the capacity, for the whole budget": Truth(tables=plant.tables),
+        "both, for the whole budget": Truth(rates=rates, tables=plant.tables),
+    }
+
+
+def _told(result: Result) -> Told:
+    return Told(float(result.over.mean()), float(result.cost.sum()))
 
 
 def planned_tables(plant: Plant) -> dict[str, Floats]:

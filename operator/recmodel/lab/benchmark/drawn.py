@@ -1,6 +1,6 @@
 """The benchmark on drawn plants and days, and its section of the page.
 
-    python -m recmodel.lab.benchmark.drawn [--hours 12] [--seeds 3] [--jobs 2] [--family NAME] [--day NAME] [--page docs/benchmark.md]
+    python -m recmodel.lab.benchmark.drawn [--hours 12] [--seeds 3] [--jobs 2] [--told] [--page docs/benchmark.md]
 
 What was run is kept (see :mod:`recmodel.lab.benchmark.kept`): an interrupted run goes on where it was, and after a change of the
 engine HPA and KEDA are not searched again.
@@ -48,12 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3, help="how many; the first is --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--told",
+        action="store_true",
+        help="also run the engine told the truth, with the first seed: five times the engine's time",
+    )
     parser.add_argument("--family", action="append", choices=list(FAMILIES), help="may be repeated")
     parser.add_argument("--day", action="append", choices=list(KINDS), help="may be repeated")
     parser.add_argument("--page", type=Path, help="file of which the section is written; else it is printed")
     options = parser.parse_args(arguments)
     heats = [
-        Heat(family, day, seed, options.hours)
+        Heat(family, day, seed, options.hours, options.told and seed == options.seed)
         for seed in range(options.seed, options.seed + options.seeds)
         for family in options.family or FAMILIES
         for day in options.day or KINDS

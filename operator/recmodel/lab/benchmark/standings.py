@@ -37,6 +37,7 @@ def section(outcomes: Sequence[Outcome], command: str) -> str:
         standings(outcomes, lambda o: o.heat.day, KINDS),
         "### Where the cost above the clairvoyant comes from",
         parts_table(outcomes),
+        told_table(outcomes),
         "### Capacity by number of replicas",
         capacity_table(outcomes),
         f"### The {WORST_SHOWN} worst",
@@ -93,12 +94,13 @@ def standings(outcomes: Sequence[Outcome], group: Callable[[Outcome], str], orde
     rows.append(("**all**", *_standing(outcomes)))
     head = (
         "", "runs", "x best", "worst", "x best HPA", "x best KEDA", "x clairvoyant", "worst",
-        "over", "worst", "late", "GPU-hours", "CPU-hours",
+        "over", "worst", "late", "worst minute", "unreleased", "GPU-hours", "CPU-hours",
     )  # fmt: skip
     return (
         table(head, rows)
-        + "\n\nMeans ± their standard errors. *x best*: of the cheaper of the two. Replica-hours are relative to the clairvoyant's "
-        "(-: it uses none)."
+        + "\n\nMeans ± their standard errors. *x best*: of the cheaper of the two. *Worst minute*: the largest share late of one "
+        "minute's requests. *Unreleased*: minutes in a row in which one replica less would have carried twice the load and none "
+        "was released, at most. Replica-hours are relative to the clairvoyant's (-: it uses none)."
     )
 
 
@@ -115,6 +117,8 @@ def _standing(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         _mean(over, "{:.2%}"),
         f"{max(over):.2%}",
         f"{np.mean([o.late_ratio for o in outcomes]):.2%}",
+        f"{max(o.worst_late_ratio for o in outcomes):.0%}",
+        str(max(o.unreleased_minutes for o in outcomes)),
         _hours(outcomes, "gpu"),
         _hours(outcomes, "cpu"),
     )
@@ -142,6 +146,24 @@ def _parts(outcomes: Sequence[Outcome]) -> list[str]:
     shares = [np.mean([o.parts[part] / o.bound_cost for o in outcomes]) for part in PARTS]
     rounding = np.mean([o.rounding / o.bound_cost for o in outcomes])
     return [*(f"{100 * share:.0f}" for share in (*shares, sum(shares), rounding))]
+
+
+def told_table(outcomes: Sequence[Outcome]) -> str:
+    """The engine told the truth, over the engine, where that was run."""
+    runs = [o for o in outcomes if o.told]
+    if not runs:
+        return "The engine was not run told the truth (`--told`)."
+    rows = [("nothing", _mean(_figures(runs, bound_ratio)), "", _mean(_figures(runs, _over), "{:.2%}"))]
+    for name in runs[0].told:
+        bound = [o.told[name].cost / o.bound_cost for o in runs]
+        saved = [1.0 - o.told[name].cost / o.cost for o in runs]
+        over = [o.told[name].over_ratio for o in runs]
+        rows.append((name, _mean(bound), _mean(saved, "{:.1%}"), _mean(over, "{:.2%}")))
+    return (
+        f"The engine on {len(runs)} of the runs again, told the truth and learning as ever. The capacity is that of the ready "
+        "replicas, at the late share planned for or at the whole budget.\n\n"
+        + table(("told", "x clairvoyant", "saves", "over"), rows)
+    )
 
 
 def capacity_table(outcomes: Sequence[Outcome]) -> str:

@@ -6,10 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recmodel.core.capacity import estimate, posterior
-from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.engine import step
-from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
 from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
@@ -22,6 +19,7 @@ from recmodel.core.traffic.context import TrafficContext
 from recmodel.core.types import Decision, Observation, PoolDecision
 from recmodel.lab.controllers.baselines import Stabiliser
 from recmodel.lab.controllers.engine import EngineController
+from recmodel.lab.controllers.truth import known_capacity
 from recmodel.lab.simulator.scenario import Scenario
 from recmodel.lab.trace import Trace
 
@@ -79,7 +77,7 @@ class WithoutLearning:
         memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds, history=past)
         self._forecast, self._fleet = memory.forecast, memory.fleet
         each = np.array([[FIXED_RATIO * pool.nominal_capacity_per_second() for pool in scenario.pools]])
-        self._capacity = _fixed(self._fleet, each)
+        self._capacity = known_capacity(self._fleet, each)
         self._stabilisers = [Stabiliser() for _ in scenario.pools]
         self._seen_at = -np.inf
 
@@ -145,20 +143,4 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
     loss[..., LEVEL % CANDIDATES] = 0.0
     return replace(
         memory, errors=errors, loss=loss, season=season.empty(len(memory.level)), slope=np.zeros_like(memory.slope)
-    )
-
-
-def _fixed(fleet: Fleet, each: Floats) -> Capacity:
-    """A capacity that is the same for any number of replicas, known for certain and proven."""
-    one, endless = np.ones_like(each), np.full_like(each, np.inf)
-    nothing = estimate.estimate(posterior.empty(*each.shape), fleet, np.ones(each.shape, np.int64))
-    return replace(
-        nothing,
-        saturation=each,
-        sharpness=one,
-        slack=0.0 * one,
-        caution=one,
-        limit=endless,
-        ceiling=endless,
-        known=each > 0,
     )

@@ -18,7 +18,8 @@ Kind = Literal["hpa", "keda"]
 CONTROLLERS = {"hpa": Hpa, "keda": Keda}
 
 TARGETS = tuple(round(0.30 + 0.05 * step, 2) for step in range(14))  # 0.30 to 0.95
-SLOW_COST_FACTOR = 1.03  # by which a cost in slow motion may miss that at full load
+SLOW_COST_FACTOR = 1.03  # by which a cost in slow motion may miss that at full load ...
+SLOW_OVER_FACTOR, SLOW_OVER_MINUTES = 1.25, 2.0  # ... and the minutes over
 SHARES = tuple(round(0.1 * step, 1) for step in range(11))  # of the traffic, to the second pool
 
 
@@ -97,18 +98,21 @@ def best_in_hindsight(
 
     For each kind and share the target is found by halving, since a higher target costs less and is late more often. A
     run is given up once it is over too often, or cannot become cheaper than the best one so far. Where minutes over do
-    not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all. After a search in slow motion
-    each of those that may be the cheapest, by its cost there, is run at full load, with a higher or a lower target where that
-    is what holds.
+    not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all. A search in slow motion lets pass
+    what is over a little too often; then each of those that may be the cheapest, by its cost there, is run at full load, with a
+    higher or a lower target where that is what holds.
     """
     full = Ground(scenario, rates_per_second)
-    ground = full if search.slower == 1.0 else full.slowed(search.slower)
-    doubt = 1.0 if search.slower == 1.0 else SLOW_COST_FACTOR
+    ground, first, doubt = full, search, 1.0
+    if search.slower > 1.0:
+        ground, doubt = full.slowed(search.slower), SLOW_COST_FACTOR
+        loose = search.most_minutes_over_ratio * SLOW_OVER_FACTOR + SLOW_OVER_MINUTES / full.minutes
+        first = replace(search, most_minutes_over_ratio=loose)
     tasks = [(kind, share) for kind in search.kinds for share in _middle_first(search.shares)]
     found: list[Setting] = []
     dearest = math.inf
     for number, (kind, share) in enumerate(tasks, start=1):
-        setting = _highest_target(ground, search, kind, share, dearest)
+        setting = _highest_target(ground, first, kind, share, dearest)
         if setting is not None:
             found.append(setting)
             dearest = min(dearest, setting.summary.cost * doubt)
