@@ -23,7 +23,6 @@ from recmodel.core.forecast import candidates
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.memory import Memory
 from recmodel.core.observed import Observed, see, total_load
-from recmodel.core.plan.exploring import explored
 from recmodel.core.plan.guards import GuardContext, guard
 from recmodel.core.plan.holds import left_seconds
 from recmodel.core.plan.mix import Proposal, Situation, assumed_capacity, propose
@@ -155,9 +154,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             allowed=learned.allowed,
         )
     )
-    fewest = memory.pods.recent_ready(pods.RING_TICKS).min(0).astype(np.int64)
-    explores = explored(fleet, proposal, learned.capacity, fewest, memory.pods.explored_ticks, learned.allowed)
-    proposed = memory.pods.with_proposed(proposal.replicas, each, explores & (seen.desired > 0))
+    proposed = memory.pods.with_proposed(proposal.replicas, each)
     return (
         replace(memory, pods=proposed),
         proposal,
@@ -178,7 +175,6 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             given_up=now.given_up,
             slow=now.slower,
             failing=learned.failing,
-            explored=explores,
             grown_from=now.grown_from,
         ),
     )

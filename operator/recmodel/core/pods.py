@@ -43,22 +43,15 @@ class PodsMemory:
     late_ticks: Ints = field(metadata=axes("MP"))  # in a row over twice the late budget
     # for which pods were unschedulable; below 0: ticks until more are tried again
     stuck_ticks: Ints = field(metadata=axes("MP"))
-    explored_ticks: Ints = field(metadata=axes("MP"))  # for which a replica was paid for only to learn from
 
     def recent_ready(self, ticks: int) -> Counts:
         """The ready replicas ``[T, M, P]`` of the newest ``ticks``, as far as there were any."""
         return self.readies[: min(self.tick, ticks)]
 
-    def with_proposed(self, replicas: Ints, each: Floats, explored: Bools) -> PodsMemory:
-        """The memory with what this tick's proposal carries, ``each`` ``[M, P]`` requests/s a replica (NaN unknown), and with a tick
-        more for the pools ``[M, P]`` that are explored.
-        """
+    def with_proposed(self, replicas: Ints, each: Floats) -> PodsMemory:
+        """The memory with what this tick's proposal carries, ``each`` ``[M, P]`` requests/s a replica (NaN unknown)."""
         load = replicas * np.where(np.isfinite(each), each, 0.0)
-        return replace(
-            self,
-            proposed_loads=pushed(self.proposed_loads, load),
-            explored_ticks=self.explored_ticks + explored,
-        )
+        return replace(self, proposed_loads=pushed(self.proposed_loads, load))
 
     def recently_proposed(self, ticks: Floats, each: Floats, most: Ints) -> Ints:
         """Replicas ``[M, P]``, at most ``most``, that carry the largest load proposed in the last ``ticks`` ``[M, P]`` at what each is
@@ -111,7 +104,6 @@ def empty(models: int, pools: int) -> PodsMemory:
         seen_at=np.full(models, -np.inf),
         late_ticks=np.zeros(shape, np.int64),
         stuck_ticks=np.zeros(shape, np.int64),
-        explored_ticks=np.zeros(shape, np.int64),
     )
 
 

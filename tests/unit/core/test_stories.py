@@ -230,21 +230,6 @@ def test_what_a_slow_pool_grew_for_a_burst_goes_once_it_was_kept_for_a_start_up(
     assert max(story.ordered("gpu", since=4200 + 180 + 240)) <= before
 
 
-def test_a_pool_that_was_never_filled_is_not_let_go_before_its_limit_was_seen() -> None:
-    story = world(workers(), batches(price=5.0, saturation=900.0), replicas=[12, 2]).run(5400, 1100.0)
-    last = story.decisions[-1].pools
-    assert last["gpu"].replicas >= 1
-    assert last["cpu"].replicas + 5.0 * last["gpu"].replicas < 9.5  # cpu alone needs 10
-    assert story.late_share(3600) < 0.03
-
-
-def test_to_explore_a_pool_that_is_not_worth_its_price_costs_half_an_hour_of_one_replica_at_most() -> None:
-    story = world(workers(), batches(price=6.0, saturation=300.0), replicas=[12, 2]).run(3 * 3600, 1200.0)
-    assert sum(story.ordered("gpu", since=300)) <= 1800.0 / TICK_SECONDS + 12
-    assert not any(story.ordered("gpu", since=2 * 3600))
-    assert story.late_share(3600) < 0.03
-
-
 def test_accelerators_that_no_node_takes_are_done_without() -> None:
     story = world(workers(), batches(), replicas=[18, 0], nodes={"gpu": 0}).run(3600, 2000.0)
     assert story.late_share(600) < 0.02

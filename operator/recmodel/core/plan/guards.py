@@ -17,7 +17,6 @@ from recmodel.core.failures.load_independent import UNPROVEN_REPLICAS, Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.observed import Observed, least_weight
 from recmodel.core.plan.causes import Cause
-from recmodel.core.plan.exploring import could_fill
 from recmodel.core.plan.mix import Proposal
 
 LATE_TICKS_BEFORE_HELP = 2
@@ -48,7 +47,6 @@ class GuardContext:
     given_up: Bools  # [M, P] pods were unschedulable for long: none are ordered for a while
     slow: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
     failing: Failing  # what is bad at any load is not answered with replicas
-    explored: Bools  # [M, P] gets a replica that the plan would do without, to learn from
     grown_from: Ints  # [M, P] ready replicas one start-up time ago
 
 
@@ -73,23 +71,21 @@ def _why(*causes: tuple[Bools, Cause], otherwise: Cause) -> Ints:
 
 
 def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """A pool that was never tried, or never near its limit, gets one replica when the load could fill it, else its capacity is
-    never known.
-    """
+    """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known."""
     fleet, proposal = context.fleet, context.proposal
     spend = np.where(proposal.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
-    fills = proposal.assumed & could_fill(fleet, spend)
-    tried = np.where(fills, 1, fleet.least_replicas)
+    could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend >= 1.5 * fleet.cost_per_hour)
+    tried = np.where(could_fill, 1, fleet.least_replicas)
     kept = np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), fleet.least_replicas)
-    replicas = np.where(proposal.assumed, kept, np.maximum(replicas, context.explored))
+    replicas = np.where(proposal.assumed, kept, replicas)
     # While a pool is being learned, what is there is filled first; a second replica would teach nothing that the first cannot.
     seen = context.seen
     filled = seen.rate_per_second >= FILLED_SHARE * context.capacity.limit * np.maximum(seen.ready, 1)
     unfilled = context.capacity.learning(np.maximum(seen.ready, 1)) & (seen.desired > 0) & ~filled & context.slow
     why = _why(
-        (~proposal.assumed & ~context.explored, Cause.NOT_FILLED),
+        (~proposal.assumed, Cause.NOT_FILLED),
         (seen.ready > 0, Cause.BEING_TRIED),
-        (fills | context.explored, Cause.TRIED),
+        (could_fill, Cause.TRIED),
         otherwise=Cause.NOT_TRIED_YET,
     )
     return np.where(unfilled & ~proposal.assumed, np.minimum(replicas, seen.desired), replicas), why
