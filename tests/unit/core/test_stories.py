@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from recmodel.core.capacity.estimate import estimate
 from recmodel.core.engine import step
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
@@ -210,6 +211,18 @@ def test_a_cheaper_untried_pool_is_tried_and_carries_the_base() -> None:
     assert last["gpu"].weight > 60.0
     assert last["cpu"].replicas + 2.5 * last["gpu"].replicas < 17.0  # cpu alone needs 17
     assert story.late_share(5400) < 0.03
+
+
+def test_a_slow_pool_is_counted_on_for_no_more_head_room_than_what_is_planned_for() -> None:
+    """The fastest pool fills what the others leave of the load at *its* horizon; that of a slow pool has twice the head-room."""
+    story = world(workers(), batches(), replicas=[10, 2]).run(600, 900.0)
+    decision, memory = story.decisions[-1], story.memory
+    assert memory is not None
+    ready = np.array([[story.ready("cpu"), story.ready("gpu")]])
+    limit = estimate(memory.capacity, memory.fleet, ready).limit[0, 1]
+    planned, fast = decision.estimates["gpu"].planned_per_replica, decision.forecast["cpu"]
+    assert planned is not None
+    assert planned <= 1.001 * limit * fast.upper_per_second / fast.p50_per_second
 
 
 def burst(seconds: float) -> Load:

@@ -36,11 +36,12 @@ def planned(
     before = pods_memory.readies[: verdict_ticks + 1].max(0).astype(np.int64)
     calm = memory.sampling.settled_ticks * fleet.tick_seconds >= CALM_BEFORE_PROBE_WINDOWS * fleet.rate_window_seconds
     probed = capacity.untroubled & (calm | (pods_memory.readies[0] < before)) & (before > 1) & ~pods.slow
-    return stretched(capacity, forecast, before, probed)
+    return stretched(capacity, fleet.smallest(_margin(forecast)), before, probed)
 
 
-def stretched(capacity: Capacity, forecast: LoadForecast, ready: Ints, probed: Bools) -> Capacity:
-    """The capacity with its limits stretched to the head-room of the forecast.
+def stretched(capacity: Capacity, margin: Floats, ready: Ints, probed: Bools) -> Capacity:
+    """The capacity with its limits stretched to the head-room of the forecast, ``margin`` ``[M, 1]``: that of the fastest pool, which
+    fills what the others leave. To count on a slow pool for the head-room of its own horizon would leave the fastest too little.
 
     The trust region bounds where the load normally goes, the middle; the head-room above that is there for what may never come, so
     both are stretched alike. Not to know a capacity is no reason to grow: there what was seen to be good is stretched, too. Where
@@ -48,7 +49,6 @@ def stretched(capacity: Capacity, forecast: LoadForecast, ready: Ints, probed: B
     goes along. With a middle of 60 requests/s on two replicas that were good at 30 each, and an upper forecast of 66, one may be
     planned with 60 * 1.1 * 1.1 = 73.
     """
-    margin = _margin(forecast)
     one_less = ready / np.maximum(ready - 1, 1) * ONE_LESS_ROOM
     hoped = HOPED_SHARE * capacity.hoped(np.maximum(ready - 1, 1))
     probed_to = np.where(probed, np.minimum(capacity.proven * one_less, hoped) * margin, 0.0)
