@@ -229,6 +229,7 @@ class Restarted:
         return decisions[0]
 
 
+@pytest.mark.usefixtures("compiled_simulator")
 @pytest.mark.parametrize("wait", [30, 40, 60])
 @pytest.mark.parametrize(
     ("budget", "losses", "light_share"),

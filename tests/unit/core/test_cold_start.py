@@ -8,11 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from builders.side_by_side import simulate_side_by_side
 from recmodel.core.engine import step
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Decision, Observation
 from recmodel.lab.simulator.scenario import PoolScenario, Scenario
 from recmodel.lab.simulator.simulation import simulate
+
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
 
 CLIMB = np.repeat([25.0, 35.0, 45.0], 10)  # requests/s, on the way up to 60
 
@@ -53,32 +56,30 @@ def test_a_load_that_begins_on_a_cold_pod_does_not_run_away() -> None:
     assert result.summary().minutes_over <= 2
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_steady_load_at_the_border_of_two_sizes_does_not_flap(seed: int) -> None:
+def test_a_steady_load_at_the_border_of_two_sizes_does_not_flap() -> None:
     # Two pods carry 60 requests/s and a little more, three carry the noise of it, too; a pod starts within a tick. The first one
     # is late from the start, so that for a while nothing is known but what was too much.
     pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.1, startup_seconds=2.0, max_replicas=4,
                         initial_replicas=1)  # fmt: skip
     scenario = small_cluster(pool)
     load = np.concatenate([CLIMB, np.full(470, 60.0)])
-    result = simulate(scenario, load, Engine(scenario), seed=seed)
-    ordered = [decision.pools["cpu"].replicas for decision in result.decisions[24:]]
-    assert sum(a != b for a, b in pairwise(ordered)) <= 1
-    assert ordered[-1] <= 3
-    assert result.over[2:].sum() == 0
+    for result in simulate_side_by_side(scenario, load, seeds=range(3)):
+        ordered = [decision.pools["cpu"].replicas for decision in result.decisions[24:]]
+        assert sum(a != b for a, b in pairwise(ordered)) <= 1
+        assert ordered[-1] <= 3
+        assert result.over[2:].sum() == 0
 
 
-@pytest.mark.parametrize("seed", [0, 2])
-def test_dips_of_the_count_release_nothing_that_its_peaks_would_bring_back(seed: int) -> None:
+def test_dips_of_the_count_release_nothing_that_its_peaks_would_bring_back() -> None:
     # An hour of 60 requests/s, of which a window of 20 s counts 52 to 68: two pods would do for all but the largest counts.
     pool = PoolScenario("cpu", workers=1, service_seconds=0.0205, service_cv=0.02, startup_seconds=2.0, max_replicas=4,
                         initial_replicas=1)  # fmt: skip
     scenario = small_cluster(pool)
     load = np.concatenate([CLIMB, np.full(3600, 60.0)])
-    result = simulate(scenario, load, Engine(scenario), seed=seed)
-    ordered = [decision.pools["cpu"].replicas for decision in result.decisions[40:]]
-    assert sum(a != b for a, b in pairwise(ordered)) <= 1
-    assert result.over[2:].sum() == 0
+    for result in simulate_side_by_side(scenario, load, seeds=(0, 2)):
+        ordered = [decision.pools["cpu"].replicas for decision in result.decisions[40:]]
+        assert sum(a != b for a, b in pairwise(ordered)) <= 1
+        assert result.over[2:].sum() == 0
 
 
 def test_what_is_late_at_any_load_keeps_no_replicas() -> None:

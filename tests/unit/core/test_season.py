@@ -47,7 +47,7 @@ def test_the_season_lowers_the_pinball_loss() -> None:
     random = np.random.default_rng(1)
     past = day(seconds) * np.exp(0.03 * random.normal(size=len(seconds)))
     start = 4 * 86400.0
-    today = day(start + 15.0 * np.arange(1400)) * np.exp(0.03 * random.normal(size=1400))
+    today = day(start + 15.0 * np.arange(800)) * np.exp(0.03 * random.normal(size=800))
     one_is_taught = learn_history(candidates.empty(2, 15.0), [(seconds, past), None])
     assert np.isfinite(one_is_taught.season.day).all(1).tolist() == [True, False]
     taught, fresh = losses(replace(one_is_taught, level=one_is_taught.level[[0, 0]]), today, start)

@@ -11,6 +11,8 @@ from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.controllers.hindsight import Search, best_in_hindsight, run_setting, slow_motion
 from recmodel.lab.simulator.simulation import CPU_POOL, GPU_POOL, Scenario, simulate
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 
 @pytest.mark.parametrize(
     ("desired", "ready", "utilisation", "target", "expected", "why"),

@@ -30,6 +30,8 @@ from recmodel.lab.simulator.scenario import Floats
 from recmodel.lab.simulator.simulation import Controller, simulate
 from recmodel.lab.trace import Trace
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 ROOT = Path(__file__).resolve().parents[3]
 TRACES = ROOT / "demo/data/traces"
 FLOOR_OVER_RATIO, FLOOR_COST_RATIO = 0.02, 1.45  # an hour and a half, most of it spent learning: days reach far less
@@ -39,6 +41,12 @@ SMALL_PEAK = 700.0  # requests/s: quick to simulate
 @pytest.fixture(scope="module")
 def tables() -> dict[str, Floats]:
     return true_capacities(cut(TRACES / "tencent_14.csv.gz", hours=1.0).scenario)
+
+
+@pytest.fixture
+def short_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four hours of the past are run through: enough to learn how far forecasts are off."""
+    monkeypatch.setattr(bootstrap, "REPLAY_SECONDS", 4 * 3600.0)
 
 
 def morning(name: str) -> Case:
@@ -51,6 +59,7 @@ def outcome(case: Case, controller: Controller, tables: dict[str, Floats]) -> tu
     return summary.minutes_over_ratio, summary.cost / clairvoyant(case.scenario, case.rates, tables).cost
 
 
+@pytest.mark.usefixtures("short_past")
 @pytest.mark.parametrize("name", ["tencent_14", "nasa_jul95"])
 def test_the_engine_keeps_the_objective_near_the_clairvoyant(name: str, tables: dict[str, Floats]) -> None:
     case = morning(name)
@@ -59,17 +68,18 @@ def test_the_engine_keeps_the_objective_near_the_clairvoyant(name: str, tables: 
     assert 1.0 <= cost <= FLOOR_COST_RATIO
 
 
+@pytest.mark.usefixtures("short_past")
 def test_an_engine_that_learns_no_capacity_falls_below_the_floor(tables: dict[str, Floats]) -> None:
     case = morning("tencent_14")
     over, cost = outcome(case, WithoutLearning(case.scenario, case.history), tables)
     assert over > FLOOR_OVER_RATIO or cost > FLOOR_COST_RATIO
 
 
+@pytest.mark.usefixtures("short_past")
 def test_a_stretch_is_judged_written_down_and_drawn(
     tables: dict[str, Floats], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(days, "SHARES", (0.8,))  # a search of one share is quick, and goes the same ways
-    monkeypatch.setattr(bootstrap, "REPLAY_SECONDS", 4 * 3600.0)  # as does a past of which four hours are run through
     case = cut(TRACES / "tencent_14.csv.gz", hours=0.6, peak_per_second=300.0)
     told: list[float] = []
     judged = judge(case, tables, lambda _, done: told.append(done), ablate=True)

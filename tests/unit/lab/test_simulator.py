@@ -10,6 +10,8 @@ from recmodel.core.types import Decision, Observation, PoolDecision
 from recmodel.lab.controllers.baselines import Hpa, Static
 from recmodel.lab.simulator.simulation import CPU_POOL, GPU_POOL, Result, Scenario, simulate
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 STEADY = replace(CPU_POOL, startup_jitter_ratio=0.0, initial_replicas=2)
 
 

@@ -11,6 +11,8 @@ from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.scenario import CPU_POOL, GPU_POOL, PoolScenario, Scenario
 from recmodel.lab.simulator.simulation import simulate
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 MEAN = 0.1  # seconds of a service: long, so that bins of 1 ms are 1 % of it
 UNLIMITED = 1e9
 

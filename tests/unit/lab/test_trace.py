@@ -11,6 +11,8 @@ from recmodel.lab.backtest import backtest, load_of_history
 from recmodel.lab.simulate import compare, scenario_of, write_figure
 from recmodel.lab.trace import Trace, read_trace, regular_trace
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 TENCENT = Path(__file__).parents[2] / "data" / "traces" / "tencent_14.csv.gz"
 MODEL = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 20, 1.0), Pool("gpu", 0, 4, 2.0)))
 SMALL = replace(

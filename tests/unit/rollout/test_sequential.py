@@ -84,10 +84,10 @@ def test_looking_after_every_tick_gives_fewer_false_alarms_than_alpha() -> None:
 
 def max_wealth(seed: int) -> float:
     """The largest wealth on the way of a run on the border of the claim."""
-    random, evidence, most = np.random.default_rng(seed), SequentialEvidence(), 0.0
+    random, evidence, most, margin = np.random.default_rng(seed), SequentialEvidence(), 0.0, excess(0.02, 1.0)
     for _ in range(400):
         new, current = float(random.binomial(400, 0.05)), float(random.binomial(600, 0.03))
-        evidence = updated(evidence, excess(0.02, 1.0), (new, 400.0), (current, 600.0), NEEDED)
+        evidence = updated(evidence, margin, (new, 400.0), (current, 600.0), NEEDED)
         most = max(most, math.exp(evidence.log_worse))
     return most
 
