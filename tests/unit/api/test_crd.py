@@ -34,8 +34,9 @@ SPEC = dict(nodes(ROOT_SCHEMA["properties"]["spec"], "spec"))
 
 
 def test_the_file_in_crds_is_the_generated_one() -> None:
-    assert (ROOT / "crds" / "recmodels.recmodel.dev.yaml").read_text(encoding="utf-8") == crd_yaml()
-    assert yaml.safe_load(crd_yaml()) == crd()
+    generated = crd_yaml()
+    assert (ROOT / "crds" / "recmodels.recmodel.dev.yaml").read_text(encoding="utf-8") == generated
+    assert yaml.load(generated, yaml.CSafeLoader) == crd()  # as safe, and ten times as fast
 
 
 def test_whatever_a_user_writes_is_bounded() -> None:

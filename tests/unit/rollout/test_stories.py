@@ -126,11 +126,13 @@ class Releasing:
         return decisions[0]
 
 
-def released(slower: float = 1.0, quality: tuple[float, float] | None = None) -> tuple[Releasing, Result]:
+def released(
+    slower: float = 1.0, quality: tuple[float, float] | None = None, seconds: int = 3600
+) -> tuple[Releasing, Result]:
     """A rollout beside a pool that answers 400 requests/s."""
     scenario = Scenario((OLD, replace(NEW, slowdown=((0.0, slower),))))
     controller = Releasing(scenario, quality)
-    result = simulate(scenario, np.full(3600, 400.0), controller, seed=2)
+    result = simulate(scenario, np.full(seconds, 400.0), controller, seed=2)
     for now, reason in controller.said:
         if reason.reason != "RolloutWaiting":
             print(f"{now - BEGINS:.0f} s: {reason.reason}: {reason.message}")
@@ -153,7 +155,7 @@ def test_a_good_version_comes_into_all_of_the_traffic() -> None:
 
 
 def test_a_slow_version_is_taken_back_before_the_objective_is_missed() -> None:
-    controller, result = released(slower=2.5)
+    controller, result = released(slower=2.5, seconds=2400)
     assert controller.rollout is not None
     assert controller.rollout.phase == "RolledBack"
     assert result.over[int(BEGINS / 60) :].sum() == 0
