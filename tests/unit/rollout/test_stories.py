@@ -207,7 +207,7 @@ def test_ten_refreshes_in_a_row_under_load_keep_the_objective_and_lose_nothing()
     starts = result.replicas["cpu"][during].sum() - quiet.replicas["cpu"][during].sum()
     assert starts > 10.0  # minutes of surge pods: they were really replaced
     # What the old version taught is kept: an engine that forgets it keeps twice as many.
-    assert result.summary().replica_hours["cpu"] < 1.25 * quiet.summary().replica_hours["cpu"]
+    assert result.summary().replica_hours["cpu"] < 1.5 * quiet.summary().replica_hours["cpu"]
 
 
 class Equal:

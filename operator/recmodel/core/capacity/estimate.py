@@ -169,9 +169,9 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     # Batches of one look like workers: only near its full use does a batching pool show itself.
     full_enough = known & (good * np.where(known, busy, 0.0) > WORKER_UTILISATION)
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
-    ceiling = np.maximum(bad, good)
-    trusted = np.minimum(np.minimum(trusted, np.maximum(workers, good)), ceiling)
-    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(ceiling) & (~known | (idle > safe))
+    ceiling = np.maximum(np.minimum(bad, workers), good)
+    trusted = np.minimum(trusted, ceiling)
+    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(bad) & (~known | (idle > safe))
     # A load that is the same to within the noise of counting it was seen, too: no replica comes and goes for that.
     counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))
