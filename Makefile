@@ -47,8 +47,8 @@ bench: ## the engine against HPA, KEDA and a clairvoyant, on every trace and on 
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark --out docs
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark.drawn --told --page docs/benchmark.md
 
-bench-short: ## the same on drawn plants only, four hours and one seed each: for daily work
-	@v=$(V); $$v/bin/python -m recmodel.lab.benchmark.drawn --hours 4 --seeds 1
+bench-short: ## the same on drawn plants only, three hours and one seed each: for daily work
+	@v=$(V); $$v/bin/python -m recmodel.lab.benchmark.drawn --hours 3 --seeds 1
 
 up: ## a real Kubernetes cluster (CLUSTER=local|kind|current), the gateway, Prometheus, the images
 	@hack/cluster/up.sh

@@ -222,7 +222,7 @@ def test_the_command_writes_its_section_and_tells_what_it_does(
     monkeypatch.setattr(kept, "run_heat", lambda heat, *_: replace(outcome, heat=heat))
     page = tmp_path / "page.md"
     page.write_text("# Page\n")
-    arguments = ["--family", "tiny fleet", "--day", "calm", "--hours", "1", "--seeds", "2", "--jobs", "1"]
-    assert main([*arguments, "--page", str(page)]) == 0
+    arguments = ["--family", "tiny fleet", "--day", "calm", "--hours", "1", "--seeds", "2"]
+    assert main([*arguments, "--jobs", "1", "--page", str(page)]) == 0
     assert f"Made by `python -m recmodel.lab.benchmark.drawn {' '.join(arguments)}`" in section_of(page.read_text())
     assert "2/2 tiny fleet, calm, seed 1, 1 h: over" in capsys.readouterr().err

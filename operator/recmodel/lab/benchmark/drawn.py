@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     outcomes = _run_and_tell(heats, find_traces(ROOT), options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
-    text = section(outcomes, " ".join(["python -m recmodel.lab.benchmark.drawn", *_without_page(given)]))
+    text = section(outcomes, " ".join(["python -m recmodel.lab.benchmark.drawn", *_what_was_run(given)]))
     if options.page is None:
         sys.stdout.write(text)
     else:
@@ -89,13 +89,14 @@ def _run_and_tell(heats: Sequence[Heat], traces: Sequence[Path], jobs: int) -> l
     return [outcomes[heat] for heat in heats]
 
 
-def _without_page(arguments: Sequence[str]) -> list[str]:
-    """What was asked for, without where it is written: the same run gives the same section anywhere."""
+def _what_was_run(arguments: Sequence[str]) -> list[str]:
+    """The arguments that the figures depend on: the same run gives the same section anywhere."""
     left, skip = [], False
     for word in arguments:
-        if not skip and not word.startswith("--page"):
+        skips = word in ("--page", "--jobs")
+        if not skip and not skips and not word.startswith(("--page=", "--jobs=")):
             left.append(word)
-        skip = word == "--page" and not skip
+        skip = skips
     return left
 
 

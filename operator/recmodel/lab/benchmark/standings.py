@@ -27,7 +27,7 @@ def section(outcomes: Sequence[Outcome], command: str) -> str:
     seeds, hours = sorted({o.heat.seed for o in outcomes}), sorted({o.heat.hours for o in outcomes})
     parts = [
         "## Drawn plants and days",
-        f"Made by `{command}`: {len(outcomes)} runs, seeds {listed([str(seed) for seed in seeds])}, "
+        f"Made by `{command}`: {len(outcomes)} runs, {'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}, "
         f"{' and '.join(f'{hours:g}' for hours in hours)} hours each. {_setting()}",
         goals(outcomes),
         "### By plant",
