@@ -18,13 +18,12 @@ from recmodel.lab.benchmark.plants import Plant, draw_plant
 from recmodel.lab.benchmark.releases import longest_unreleased_minutes
 from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.controllers.engine import EngineController
-from recmodel.lab.controllers.hindsight import Kind, Search, Trial, best_in_hindsight
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, Kind, Search, Trial, best_in_hindsight
 from recmodel.lab.controllers.truth import WithTruth
 from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.scenario import Floats
 from recmodel.lab.simulator.simulation import simulate
 
-ALLOWED_OVER_RATIO = 0.005  # the best in hindsight may be over as often as the engine, or this often
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)  # of the traffic to the GPU pool, in the search
 RIVALS: tuple[Kind, ...] = ("hpa", "keda")
 # The search runs in slow motion, down to this mean load, and up to this threshold, which must stay short against a tick.

@@ -19,7 +19,7 @@ from recmodel.lab.controllers.ablations import WithoutForecast, WithoutJointPlan
 from recmodel.lab.controllers.baselines import Hpa
 from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.controllers.engine import EngineController
-from recmodel.lab.controllers.hindsight import Search, Setting, best_in_hindsight
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, Search, Setting, best_in_hindsight
 from recmodel.lab.simulator.result import Result, Summary
 from recmodel.lab.simulator.scenario import CPU_POOL, GPU_POOL, Floats, Scenario
 from recmodel.lab.simulator.simulation import Controller, simulate
@@ -27,7 +27,6 @@ from recmodel.lab.trace import DAY_SECONDS, Trace, read_trace
 
 PEAK_PER_SECOND = 1500.0  # 10 to 11 CPU pods of the scenario
 GPU_PRICE = 1.6
-ALLOWED_OVER_RATIO = 0.005  # the best in hindsight may be over as often as the engine, or this often
 SHARES = (0.0, 0.5, 0.7, 0.8, 0.9)  # of the traffic to the GPU pool, in the search
 SLOWER = 16.0  # the search runs in slow motion; its winner is run again at full load
 LEARNING_MINUTES = (15, 30, 60)

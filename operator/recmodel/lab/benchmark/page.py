@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from recmodel.lab.benchmark.days import (
-    ALLOWED_OVER_RATIO,
     GPU_PRICE,
     PEAK_PER_SECOND,
     SHARES,
@@ -27,7 +26,7 @@ from recmodel.lab.benchmark.sections import (
     seeds_table,
     table,
 )
-from recmodel.lab.controllers.hindsight import TARGETS
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, TARGETS
 
 GOAL_BEST_RATIO = 0.93
 GOAL_OVER_RATIO = 0.02

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from recmodel.lab.benchmark.contest import ALLOWED_OVER_RATIO, SHARES, Outcome
+from recmodel.lab.benchmark.contest import SHARES, Outcome
 from recmodel.lab.benchmark.cost_parts import PARTS
 from recmodel.lab.benchmark.drawn_days import BURSTY, KINDS
+from recmodel.lab.benchmark.page import GOAL_BOUND_RATIO
 from recmodel.lab.benchmark.plants import FAMILIES
 from recmodel.lab.benchmark.sections import listed, table
-from recmodel.lab.controllers.hindsight import TARGETS
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, TARGETS
 
 GOAL_MEAN_RATIO, GOAL_WORST_RATIO = 0.90, 1.00  # of the best HPA or KEDA
 GOAL_CALM_OVER_RATIO, GOAL_BURSTY_OVER_RATIO = 0.005, 0.02
-GOAL_BOUND_RATIO = 1.15  # on calm days
 WORST_SHOWN = 10
 
 Figure = Callable[[Outcome], float | None]

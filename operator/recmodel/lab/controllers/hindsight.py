@@ -17,6 +17,7 @@ from recmodel.lab.simulator.simulation import simulate
 Kind = Literal["hpa", "keda"]
 CONTROLLERS = {"hpa": Hpa, "keda": Keda}
 
+ALLOWED_OVER_RATIO = 0.005  # the best in hindsight may be over as often as the engine, or this often
 TARGETS = tuple(round(0.30 + 0.05 * step, 2) for step in range(14))  # 0.30 to 0.95
 SLOW_COST_FACTOR = 1.03  # by which a cost in slow motion may miss that at full load ...
 SLOW_OVER_FACTOR, SLOW_OVER_MINUTES = 1.25, 2.0  # ... and the minutes over
@@ -50,7 +51,7 @@ class Search:
     """Which settings are tried, with how many minutes over at most, and how.
 
     ``floor_cost_by_minute`` is what each minute costs at least (the clairvoyant's), for giving up early; ``slower`` above 1
-    searches in :func:`slow_motion`, that many times faster. ``trials`` keeps what was run, by :meth:`name`: another search of the
+    searches in :func:`slow_motion`, that many times faster. ``trials`` keeps what was run, by setting and slowness: another search of the
     same load, for other minutes over, goes on from there.
     """
 

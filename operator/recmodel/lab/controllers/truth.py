@@ -13,8 +13,8 @@ from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.engine import Learned, learn, plan
 from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast.candidates import LoadForecast
-from recmodel.core.memory import begin
 from recmodel.core.types import Decision, Observation
+from recmodel.lab.controllers.engine import begun
 from recmodel.lab.simulator.scenario import Scenario
 from recmodel.lab.trace import Trace
 
@@ -47,13 +47,7 @@ class WithTruth:
         rates: Floats | None = None,
         tables: Mapping[str, Floats] | None = None,
     ) -> None:
-        past = None if history is None else [(history.seconds, history.rates)]
-        self._memory = begin(
-            [scenario.model()],
-            tick_seconds=scenario.tick_seconds,
-            history=past,
-            rate_window_seconds=scenario.window_seconds,
-        )
+        self._memory = begun(scenario, history)
         self._start_seconds = scenario.start_seconds
         self._means = None if rates is None else _means(rates)
         self._tables = None if tables is None else [tables[pool.name] for pool in scenario.pools]
