@@ -22,6 +22,7 @@ from recmodel.core.types import Decision, PoolDecision
 from recmodel.report.snapshot import Desired
 
 LEAVE_SECONDS, JOIN_SECONDS = 0.06, 0.02
+KINDS = {kind.kind: kind for kind in names.CHILD_KINDS}
 
 
 class World:
@@ -40,9 +41,8 @@ class World:
         self.tracked = Tracked(OWNER, Desired(generation=1, spec=wanted))
         self.reconciler.models[OWNER.key] = self.tracked
         if cluster is not None:  # a new process lists what stands before anything is woken
-            kinds = {kind.kind: kind for kind in names.CHILD_KINDS}
             for (kind, _), obj in cluster.objects.items():
-                self.inventory.see(kinds[kind], "ADDED", copy.deepcopy(obj))
+                self.inventory.see(KINDS[kind], "ADDED", copy.deepcopy(obj))
         self.reconciler.wake(OWNER.key)
 
     def specify(self, wanted: RecModelSpec, generation: int) -> None:
@@ -52,6 +52,19 @@ class World:
         states = {name: self.inventory.pool(OWNER.key, name) for name in pools}
         decided = {name: PoolDecision(*values) for name, values in pools.items()}
         self.reconciler.decided(self.tracked, Decision(0.0, decided, "Tracking", ()), states)
+
+    def see(self, kind: str, name: str) -> None:
+        """A watch tells of a child as it stands."""
+        self.inventory.see(KINDS[kind], "MODIFIED", copy.deepcopy(self.cluster.objects[kind, name]))
+
+    async def all_ready(self) -> None:
+        """Applies every child, the PodMonitor too, and makes a pod of each pool ready."""
+        self.reconciler._actor.monitors = True
+        await self.rest(0.1)
+        assert self.tracked.spec is not None
+        for wanted in self.tracked.spec.pools:
+            self.pods(wanted.name, 1)
+        await self.rest(0.1)
 
     def pods(self, pool_name: str, count: int, ready: bool = True) -> None:
         """Makes the pool's pods exactly ``count``, all ready or none."""

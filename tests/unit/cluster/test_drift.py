@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from builders.fake_cluster import OWNER, FakeCluster, actor, apply, pool, spec
-from builders.reconciler_world import World, run_story
+from builders.reconciler_world import KINDS, World, run_story
 from recmodel.cluster import names, traffic
 from recmodel.cluster.children import ownership
 from recmodel.cluster.children.builders import Owner
@@ -22,7 +22,6 @@ from recmodel.controller import reconciler
 from recmodel.controller.backoff import Backoff
 
 WANTED = spec(pool("cpu", 2), pool("gpu", 1), metrics={"profile": "triton"})
-KINDS = {kind.kind: kind for kind in names.CHILD_KINDS}
 CONTAINER = ("spec", "template", "spec", "containers", 0)
 BARE = [{"backendRefs": [{"name": f"feed-{pool}", "weight": weight} for pool, weight in (("cpu", 50), ("gpu", 50))]}]
 EDITS: dict[str, tuple[Any, ...]] = {
@@ -85,11 +84,7 @@ def test_an_edit_while_the_operator_was_down_is_put_back(what: str) -> None:
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edit_under_the_eyes_of_the_operator_is_put_back(what: str) -> None:
     async def story(world: World) -> None:
-        world.reconciler._actor.monitors = True
-        await world.rest(0.05)
-        world.pods("cpu", 1)
-        world.pods("gpu", 1)
-        await world.rest(0.1)
+        await world.all_ready()
         before = wished(world.cluster)
         kind, name = edit(world.cluster, what)
         obj = copy.deepcopy(world.cluster.objects[kind, name])
@@ -141,7 +136,7 @@ def test_whoever_keeps_overwriting_it_is_named_and_answered_at_growing_intervals
         writes = len(world.cluster.writes)
         for n in range(5):
             world.cluster.edit("Service", "feed-cpu", "spec", "selector", value={"n": str(n)}, manager="argocd")
-            world.inventory.see(names.SERVICE, "MODIFIED", copy.deepcopy(world.cluster.objects["Service", "feed-cpu"]))
+            world.see("Service", "feed-cpu")
             backoff._last_at = asyncio.get_running_loop().time()
             await world.rest(0.03)
         assert len(world.cluster.writes) - writes <= 1
@@ -155,23 +150,16 @@ def test_a_hand_edit_of_one_child_does_not_wait_for_the_fight_over_another() -> 
     fought = "the hash of what was applied"
     others = {EDITS[what][:2]: what for what in EDITS if EDITS[what][:2] != EDITS[fought][:2]}
 
-    def see(world: World, kind: str, name: str) -> None:
-        world.inventory.see(KINDS[kind], "MODIFIED", copy.deepcopy(world.cluster.objects[kind, name]))
-
     async def story(world: World) -> None:
-        world.reconciler._actor.monitors = True
-        await world.rest(0.1)
-        world.pods("cpu", 1)
-        world.pods("gpu", 1)
-        await world.rest(0.1)
+        await world.all_ready()
         before = wished(world.cluster)
         for _ in range(5):
-            see(world, *edit(world.cluster, fought, manager="argocd"))
+            world.see(*edit(world.cluster, fought, manager="argocd"))
             await world.until(lambda: wished(world.cluster) == before, 60.0)
-        see(world, *edit(world.cluster, fought, manager="argocd"))
+        world.see(*edit(world.cluster, fought, manager="argocd"))
         await world.rest(0.1)
         for what in others.values():
-            see(world, *edit(world.cluster, what))
+            world.see(*edit(world.cluster, what))
             await world.rest(0.1)
             after = wished(world.cluster)
             assert {where for where in before if after[where] != before[where]} == {("Deployment", "feed-cpu")}
@@ -365,7 +353,7 @@ def test_rights_that_somebody_gives_the_pods_by_hand_are_taken_away_where_the_po
         world.cluster.edit(*pod, "serviceAccount", value="admin")
         world.cluster.edit(*pod, "hostNetwork", value=True)
         world.cluster.objects[pod[:2]]["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = 80
-        world.inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(world.cluster.objects[pod[:2]]))
+        world.see(*pod[:2])
         await world.rest(0.1)
         assert wished(world.cluster) == before
         assert world.tracked.applied.failed is None
@@ -396,7 +384,7 @@ def test_a_field_of_others_that_makes_the_policy_refuse_our_writes_is_named_with
             *deployment, *mine, value=[{"name": "h", "hostPath": {"path": "/"}}], manager="kubectl-patch"
         )
         world.cluster.edit(*deployment, "metadata", "annotations", names.APPLIED_ANNOTATION, value="x")
-        world.inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(world.cluster.objects[deployment]))
+        world.see(*deployment)
         await world.rest(0.1)
         assert world.tracked.applied.failed is not None
         said = world.tracked.applied.failed.message

@@ -94,11 +94,7 @@ def test_what_no_request_depends_on_is_said_by_degraded_and_not_by_ready(child: 
 @pytest.mark.parametrize("child", CHILDREN[3:])
 def test_a_refused_child_of_a_running_model_does_not_stop_the_shift_of_traffic(child: str) -> None:
     async def story(world: World) -> None:
-        world.reconciler._actor.monitors = True
-        await world.rest(0.05)
-        world.pods("cpu", 1)
-        world.pods("gpu", 1)
-        await world.rest(0.1)
+        await world.all_ready()
         world.cluster.refused[child] = ERRORS["a typo"]
         world.specify(NEWER, 2)
         world.decide(cpu=(5, 0.7), gpu=(3, 0.3))

@@ -114,7 +114,7 @@ def test_somebody_elses_replicas_stay_until_the_next_decision() -> None:
         foreign["spec"]["replicas"] = 9
         where = ("Deployment", "feed-cpu")
         world.cluster._store(where, foreign, world.cluster.objects[where])
-        world.inventory.see(names.DEPLOYMENT, "MODIFIED", copy.deepcopy(world.cluster.objects[where]))
+        world.see(*where)
         await world.rest()
         assert world.cluster.replicas("feed-cpu") == 9
         world.decide(cpu=(2, 1.0), gpu=(0, 0.0))
