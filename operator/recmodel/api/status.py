@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +22,11 @@ ConditionType = Literal[
     "VariantsReady",
     "RolledOut",
 ]
+
+
+def timestamp(moment: datetime) -> str:
+    """As the API takes a time: ``2026-01-02T03:04:05Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Written(BaseModel):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from recmodel.api.status import timestamp
 from recmodel.cluster.leases.claims import Claims
 from recmodel.cluster.names import RECMODEL
 from recmodel.cluster.transport.client import Client
@@ -67,7 +68,7 @@ def last_status(body: Mapping[str, Any], release: str, now: datetime) -> dict[st
     ready = next((condition for condition in found if condition.get("type") == "Ready"), None)
     if ready is None or ready.get("reason") == NOT_SERVED:
         return None
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(now)
     said = (
         f"{release} does not serve namespace {body['metadata']['namespace']} any more since {time}: replicas and weights "
         "stay as they are. Add the namespace to watchNamespaces of a release, or delete the RecModel"

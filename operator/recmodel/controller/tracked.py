@@ -12,7 +12,7 @@ from recmodel.cluster.children.builders import Owner
 from recmodel.controller.backoff import Backoffs
 from recmodel.controller.recalled import Recalled
 from recmodel.core.types import Decision, PoolDecision
-from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions
+from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions, for_pools_of
 
 OWNERS = {
     "desired": "registry",
@@ -71,9 +71,8 @@ class Tracked:
         """What the pools are to have; None where nothing was decided, or for other pools than the spec has: then they stay
         as they stand in the cluster.
         """
-        wanted, spec = self.traffic.wanted, self.spec
-        known = wanted is not None and spec is not None and wanted.keys() == {pool.name for pool in spec.pools}
-        return wanted if known else None
+        wanted = self.traffic.wanted
+        return wanted if wanted is not None and for_pools_of(self.spec, wanted) else None
 
     @property
     def counted(self) -> bool:

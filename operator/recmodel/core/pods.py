@@ -58,18 +58,15 @@ class PodsMemory:
         known to carry *now*: a proposal that fell because more was learned of the capacity is not held, only one that fell with
         the load. 0 where unknown.
         """
-        load = _recent_largest(self.proposed_loads, ticks)
-        known = np.isfinite(each) & (each > 0)
-        replicas = np.ceil(load / np.where(known, each, 1.0) - ROUNDING_REPLICAS)
-        return np.where(known, np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
+        replicas = _replicas_for(_recent_largest(self.proposed_loads, ticks), each)
+        return np.where(np.isfinite(replicas), np.minimum(np.maximum(replicas, 0.0), most), 0).astype(np.int64)
 
     def proposed_for_ticks(self, ticks: Floats, each: Floats, replicas: Ints) -> Floats:
         """For how many ticks more ``[M, P]`` some proposal of the last ``ticks`` asks for ``replicas`` ``[M, P]``, at what each is known
         to carry now; NaN where none does.
         """
-        values = self.proposed_loads[: int(np.ceil(ticks.max(initial=0))) + 1]
-        back = np.arange(len(values))[:, None, None]
-        asked = (np.ceil(values / np.where(each > 0, each, np.nan) - ROUNDING_REPLICAS) >= replicas) & (back < ticks)
+        loads, recent = _newest(self.proposed_loads, ticks)
+        asked = (_replicas_for(loads, each) >= replicas) & recent
         result: Floats = np.where(asked.any(0), np.ceil(ticks - asked.argmax(0)), np.nan)
         return result
 
@@ -163,11 +160,22 @@ def _hold_ticks(fleet: Fleet, startup_seconds: Floats) -> Floats:
     return result
 
 
+def _replicas_for(load: NDArray[np.float32], each: Floats) -> Floats:
+    """Whole replicas that carry a load at ``each`` ``[M, P]`` requests/s; NaN where that is unknown."""
+    result: Floats = np.ceil(load / np.where(np.isfinite(each) & (each > 0), each, np.nan) - ROUNDING_REPLICAS)
+    return result
+
+
+def _newest(ring: NDArray[np.float32], ticks: Floats) -> tuple[NDArray[np.float32], Bools]:
+    """The part of a ring ``[R, M, P]`` that holds the last ``ticks`` ``[M, P]``, and which of its values are of these."""
+    values = ring[: int(np.ceil(ticks.max(initial=0))) + 1]
+    return values, np.arange(len(values))[:, None, None] < ticks
+
+
 def _recent_largest(ring: NDArray[np.float32], ticks: Floats) -> NDArray[np.float32]:
     """Largest value of the last ``ticks`` ``[M, P]`` ticks of a ring ``[R, M, P]``, this one always included."""
-    values = ring[: int(np.ceil(ticks.max(initial=0))) + 1]
-    back = np.arange(len(values))[:, None, None]
-    result: NDArray[np.float32] = np.where(back < ticks, values, values[0]).max(0)
+    values, recent = _newest(ring, ticks)
+    result: NDArray[np.float32] = np.where(recent, values, values[0]).max(0)
     return result
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from recmodel.api.records import RECORD_LABEL
-from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus
+from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus, timestamp
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.cluster.transport.errors import shortened
@@ -57,7 +57,7 @@ def conditions(
     desired = snapshot.desired
     if desired.invalid is not None:
         found.append(("Stalled", "True", desired.invalid if desired.spec is None else _kept(desired.invalid)))
-    if snapshot.desired.spec is not None:
+    if desired.spec is not None:
         found += [
             ("ObjectiveMet", *_objective(snapshot)),
             ("MetricsAvailable", *_metrics(snapshot)),
@@ -65,21 +65,21 @@ def conditions(
             ("Progressing", *_progressing(snapshot, pools)),
             ("Degraded", *_degraded(snapshot, pools)),
         ]
-        if snapshot.desired.spec.variants:
+        if desired.spec.variants:
             found.append(("VariantsMeasured", *_measured(snapshot)))
-        if snapshot.desired.job is not None:
-            said = before.get("VariantsReady") if written.optimisation_job == snapshot.desired.job else None
-            found.append(("VariantsReady", *_optimised(snapshot, snapshot.desired.job, said)))
+        if desired.job is not None:
+            said = before.get("VariantsReady") if written.optimisation_job == desired.job else None
+            found.append(("VariantsReady", *_optimised(snapshot, desired.job, said)))
         if snapshot.versions.trials or any(state.serving.now for state in pools.values()):
             found.append(("RolledOut", *_rolled_out(snapshot, pools)))
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(now)
     return [
         Condition(
             type=kind,
             status=status,
             reason=reason.reason,
             message=shortened(reason.message, CONDITION_CHARACTERS),
-            observed_generation=snapshot.desired.generation,
+            observed_generation=desired.generation,
             last_transition_time=before[kind].last_transition_time
             if kind in before and before[kind].status == status
             else time,
@@ -239,10 +239,8 @@ def _rolled_out(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str
 
 
 def _measured(snapshot: Snapshot) -> tuple[str, Reason]:
-    variants, budget = (
-        snapshot.desired.variants,
-        snapshot.desired.spec.objective.accuracy if snapshot.desired.spec else None,
-    )
+    desired = snapshot.desired
+    variants, budget = desired.variants, desired.spec.objective.accuracy if desired.spec else None
     if variants is not None and variants.problems:
         shown, more = variants.problems[:3], len(variants.problems) - 3
         said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")

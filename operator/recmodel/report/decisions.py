@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from recmodel.api.status import DecisionStatus, PoolDecisionStatus
+from recmodel.api.status import DecisionStatus, PoolDecisionStatus, timestamp
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
@@ -70,8 +70,3 @@ def _runner_up(decision: Decision) -> str | None:
     mix = ", ".join(f"{name} {count}" for name, count in decision.runner_up.items())
     cost = decision.runner_up_cost_per_hour
     return (f"{mix} at {cost:.2f} an hour" if cost is not None else mix)[:256]
-
-
-def timestamp(moment: datetime) -> str:
-    """As the API takes a time: ``2026-01-02T03:04:05Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from recmodel.api.status import RecModelStatus
+from recmodel.api.status import RecModelStatus, timestamp
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
@@ -75,7 +75,7 @@ def event(owner: Mapping[str, Any], kind: str, reason: Reason, now: datetime) ->
     twice.
     """
     metadata = owner["metadata"]
-    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(now)
     digest = hashlib.sha256(f"{metadata['uid']}{time}{reason.reason}{reason.message}".encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1", "kind": "Event",

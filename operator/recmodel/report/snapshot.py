@@ -71,6 +71,11 @@ class Applied:
     job_started: bool = False  # by this process: one that the status says to have ended well counts no more
 
 
+def for_pools_of(spec: RecModelSpec | None, decided: Mapping[str, object]) -> bool:
+    """Whether something was decided, by pool, for the pools that ``spec`` has."""
+    return spec is not None and decided.keys() == {pool.name for pool in spec.pools}
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What was seen and decided in the last tick."""
@@ -82,9 +87,7 @@ class Decided:
 
     def decision_for(self, spec: RecModelSpec | None) -> Decision | None:
         """The decision; None where it was made for other pools than those of ``spec``."""
-        if self.decision is None or spec is None:
-            return None
-        return self.decision if self.decision.pools.keys() == {pool.name for pool in spec.pools} else None
+        return self.decision if self.decision is not None and for_pools_of(spec, self.decision.pools) else None
 
 
 @dataclass(frozen=True, slots=True)

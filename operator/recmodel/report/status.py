@@ -21,12 +21,13 @@ from recmodel.api.status import (
     RecModelStatus,
     RolloutStatus,
     VariantStatus,
+    timestamp,
 )
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
-from recmodel.report.decisions import first_reason, message, past_decisions, pool_decision, timestamp
+from recmodel.report.decisions import first_reason, message, past_decisions, pool_decision
 from recmodel.report.snapshot import Snapshot
 from recmodel.rollout.known_variants import BY_HAND
 from recmodel.rollout.trial import reported
@@ -154,11 +155,8 @@ def _variants(snapshot: Snapshot) -> list[VariantStatus]:
     if known is None:
         return []
     losses = known.spec.accuracy_loss_ratios()
-    by_hand = (
-        {v.name for v in snapshot.desired.written.variants if v.accuracy is not None}
-        if snapshot.desired.written
-        else set()
-    )
+    written = snapshot.desired.written
+    by_hand = {v.name for v in written.variants if v.accuracy is not None} if written else set()
     result = []
     for variant in known.spec.variants:
         found = known.records.get(variant.name)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from recmodel.api.quantity import ratio, seconds
-from recmodel.api.status import RolloutStatus
+from recmodel.api.status import RolloutStatus, timestamp
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.core.types import Reason
 from recmodel.rollout import steps
@@ -78,7 +78,6 @@ def reported(trial: Trial, limit_ratio: float | None) -> RolloutStatus:
         **steps.as_dict(rollout),
         "usual": [trial.shares_before.late, trial.shares_before.failed] if trial.shares_before else None,
     }
-    since = datetime.fromtimestamp(rollout.began_seconds, UTC)
     running = trial.phase in ("Waiting", "Running")
     return RolloutStatus(
         pool=rollout.pool,
@@ -87,7 +86,7 @@ def reported(trial: Trial, limit_ratio: float | None) -> RolloutStatus:
         phase=trial.phase,
         step=rollout.step if trial.phase == "Running" and limit_ratio is not None else None,
         largest_share=f"{100 * limit_ratio:g}%" if limit_ratio is not None else None,
-        since=since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        since=timestamp(datetime.fromtimestamp(rollout.began_seconds, UTC)),
         reason=trial.reason.reason,
         message=trial.reason.message[:1024],
         memory=json.dumps(memory, separators=(",", ":")) if running else None,
