@@ -151,6 +151,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             recent_loads=candidates.recent_loads(memory.forecast),
             held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, seen.desired),
             startup_seconds=now.startup_seconds,
+            slower=now.slower,
             allowed=learned.allowed,
         )
     )

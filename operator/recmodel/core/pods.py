@@ -126,7 +126,7 @@ def observe(
     startup = np.where(np.isfinite(memory.startup_seconds), memory.startup_seconds, STARTUP_SECONDS_UNKNOWN)
     pods = Pods(
         startup_seconds=startup,
-        slower=startup > fleet.smallest(startup),
+        slower=slower(fleet, startup),
         late_ticks=memory.late_ticks,
         given_up=stuck_ticks < 0,
         most=np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas),
@@ -136,6 +136,14 @@ def observe(
         blind_seconds=np.where(known, 0.0, np.maximum(now_seconds - seen_at, fleet.tick_seconds)),
     )
     return memory, pods
+
+
+def slower(fleet: Fleet, startup_seconds: Floats) -> Bools:
+    """Where pods ``[M, P]`` start so much later than those of the model's fastest pool that it can fill the gap meanwhile: by more
+    than a tick. With ticks of 15 s and start-ups of 40, 50 and 60 s, the third is.
+    """
+    result: Bools = startup_seconds > fleet.smallest(startup_seconds) + fleet.tick_seconds
+    return result
 
 
 def horizon(fleet: Fleet, startup_seconds: Floats) -> Floats:

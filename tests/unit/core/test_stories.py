@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from recmodel.core.capacity.estimate import estimate
 from recmodel.core.engine import step
@@ -293,3 +294,17 @@ def test_a_new_model_without_any_traffic_is_not_left_with_the_split_in_which_its
     assert told({"cpu": 1.0, "gpu": 999.0}) == {"cpu": 50.0, "gpu": 50.0}
     # After a restart without metrics, what stands may be a judgement.
     assert told({"cpu": 400.0, "gpu": 600.0}) == {"cpu": 400.0, "gpu": 600.0}
+
+
+@pytest.mark.parametrize("startup_seconds", [(2.0, 2.0), (2.0, 8.0), (8.0, 2.0)], ids=str)
+def test_of_pools_that_start_alike_the_cheaper_carries_the_head_room(startup_seconds: tuple[float, float]) -> None:
+    """What a cheap pool is not yet known to carry keeps no dear one: one more of the cheap pool is there as soon."""
+    limits = {"cpu": Pool("cpu", 2, 4, 1.0), "gpu": Pool("gpu", 0, 2, 90.0)}
+    kinds = [
+        replace(workers(servers=16, service_seconds=0.005), pool=pool, startup_seconds=seconds, busy=lambda _: None)
+        for pool, seconds in zip(limits.values(), startup_seconds, strict=True)
+    ]
+    for load in (120.0, 300.0):
+        story = world(*kinds, replicas=[2, 1]).run(900, load)
+        assert set(story.ordered("gpu", since=150)) == {0}, load
+        assert story.late_share(0) < 0.01

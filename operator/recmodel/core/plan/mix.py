@@ -3,7 +3,8 @@
 Pools are taken from the slowest to the fastest to start. A slow pool decides for a time in which the faster ones can still
 react, so it is a newsvendor with recourse: its size is the one with the smallest mean cost over the deciles of the load, the
 faster pools filling what is left (two-stage stochastic programming; Birge and Louveaux, 2011, section 1.1). The fastest pool has
-nobody behind it: with what the slow pools have *ready*, it carries the upper quantile of the load.
+nobody behind it: with what the slow pools have *ready*, it carries the upper quantile of the load. Of pools that start within a tick
+of each other the one with the cheapest replica is last: it fills what is left in its small steps.
 
 What a pool may turn out to carry (its belief) decides whether it is worth having; what it is known to carry (its trust region)
 decides what it is counted for: so a cheaper pool is tried until it is known not to be cheaper, and nobody waits for it.
@@ -44,6 +45,7 @@ class Situation:
     recent_loads: Floats  # [T, M] requests/s at the newest ticks, newest first; NaN unknown
     held: Ints  # [M, P] that stay anyway, since they were wanted a moment ago: the faster pools count on them
     startup_seconds: Floats  # [M, P]
+    slower: Bools  # [M, P] than the fastest pool, see ``pods.slower``
     allowed: Floats  # [M, P] share of the traffic that each pool's variant may answer: no more of it is counted
 
 
@@ -164,13 +166,14 @@ def _ordered(situation: Situation) -> Ordered:
     share_limit = np.where(allowed < 1.0, allowed * upper, np.inf)
     fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(situation.each, 1e-9)), most)
     # The last pool fills what the others leave, so it must be free to: one with a limited share counts among the slow ones.
-    limited = np.where(share_limit < np.inf, LIMITED_SECONDS, situation.startup_seconds)
-    speed = np.where(fleet.exists, limited, np.inf)
+    startup = np.where(situation.slower, situation.startup_seconds, 0.0)
+    speed = np.where(fleet.exists, np.where(share_limit < np.inf, LIMITED_SECONDS, startup), np.inf)
     return Ordered(
         situation=situation,
         most=np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64),
         share_limit=share_limit,
-        order=np.lexsort((fleet.name_rank, fleet.cost_per_hour, -speed), axis=1),  # padding first, then the slowest
+        # Padding first, then the slowest; of those that start alike the dearest.
+        order=np.lexsort((fleet.name_rank, -fleet.cost_per_hour, -speed), axis=1),
     )
 
 

@@ -13,7 +13,7 @@ from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
 from recmodel.core.memory import begin
 from recmodel.core.observed import see, total_load
 from recmodel.core.plan.mix import Situation, assumed_capacity, propose
-from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon
+from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon, slower
 from recmodel.core.traffic import weights
 from recmodel.core.traffic.context import TrafficContext
 from recmodel.core.types import Decision, Observation, PoolDecision
@@ -91,7 +91,7 @@ class WithoutLearning:
         self._forecast = candidates.observe(self._forecast, load, now, fleet.tick_seconds)
         blind_seconds = np.array([now - self._seen_at])
         ahead, self._forecast = candidates.predict(self._forecast, horizon(fleet, startup), now, blind_seconds)
-        every = np.ones(startup.shape)
+        every, later = np.ones(startup.shape), slower(fleet, startup)
         each, assumed = assumed_capacity(fleet, self._capacity, seen.ready)
         proposal = propose(
             Situation(
@@ -105,6 +105,7 @@ class WithoutLearning:
                 recent_loads=candidates.recent_loads(self._forecast),
                 held=seen.desired,
                 startup_seconds=startup,
+                slower=later,
                 allowed=every,
             )
         )
@@ -126,7 +127,7 @@ class WithoutLearning:
                 each=proposal.per_replica,
                 load=load,
                 rises=np.zeros(len(load), bool),
-                slower=startup > fleet.smallest(startup),
+                slower=later,
                 blind_seconds=blind_seconds,
             )
         )
