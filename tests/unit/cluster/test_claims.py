@@ -2,89 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders.leases import Leases
-from recmodel.cluster.leases.claims import ENDED_SECONDS, PACE, Claims, Scope
-from recmodel.cluster.leases.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, LeaseIdentity
-from recmodel.cluster.leases.predecessors import Predecessors
-
-NAMESPACES = ("shop", "news")
-
-
-@dataclass
-class Pod:
-    """One operator's process: its release, and the namespaces that it serves (none: all)."""
-
-    lease: Lease
-    claims: Claims
-    changes: list[tuple[str, bool]] = field(default_factory=list)
-    asleep: bool = False
-
-    async def turn(self) -> None:
-        await self.lease.turn()
-        await self.claims.turn()
-
-
-class World:
-    """Some processes, one API server, one clock."""
-
-    def __init__(self) -> None:
-        self.api, self.now = Leases(), 1000.0
-        self.pods: dict[str, Pod] = {}
-        self.models = {"shop", "news"}  # namespaces with RecModels
-
-    def pod(self, name: str, home: str = "ops", release: str = "recmodel", serves: Collection[str] = ()) -> Pod:
-        changes: list[tuple[str, bool]] = []
-        identity = LeaseIdentity(home, release, name)
-        lease = Lease(self.api, identity, lambda held: None, lambda: self.now)  # type: ignore[arg-type]
-        claims = Claims(
-            self.api,  # type: ignore[arg-type]
-            Scope(lambda: set(serves) or set(self.models), everywhere=not serves),
-            lease,
-            lambda namespace, acts: changes.append((namespace, acts)),
-            predecessors=Predecessors(self.api, identity, lambda: self.now),  # type: ignore[arg-type]
-        )
-        self.pods[name] = Pod(lease, claims, changes)
-        return self.pods[name]
-
-    def acting(self, namespace: str) -> list[str]:
-        return [name for name, pod in self.pods.items() if pod.claims.acts(namespace)]
-
-    async def passes(self, seconds: float) -> None:
-        """All that are awake look every RENEW_SECONDS; at no moment may two write in one namespace."""
-        end = self.now + seconds
-        while self.now < end:
-            for pod in self.pods.values():
-                if not pod.asleep:
-                    await pod.turn()
-                self.check()
-            self.now += RENEW_SECONDS / 2
-            self.check()
-            self.now += RENEW_SECONDS / 2
-
-    def check(self) -> None:
-        for namespace in NAMESPACES:
-            assert len(self.acting(namespace)) <= 1, (self.now, namespace, self.acting(namespace))
-
-    async def ends(self, name: str) -> None:
-        """SIGTERM."""
-        pod = self.pods.pop(name)
-        await pod.claims.leave()
-        await pod.lease.release()
-
-
-def run_story(story: Callable[[World], Coroutine[Any, Any, None]]) -> World:
-    world = World()
-    asyncio.run(story(world))
-    return world
+from builders.claims_world import NAMESPACES, QUOTA, World, run_story
+from recmodel.cluster.leases.claims import ENDED_SECONDS, PACE
+from recmodel.cluster.leases.lease import LEASE_SECONDS, RENEW_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -213,94 +139,6 @@ def test_a_pod_of_a_version_without_claims_ends_before_a_new_one_acts() -> None:
             old("recmodel-ffffffff", "other-recmodel-55aa66bb7-zzzzz")
             await world.passes(RENEW_SECONDS)
         assert world.acting("shop") == ["recmodel-6d5f8b7c9-abcde"]
-
-    run_story(story)
-
-
-QUOTA = 'leases.coordination.k8s.io "recmodel.dev" is forbidden: exceeded quota: objects, limited: count/leases=0'
-
-
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (403, QUOTA),
-        (
-            403,
-            'leases.coordination.k8s.io is forbidden: User "system:serviceaccount:ops:recmodel" cannot create resource',
-        ),
-        (409, 'admission webhook "leases.example.com" denied the request: no Leases here'),
-        (500, 'admission webhook "leases.example.com" denied the request: no Leases here'),
-    ],
-)
-def test_a_claim_that_is_refused_is_named_with_the_sentence_until_it_is_written_or_not_wanted(
-    status: int, said: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """One of two namespaces refuses it: the other one is served throughout."""
-
-    async def story(world: World) -> None:
-        world.api.refuses["shop"] = status, said
-        pod = world.pod("a")
-        await world.passes(60.0)
-        assert (world.acting("shop"), world.acting("news")) == ([], ["a"])
-        assert pod.claims.refused.keys() == {"shop"}
-        assert said in pod.claims.refused["shop"]
-        assert pod.claims.acting
-        assert caplog.text.count("does not act in namespace shop: its claim (Lease shop/recmodel.dev)") == 1
-        world.api.refuses.clear()
-        await world.passes(8.0)
-        assert (world.acting("shop"), pod.claims.refused) == (["a"], {})
-        world.api.refuses["shop"] = status, said  # from now on its renewals
-        await world.passes(PACE.act_seconds - 20.0)
-        assert (world.acting("shop"), pod.claims.refused) == (["a"], {})  # what it holds, it holds
-        await world.passes(40.0)
-        assert (world.acting("shop"), pod.claims.refused.keys()) == ([], {"shop"})
-        world.models = {"news"}
-        await world.passes(RENEW_SECONDS)
-        assert pod.claims.refused == {}
-
-    run_story(story)
-
-
-def test_the_claim_for_all_namespaces_that_is_refused_is_named_so(caplog: pytest.LogCaptureFixture) -> None:
-    async def story(world: World) -> None:
-        world.api.refuses["default"] = 403, QUOTA
-        pod = world.pod("a")
-        await world.passes(20.0)
-        assert not pod.claims.acting
-        assert pod.claims.refused.keys() == {"*"}
-        assert "does not act in all namespaces: its claim (Lease default/all.recmodel.dev)" in caplog.text
-        world.api.down = True  # the release's own Lease runs out, and with it what is known of the others
-        await world.passes(20.0)
-        assert pod.claims.refused == {}
-
-    run_story(story)
-
-
-def test_a_race_for_a_claim_is_no_refusal() -> None:
-    async def story(world: World) -> None:
-        world.api.refuses["shop"] = 409, "the object has been modified"
-        pod = world.pod("a", serves=("shop",))
-        await world.passes(RENEW_SECONDS)
-        assert (world.acting("shop"), pod.claims.refused) == ([], {})
-        world.api.refuses.clear()
-        await world.passes(8.0)
-        assert (world.acting("shop"), pod.claims.refused) == (["a"], {})
-
-    run_story(story)
-
-
-def test_who_acted_before_a_claim_was_refused_is_not_said_to_act_any_more() -> None:
-    async def story(world: World) -> None:
-        world.pod("a", "ops", serves=("shop",))
-        await world.passes(12.0)
-        second = world.pod("b", "other", serves=("shop",))
-        await world.passes(12.0)
-        assert (second.claims.others, second.claims.refused) == ({"shop": "ops/recmodel"}, {})
-        await world.ends("a")
-        world.api.refuses["shop"] = 403, QUOTA
-        await world.passes(ENDED_SECONDS + 10.0)
-        assert second.claims.others == {}
-        assert second.claims.refused.keys() == {"shop"}
 
     run_story(story)
 
