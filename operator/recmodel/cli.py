@@ -160,14 +160,13 @@ def _simulate(options: argparse.Namespace) -> int:
     number = options.day if options.day is not None else int(load.days + 1e-9) - 1
     if not 0 <= number < int(load.days + 1e-9):
         raise ValueError(f"--day {number}: the load has {load.days:.2f} days")
-    past = load.split(number, 14.0)[0] if number > 0 else None
     scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
     print(assumed(scenario))
     comparison = compare(
         scenario,
         load.between(number, number + 1),
         options.controller or _controllers(len(scenario.pools)),
-        past,
+        load.history_before(number),
         seed=options.seed,
         progress=_report,
     )

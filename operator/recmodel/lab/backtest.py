@@ -11,8 +11,6 @@ from recmodel.lab.simulate import Comparison, Progress, compare
 from recmodel.lab.simulator.scenario import Floats, Scenario
 from recmodel.lab.trace import Trace, regular_trace
 
-HISTORY_DAYS = 14.0
-
 
 @dataclass(frozen=True)
 class Backtest:
@@ -59,7 +57,7 @@ def backtest(
         raise ValueError(f"{judged_days} days are to be judged, but the load has {load.days:.2f}")
     days: dict[int, Comparison] = {}
     for number in range(whole - judged_days, whole):
-        past = load.split(number, HISTORY_DAYS)[0] if number > 0 else None
+        past = load.history_before(number)
         day = load.between(number, number + 1)
         days[number] = compare(scenario, day, controllers, past, seed=seed, progress=progress)
     return Backtest(days)

@@ -12,6 +12,7 @@ from recmodel.lab.simulator.scenario import Floats
 from recmodel.loads import read_load
 
 DAY_SECONDS = 86_400.0
+HISTORY_DAYS = 14.0  # of the load before what is simulated, as the operator reads it (settings: ``history_seconds``)
 ENOUGH_COUNTS = 400.0  # events in a step whose counting noise is 5 %
 MOST_SMOOTHING_SECONDS = 7_200.0  # longer means would flatten the shape of a day
 
@@ -59,9 +60,9 @@ class Trace:
             raise ValueError(f"days {first_day:g} to {last_day:g} are not inside a load of {self.days:.2f} days")
         return Trace(self.start_seconds + first * self.step_seconds, self.step_seconds, self.rates[first:last])
 
-    def split(self, day: int, history_days: float) -> tuple[Trace, Trace]:
-        """The history (up to ``history_days``, as far as there is any) before a day, and that day."""
-        return self.between(max(day - history_days, 0.0), day), self.between(day, day + 1)
+    def history_before(self, day: float) -> Trace | None:
+        """The last :data:`HISTORY_DAYS` before a day, or as many as there are; None where there are none."""
+        return self.between(max(day - HISTORY_DAYS, 0.0), day) if day > 0.0 else None
 
     def per_second(self) -> Floats:
         """One value a second, straight lines between the middles of the steps; unknown steps are bridged."""

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recmodel.controller.settings import Settings
 from recmodel.core.types import Model, Pool
 from recmodel.lab.backtest import backtest, load_of_history
 from recmodel.lab.simulate import compare, scenario_of, write_figure
-from recmodel.lab.trace import Trace, read_trace, regular_trace
+from recmodel.lab.trace import DAY_SECONDS, HISTORY_DAYS, Trace, read_trace, regular_trace
 
 pytestmark = pytest.mark.usefixtures("compiled_simulator")
 
@@ -24,13 +25,26 @@ def test_a_stored_trace_is_read_cut_into_days_and_brought_to_seconds() -> None:
     trace = read_trace(TENCENT)
     assert trace.step_seconds == 60.0
     assert trace.days == pytest.approx(16.0, abs=0.1)
-    history, day = trace.rescaled(peak_per_second=500.0).split(10, 14.0)
+    load = trace.rescaled(peak_per_second=500.0)
+    history, day = load.history_before(10), load.between(10, 11)
+    assert history is not None
     assert history.days == 10.0
     assert history.seconds[-1] + 60.0 == day.start_seconds == 10 * 86400.0
     rates = day.per_second()
     assert len(rates) == 86400
     assert rates.mean() == pytest.approx(day.rates.mean(), rel=0.001)
     assert rates.max() <= 500.0
+
+
+def test_the_history_of_a_day_is_what_lies_before_it_and_no_longer_than_is_read_of_one() -> None:
+    load = Trace(0.0, 3600.0, np.arange(24 * 20.0))
+    assert load.history_before(0) is None
+    whole, part = load.history_before(14.5), load.history_before(1)
+    assert whole is not None
+    assert part is not None
+    assert (whole.start_seconds, whole.days) == (0.5 * DAY_SECONDS, HISTORY_DAYS)
+    assert (part.start_seconds, part.days) == (0.0, 1.0)
+    assert Settings.model_fields["history_seconds"].default == HISTORY_DAYS * DAY_SECONDS
 
 
 def test_seconds_lie_on_straight_lines_between_the_middles_of_steps() -> None:

@@ -149,7 +149,7 @@ def run_heat(heat: Heat, traces: Sequence[Path], trials: MutableMapping[str, Tri
         rivals=rivals,
         parts=cost_parts(plant, strict, result, bound),
         rounding=rounding_cost(plant, rates, bound),
-        capacity_errors=capacity_errors(plant, result),
+        capacity_errors=capacity_errors_by_size(plant, result),
         told={name: _told(simulate(scenario, rates, controller, heat.seed)) for name, controller in told.items()},
     )
 
@@ -181,7 +181,7 @@ def planned_tables(plant: Plant) -> dict[str, Floats]:
     return {pool.name: capacity_table(strict, pool) for pool in strict.pools}
 
 
-def capacity_errors(plant: Plant, result: Result) -> dict[int, CapacityErrors]:
+def capacity_errors_by_size(plant: Plant, result: Result) -> dict[int, CapacityErrors]:
     """What was known of a replica's capacity against the truth, by the nearest of :data:`CAPACITY_SIZES`; both pools."""
     tick = plant.scenario.tick_seconds
     pairs: dict[int, list[tuple[float, float]]] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from recmodel.core.types import Decision
-from recmodel.lab.benchmark.drawn_days import COARSE_STEP_SECONDS, HISTORY_DAYS, wobble
+from recmodel.lab.benchmark.drawn_days import COARSE_STEP_SECONDS, wobble
 from recmodel.lab.benchmark.forecast_scores import Score, score_day
 from recmodel.lab.benchmark.minute_models import installed_forecasters
 from recmodel.lab.controllers.ablations import WithoutForecast, WithoutJointPlan, WithoutLearning
@@ -106,7 +106,7 @@ def cut(
     else:
         begin = whole - 1 + ((24.0 - hours) / 2.0 if first_hour is None else first_hour) / 24.0
         day = trace.between(begin, begin + hours / 24.0)
-        past = trace.between(max(begin - HISTORY_DAYS, 0.0), begin) if begin > 0.0 else None
+        past = trace.history_before(begin)
     rates = day.per_second()
     if day.step_seconds > COARSE_STEP_SECONDS:
         rates = rates * wobble(len(rates), np.random.default_rng([seed, 7]))
@@ -169,7 +169,7 @@ def judge(
         best=best,
         bound_cost=bound.cost,
         scores=score_day(rates, result.decisions, case.history, scenario.tick_seconds, fitted),
-        capacity_errors=capacity_errors(result.decisions, result.ready, tables, scenario.tick_seconds),
+        capacity_errors=capacity_errors_by_minute(result.decisions, result.ready, tables, scenario.tick_seconds),
         ablations=ablations,
         seeds=(engine, *engine_again(case, range(seed + 1, seed + seeds), tell)),
     )
@@ -194,7 +194,7 @@ def true_capacities(scenario: Scenario) -> dict[str, Floats]:
     return {pool.name: capacity_table(scenario, pool) for pool in scenario.pools}
 
 
-def capacity_errors(
+def capacity_errors_by_minute(
     decisions: tuple[Decision, ...], ready: dict[str, Floats], tables: dict[str, Floats], tick_seconds: float
 ) -> dict[str, dict[int, CapacityError]]:
     """The believed capacity of the ready replicas against the true one, as a ratio less 1; only where some were ready."""

@@ -13,7 +13,6 @@ import numpy as np
 from recmodel.lab.simulator.scenario import Floats
 from recmodel.lab.trace import DAY_SECONDS, Trace, read_trace
 
-HISTORY_DAYS = 14.0
 LAST_DAYS = 7  # of a trace, from which a stretch is drawn: before them lies its history
 COARSE_STEP_SECONDS = 60.0  # a load known in longer steps than this is made to wobble, else it would be too easy
 WOBBLE_RATIO, WOBBLE_MEMORY_SECONDS = 0.05, 300.0
@@ -74,7 +73,7 @@ def _traced(generator: np.random.Generator, hours: float, traces: Sequence[Path]
     rates = part.per_second()
     if part.step_seconds > COARSE_STEP_SECONDS:
         rates = rates * wobble(len(rates), generator)
-    past = load.between(max(first - HISTORY_DAYS, 0.0), first)
+    past = load.history_before(first)
     return DrawnDay(f"trace {name}", rates, past, part.start_seconds)
 
 

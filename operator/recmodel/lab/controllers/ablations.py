@@ -10,7 +10,6 @@ from recmodel.core.engine import step
 from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
 from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
-from recmodel.core.memory import begin
 from recmodel.core.observed import see, total_load
 from recmodel.core.plan.mix import Situation, assumed_capacity, propose
 from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon, slower
@@ -18,7 +17,7 @@ from recmodel.core.traffic import weights
 from recmodel.core.traffic.context import TrafficContext
 from recmodel.core.types import Decision, Observation, PoolDecision
 from recmodel.lab.controllers.baselines import Stabiliser
-from recmodel.lab.controllers.engine import EngineController
+from recmodel.lab.controllers.engine import EngineController, begun
 from recmodel.lab.controllers.truth import known_capacity
 from recmodel.lab.simulator.scenario import Scenario
 from recmodel.lab.trace import Trace
@@ -31,7 +30,7 @@ class WithoutForecast:
     """The engine that takes the load of now for the largest one to come: no trend, no season, no head-room."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds)
+        self._memory = begun(scenario, history=None)
 
     def decide(self, observation: Observation) -> Decision:
         """One tick, before which the forecaster forgets all but the level."""
@@ -73,8 +72,7 @@ class WithoutLearning:
     """The engine's forecast and plan on a requests-per-replica that is written down (0.6 of a saturated one), HPA's way down."""
 
     def __init__(self, scenario: Scenario, history: Trace | None = None) -> None:
-        past = None if history is None else [(history.seconds, history.rates)]
-        memory = begin([scenario.model()], tick_seconds=scenario.tick_seconds, history=past)
+        memory = begun(scenario, history)
         self._forecast, self._fleet = memory.forecast, memory.fleet
         each = np.array([[FIXED_RATIO * pool.nominal_capacity_per_second() for pool in scenario.pools]])
         self._capacity = known_capacity(self._fleet, each)
@@ -88,7 +86,7 @@ class WithoutLearning:
         load = total_load(fleet, seen)
         self._seen_at = now if np.isfinite(load[0]) else self._seen_at
         startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, STARTUP_SECONDS_UNKNOWN)
-        self._forecast = candidates.observe(self._forecast, load, now, fleet.tick_seconds)
+        self._forecast = candidates.observe(self._forecast, load, now, fleet.tick_seconds, fleet.rate_window_seconds)
         blind_seconds = np.array([now - self._seen_at])
         ahead, self._forecast = candidates.predict(self._forecast, horizon(fleet, startup), now, blind_seconds)
         every, later = np.ones(startup.shape), slower(fleet, startup)

@@ -99,9 +99,9 @@ def best_in_hindsight(
 
     For each kind and share the target is found by halving, since a higher target costs less and is late more often. A
     run is given up once it is over too often, or cannot become cheaper than the best one so far. Where minutes over do
-    not rise with the target, a cheaper point may be missed: ``every_setting`` runs them all. A search in slow motion lets pass
-    what is over a little too often; then each of those that may be the cheapest, by its cost there, is run at full load, with a
-    higher or a lower target where that is what holds.
+    not rise with the target, a cheaper point may be missed. A search in slow motion lets pass what is over a little too
+    often; then each of those that may be the cheapest, by its cost there, is run at full load, with a higher or a lower
+    target where that is what holds.
     """
     full = Ground(scenario, rates_per_second)
     ground, first, doubt = full, search, 1.0
@@ -159,18 +159,6 @@ def run_setting(scenario: Scenario, rates: Floats, kind: Kind, target: float, sh
     """One point, run to the end."""
     result = simulate(scenario, rates, CONTROLLERS[kind](scenario, target, share), seed)
     return Setting(kind, target, share, result.summary())
-
-
-def every_setting(
-    scenario: Scenario, rates: Floats, kinds: Sequence[Kind] = ("hpa", "keda"), seed: int = 0
-) -> list[Setting]:
-    """The whole grid, every point run to the end: slow, for a picture of cost against minutes over."""
-    return [
-        run_setting(scenario, rates, kind, target, share, seed)
-        for kind in kinds
-        for target in TARGETS
-        for share in SHARES
-    ]
 
 
 def _try(ground: Ground, search: Search, setting: tuple[Kind, float, float], dearest: float) -> Trial:
