@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -26,13 +26,12 @@ Spoil = Callable[[PoolObservation], PoolObservation]
 
 
 @dataclass
-class Fleet:
-    """Pods behind the engine, without noise: how many are late follows from the load of each."""
+class Pods:
+    """Pods of one model, without noise: how many are late follows from the load of each."""
 
     load: float
     desired: dict[str, int]
     busy: bool
-    memory: Memory
     now: float = 0.0
     ready: dict[str, int] = field(default_factory=dict)
     weight: dict[str, float] = field(default_factory=dict)
@@ -56,24 +55,67 @@ class Fleet:
             utilisation_ratio=min(full, 1.0) if self.busy else None,
         )
 
-    def tick(self, spoil: Spoil | None = None, pools: tuple[str, ...] = ("cpu", "gpu")) -> Decision:
+    def look(self, spoil: Spoil | None, pools: tuple[str, ...]) -> Observation:
         self.now += 15.0
         seen = {name: self.seen(name) for name in self.desired}
         if spoil is not None:
             seen = {name: spoil(pool) if name in pools else pool for name, pool in seen.items()}
-        self.memory, decisions = step(self.memory, [Observation(self.now, seen)], self.now)
-        self.desired = {name: pool.replicas for name, pool in decisions[0].pools.items()}
-        self.weight = {name: pool.weight for name, pool in decisions[0].pools.items()}
+        return Observation(self.now, seen)
+
+    def obey(self, decision: Decision) -> None:
+        self.desired = {name: pool.replicas for name, pool in decision.pools.items()}
+        self.weight = {name: pool.weight for name, pool in decision.pools.items()}
         self.ordered = (*self.ordered, self.desired)[-START_TICKS - 1 :]
         started = self.ordered[0]
         self.ready = {name: min(max(self.ready[name], started[name]), count) for name, count in self.desired.items()}
-        return decisions[0]
 
     def carries(self) -> float:
         return sum(count * SATURATION[name] for name, count in self.desired.items())
 
 
-FLEETS = {
+BOTH = ("cpu", "gpu")
+Start = tuple[float, dict[str, int], bool]  # load, replicas, whether utilisation is known
+
+
+@dataclass
+class Fleets:
+    """Fleets under one engine, which decides each as if it were alone."""
+
+    pods: tuple[Pods, ...]
+    memory: Memory
+
+    def tick(self, spoils: Sequence[Spoil | None], pools: tuple[str, ...] = BOTH) -> Sequence[Decision]:
+        seen = [pods.look(spoil, pools) for pods, spoil in zip(self.pods, spoils, strict=True)]
+        self.memory, decided = step(self.memory, seen, seen[0].time_seconds)
+        for pods, decision in zip(self.pods, decided, strict=True):
+            pods.obey(decision)
+        return decided
+
+    def copy(self) -> Fleets:
+        return Fleets(tuple(replace(pods) for pods in self.pods), self.memory)
+
+    def carry(self) -> list[float]:
+        return [pods.carries() for pods in self.pods]
+
+
+def settled(starts: Sequence[Start]) -> Fleets:
+    """Such fleets as they stand after twenty minutes."""
+    price = {"cpu": 1.0, "gpu": 1.6}
+    models = [
+        Model(f"shop/{i}", 0.95, 0.1, tuple(Pool(name, 0, 300, price[name]) for name in replicas))
+        for i, (_, replicas, _) in enumerate(starts)
+    ]
+    pods = (
+        Pods(load, replicas, busy, ready=dict(replicas), weight=dict.fromkeys(replicas, 1.0))
+        for load, replicas, busy in starts
+    )
+    fleets = Fleets(tuple(pods), begin(models))
+    for _ in range(80):
+        fleets.tick([None] * len(starts))
+    return fleets
+
+
+FLEETS: dict[str, Start] = {
     "workers": (1600.0, {"cpu": 32}, True),
     "nothing tells how busy": (1600.0, {"cpu": 32}, False),
     "three replicas": (160.0, {"cpu": 3}, False),
@@ -81,27 +123,20 @@ FLEETS = {
 }
 
 
-ONE_POOL = {replicas: (50.0 * replicas, {"cpu": replicas}, True) for replicas in (3, 6, 16, 32)}
-
-
 @cache
-def settled(name: str | int) -> Fleet:
-    """One of ``FLEETS``, or of ``ONE_POOL``, as it stands after twenty minutes."""
-    load, replicas, busy = FLEETS[name] if isinstance(name, str) else ONE_POOL[name]
-    model = Model("shop/feed", 0.95, 0.1, tuple(Pool(p, 0, 300, {"cpu": 1.0, "gpu": 1.6}[p]) for p in replicas))
-    fleet = Fleet(load, replicas, busy, begin([model]), ready=dict(replicas), weight=dict.fromkeys(replicas, 1.0))
-    for _ in range(80):
-        fleet.tick()
-    return fleet
+def settled_workers() -> Fleets:
+    return settled([FLEETS["workers"]])
 
 
-@cache
-def undisturbed(name: str | int, ticks: int = 24) -> list[float]:
-    fleet, told = replace(settled(name)), []
-    for _ in range(ticks):
-        fleet.tick()
-        told.append(fleet.carries())
-    return told
+class Workers:
+    """The settled workers alone."""
+
+    def __init__(self) -> None:
+        self.fleets = settled_workers().copy()
+        self.pods = self.fleets.pods[0]
+
+    def tick(self, spoil: Spoil | None = None) -> Decision:
+        return self.fleets.tick([spoil])[0]
 
 
 def counted(factor: float) -> Spoil:
@@ -143,12 +178,14 @@ spoils = st.one_of(
 patterns = st.sampled_from([(1,), (1,), (1, 1), (1, 1, 1, 1), (1, 1, 1, 0, 1), (1, 0, 1, 0, 1, 0, 1, 0)])
 
 
-@pytest.mark.parametrize("name", FLEETS)
-def test_readings_that_are_wrong_for_less_than_a_rate_window_let_go_of_a_step_at_most(name: str) -> None:
-    settled(name)
-    before = undisturbed(name)
+def test_readings_that_are_wrong_for_less_than_a_rate_window_let_go_of_a_step_at_most() -> None:
+    start, before = settled(list(FLEETS.values())), []
+    undisturbed = start.copy()
+    for _ in range(24):
+        undisturbed.tick([None] * len(FLEETS))
+        before.append(undisturbed.carry())
 
-    @given(spoils, patterns, st.sampled_from([("cpu", "gpu"), ("cpu",), ("gpu",)]))
+    @given(spoils, patterns, st.sampled_from([BOTH, ("cpu",), ("gpu",)]))
     @settings(
         max_examples=8,
         derandomize=True,
@@ -158,11 +195,13 @@ def test_readings_that_are_wrong_for_less_than_a_rate_window_let_go_of_a_step_at
         suppress_health_check=list(HealthCheck),
     )
     def holds(spoil: Spoil, pattern: tuple[int, ...], pools: tuple[str, ...]) -> None:
-        fleet = replace(settled(name))
-        largest = max(SATURATION[pool] for pool in fleet.desired)
+        fleets = start.copy()
         for i, clean in enumerate(before):
-            fleet.tick(spoil if i < len(pattern) and pattern[i] else None, pools)
-            assert clean - fleet.carries() <= max(largest, math.ceil(STEP_RATIO * clean / 100.0) * 100.0)
+            fleets.tick([spoil if i < len(pattern) and pattern[i] else None] * len(FLEETS), pools)
+            for name, pods, carried in zip(FLEETS, fleets.pods, clean, strict=True):
+                largest = max(SATURATION[pool] for pool in pods.desired)
+                allowed = max(largest, math.ceil(STEP_RATIO * carried / 100.0) * 100.0)
+                assert carried - pods.carries() <= allowed, name
 
     holds()
 
@@ -180,35 +219,36 @@ def test_one_reading_of_more_load_in_time_releases_nothing_of_a_fleet_that_stand
 
 
 def test_a_rate_of_a_thousand_times_its_neighbours_is_held_and_named_unless_it_lasts_or_is_late() -> None:
-    wrong = replace(settled("workers"))
-    before = wrong.desired
+    wrong = Workers()
+    before = wrong.pods.desired
     decision = wrong.tick(counted(1000.0))
-    assert wrong.desired == before
+    assert wrong.pods.desired == before
     assert decision.state == "Holding"
     assert decision.reasons[0].reason == "RateImplausible"
     assert "1600000 requests/s is over 8 times" in decision.reasons[0].message
     assert wrong.tick().state != "Holding"
 
-    crowd = replace(settled("workers"))
+    crowd = Workers()
+    calm = crowd.pods.carries()
     crowd.tick(both(counted(1000.0), in_time(0.5)))
-    assert crowd.carries() > 1.2 * settled("workers").carries()
+    assert crowd.pods.carries() > 1.2 * calm
 
-    lasts = replace(settled("workers"))
+    lasts = Workers()
     told = [lasts.tick(counted(20.0)).state for _ in range(8)]
     assert told[0] == "Holding"
     assert told[-1] != "Holding"
 
 
 def test_a_load_that_really_falls_is_followed_and_one_that_really_rises_is_met_at_once() -> None:
-    fleet = replace(settled("workers"))
-    most = fleet.carries()
-    fleet.load /= 2.0
+    workers = Workers()
+    most = workers.pods.carries()
+    workers.pods.load /= 2.0
     for _ in range(24):
-        fleet.tick()
-    assert fleet.carries() <= 0.65 * most
-    fleet.load *= 2.0
-    fleet.tick()
-    assert fleet.carries() > 0.85 * most
+        workers.tick()
+    assert workers.pods.carries() <= 0.65 * most
+    workers.pods.load *= 2.0
+    workers.tick()
+    assert workers.pods.carries() > 0.85 * most
 
 
 def test_what_lasted_of_some_readings() -> None:
@@ -232,28 +272,30 @@ def test_what_lasted_of_some_readings() -> None:
     assert math.isnan(lasted([50.0] * 6, [math.nan] * 3 + [0.05] * 3)[1])
 
 
-@pytest.mark.parametrize("replicas", ONE_POOL)
-@pytest.mark.parametrize("factor", [1.5, 2.0, 4.0])
-def test_where_utilisation_is_known_four_windows_of_a_load_counted_too_high_teach_nothing(
-    replicas: int, factor: float
-) -> None:
-    wrong = replace(settled(replicas))
-    for i, clean in enumerate(undisturbed(replicas, 60)):
-        before = wrong.ready["cpu"]
-        wrong.tick(counted(factor) if i < 16 else None)
-        assert wrong.ready["cpu"] >= min(math.ceil(before / 1.5), before - 1)
-        assert wrong.carries() >= clean - max(SATURATION["cpu"], STEP_RATIO * clean)
-        seen = wrong.seen("cpu")
-        assert seen.latency is not None
-        assert seen.latency[0.1] >= 0.95 * (seen.rate_per_second or 0.0)
+def test_where_utilisation_is_known_four_windows_of_a_load_counted_too_high_teach_nothing() -> None:
+    cases = [(replicas, factor) for replicas in (3, 6, 16, 32) for factor in (1.0, 1.5, 2.0, 4.0)]
+    fleets = settled([(50.0 * replicas, {"cpu": replicas}, True) for replicas, _ in cases])
+    for i in range(60):
+        before = [pods.ready["cpu"] for pods in fleets.pods]
+        fleets.tick([counted(factor) if factor > 1.0 and i < 16 else None for _, factor in cases])
+        undisturbed = {case[0]: pods.carries() for case, pods in zip(cases, fleets.pods, strict=True) if case[1] == 1.0}
+        for case, pods, ready in zip(cases, fleets.pods, before, strict=True):
+            if case[1] == 1.0:
+                continue
+            clean = undisturbed[case[0]]
+            assert pods.ready["cpu"] >= min(math.ceil(ready / 1.5), ready - 1), case
+            assert pods.carries() >= clean - max(SATURATION["cpu"], STEP_RATIO * clean), case
+            seen = pods.seen("cpu")
+            assert seen.latency is not None
+            assert seen.latency[0.1] >= 0.95 * (seen.rate_per_second or 0.0), case
 
 
 def test_a_utilisation_that_contradicts_the_load_is_believed_after_ten_rate_windows() -> None:
     """A third of the work a request from one tick to the next: counted too often, or lighter. Only time tells."""
-    fleet, told = replace(settled("workers")), []
+    workers, told = Workers(), []
+    before = workers.pods.carries()
     for _ in range(60):
-        fleet.tick(lambda pool: replace(pool, utilisation_ratio=(pool.utilisation_ratio or 0.0) / 3.0))
-        told.append(fleet.carries())
-    before = settled("workers").carries()
+        workers.tick(lambda pool: replace(pool, utilisation_ratio=(pool.utilisation_ratio or 0.0) / 3.0))
+        told.append(workers.pods.carries())
     assert min(told[:40]) >= before - SATURATION["cpu"]
     assert 0.65 * before <= min(told[40:]) < 0.8 * before
