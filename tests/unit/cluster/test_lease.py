@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from builders import virtual_time
 from builders.leases import Leases
 from recmodel.cluster.leases.lease import (
     ACT_SECONDS,
@@ -140,3 +141,24 @@ def test_two_that_begin_at_once_do_not_both_get_it() -> None:
 
     asyncio.run(both())
     assert sum(lease.held for lease in story.of.values()) == 1
+
+
+def test_why_the_release_cannot_renew_its_lease_is_logged_once_for_each_problem(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        story = Story("a")
+        work = asyncio.create_task(story.of["a"].run())
+        await asyncio.sleep(3 * RENEW_SECONDS)
+        story.api.refuses["here"] = 403, "no update of leases"
+        await asyncio.sleep(10 * RENEW_SECONDS)
+        story.api.down = True
+        await asyncio.sleep(10 * RENEW_SECONDS)
+        work.cancel()
+        await asyncio.wait([work])
+
+    virtual_time.run(run())
+    first, second = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert first.startswith(f"the lease {PLACE} cannot be renewed:")
+    assert first.endswith("HTTP 403: no update of leases")
+    assert second == f"the lease {PLACE} cannot be renewed: down"

@@ -34,7 +34,9 @@ def test_a_claim_that_is_refused_is_named_with_the_sentence_until_it_is_written_
         assert pod.claims.refused.keys() == {"shop"}
         assert said in pod.claims.refused["shop"]
         assert pod.claims.acting
-        assert caplog.text.count("does not act in namespace shop: its claim (Lease shop/recmodel.dev)") == 1
+        (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+        assert warning.startswith("does not act in namespace shop: its claim (Lease shop/recmodel.dev)")
+        assert said in warning
         world.api.refuses.clear()
         await world.passes(8.0)
         assert (world.acting("shop"), pod.claims.refused) == (["a"], {})

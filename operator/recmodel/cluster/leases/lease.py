@@ -93,13 +93,16 @@ class Lease:
         return self._acts_until - self.clock()
 
     async def run(self) -> None:
-        """Takes and renews it, until cancelled."""
+        """Takes and renews it, until cancelled. Each problem is logged once: it is tried again every few seconds."""
         while True:
+            before = self.problem
             await self.turn()
+            if self.problem not in ("", before):
+                logger.warning("the lease %s cannot be renewed: %s", self.place, self.problem)
             await asyncio.sleep(RENEW_SECONDS)
 
     async def turn(self) -> None:
-        """One look, and one write where it is ours or free."""
+        """One look, and one write where it is ours or free. Whoever calls it tells of its ``problem``."""
         began = self.clock()
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -110,12 +113,12 @@ class Lease:
         except Conflict as error:
             logger.info("another one has written the lease %s meanwhile", self.place)
             if self._conflicted:  # once is a race; again is a webhook that refuses with 409
-                self._complain(str(error))
+                self.problem = str(error)
             self._conflicted = True
         except TimeoutError:
-            self._complain(f"no answer within {CALL_SECONDS:.0f} s")
+            self.problem = f"no answer within {CALL_SECONDS:.0f} s"
         except ClusterError as error:
-            self._complain(str(error))
+            self.problem = str(error)
         else:
             self.problem, self._conflicted = "", False
         self._report()
@@ -179,12 +182,6 @@ class Lease:
             "renewTime": _now(),
             "leaseTransitions": min(int(before.get("leaseTransitions") or 0) + (not same), MOST_TRANSITIONS),
         }
-
-    def _complain(self, problem: str) -> None:
-        """Once for each problem: it is tried again every few seconds."""
-        level = logging.WARNING if problem != self.problem else logging.DEBUG
-        logger.log(level, "the lease %s cannot be renewed: %s", self.place, problem)
-        self.problem = problem
 
     def _report(self) -> None:
         if self.held != self._reported:
