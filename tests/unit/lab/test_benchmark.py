@@ -148,7 +148,7 @@ def test_traces_are_found_once_each_and_a_folder_of_more_may_be_named(
 ) -> None:
     monkeypatch.setenv("RECMODEL_TRACES", str(tmp_path))
     (tmp_path / "mine.csv.gz").write_bytes((TRACES / "tencent_14.csv.gz").read_bytes())
-    names = [path.name for path in find_traces(ROOT)]
+    names = [path.name for path in find_traces()]
     assert names == ["mine.csv.gz", "nasa_jul95.csv.gz", "tencent_14.csv.gz"]
 
 

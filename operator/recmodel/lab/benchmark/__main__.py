@@ -16,7 +16,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from recmodel.lab.benchmark.days import Judged, cut, day_hours, find_traces, judge, true_capacities
+from recmodel.lab.benchmark.days import CHECKOUT, Judged, cut, day_hours, find_traces, judge, true_capacities
 from recmodel.lab.benchmark.fleet_cost import FleetCost, measure
 from recmodel.lab.benchmark.page import draw, page, section_of, with_section
 from recmodel.lab.simulator.scenario import Floats
@@ -24,7 +24,6 @@ from recmodel.lab.simulator.scenario import Floats
 ABLATED = ("tencent_14", "nasa_jul95")  # the two that the repository itself holds
 SEEDS = 10  # of the engine on those two
 FLEETS = (100, 1_000, 10_000)
-ROOT = Path(__file__).resolve().parents[3]
 SHOWN_EVERY_SECONDS = 5.0
 
 
@@ -65,12 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m recmodel.lab.benchmark", description="The benchmark of the engine."
     )
     parser.add_argument("--quick", action="store_true", help="judge the middle 12 hours of each day only")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of the page and its picture")
+    parser.add_argument("--out", type=Path, default=CHECKOUT / "docs", help="folder of the page and its picture")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="traces judged at once; timings suffer above 1")
     parser.add_argument("--only", action="append", metavar="NAME", help="a trace by name; may be repeated")
     options = parser.parse_args(arguments)
-    paths = [p for p in find_traces(ROOT) if not options.only or p.name.removesuffix(".csv.gz") in options.only]
+    paths = [p for p in find_traces() if not options.only or p.name.removesuffix(".csv.gz") in options.only]
     if not paths:
         parser.error("no such trace is there")
     fleets: list[FleetCost] = []

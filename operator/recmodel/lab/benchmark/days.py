@@ -25,6 +25,7 @@ from recmodel.lab.simulator.scenario import CPU_POOL, GPU_POOL, Floats, Scenario
 from recmodel.lab.simulator.simulation import Controller, simulate
 from recmodel.lab.trace import DAY_SECONDS, Trace, read_trace
 
+CHECKOUT = Path(__file__).resolve().parents[4]
 PEAK_PER_SECOND = 1500.0  # 10 to 11 CPU pods of the scenario
 GPU_PRICE = 1.6
 SHARES = (0.0, 0.5, 0.7, 0.8, 0.9)  # of the traffic to the GPU pool, in the search
@@ -71,13 +72,13 @@ class Judged:
     seeds: tuple[Summary, ...]  # the engine on the same load with other arrivals and services, the first as above
 
 
-def find_traces(root: Path) -> list[Path]:
+def find_traces() -> list[Path]:
     """Traces of the checkout, and of ``RECMODEL_TRACES`` or a folder shared/traces beside it; each name once."""
     outside = os.environ.get("RECMODEL_TRACES")
     folders = [
-        root / "demo/data/traces",
-        root / "tests/data/traces",
-        Path(outside) if outside else root.parent / "shared/traces",
+        CHECKOUT / "demo/data/traces",
+        CHECKOUT / "tests/data/traces",
+        Path(outside) if outside else CHECKOUT.parent / "shared/traces",
     ]
     found: dict[str, Path] = {}
     for folder in folders:

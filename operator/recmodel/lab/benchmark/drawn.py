@@ -25,8 +25,6 @@ from recmodel.lab.benchmark.page import with_section
 from recmodel.lab.benchmark.plants import FAMILIES
 from recmodel.lab.benchmark.standings import best_ratio, bound_ratio, section
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def run_all(heats: Sequence[Heat], traces: Sequence[Path], jobs: int) -> Iterator[tuple[Outcome, bool]]:
     """Each heat's outcome, and whether it was kept, as they come."""
@@ -63,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for family in options.family or FAMILIES
         for day in options.day or KINDS
     ]
-    outcomes = _run_and_tell(heats, find_traces(ROOT), options.jobs)
+    outcomes = _run_and_tell(heats, find_traces(), options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
     text = section(outcomes, " ".join(["python -m recmodel.lab.benchmark.drawn", *_what_was_run(given)]))
     if options.page is None:
