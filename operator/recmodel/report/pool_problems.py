@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.waits import Waits
 from recmodel.core.types import Decision, Reason
+from recmodel.report.way_out import way_out
 
 # Reasons of conditions. API: never renamed.
 ANOTHER_AUTOSCALER = "AnotherAutoscaler"
@@ -46,8 +47,13 @@ def not_yet_ordered(decision: Decision | None, pools: Mapping[str, PoolState]) -
 
 
 def pods_refused(pools: Mapping[str, PoolState]) -> Reason | None:
-    """That the API server creates no pods of theirs."""
-    said = pods_say(pools, lambda one: one.refused)
+    """That the API server creates no pods of theirs, and the way out."""
+    said = [
+        f"pool {name}: {one.said}{way_out(one.message)}"
+        for name, state in pools.items()
+        for one in state.waits
+        if one.refused
+    ]
     return Reason(PODS_REFUSED, "; ".join(said)) if said else None
 
 

@@ -8,6 +8,7 @@ from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTake
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.core.types import Reason
+from recmodel.report.way_out import with_way_out
 
 NAME_TAKEN = "NameTaken"
 API_REFUSED = "ApiRefused"
@@ -35,7 +36,7 @@ def apart(
 def joined(namespace: str, failures: Sequence[Failure], errors: Sequence[Exception] = ()) -> Reason:
     """One reason for all of them, the first one's; at most five are named, each once."""
     refused = [(failure.error, _of_child(namespace, failure)) for failure in failures]
-    refused += [(error, str(error) or type(error).__name__) for error in errors]
+    refused += [(error, with_way_out(str(error) or type(error).__name__, error)) for error in errors]
     # The way to the replicas and weights meets what was refused of the children a moment before: it is said once.
     named: dict[str, str] = {}
     for error, sentence in refused:
@@ -71,8 +72,8 @@ def _of_child(namespace: str, failure: Failure) -> str:
     if isinstance(error, NotFound):
         return f"{where}: HTTP 404: {error.said}: is the CRD of {kind.kind} ({kind.group_version}) installed?"
     if isinstance(error, ApiRefused):
-        return f"{where} is refused: HTTP {error.status}: {error.said}"
-    return f"{where}: {str(error) or type(error).__name__}"
+        return with_way_out(f"{where} is refused: HTTP {error.status}: {error.said}", error)
+    return with_way_out(f"{where}: {str(error) or type(error).__name__}", error)
 
 
 def _reason(error: Exception) -> str:
