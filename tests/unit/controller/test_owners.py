@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -17,10 +18,15 @@ PACKAGE = Path(__file__).resolve().parents[3] / "operator" / "recmodel"
 SOURCES = {str(path.relative_to(PACKAGE)): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def written(source: str, own: bool) -> Iterator[str]:
-    """The parts that a module assigns, deletes or sets by name, with their lines. ``own``: the module of ``Tracked``, whose
+@cache
+def written(source: str, own: bool) -> tuple[str, ...]:
+    """The parts that a module assigns, deletes or sets by name. ``own``: the module of ``Tracked``, whose
     methods write with ``self``; elsewhere ``self`` is another object with an attribute of that name.
     """
+    return tuple(_written(source, own))
+
+
+def _written(source: str, own: bool) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Attribute(value=ast.Name(id="self"), ctx=ast.Store() | ast.Del()) if not own:
@@ -59,7 +65,7 @@ def test_each_part_has_an_owner() -> None:
 
 @pytest.mark.parametrize(("part", "owner"), OWNERS.items())
 def test_each_owner_does_write_its_part(part: str, owner: str) -> None:
-    assert part in set(written(SOURCES[f"controller/{owner}.py"], own=False))
+    assert part in written(SOURCES[f"controller/{owner}.py"], own=False)
 
 
 @pytest.mark.parametrize("part", OWNERS)
