@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from recmodel.api.crd import crd
 from recmodel.controller.metrics import Metrics
 from recmodel.prometheus.profile import PROFILE_NAMES, load_profile
 
-# What is below these stands elsewhere in the table already.
+# What is below these stands elsewhere on the page already.
 SHOWN_ONCE = {"optimisation.template": "pools[].template", "pools[].template.spec.initContainers": "containers"}
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 Schema = dict[str, Any]
+UNBROKEN = "\x00"  # a space within code, while lines are broken
 
 
 def main(arguments: list[str]) -> int:
@@ -60,20 +62,20 @@ def api_lines() -> Iterator[str]:
     yield ""
     yield "<!-- Made by hack/api-docs.py from the CustomResourceDefinition. Do not edit. -->"
     yield ""
-    yield f"`recmodel.dev/{version['name']}`, kind `RecModel`, short name `rmo`, namespaced. {root['description']}"
+    yield f"`recmodel.dev/{version['name']}`, kind `RecModel`, short name `rmo`, namespaced."
+    yield ""
+    yield root["description"]
     yield ""
     yield "A field that is not listed here is refused by name. `kubectl explain recmodel.spec` shows the same."
     yield ""
     yield "## Rules across fields"
     yield ""
-    yield from (f"- {rule['message']}" for rule in rules(root))
+    yield from (item(rule["message"]) for rule in rules(root))
     yield ""
     for part in ("spec", "status"):
         yield f"## {part}"
         yield ""
-        yield "| Field | Type | Default | What |"
-        yield "|---|---|---|---|"
-        yield from rows(root["properties"][part], "", part == "spec")
+        yield from fields(root["properties"][part], "", part == "spec")
         yield ""
     yield "## Columns of `kubectl get recmodels`"
     yield ""
@@ -99,20 +101,20 @@ def rules(node: Schema) -> Iterator[Schema]:
 
 
 def is_scalar(node: Schema) -> bool:
-    """Whether the rules of a schema are said in its own line of the table."""
+    """Whether the rules of a schema are said in its own item."""
     return node.get("type") in ("string", "boolean", "integer")
 
 
-def rows(node: Schema, path: str, written: bool) -> Iterator[str]:
-    """A line for each field below ``node``; ``written``: whether users write it, so that required ones are marked."""
+def fields(node: Schema, path: str, written: bool) -> Iterator[str]:
+    """An item for each field below ``node``; ``written``: whether users write it, so that required ones are marked."""
     required = set(node.get("required", []))
     for name, child in node.get("properties", {}).items():
         inner = child.get("items", child) if child.get("type") == "array" else child
         where = f"{path}.{name}" if path else name
         default = (
-            f"`{escaped(plain(child['default']))}`"
+            f", default `{plain(child['default'])}`"
             if "default" in child
-            else ("**required**" if written and name in required else "")
+            else (", **required**" if written and name in required else "")
         )
         what = " ".join(
             filter(
@@ -126,10 +128,10 @@ def rows(node: Schema, path: str, written: bool) -> Iterator[str]:
                 ],
             )
         )
-        yield f"| `{where}` | {kind(child)} | {default} | {escaped(what)} |"
+        yield item(f"`{where}` ({kind(child)}{default}): {what}" if what else f"`{where}` ({kind(child)}{default})")
         deeper = inner.get("additionalProperties") if isinstance(inner.get("additionalProperties"), dict) else inner
         if "properties" in (deeper or {}) and where not in SHOWN_ONCE:
-            yield from rows(deeper, where + ("[]" if child.get("type") == "array" else ""), written)
+            yield from fields(deeper, where + ("[]" if child.get("type") == "array" else ""), written)
 
 
 def sentences(node: Schema) -> str:
@@ -164,7 +166,7 @@ def bounds(node: Schema) -> str:
             if high is None
             else f"At most {high}."
         )
-    if "maxItems" in node:
+    if "maxItems" in node and node.get("type") == "array":
         least = node.get("minItems", 0)
         parts.append(f"{least} to {node['maxItems']} entries." if least else f"At most {node['maxItems']} entries.")
     if "pattern" in node:
@@ -188,6 +190,15 @@ def escaped(text: str) -> str:
     return text.replace("``", "`").replace("|", "\\|")
 
 
+def item(text: str) -> str:
+    """An item of a Markdown list, in lines that an editor shows whole; code is not broken."""
+    whole = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", UNBROKEN), text.replace("``", "`"))
+    lines = textwrap.fill(
+        whole, 130, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return lines.replace(UNBROKEN, " ")
+
+
 # --- metrics ---
 
 
@@ -198,18 +209,18 @@ def profile_lines() -> Iterator[str]:
         yield ""
         yield f"### `{name}`: {profile.title}"
         yield ""
-        yield f"- Source: {origin(name)}"
+        yield item(f"Source: {origin(name)}")
         if profile.latency is None:
-            yield f"- **Refused:** {profile.refusal}. Instead: {profile.remedy}."
+            yield item(f"**Refused:** {profile.refusal}. Instead: {profile.remedy}.")
         else:
-            yield f"- Latency: `{profile.latency.name}` in {profile.latency.unit}{labels(profile.latency.match)}"
-        yield f"- Requests: {series(profile.requests)}"
+            yield item(f"Latency: `{profile.latency.name}` in {profile.latency.unit}{labels(profile.latency.match)}")
+        yield item(f"Requests: {series(profile.requests)}")
         if profile.failures:
-            yield f"- Failures: {series(profile.failures)}"
+            yield item(f"Failures: {series(profile.failures)}")
         if profile.queue:
             yield f"- Queue: `{profile.queue.name}`"
         yield f"- Page: port `{profile.scrape.port}`, path `{profile.scrape.path}`"
-        yield from (f"- {note}" for note in profile.notes)
+        yield from (item(note) for note in profile.notes)
     yield ""
 
 
@@ -234,15 +245,13 @@ def series(selectors: tuple[Any, ...]) -> str:
 
 
 def metric_lines() -> Iterator[str]:
-    """A line for each of the operator's own metrics."""
-    yield "| Metric | Type | Labels | What |"
-    yield "|---|---|---|---|"
+    """An item for each of the operator's own metrics."""
     metrics = Metrics()
     declared = {m._name: m._labelnames for m in vars(metrics).values() if hasattr(m, "_labelnames")}
     for family in metrics.registry.collect():
         name = family.name + ("_total" if family.type == "counter" else "")
-        names = ", ".join(f"`{label}`" for label in declared.get(family.name, ()))
-        yield f"| `{name}` | {family.type} | {names} | {escaped(family.documentation)} |"
+        names = "".join(f", `{label}`" for label in declared.get(family.name, ()))
+        yield item(f"`{name}` ({family.type}{names}): {family.documentation}")
 
 
 if __name__ == "__main__":
