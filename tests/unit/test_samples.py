@@ -21,7 +21,7 @@ from recmodel.core import reasons as core_reasons
 from recmodel.core.types import Reason
 from recmodel.decide import decide, read_model
 from recmodel.prometheus import readings
-from recmodel.report import conditions, refusals
+from recmodel.report import conditions, refusals, variant_conditions
 from recmodel.rollout.known_variants import known_variants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +136,16 @@ def test_pages_made_from_the_code_are_fresh() -> None:
 
 def test_every_reason_is_explained() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    modules = (core_reasons, readings, conditions, refusals, spec_reading, tick_module, left_namespaces)
+    modules = (
+        core_reasons,
+        readings,
+        conditions,
+        variant_conditions,
+        refusals,
+        spec_reading,
+        tick_module,
+        left_namespaces,
+    )
     words = {
         value
         for module in modules

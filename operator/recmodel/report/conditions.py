@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from recmodel.api.records import RECORD_LABEL
 from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus, timestamp
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.route_status import RouteStatus
@@ -17,6 +16,7 @@ from recmodel.prometheus.readings import NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
 from recmodel.report.snapshot import Snapshot
+from recmodel.report.variant_conditions import NOT_OBSERVED, measured, optimised
 
 # Reasons of conditions, beside those of decisions and readings. API: never renamed.
 SERVING = "Serving"
@@ -35,15 +35,6 @@ ROLLING_OUT = "RollingOut"
 SETTLED = "Settled"
 AS_WISHED = "AsWished"
 ALL_ROLLED_OUT = "AllRolledOut"
-ALL_MEASURED = "AllMeasured"
-INVALID_RECORD = "InvalidRecord"
-VARIANT_UNMEASURED = "VariantUnmeasured"
-NOT_OBSERVED = "NotObserved"
-OPTIMISATION_RUNNING = "OptimisationRunning"
-OPTIMISATION_COMPLETE = "OptimisationComplete"
-OPTIMISATION_FAILED = "OptimisationFailed"
-RECORD_MISSING = "RecordMissing"
-SAID_CHARACTERS = 600  # of a Job's own message: how to look comes after it, and must fit
 
 
 def conditions(
@@ -66,10 +57,10 @@ def conditions(
             ("Degraded", *_degraded(snapshot, pools)),
         ]
         if desired.spec.variants:
-            found.append(("VariantsMeasured", *_measured(snapshot)))
+            found.append(("VariantsMeasured", *measured(snapshot)))
         if desired.job is not None:
             said = before.get("VariantsReady") if written.optimisation_job == desired.job else None
-            found.append(("VariantsReady", *_optimised(snapshot, desired.job, said)))
+            found.append(("VariantsReady", *optimised(snapshot, desired.job, said)))
         if snapshot.versions.trials or any(state.serving.now for state in pools.values()):
             found.append(("RolledOut", *_rolled_out(snapshot, pools)))
     time = timestamp(now)
@@ -236,51 +227,6 @@ def _rolled_out(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str
     if waiting := [name for name, state in pools.items() if state.serving.trial is not None]:
         return "Unknown", Reason(reasons.ROLLOUT_WAITING, f"no pod is ready yet in {', '.join(waiting)}")
     return "True", Reason(ALL_ROLLED_OUT, "every pool serves its newest version")
-
-
-def _measured(snapshot: Snapshot) -> tuple[str, Reason]:
-    desired = snapshot.desired
-    variants, budget = desired.variants, desired.spec.objective.accuracy if desired.spec else None
-    if variants is not None and variants.problems:
-        shown, more = variants.problems[:3], len(variants.problems) - 3
-        said = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
-        return "False", Reason(INVALID_RECORD, f"{said}; what was known before stays in effect")
-    if variants is not None and variants.unmeasured and budget is not None:
-        said = f"no measured accuracy of {', '.join(variants.unmeasured)}: no traffic while others are measured"
-        return "False", Reason(VARIANT_UNMEASURED, said)
-    return "True", Reason(ALL_MEASURED, "the accuracy of each variant that needs one is known")
-
-
-def _optimised(snapshot: Snapshot, job: str, before: Condition | None) -> tuple[str, Reason]:
-    """True: the Job ended well and left a record. ``before`` is what was said of this Job: its end is what is known of
-    one that somebody deleted afterwards.
-    """
-    job_progress, namespace = snapshot.desired.job_progress, snapshot.owner.namespace
-    ended = before.reason if before is not None and job_progress.stage == "Absent" else None
-    if before is not None and ended == OPTIMISATION_FAILED:
-        return "False", Reason(OPTIMISATION_FAILED, before.message)
-    if job_progress.stage == "Failed":
-        said = f"Job {job} failed: {job_progress.said[:SAID_CHARACTERS]}; look: kubectl -n {namespace} logs job/{job}"
-        return "False", Reason(OPTIMISATION_FAILED, said)
-    if job_progress.stage == "Complete" or ended in (OPTIMISATION_COMPLETE, RECORD_MISSING):
-        return _recorded(snapshot, job)
-    if job_progress.stage == "Running":
-        return "Unknown", Reason(
-            OPTIMISATION_RUNNING, f"Job {job} has not ended; {job_progress.said}".removesuffix("; ")
-        )
-    if not snapshot.desired.acts:
-        return "Unknown", Reason(reasons.MODE_RECOMMEND, f"Job {job} is not started: the mode is not Auto")
-    return "Unknown", Reason(NOT_OBSERVED, f"no Job {job}: not started yet, or deleted before its end was seen")
-
-
-def _recorded(snapshot: Snapshot, job: str) -> tuple[str, Reason]:
-    records = snapshot.desired.variants.recorded if snapshot.desired.variants else ()
-    if not records:
-        problems = snapshot.desired.variants.problems if snapshot.desired.variants else ()
-        said = problems[0] if problems else f"no ConfigMap has the label {RECORD_LABEL}: {snapshot.owner.name}"
-        return "False", Reason(RECORD_MISSING, f"Job {job} is complete, but there is no record of a variant: {said}")
-    chosen = [f"{r.variant}, version {r.version}: {r.reason}" for r in records if r.chosen]
-    return "True", Reason(OPTIMISATION_COMPLETE, f"Job {job} is complete; chosen: {'; '.join(chosen) or 'none'}")
 
 
 def shown_share(bracket: Bracket | None) -> str | None:
