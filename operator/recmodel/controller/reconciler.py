@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from recmodel.cluster.transport import errors as errors_module
 from recmodel.cluster.transport.errors import ClusterError, LeadershipLost
 from recmodel.cluster.transport.watch import backoff_seconds
 from recmodel.cluster.writing.apply import Actor
+from recmodel.cluster.writing.attempts import Attempts
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Outcome
 from recmodel.controller.fairness import FairQueue
@@ -84,6 +85,7 @@ class Reconciler:
         """
         for tracked in models:
             tracked.applied = replace(tracked.applied, intended=None, refusals=(), overwritten=None, job_started=False)
+            tracked.retries.keep(())
             forget_serving(tracked)
             forget_wanted(tracked)
             forget_written_weights(tracked)
@@ -171,7 +173,7 @@ class Reconciler:
         if failed := errors + beside:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             waits.append(backoff_seconds(failures) * (3 if errors_module.heals_slowly(failed[0]) else 1))
-        elif not tracked.applied.refusals:
+        else:
             self._failures.pop(key, None)
         if again := [seconds for seconds in waits if seconds is not None]:
             self._again(key, min(again))
@@ -202,47 +204,50 @@ class Reconciler:
             drifted = self._drifted(tracked)
             overwritten = await overwriting(self._actor, tracked, drifted, now)
             tracked.applied = replace(tracked.applied, overwritten=overwritten)
-            others = drifted.keys() - {refusal.child for refusal in tracked.applied.refusals}
+            refused = {refusal.child for refusal in tracked.applied.refusals}
+            others = drifted.keys() - refused
             if tracked.desired.acts:  # whoever writes the weights puts the route right as well
                 left = others & {(names.ROUTE, tracked.owner.name)}
                 others -= left
-            too_soon = tracked.backoffs.waits(others, now)
+            too_soon = tracked.backoffs.waits(others, now) | tracked.retries.waits(refused, now)
             left |= too_soon.keys()
-            waits = [*too_soon.values()] + ([tracked.applied.retry_at - now] if tracked.applied.refusals else [])
-            if others <= left and all(seconds > 0 for seconds in waits):
-                return min(waits, default=None)
+            if (others | refused) <= left:
+                return min(too_soon.values(), default=None)
             if due := others - left:
+                tracked.backoffs.made(due, now)
                 logger.info("%s: somebody changed %s", tracked.key, refusals.named(due))
         first = initial_replicas(spec)
         if tracked.desired.acts and tracked.wanted is not None:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
+        attempts = Attempts(left, tracked.applied.refusals)
         outcome = await self._actor.apply_children(
-            tracked.owner, spec, _page(spec), first, tracked.versions.serving, left
+            tracked.owner, spec, _page(spec), first, tracked.versions.serving, attempts
         )
-        again_seconds = self._applied(tracked, outcome, intended)
+        again_seconds = self._applied(tracked, outcome, intended, attempts.left)
         return min([*too_soon.values()] + ([] if again_seconds is None else [again_seconds]), default=None)
 
-    def _applied(self, tracked: Tracked, outcome: Outcome, intended: Intended) -> float | None:
-        """Takes over what came of applying the children; what was refused is tried again, at growing intervals."""
+    def _applied(self, tracked: Tracked, outcome: Outcome, intended: Intended, left: Collection[Child]) -> float | None:
+        """Takes over what came of applying the children but those in ``left``; each that was refused is tried again, at
+        growing intervals of its own. Returns after how long the first one is.
+        """
         stands = intended if not outcome.held else None
         tracked.applied = replace(tracked.applied, intended=stands, refusals=outcome.failures)
         if f"{names.ROUTE.kind} {tracked.owner.name}" in outcome.written:
             forget_written_weights(tracked)
         if outcome.written:
             logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
-        if not outcome.failures:
-            return None
-        for failure in outcome.failures:
+        attempted = [failure for failure in outcome.failures if failure.child not in left]
+        for failure in attempted:
             known = errors_module.known(failure.error)
             logger.log(
                 logging.WARNING if known else logging.ERROR, "%s: %s %s: %s", tracked.key, failure.child[0].kind,
                 failure.child[1], failure.error, exc_info=None if known else failure.error,
             )  # fmt: skip
-        failures = self._failures[tracked.key] = self._failures.get(tracked.key, 0) + 1
-        slow = all(errors_module.heals_slowly(failure.error) for failure in outcome.failures)
-        wait_seconds = backoff_seconds(failures) * (3 if slow else 1)
-        tracked.applied = replace(tracked.applied, retry_at=time.monotonic() + wait_seconds)
-        return wait_seconds
+        now = time.monotonic()
+        refused = {failure.child for failure in outcome.failures}
+        tracked.retries.keep(refused)
+        tracked.retries.made([failure.child for failure in attempted], now)
+        return min(tracked.retries.waits(refused, now).values(), default=None)
 
     def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
         """The children that are missing or that somebody changed, with what they are to be."""

@@ -61,6 +61,7 @@ class TrafficShift:
             )
             if waits := tracked.backoffs.waits(overwritten, started):
                 return min(waits.values())
+            tracked.backoffs.made(overwritten, started)
             refusal = await self._weights(tracked, spec, step.weights, started)
         shrunk = [
             await self._scale(tracked, n, s, step.replicas[n])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,8 +63,7 @@ class Applied:
     intended: Intended | None = None  # what they stand for; None: they are to be applied again
     failed: Reason | None = None  # why what serves could not be brought to what is wanted
     lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
-    refusals: tuple[Failure, ...] = ()  # of the last time that the children were applied
-    retry_at: float = -math.inf  # on the monotonic clock: when what was refused is tried again
+    refusals: tuple[Failure, ...] = ()  # of the last attempt at each child
     overwritten: Reason | None = None  # who keeps writing over the children
     optimised: Optimisation | None = None  # the Job of this has been started
     job_started: bool = False  # by this process: one that the status says to have ended well counts no more

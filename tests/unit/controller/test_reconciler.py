@@ -74,10 +74,11 @@ def test_patience_doubles_while_a_fight_goes_on_and_returns_after_calm() -> None
         wait_seconds = patience.due_in(now)
         gaps.append(wait_seconds)
         now += wait_seconds
-        if wait_seconds:
-            assert patience.due_in(now) == 0.0
+        assert patience.due_in(now) == 0.0
+        patience.made(now)
     assert gaps == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
-    assert patience.due_in(now + 301.0) == 0.0
+    patience.made(now + 301.0)
+    assert patience.due_in(now + 301.0) == 1.0
 
 
 def test_what_a_pool_shall_serve_is_written_and_its_replicas_stay() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from itertools import cycle
+from collections import defaultdict
+from itertools import cycle, pairwise
+from typing import Any
 
 import pytest
 
@@ -47,7 +49,7 @@ def made(cluster: FakeCluster) -> set[str]:
 def test_one_refused_child_stops_no_other_and_is_made_when_it_may(
     child: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler, "backoff_seconds", lambda failures: 0.05)
+    monkeypatch.setattr(reconciler, "backoff_seconds", lambda failures: 0.05)  # where the weights wait for their route
 
     async def story(world: World) -> None:
         world.reconciler._actor.monitors = True
@@ -106,6 +108,45 @@ def test_a_refused_child_of_a_running_model_does_not_stop_the_shift_of_traffic(c
             world.reconciler.wake(OWNER.key)
             await asyncio.sleep(0.005)
         assert len(world.cluster.writes) == writes
+
+    run_story(MONITORED, story)
+
+
+def test_each_refused_child_is_tried_again_at_intervals_of_its_own() -> None:
+    """One is refused for minutes; another one that is refused for a moment then is there a second later."""
+    fought, brief = "Service feed-gpu", "PodMonitor feed"
+
+    async def story(world: World) -> None:
+        world.reconciler._actor.monitors = True
+        attempts: dict[str, list[float]] = defaultdict(list)
+        apply = world.cluster.apply
+
+        async def noted(kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+            attempts[f"{kind.kind} {body['metadata']['name']}"].append(asyncio.get_running_loop().time())
+            return await apply(kind, body, force)
+
+        world.cluster.apply = noted  # type: ignore[method-assign]
+        world.cluster.refused[fought] = ERRORS["a quota"]
+        await world.rest(200.0)
+        gaps = [after - before for before, after in pairwise(attempts[fought])]
+        assert gaps == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0], abs=0.5)
+        assert len(attempts[brief]) == 1
+        tried = len(attempts[fought])
+        world.cluster.refused[brief] = ERRORS["a typo"]
+        gone = world.cluster.objects.pop(("PodMonitor", "feed"))
+        world.inventory.see(names.POD_MONITOR, "DELETED", gone)
+        await world.until(lambda: world.tracked.applied.lacking is not None)
+        assert world.tracked.applied.failed is not None
+        assert "Service shop/feed-gpu is refused" in world.tracked.applied.failed.message
+        world.cluster.refused.pop(brief)
+        await world.until(lambda: brief in made(world.cluster), 2.0)
+        await world.until(lambda: world.tracked.applied.lacking is None, 1.0)
+        assert world.tracked.applied.failed is not None
+        assert len(attempts[fought]) == tried
+        assert world.cluster.weights() == [1000, 0]  # none to a pool whose Service waits for its time
+        world.cluster.refused.clear()
+        await world.until(lambda: fought in made(world.cluster), 60.0)
+        await world.until(lambda: world.tracked.applied.failed is None, 1.0)
 
     run_story(MONITORED, story)
 

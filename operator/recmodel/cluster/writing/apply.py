@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,13 +20,11 @@ from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.backends import is_marked
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.client import Client, Object
-from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NameTaken, Unreadable
+from recmodel.cluster.transport.errors import Conflict, NameTaken
+from recmodel.cluster.writing.attempts import Attempts
 from recmodel.cluster.writing.drift import Child, applied_hash
 from recmodel.cluster.writing.outcome import Failure, Outcome
 from recmodel.cluster.writing.writer import Writer
-
-# What observes or protects what serves, and what no request passes.
-_BESIDE_SERVING = (names.POD_MONITOR, names.DISRUPTION_BUDGET)
 
 
 class Actor:
@@ -67,35 +66,41 @@ class Actor:
         page: tuple[str, str] | None,
         replicas: Mapping[str, int],
         serving: Mapping[str, Serving] = MappingProxyType({}),
-        left: Collection[Child] = (),
+        attempts: Attempts | None = None,
     ) -> Outcome:
         """Applies what is missing or changed and removes what the spec no longer asks for. One child that is refused stops
         none of the others; an API server that does not answer stops all.
 
         Weights, and replicas of Deployments that exist, stay as they are; a new Deployment gets its pool's number from
         ``replicas``. A new pool has no weight, unless the whole route is new. ``serving`` says which version each pool serves,
-        ``left`` which children stay as they are.
+        ``attempts`` which children stay as they are.
         """
-        attempts = _Attempts()
+        attempts = attempts or Attempts()
         wanted = builders.children(owner, spec, self.monitors, page, serving)
-        wanted = [(kind, body) for kind, body in wanted if (kind, body["metadata"]["name"]) not in left]
         observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
         for kind, body in [each for each in wanted if each not in observing]:
-            await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
+            await attempts.make(_child_of(kind, body), partial(self._child, owner, kind, body, replicas))
         stale = self._stale(owner, builders.expected(owner, spec, self.monitors))
         held = self.holds(owner, spec)
-        if leaves := not held and (names.ROUTE, owner.name) not in left:
+        if not held:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
-            await attempts.make((names.ROUTE, owner.name), self._route(owner, spec, stale, away))
+            await attempts.make((names.ROUTE, owner.name), partial(self._route, owner, spec, stale, away))
         for kind, body in observing:
-            await attempts.make((kind, body["metadata"]["name"]), self._child(owner, kind, body, replicas))
-        if stale and leaves:
+            await attempts.make(_child_of(kind, body), partial(self._child, owner, kind, body, replicas))
+        if not held:
+            await self._remove(owner, stale, attempts)
+        return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
+
+    async def _remove(self, owner: builders.Owner, stale: list[tuple[names.Kind, Object]], attempts: Attempts) -> None:
+        """Removes what the spec no longer asks for; not while the route is left as somebody else has made it."""
+        route = (names.ROUTE, owner.name)
+        if route in attempts.left and all(failure.child != route for failure in attempts.failures):
+            attempts.left |= {_child_of(kind, obj) for kind, obj in stale}
+        if any(_child_of(kind, obj) not in attempts.left for kind, obj in stale):
             # Requests under way in a pool that has left the route end before its pods do.
             await asyncio.sleep(traffic.LEAVE_SETTLE_SECONDS)
-            for kind, obj in stale:
-                removal = self._writer.remove(owner, kind, obj)
-                await attempts.make((kind, obj["metadata"]["name"]), removal, serves=False)
-        return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
+        for kind, obj in stale:
+            await attempts.make(_child_of(kind, obj), partial(self._writer.remove, owner, kind, obj), serves=False)
 
     def holds(self, owner: builders.Owner, spec: RecModelSpec) -> bool:
         """Whether only pools that left the spec serve: they, and the route to them, stay until one that is in it is ready."""
@@ -261,29 +266,8 @@ def scaled(weights: Mapping[str, int]) -> dict[str, int]:
     return {name: bearing.get(name, 0) for name in weights}
 
 
-class _Attempts:
-    """Work on one child after the other: what fails of one is noted, and stops none of the others."""
-
-    def __init__(self) -> None:
-        self.written: list[str] = []
-        self.failures: list[Failure] = []
-
-    async def make(self, child: Child, work: Awaitable[bool], serves: bool = True) -> None:
-        """Does the work on a child, which says whether it wrote; raises only what would stop all others, too."""
-        try:
-            if await work:
-                self.written.append(f"{child[0].kind} {child[1]}")
-        except Exception as error:
-            if _stops_all(error):
-                raise
-            self.failures.append(Failure(child, error, serves and child[0] not in _BESIDE_SERVING))
-
-
-def _stops_all(error: Exception) -> bool:
-    """Whether the next child would fare no better: the API server is in trouble, not the object."""
-    if isinstance(error, ApiUnavailable):
-        return error.status in (None, 429, 502, 503)
-    return isinstance(error, ClusterError) and not isinstance(error, ApiRefused | NameTaken | Unreadable)
+def _child_of(kind: names.Kind, body: Object) -> Child:
+    return kind, str(body["metadata"]["name"])
 
 
 def _contains(live: Any, wanted: Any) -> bool:
