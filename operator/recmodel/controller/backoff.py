@@ -57,7 +57,7 @@ class Backoffs:
             self._of.setdefault(child, Backoff()).made(now)
 
     def keep(self, children: Collection[Child]) -> None:
-        """Starts anew with all but these."""
+        """Starts again with all but these."""
         self._of = {child: backoff for child, backoff in self._of.items() if child in children}
 
     def fighting(self, now: float) -> set[Child]:

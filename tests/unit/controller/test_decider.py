@@ -89,7 +89,7 @@ def test_a_later_past_touches_only_the_models_that_it_is_of(monkeypatch: pytest.
     after = judge._memory
     assert after is not None
     a, poison, c = range(3)
-    for field in ("season.day", "season.week", "errors", "loss", "level", "slope"):
+    for field in ("season.day", "season.week", "errors", "loss", "level", "climb"):
         old, new = (attrgetter(field)(memory.forecast) for memory in (before, after))
         np.testing.assert_array_equal(new[[a, poison]], old[[a, poison]], field)
     assert np.isfinite(after.forecast.season.day[c]).mean() > 0.9

@@ -170,7 +170,7 @@ def test_a_past_teaches_the_same_in_any_company() -> None:
     together = learn_history(candidates.empty(4, 15.0), pasts)
     for i, past in enumerate(pasts):
         alone = learn_history(candidates.empty(1, 15.0), [past])
-        for name in ("loss", "errors", "level", "slope"):
+        for name in ("loss", "errors", "level", "climb"):
             np.testing.assert_array_equal(getattr(together, name)[i], getattr(alone, name)[0], name)
         np.testing.assert_array_equal(together.season.day[i], alone.season.day[0])
         np.testing.assert_array_equal(together.season.week[i], alone.season.week[0])

@@ -231,10 +231,12 @@ def burst(seconds: float) -> Load:
     return lambda now: 2000.0 if 3600.0 <= now < 3600.0 + seconds else 500.0
 
 
-def test_a_burst_that_is_shorter_than_its_start_up_starts_no_slow_pool() -> None:
-    story = world(workers(), batches(price=4.0), replicas=[3, 1]).run(5400, burst(150.0))
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_burst_that_is_shorter_than_its_start_up_starts_no_slow_pool_and_no_more_than_it_needs(seed: int) -> None:
+    """A rate window shows the jump as a rise over four ticks, which is no trend: 13 pods carry it beside the accelerator."""
+    story = world(workers(), batches(price=4.0), replicas=[3, 1], seed=seed).run(5400, burst(150.0))
     assert max(story.ordered("gpu", since=3600)) <= story.ordered("gpu", since=3585)[0]
-    assert max(story.ordered("cpu", since=3600)) >= 10
+    assert 10 <= max(story.ordered("cpu", since=3600)) <= 18
 
 
 def test_what_a_slow_pool_grew_for_a_burst_goes_once_it_was_kept_for_a_start_up() -> None:

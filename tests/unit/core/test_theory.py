@@ -12,6 +12,7 @@ from builders.followed_forecast import follow
 from recmodel.core.capacity import evidence
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.posterior import law
+from recmodel.core.fleet import Floats
 from recmodel.core.forecast import candidates
 from recmodel.core.observed import late_bracket
 
@@ -136,3 +137,61 @@ def test_the_upper_quantile_covers_random_walks() -> None:
         assert 0.93 <= (came <= upper)[:, alike].mean() <= 0.97, each
         assert np.median((upper / came)[:, alike]) < 1.0 + 5.0 * each, each  # and is no wider than it must be
     assert (came <= upper).mean(0).min() >= 0.88
+
+
+def climbs_of(loads: Floats, window_seconds: float, tick_seconds: float = 15.0) -> Floats:
+    """The climb within the four horizons ``[T, K]`` after each tick of a load that is seen as its mean over a window."""
+    ticks = round(window_seconds / tick_seconds)
+    memory, told = candidates.empty(1, tick_seconds), []
+    for i in range(ticks, len(loads) + 1):
+        seen = np.array([loads[i - ticks : i].mean()])
+        memory = candidates.observe(memory, seen, tick_seconds * i, tick_seconds, window_seconds)
+        told.append(memory.climb[0])
+    return np.array(told)
+
+
+@pytest.mark.parametrize("window_seconds", [30.0, 60.0, 300.0])
+def test_a_jump_that_a_rate_window_shows_as_a_rise_is_no_trend(window_seconds: float) -> None:
+    loads = np.repeat([500.0, 2000.0], 120)
+    assert not climbs_of(loads, window_seconds).any()
+
+
+@pytest.mark.parametrize("window_seconds", [30.0, 60.0])
+def test_a_rise_goes_on_for_as_long_as_it_has_lasted(window_seconds: float) -> None:
+    """1 % a minute, for 25 minutes: within 18 minutes it will be 18 % more."""
+    climbs = climbs_of(500.0 * np.exp(0.01 / 4.0 * np.arange(100)), window_seconds)
+    assert climbs[-1] == pytest.approx(0.01 / 60.0 * candidates.HORIZONS_SECONDS, rel=0.02)
+    falling = climbs_of(500.0 * np.exp(-0.01 / 4.0 * np.arange(100)), window_seconds)
+    assert not falling.any()
+
+
+@pytest.mark.parametrize("per_tick", [1, 2, 4])
+def test_what_a_rate_is_on_its_way_to_is_known_from_its_first_step(per_tick: int) -> None:
+    """500 requests/s become 2,000: of the four intervals of a window three are sure to count, and it is never put too high."""
+    tick_seconds, window_seconds = 15.0 / per_tick, 60.0
+    ticks = round(window_seconds / tick_seconds)
+    memory, loads = candidates.empty(1, tick_seconds), np.repeat([500.0, 2000.0], [40 * per_tick, 2 * ticks])
+    levels = []
+    for i in range(ticks, len(loads) + 1):
+        seen = np.array([loads[i - ticks : i].mean()])
+        memory = candidates.observe(memory, seen, tick_seconds * i, tick_seconds, window_seconds)
+        levels.append(math.exp(memory.level[0]))
+    risen = levels[40 * per_tick - ticks + 1 :]
+    assert risen[0] == pytest.approx(500.0 + 1500.0 * (ticks - 1) / ticks)
+    assert max(risen) == pytest.approx(2000.0)
+    assert min(risen) > 0.999 * risen[0]
+
+
+def test_the_noise_of_counting_is_no_jump() -> None:
+    """Ten hours of 60 requests/s in windows of 20 s and ticks of 5 s: the level stays within what a window's count differs by."""
+    counts = np.random.default_rng(4).poisson(60.0 * 5.0, (7200, 8)) / 5.0
+    memory, highest = candidates.empty(8, 5.0), np.zeros(8)
+    for i in range(4, len(counts)):
+        memory = candidates.observe(memory, counts[i - 4 : i].mean(0), 5.0 * i, 5.0, 20.0)
+        highest = np.maximum(highest, np.exp(memory.level))
+    assert highest.max() <= counts_of_a_window_at_most(counts)
+
+
+def counts_of_a_window_at_most(counts: Floats) -> float:
+    """The largest mean of four counts in a row."""
+    return float(sum(counts[k : len(counts) - 3 + k] for k in range(4)).max() / 4.0)

@@ -1,6 +1,6 @@
-"""The largest load expected within a horizon, as a distribution: level, slope, season, and its own errors.
+"""The largest load expected within a horizon, as a distribution: level, trend, season, and its own errors.
 
-Three candidates run side by side for every model: the level alone, a damped trend (Gardner and McKenzie, 1985), and the level
+Three candidates run side by side for every model: the level alone, the level with its trend, and the level
 times the rise that is usual at this time of day and week. Each predicts the log of the largest load within each of four horizons;
 what it missed by is kept as a decaying histogram of log errors per candidate and horizon, which gives every quantile: the
 forecast is calibrated by what it did, not by a distribution that was assumed (rolling conformal prediction; Gibbs and Candes,
@@ -22,6 +22,7 @@ import numpy as np
 from recmodel.core.axes import axes
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import errors as histograms
+from recmodel.core.forecast import rises
 from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.season import Half, Season, Small
 from recmodel.core.rings import pushed
@@ -31,8 +32,6 @@ LEVEL, TREND, SEASON = range(CANDIDATES)
 # A pool that takes longer to start than the last one is planned for as if it took that long.
 HORIZONS_SECONDS = np.array([40.0, 120.0, 360.0, 1080.0])
 
-SLOPE_GAIN_PER_15_SECONDS = 0.12
-SLOPE_DAMPING_PER_15_SECONDS = 0.94  # a slope is carried on for about 4 minutes, not for ever
 LEVEL_GAIN_PER_15_SECONDS = 0.6  # the rate is already a mean over a window: smoothing it again only adds lag
 BELIEVED_AT_ERRORS = (
     3.0  # standard errors of the count beyond which a change is no noise, and the level follows it at once
@@ -40,8 +39,6 @@ BELIEVED_AT_ERRORS = (
 
 ERROR_HALF_LIFE_SECONDS = 3 * 3600.0  # loads are calm by night and restless by day
 LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
-LARGEST_SLOPE_PER_SECOND = 0.02  # of log load, 3.3 times in a minute: what is steeper is a jump, and the level takes it
-LARGEST_TREND = 0.7  # of log load: a slope is not carried on beyond twice the load
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
 PRIOR_LOSS = 0.05  # of log load, of each candidate before its first forecast was judged ...
@@ -57,13 +54,13 @@ class ForecastMemory:
     """What the forecaster knows of every model."""
 
     level: Floats = field(metadata=axes("M"))  # log of requests/s; NaN before the first rate
-    slope: Floats = field(metadata=axes("M"))  # log per second
+    climb: Floats = field(metadata=axes("MK"))  # log of the trend's rise within each horizon, at least 0
     known_ticks: Floats = field(metadata=axes("M"))  # with a known load
     season: Season
     # log loads; forecasts wait in the ring until their horizon has passed
     ring_load: Small = field(metadata=axes("RM"))
     ring_level: Small = field(metadata=axes("RM"))  # the level then; NaN where no forecast was made
-    ring_slope: Small = field(metadata=axes("RM"))
+    ring_climb: Half = field(metadata=axes("RMK"))
     # log of the season's rise within each horizon; NaN where the season was not known
     ring_rise: Half = field(metadata=axes("RMK"))
     ring_rise_by_day: Half = field(metadata=axes("RM"))  # that of the day alone within the longest horizon, and ...
@@ -118,12 +115,12 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
     prior = np.broadcast_to(histograms.prior(HORIZONS_SECONDS)[:, None, :], (*size, histograms.ERROR_BINS))
     return ForecastMemory(
         level=np.full(models, np.nan),
-        slope=np.zeros(models),
+        climb=np.zeros((models, len(HORIZONS_SECONDS))),
         known_ticks=np.zeros(models),
         season=seasons.empty(models),
         ring_load=np.full((ring, models), np.nan, np.float32),
         ring_level=np.full((ring, models), np.nan, np.float32),
-        ring_slope=np.zeros((ring, models), np.float32),
+        ring_climb=np.zeros((ring, models, len(HORIZONS_SECONDS)), np.float16),
         ring_rise=np.full((ring, models, len(HORIZONS_SECONDS)), np.nan, np.float16),
         ring_rise_by_day=np.full((ring, models), np.nan, np.float16),
         ring_rise_by_week=np.full((ring, models), np.nan, np.float16),
@@ -134,14 +131,6 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
     )
 
 
-def _climb(slope: Floats, horizon_seconds: Floats) -> Floats:
-    """Log of how far a damped slope climbs within each horizon: the sum of a geometric series, at least 0."""
-    damping = SLOPE_DAMPING_PER_15_SECONDS ** (1.0 / 15.0)
-    reach = (1.0 - damping**horizon_seconds) / -np.log(damping)
-    result: Floats = np.clip(slope * reach, 0.0, LARGEST_TREND)
-    return result
-
-
 def observe(
     memory: ForecastMemory, load: Floats, now_seconds: float, tick_seconds: float, window_seconds: float = 60.0
 ) -> ForecastMemory:
@@ -150,33 +139,29 @@ def observe(
     """
     known = np.isfinite(load)
     log_load = seasons.log_load(np.where(known, load, 1.0))
+    risen = rises.risen(memory.ring_load, log_load, tick_seconds, window_seconds)
     fresh = known & ~np.isfinite(memory.level)
-    ticks = tick_seconds / 15.0
-    gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** ticks
-    damping = SLOPE_DAMPING_PER_15_SECONDS**ticks
-    slope_gain = 1.0 - (1.0 - SLOPE_GAIN_PER_15_SECONDS) ** ticks
+    gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** (tick_seconds / 15.0)
     before = np.where(fresh | ~np.isfinite(memory.level), log_load, memory.level)
     # What cannot be the noise of counting is believed at once: the standard error of a count's logarithm is 1 / sqrt(count).
-    noise = 1.0 / np.sqrt(np.maximum(np.exp(log_load) * window_seconds, 1.0))
-    gain = np.clip(np.abs(log_load - before) / (BELIEVED_AT_ERRORS * noise), gain, 1.0)
-    level = before + gain * (log_load - before)
-    step = np.clip((log_load - before) / tick_seconds, -LARGEST_SLOPE_PER_SECOND, LARGEST_SLOPE_PER_SECOND)
-    slope = damping * memory.slope + slope_gain * (step - damping * memory.slope)
+    noise = 1.0 / np.sqrt(np.maximum(np.exp(risen) * window_seconds, 1.0))
+    gain = np.clip(np.abs(risen - before) / (BELIEVED_AT_ERRORS * noise), gain, 1.0)
+    level = before + gain * (risen - before)
     memory = replace(
         memory,
         season=seasons.learn(memory.season, load, known, now_seconds),
         level=np.where(known, level, memory.level),
         known_ticks=memory.known_ticks + known,
-        slope=np.where(
-            known & (memory.known_ticks > WARM_UP_TICKS), slope, np.where(known, 0.0, damping * memory.slope)
-        ),
+        ring_load=pushed(memory.ring_load, np.where(known, log_load, np.nan)),
     )
-    return _judge(memory, np.where(known, log_load, np.nan), tick_seconds)
+    settled_ticks = memory.known_ticks - WARM_UP_TICKS
+    climb = rises.climbs(memory.ring_load, settled_ticks, HORIZONS_SECONDS, tick_seconds, window_seconds)
+    return _judge(replace(memory, climb=climb), tick_seconds)
 
 
-def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> ForecastMemory:
+def _judge(memory: ForecastMemory, tick_seconds: float) -> ForecastMemory:
     """Compares the forecasts whose horizon has passed with the largest load seen meanwhile, and learns from the difference."""
-    tick, ring_load = memory.tick + 1, pushed(memory.ring_load, log_load)
+    tick, ring_load = memory.tick + 1, memory.ring_load
     errors, loss = memory.errors.copy(), memory.loss.copy()
     decay = np.float32(0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS))
     rolling = 1.0 - 0.5 ** (tick_seconds / LOSS_HALF_LIFE_SECONDS)
@@ -187,7 +172,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
         made = int(ticks) - 1  # the newest forecast in the ring is of the tick before
         level = memory.ring_level[made].astype(float)
         rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
-        climb = _climb(memory.ring_slope[made].astype(float), HORIZONS_SECONDS[k])
+        climb = memory.ring_climb[made, :, k].astype(float)
         rise = np.nan_to_num(memory.ring_rise[made, :, k].astype(float))
         points = level[:, None] + np.stack([np.zeros_like(level), climb, rise], axis=-1)
         miss = largest[rows, None] - points[rows]  # [N, C]
@@ -204,7 +189,7 @@ def _judge(memory: ForecastMemory, log_load: Floats, tick_seconds: float) -> For
     by_day, by_week = memory.ring_rise_by_day[made].astype(float), memory.ring_rise_by_week[made].astype(float)
     rose = np.where(np.isfinite(largest), np.maximum(largest - level, 0.0), np.nan)
     season = seasons.judge(memory.season, rose, by_day, by_week, tick_seconds, LARGEST_ERROR)
-    memory = replace(memory, season=season, ring_load=ring_load, errors=errors, loss=loss, tick=tick)
+    memory = replace(memory, season=season, errors=errors, loss=loss, tick=tick)
     return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
 
 
@@ -244,7 +229,7 @@ def predict(
     candidates = np.stack(
         [
             np.broadcast_to(level, horizon_seconds.shape),
-            level + _climb(memory.slope[:, None], horizon_seconds),
+            level + rises.within(memory.climb, HORIZONS_SECONDS, horizon_seconds),
             level + carried + np.nan_to_num(rise),
         ],
         axis=-1,
@@ -276,7 +261,7 @@ def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats
     return replace(
         memory,
         ring_level=pushed(memory.ring_level, np.where(seen_now, memory.level, np.nan)),
-        ring_slope=pushed(memory.ring_slope, memory.slope),
+        ring_climb=pushed(memory.ring_climb, memory.climb),
         ring_rise=pushed(memory.ring_rise, memory.season.believed(by_day, by_week)),
         ring_rise_by_day=pushed(memory.ring_rise_by_day, by_day[:, -1]),
         ring_rise_by_week=pushed(memory.ring_rise_by_week, by_week[:, -1]),

@@ -141,5 +141,5 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
     loss = np.ones_like(memory.loss)
     loss[..., LEVEL % CANDIDATES] = 0.0
     return replace(
-        memory, errors=errors, loss=loss, season=season.empty(len(memory.level)), slope=np.zeros_like(memory.slope)
+        memory, errors=errors, loss=loss, season=season.empty(len(memory.level)), climb=np.zeros_like(memory.climb)
     )
