@@ -88,15 +88,15 @@ def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> 
         return replace(mine, **changes)
 
     memory = joined(memory, taught, LEARNED)
-    level, climb = memory.level.copy(), memory.climb.copy()
+    level = memory.level.copy()
     unseen = ~np.isfinite(level[here])
-    level[here[unseen]], climb[here[unseen]] = taught.level[there[unseen]], taught.climb[there[unseen]]
+    level[here[unseen]] = taught.level[there[unseen]]
     season = joined(memory.season, taught.season, LEARNED_SEASON)
     # The last hour lies in the past that was read, too.
     unlearned = {name: getattr(season, name).copy() for name in ("waiting", "filling_sum", "filling_count")}
     unlearned["waiting"][:, here], unlearned["filling_sum"][here], unlearned["filling_count"][here] = np.nan, 0.0, 0.0
     season = replace(season, **unlearned)
-    return replace(memory, level=level, climb=climb, season=season)
+    return replace(memory, level=level, season=season)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _replay(memory: ForecastMemory, fine: Sequence[History | None], times: Float
         replayed = forecasts.remembered(replayed, float(now), blind)
     replayed = forecasts.with_quantiles(replayed)
     rows = np.array([past is not None for past in fine])
-    learned = {name: getattr(memory, name).copy() for name in (*LEARNED, "level", "climb")}
+    learned = {name: getattr(memory, name).copy() for name in (*LEARNED, "level")}
     for name, array in learned.items():  # of the others nothing was replayed
         array[rows] = getattr(replayed, name)[rows]
     return replace(memory, season=settled(replayed.season), **learned)

@@ -10,10 +10,10 @@ import numpy as np
 from recmodel.core.fleet import Floats
 from recmodel.core.forecast.season import Small, log_load
 
-JUMP_ERRORS = (
-    5.0  # standard errors of two ticks' counts: by chance a count hardly ever rises that far, and a jump costs replicas
-)
-LOOK_BACK_PARTS = 3  # a trend rose in the newest and in the oldest of them, and what lies between keeps one jump out of one of the two
+# Standard errors of two ticks' counts: by chance a count hardly ever rises that far, and a jump costs replicas.
+JUMP_ERRORS = 5.0
+# A trend rose in the newest and in the oldest of these; what lies between keeps one jump out of one of the two.
+LOOK_BACK_PARTS = 3
 LARGEST_TREND = 0.7  # of log load: a rise is not carried on beyond twice the load
 
 

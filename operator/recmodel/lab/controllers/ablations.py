@@ -140,6 +140,4 @@ def _level_only(memory: ForecastMemory) -> ForecastMemory:
     errors[..., min(int(-ERROR_LOW / ERROR_STEP) - 1, ERROR_BINS - 1)] = CERTAIN
     loss = np.ones_like(memory.loss)
     loss[..., LEVEL % CANDIDATES] = 0.0
-    return replace(
-        memory, errors=errors, loss=loss, season=season.empty(len(memory.level)), climb=np.zeros_like(memory.climb)
-    )
+    return replace(memory, errors=errors, loss=loss, season=season.empty(len(memory.level)))
