@@ -23,9 +23,11 @@ from recmodel.core.forecast import candidates
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.memory import Memory
 from recmodel.core.observed import Observed, see, total_load
-from recmodel.core.plan.guards import GuardContext, guard
+from recmodel.core.plan.guard_context import GuardContext
+from recmodel.core.plan.guards import guard
 from recmodel.core.plan.holds import left_seconds
-from recmodel.core.plan.mix import Proposal, Situation, assumed_capacity, propose
+from recmodel.core.plan.mix import propose
+from recmodel.core.plan.situation import Proposal, Situation, assumed_capacity
 from recmodel.core.pods import Pods
 from recmodel.core.traffic.accuracy import allowed_shares
 from recmodel.core.traffic.context import TrafficContext

@@ -17,7 +17,7 @@ from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
 from recmodel.core.observed import Observed
 from recmodel.core.plan.causes import BY_CODE
 from recmodel.core.plan.guards import Guarded
-from recmodel.core.plan.mix import Proposal
+from recmodel.core.plan.situation import Proposal
 from recmodel.core.traffic.accuracy_budget import AccuracyBudget
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
 

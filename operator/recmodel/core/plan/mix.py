@@ -20,69 +20,14 @@ from functools import cached_property
 import numpy as np
 
 from recmodel.core.capacity.estimate import Capacity, carried
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.forecast.candidates import LoadForecast
-from recmodel.core.observed import Observed
+from recmodel.core.fleet import Bools, Floats, Ints
 from recmodel.core.plan.lasting import LARGEST_LASTING_SECONDS, lasted_seconds
+from recmodel.core.plan.situation import Proposal, Situation, needed
 
 DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it: it is being tried
 LIMITED_SECONDS = 1e9  # slower than any start-up
 UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What the plan rests on."""
-
-    fleet: Fleet
-    seen: Observed
-    forecast: LoadForecast
-    capacity: Capacity
-    each: Floats  # [M, P] requests/s a replica, see ``assumed_capacity``; NaN unknown
-    assumed: Bools  # [M, P] the same is a guess
-    most: Ints  # [M, P] replicas that each pool can have now: limits, quota, unschedulable pods
-    recent_loads: Floats  # [T, M] requests/s at the newest ticks, newest first; NaN unknown
-    held: Ints  # [M, P] that stay anyway, since they were wanted a moment ago: the faster pools count on them
-    startup_seconds: Floats  # [M, P]
-    slower: Bools  # [M, P] than the fastest pool, see ``pods.slower``
-    allowed: Floats  # [M, P] share of the traffic that each pool's variant may answer: no more of it is counted
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What the plan wants before the guards."""
-
-    replicas: Ints  # [M, P]
-    feasible: Bools  # [M] the upper quantile of the load fits into the limits
-    assumed: Bools  # [M, P] the capacity is a guess: the pool was never tried
-    per_replica: Floats  # [M, P] requests/s a replica that the plan counted on
-    runner_up: Ints  # [M, P] the next best mix
-    runner_up_cost: Floats  # [M]
-
-
-def assumed_capacity(fleet: Fleet, capacity: Capacity, ready: Ints) -> tuple[Floats, Bools]:
-    """Requests/s a replica ``[M, P]``, cautious; an untried pool is taken to be worth its price until it is tried.
-
-    A known pool that carries 100 requests/s for 1.0 an hour makes an untried one at 1.6 an hour count as 160. NaN where no pool
-    of the model is known.
-    """
-    known = np.isfinite(capacity.saturation) & fleet.exists
-    each = np.where(known, capacity.per_replica(np.maximum(ready, 1)), np.nan)
-    price = np.maximum(fleet.cost_per_hour, 1e-9)
-    best = np.max(np.where(known, each / price, -np.inf), axis=1, keepdims=True)
-    guess = np.where(np.isfinite(best), best * price, np.nan)
-    return np.where(known, each, guess), ~known & fleet.exists
-
-
-def needed(load: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:
-    """Replicas (whole, as floats) that carry ``load``; 0 for none. More replicas share better, so each then carries a bit more."""
-    replicas = np.ceil(np.maximum(load, 0.0) / np.maximum(each, 1e-9))
-    for _ in range(2):
-        there = np.where(assumed, each, capacity.per_replica(np.maximum(replicas, 1.0)))
-        replicas = np.ceil(np.maximum(load, 0.0) / np.maximum(there, 1e-9) - 1e-6)
-    # Where two and three replicas each point to the other, two do not carry it.
-    return replicas + (carried(replicas, capacity, each, assumed) < np.maximum(load, 0.0) * (1.0 - 1e-6))
 
 
 def propose(situation: Situation) -> Proposal:

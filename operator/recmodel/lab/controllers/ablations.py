@@ -11,7 +11,8 @@ from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
 from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
 from recmodel.core.observed import see, total_load
-from recmodel.core.plan.mix import Situation, assumed_capacity, propose
+from recmodel.core.plan.mix import propose
+from recmodel.core.plan.situation import Situation, assumed_capacity
 from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon, slower
 from recmodel.core.traffic import weights
 from recmodel.core.traffic.context import TrafficContext

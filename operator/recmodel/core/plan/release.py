@@ -1,0 +1,90 @@
+"""Guards of a release: nothing leaves before it is known that what stays is enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recmodel.core.capacity.estimate import COUNTING_ERRORS, SAFE_GROWTH, carried
+from recmodel.core.fleet import Ints
+from recmodel.core.observed import least_weight
+from recmodel.core.plan.causes import Cause
+from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
+
+FALL_ERRORS = 5.0  # standard errors of a count
+
+
+def hold_what_is_needed_again(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
+    """A replica that was wanted within the time a new one takes to start is kept: starting it again would cost as much."""
+    kept = np.maximum(replicas, np.minimum(context.recently_proposed, context.seen.desired))
+    return kept, Cause.WANTED_RECENTLY.code
+
+
+def release_in_steps(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
+    """A release rests on what was measured at today's size: the rate window must hold no change of it, lateness be known, and some
+    load have been seen to be good. One that is right by no more than the noise of counting keeps one replica: the next count
+    would bring it back. 60 requests/s counted for 20 s are known to within 3 %; a count of 55 after minutes of 60 is such noise,
+    and the load that it is planned for is raised by as much. A pool whose weight is gone already does not come back for noise.
+    """
+    fleet, seen, proposal = context.fleet, context.seen, context.proposal
+    down = replicas < seen.desired
+    late_unknown = ~np.isfinite(seen.late_upper_ratio)
+    unseen = (seen.rate_per_second > 0) & (late_unknown | (context.capacity.proven <= 0))
+    load = np.where(np.isfinite(context.load), context.load, 0.0)
+    error = 1.0 / np.sqrt(np.maximum(load * fleet.rate_window_seconds, 1.0))  # of the count, relative
+    noise = COUNTING_ERRORS * error
+    able = carried(replicas.astype(float), context.capacity, proposal.per_replica, proposal.assumed)
+    dip = np.where(np.isfinite(context.usual) & (load > 0), context.usual / np.maximum(load, 1e-9), 1.0)
+    # A count hardly ever falls that far by chance: then the load has.
+    dip = np.where(dip - 1.0 > FALL_ERRORS * error, 1.0, np.clip(dip, 1.0, 1.0 + noise))
+    need = fleet.smallest(context.upper)[:, 0] * dip * (1.0 + noise)
+    narrow = np.where(fleet.exists, able, 0.0).sum(1) < need
+    answers = ~(seen.weight <= least_weight(seen.weight))
+    roomy = np.where(down & answers & narrow[:, None], np.minimum(replicas + 1, seen.desired), replicas)
+    part = np.where(context.failing.gives_back, roomy, _a_part_at_a_time(roomy, context))
+    unseen &= ~context.failing.gives_back  # there is a judgement
+    all_ready = seen.ready == seen.desired
+    waits = down & (~context.unchanged | ~all_ready | unseen)
+    result = np.where(waits, seen.desired, part)
+    why = first_cause(
+        (waits & (result != part) & ~all_ready, Cause.NOT_ALL_READY),
+        (waits & (result != part) & ~context.unchanged, Cause.WINDOW_HOLDS_CHANGE),
+        (waits & (result != part) & late_unknown, Cause.LATENESS_UNKNOWN),
+        (waits & (result != part), Cause.NO_LOAD_PROVEN),
+        (part != roomy, Cause.IN_STEPS),
+        otherwise=Cause.WITHIN_NOISE,
+    )
+    return result, why
+
+
+def _a_part_at_a_time(replicas: Ints, context: GuardContext) -> Ints:
+    """Replicas of which what stays ready is asked for half as much again at most, whatever was learned: then it is judged again.
+
+    Of 32 ready replicas 22 stay at least, then 15; of two, one. A pool may leave at once where others carry its part.
+    """
+    fleet, seen, proposal = context.fleet, context.seen, context.proposal
+    able = [
+        np.where(
+            fleet.exists, carried(count.astype(float), context.capacity, proposal.per_replica, proposal.assumed), 0.0
+        ).sum(1)
+        for count in (np.minimum(replicas, seen.ready), seen.ready)
+    ]
+    part = np.minimum(np.ceil(seen.ready / SAFE_GROWTH).astype(np.int64), np.maximum(seen.ready - 1, 0))
+    steep = (able[0] * SAFE_GROWTH < able[1])[:, None] & (replicas < np.minimum(part, seen.desired))
+    return np.where(steep, np.minimum(part, seen.desired), replicas)
+
+
+def keep_ready_capacity(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
+    """No pool shrinks before what stays ready carries the present load: replacements must be ready first.
+
+    Nor does the last pool with ready replicas let all of them go, even without any load: the next request would find nobody.
+    """
+    fleet, seen, proposal = context.fleet, context.seen, context.proposal
+    staying = np.minimum(replicas, seen.ready).astype(float)
+    able = carried(staying, context.capacity, proposal.per_replica, proposal.assumed)
+    load = np.where(np.isfinite(context.load), context.load, 0.0)
+    able = np.minimum(able, np.where(context.allowed < 1.0, context.allowed * load[:, None], np.inf))
+    down = replicas < seen.desired
+    nobody = (np.where(fleet.exists, staying, 0.0).sum(1) == 0) & (seen.ready > 0).any(1)
+    too_few = np.where(fleet.exists, able, 0.0).sum(1) < load
+    why = first_cause((too_few[:, None] & ~nobody[:, None], Cause.STAYING_TOO_FEW), otherwise=Cause.NOBODY_STAYS)
+    return np.where(down & (too_few | nobody)[:, None], seen.desired, replicas), why
