@@ -1,13 +1,13 @@
-"""A small closed loop of pods under the engine, in virtual time: they become ready after a while and answer late under load.
+"""A small closed loop of pods that become ready and answer late under load, in virtual time; many of them run as one fleet.
 
-Their lateness is not the engine's law: a worker pod is a queue with several servers (Sakasegawa, 1977), a batching pod has a sharp
-edge, and what is seen of both is counted over a rate window, with the noise of random arrivals.
+The loop's lateness is not the engine's law: a worker pod is a queue with several servers (Sakasegawa, 1977), a batching pod has
+a sharp edge, and what is seen of both is counted over a rate window, with the noise of random arrivals.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -15,13 +15,19 @@ import numpy as np
 
 from recmodel.core.engine import step
 from recmodel.core.memory import Memory, begin
+from recmodel.core.reindex import reindex
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
 
 TICK_SECONDS = 15.0
 THRESHOLD_SECONDS = 0.1
 WINDOW_TICKS = 4
 
-Load = Callable[[float], float]
+OfTime = Callable[[float], float]
+
+
+def steps(before: float, after: float, at: float, until: float = math.inf) -> OfTime:
+    """``after`` from ``at`` to ``until`` seconds, else ``before``."""
+    return lambda now: after if at <= now < until else before
 
 
 @dataclass(frozen=True)
@@ -62,56 +68,69 @@ def batches(name: str = "gpu", price: float = 2.5, saturation: float = 600.0) ->
 
 @dataclass
 class World:
-    """Pools under the engine. ``replicas[t]`` and ``late[t]`` are what was ordered and how many were late at tick ``t``."""
+    """Pools under the engine. ``decisions[t]`` and ``late[t]`` are what was decided and how many were late at tick ``t``."""
 
-    kinds: dict[str, Kind]
-    replicas: dict[str, int]
+    kinds: tuple[Kind, ...]
+    replicas: tuple[int, ...]  # of each kind, at first
+    load: OfTime | float  # requests/s
+    seconds: float  # how long it runs
     seed: int = 1
     acts: bool = True
-    slower: float = 1.0
-    blind: bool = False
-    nodes: dict[str, int] = field(default_factory=dict)  # most pods that find a node
-    memory: Memory | None = None
+    slower: OfTime | float = 1.0  # times the work of a request
+    blind: tuple[float, float] = (0.0, 0.0)  # from and until when no metrics are there
+    nodes: Mapping[str, int] = field(default_factory=dict)  # most pods that find a node
+    restarts: float = math.inf  # when the operator begins anew
     now: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
-    weights: dict[str, float] = field(default_factory=dict)
+    work: float = 1.0  # of a request, in the newest tick
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
-        self.pods = {name: [-1.0] * count for name, count in self.replicas.items()}  # when each pod becomes ready
-        self.window: dict[str, list[tuple[float, float]]] = {name: [] for name in self.kinds}
-        self.memory = self.memory or begin([self.model()], tick_seconds=TICK_SECONDS)
-        self.weights = self.weights or {name: float(count) for name, count in self.replicas.items()}
+        counts = dict(zip((kind.pool.name for kind in self.kinds), self.replicas, strict=True))
+        self.pods = {name: [-1.0] * count for name, count in counts.items()}  # when each pod becomes ready
+        self.weights = {name: float(count) for name, count in counts.items()}
+        self.window: dict[str, list[tuple[float, float]]] = {name: [] for name in counts}
 
-    def model(self) -> Model:
-        pools = tuple(kind.pool for kind in self.kinds.values())
-        return Model("shop/feed", 0.95, THRESHOLD_SECONDS, pools, acts=self.acts)
+    def model(self, key: str = "shop/feed") -> Model:
+        """The RecModel, as the engine knows it."""
+        return Model(key, 0.95, THRESHOLD_SECONDS, tuple(kind.pool for kind in self.kinds), acts=self.acts)
 
     def desired(self, name: str) -> int:
+        """Pods that were ordered."""
         return len(self.pods[name])
 
     def ready(self, name: str) -> int:
+        """Pods that answer."""
         room = self.nodes.get(name, 10**6)
         return sum(since <= self.now for since in self.pods[name][:room])
 
-    def serve(self, load: float) -> None:
+    def serve(self) -> None:
         """One tick of traffic, split by weight over what is ready; what nobody can take is late."""
-        shares = {name: self.weights.get(name, 0.0) * (self.ready(name) > 0) for name in self.kinds}
+        load = self.load(self.now) if callable(self.load) else self.load
+        self.work = self.slower(self.now) if callable(self.slower) else self.slower
+        shares = {name: self.weights.get(name, 0.0) * (self.ready(name) > 0) for name in self.pods}
         total = sum(shares.values())
         asked = late = 0.0
-        for name, kind in self.kinds.items():
+        for kind in self.kinds:
+            name = kind.pool.name
             arrivals = self.random.poisson(load * shares[name] / total * TICK_SECONDS) if total else 0
-            each = arrivals / TICK_SECONDS / max(self.ready(name), 1) * self.slower
+            each = arrivals / TICK_SECONDS / max(self.ready(name), 1) * self.work
             missed = self.random.binomial(arrivals, kind.late(each)) if arrivals else 0
             self.window[name] = [*self.window[name], (float(arrivals), float(missed))][-WINDOW_TICKS:]
             asked, late = asked + arrivals, late + missed
         self.late.append(late / asked if asked else 1.0)
+        self.now += TICK_SECONDS
 
-    def seen(self, name: str) -> PoolObservation:
+    def observe(self) -> Observation:
+        """What is seen now."""
+        return Observation(self.now, {kind.pool.name: self._seen(kind) for kind in self.kinds})
+
+    def _seen(self, kind: Kind) -> PoolObservation:
+        name = kind.pool.name
         pods, ready = self.pods[name], self.ready(name)
         counts = PoolObservation(len(pods), ready, unschedulable=max(0, len(pods) - self.nodes.get(name, 10**6)))
-        if self.blind:
+        if self.blind[0] < self.now <= self.blind[1]:
             return counts
         seconds = TICK_SECONDS * max(len(self.window[name]), 1)
         rate = sum(asked for asked, _ in self.window[name]) / seconds
@@ -119,42 +138,49 @@ class World:
         return replace(
             counts,
             weight=self.weights.get(name, 0.0),
-            startup_seconds=self.kinds[name].startup_seconds if ready else None,
+            startup_seconds=kind.startup_seconds if ready else None,
             rate_per_second=rate,
             errors_per_second=0.0,
             latency={0.05: 0.6 * good, THRESHOLD_SECONDS: good, math.inf: rate},
-            utilisation_ratio=self.kinds[name].busy(rate / ready * self.slower) if ready else None,
+            utilisation_ratio=kind.busy(rate / ready * self.work) if ready else None,
         )
 
-    def run(self, seconds: float, load: Load | float) -> World:
-        for _ in range(int(seconds / TICK_SECONDS)):
-            self.serve(load(self.now) if callable(load) else load)
-            self.now += TICK_SECONDS
-            observation = Observation(self.now, {name: self.seen(name) for name in self.kinds})
-            assert self.memory is not None
-            self.memory, decisions = step(self.memory, [observation], self.now)
-            decision = decisions[0]
-            self.decisions.append(decision)
-            for name, kind in self.kinds.items():
-                pods, wanted = self.pods[name], decision.pools[name].replicas
-                started = self.now + kind.startup_seconds
-                self.pods[name] = sorted(pods)[:wanted] + [started] * (wanted - len(pods))
-            self.weights = {name: pool.weight for name, pool in decision.pools.items()}
-        return self
+    def obey(self, decision: Decision) -> None:
+        """Orders what was decided: pods that are too many go at once, new ones become ready after their start-up."""
+        self.decisions.append(decision)
+        for kind in self.kinds:
+            name = kind.pool.name
+            pods, wanted = self.pods[name], decision.pools[name].replicas
+            started = self.now + kind.startup_seconds
+            self.pods[name] = sorted(pods)[:wanted] + [started] * (wanted - len(pods))
+        self.weights = {name: pool.weight for name, pool in decision.pools.items()}
 
     def ordered(self, name: str = "cpu", since: float = 0.0) -> list[int]:
         """The replicas of each decision from ``since`` on."""
         return [d.pools[name].replicas for d in self.decisions if d.time_seconds > since]
 
     def changes(self, since: float) -> int:
+        """How many decisions from ``since`` on are another mix than the one before."""
         mixes = [tuple(p.replicas for p in d.pools.values()) for d in self.decisions if d.time_seconds > since]
         return sum(a != b for a, b in pairwise(mixes))
 
     def late_share(self, since: float) -> float:
+        """Mean share that was late from ``since`` on."""
         return float(np.mean(self.late[int(since / TICK_SECONDS) :]))
 
 
-def world(*kinds: Kind, **arguments: object) -> World:
-    replicas = arguments.pop("replicas")
-    names = {kind.pool.name: kind for kind in kinds}
-    return World(names, dict(zip(names, replicas, strict=True)), **arguments)  # type: ignore[arg-type,call-overload]
+def play(worlds: Mapping[str, World]) -> Memory:
+    """Runs all worlds under one engine, each to its end; the memory after the last tick of the longest."""
+    models = {name: world.model(f"shop/{name}") for name, world in worlds.items()}
+    memory = begin(list(models.values()), TICK_SECONDS)
+    while goes_on := {name: world for name, world in worlds.items() if world.now < world.seconds}:
+        remember = [models[name] for name, world in goes_on.items() if world.restarts != world.now]
+        if len(remember) != len(memory.fleet.models):  # some have ended, or come back without a memory
+            memory = reindex([models[name] for name in goes_on], reindex(remember, memory))
+        for world in goes_on.values():
+            world.serve()
+        seen = [world.observe() for world in goes_on.values()]
+        memory, decisions = step(memory, seen, seen[0].time_seconds)
+        for world, decision in zip(goes_on.values(), decisions, strict=True):
+            world.obey(decision)
+    return memory
