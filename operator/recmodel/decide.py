@@ -175,6 +175,14 @@ def show(decision: Decision) -> str:
             "wish": dict(decision.proposed_replicas),
             "costPerHour": decision.cost_per_hour,
             "accuracyBudgetLeft": decision.accuracy_budget_left_ratio,
+            "latencyBudget": {
+                "left": decision.latency_budget.left_ratio,
+                "minutesOver": decision.latency_budget.over_minutes,
+                "minutesAllowed": decision.latency_budget.allowed_minutes,
+                "minutesKnown": decision.latency_budget.known_minutes,
+            }
+            if decision.latency_budget
+            else None,
             "runnerUp": {"replicas": dict(decision.runner_up), "costPerHour": decision.runner_up_cost_per_hour}
             if decision.runner_up
             else None,

@@ -26,6 +26,7 @@ def _refused() -> list[Case]:
         for field in ("maxLateExcess", "maxErrorExcess")
         for value in ("0%", "0.00%", "-1%", "NaN%", "1")
     ]
+    cases += [Case(f"{latency}.budget", value) for value in ("0%", "0.009%", "10.1%", "100%", "-1%", "0.5", "NaN%", "")]
     quality = {"successes": {"name": "a"}, "trials": {"name": "b"}}
     cases += [Case("spec.rollout.quality", {**quality, **bad}) for bad in ({"maxLoss": "0%"}, {"confirmWithin": "200h"})]
     cases += [Case("spec.pools.0.costPerHour", value) for value in ("1e400", "abc", "NaN", "-1", "Infinity", "0x1", "", 1.5)]

@@ -92,6 +92,9 @@ def test_explain_tells_the_story_of_a_recorded_decision(
         assert f"{reason['reason']}: {reason['message']}" in story
     assert f"a replica of cpu carries {last['capacity']['cpu']['perReplica']:g}/s" in story
     assert f"at most {last['forecast']['cpu']['upper']:g}/s" in story
+    assert (
+        "100% of a week's latency budget is left: 0 of 2.75 known minutes were over the objective, 50.4 may be" in story
+    )
 
 
 def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +112,7 @@ def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.Ca
             "forecast": [{"pool": "cpu", "seconds": 100, "p50PerSecond": "310.0", "upperPerSecond": "390.0"}],
             "decisions": [decision],
             "accuracyBudgetLeft": "62%",
+            "latencyBudgetLeft": "93%",
         },
     }
     path = tmp_path / "recmodel.json"
@@ -120,6 +124,7 @@ def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.Ca
         "a replica carries 121.5/s", "forecast for cpu: 310.0/s, at most 390.0/s within 100 s",
         "2026-01-02T03:04:05Z cpu 5, gpu 1 (Tracking, ForecastRise)", "the plan wanted cpu 4, gpu 1", "load 300/s",
         "next best: cpu 9 at 9.0", "62% of an hour's accuracy budget is left",
+        "93% of a week's latency budget is left",
     ):  # fmt: skip
         assert part in story
     del body["status"]

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from recmodel.api.quantity import Decimal, Duration, Name, Percent, Percentile, Sha256, VersionName, at_most, seconds
+from recmodel.api.quantity import (
+    A_SHARE_OF_MINUTES,
+    Decimal,
+    Duration,
+    Name,
+    Percent,
+    Percentile,
+    Sha256,
+    VersionName,
+    at_most,
+    ratio,
+    seconds,
+)
 from recmodel.api.strict import Strict
 from recmodel.api.text import ShortText
 
@@ -21,6 +33,14 @@ class Latency(Strict):
     threshold: Annotated[
         Duration, at_most("10m"), Field(description="Time within which they are answered, such as 100ms; at most 10m.")
     ]
+    budget: Annotated[
+        Percent,
+        A_SHARE_OF_MINUTES,
+        Field(
+            description="Share of the minutes of any week in which more requests may be late than percentile allows, 0.01% to "
+            "10%. 0.5% is 50 minutes a week."
+        ),
+    ] = "0.5%"
 
     @property
     def within_ratio(self) -> float:
@@ -31,6 +51,11 @@ class Latency(Strict):
     def threshold_seconds(self) -> float:
         """``100ms`` is 0.1."""
         return seconds(self.threshold)
+
+    @property
+    def minutes_over_budget_ratio(self) -> float:
+        """Share of the minutes that may be over the objective: ``0.5%`` is 0.005."""
+        return ratio(self.budget)
 
 
 class AccuracyBudget(Strict):

@@ -85,6 +85,13 @@ ABOVE_ZERO = Rule(
 )
 
 
+A_SHARE_OF_MINUTES = Rule(
+    "double(self.replace('%', '')) >= 0.01 && double(self.replace('%', '')) <= 10.0",
+    "must be 0.01% (one minute a week) to 10%",
+    lambda percent: 0.01 <= float(percent[:-1]) <= 10.0,
+)
+
+
 def ratio(percent: str) -> float:
     """The ratio of a percentage such as ``1%``; ``ValueError`` on anything else. ``1%`` is 0.01."""
     if not percent.endswith("%"):

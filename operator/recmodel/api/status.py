@@ -201,6 +201,9 @@ class RecModelStatus(Written):
     accuracy_budget_left: Annotated[
         str | None, Field(description="Of an hour's worth of the accuracy budget, such as 62%.")
     ] = None
+    latency_budget_left: Annotated[
+        str | None, Field(description="Of the minutes that may be over the latency objective in a week, such as 93%.")
+    ] = None
     decisions: Annotated[list[DecisionStatus], Field(max_length=10, description="The last ones, newest first.")] = []
     last_valid_spec: Annotated[
         str | None,

@@ -197,6 +197,7 @@ class RecModelSpec(Strict):
             key=key,
             within_ratio=self.objective.latency.within_ratio,
             threshold_seconds=self.objective.latency.threshold_seconds,
+            minutes_over_budget_ratio=self.objective.latency.minutes_over_budget_ratio,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
             acts=self.mode == "Auto",
             pools=tuple(

@@ -72,7 +72,10 @@ class Decider:
         self._gone: set[str] = set()  # forgotten since the last tick
         self._quarantined: dict[str, tuple[int, str]] = {}  # ticks that are left, and why
         self._unasked: set[str] = set()  # of those, the ones that Prometheus is not asked for either
-        self._budget_left: dict[str, float] = {}  # by RecModel: what another process had left of the accuracy budget
+        self._budget_left: dict[
+            str, float
+        ] = {}  # by RecModel: what another process had left of the accuracy budget ...
+        self._latency_budget_left: dict[str, float] = {}  # ... and of the latency budget
 
     def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
         """What Prometheus says; for a thread. A RecModel that breaks the gathering has no reading, and is left out for
@@ -119,14 +122,16 @@ class Decider:
     def forget(self, key: str) -> None:
         """Drops all that is known of a RecModel that is gone, so that another one of its name starts from nothing."""
         self._gone.add(key)
-        for kept in (self._parked, self._quarantined, self._budget_left):
+        for kept in (self._parked, self._quarantined, self._budget_left, self._latency_budget_left):
             kept.pop(key, None)
 
-    def recall(self, key: str, budget_left_ratio: float | None) -> None:
-        """What was left of a RecModel's accuracy budget when another process decided for it; it counts from the first
-        load on. None: not known, so nothing is.
+    def recall(self, key: str, budget_left_ratio: float | None, latency_budget_left_ratio: float | None = None) -> None:
+        """What was left of a RecModel's accuracy and latency budgets when another process decided for it; it counts from the
+        first load on. None: not known, so nothing of the one is saved, and nothing of the other is spent.
         """
         self._budget_left[key] = budget_left_ratio or 0.0
+        if latency_budget_left_ratio is not None:
+            self._latency_budget_left[key] = latency_budget_left_ratio
 
     def learn(self, models: Sequence[Model], found: Mapping[str, History]) -> None:
         """Takes over the past of those models that have a whole one; all else that was learned since the start stays."""
@@ -165,7 +170,8 @@ class Decider:
 
             def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
                 memory = self._memory_of([model for model, _ in some], before, from_scratch)
-                memory, decisions = step(with_budget_left(memory, self._budget_left), [o for _, o in some], now_seconds)
+                memory = with_budget_left(memory, self._budget_left, self._latency_budget_left)
+                memory, decisions = step(memory, [o for _, o in some], now_seconds)
                 return memory, {model.key: decisions[i] for i, (model, _) in enumerate(some)}
 
             def alone(item: Decidable, error: Exception) -> Decided | None:

@@ -90,6 +90,12 @@ class Metrics:
     budget_left = Series(
         Gauge, "recmodel_accuracy_budget_left_ratio", "What is left of an hour's worth of the accuracy budget.", MODEL
     )
+    latency_budget_left = Series(
+        Gauge,
+        "recmodel_latency_budget_left_ratio",
+        "What is left of the minutes that may be over the latency objective in a week.",
+        MODEL,
+    )
     api_calls = Series(Counter, "recmodel_kubernetes_requests", "Kubernetes API calls.", ("verb", "resource", "status"))
     prometheus_seconds = Series(Histogram, "recmodel_prometheus_gather_seconds", "Duration of one gathering.")
     prometheus_queries = Series(Gauge, "recmodel_prometheus_queries", "Queries of the last gathering.")
@@ -142,6 +148,8 @@ class Metrics:
         within = tracked.decided.reading.within if tracked.decided.reading is not None else None
         self._set_known(tracked.key, self.cost, labels, decision.cost_per_hour)
         self._set_known(tracked.key, self.budget_left, labels, decision.accuracy_budget_left_ratio)
+        minutes = decision.latency_budget
+        self._set_known(tracked.key, self.latency_budget_left, labels, minutes.left_ratio if minutes else None)
         self._set_known(tracked.key, self.within_lower, labels, within.lower if within is not None else None)
         total = sum(weights.values())
         for pool, decided in decision.pools.items():

@@ -22,6 +22,7 @@ class Recalled:
     budget_left_ratio: float | None = None  # of the accuracy budget, 0..1; None: not known
     counted: bool = False  # requests were counted
     trials: Mapping[str, Trial] | None = None  # by pool: the last rollout; None: not known
+    latency_budget_left_ratio: float | None = None  # 0..1; None: not known
 
 
 def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Recalled:
@@ -39,6 +40,7 @@ def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Rec
         _budget_left_ratio(status.accuracy_budget_left),
         before.counted or _counted(status),
         {found.pool: recalled(found, now_seconds) for found in status.rollouts},
+        _budget_left_ratio(status.latency_budget_left),
     )
 
 

@@ -96,7 +96,9 @@ class Registry:
     def recall(self, tracked: Tracked) -> None:
         """Takes over what another process had learned and begun, as the status says it."""
         tracked.recalled = recall(tracked.desired.body, tracked.recalled, time.time())
-        self._decider.recall(tracked.key, tracked.recalled.budget_left_ratio)
+        self._decider.recall(
+            tracked.key, tracked.recalled.budget_left_ratio, tracked.recalled.latency_budget_left_ratio
+        )
         if tracked.recalled.trials is not None:
             recall_trials(tracked, tracked.recalled.trials)
 

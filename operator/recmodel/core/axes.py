@@ -1,6 +1,6 @@
 """What the axes of an array field are, declared where the field is.
 
-``M`` are the models of a fleet, ``P`` the pools of each, ``R`` the ticks of a ring; other letters are axes of the array's own.
+``M`` are the models of a fleet, ``P`` the pools of each, ``R`` the ticks or hours of a ring; other letters are axes of the array's own.
 :mod:`recmodel.core.carry_over` carries arrays over to a changed set of models by these alone.
 """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recmodel.core import pods
+from recmodel.core import latency_budget, pods
 from recmodel.core.capacity import posterior, probe, samples, sustained
 from recmodel.core.capacity.estimate import Capacity, estimate
 from recmodel.core.explanation import Decisions
@@ -21,6 +21,7 @@ from recmodel.core.failures.load_independent import Failing
 from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.candidates import LoadForecast
+from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.memory import Memory
 from recmodel.core.observed import Observed, see, total_load
 from recmodel.core.plan.guard_context import GuardContext
@@ -45,6 +46,7 @@ class Learned:
     load: Floats  # [M] arrivals in requests/s; NaN unknown
     doubted: Floats  # [M] requests/s that were counted and are not believed; NaN: none
     failing: Failing  # its ``seen`` is what was observed, net of what is bad at any load
+    latency_budget: LatencyBudget
     pods: Pods
     forecast: LoadForecast
     usual: Floats  # [M] load over the last minutes
@@ -97,6 +99,7 @@ def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
         given_up=learned.pods.given_up,
         weights=weights,
         accuracy_budget=budget,
+        latency_budget=learned.latency_budget,
         allowed=learned.allowed,
         blind_seconds=learned.pods.blind_seconds,
     )
@@ -109,6 +112,7 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
     observed, load, doubted = sustained.without_doubted(
         fleet, observed, total_load(fleet, observed), posterior.recent_totals(memory.capacity, fleet)
     )
+    minutes, budget = latency_budget.count(memory.latency_budget, fleet, observed, load, now_seconds)
     readies = memory.pods.recent_ready(samples.RECENT_TICKS)
     failing_memory, believed, failing = load_independent.judge(
         memory.failing, memory.capacity, fleet, observed, load, readies
@@ -120,7 +124,14 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
         forecaster, pods.horizon(fleet, now.startup_seconds), now_seconds, now.blind_seconds
     )
     capacity = estimate(capacity_memory, fleet, failing.seen.ready)
-    memory = replace(memory, forecast=forecaster, capacity=capacity_memory, failing=failing_memory, pods=pods_memory)
+    memory = replace(
+        memory,
+        forecast=forecaster,
+        capacity=capacity_memory,
+        failing=failing_memory,
+        pods=pods_memory,
+        latency_budget=minutes,
+    )
     return memory, Learned(
         now_seconds=now_seconds,
         fleet=fleet,
@@ -128,6 +139,7 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
         load=load,
         doubted=doubted,
         failing=failing,
+        latency_budget=budget,
         pods=now,
         forecast=forecast,
         usual=candidates.usual_load(forecaster, fleet.tick_seconds, fleet.rate_window_seconds),

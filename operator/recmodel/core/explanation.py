@@ -14,6 +14,7 @@ from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
+from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.observed import Observed
 from recmodel.core.plan.causes import BY_CODE
 from recmodel.core.plan.guards import Guarded
@@ -42,6 +43,7 @@ class Decisions:
     weights: Floats
     blind_seconds: Floats
     accuracy_budget: AccuracyBudget
+    latency_budget: LatencyBudget
     allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
 
     @property
@@ -84,6 +86,7 @@ class Decisions:
             runner_up_cost_per_hour=round(float(self.proposal.runner_up_cost[i]), 4) if differs else None,
             cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
             accuracy_budget_left_ratio=_number(self.accuracy_budget.left_ratio[i]),
+            latency_budget=self.latency_budget.use(i),
         )
 
     def state(self, i: int) -> str:

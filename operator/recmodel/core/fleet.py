@@ -40,6 +40,7 @@ class Fleet:
     traffic_limit_ratio: Floats = field(metadata=axes("MP"))
     accuracy_budget_ratio: Floats = field(metadata=axes("M"))  # NaN: no budget
     late_budget_ratio: Floats = field(metadata=axes("M"))  # 0.05 for a p95 objective
+    minutes_over_budget_ratio: Floats = field(metadata=axes("M"))  # share of a week's minutes that may be over it
     acts: Bools = field(metadata=axes("M"))
     tick_seconds: float
     rate_window_seconds: float  # over which the observed rates were taken
@@ -101,6 +102,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
         traffic_limit_ratio=limit,
         accuracy_budget_ratio=np.array(budget, float),
         late_budget_ratio=np.array([1.0 - m.within_ratio for m in models], float),
+        minutes_over_budget_ratio=np.array([m.minutes_over_budget_ratio for m in models], float),
         acts=np.array([m.acts for m in models], bool),
         tick_seconds=tick_seconds,
         rate_window_seconds=rate_window_seconds,

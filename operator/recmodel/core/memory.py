@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from recmodel.core import pods
+from recmodel.core import latency_budget, pods
 from recmodel.core.capacity import posterior
 from recmodel.core.failures import memory as failures
 from recmodel.core.fleet import Fleet, pack
@@ -27,6 +27,7 @@ class Memory:
     failing: failures.FailingMemory
     pods: pods.PodsMemory
     accuracy_budget: accuracy_budget.AccuracyBudgetMemory
+    latency_budget: latency_budget.LatencyBudgetMemory
 
 
 def begin(
@@ -46,6 +47,7 @@ def begin(
         failing=failures.empty(capacity.evidence),
         pods=pods.empty(count, width),
         accuracy_budget=accuracy_budget.empty(count),
+        latency_budget=latency_budget.empty(count),
     )
     if history is not None and any(h is not None for h in history):
         memory = replace(memory, forecast=learn_history(memory.forecast, history))

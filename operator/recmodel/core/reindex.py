@@ -11,7 +11,7 @@ from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import ENOUGH_WEIGHT
 from recmodel.core.capacity.posterior import CapacityMemory
 from recmodel.core.carry_over import Stays, carry, stays
-from recmodel.core.fleet import Fleet
+from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Model
 
@@ -29,11 +29,22 @@ def reindex(models: Sequence[Model], memory: Memory) -> Memory:
     return replace(carried, capacity=less_certain(carried.capacity, carried.fleet, kept))
 
 
-def with_budget_left(memory: Memory, left_ratio: Mapping[str, float]) -> Memory:
-    """The memory after a restart: models, by key, whose load was not seen yet begin with what was left of the accuracy budget."""
-    begins = np.array([left_ratio.get(model.key, 0.0) for model in memory.fleet.models], float)
+def with_budget_left(
+    memory: Memory, accuracy_left_ratio: Mapping[str, float], latency_left_ratio: Mapping[str, float] | None = None
+) -> Memory:
+    """The memory after a restart: models, by key, whose load was not seen yet begin with what was left of their budgets. Unless it is
+    said, nothing was saved of an accuracy budget, and nothing was spent of a latency budget.
+    """
+
+    def begins_with(left_ratio: Mapping[str, float], otherwise: float) -> Floats:
+        begins = np.array([left_ratio.get(model.key, otherwise) for model in memory.fleet.models], float)
+        result: Floats = np.clip(np.nan_to_num(begins, nan=otherwise), 0.0, 1.0)
+        return result
+
     return replace(
-        memory, accuracy_budget=replace(memory.accuracy_budget, begins_with=np.clip(np.nan_to_num(begins), 0.0, 1.0))
+        memory,
+        accuracy_budget=replace(memory.accuracy_budget, begins_with=begins_with(accuracy_left_ratio, 0.0)),
+        latency_budget=replace(memory.latency_budget, begins_with=begins_with(latency_left_ratio or {}, 1.0)),
     )
 
 

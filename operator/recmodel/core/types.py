@@ -30,6 +30,7 @@ class Model:
     threshold_seconds: float
     pools: tuple[Pool, ...]
     accuracy_budget_ratio: float | None = None  # None: no budget, any variant may serve
+    minutes_over_budget_ratio: float = 0.005  # share of the minutes of a week that may be over the latency objective
     acts: bool = True  # False (modes Recommend and Paused): decide and report, but ask for no change
 
 
@@ -100,6 +101,16 @@ class PoolEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class LatencyBudgetUse:
+    """Minutes of the last week. What is neither known to be over the objective nor known to be within it counts as neither."""
+
+    over_minutes: float
+    allowed_minutes: float  # that may be over
+    known_minutes: float
+    left_ratio: float  # of those allowed
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One decision for one model; printing it answers "why 7 replicas?"."""
 
@@ -116,3 +127,4 @@ class Decision:
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided
     accuracy_budget_left_ratio: float | None = None  # of an hour's worth of the budget; None: no budget
+    latency_budget: LatencyBudgetUse | None = None  # None: nothing was known of the latency yet

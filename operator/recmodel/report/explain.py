@@ -59,6 +59,8 @@ def _of_status(body: Mapping[str, Any]) -> str:
         )
     if status.get("accuracyBudgetLeft"):
         lines.append(f"  {status['accuracyBudgetLeft']} of an hour's accuracy budget is left")
+    if status.get("latencyBudgetLeft"):
+        lines.append(f"  {status['latencyBudgetLeft']} of a week's latency budget is left")
     for decision in status.get("decisions", []):
         lines.append(f"  {decision['time']} {_mix(decision['replicas'])} ({decision['state']}, {decision['reason']})")
         if decision.get("wish") and decision["wish"] != decision["replicas"]:
@@ -118,6 +120,12 @@ def _of_record(record: Mapping[str, Any]) -> str:
             )
     if record.get("accuracyBudgetLeft") is not None:
         lines.append(f"  {record['accuracyBudgetLeft']:.0%} of an hour's accuracy budget is left")
+    if record.get("latencyBudget"):
+        budget = record["latencyBudget"]
+        lines.append(
+            f"  {budget['left']:.0%} of a week's latency budget is left: {budget['minutesOver']:g} of {budget['minutesKnown']:g} "
+            f"known minutes were over the objective, {budget['minutesAllowed']:g} may be in a week"
+        )
     if record.get("runnerUp"):
         other = record["runnerUp"]
         lines.append(f"  next best: {_mix(other['replicas'])} at {other['costPerHour']} an hour")

@@ -83,6 +83,9 @@ def judge(
         optimisation_job=snapshot.desired.job,
         rollouts=_rollouts(snapshot),
         accuracy_budget_left=_whole_percent(decision.accuracy_budget_left_ratio if decision else None),
+        latency_budget_left=_whole_percent(
+            decision.latency_budget.left_ratio if decision and decision.latency_budget else None
+        ),
         decisions=past_decisions(decision, weights, now, written.decisions),
         last_valid_spec=snapshot.desired.kept,
     )

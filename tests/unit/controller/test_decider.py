@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -130,6 +131,24 @@ def test_a_loop_whose_ticks_do_not_end_is_stuck() -> None:
         return before, loop.stuck
 
     assert virtual_time.run(run()) == (False, True)
+
+
+def test_what_was_left_of_the_latency_budget_is_taken_over_and_leaves_over_a_week() -> None:
+    models = [Model(key, 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),)) for key in ("shop/a", "shop/b")]
+    one = PoolObservation(2, 2, rate_per_second=10.0, latency={0.1: 10.0, math.inf: 10.0})
+    judge = decider()
+    judge.recall("shop/a", None, 0.62)
+    judge.recall("shop/b", None, None)
+    for days, over, allowed in ((0.0, 0.38 * 50.4, 50.4), (3.5, 0.38 * 25.2, 25.2), (11.0, 0.0, 50.4)):
+        now = days * 86400.0  # nobody decides in between
+        decisions, _ = judge.decide(models, [Observation(now, {"cpu": one})] * 2, now)
+        used, other = (decisions[key].latency_budget for key in ("shop/a", "shop/b"))
+        assert used is not None
+        assert used.over_minutes == pytest.approx(over, rel=0.01)
+        assert used.allowed_minutes == pytest.approx(allowed, rel=0.01)
+        assert used.left_ratio == pytest.approx(1.0 - over / allowed, abs=0.01)
+        assert other is not None
+        assert other.left_ratio == 1.0
 
 
 def test_what_was_left_of_the_accuracy_budget_is_taken_over() -> None:

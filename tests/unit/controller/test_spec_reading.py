@@ -127,6 +127,20 @@ def test_the_percentile_is_a_number_or_text(written: Any, ratio: float) -> None:
     assert spec.objective.latency.within_ratio == ratio == spec.model("shop/feed").within_ratio
 
 
+@pytest.mark.parametrize(("written", "budget"), [(None, 0.005), ("0.01%", 0.0001), ("2%", 0.02), ("10%", 0.1)])
+def test_the_latency_budget_is_a_share_of_the_minutes(written: str | None, budget: float) -> None:
+    spec = read_spec(changed("spec/objective/latency/budget", written) if written else GOOD)
+    assert isinstance(spec, RecModelSpec)
+    assert spec.model("shop/feed").minutes_over_budget_ratio == pytest.approx(budget)
+
+
+@pytest.mark.parametrize("written", ["0%", "0.009%", "10.1%", "0.5", 0.005, "-1%"])
+def test_a_latency_budget_of_nothing_or_of_a_tenth_of_the_week_is_refused(written: Any) -> None:
+    found = read_spec(changed("spec/objective/latency/budget", written))
+    assert isinstance(found, Reason)
+    assert "objective.latency.budget" in found.message
+
+
 def test_settings_come_from_the_environment_and_what_is_empty_is_not_set() -> None:
     settings = from_environment(
         {

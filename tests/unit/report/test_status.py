@@ -16,7 +16,7 @@ from recmodel.controller.recalled import Recalled, recall
 from recmodel.controller.status_refresh import StatusRefresh
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
-from recmodel.core.types import Model, Observation, Pool, PoolObservation
+from recmodel.core.types import LatencyBudgetUse, Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import Bracket
 from recmodel.report.status import as_object, worth_writing, written_status
 
@@ -122,6 +122,16 @@ def test_what_is_left_of_the_accuracy_budget_is_said_and_read_again() -> None:
     assert found.accuracy_budget_left == "62%"
     assert recall({"status": as_object(found)}, Recalled(), 0.0).budget_left_ratio == 0.62
     assert recall({"status": {"accuracyBudgetLeft": 7}}, Recalled(), 0.0).budget_left_ratio is None
+
+
+def test_what_is_left_of_the_latency_budget_is_said_and_read_again() -> None:
+    used = LatencyBudgetUse(over_minutes=3.3, allowed_minutes=50.4, known_minutes=600.0, left_ratio=0.935)
+    found = status(tracked(decision=replace(decision(), latency_budget=used)))
+    assert found.latency_budget_left == "94%"
+    assert recall({"status": as_object(found)}, Recalled(), 0.0).latency_budget_left_ratio == 0.94
+    for unknown in (None, "-3%", "much", 7):
+        assert recall({"status": {"latencyBudgetLeft": unknown}}, Recalled(), 0.0).latency_budget_left_ratio is None
+    assert status(tracked(decision=decision())).latency_budget_left is None
 
 
 def test_the_time_of_the_last_decision_alone_is_written_at_most_once_a_minute_and_so_often_that_all_find_room() -> None:

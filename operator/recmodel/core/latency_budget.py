@@ -1,0 +1,140 @@
+"""The latency budget over a week: how many minutes were over the objective, how many may be, and what is left.
+
+In each tick the newest rate window tells whether more requests were late than the objective allows. A tick counts for the time
+since the one before, at most a tick, so with windows of a minute the sum is the expected number of minutes over, wherever minutes begin.
+A tick in which that is unknown, since the load is, or since the threshold lies inside a histogram bucket, counts as neither:
+
+    left = 1 - over / (budget * (known + what is yet to come of the first week))
+
+At 0.5 % a week of 10,080 known minutes allows 50.4 over; where 1,000 of them were unknown it allows 45.4.
+
+Shapes: ``[M]`` models, ``R`` hours of a week in a ring; an hour of the clock has the same place each week.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recmodel.core.axes import axes
+from recmodel.core.fleet import Bools, Fleet, Floats
+from recmodel.core.observed import Observed
+from recmodel.core.types import LatencyBudgetUse
+
+MINUTE_SECONDS, HOUR_SECONDS = 60.0, 3600.0
+WEEK_HOURS = 168
+WEEK_SECONDS = WEEK_HOURS * HOUR_SECONDS
+
+Small = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LatencyBudgetMemory:
+    """What was counted in the last week."""
+
+    known_seconds: Small = field(metadata=axes("RM"))
+    over_seconds: Small = field(metadata=axes("RM"))
+    since_seconds: Floats = field(
+        metadata=axes("M")
+    )  # time of the first known tick, after none was for a week; NaN before
+    newest_seconds: Floats = field(metadata=axes("M"))  # time of the newest tick; NaN before the first
+    begins_with: Floats = field(metadata=axes("M"))  # share of the budget that is left at the first known tick
+
+
+@dataclass(frozen=True)
+class LatencyBudget:
+    """The budget in one tick ``[M]``."""
+
+    over: Bools  # more requests are late now than the objective allows
+    known: Bools  # whether they are is known
+    over_seconds: Floats  # in the last week
+    known_seconds: Floats
+    allowed_seconds: Floats  # that may be over in a week
+    left_ratio: Floats  # 0..1; NaN before anything was known
+
+    def use(self, i: int) -> LatencyBudgetUse | None:
+        """The minutes of model ``i``; None before anything was known."""
+        if np.isnan(self.left_ratio[i]):
+            return None
+        seconds = self.over_seconds[i], self.allowed_seconds[i], self.known_seconds[i]
+        over, allowed, known = (round(float(value) / MINUTE_SECONDS, 2) for value in seconds)
+        return LatencyBudgetUse(over, allowed, known, round(float(self.left_ratio[i]), 3))
+
+
+def empty(models: int) -> LatencyBudgetMemory:
+    """Nothing was counted."""
+    never = np.full(models, np.nan)
+    return LatencyBudgetMemory(
+        known_seconds=np.zeros((WEEK_HOURS, models), np.float32),
+        over_seconds=np.zeros((WEEK_HOURS, models), np.float32),
+        since_seconds=never,
+        newest_seconds=never.copy(),
+        begins_with=np.ones(models),
+    )
+
+
+def count(
+    memory: LatencyBudgetMemory, fleet: Fleet, seen: Observed, load: Floats, now_seconds: float
+) -> tuple[LatencyBudgetMemory, LatencyBudget]:
+    """One tick. ``load`` ``[M]`` are the arrivals in requests/s; NaN unknown."""
+    known, over = judged(fleet, seen, load)
+    known_seconds, over_seconds = _this_week(memory, now_seconds)
+    first = known & ~known_seconds.any(0)
+    # Nobody knows in which hours another process saw the minutes that it counted: they leave the week bit by bit.
+    spent = (1.0 - memory.begins_with) * fleet.minutes_over_budget_ratio
+    recalled = first & (spent > 0) & np.isnan(memory.since_seconds)
+    known_seconds = np.where(recalled, HOUR_SECONDS, known_seconds).astype(np.float32)
+    over_seconds = np.where(recalled, spent * HOUR_SECONDS, over_seconds).astype(np.float32)
+    elapsed = np.where(np.isnan(memory.newest_seconds), fleet.tick_seconds, now_seconds - memory.newest_seconds)
+    seconds = np.clip(elapsed, 0.0, fleet.tick_seconds)
+    hour = _hour(now_seconds)
+    known_seconds[hour] += np.where(known, seconds, 0.0)
+    over_seconds[hour] += np.where(over, seconds, 0.0)
+    since = np.where(first, now_seconds - np.where(recalled, WEEK_SECONDS, 0.0), memory.since_seconds)
+    memory = replace(
+        memory,
+        known_seconds=known_seconds,
+        over_seconds=over_seconds,
+        since_seconds=since,
+        newest_seconds=np.full_like(since, now_seconds),
+    )
+    total, spent_seconds = known_seconds.sum(0, dtype=np.float64), over_seconds.sum(0, dtype=np.float64)
+    to_come = np.clip(WEEK_SECONDS - np.nan_to_num(now_seconds - since), 0.0, WEEK_SECONDS)
+    allowed = fleet.minutes_over_budget_ratio * np.minimum(total + to_come, WEEK_SECONDS)
+    left = np.divide(allowed - spent_seconds, allowed, out=np.zeros_like(allowed), where=allowed > 0)
+    return memory, LatencyBudget(
+        over=over,
+        known=known,
+        over_seconds=spent_seconds,
+        known_seconds=total,
+        allowed_seconds=allowed,
+        left_ratio=np.where(np.isnan(since), np.nan, np.clip(left, 0.0, 1.0)),
+    )
+
+
+def judged(fleet: Fleet, seen: Observed, load: Floats) -> tuple[Bools, Bools]:
+    """Whether it is known ``[M]`` that more requests than the objective allows are late, or that they are not; and where they are.
+
+    With 5 % allowed, 100 requests/s of which 2 to 4 % are late and 10 of which nothing is known may be over, or not.
+    """
+    rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
+    certain = (rate * np.nan_to_num(seen.late_lower_ratio, nan=0.0)).sum(1)
+    possible = (rate * np.nan_to_num(seen.late_upper_ratio, nan=1.0)).sum(1)
+    allowed = fleet.late_budget_ratio * rate.sum(1) * (1.0 + 1e-9)
+    over = np.isfinite(load) & (certain > allowed)
+    return over | (np.isfinite(load) & (possible <= allowed)), over
+
+
+def _this_week(memory: LatencyBudgetMemory, now_seconds: float) -> tuple[Small, Small]:
+    """What was counted, without the hours ``[R, M]`` that are a week old: those since the newest tick."""
+    begun = np.floor(now_seconds / HOUR_SECONDS) - np.floor(memory.newest_seconds / HOUR_SECONDS)
+    age = (_hour(now_seconds) - np.arange(WEEK_HOURS)) % WEEK_HOURS
+    stays = ~(age[:, None] < begun)
+    return memory.known_seconds * stays, memory.over_seconds * stays
+
+
+def _hour(now_seconds: float) -> int:
+    """The place of an hour in the week."""
+    return int(now_seconds // HOUR_SECONDS) % WEEK_HOURS
