@@ -1,6 +1,7 @@
-"""The command line: ``recmodel crds | decide | explain | simulate | backtest | optimise``. Unpacks arguments, calls one function, prints.
+"""The command line: ``recmodel crds | decide | explain | doctor | simulate | backtest | optimise``.
 
-Imports stand inside the commands, so that ``recmodel decide`` never waits for the lab's compiler.
+Unpacks arguments, calls one function, prints. Imports stand inside the commands, so that ``recmodel decide`` never waits
+for the lab's compiler.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="why these replicas, from a RecModel (-o json) or recorded decisions")
     explain.add_argument("file", nargs="?", type=Path, metavar="FILE", help="else standard input")
     explain.set_defaults(run=_explain)
+
+    doctor = commands.add_parser("doctor", help="in the operator's pod: is everything right that has to be; 1 if not")
+    doctor.add_argument("names", nargs="*", metavar="NAMESPACE/NAME", help="RecModels to look at; else all")
+    doctor.set_defaults(run=_doctor)
 
     simulate = commands.add_parser("simulate", help="a day of load under several controllers, request by request")
     simulate.add_argument(
@@ -148,6 +153,17 @@ def _explain(options: argparse.Namespace) -> int:
 
     print(explain(options.file.read_text(encoding="utf-8") if options.file else sys.stdin.read()))
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from recmodel.controller.doctor import run
+    from recmodel.report.checks import text
+
+    found = asyncio.run(run(options.names))
+    print(text(found))
+    return int(any(check.level == "problem" for check in found))
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -47,6 +47,7 @@ CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 JOB = Kind("Job", "batch/v1", "jobs")
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 EVENT = Kind("Event", "v1", "events")
+ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")
 # Tools that replace a Deployment's pods, or shift its traffic, by themselves.
 CANARY = Kind("Canary", "flagger.app/v1beta1", "canaries")

@@ -19,7 +19,7 @@ from recmodel.controller.handlers import register
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings, from_environment
-from recmodel.prometheus import Connection, GatherSettings, PrometheusClient
+from recmodel.prometheus import GatherSettings, PrometheusClient
 
 
 def main() -> int:
@@ -40,16 +40,7 @@ def main() -> int:
 async def run(settings: Settings) -> None:
     """The operator, until it is told to stop."""
     metrics = Metrics()
-    prometheus = PrometheusClient(
-        Connection(
-            url=settings.prometheus_url,
-            bearer_token_file=settings.prometheus_token_file,
-            ca_file=settings.prometheus_ca_file,
-            headers=settings.prometheus_headers,
-            parameters=settings.prometheus_parameters,
-            max_answer_bytes=settings.prometheus_max_answer_mebibytes * 2**20,
-        )
-    )
+    prometheus = PrometheusClient(settings.connection())
     gathering = GatherSettings(
         settings.rate_window_seconds, settings.scrape_interval_seconds, scope=settings.prometheus_matchers
     )

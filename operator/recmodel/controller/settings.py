@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recmodel.api.permitted import Permitted
+from recmodel.prometheus import Connection
 
 PREFIX = "RECMODEL_"
 # One matcher of PromQL: a label, an operator, a quoted value.
@@ -120,6 +121,17 @@ class Settings(BaseModel):
     def permitted(self) -> Permitted:
         """What the owners of RecModels may ask for."""
         return Permitted(self.allow_service_accounts, self.allow_gateways, self.allow_hostnames)
+
+    def connection(self) -> Connection:
+        """Where Prometheus is, and how it is asked."""
+        return Connection(
+            url=self.prometheus_url,
+            bearer_token_file=self.prometheus_token_file,
+            ca_file=self.prometheus_ca_file,
+            headers=self.prometheus_headers,
+            parameters=self.prometheus_parameters,
+            max_answer_bytes=self.prometheus_max_answer_mebibytes * 2**20,
+        )
 
     @field_validator(
         "namespaces", "leave_namespaces", "allow_service_accounts", "allow_gateways", "allow_hostnames", mode="before"

@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from recmodel.cluster.names import EVENT, LEASE, REPAIRING, Kind
+from recmodel.cluster.names import ACCESS_REVIEW, EVENT, LEASE, REPAIRING, Kind
 from recmodel.cluster.transport.answers import as_object, change_of, patience_seconds, whatever
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
@@ -201,6 +201,23 @@ class Client:
     async def create_event(self, namespace: str, body: Object) -> Object:
         """Creates a Kubernetes Event."""
         return await self._write(Request("POST", EVENT, EVENT.path(namespace), body=body), namespace, self._reports)
+
+    async def may(self, verb: str, group: str, resource: str, namespace: str | None, name: str | None = None) -> bool:
+        """Whether our account may do this, as the API server says; ``resource`` is such as ``deployments/scale``, no namespace
+        means in all of them. Nothing is written.
+        """
+        plural, _, subresource = resource.partition("/")
+        asked = {
+            "verb": verb,
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+            "namespace": namespace,
+            "name": name,
+        }
+        body = {"spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}}}
+        answer = await self._call(Request("POST", ACCESS_REVIEW, ACCESS_REVIEW.path(), body=body))
+        return bool((answer.get("status") or {}).get("allowed"))
 
     async def create_lease(self, body: Object) -> Object:
         """Creates a Lease; ``Conflict`` where it exists. Neither fenced nor limited: it says who may write."""

@@ -1,0 +1,46 @@
+"""What the operator's account must be allowed to do. The chart's roles grant exactly this, and a test compares the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+READ = ("list", "watch")
+KEPT = ("get", "list", "watch", "create", "patch", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Some verbs on one resource: ``deployments/scale`` of group ``apps``; ``""`` is the core group."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()  # only objects of these names; empty: all
+
+    @property
+    def shown(self) -> str:
+        """For messages: ``deployments/scale.apps``."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+CLAIMS = ("recmodel.dev", "all.recmodel.dev")
+NEEDED: tuple[Right, ...] = (
+    Right("recmodel.dev", "recmodels", READ),
+    Right("recmodel.dev", "recmodels/status", ("patch",)),
+    Right("recmodel.dev", "recmodels/finalizers", ("update",)),
+    Right("apps", "deployments", KEPT),
+    Right("apps", "deployments/scale", ("patch",)),
+    Right("", "services", KEPT),
+    Right("policy", "poddisruptionbudgets", KEPT),
+    Right("gateway.networking.k8s.io", "httproutes", KEPT),
+    Right("monitoring.coreos.com", "podmonitors", KEPT),
+    Right("", "pods", READ),
+    Right("autoscaling", "horizontalpodautoscalers", READ),
+    Right("", "configmaps", READ),
+    Right("batch", "jobs", ("list", "watch", "create")),
+    Right("flagger.app", "canaries", READ),
+    Right("argoproj.io", "rollouts", READ),
+    Right("", "events", ("create",)),
+    Right("coordination.k8s.io", "leases", ("get", "update"), CLAIMS),
+    Right("coordination.k8s.io", "leases", ("create",)),
+)
