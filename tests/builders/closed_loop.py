@@ -79,7 +79,7 @@ class World:
     slower: OfTime | float = 1.0  # times the work of a request
     blind: tuple[float, float] = (0.0, 0.0)  # from and until when no metrics are there
     nodes: Mapping[str, int] = field(default_factory=dict)  # most pods that find a node
-    restarts: float = math.inf  # when the operator begins anew
+    restarts: float = math.inf  # when the operator begins again
     now: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
