@@ -76,7 +76,7 @@ def take(
     too_much = fleet.exists & (seen.late_lower_ratio > budget) & (seen.ready > 0)
     settled = np.where(seen.ready == memory.ready_before, memory.settled_ticks + 1, 0)
     # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
-    draining = np.nan_to_num(memory.late_before) > np.maximum(DRAINING_BUDGETS * budget, DRAINING_FALL * late)
+    draining = memory.late_before > np.maximum(DRAINING_BUDGETS * budget, DRAINING_FALL * late)
     clean = fleet.exists & (settled > fleet.span_ticks) & np.isfinite(load) & (load > 0) & np.isfinite(late) & ~draining
 
     now = _newest(memory.readings, fleet, total_load)
@@ -142,8 +142,10 @@ def _shared_out(seen: Observed, fleet: Fleet, total: Floats) -> Floats:
     """
     ready = fleet.exists & (seen.ready > 0)
     weight = np.where(ready, seen.weight, 0.0)
-    known = np.isfinite(weight).all(1, keepdims=True) & (np.nan_to_num(weight).sum(1, keepdims=True) > 0)
-    share = weight / np.where(known, np.nan_to_num(weight).sum(1, keepdims=True), 1.0)
+    known = np.isfinite(weight)
+    total_weight = np.where(known, weight, 0.0).sum(1, keepdims=True)
+    known = known.all(1, keepdims=True) & (total_weight > 0)
+    share = weight / np.where(known, total_weight, 1.0)
     return np.where(known & ready, total[:, None] * share / np.maximum(seen.ready, 1), np.nan)
 
 

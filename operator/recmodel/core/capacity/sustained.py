@@ -134,7 +134,7 @@ def _lasted(ring: Floats, ticks: int, fleet: Fleet) -> tuple[Floats, Bools]:
     known = np.isfinite(ring)
     used = known & (np.cumsum(known, axis=0) <= ticks)
     smallest = np.where(used.sum(0) >= ticks, np.where(used, ring, np.inf).min(0), np.nan)
-    noise = COUNTING_ERRORS / np.sqrt(np.maximum(np.nan_to_num(smallest) * fleet.rate_window_seconds, 1.0))
+    noise = COUNTING_ERRORS / np.sqrt(np.fmax(smallest * fleet.rate_window_seconds, 1.0))
     wander = np.minimum(WANDER_RATIO + noise, LARGEST_WANDER_RATIO) * smallest
     return np.where(ring[0] <= wander, ring[0], smallest), used
 
@@ -146,7 +146,8 @@ def contradicted(newest: Sustained, evidence: Evidence, budget: Floats, planned:
     load that was good, a request takes no less work than there. Beyond it even a batching pool, whose batches grow, is busier by a
     fifth at twice the load. Pods that were busy for 0.8 at 80 requests/s are not asked for 80 at 0.5.
     """
-    largest, busy_there = evidence.proven(planned)[0], evidence.busy(budget)[0] * evidence.proven(planned)[0]
+    largest = evidence.proven(planned)[0]
+    busy_there = evidence.busy(budget)[0] * largest
     rise = newest.each / np.where(largest > 0, largest, np.nan)
     least = np.where(rise > BEYOND_RATIO, rise**LEAST_BUSY_SLOPE, LEAST_BUSY_RATIO * np.minimum(rise, 1.0))
     result: Bools = (

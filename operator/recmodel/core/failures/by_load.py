@@ -94,8 +94,8 @@ def unchanged(seen: Observed, readies: Counts, ticks: int) -> Bools:
 
 def failed_share(seen: Observed) -> Floats:
     """Share of the requests that failed ``[M, P]``; 0 where unknown."""
-    share = np.nan_to_num(seen.errors_per_second / np.where(seen.rate_per_second > 0, seen.rate_per_second, np.nan))
-    result: Floats = np.clip(share, 0.0, 1.0)
+    share = seen.errors_per_second / np.where(seen.rate_per_second > 0, seen.rate_per_second, np.nan)
+    result: Floats = np.where(np.isnan(share), 0.0, np.clip(share, 0.0, 1.0))
     return result
 
 
@@ -186,7 +186,7 @@ def recorded(record: Record, fleet: Fleet, seen: Observed, loads: tuple[Floats, 
         "least": np.minimum(loads[1][rows], x),
         "bad": bad,
         "failed": failed_share(seen)[rows],
-        "busy": np.nan_to_num(seen.utilisation_ratio[rows]),
+        "busy": np.fmax(seen.utilisation_ratio[rows], 0.0),
     }
     arrays = {name: getattr(record, name).copy() for name in shares}
     for name, value in shares.items():

@@ -41,6 +41,7 @@ ERROR_HALF_LIFE_SECONDS = 3 * 3600.0  # loads are calm by night and restless by 
 LARGEST_ERROR = 1.1  # of log load: against a load that triples no head-room is worth its price; it is met as it comes
 WARM_UP_TICKS = 8  # a load that has just begun grows out of nothing, and says nothing of how loads change
 UPPER_QUANTILE = 0.95  # of the load that is planned for, at which the candidates compete
+DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the load, for the mean cost of a mix
 PRIOR_LOSS = 0.05  # of log load, of each candidate before its first forecast was judged ...
 SEASON_PRIOR_LOSS = 0.01  # ... and so much more of the season: it is used once it has shown to be better
 LOSS_HALF_LIFE_SECONDS = 3 * 3600.0
@@ -85,12 +86,22 @@ class LoadForecast:
     @cached_property
     def upper(self) -> Floats:
         """The load ``[M, P]`` in requests/s that is planned for; the plan, the guards and the report ask for it."""
-        return self.quantile(UPPER_QUANTILE)
+        return self._looked_up[..., -1]
 
     @cached_property
     def middle(self) -> Floats:
         """The load ``[M, P]`` in requests/s that is as likely exceeded as not."""
-        return self.quantile(0.5)
+        return self._looked_up[..., DECILES.index(0.5)]
+
+    @property
+    def deciles(self) -> Floats:
+        """The loads ``[M, P, D]`` in requests/s at ``DECILES``."""
+        return self._looked_up[..., :-1]
+
+    @cached_property
+    def _looked_up(self) -> Floats:
+        """All that every tick asks for ``[M, P, D + 1]``: to look them up together costs little more than one."""
+        return self.quantiles(*DECILES, UPPER_QUANTILE)
 
     def quantile(self, q: float) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
@@ -162,32 +173,31 @@ def observe(
 def _judge(memory: ForecastMemory, tick_seconds: float) -> ForecastMemory:
     """Compares the forecasts whose horizon has passed with the largest load seen meanwhile, and learns from the difference."""
     tick, ring_load = memory.tick + 1, memory.ring_load
-    errors, loss = memory.errors.copy(), memory.loss.copy()
+    loss = memory.loss.copy()
     decay = np.float32(0.5 ** (tick_seconds / ERROR_HALF_LIFE_SECONDS))
     rolling = 1.0 - 0.5 ** (tick_seconds / LOSS_HALF_LIFE_SECONDS)
     all_ticks = horizon_ticks(tick_seconds)
     largest_of_last = np.fmax.accumulate(ring_load[: all_ticks[-1]])
-    for k, ticks in enumerate(all_ticks):
-        largest = largest_of_last[ticks - 1].astype(float)
-        made = int(ticks) - 1  # the newest forecast in the ring is of the tick before
-        level = memory.ring_level[made].astype(float)
-        rows = np.nonzero(np.isfinite(largest) & np.isfinite(level))[0]
-        climb = memory.ring_climb[made, :, k].astype(float)
-        rise = np.nan_to_num(memory.ring_rise[made, :, k].astype(float))
-        points = level[:, None] + np.stack([np.zeros_like(level), climb, rise], axis=-1)
-        miss = largest[rows, None] - points[rows]  # [N, C]
-        bins = histograms.bins_of(miss)
-        # Forecasts made within one horizon miss the same event: together they count as one error.
-        count = np.where(miss < LARGEST_ERROR, 1.0 / ticks, 0.0).astype(np.float32)
-        counted = errors[rows, k] * decay
-        counted[np.arange(len(rows))[:, None], np.arange(CANDIDATES), bins] += count
-        errors[rows, k] = counted
-        over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[rows, k]
-        pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
-        loss[rows, k] += rolling * (pinball - loss[rows, k])
-    # ``made``, ``level`` and ``largest`` are those of the longest horizon now.
-    by_day, by_week = memory.ring_rise_by_day[made].astype(float), memory.ring_rise_by_week[made].astype(float)
-    rose = np.where(np.isfinite(largest), np.maximum(largest - level, 0.0), np.nan)
+    made = all_ticks - 1  # the newest forecast in the ring is of the tick before
+    largest, level = largest_of_last[made].astype(float), memory.ring_level[made].astype(float)  # [K, M]
+    horizon = np.arange(len(made))
+    climb, rise = (ring[made, :, horizon].astype(float) for ring in (memory.ring_climb, memory.ring_rise))
+    points = level[..., None] + np.stack([np.zeros_like(level), climb, np.where(np.isnan(rise), 0.0, rise)], axis=-1)
+    judged = np.isfinite(largest) & np.isfinite(level)
+    horizons, models = np.nonzero(judged)  # [N]
+    at = models, horizons
+    miss = largest[judged][:, None] - points[judged]  # [N, C]
+    bins = histograms.bins_of(miss)
+    # Forecasts made within one horizon miss the same event: together they count as one error.
+    count = np.where(miss < LARGEST_ERROR, 1.0 / all_ticks[horizons, None], 0.0).astype(np.float32)
+    errors = memory.errors * np.where(judged.T, decay, np.float32(1.0))[..., None, None]
+    errors[models[:, None], horizons[:, None], np.arange(CANDIDATES), bins] += count
+    over = np.clip(miss, -LARGEST_ERROR, LARGEST_ERROR) - memory.upper_error[at]
+    pinball = np.maximum(UPPER_QUANTILE * over, (UPPER_QUANTILE - 1.0) * over)
+    loss[at] += rolling * (pinball - loss[at])
+    # The week is judged within the longest horizon.
+    by_day, by_week = (ring[made[-1]].astype(float) for ring in (memory.ring_rise_by_day, memory.ring_rise_by_week))
+    rose = np.where(np.isfinite(largest[-1]), np.maximum(largest[-1] - level[-1], 0.0), np.nan)
     season = seasons.judge(memory.season, rose, by_day, by_week, tick_seconds, LARGEST_ERROR)
     memory = replace(memory, season=season, errors=errors, loss=loss, tick=tick)
     return with_quantiles(memory) if tick % QUANTILE_TICKS == 0 else memory
@@ -225,12 +235,12 @@ def predict(
     """
     level = memory.level[:, None]
     rise = memory.season.rise(horizon_seconds, now_seconds)
-    carried = memory.season.change(now_seconds - blind_seconds, now_seconds)[:, None]
+    carried = memory.season.change(now_seconds - blind_seconds, now_seconds)[:, None] if blind_seconds.any() else 0.0
     candidates = np.stack(
         [
             np.broadcast_to(level, horizon_seconds.shape),
             level + rises.within(memory.climb, HORIZONS_SECONDS, horizon_seconds),
-            level + carried + np.nan_to_num(rise),
+            level + carried + np.where(np.isnan(rise), 0.0, rise),
         ],
         axis=-1,
     )

@@ -44,6 +44,7 @@ Guard = Callable[[Ints, GuardContext], tuple[Ints, Codes]]
 
 def first_cause(*causes: tuple[Bools, Cause], otherwise: Cause) -> Ints:
     """The code of the first cause that holds, in the shape of the conditions."""
-    return np.select([where for where, _ in causes], [cause.code for _, cause in causes], otherwise.code).astype(
-        np.int64
-    )
+    code: Ints = np.asarray(otherwise.code)
+    for where, cause in reversed(causes):
+        code = np.where(where, cause.code, code)
+    return code

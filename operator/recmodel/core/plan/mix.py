@@ -15,7 +15,6 @@ Shapes: ``[M, P]`` pools, ``[M]`` one pool of every model, ``K`` candidate sizes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from recmodel.core.fleet import Bools, Floats, Ints
 from recmodel.core.plan.lasting import LARGEST_LASTING_SECONDS, lasted_seconds
 from recmodel.core.plan.situation import Proposal, Situation, needed
 
-DECILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it: it is being tried
 LIMITED_SECONDS = 1e9  # slower than any start-up
 UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
@@ -48,11 +46,6 @@ class Ordered:
     most: Ints  # [M, P] replicas, no more than the pool's share of the load fills
     share_limit: Floats  # [M, P] requests/s that the pool may answer; inf: all
     order: Ints  # [M, P] pools
-
-    @cached_property
-    def deciles(self) -> Floats:
-        """Of the load within each pool's horizon ``[M, P, D]``."""
-        return self.situation.forecast.quantiles(*DECILES)
 
     def at(self, rank: int) -> RankedPool:
         """The pool at ``rank`` of every model."""
@@ -169,9 +162,9 @@ def _with_recourse(ordered: Ordered, rank: int, pool: RankedPool, chosen: Floats
     and the next best. ``chosen`` ``[M, 1]`` is what the pools before it may carry.
     """
     forecast, rows = ordered.situation.forecast, pool.at[0]
-    deciles = ordered.deciles
+    deciles = forecast.deciles
     fastest = ordered.order[:, -1]
-    middle = deciles[rows, fastest, DECILES.index(0.5)]
+    middle = forecast.middle[rows, fastest]
     margin = np.where(middle > 0, forecast.upper[rows, fastest] / np.where(middle > 0, middle, 1.0), 1.0)[:, None]
     # What is left to the faster pools they will carry with a margin of their own.
     rest = deciles[pool.at] * margin - chosen

@@ -136,12 +136,12 @@ def advance(
     """
     loss, steady, calm_loss, tick = losses(fleet), steady_budget(fleet), calm_budget(fleet), fleet.tick_seconds
     memory = _accounted(memory, seen, load, loss, steady, tick)
-    limit = np.where(fleet.traffic_limit_ratio < 1.0, fleet.traffic_limit_ratio * np.nan_to_num(load)[:, None], np.inf)
+    limit = np.where(fleet.traffic_limit_ratio < 1.0, fleet.traffic_limit_ratio * np.fmax(load, 0.0)[:, None], np.inf)
     carried = carried_within(np.minimum(sure, limit), loss, calm_loss)
     spare = np.where(np.isfinite(loss), np.minimum(hoped, limit), 0.0).sum(1) > carried * LEAST_SPARE
     demand = np.fmax(load, _newest(memory, load, fleet))
     rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
-    late = np.nansum(rate * np.nan_to_num(seen.late_lower_ratio), axis=1) > fleet.late_budget_ratio * rate.sum(1)
+    late = (rate * np.fmax(seen.late_lower_ratio, 0.0)).sum(1) > fleet.late_budget_ratio * rate.sum(1)
     needed = np.isfinite(steady) & spare & ((demand > carried) | late) & np.isfinite(load)
     calm = (demand <= CLOSE_RATIO * carried) & ~late
     hold = round(HOLD_SECONDS / tick)
@@ -176,14 +176,13 @@ def _accounted(
     first = known & ~np.isfinite(memory.mean_load)
     gain = tick / BUCKET_SECONDS
     mean = np.where(known, np.where(first, load, memory.mean_load + gain * (load - memory.mean_load)), memory.mean_load)
-    bucket = np.nan_to_num(steady * mean) * BUCKET_SECONDS
+    bucket = np.fmax(steady * mean, 0.0) * BUCKET_SECONDS
     tokens = np.where(first, memory.begins_with * bucket, memory.tokens)
     rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
+    within = np.where(np.isfinite(steady), steady, 0.0)
     # What was never measured counts as the budget: it neither saves nor spends.
-    each = np.where(np.isfinite(loss), loss, np.nan_to_num(steady)[:, None])
-    saved = np.where(
-        known, (rate * (np.nan_to_num(steady)[:, None] - each)).sum(1), np.minimum(memory.saved_per_second, 0.0)
-    )
+    each = np.where(np.isfinite(loss), loss, within[:, None])
+    saved = np.where(known, (rate * (within[:, None] - each)).sum(1), np.minimum(memory.saved_per_second, 0.0))
     tokens = np.clip(tokens + np.where(first, 0.0, saved * tick), -bucket, bucket)
     return replace(
         memory,
@@ -216,7 +215,7 @@ def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, demand: Floats) ->
     short = (demand > hoped.sum(1))[:, None] & end_seen & (sure > 0)
     bounded = np.where(short, np.minimum(sure, hoped), 0.0)
     free = np.where(short, 0.0, hoped)
-    rest = np.maximum(np.nan_to_num(demand) - bounded.sum(1), 0.0)[:, None]
+    rest = np.fmax(demand - bounded.sum(1), 0.0)[:, None]
     free_total = free.sum(1, keepdims=True)
     times = np.divide(rest, free_total, out=np.ones_like(rest), where=free_total > 0)
     able = np.where(short.any(1, keepdims=True), bounded + free * np.clip(times, 1.0, MOST_TIMES), hoped)
