@@ -5,6 +5,7 @@ All stories run as one fleet (:func:`builders.closed_loop.play`), each next to w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from builders.closed_loop import Kind, World, batches, play, steps, workers
+from builders.closed_loop import TICK_SECONDS, Kind, World, batches, play, steps, workers
 from recmodel.core.capacity.estimate import estimate
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
@@ -76,6 +77,26 @@ def test_without_metrics_all_is_held_and_said_and_work_goes_on_when_they_return(
 def test_a_model_that_becomes_slower_is_given_what_it_needs(story: World) -> None:
     assert story.ordered()[-1] * 126.0 >= 1300.0 * 1.3
     assert story.late_share(1800 + 300) < 0.05
+
+
+LIGHTER = {
+    f"lighter-{lighter}": World(
+        (workers(),), (5,), load=steps(500.0, 550.0, 900.0, 1500.0), seconds=4800, slower=steps(1.0, lighter, 2400.0)
+    )
+    for lighter in (0.4, 0.6)
+}
+STORIES |= LIGHTER
+
+
+@pytest.mark.parametrize("lighter", LIGHTER)
+def test_requests_that_become_lighter_at_a_steady_load_free_the_replicas_that_they_no_longer_need(
+    lighter: str, stories: dict[str, World]
+) -> None:
+    """What a larger load once took of a replica is no longer true, though that load is not met again: head-room keeps it away."""
+    story = stories[lighter]
+    before = story.ordered()[int(2400 / TICK_SECONDS) - 1]
+    assert story.ordered()[-1] <= math.ceil(before * (story.work + 0.2))
+    assert story.late_share(2400.0) < 0.0325  # what is planned: 0.65 of the budget
 
 
 @of(World((workers(),), (12,), load=1000.0, seconds=3000))

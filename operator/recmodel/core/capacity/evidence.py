@@ -31,6 +31,7 @@ CONTRADICTION = 3.0  # standard errors
 
 UTILISATION_GAIN = 0.03  # a scrape sees one moment of the workers: the mean of many is needed
 ENOUGH_SCRAPES = 12.0
+LIGHTER_RATIO = 0.75  # of the work that a request took at a larger load: noise of the scrapes explains no more
 LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
 NEAR_RATIO = 0.35  # of the largest load
 LOW_RATIO = 0.7  # of the largest load seen: what is late there is not so for lack of replicas
@@ -174,6 +175,26 @@ def restored(now: Evidence, before: Evidence, rows: tuple[Ints, Ints], beyond: F
     return Evidence(**arrays)
 
 
+def _forget_heavier(
+    arrays: dict[str, Small], rows: tuple[Ints, Ints], at: tuple[Ints, Ints, Ints], budget: Floats
+) -> Bools:
+    """Forgets the utilisation at loads beyond the newest one, ``at``, where a request took much more work than it takes now: no pool
+    works more for a request at more load, so requests have become lighter. 0.8 at 80 requests/s is forgotten once 40 make it 0.2.
+    What was late there is forgotten too; where something was, is returned ``[N]``.
+    """
+    load, busy, scrapes = (arrays[name][at][:, None] for name in ("load", "utilisation", "scrapes"))
+    known = (busy > 0) & (scrapes >= ENOUGH_SCRAPES)
+    # utilisation / load < LIGHTER_RATIO * that of the other bin, without a division
+    lighter = busy * arrays["load"][rows] < LIGHTER_RATIO * load * arrays["utilisation"][rows]
+    heavier = known & lighter & (arrays["load"][rows] > load)
+    for name in ("utilisation", "scrapes"):
+        arrays[name][rows] = np.where(heavier, 0.0, arrays[name][rows])
+    # What was good of heavier requests is good of lighter ones; what was more than is planned need not be too much any more.
+    late = heavier & (arrays["weight"][rows] > 0) & (arrays["late_low"][rows] > PLANNED_LATE_RATIO * budget[:, None])
+    arrays["weight"][rows] = np.where(late, 0.0, arrays["weight"][rows])
+    return np.asarray(late.any(-1), bool)
+
+
 def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Evidence, Evidence, Bools, Bools]:
     """The evidence before (with ``newest`` at the bin of this sample) and after a tick; then, for each of the ``N`` pools,
     whether other bins changed too, and whether the sample is news to its bin (more of the same is not).
@@ -230,5 +251,6 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     busy = arrays["utilisation"][at]
     arrays["utilisation"][at] = busy + gain * (np.where(known, sample.utilisation, 0.0) - busy)
     arrays["scrapes"][at] = scrapes
+    rewritten |= _forget_heavier(arrays, rows, at, sample.budget)
     after = Evidence(**arrays, newest=newest)
     return before, after, rewritten, is_news
