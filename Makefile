@@ -43,9 +43,11 @@ paper: ## lighter models within an accuracy budget, on real data: each technique
 	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
 	  $$v/bin/python demo/paper/run.py --out "$${RECMODEL_CACHE:-$$HOME/.cache/recmodel}/paper" --server-program $$server
 
-bench: ## the engine against HPA, KEDA and a clairvoyant, on every trace and on drawn plants: docs/benchmark.md (hours)
+# It keeps what was run: an interrupted run goes on where it was.
+bench: ## the engine against HPA, KEDA and a clairvoyant, and what each part of it is worth: docs/benchmark.md (hours)
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark --out docs
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark.drawn --told --page docs/benchmark.md
+	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark.worth --page docs/benchmark.md
 
 bench-short: ## the same on drawn plants only, three hours and one seed each: for daily work
 	@v=$(V); $$v/bin/python -m recmodel.lab.benchmark.drawn --hours 3 --seeds 1

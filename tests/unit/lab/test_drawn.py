@@ -12,7 +12,7 @@ from recmodel.lab.benchmark.cost_parts import PARTS, cheapest_by_belief, cheapes
 from recmodel.lab.benchmark.drawn import main
 from recmodel.lab.benchmark.drawn_days import BURST_FACTOR, KINDS, draw_day
 from recmodel.lab.benchmark.kept import Store, kept_or_run
-from recmodel.lab.benchmark.page import section_of, with_section
+from recmodel.lab.benchmark.marked import DRAWN, WORTH, section_of, with_section, with_sections_of
 from recmodel.lab.benchmark.plants import FAMILIES, MOST_PER_SECOND, PRICE_STEP, draw_plant
 from recmodel.lab.benchmark.releases import longest_unreleased_minutes
 from recmodel.lab.benchmark.standings import best_ratio, section
@@ -184,13 +184,21 @@ def test_the_section_has_each_figure_once_computed(outcome: Outcome) -> None:
 
 
 def test_a_section_is_replaced_and_the_rest_of_the_page_stays() -> None:
-    once = with_section("# Page\n\ntext\n", "## One")
-    assert section_of(once) == "## One"
-    twice = with_section(once + "\nafter\n", "## Two")
-    assert section_of(twice) == "## Two"
+    once = with_section("# Page\n\ntext\n", DRAWN, "## One")
+    assert section_of(once, DRAWN) == "## One"
+    twice = with_section(once + "\nafter\n", DRAWN, "## Two")
+    assert section_of(twice, DRAWN) == "## Two"
     assert twice.startswith("# Page\n\ntext\n\n")
     assert twice.endswith("\n\nafter\n")
-    assert with_section(twice, "") == "# Page\n\ntext\n\nafter\n"
+    assert with_section(twice, DRAWN, "") == "# Page\n\ntext\n\nafter\n"
+
+
+def test_a_new_page_keeps_the_sections_of_other_commands() -> None:
+    before = with_section(with_section("# Old\n", DRAWN, "## Drawn"), WORTH, "## Worth")
+    after = with_sections_of("# New\n", before)
+    assert (section_of(after, DRAWN), section_of(after, WORTH)) == ("## Drawn", "## Worth")
+    assert after.startswith("# New\n")
+    assert "Old" not in after
 
 
 def test_an_interrupted_run_goes_on_and_a_change_of_the_engine_keeps_the_trials(
@@ -224,5 +232,7 @@ def test_the_command_writes_its_section_and_tells_what_it_does(
     page.write_text("# Page\n")
     arguments = ["--family", "tiny fleet", "--day", "calm", "--hours", "1", "--seeds", "2"]
     assert main([*arguments, "--jobs", "1", "--page", str(page)]) == 0
-    assert f"Made by `python -m recmodel.lab.benchmark.drawn {' '.join(arguments)}`" in section_of(page.read_text())
+    assert f"Made by `python -m recmodel.lab.benchmark.drawn {' '.join(arguments)}`" in section_of(
+        page.read_text(), DRAWN
+    )
     assert "2/2 tiny fleet, calm, seed 1, 1 h: over" in capsys.readouterr().err

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from recmodel.lab.benchmark.days import CHECKOUT, Judged, cut, day_hours, find_traces, judge, true_capacities
 from recmodel.lab.benchmark.fleet_cost import FleetCost, measure
-from recmodel.lab.benchmark.page import draw, page, section_of, with_section
+from recmodel.lab.benchmark.marked import with_sections_of
+from recmodel.lab.benchmark.page import draw, page
 from recmodel.lab.simulator.scenario import Floats
 
 ABLATED = ("tencent_14", "nasa_jul95")  # the two that the repository itself holds
@@ -89,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     draw(judged, options.out / "images" / "benchmark.png")
     command = "python -m recmodel.lab.benchmark" + (" --quick" if options.quick else "")
     file = options.out / "benchmark.md"
-    section = section_of(file.read_text("utf-8")) if file.exists() else ""
-    file.write_text(with_section(page(judged, fleets, command, options.seed), section), encoding="utf-8")
+    before = file.read_text("utf-8") if file.exists() else ""
+    file.write_text(with_sections_of(page(judged, fleets, command, options.seed), before), encoding="utf-8")
     return 0
 
 

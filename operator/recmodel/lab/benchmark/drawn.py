@@ -21,7 +21,7 @@ from recmodel.lab.benchmark.contest import Heat, Outcome
 from recmodel.lab.benchmark.days import find_traces
 from recmodel.lab.benchmark.drawn_days import KINDS
 from recmodel.lab.benchmark.kept import Store, kept_or_run
-from recmodel.lab.benchmark.page import with_section
+from recmodel.lab.benchmark.marked import DRAWN, with_section
 from recmodel.lab.benchmark.plants import FAMILIES
 from recmodel.lab.benchmark.standings import best_ratio, bound_ratio, section
 
@@ -63,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     outcomes = _run_and_tell(heats, find_traces(), options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
-    text = section(outcomes, " ".join(["python -m recmodel.lab.benchmark.drawn", *_what_was_run(given)]))
+    text = section(outcomes, " ".join(["python -m recmodel.lab.benchmark.drawn", *what_was_run(given)]))
     if options.page is None:
         sys.stdout.write(text)
     else:
         before = options.page.read_text("utf-8") if options.page.exists() else ""
-        options.page.write_text(with_section(before, text), encoding="utf-8")
+        options.page.write_text(with_section(before, DRAWN, text), encoding="utf-8")
     return 0
 
 
@@ -87,7 +87,7 @@ def _run_and_tell(heats: Sequence[Heat], traces: Sequence[Path], jobs: int) -> l
     return [outcomes[heat] for heat in heats]
 
 
-def _what_was_run(arguments: Sequence[str]) -> list[str]:
+def what_was_run(arguments: Sequence[str]) -> list[str]:
     """The arguments that the figures depend on: the same run gives the same section anywhere."""
     left, skip = [], False
     for word in arguments:

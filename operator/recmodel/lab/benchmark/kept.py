@@ -72,12 +72,12 @@ def kept_or_run(heat: Heat, traces: Sequence[Path], store: Store) -> tuple[Outco
         return OUTCOMES.validate_json(outcome_file.read_bytes()), True
     trials = TRIALS.validate_json(trials_file.read_bytes()) if trials_file.exists() else {}
     outcome = run_heat(heat, traces, trials)
-    _write(trials_file, TRIALS.dump_json(trials))
-    _write(outcome_file, OUTCOMES.dump_json(outcome))
+    write(trials_file, TRIALS.dump_json(trials))
+    write(outcome_file, OUTCOMES.dump_json(outcome))
     return outcome, False
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """All or nothing: who reads meanwhile, or stops us, finds no half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(f".{os.getpid()}")

@@ -31,8 +31,6 @@ from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, TARGETS
 GOAL_BEST_RATIO = 0.93
 GOAL_OVER_RATIO = 0.02
 GOAL_BOUND_RATIO = 1.15  # on calm days
-# Around the section on drawn plants, which another command writes into the same page.
-SECTION_BEGIN, SECTION_END = "<!-- drawn plants: begin -->", "<!-- drawn plants: end -->"
 SHOWN_RATIO = 1.8  # the picture ends here; a higher bar still has its figure
 
 
@@ -59,19 +57,6 @@ def page(judged: Sequence[Judged], fleets: Sequence[FleetCost], command: str, se
         fleet_table(fleets),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def with_section(page: str, section: str) -> str:
-    """The page with the section on drawn plants replaced, or added at its end; an empty one takes it out."""
-    before, begin, rest = page.partition(SECTION_BEGIN)
-    after = rest.partition(SECTION_END)[2] if begin else ""
-    marked = f"{SECTION_BEGIN}\n{section.strip()}\n{SECTION_END}" if section else ""
-    return "\n\n".join(part for part in (before.strip(), marked, after.strip()) if part) + "\n"
-
-
-def section_of(page: str) -> str:
-    """The section on drawn plants; empty where the page has none."""
-    return page.partition(SECTION_BEGIN)[2].partition(SECTION_END)[0].strip()
 
 
 def draw(judged: Sequence[Judged], path: Path) -> None:

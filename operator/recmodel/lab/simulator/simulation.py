@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import numpy as np
@@ -69,11 +69,28 @@ def simulate(
 
     Every ten minutes ``give_up`` is asked, with the minutes done, those over, and the cost so far: at True the run ends there.
     """
+    run = ticks(scenario, rates_per_second, seed, progress, give_up)
+    try:
+        observation = next(run)
+        while True:
+            observation = run.send(controller.decide(observation))
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
+
+
+def ticks(
+    scenario: Scenario,
+    rates_per_second: Floats,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+    give_up: Callable[[int, int, float], bool] | None = None,
+) -> Generator[Observation, Decision, Result]:
+    """The same run, tick by tick, for who decides outside it: yields what is seen, is sent what is decided, and returns the result."""
     rates = _with_bursts(scenario, np.ascontiguousarray(rates_per_second, dtype=np.float64), seed)
     if rates.ndim != 1 or not len(rates) or not np.all(np.isfinite(rates)) or rates.min() < 0.0:
         raise ValueError("the load must be a non-empty series of finite, non-negative requests/s, one value a second")
-    scenario = started(scenario, float(rates[:60].mean()))
-    return _Run(scenario, rates, seed).run(controller, progress, give_up)
+    return _Run(started(scenario, float(rates[:60].mean())), rates, seed).run(progress, give_up)
 
 
 def _with_bursts(scenario: Scenario, rates: Floats, seed: int) -> Floats:
@@ -112,11 +129,8 @@ class _Run:
         self.changes = sorted(changes | {since for p in scenario.pools for since in p.refreshes})
 
     def run(
-        self,
-        controller: Controller,
-        progress: Callable[[float], None] | None,
-        give_up: Callable[[int, int, float], bool] | None,
-    ) -> Result:
+        self, progress: Callable[[float], None] | None, give_up: Callable[[int, int, float], bool] | None
+    ) -> Generator[Observation, Decision, Result]:
         """Tick by tick to the end of the load."""
         for fleet in self.fleets:
             fleet.begin(fleet.pool.initial_replicas or 0)
@@ -127,7 +141,7 @@ class _Run:
         while now < self.seconds:
             observation = self.monitor.observe(now, self.fleets, self._shares(now))
             before = time.perf_counter()
-            decision = controller.decide(observation)
+            decision = yield observation
             deciding += time.perf_counter() - before
             decisions.append(decision)
             self._act(now, decision)
