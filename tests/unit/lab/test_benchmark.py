@@ -8,6 +8,7 @@ import pytest
 
 from recmodel.core.forecast import bootstrap
 from recmodel.core.types import Decision, PoolDecision, PoolForecast
+from recmodel.lab.benchmark import __main__ as command
 from recmodel.lab.benchmark import days
 from recmodel.lab.benchmark.days import (
     CapacityError,
@@ -19,10 +20,12 @@ from recmodel.lab.benchmark.days import (
     judge,
     true_capacities,
 )
+from recmodel.lab.benchmark.fleet_cost import FleetCost
 from recmodel.lab.benchmark.fleet_cost import main as decide_for
 from recmodel.lab.benchmark.forecast_scores import Score, score_day
 from recmodel.lab.benchmark.minute_models import MinuteForecaster, largest_within, last_hours
 from recmodel.lab.benchmark.page import best_ratio, draw, page
+from recmodel.lab.benchmark.sections import fleet_table
 from recmodel.lab.controllers.ablations import WithoutLearning
 from recmodel.lab.controllers.clairvoyant import clairvoyant
 from recmodel.lab.controllers.engine import EngineController
@@ -97,6 +100,7 @@ def test_a_stretch_is_judged_written_down_and_drawn(
     assert f"| tencent_14 | 1 | 14.0 | {judged.engine.minutes_over_ratio:.2%} |" in text
     assert "Made by `the command`" in text
     assert_noise_is_told(text, judged)
+    assert_it_is_kept(judged, tmp_path, monkeypatch)
     assert_a_short_trace_is_in_no_mean(judged)
     unmatched = replace(judged, best=None)
     assert best_ratio(unmatched) is None
@@ -104,6 +108,21 @@ def test_a_stretch_is_judged_written_down_and_drawn(
     draw([judged, unmatched], tmp_path / "one.png")
     draw([judged, unmatched], tmp_path / "two.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def assert_it_is_kept(judged: Judged, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace that was judged is not judged again, with the same seed and hours."""
+    runs: list[int] = []
+
+    def count(*_: object, seed: int, **__: object) -> Judged:
+        runs.append(seed)
+        return judged
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "judge", count)
+        for seed in (0, 0, 1):
+            assert command.judge_trace(TRACES / "tencent_14.csv.gz", {}, True, seed, folder) == judged
+    assert runs == [0, 1]
 
 
 def assert_noise_is_told(text: str, judged: Judged) -> None:
@@ -124,6 +143,14 @@ def assert_a_short_trace_is_in_no_mean(judged: Judged) -> None:
     assert f"reached: {ratio:.3f} (the mean row's, of 1 compared)." in text
     assert f"in no mean: short ({dearer:.3f})." in text
     assert f"| **{ratio:.3f}** |" in text
+
+
+def test_the_goals_of_a_decision_are_met_or_not_and_within_the_noise_or_not() -> None:
+    text = fleet_table([FleetCost(1, 0.004, 0.006, 60.0), FleetCost(10_000, 0.4, 0.5, 501.0)])
+    assert "| one tick of 1 model | 5 ms | 4.0 ms | 6.0 ms | met, within the noise |" in text
+    assert "| one tick of 10,000 models | 1000 ms | 400.0 ms | 500.0 ms | met |" in text
+    assert "| memory of 10,000 models | 500 MB | 501 MB |  | **not met** |" in text
+    assert "goal" not in fleet_table([FleetCost(100, 0.004, 0.006, 60.0)])
 
 
 def test_another_seed_brings_other_arrivals_and_the_same_seed_the_same() -> None:

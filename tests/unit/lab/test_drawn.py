@@ -183,6 +183,26 @@ def test_the_section_has_each_figure_once_computed(outcome: Outcome) -> None:
     assert "nan" not in text
 
 
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ((0.80, 0.82), "0.810 | ± 0.010 | met |"),
+        ((0.80, 0.96), "0.880 | ± 0.080 | met, within the noise |"),
+        ((0.95, 0.97), "0.960 | ± 0.010 | **not met** |"),
+        ((0.80, 1.10), "0.950 | ± 0.150 | **not met**, within the noise |"),
+    ],
+)
+def test_a_goal_is_met_or_not_and_whether_by_more_than_the_noise(
+    ratios: tuple[float, ...], verdict: str, outcome: Outcome
+) -> None:
+    best = outcome.best_cost
+    assert best is not None
+    text = section([replace(outcome, cost=ratio * best) for ratio in ratios], "the command")
+    assert f"| cost over the best HPA or KEDA, mean | 0.900 | {verdict}" in text
+    above = sum(ratio > 1.0 for ratio in ratios)
+    assert f"| {max(ratios):.3f} | {above} of 2 above | {'**not met**' if above else 'met'} |" in text
+
+
 def test_a_section_is_replaced_and_the_rest_of_the_page_stays() -> None:
     once = with_section("# Page\n\ntext\n", DRAWN, "## One")
     assert section_of(once, DRAWN) == "## One"

@@ -2,29 +2,33 @@
 
     python -m recmodel.lab.benchmark [--quick] [--out docs] [--seed 0] [--jobs 1] [--only NAME]
 
-The same seed gives the same page, timings aside. Nothing is read but the traces; ``RECMODEL_TRACES`` names a folder of more.
+The same seed gives the same page, timings aside. Nothing is read but the traces; ``RECMODEL_TRACES`` names a folder of more. Each
+trace that was judged is kept (see :mod:`recmodel.lab.benchmark.kept`): an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
 from recmodel.lab.benchmark.days import CHECKOUT, Judged, cut, day_hours, find_traces, judge, true_capacities
 from recmodel.lab.benchmark.fleet_cost import FleetCost, measure
+from recmodel.lab.benchmark.kept import ENGINE_SOURCES, folder, sources_digest, write
 from recmodel.lab.benchmark.marked import with_sections_of
 from recmodel.lab.benchmark.page import draw, page
 from recmodel.lab.simulator.scenario import Floats
 
 ABLATED = ("tencent_14", "nasa_jul95")  # the two that the repository itself holds
 SEEDS = 10  # of the engine on those two
-FLEETS = (100, 1_000, 10_000)
+FLEETS = (1, 100, 1_000, 10_000)
 SHOWN_EVERY_SECONDS = 5.0
 
 
@@ -41,17 +45,25 @@ class Progress:
             sys.stderr.write(f"[{now - self._started:5.0f} s] {what} {done:4.0%}\n")
 
 
-def judge_trace(path: Path, tables: dict[str, Floats], quick: bool, seed: int) -> Judged:
-    """Everything for one trace."""
+def judge_trace(path: Path, tables: dict[str, Floats], quick: bool, seed: int, results: Path) -> Judged:
+    """Everything for one trace, or what it came to when it was judged before."""
+    fitted = "" if find_spec("statsforecast") is None else "-fitted"
+    kept = results / f"{path.name}-{day_hours(quick):g}h-{seed}{fitted}.judged"
+    if kept.exists():
+        before: Judged = pickle.loads(kept.read_bytes())  # noqa: S301  written by this program, in its own cache
+        return before
     case = cut(path, hours=day_hours(quick), seed=seed)
     ablate = case.name in ABLATED
-    return judge(case, tables, Progress(), seed=seed, seeds=SEEDS if ablate else 1, ablate=ablate)
+    judged = judge(case, tables, Progress(), seed=seed, seeds=SEEDS if ablate else 1, ablate=ablate)
+    write(kept, pickle.dumps(judged))
+    return judged
 
 
 def judge_all(paths: Sequence[Path], quick: bool, seed: int, jobs: int) -> Iterator[Judged]:
     """In the order of the paths."""
     tables = true_capacities(cut(paths[0]).scenario)
-    one = partial(judge_trace, tables=tables, quick=quick, seed=seed)
+    results = folder() / "traces" / sources_digest(ENGINE_SOURCES, paths)
+    one = partial(judge_trace, tables=tables, quick=quick, seed=seed, results=results)
     if jobs == 1:
         yield from map(one, paths)
         return

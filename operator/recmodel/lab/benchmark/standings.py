@@ -12,7 +12,7 @@ from recmodel.lab.benchmark.cost_parts import PARTS
 from recmodel.lab.benchmark.drawn_days import BURSTY, KINDS
 from recmodel.lab.benchmark.page import GOAL_BOUND_RATIO
 from recmodel.lab.benchmark.plants import FAMILIES
-from recmodel.lab.benchmark.sections import listed, table
+from recmodel.lab.benchmark.sections import LIKELY, listed, table, verdict
 from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, TARGETS
 
 GOAL_MEAN_RATIO, GOAL_WORST_RATIO = 0.90, 1.00  # of the best HPA or KEDA
@@ -69,8 +69,9 @@ def goals(outcomes: Sequence[Outcome]) -> str:
         _goal("minutes over, bursts and plateaus, mean", _figures(bursty, _over), GOAL_BURSTY_OVER_RATIO, np.mean, "{:.2%}"),
     ]  # fmt: skip
     none = sum(best_ratio(o) is None for o in outcomes)
-    return table(("goal", "at most", "is", "standard error", ""), [line for line in lines if line]) + (
-        f"\n\nIn {none} of {len(outcomes)} runs no setting of HPA or KEDA is over as rarely as allowed: none is compared there."
+    return table(("goal", "at most", "is", "noise", ""), [line for line in lines if line]) + (
+        f"\n\nNoise is the standard error of a mean; within {LIKELY:g} of them of its goal, a figure may be so by chance. In "
+        f"{none} of {len(outcomes)} runs no setting of HPA or KEDA is over as rarely as allowed: none is compared there."
     )
 
 
@@ -78,14 +79,14 @@ def _goal(name: str, values: Sequence[float], most: float, of: Callable[..., flo
     if not values:
         return ()
     figure = float(of(values))
-    error = style.format(_standard_error(values)) if of is np.mean else ""
-    return (
-        name,
-        style.format(most),
-        style.format(figure),
-        error,
-        "met" if figure <= most else "**not met**",
-    )
+    noise, near = f"{sum(value > most for value in values)} of {len(values)} above", False
+    if of is np.mean:
+        error = _standard_error(values)
+        noise, near = (
+            f"± {style.format(error)}" if len(values) > 1 else "one run",
+            not abs(figure - most) > LIKELY * error,
+        )
+    return (name, style.format(most), style.format(figure), noise, verdict(figure <= most, near))
 
 
 def standings(outcomes: Sequence[Outcome], group: Callable[[Outcome], str], order: Iterable[str]) -> str:
