@@ -61,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     simulate = commands.add_parser("simulate", help="a day of load under several controllers, request by request")
-    simulate.add_argument(
-        "--day", type=int, metavar="N", help="day of the load to judge, from 0; else the last whole one"
-    )
+    simulate.add_argument("--day", type=int, metavar="N", help="day of it to judge, from 0; else the last whole one")
     backtest = commands.add_parser("backtest", help="the last days of your own load: what would have been run")
     backtest.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
     for command, run in ((simulate, _simulate), (backtest, _backtest)):
