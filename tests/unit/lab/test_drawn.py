@@ -1,6 +1,8 @@
 """Plants and days drawn by seed, what a run on them says, and the floor below which the engine must not fall on them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +26,24 @@ from recmodel.lab.simulator.simulation import simulate
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK_REQUESTS = 5_000  # in a measurement of a capacity: to a few percent, which is enough here
+drawn = cache(draw_plant)
 # An hour from nothing known, most of it spent learning: days reach far less.
 FLOOR_OVER_RATIO, FLOOR_COST_RATIO = 0.08, 2.0
 FLOOR_HEATS = [Heat("tiny fleet", "calm", 0, 1.0), Heat("parity", "calm", 0, 1.0)]
 TRACES = sorted((ROOT / "demo/data/traces").glob("*.csv.gz"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Short measurements; and a plant that a heat has drawn is the same each time, so it is drawn once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
+        patch.setattr(contest, "draw_plant", drawn)
+        yield
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_plant_is_what_its_family_says_and_the_same_each_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
+def test_a_plant_is_what_its_family_says_and_the_same_each_time(family: str) -> None:
     ranges, plant = FAMILIES[family], draw_plant(family, 5)
     cpu, gpu = plant.scenario.pools
     assert plant.scenario == draw_plant(family, 5).scenario
@@ -51,13 +62,12 @@ def test_a_plant_is_what_its_family_says_and_the_same_each_time(family: str, mon
     assert ranges.gpu_start_seconds[0] <= gpu.startup_seconds <= ranges.gpu_start_seconds[1]
 
 
-def test_another_seed_draws_another_plant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
-    assert draw_plant("tiny fleet", 0).scenario != draw_plant("tiny fleet", 1).scenario
+def test_another_seed_draws_another_plant() -> None:
+    assert drawn("tiny fleet", 0).scenario != drawn("tiny fleet", 1).scenario
 
 
 def test_the_first_load_finds_cpu_pods_that_carry_it() -> None:
-    plant = draw_plant("coarse GPU", 0)
+    plant = drawn("coarse GPU", 0)
     cpu, gpu = plant.running(0.5 * plant.peak_per_second, 60.0).pools
     assert plant.tables["cpu"][cpu.initial_replicas] > 0.5 * plant.peak_per_second
     assert gpu.initial_replicas == 0
@@ -110,7 +120,6 @@ def trials() -> dict[str, Trial]:
 def outcome(trials: dict[str, Trial]) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contest, "SHARES", (0.0, 0.75))  # a search of two shares goes the same ways
-        patch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
         return run_heat(Heat("tiny fleet", "calm", 2, 0.6, told=True), TRACES, trials)
 
 
@@ -130,7 +139,6 @@ def test_who_is_told_the_truth_decides_otherwise(outcome: Outcome) -> None:
 
 def floor(heat: Heat, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the engine, or who stands for it, stays above it."""
-    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
     monkeypatch.setattr(contest, "RIVALS", ())
     outcome = run_heat(heat, TRACES, {})
     return outcome.over_ratio <= FLOOR_OVER_RATIO and outcome.cost <= FLOOR_COST_RATIO * outcome.bound_cost
@@ -151,7 +159,7 @@ def test_a_careless_setting_falls_below_the_floor(target: float, monkeypatch: py
     ("ordered", "longest"), [((3, 3, 3, 3), 4), ((3, 3, 2, 2), 2), ((2, 2, 2, 2), 4), ((1, 1, 1, 1), 0)]
 )
 def test_far_too_much_that_stays_is_counted(ordered: tuple[int, ...], longest: int, outcome: Outcome) -> None:
-    plant = draw_plant(outcome.heat.family, outcome.heat.seed)
+    plant = drawn(outcome.heat.family, outcome.heat.seed)
     rates = np.full(60 * len(ordered), 0.4 * float(plant.tables["cpu"][1]))
     by_minute = {"cpu": np.array(ordered, float), "gpu": np.zeros(len(ordered))}
     result = simulate(plant.running(1.0, 0.0), rates, Keda(plant.scenario, 0.6, 0.0))
@@ -163,7 +171,6 @@ def test_a_search_for_other_minutes_over_goes_on_from_what_was_run(
     outcome: Outcome, trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contest, "SHARES", (0.0, 0.75))
-    monkeypatch.setattr(clairvoyant, "REQUESTS", QUICK_REQUESTS)
     before = dict(trials)
     again = run_heat(replace(outcome.heat, told=False), TRACES, trials)
     assert again == replace(outcome, heat=again.heat, told={})
