@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -59,20 +59,30 @@ def read_model(path: Path) -> Model:
         bodies = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
         raise InvalidManifest(f"{path}: {error}") from error
-    found = [b for b in bodies if isinstance(b, dict) and b.get("kind") == KIND and b.get("apiVersion") == API_VERSION]
+    try:
+        return model_of(bodies)
+    except InvalidManifest as error:
+        raise InvalidManifest(f"{path}: {error}") from error
+
+
+def model_of(documents: Sequence[object]) -> Model:
+    """The model of a manifest with these documents, of which one is a RecModel; else as :func:`read_model`."""
+    found = [
+        b for b in documents if isinstance(b, dict) and b.get("kind") == KIND and b.get("apiVersion") == API_VERSION
+    ]
     if len(found) != 1:
-        raise InvalidManifest(f"{path}: {len(found) or 'not a'} {KIND} of {API_VERSION}")
+        raise InvalidManifest(f"{len(found) or 'not a'} {KIND} of {API_VERSION}")
     (body,) = found
     try:
         spec = RecModelSpec.model_validate(body.get("spec"))
     except ValidationError as error:
-        raise InvalidManifest(f"{path}: {explain_invalid(error)}") from error
+        raise InvalidManifest(explain_invalid(error)) from error
     metadata = body.get("metadata") or {}
     if not isinstance(metadata, dict):
-        raise InvalidManifest(f"{path}: metadata is {metadata!r}: must be a mapping")
+        raise InvalidManifest(f"metadata is {metadata!r}: must be a mapping")
     name = str(metadata.get("name", "model"))
     if problem := broken_rule(name, spec):
-        raise InvalidManifest(f"{path}: {problem}")
+        raise InvalidManifest(problem)
     return spec.model(f"{metadata.get('namespace', 'default')}/{name}")
 
 

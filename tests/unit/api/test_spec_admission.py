@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-import yaml
 
 from builders.refused_specs import REFUSED
 from builders.spec_cases import Case, recmodel
@@ -15,7 +13,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner, children
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
-from recmodel.decide import InvalidManifest, read_model
+from recmodel.decide import InvalidManifest, model_of
 
 
 def test_the_recmodel_of_the_tables_is_valid() -> None:
@@ -23,17 +21,15 @@ def test_the_recmodel_of_the_tables_is_valid() -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
-def test_a_refused_spec_is_answered_with_the_field_the_value_and_the_rule(case: Case, tmp_path: Path) -> None:
+def test_a_refused_spec_is_answered_with_the_field_the_value_and_the_rule(case: Case) -> None:
     found = read_spec(case.body())
     assert isinstance(found, Reason)
     place, _, rule = re.sub(r"\[cpu\]", "[0]", found.message).replace("[]", "[1]").partition(" is ")
     assert place.startswith(case.field) or case.field.startswith(place), found.message
     assert rule
     assert case.says in found.message
-    manifest = tmp_path / "feed.yaml"
-    manifest.write_text(yaml.safe_dump(case.body()), encoding="utf-8")
     with pytest.raises(InvalidManifest):  # recmodel decide refuses the same
-        read_model(manifest)
+        model_of([case.body()])
 
 
 @pytest.mark.parametrize("case", TAKEN, ids=lambda case: case.name)
