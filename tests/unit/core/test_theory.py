@@ -183,9 +183,11 @@ def test_what_a_rate_is_on_its_way_to_is_known_from_its_first_step(per_tick: int
 
 
 def test_the_noise_of_counting_is_no_jump() -> None:
-    """Ten hours of 60 requests/s in windows of 20 s and ticks of 5 s: the level stays within what a window's count differs by."""
-    counts = np.random.default_rng(4).poisson(60.0 * 5.0, (7200, 8)) / 5.0
-    memory, highest = candidates.empty(8, 5.0), np.zeros(8)
+    """Eighty hours in all of 60 requests/s in windows of 20 s and ticks of 5 s, of 48 models: the level stays within what a window's
+    count differs by.
+    """
+    counts = np.random.default_rng(4).poisson(60.0 * 5.0, (1200, 48)) / 5.0
+    memory, highest = candidates.empty(48, 5.0), np.zeros(48)
     for i in range(4, len(counts)):
         memory = candidates.observe(memory, counts[i - 4 : i].mean(0), 5.0 * i, 5.0, 20.0)
         highest = np.maximum(highest, np.exp(memory.level))
