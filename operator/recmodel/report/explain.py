@@ -15,12 +15,6 @@ def explain(text: str) -> str:
 
     ``ValueError`` when the text is neither.
     """
-    try:
-        body = yaml.safe_load(text)  # JSON is YAML
-    except yaml.YAMLError:
-        body = None
-    if isinstance(body, dict) and body.get("kind") == "RecModel":
-        return _of_status(body)
     for line in reversed(text.strip().splitlines()):
         try:
             record = json.loads(line)
@@ -28,6 +22,12 @@ def explain(text: str) -> str:
             break
         if isinstance(record, dict) and "pools" in record and "reasons" in record:
             return _of_record(record)
+    try:
+        body = yaml.safe_load(text)  # JSON is YAML
+    except yaml.YAMLError:
+        body = None
+    if isinstance(body, dict) and body.get("kind") == "RecModel":
+        return _of_status(body)
     raise ValueError("neither a RecModel (kubectl get recmodel NAME -o json) nor a decision of recmodel decide")
 
 

@@ -129,7 +129,8 @@ def ends(rates: list[float], unschedulable: int = 0) -> list[tuple[float, str, f
 
 def test_a_hold_ends_when_it_said_it_would() -> None:
     rates = [300.0] * 60 + [120.0] * 60
-    by_reason = {why: [(now, until) for now, reason, until in ends(rates) if reason == why] for why in (
+    held_until = ends(rates)
+    by_reason = {why: [(now, until) for now, reason, until in held_until if reason == why] for why in (
         "NeededAgainSoon", "ScaleDownStabilised",
     )}  # fmt: skip
     assert all(by_reason.values()), by_reason
