@@ -20,7 +20,7 @@ from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
 from recmodel.core.engine import step
 from recmodel.core.forecast.bootstrap import History
 from recmodel.core.memory import begin
-from recmodel.core.types import Decision, Model, Observation, PoolObservation
+from recmodel.core.types import CostPart, Decision, Model, Observation, PoolObservation
 from recmodel.loads import read_load
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -184,6 +184,7 @@ def show(decision: Decision) -> str:
             },
             "wish": dict(decision.proposed_replicas),
             "costPerHour": decision.cost_per_hour,
+            "costParts": [_cost_part(part) for part in decision.cost_parts],
             "accuracyBudgetLeft": decision.accuracy_budget_left_ratio,
             "latencyBudget": {
                 "left": decision.latency_budget.left_ratio,
@@ -199,6 +200,20 @@ def show(decision: Decision) -> str:
         },
         allow_nan=False,
     )
+
+
+def _cost_part(part: CostPart) -> dict[str, str | float]:
+    """One part of the cost; what does not apply to it is left out."""
+    told: dict[str, str | float | None] = {
+        "part": part.part,
+        "costPerHour": part.cost_per_hour,
+        "message": part.message,
+        "pool": part.pool,
+        "reason": part.reason,
+        "ends": part.ends,
+        "leftSeconds": part.left_seconds,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def decide(lines: Iterable[str], model: Model, history: History | None = None) -> Iterator[str]:

@@ -145,6 +145,25 @@ class ForecastStatus(Written):
     upper_per_second: str
 
 
+class CostPartStatus(Written):
+    """A part of what the decided replicas cost in an hour."""
+
+    part: Annotated[
+        str,
+        Field(description="Load, HeadRoom, CapacityDoubt, Minimum, Trial, Rounding, Mix, Guard, or Unknown for a plan that "
+              "cannot be split."),
+    ]  # fmt: skip
+    cost_per_hour: Annotated[
+        str, Field(description="In the unit of spec.pools[].costPerHour; negative where it saves.")
+    ]
+    message: Annotated[str, Field(max_length=512, description="What it is for; of a guard, what ends it.")]
+    until: Annotated[
+        str | None,
+        Field(description="When it ends if nothing else changes; absent where it is not a matter of time.",
+              json_schema_extra={"format": "date-time"}),
+    ] = None  # fmt: skip
+
+
 class DecisionStatus(Written):
     """One past decision that changed something, with its reasons."""
 
@@ -181,6 +200,10 @@ class RecModelStatus(Written):
     ] = None
     load_per_second: str | None = None
     cost_per_hour: str | None = None
+    cost_parts: Annotated[
+        list[CostPartStatus],
+        Field(max_length=128, description="Why the last decision costs costPerHour: the parts add up to it."),
+    ] = []
     reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
     message: Annotated[
         str | None,

@@ -86,6 +86,12 @@ class Metrics:
         Gauge, "recmodel_forecast_per_second", "Largest load expected within the pool's horizon.", (*POOL, "quantile")
     )
     cost = Series(Gauge, "recmodel_cost_per_hour", "Price of what was decided.", MODEL)
+    cost_part = Series(
+        Gauge,
+        "recmodel_cost_part_per_hour",
+        "What a part of that price is for; the parts add up to it. Negative where it saves.",
+        (*MODEL, "part"),
+    )
     within_lower = Series(Gauge, "recmodel_within_threshold_ratio", "Share within the threshold, at least.", MODEL)
     budget_left = Series(
         Gauge, "recmodel_accuracy_budget_left_ratio", "What is left of an hour's worth of the accuracy budget.", MODEL
@@ -147,6 +153,7 @@ class Metrics:
             self._child(tracked.key, self.reasons, (*labels, reason.reason)).inc()
         within = tracked.decided.reading.within if tracked.decided.reading is not None else None
         self._set_known(tracked.key, self.cost, labels, decision.cost_per_hour)
+        self._split(tracked.key, labels, decision)
         self._set_known(tracked.key, self.budget_left, labels, decision.accuracy_budget_left_ratio)
         minutes = decision.latency_budget
         self._set_known(tracked.key, self.latency_budget_left, labels, minutes.left_ratio if minutes else None)
@@ -171,6 +178,15 @@ class Metrics:
             self._set(tracked.key, self.forecast, (*here, "upper"), forecast.upper_per_second)
         if reading is not None:
             self._set_known(tracked.key, self.load, here, reading.rate_per_second)
+
+    def _split(self, key: str, labels: tuple[str, ...], decision: Decision) -> None:
+        """What the cost is for: guards as one, and a part that is no more as 0."""
+        costs = {known: 0.0 for metric, known in self._series.get(key, ()) if metric is self.cost_part}
+        for part in decision.cost_parts:
+            here = (*labels, part.part)
+            costs[here] = costs.get(here, 0.0) + part.cost_per_hour
+        for here, cost in costs.items():
+            self._set(key, self.cost_part, here, cost)
 
     def rolled(self, tracked: Tracked, limits: Mapping[str, float]) -> None:
         """Versions and rollouts as they are now; what was before has no series any more."""

@@ -15,6 +15,7 @@ import numpy as np
 from recmodel.core import latency_budget, pods
 from recmodel.core.capacity import posterior, probe, samples, sustained
 from recmodel.core.capacity.estimate import Capacity, estimate
+from recmodel.core.cost_split import CostSplit
 from recmodel.core.explanation import Decisions
 from recmodel.core.failures import load_independent
 from recmodel.core.failures.load_independent import Failing
@@ -77,6 +78,9 @@ def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
             blind_seconds=learned.pods.blind_seconds,
         ),
     )
+    hold_left = left_seconds(
+        guarded, learned.fleet, memory.pods, learned.pods, proposal.per_replica, memory.capacity.sampling.settled_ticks
+    )
     return replace(memory, accuracy_budget=budget_memory), Decisions(
         fleet=learned.fleet,
         seen=learned.observed,
@@ -88,14 +92,8 @@ def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
         capacity=learned.capacity,
         proposal=proposal,
         guarded=guarded,
-        hold_left_seconds=left_seconds(
-            guarded,
-            learned.fleet,
-            memory.pods,
-            learned.pods,
-            proposal.per_replica,
-            memory.capacity.sampling.settled_ticks,
-        ),
+        cost=CostSplit(context, learned.forecast, guarded, hold_left),
+        hold_left_seconds=hold_left,
         given_up=learned.pods.given_up,
         weights=weights,
         accuracy_budget=budget,

@@ -11,6 +11,7 @@ import numpy as np
 from recmodel.core import reasons
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
+from recmodel.core.cost_split import CostSplit
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
@@ -37,6 +38,7 @@ class Decisions:
     capacity: Capacity
     proposal: Proposal
     guarded: Guarded
+    cost: CostSplit
     # [M, P] after which the guard that a number comes from lets go; NaN: not a matter of time
     hold_left_seconds: Floats
     given_up: Bools  # [M, P] pods found no node for long: none are ordered for a while
@@ -85,6 +87,7 @@ class Decisions:
             runner_up=runner_up if differs else {},
             runner_up_cost_per_hour=round(float(self.proposal.runner_up_cost[i]), 4) if differs else None,
             cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
+            cost_parts=self.cost[i],
             accuracy_budget_left_ratio=_number(self.accuracy_budget.left_ratio[i]),
             latency_budget=self.latency_budget.use(i),
         )

@@ -111,6 +111,19 @@ class LatencyBudgetUse:
 
 
 @dataclass(frozen=True, slots=True)
+class CostPart:
+    """A part of what a model costs in an hour, see :mod:`recmodel.core.cost_parts`; negative where it saves."""
+
+    part: str  # one of ``cost_parts.PARTS``
+    cost_per_hour: float
+    message: str
+    pool: str | None = None  # of a guard's part: the pool that it moved ...
+    reason: str | None = None  # ... why ...
+    ends: str | None = None  # ... what ends it, such as "until all are ready" ...
+    left_seconds: float | None = None  # ... and after which that is if nothing else changes; None: not timed
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One decision for one model; printing it answers "why 7 replicas?"."""
 
@@ -126,5 +139,6 @@ class Decision:
     runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided
+    cost_parts: tuple[CostPart, ...] = ()  # which add up to it
     accuracy_budget_left_ratio: float | None = None  # of an hour's worth of the budget; None: no budget
     latency_budget: LatencyBudgetUse | None = None  # None: nothing was known of the latency yet

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, pairwise
 
-from recmodel.api.status import DecisionStatus, PoolDecisionStatus, timestamp
+from recmodel.api.status import CostPartStatus, DecisionStatus, PoolDecisionStatus, timestamp
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason
@@ -13,6 +14,7 @@ from recmodel.core.types import Decision, Reason
 DECISIONS_KEPT = 10
 MESSAGE_CHARACTERS = 2048
 POOL_MESSAGE_CHARACTERS = 1024
+COST_CHARACTERS = 512
 
 
 def first_reason(decision: Decision) -> Reason:
@@ -31,6 +33,35 @@ def pool_decision(decision: Decision, name: str) -> PoolDecisionStatus:
         message=shortened(bound.message, POOL_MESSAGE_CHARACTERS) if bound else None,
         until=timestamp(decided_at + timedelta(seconds=left)) if left is not None else None,
     )
+
+
+def cost_parts(decision: Decision) -> list[CostPartStatus]:
+    """Why the decision costs what it does; they add up to the cost as it is shown."""
+    decided_at = datetime.fromtimestamp(decision.time_seconds, UTC)
+    ends = [None if part.left_seconds is None else timedelta(seconds=part.left_seconds) for part in decision.cost_parts]
+    return [
+        CostPartStatus(
+            part=part.part,
+            cost_per_hour=cost,
+            message=shortened(cost_sentence(part.message, part.reason, None if end else part.ends), COST_CHARACTERS),
+            until=timestamp(decided_at + end) if end else None,
+        )
+        for part, end, cost in zip(
+            decision.cost_parts, ends, shown_costs([part.cost_per_hour for part in decision.cost_parts]), strict=True
+        )
+        if float(cost)
+    ]
+
+
+def shown_costs(costs: Sequence[float]) -> list[str]:
+    """With two digits, so that what is shown adds up to their sum as it is shown: 0.4 and 0.004 and 0.004 are 0.40, 0.00 and 0.01."""
+    reached = [0.0, *(round(round(total, 4), 2) for total in accumulate(costs))]
+    return [f"{round(after - before, 2) + 0.0:.2f}" for before, after in pairwise(reached)]
+
+
+def cost_sentence(message: str, reason: str | None, ends: str | None) -> str:
+    """``cpu: 2 more than planned until all are ready (ScaleDownStabilised)``."""
+    return " ".join([message, *([ends] if ends else []), *([f"({reason})"] if reason else [])])
 
 
 def message(decision: Decision) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from recmodel.report.decisions import cost_sentence, shown_costs
+
 
 def explain(text: str) -> str:
     """The story of one RecModel (``kubectl get recmodel NAME -o json``) or of the last decision line that ``recmodel decide`` wrote.
@@ -38,6 +40,7 @@ def _of_status(body: Mapping[str, Any]) -> str:
     name = f"{metadata.get('namespace', 'default')}/{metadata['name']}"
     status = body.get("status") or {}
     lines = [f"{name}: {status.get('state', 'no decision yet')}", *_now(status)]
+    lines += _cost_of_status(status)
     lines += [f"  {c['type']:<18}{c['status']:<8}{c['reason']}: {c['message']}" for c in status.get("conditions", [])]
     for pool in status.get("pools", []):
         facts = [f"{pool['ready']} of {pool['desired']} ready", f"weight {pool['weight']} of 1000"]
@@ -86,6 +89,33 @@ def _now(status: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _cost_of_status(status: Mapping[str, Any]) -> list[str]:
+    """What the decided replicas cost, and what each part of it is for."""
+    parts = status.get("costParts", [])
+    timed = [f" until {part['until']} if nothing else changes" if part.get("until") else "" for part in parts]
+    messages = [part["message"] + when for part, when in zip(parts, timed, strict=True)]
+    return _sum(status.get("costPerHour"), [part["costPerHour"] for part in parts], messages)
+
+
+def _cost_of_record(record: Mapping[str, Any]) -> list[str]:
+    parts = record.get("costParts") or []
+    left = [part.get("leftSeconds") for part in parts]
+    ends = [
+        part.get("ends") if seconds is None else f"for {seconds:g} s more if nothing else changes"
+        for part, seconds in zip(parts, left, strict=True)
+    ]
+    messages = [cost_sentence(part["message"], part.get("reason"), end) for part, end in zip(parts, ends, strict=True)]
+    return _sum(f"{record['costPerHour']:.2f}", shown_costs([part["costPerHour"] for part in parts]), messages)
+
+
+def _sum(total: str | None, costs: Sequence[str], messages: Sequence[str]) -> list[str]:
+    if not costs:
+        return []
+    width = max(len(cost) for cost in costs)
+    each = [f"    {cost:>{width}}  {message}" for cost, message in zip(costs, messages, strict=True) if float(cost)]
+    return [f"  {total} an hour, of which", *each]
+
+
 def _held(why: Mapping[str, Any], replicas: int) -> str:
     if why.get("reason") is None:
         return "as the plan wanted" if why.get("wish") == replicas else f"the plan wanted {why.get('wish')}"
@@ -109,6 +139,7 @@ def _of_record(record: Mapping[str, Any]) -> str:
     if record.get("wish") and record["wish"] != replicas:
         lines.append(f"  the plan wanted {_mix(record['wish'])}")
     lines += [f"  {reason['reason']}: {reason['message']}" for reason in record["reasons"]]
+    lines += _cost_of_record(record)
     for name, forecast in (record.get("forecast") or {}).items():
         lines.append(
             f"  forecast for {name}: {forecast['p50']:g}/s, at most {forecast['upper']:g}/s within {forecast['seconds']:g} s"

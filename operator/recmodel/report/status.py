@@ -27,7 +27,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
-from recmodel.report.decisions import first_reason, message, past_decisions, pool_decision
+from recmodel.report.decisions import cost_parts, first_reason, message, past_decisions, pool_decision
 from recmodel.report.snapshot import Snapshot
 from recmodel.rollout.known_variants import BY_HAND
 from recmodel.rollout.trial import reported
@@ -64,6 +64,7 @@ def judge(
         within_threshold=shown_share(reading.within if reading else None),
         load_per_second=_number(sum(rates)) if rates else None,
         cost_per_hour=f"{decision.cost_per_hour:.2f}" if decision and decision.cost_per_hour is not None else None,
+        cost_parts=cost_parts(decision) if decision else [],
         reason=first_reason(decision).reason if decision else written.reason,
         message=message(decision) if decision else written.message,
         last_decision_time=timestamp(datetime.fromtimestamp(decision.time_seconds, UTC))
@@ -201,7 +202,7 @@ def _milliseconds(bracket: Bracket | None) -> str | None:
 
 
 # Never alone worth a write: it goes with the next one, within a minute by the age of last_decision_time.
-_NOISY = {"message", "decision", "last_transition_time", "memory", "last_decision_time"}
+_NOISY = {"message", "decision", "cost_parts", "last_transition_time", "memory", "last_decision_time"}
 # 7 and 8 are as different as versions can be.
 _EXACT = {"version", "to", "before", "value", "interval", "step", "optimisation_job", "last_valid_spec"}
 _TOLD = {"Stalled", "VariantsMeasured", "VariantsReady"}  # another edit, record or Job may change the message alone

@@ -138,3 +138,4 @@ def test_each_cause_has_a_code_of_its_own_and_a_sentence_that_can_be_filled(caus
     assert BY_CODE[cause.code] is cause
     assert cause.code > 0
     cause.sentence.format(before=1, desired=2, ready=3, unschedulable=4, minimum=5, maximum=6, load=7.0)
+    assert cause.ends.format(minimum=5, maximum=6).startswith(("until ", "while "))

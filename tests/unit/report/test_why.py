@@ -19,9 +19,9 @@ from recmodel.controller.status_refresh import StatusRefresh
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.pods import UNSCHEDULABLE_RETRY_SECONDS
-from recmodel.core.types import Decision, Model, Observation, Pool, PoolDecision, PoolObservation, Reason
+from recmodel.core.types import CostPart, Decision, Model, Observation, Pool, PoolDecision, PoolObservation, Reason
 from recmodel.decide import show
-from recmodel.report.decisions import message, pool_decision
+from recmodel.report.decisions import message, pool_decision, shown_costs
 from recmodel.report.explain import explain
 from recmodel.report.status import as_object, worth_writing
 
@@ -162,3 +162,45 @@ def test_times_are_of_the_decision() -> None:
     why = pool_decision(held(90.0), "cpu")
     assert why.until is not None
     assert datetime.fromisoformat(why.until) == datetime.fromtimestamp(NOW.timestamp() + 330.0, UTC)
+
+
+def split(*parts: CostPart, cost: float) -> Decision:
+    return replace(held(), cost_parts=parts, cost_per_hour=cost)
+
+
+LOAD = CostPart("Load", 5.0, "the load of 100.0/s")
+HELD_UNTIL = CostPart("Guard", 2.0, "cpu: 2 more than planned", "cpu", "NeededAgainSoon", "until it is not", 240.0)
+HELD_WHILE = CostPart("Guard", -1.0, "cpu: 1 fewer than planned", "cpu", "PoolUnschedulable", "until they find a node")
+
+
+def test_what_the_cost_is_for_is_told_with_its_end_and_adds_up() -> None:
+    found = status(tracked(decision=split(LOAD, HELD_UNTIL, HELD_WHILE, cost=6.0)), {"cpu": SEVEN})
+    assert as_object(found)["costParts"][1:] == [
+        {"part": "Guard", "costPerHour": "2.00", "message": "cpu: 2 more than planned (NeededAgainSoon)",
+         "until": "2026-01-02T03:08:05Z"},
+        {"part": "Guard", "costPerHour": "-1.00",
+         "message": "cpu: 1 fewer than planned until they find a node (PoolUnschedulable)"},
+    ]  # fmt: skip
+    story = told(found).splitlines()
+    assert story[story.index("  6.00 an hour, of which") :][1:4] == [
+        "     5.00  the load of 100.0/s",
+        "     2.00  cpu: 2 more than planned (NeededAgainSoon) until 2026-01-02T03:08:05Z if nothing else changes",
+        "    -1.00  cpu: 1 fewer than planned until they find a node (PoolUnschedulable)",
+    ]
+    record = explain(show(split(LOAD, HELD_UNTIL, HELD_WHILE, cost=6.0)))
+    assert "  6.00 an hour, of which\n     5.00  the load" in record
+    assert "     2.00  cpu: 2 more than planned for 240 s more if nothing else changes (NeededAgainSoon)\n" in record
+
+
+def test_parts_that_move_cause_no_write() -> None:
+    written = status(tracked(decision=split(LOAD, HELD_UNTIL, cost=7.0)), {"cpu": SEVEN})
+    found = status(tracked(decision=split(replace(LOAD, cost_per_hour=7.0), cost=7.0)), {"cpu": SEVEN}, written=written)
+    assert found.cost_parts != written.cost_parts
+    assert not worth_writing(found, written)
+
+
+@given(st.lists(st.floats(-3.0, 9.0).map(lambda cost: round(cost, 4)), max_size=9))
+def test_what_is_shown_adds_up_to_the_cost_that_is_shown(costs: list[float]) -> None:
+    total = round(sum(costs), 4)
+    assert abs(sum(float(cost) for cost in shown_costs(costs)) - float(f"{total:.2f}")) < 1e-9
+    assert "-0.00" not in shown_costs(costs)

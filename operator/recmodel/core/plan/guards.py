@@ -53,15 +53,20 @@ class Guarded:
     replicas: Ints
     why: Ints  # code of its cause; 0: no guard moved it
     before: Ints  # replicas that it was given; those that are decided where no guard moved them
+    steps: Ints  # [G, M, P] what each guard of the chain let pass ...
+    causes: Ints  # [G, M, P] ... and the code of its cause, of account where it moved a number
 
 
 def guard(context: GuardContext) -> Guarded:
     """What all guards let pass, in order."""
     replicas = context.proposal.replicas
     why, before = np.zeros_like(replicas), replicas
+    steps, codes = [], []
     for check in CHAIN:
         passed, causes = check(replicas, context)
         moved = passed != replicas
         why, before = np.where(moved, causes, why), np.where(moved, replicas, before)
         replicas = passed
-    return Guarded(replicas, why, np.where(why == 0, replicas, before))
+        steps.append(passed)
+        codes.append(np.broadcast_to(causes, passed.shape))
+    return Guarded(replicas, why, np.where(why == 0, replicas, before), np.stack(steps), np.stack(codes))

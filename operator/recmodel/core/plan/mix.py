@@ -146,6 +146,7 @@ def _cheapest(situation: Situation) -> Proposal:
         per_replica=situation.each,
         runner_up=alternative,
         runner_up_cost=(alternative * fleet.cost_per_hour).sum(1),
+        last=ordered.order[:, -1],
     )
 
 

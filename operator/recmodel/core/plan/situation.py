@@ -43,6 +43,7 @@ class Proposal:
     per_replica: Floats  # [M, P] requests/s a replica that the plan counted on
     runner_up: Ints  # [M, P] the next best mix
     runner_up_cost: Floats  # [M]
+    last: Ints  # [M] the pool that fills what the others leave, for its upper forecast
 
 
 def assumed_capacity(fleet: Fleet, capacity: Capacity, ready: Ints) -> tuple[Floats, Bools]:
