@@ -16,6 +16,10 @@ def _refused() -> list[Case]:
         Case(f"{latency}.threshold", value) for value in ("0ms", "0s", "0.0s", "11m", "1h", "9999h", "-1s", "1e3ms", "1d", "fast", "")
     ]
     cases += [Case("spec.rollout.stepDuration", value) for value in ("25h", "99999h", "soon")]
+    cases += [Case("spec.timeZone", value) for value in ("", "+02:00", "../UTC", "Europe/", "Europe/Berlin ", 2, "E" * 65)]
+    cases += [
+        Case("spec.timeZone", value, "IANA time zone database", by_schema=False) for value in ("Mars/Phobos", "Local")
+    ]
     cases += [
         Case("spec.optimisation", {"deadline": value, "template": {"spec": {"containers": [{"name": "o", "image": "o"}]}}})
         for value in ("0s", "169h")

@@ -13,6 +13,7 @@ from recmodel.api.quantity import ABOVE_ZERO, Duration, LabelName, MetricName, P
 from recmodel.api.route import Route
 from recmodel.api.strict import Rule, Strict
 from recmodel.api.text import PagePath, PortName
+from recmodel.api.time_zone import TimeZone, calendar
 from recmodel.core import types as core
 
 GROUP = "recmodel.dev"
@@ -152,6 +153,13 @@ class RecModelSpec(Strict):
         ),
     ] = "Auto"
     objective: Objective
+    time_zone: Annotated[
+        TimeZone,
+        Field(
+            description="Time zone whose days and weeks the load follows: an IANA name, such as Europe/Berlin. Where its clocks "
+            "change, the course that was learned moves with them. The operator refuses a name that it does not know."
+        ),
+    ] = "UTC"
     variants: Annotated[
         list[Variant],
         Field(
@@ -200,6 +208,7 @@ class RecModelSpec(Strict):
             minutes_over_budget_ratio=self.objective.latency.minutes_over_budget_ratio,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
             acts=self.mode == "Auto",
+            calendar=calendar(self.time_zone),
             pools=tuple(
                 core.Pool(
                     name=pool.name,

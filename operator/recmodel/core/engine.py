@@ -116,10 +116,12 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
         memory.failing, memory.capacity, fleet, observed, load, readies
     )
     pods_memory, now = pods.observe(memory.pods, fleet, failing.seen, failing.late_ratio, load, now_seconds)
-    forecaster = candidates.observe(memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds)
+    forecaster = candidates.observe(
+        memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds, fleet.calendars
+    )
     capacity_memory = posterior.learn(believed, fleet, failing.learnable, load)
     forecast, forecaster = candidates.predict(
-        forecaster, pods.horizon(fleet, now.startup_seconds), now_seconds, now.blind_seconds
+        forecaster, pods.horizon(fleet, now.startup_seconds), now_seconds, now.blind_seconds, fleet.calendars
     )
     capacity = estimate(capacity_memory, fleet, failing.seen.ready)
     memory = replace(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recmodel.core.axes import axes
+from recmodel.core.calendars import Calendars
 from recmodel.core.types import Model
 
 SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old
@@ -54,6 +55,11 @@ class Fleet:
     def span_ticks(self) -> int:
         """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
         return self.window_ticks + SCRAPE_AGE_TICKS
+
+    @cached_property
+    def calendars(self) -> Calendars:
+        """The clocks that the loads of the models follow."""
+        return Calendars(tuple(model.calendar for model in self.models))
 
     @cached_property
     def on_trial(self) -> Bools:

@@ -50,5 +50,5 @@ def begin(
         latency_budget=latency_budget.empty(count),
     )
     if history is not None and any(h is not None for h in history):
-        memory = replace(memory, forecast=learn_history(memory.forecast, history))
+        memory = replace(memory, forecast=learn_history(memory.forecast, history, fleet.calendars))
     return memory

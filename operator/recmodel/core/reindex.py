@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from recmodel.core.calendars import Calendars
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import ENOUGH_WEIGHT
 from recmodel.core.capacity.posterior import CapacityMemory
 from recmodel.core.carry_over import Stays, carry, stays
 from recmodel.core.fleet import Fleet, Floats
+from recmodel.core.forecast.candidates import ForecastMemory
+from recmodel.core.forecast.season import on_other_clocks
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Model
 
@@ -26,7 +29,20 @@ def reindex(models: Sequence[Model], memory: Memory) -> Memory:
     fresh = begin(models, memory.fleet.tick_seconds, rate_window_seconds=memory.fleet.rate_window_seconds)
     kept = stays(memory.fleet.models, models)
     carried = carry(fresh, memory, kept)
-    return replace(carried, capacity=less_certain(carried.capacity, carried.fleet, kept))
+    return replace(
+        carried,
+        forecast=_on_its_clock(carried.forecast, memory.fleet.models, carried.fleet),
+        capacity=less_certain(carried.capacity, carried.fleet, kept),
+    )
+
+
+def _on_its_clock(memory: ForecastMemory, before: Sequence[Model], fleet: Fleet) -> ForecastMemory:
+    """The forecaster's memory where the models went by other calendars ``before``."""
+    old = {model.key: model.calendar for model in before}
+    calendars = Calendars(tuple(old.get(model.key, model.calendar) for model in fleet.models))
+    if calendars == fleet.calendars:
+        return memory
+    return replace(memory, season=on_other_clocks(memory.season, calendars, fleet.calendars))
 
 
 def with_budget_left(

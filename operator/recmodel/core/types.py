@@ -22,6 +22,19 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Calendar:
+    """What a clock shows: Unix time and the ``ahead_seconds`` of the newest of ``since_seconds``, or of the first one before it. A
+    zone an hour ahead of UTC, and two in summer, has ``(0.0, 323830800.0, ...)`` and ``(3600.0, 7200.0, ...)``.
+    """
+
+    since_seconds: tuple[float, ...] = ()  # rising; none: UTC
+    ahead_seconds: tuple[float, ...] = ()
+
+
+UTC = Calendar()
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model as its owner wrote it: ``within_ratio`` of its requests are to be answered within ``threshold_seconds``."""
 
@@ -32,6 +45,7 @@ class Model:
     accuracy_budget_ratio: float | None = None  # None: no budget, any variant may serve
     minutes_over_budget_ratio: float = 0.005  # share of the minutes of a week that may be over the latency objective
     acts: bool = True  # False (modes Recommend and Paused): decide and report, but ask for no change
+    calendar: Calendar = UTC  # of the people whose days and weeks the load follows
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,12 @@ def scenario_of(model: Model, accelerated: Sequence[str] = (), settings: Sequenc
         pools.append(
             replace(kind, name=pool.name, price=pool.cost_per_hour, min_replicas=pool.min_replicas, max_replicas=most)
         )
-    scenario = Scenario(tuple(pools), threshold_seconds=model.threshold_seconds, within_ratio=model.within_ratio)
+    scenario = Scenario(
+        tuple(pools),
+        threshold_seconds=model.threshold_seconds,
+        within_ratio=model.within_ratio,
+        calendar=model.calendar,
+    )
     for setting in settings:
         scenario = _with_setting(scenario, setting)
     return scenario

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from recmodel.core.calendars import ALL_UTC, Calendars
 from recmodel.core.carry_over import Stays
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import candidates as forecasts
@@ -26,6 +28,7 @@ from recmodel.core.forecast.season import (
     Small,
     empty,
     learn_bins,
+    local_bins,
     log_load,
     rolling_mean,
     settled,
@@ -45,7 +48,9 @@ COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but 
 UNLEARNED_SECONDS = WAITING_BINS * BIN_SECONDS  # the end of a past: both ends of a rise are to be of the same age
 
 
-def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> ForecastMemory:
+def learn_history(
+    memory: ForecastMemory, history: Sequence[History | None], calendars: Calendars = ALL_UTC
+) -> ForecastMemory:
     """The memory with each model's season, and its forecast errors where the history is fine enough to tell: its last day is then
     run through the forecaster, which learns from it as it would have done, and knew nothing of it before.
     """
@@ -58,14 +63,14 @@ def learn_history(memory: ForecastMemory, history: Sequence[History | None]) -> 
             continue
         seconds, load = past
         old = seconds < (begin if fine[i] is not None else _until(seconds))
-        profile = seasonal_profile(seconds[old], load[old])
+        profile = seasonal_profile(seconds[old], load[old], calendars.only(i))
         for name in LEARNED_SEASON:
             learned[name][i] = getattr(profile, name)
         if math.isfinite(profile.saved_by_day):  # a rise, and what is missed of it, grows with the horizon
             saved = profile.saved_by_day * HORIZONS_SECONDS / HORIZONS_SECONDS[-1]
             loss[i, :, SEASON] = loss[i, :, LEVEL] - np.clip(saved, -LARGEST_SAVED, LARGEST_SAVED)
     memory = replace(memory, season=replace(season, **learned), loss=loss)
-    return _replay(memory, fine, np.arange(begin + REPLAY_STEP_SECONDS, end, REPLAY_STEP_SECONDS))
+    return _replay(memory, fine, np.arange(begin + REPLAY_STEP_SECONDS, end, REPLAY_STEP_SECONDS), calendars)
 
 
 def _until(seconds: Floats) -> float:
@@ -111,8 +116,8 @@ class SeasonalProfile:
     )
 
 
-def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
-    """The season of a past, learned day by day, each of which judges what those before it predicted.
+def seasonal_profile(seconds: Floats, load: Floats, calendar: Calendars = ALL_UTC) -> SeasonalProfile:
+    """The season of one model's past, learned day by day, each of which judges what those before it predicted.
 
     A step coarser than a bin is interpolated; gaps are left out; noise of thin counts is smoothed over three bins of the day.
     """
@@ -121,10 +126,7 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
     bins, logs = _binned(seconds, load)
     if not len(bins):
         return SeasonalProfile(day[0], week[0], saved_by_week, saved_by_day)
-    first = int(bins[0]) // DAY_BINS
-    days = np.full((int(bins[-1]) // DAY_BINS - first + 1, DAY_BINS), np.nan)
-    days.ravel()[bins - first * DAY_BINS] = logs
-    for number, values in enumerate(days, first):
+    for number, values in _days(local_bins(bins[None, :], calendar)[0], logs):
         profile, half_hours = day[0].astype(float), week[0, number % 7 * HALF_HOURS :][:HALF_HOURS].astype(float)
         predicted = profile + np.repeat(half_hours, HALF_HOUR_BINS)
         rise, by_day, by_week = _rises(values), _rises(profile), _rises(predicted)
@@ -144,6 +146,17 @@ def seasonal_profile(seconds: Floats, load: Floats) -> SeasonalProfile:
     if np.isfinite(profile).all():
         profile = (np.roll(profile, 1) + 2.0 * profile + np.roll(profile, -1)) / 4.0
     return SeasonalProfile(profile, week[0], saved_by_week, saved_by_day)
+
+
+def _days(bins: Ints, logs: Floats) -> Iterator[tuple[int, Floats]]:
+    """The days that consecutive bins lie in: their number since the epoch, and the values ``[DAY_BINS]``. A clock that is put back
+    begins a new one, so that no value is lost.
+    """
+    begins = np.flatnonzero(np.diff(bins % DAY_BINS, prepend=DAY_BINS) < 0)
+    for first, after in pairwise([*begins, len(bins)]):
+        values = np.full(DAY_BINS, np.nan)
+        values[bins[first:after] % DAY_BINS] = logs[first:after]
+        yield int(bins[first]) // DAY_BINS, values
 
 
 def _rises(profile: Floats) -> Floats:
@@ -176,7 +189,9 @@ def _replayed(fine: Sequence[History | None]) -> tuple[float, float]:
     return max(min(float(seconds[0]) for seconds in known), end - REPLAY_SECONDS), end
 
 
-def _replay(memory: ForecastMemory, fine: Sequence[History | None], times: Floats) -> ForecastMemory:
+def _replay(
+    memory: ForecastMemory, fine: Sequence[History | None], times: Floats, calendars: Calendars
+) -> ForecastMemory:
     """Runs the forecaster over the ``times`` of the histories, all models at once, and keeps what it learned."""
     if not len(times):
         return memory
@@ -187,15 +202,15 @@ def _replay(memory: ForecastMemory, fine: Sequence[History | None], times: Float
     replayed = replace(forecasts.empty(len(fine), REPLAY_STEP_SECONDS), season=memory.season)
     for column, now in enumerate(times):
         load = loads[:, column]
-        replayed = forecasts.observe(replayed, load, float(now), REPLAY_STEP_SECONDS)
+        replayed = forecasts.observe(replayed, load, float(now), REPLAY_STEP_SECONDS, calendars=calendars)
         blind = np.where(np.isfinite(load), 0.0, REPLAY_STEP_SECONDS)
-        replayed = forecasts.remembered(replayed, float(now), blind)
+        replayed = forecasts.remembered(replayed, float(now), blind, calendars)
     replayed = forecasts.with_quantiles(replayed)
     rows = np.array([past is not None for past in fine])
     learned = {name: getattr(memory, name).copy() for name in (*LEARNED, "level")}
     for name, array in learned.items():  # of the others nothing was replayed
         array[rows] = getattr(replayed, name)[rows]
-    return replace(memory, season=settled(replayed.season), **learned)
+    return replace(memory, season=settled(replayed.season, calendars), **learned)
 
 
 def _means(seconds: Floats, load: Floats, begins: Floats, width_seconds: float) -> Floats:

@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 
 from recmodel.core.axes import axes
+from recmodel.core.calendars import ALL_UTC, Calendars
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import errors as histograms
 from recmodel.core.forecast import rises
@@ -143,7 +144,12 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
 
 
 def observe(
-    memory: ForecastMemory, load: Floats, now_seconds: float, tick_seconds: float, window_seconds: float = 60.0
+    memory: ForecastMemory,
+    load: Floats,
+    now_seconds: float,
+    tick_seconds: float,
+    window_seconds: float = 60.0,
+    calendars: Calendars = ALL_UTC,
 ) -> ForecastMemory:
     """The memory after one tick with the loads ``[M]`` in requests/s over ``window_seconds`` (NaN: unknown; then nothing is
     learned of that model).
@@ -160,7 +166,7 @@ def observe(
     level = before + gain * (risen - before)
     memory = replace(
         memory,
-        season=seasons.learn(memory.season, load, known, now_seconds),
+        season=seasons.learn(memory.season, load, known, now_seconds, calendars),
         level=np.where(known, level, memory.level),
         known_ticks=memory.known_ticks + known,
         ring_load=pushed(memory.ring_load, np.where(known, log_load, np.nan)),
@@ -227,15 +233,21 @@ def with_quantiles(memory: ForecastMemory) -> ForecastMemory:
 
 
 def predict(
-    memory: ForecastMemory, horizon_seconds: Floats, now_seconds: float, blind_seconds: Floats
+    memory: ForecastMemory,
+    horizon_seconds: Floats,
+    now_seconds: float,
+    blind_seconds: Floats,
+    calendars: Calendars = ALL_UTC,
 ) -> tuple[LoadForecast, ForecastMemory]:
     """The distribution of the largest load in ``[now, now + horizon]`` for every pool, and the memory that will judge it.
 
     ``blind_seconds`` ``[M]`` is the age of the newest rate: the season carries the level on over it.
     """
     level = memory.level[:, None]
-    rise = memory.season.rise(horizon_seconds, now_seconds)
-    carried = memory.season.change(now_seconds - blind_seconds, now_seconds)[:, None] if blind_seconds.any() else 0.0
+    rise = memory.season.rise(horizon_seconds, now_seconds, calendars)
+    carried: Floats | float = 0.0
+    if blind_seconds.any():
+        carried = memory.season.change(now_seconds - blind_seconds, now_seconds, calendars)[:, None]
     candidates = np.stack(
         [
             np.broadcast_to(level, horizon_seconds.shape),
@@ -261,13 +273,16 @@ def predict(
         candidate=chosen,
         most=level + LARGEST_ERROR,
     )
-    return forecast, remembered(memory, now_seconds, blind_seconds)
+    return forecast, remembered(memory, now_seconds, blind_seconds, calendars)
 
 
-def remembered(memory: ForecastMemory, now_seconds: float, blind_seconds: Floats) -> ForecastMemory:
+def remembered(
+    memory: ForecastMemory, now_seconds: float, blind_seconds: Floats, calendars: Calendars = ALL_UTC
+) -> ForecastMemory:
     """The memory with what this tick's forecasts rest on in the rings; once a tick, after :func:`observe`."""
     seen_now = (blind_seconds <= 0.0) & (memory.known_ticks > WARM_UP_TICKS)
-    by_day, by_week = memory.season.rises(np.broadcast_to(HORIZONS_SECONDS, memory.ring_rise.shape[1:]), now_seconds)
+    horizons = np.broadcast_to(HORIZONS_SECONDS, memory.ring_rise.shape[1:])
+    by_day, by_week = memory.season.rises(horizons, now_seconds, calendars)
     return replace(
         memory,
         ring_level=pushed(memory.ring_level, np.where(seen_now, memory.level, np.nan)),

@@ -7,7 +7,7 @@ half, and what was never seen changes nothing. Only rises are taken from the sea
 A bin is learned an hour after it has passed. Learned at once, the course behind would stand at today's height and the course
 ahead at yesterday's, and on a day with twice the load every rise would look like a fall. The week is used while it earns its
 place: while, over the last day or so, the rises that it predicted missed by clearly less than those of the day alone. Days and
-weeks are those of UTC.
+weeks are those of each model's calendar: where the clocks change, the course moves with them, and time itself is UTC.
 
 Shapes: ``[M]`` models, ``[M, H]`` times or horizons of each.
 """
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recmodel.core.axes import axes
+from recmodel.core.calendars import ALL_UTC, Calendars
 from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
@@ -57,7 +58,7 @@ class Season:
     bin: int  # the bin that is being filled, since the epoch; -1 before the first
 
     def day_at(self, times: Floats) -> Floats:
-        """Log of the usual load at times ``[M, H]``, of the day alone, between the middles of bins; NaN where unknown."""
+        """Log of the usual load at local times ``[M, H]``, of the day alone, between the middles of bins; NaN where unknown."""
         return _between(self.day, times, BIN_SECONDS)
 
     def week_at(self, times: Floats) -> Floats:
@@ -69,23 +70,26 @@ class Season:
         """Whether the week has earned its place ``[M]``."""
         return self.saved_by_week > LEAST_SAVED
 
-    def change(self, since_seconds: Floats, now_seconds: float) -> Floats:
+    def change(self, since_seconds: Floats, now_seconds: float, calendars: Calendars = ALL_UTC) -> Floats:
         """Log of how far the usual load has moved since the times ``[M]``; 0 where unknown, or where there is no such time."""
-        now, since = np.full((len(self.day), 1), now_seconds), since_seconds[:, None]
+        now = calendars.local(np.full((len(self.day), 1), now_seconds))
+        since = calendars.local(since_seconds[:, None])
         moved = self.day_at(now) - self.day_at(since)
         moved += np.where(self.weekly[:, None], self.week_at(now) - self.week_at(since), 0.0)
         result: Floats = np.where(np.isfinite(moved) & np.isfinite(since), np.clip(moved, -1.0, 1.0), 0.0)[:, 0]
         return result
 
-    def rises(self, horizon_seconds: Floats, now_seconds: float) -> tuple[Floats, Floats]:
+    def rises(
+        self, horizon_seconds: Floats, now_seconds: float, calendars: Calendars = ALL_UTC
+    ) -> tuple[Floats, Floats]:
         """Log of how far the load usually rises within each horizon ``[M, H]``, at least 0, by the day alone and with the week;
         NaN where it is not known. From 100 to 150 requests/s is 0.41.
         """
-        now = np.full((len(self.day), 1), now_seconds)
+        now = calendars.local(np.full((len(self.day), 1), now_seconds))
         day, week = self.day_at(now), self.week_at(now)
         # The peak on the way counts, not the load at its end: [M, 4, H] times, looked up together.
         times = now_seconds + ON_THE_WAY[:, None] * horizon_seconds[:, None, :]
-        shape, times = times.shape, times.reshape(len(day), times.shape[1] * times.shape[2])
+        shape, times = times.shape, calendars.local(times.reshape(len(day), times.shape[1] * times.shape[2]))
         by_day = self.day_at(times) - day
         by_week = by_day + self.week_at(times) - week
         highest = (np.fmax.reduce(rises.reshape(shape), axis=1) for rises in (by_day, by_week))
@@ -96,9 +100,9 @@ class Season:
         """Of rises ``[M, H]`` by the day and with the week, those with the week where that has earned its place."""
         return np.where(self.weekly[:, None], by_week, by_day)
 
-    def rise(self, horizon_seconds: Floats, now_seconds: float) -> Floats:
+    def rise(self, horizon_seconds: Floats, now_seconds: float, calendars: Calendars = ALL_UTC) -> Floats:
         """The rise to be believed within each horizon ``[M, H]``."""
-        return self.believed(*self.rises(horizon_seconds, now_seconds))
+        return self.believed(*self.rises(horizon_seconds, now_seconds, calendars))
 
     def without_waiting(self) -> Season:
         """What was learned, and nothing of the hour that is yet to be."""
@@ -124,7 +128,7 @@ def empty(models: int) -> Season:
     )
 
 
-def learn(season: Season, load: Floats, known: Bools, now_seconds: float) -> Season:
+def learn(season: Season, load: Floats, known: Bools, now_seconds: float, calendars: Calendars = ALL_UTC) -> Season:
     """The season after one tick with the loads ``[M]`` in requests/s, where they are ``known``."""
     index = int(now_seconds // BIN_SECONDS)
     if index == season.bin - 1:
@@ -132,7 +136,7 @@ def learn(season: Season, load: Floats, known: Bools, now_seconds: float) -> Sea
     if index < season.bin:
         season = season.without_waiting()
     if index != season.bin:
-        season = _closed(season, index)
+        season = _closed(season, index, calendars)
     return replace(
         season,
         filling_sum=season.filling_sum + np.where(known, load, 0.0),
@@ -155,14 +159,14 @@ def rolling_mean(before: ValueT, value: ValueT, half_lives: float) -> ValueT:
     return before + gain * (value - before)
 
 
-def settled(season: Season) -> Season:
+def settled(season: Season, calendars: Calendars = ALL_UTC) -> Season:
     """The season where the past ends, without anything that waits: of that, what no earlier day knew is learned."""
-    after = _closed(season, season.bin + WAITING_BINS + 1)
+    after = _closed(season, season.bin + WAITING_BINS + 1, calendars)
     day = np.where(np.isfinite(season.day), season.day, after.day)
     return replace(season, day=day).without_waiting()
 
 
-def _closed(season: Season, index: int) -> Season:
+def _closed(season: Season, index: int, calendars: Calendars) -> Season:
     """The season when the bin ``index`` begins: the one before waits, and what has waited for an hour is learned."""
     day, week, waiting = season.day.copy(), season.week, season.waiting.copy()
     mean = season.filling_sum / np.maximum(season.filling_count, 1.0)
@@ -173,14 +177,31 @@ def _closed(season: Season, index: int) -> Season:
         seen = np.isfinite(waiting[slot])
         if seen.any():
             week = week.copy() if week is season.week else week
-            learn_bins(day, week, np.nonzero(seen)[0], np.array(old), waiting[slot][seen])
+            local = local_bins(np.full(len(day), old), calendars)
+            learn_bins(day, week, np.nonzero(seen)[0], local[seen], waiting[slot][seen])
         waiting[slot] = mean if passed == season.bin else np.nan
     zero = np.zeros_like(season.filling_sum)
     return replace(season, day=day, week=week, waiting=waiting, filling_sum=zero, filling_count=zero, bin=index)
 
 
+def local_bins(bins: Ints, calendars: Calendars) -> Ints:
+    """Bins since the epoch ``[M]`` or ``[M, T]``, as the clocks of the models count them."""
+    return np.floor(calendars.local(bins.astype(np.float64) * BIN_SECONDS) / BIN_SECONDS).astype(np.int64)
+
+
+def on_other_clocks(season: Season, before: Calendars, after: Calendars) -> Season:
+    """The season of models that went by the calendars ``before``: their courses turned to where the clocks ``after`` have them."""
+    shifts = local_bins(np.full(len(season.day), season.bin), after)
+    shifts -= local_bins(np.full(len(season.day), season.bin), before)
+    day, week = season.day.copy(), season.week.copy()
+    for model in np.nonzero(shifts)[0]:
+        day[model] = np.roll(day[model], shifts[model])
+        week[model] = np.roll(week[model], round(shifts[model] / HALF_HOUR_BINS))
+    return replace(season, day=day, week=week)
+
+
 def learn_bins(day: Small, week: Half, rows: Ints, bins: Ints, value: Small) -> None:
-    """Changes ``day`` ``[M, DAY_BINS]`` and ``week`` by log loads ``value`` ``[N]``, each of a row and a bin since the epoch: the
+    """Changes ``day`` ``[M, DAY_BINS]`` and ``week`` by log loads ``value`` ``[N]``, each of a row and a local bin since the epoch: the
     models of one bin, or bins of one model, of which no two lie in the same half hour. ``rows`` or ``bins`` may be one for all.
     """
     expected = day[rows, bins % DAY_BINS]

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.types import Model, Pool
+from recmodel.core.types import UTC, Calendar, Model, Pool
 
 Floats = NDArray[np.float64]
 
@@ -94,11 +94,14 @@ class Scenario:
     charge_pending: bool = True  # whether a pod that finds no node is paid for: cost runs from the order on
     start_seconds: float = 0.0  # time of the first second on the controller's clock; the schedules above count from it
     accuracy_budget_ratio: float | None = None  # mean loss over the traffic; None: no budget
+    calendar: Calendar = UTC  # of the clients
 
     def model(self, key: str = "lab/model") -> Model:
         """The model as its owner would declare it, for an engine."""
         pools = tuple(Pool(p.name, p.min_replicas, p.max_replicas, p.price, p.accuracy_loss_ratio) for p in self.pools)
-        return Model(key, self.within_ratio, self.threshold_seconds, pools, self.accuracy_budget_ratio)
+        return Model(
+            key, self.within_ratio, self.threshold_seconds, pools, self.accuracy_budget_ratio, calendar=self.calendar
+        )
 
 
 def started(scenario: Scenario, first_rate_per_second: float) -> Scenario:
