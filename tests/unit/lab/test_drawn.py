@@ -1,5 +1,6 @@
 """Plants and days drawn by seed, what a run on them says, and the floor below which the engine must not fall on them."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -259,7 +260,7 @@ def test_the_command_writes_its_section_and_tells_what_it_does(
     page.write_text("# Page\n")
     arguments = ["--family", "tiny fleet", "--day", "calm", "--hours", "1", "--seeds", "2"]
     assert main([*arguments, "--jobs", "1", "--page", str(page)]) == 0
-    assert f"Made by `python -m recmodel.lab.benchmark.drawn {' '.join(arguments)}`" in section_of(
+    assert f"Made by `python -m recmodel.lab.benchmark.drawn {shlex.join(arguments)}`" in section_of(
         page.read_text(), DRAWN
     )
     assert "2/2 tiny fleet, calm, seed 1, 1 h: over" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -197,6 +198,17 @@ def test_a_mechanism_whose_function_is_gone_is_told(monkeypatch: pytest.MonkeyPa
         pass
 
 
+def test_a_change_with_which_the_engine_does_not_run_is_told_and_a_fault_of_the_engine_ends_the_run(
+    tmp_path: Path,
+) -> None:
+    no_such = Variation("number", "NO_SUCH", "recmodel.core.pods", 1.25)
+    ran, kept = worth.run(tmp_path / "no.rows", no_such, tmp_path)
+    assert (ran, kept) == (Ran(error="ValueError: recmodel.core.pods has no number NO_SUCH"), False)
+    assert worth.run(tmp_path / "no.rows", no_such, tmp_path) == (ran, True)
+    with pytest.raises(RuntimeError, match="as it is: exit status 1"):
+        worth.run(tmp_path / "no.rows", NOTHING, tmp_path)
+
+
 NUMBERS = [Number("recmodel.core.a", name, 2.0) for name in ("LIVE", "IDLE", "BROKEN", "ABSENT")]
 
 
@@ -241,9 +253,9 @@ def test_the_command_runs_the_changes_asked_for_keeps_them_and_writes_its_sectio
     assert worth.main([*arguments, "--jobs", "1", "--page", str(page)]) == 0
     text = section_of(page.read_text(), WORTH)
     rows = 1 + len(TROUBLES)
-    assert f"Made by `python -m recmodel.lab.benchmark.worth {' '.join(arguments)}`: 1 changes on {rows} rows" in text
+    assert f"Made by `python -m recmodel.lab.benchmark.worth {shlex.join(arguments)}`: 1 changes on {rows} rows" in text
     assert "| guard | `hold_when_blind` |" in text
-    assert "numbers were not moved in this run" in text
+    assert "No number was moved in this run." in text
     told = capsys.readouterr().err
     assert "2/2 without guard hold_when_blind\n" in told
     monkeypatch.setattr(subprocess, "run", None)  # nothing is run again

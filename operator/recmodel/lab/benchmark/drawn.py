@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     outcomes = _run_and_tell(heats, find_traces(), options.jobs)
     given = sys.argv[1:] if arguments is None else arguments
-    text = section(outcomes, " ".join(["python -m recmodel.lab.benchmark.drawn", *what_was_run(given)]))
+    text = section(outcomes, f"python -m recmodel.lab.benchmark.drawn {what_was_run(given)}".strip())
     if options.page is None:
         sys.stdout.write(text)
     else:
@@ -87,15 +88,15 @@ def _run_and_tell(heats: Sequence[Heat], traces: Sequence[Path], jobs: int) -> l
     return [outcomes[heat] for heat in heats]
 
 
-def what_was_run(arguments: Sequence[str]) -> list[str]:
-    """The arguments that the figures depend on: the same run gives the same section anywhere."""
+def what_was_run(arguments: Sequence[str]) -> str:
+    """The arguments that the figures depend on, for a shell: the same run gives the same section anywhere."""
     left, skip = [], False
     for word in arguments:
         skips = word in ("--page", "--jobs")
         if not skip and not skips and not word.startswith(("--page=", "--jobs=")):
             left.append(word)
         skip = skips
-    return left
+    return shlex.join(left)
 
 
 if __name__ == "__main__":

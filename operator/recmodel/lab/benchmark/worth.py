@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from recmodel.lab.benchmark.days import find_traces
 from recmodel.lab.benchmark.drawn import what_was_run
 from recmodel.lab.benchmark.drawn_days import KINDS
@@ -39,7 +41,7 @@ SOURCES = (
     "lab/controllers/fleet_engine.py",
     "lab/controllers/mechanisms.py",
 )
-TIMEOUT_SECONDS = 3600.0  # of one run
+RAN = TypeAdapter(Ran)
 
 
 def all_variations(only: Sequence[str]) -> list[Variation]:
@@ -54,9 +56,9 @@ def run(rows_file: Path, variation: Variation, results: Path) -> tuple[Ran, bool
     name = "-".join(str(part) for part in asdict(variation).values()).replace(" ", "_").replace("%", "")
     kept = results / f"{rows_file.stem}-{name}.json"
     if kept.exists():
-        return Ran(**json.loads(kept.read_bytes())), True
+        return RAN.validate_json(kept.read_bytes()), True
     command = [sys.executable, "-m", "recmodel.lab.benchmark.varied", str(rows_file), json.dumps(asdict(variation))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  this interpreter and this package
     if done.returncode == 0:
         costs, overs = zip(*json.loads(done.stdout), strict=True)
         ran = Ran(tuple(costs), tuple(overs))
@@ -64,7 +66,7 @@ def run(rows_file: Path, variation: Variation, results: Path) -> tuple[Ran, bool
         raise RuntimeError(f"{variation}: exit status {done.returncode}\n{done.stderr}")
     else:
         ran = Ran(error=done.stderr.strip().splitlines()[-1][:120])
-    write(kept, json.dumps(asdict(ran)).encode())
+    write(kept, RAN.dump_json(ran))
     return ran, False
 
 
@@ -88,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ran = _run_and_tell(all_variations(options.only), rows_file, results, options.jobs)
     given = what_was_run(sys.argv[1:] if arguments is None else arguments)
     setting = (
-        f"Made by `{' '.join(['python -m recmodel.lab.benchmark.worth', *given])}`: {len(ran) - 1} changes on {len(rows)} rows of "
-        f"{options.hours:g} hours, seed {options.seed}: {', '.join(families)}, on days {', '.join(days)}, and calm days with a trouble."
+        f"Made by `{f'python -m recmodel.lab.benchmark.worth {given}'.strip()}`: {len(ran) - 1} changes on {len(rows)} rows of "
+        f"{options.hours:g} h, seed {options.seed}: {', '.join(families)}, on days {', '.join(days)}, and calm days with a trouble."
     )
     text = section(ran, numbers(), [row.name for row in rows], setting)
     if options.page is None:

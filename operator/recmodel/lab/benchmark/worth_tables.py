@@ -105,6 +105,8 @@ def sensitivity_table(variations: Mapping[Variation, Ran], whole: Ran, numbers: 
             cells = [cell for difference in differences for cell in _cells(difference)]
             largest = max(abs(float(d.cost_ratios.mean())) for d in differences if d is not None)
             rows.append((largest, (f"`{name}`", f"{number.value:g}", *cells)))
+    if absent == len(numbers):
+        return "No number was moved in this run."
     rows.sort(key=lambda row: -row[0])
     head = ("number", "is", "up: cost, %", "over, points", "down: cost, %", "over, points")
     notes = [
