@@ -12,7 +12,7 @@ import numpy as np
 from recmodel.core import cost_parts
 from recmodel.core.cost_parts import CostParts
 from recmodel.core.fleet import Bools, Floats
-from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
+from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.plan.causes import BY_CODE
 from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import Guarded
@@ -92,7 +92,7 @@ class CostSplit:
                 return f"the load of {self._loads[i]:.1f}/s; believed to carry: {carries}"
             case cost_parts.HEAD_ROOM:
                 upper, seconds = self._upper[i]
-                return f"head-room: at most {upper:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within {seconds:.0f} s"
+                return f"head-room: at most {upper:.1f}/s expected (q{self.forecast.upper_quantile[i]:.2f}) within {seconds:.0f} s"
             case cost_parts.CAPACITY_DOUBT:
                 return f"doubt about the capacity; counted on for less: {self._each(i, self._counted[i])}"
             case cost_parts.MINIMUM:

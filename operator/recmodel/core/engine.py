@@ -120,9 +120,10 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
         memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds, fleet.calendars
     )
     capacity_memory = posterior.learn(believed, fleet, failing.learnable, load)
-    forecast, forecaster = candidates.predict(
-        forecaster, pods.horizon(fleet, now.startup_seconds), now_seconds, now.blind_seconds, fleet.calendars
-    )
+    horizon = pods.horizon(fleet, now.startup_seconds)
+    forecast, forecaster = candidates.predict(forecaster, horizon, now_seconds, now.blind_seconds, fleet.calendars)
+    event_seconds = fleet.smallest(horizon)[:, 0] + fleet.rate_window_seconds
+    forecast = replace(forecast, upper_quantile=budget.upper_quantile(event_seconds))
     capacity = estimate(capacity_memory, fleet, failing.seen.ready)
     memory = replace(
         memory,

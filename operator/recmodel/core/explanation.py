@@ -14,7 +14,7 @@ from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.cost_split import CostSplit
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.forecast.candidates import UPPER_QUANTILE, LoadForecast
+from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.observed import Observed
 from recmodel.core.plan.causes import BY_CODE
@@ -210,14 +210,14 @@ class Decisions:
         return Reason(
             reasons.INFEASIBLE,
             "no mix that limits, nodes and the accuracy budget allow is ready in time for "
-            f"{self.forecast.upper[i, k]:.1f}/s (q{UPPER_QUANTILE:.2f}) within {self.forecast.horizon_seconds[i, k]:.0f} s; "
-            f"planned: {planned}",
+            f"{self.forecast.upper[i, k]:.1f}/s (q{self.forecast.upper_quantile[i]:.2f}) "
+            f"within {self.forecast.horizon_seconds[i, k]:.0f} s; planned: {planned}",
         )
 
     def _expected(self, i: int, k: int) -> str:
         """The upper forecast: ``at most 36.1/s expected (q0.95) within 36 s``."""
         upper, seconds = self.forecast.upper[i, k], self.forecast.horizon_seconds[i, k]
-        return f"at most {upper:.1f}/s expected (q{UPPER_QUANTILE:.2f}) within {seconds:.0f} s"
+        return f"at most {upper:.1f}/s expected (q{self.forecast.upper_quantile[i]:.2f}) within {seconds:.0f} s"
 
     def _fastest(self, i: int, among: Bools) -> int:
         """The pool of the shortest horizon, of those ``among`` ``[P]`` if there are any."""

@@ -139,8 +139,9 @@ def test_what_was_left_of_the_latency_budget_is_taken_over_and_leaves_over_a_wee
     judge = decider()
     judge.recall("shop/a", None, 0.62)
     judge.recall("shop/b", None, None)
-    for days, over, allowed in ((0.0, 0.38 * 50.4, 50.4), (3.5, 0.38 * 25.2, 25.2), (11.0, 0.0, 50.4)):
-        now = days * 86400.0  # nobody decides in between
+    # What was spent counts as earned before: 0.38 of a week, of which half has left after half a week in which nobody decides.
+    for days, over, allowed in ((0.0, 0.38 * 50.4, 50.4), (3.5, 0.19 * 50.4, 0.31 * 50.4), (11.0, 0.0, 50.4)):
+        now = days * 86400.0
         decisions, _ = judge.decide(models, [Observation(now, {"cpu": one})] * 2, now)
         used, other = (decisions[key].latency_budget for key in ("shop/a", "shop/b"))
         assert used is not None

@@ -83,6 +83,7 @@ class LoadForecast:
     between: Floats  # [M, P] 0: the horizon is the shorter one, 1: the longer one
     candidate: Ints  # [M, P]
     most: Floats  # [M, 1] log of the load beyond which no head-room is planned
+    upper_quantile: Floats  # [M] that is planned for
 
     @cached_property
     def upper(self) -> Floats:
@@ -102,14 +103,14 @@ class LoadForecast:
     @cached_property
     def _looked_up(self) -> Floats:
         """All that every tick asks for ``[M, P, D + 1]``: to look them up together costs little more than one."""
-        return self.quantiles(*DECILES, UPPER_QUANTILE)
+        return self.quantiles(*DECILES, self.upper_quantile[:, None, None])
 
     def quantile(self, q: float) -> Floats:
         """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
         return self.quantiles(q)[..., 0]
 
-    def quantiles(self, *several: float) -> Floats:
-        """The same for several probabilities at once, ``[M, P, Q]``."""
+    def quantiles(self, *several: float | Floats) -> Floats:
+        """The same for several probabilities at once, ``[M, P, Q]``; each a number, or ``[M, 1, 1]``."""
         near, far = np.moveaxis(histograms.quantiles(self.errors, *several), -2, 0)
         error = near + self.between[..., None] * (far - near)
         result: Floats = np.exp(np.minimum(self.point[..., None] + error, self.most[..., None]))
@@ -272,6 +273,7 @@ def predict(
         between=between,
         candidate=chosen,
         most=level + LARGEST_ERROR,
+        upper_quantile=np.full(len(level), UPPER_QUANTILE),
     )
     return forecast, remembered(memory, now_seconds, blind_seconds, calendars)
 

@@ -36,10 +36,13 @@ def cumulative(histogram: Small) -> Small:
     return summed
 
 
-def quantiles(summed: Small, *several: float) -> Floats:
-    """The log errors ``[..., Q]`` not exceeded with these probabilities, of cumulative histograms ``[..., B]``."""
-    q, below = np.asarray(several, np.float32), (np.asarray(several) - 1e-6).astype(np.float32)
-    index = np.minimum((summed[..., None, :] < below[:, None]).sum(-1), ERROR_BINS - 1)
+def quantiles(summed: Small, *several: float | Floats) -> Floats:
+    """The log errors ``[..., Q]`` not exceeded with these probabilities, or arrays of them ``[...]``, of cumulative histograms
+    ``[..., B]``.
+    """
+    each = np.stack(np.broadcast_arrays(*several), axis=-1)
+    q, below = each.astype(np.float32), (each - 1e-6).astype(np.float32)
+    index = np.minimum((summed[..., None, :] < below[..., None]).sum(-1), ERROR_BINS - 1)
     high = np.take_along_axis(summed, index, -1)
     low = np.where(index > 0, np.take_along_axis(summed, np.maximum(index - 1, 0), -1), 0.0)
     inside = np.clip((q - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)

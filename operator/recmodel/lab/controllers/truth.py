@@ -27,7 +27,7 @@ class KnownLoad(LoadForecast):
 
     largest: Floats  # [M, P] requests/s
 
-    def quantiles(self, *several: float) -> Floats:
+    def quantiles(self, *several: float | Floats) -> Floats:
         """The same for every probability."""
         return np.repeat(self.largest[..., None], len(several), axis=-1)
 
