@@ -16,6 +16,9 @@ def _refused() -> list[Case]:
         Case(f"{latency}.threshold", value) for value in ("0ms", "0s", "0.0s", "11m", "1h", "9999h", "-1s", "1e3ms", "1d", "fast", "")
     ]
     cases += [Case("spec.rollout.stepDuration", value) for value in ("25h", "99999h", "soon")]
+    twice = ["2026-12-25", "2026-12-25"]
+    cases += [Case("spec.holidays", value) for value in (["2026-13-01"], ["2026-1-1"], ["12-25"], twice, "2026-12-25", [2026])]
+    cases += [Case("spec.holidays", ["2026-02-30"], "must be a day of the calendar", by_schema=False)]
     cases += [Case("spec.timeZone", value) for value in ("", "+02:00", "../UTC", "Europe/", "Europe/Berlin ", 2, "E" * 65)]
     cases += [
         Case("spec.timeZone", value, "IANA time zone database", by_schema=False) for value in ("Mars/Phobos", "Local")

@@ -9,6 +9,7 @@ from builders.spec_cases import BOX, META, POD, Case, Object
 def _taken() -> list[Case]:
     get: Object = {"path": "/", "port": "http"}
     cases = [Case("spec.objective.latency.percentile", value) for value in (50, 99, 99.9, "99.9", "95", 97.5, 97.3, 50.1, 98.7, 99.3, "50")]
+    cases += [Case("spec.holidays", value) for value in ([], ["2026-12-25"], ["2028-02-29", "2026-12-26"])]
     cases += [Case("spec.timeZone", value) for value in ("UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "CST6CDT")]
     cases += [Case("spec.objective.latency.threshold", value) for value in ("1ms", "0.5ms", "10m", "600s", "1.5s")]
     cases += [Case("spec.objective.latency.budget", value) for value in ("0.01%", "0.5%", "2%", "10%", None)]

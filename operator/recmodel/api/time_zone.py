@@ -1,23 +1,25 @@
-"""The owner's time zone: a name of the IANA database, and how far its clocks are ahead of UTC.
+"""The owner's time zone and holidays: a name of the IANA database, how far its clocks are ahead of UTC, and dates.
 
 The database is the one that the lock pins, never that of the machine: the same manifest means the same clocks everywhere.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from recmodel.core.types import UTC, Calendar
 
 FIRST_SECONDS, LAST_SECONDS = 0, 4_102_444_800  # 1970 to 2100; what lies outside goes by the nearest of them
+EPOCH = date(1970, 1, 1).toordinal()
 LOOK_SECONDS = 7 * 86400  # no clocks change and change back within a week
 
 
@@ -40,6 +42,32 @@ TimeZone = Annotated[
     StringConstraints(pattern=r"^[A-Za-z][-+A-Za-z0-9_]*(/[A-Za-z][-+A-Za-z0-9_]*)*$", min_length=1, max_length=64),
     AfterValidator(_known),
 ]
+
+
+def _written(value: Any) -> Any:
+    """YAML reads a date without quotes as one, and JSON has none."""
+    return value.isoformat() if type(value) is date else value
+
+
+def _is_a_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise PydanticCustomError("rule", "{rule}", {"rule": "must be a day of the calendar"}) from error
+    return text
+
+
+Day = Annotated[
+    str,
+    BeforeValidator(_written),
+    StringConstraints(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", max_length=10),
+    AfterValidator(_is_a_day),
+]
+
+
+def days(dates: Sequence[str]) -> tuple[int, ...]:
+    """Days since the epoch, in order: ``1970-01-02`` is 1."""
+    return tuple(sorted(date.fromisoformat(text).toordinal() - EPOCH for text in dates))
 
 
 @cache

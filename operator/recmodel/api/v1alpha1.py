@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -11,9 +12,9 @@ from recmodel.api.objective import Objective, Variant
 from recmodel.api.pool import Optimisation, PoolSpec
 from recmodel.api.quantity import ABOVE_ZERO, Duration, LabelName, MetricName, Percent, at_most, ratio, seconds
 from recmodel.api.route import Route
-from recmodel.api.strict import Rule, Strict
+from recmodel.api.strict import Distinct, Rule, Strict
 from recmodel.api.text import PagePath, PortName
-from recmodel.api.time_zone import TimeZone, calendar
+from recmodel.api.time_zone import Day, TimeZone, calendar, days
 from recmodel.core import types as core
 
 GROUP = "recmodel.dev"
@@ -160,6 +161,15 @@ class RecModelSpec(Strict):
             "change, the course that was learned moves with them. The operator refuses a name that it does not know."
         ),
     ] = "UTC"
+    holidays: Annotated[
+        list[Day],
+        Distinct(),
+        Field(
+            max_length=200,
+            description="Dates, in timeZone, on which the load follows the course of a Sunday, such as 2026-12-25. Those of the last "
+            "weeks matter too: their load is then not learned as that of a working day.",
+        ),
+    ] = []
     variants: Annotated[
         list[Variant],
         Field(
@@ -208,7 +218,7 @@ class RecModelSpec(Strict):
             minutes_over_budget_ratio=self.objective.latency.minutes_over_budget_ratio,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
             acts=self.mode == "Auto",
-            calendar=calendar(self.time_zone),
+            calendar=replace(calendar(self.time_zone), holidays=days(self.holidays)),
             pools=tuple(
                 core.Pool(
                     name=pool.name,

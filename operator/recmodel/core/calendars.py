@@ -6,7 +6,7 @@ Shapes: ``[M]`` models, ``[M, H]`` times of each.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from recmodel.core.types import UTC, Calendar
 
 Floats = NDArray[np.float64]
+DAY_SECONDS = 86400.0
+SUNDAY = 3  # of the days since the epoch, which began on a Thursday, modulo seven
 
 
 @dataclass(frozen=True)
@@ -27,24 +29,34 @@ class Calendars:
         """The calendar of one of them."""
         return Calendars(self.each[model : model + 1])
 
+    def without_holidays(self) -> Calendars:
+        """The same clocks alone."""
+        return Calendars(tuple(replace(calendar, holidays=()) for calendar in self.each))
+
     def local(self, times: Floats) -> Floats:
-        """Unix times ``[M]`` or ``[M, H]`` as seconds on each model's own clock."""
+        """Unix times ``[M]`` or ``[M, H]`` as seconds on each model's own clock; a time on a holiday is that on the next Sunday."""
         if not self._tables:
             return times
         result = np.array(times)
-        for since_seconds, ahead_seconds, rows in self._tables:
-            piece = np.searchsorted(since_seconds, times[rows], side="right") - 1
-            result[rows] += ahead_seconds[np.maximum(piece, 0)]
+        for calendar, rows in self._tables:
+            mine = times[rows]
+            if calendar.since_seconds:
+                piece = np.searchsorted(calendar.since_seconds, mine, side="right") - 1
+                mine = mine + np.array(calendar.ahead_seconds)[np.maximum(piece, 0)]
+            if calendar.holidays:
+                day = np.floor(mine / DAY_SECONDS)
+                mine = mine + np.where(np.isin(day, calendar.holidays), (SUNDAY - day) % 7 * DAY_SECONDS, 0.0)
+            result[rows] = mine
         return result
 
     @cached_property
-    def _tables(self) -> list[tuple[Floats, Floats, list[int]]]:
-        """Every calendar but UTC once, as arrays, with the models that go by it."""
+    def _tables(self) -> list[tuple[Calendar, list[int]]]:
+        """Every calendar but UTC once, with the models that go by it."""
         rows = defaultdict(list)
         for model, calendar in enumerate(self.each):
             if calendar != UTC:
                 rows[calendar].append(model)
-        return [(np.array(c.since_seconds), np.array(c.ahead_seconds), models) for c, models in rows.items()]
+        return list(rows.items())
 
 
 ALL_UTC = Calendars()

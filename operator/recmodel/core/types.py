@@ -29,6 +29,7 @@ class Calendar:
 
     since_seconds: tuple[float, ...] = ()  # rising; none: UTC
     ahead_seconds: tuple[float, ...] = ()
+    holidays: tuple[int, ...] = ()  # days since the epoch, on that clock, that are like Sundays
 
 
 UTC = Calendar()

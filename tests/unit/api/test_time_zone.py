@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from recmodel.api import time_zone
@@ -82,3 +83,18 @@ def test_zones_without_an_offset_are_no_work_for_the_engine() -> None:
 @pytest.mark.usefixtures("no_database")
 def test_an_image_without_a_time_zone_database_has_the_same_clocks() -> None:
     assert time_zone.calendar.__wrapped__("Europe/Berlin") == time_zone.calendar("Europe/Berlin")
+
+
+def test_days_are_counted_since_the_epoch_and_may_stand_without_quotes_in_yaml() -> None:
+    day: TypeAdapter[str] = TypeAdapter(time_zone.Day)
+    for text in ("2026-12-25", '"2026-12-25"'):
+        assert day.validate_python(yaml.safe_load(text)) == "2026-12-25"
+    assert time_zone.days(["1970-01-02", "1970-01-01", "2026-12-25"]) == (0, 1, 20812)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-02-30", "2025-02-29", "2026-13-01", "25.12.2026", "2026-12-25T00:00:00Z", "12-25", "", 2026]
+)
+def test_what_is_no_day_is_refused(text: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(time_zone.Day).validate_python(text)

@@ -152,3 +152,57 @@ def test_the_engine_on_the_monday_after_a_change_has_the_head_room_when_it_is_ne
     pinball = np.maximum(0.95 * miss, -0.05 * miss).mean(0)
     assert pinball[0] < 0.5 * pinball[1]
     assert np.abs(miss[:, 0]).mean() < 0.7 * np.abs(miss[:, 1]).mean()
+
+
+CHRISTMAS = 20812  # 2026-12-25, a Friday
+
+
+def morning_misses(holidays: tuple[int, ...]) -> Floats:
+    """By how much predicted rises miss, as above, on the mornings of a Friday that is a holiday and of the Friday after it."""
+    zone = "Europe/Berlin"
+    calendars = Calendars((replace(calendar(zone), holidays=holidays),))
+
+    def load(seconds: Floats) -> Floats:
+        local = shown(zone, seconds)
+        return rush(local + np.where(local // DAY == CHRISTMAS, 2 * DAY, 0.0))
+
+    start = at(zone, 2026, 12, 25, 4)
+    past = np.arange(start - 22 * DAY, start, season.BIN_SECONDS)
+    known = learn_history(candidates.empty(1, 15.0), [(past, load(past + 0.5 * season.BIN_SECONDS))], calendars).season
+    horizon, misses = np.array([[HORIZON_SECONDS]]), []
+    for now in np.arange(start, start + 7.5 * DAY, season.BIN_SECONDS):
+        ahead = load(now + np.linspace(0.0, HORIZON_SECONDS, 19))
+        known = season.learn(known, ahead[:1], np.ones(1, bool), float(now), calendars)
+        local = shown(zone, np.array([now]))[0]
+        if local // DAY in (CHRISTMAS, CHRISTMAS + 7) and 5.0 <= local % DAY / 3600.0 < 12.0:
+            misses.append(abs(known.rise(horizon, float(now), calendars)[0, 0] - math.log(ahead.max() / ahead[0])))
+    return np.reshape(misses, (2, -1)).mean(1)
+
+
+def test_a_holiday_is_forecast_as_a_sunday_and_teaches_the_next_week_nothing_wrong() -> None:
+    named, unnamed, usual = morning_misses((CHRISTMAS,)), morning_misses(()), morning_misses((CHRISTMAS - 100,))
+    np.testing.assert_array_equal(unnamed, usual)  # a day long ago changes nothing
+    assert named[0] < 0.6 * unnamed[0]
+    assert named[1] < 0.6 * unnamed[1]
+
+
+def test_a_holiday_is_a_day_of_the_owners_clocks() -> None:
+    calendars = Calendars((replace(calendar("Asia/Kolkata"), holidays=(CHRISTMAS,)),))
+    midnight = at("Asia/Kolkata", 2026, 12, 25)
+    times = midnight + np.array([[-1.0, 0.0, DAY - 1.0, DAY, 2 * DAY]])
+    sunday = (CHRISTMAS + 2) * DAY
+    expected = [CHRISTMAS * DAY - 1.0, sunday, sunday + DAY - 1.0, (CHRISTMAS + 1) * DAY, sunday]
+    np.testing.assert_array_equal(calendars.local(times)[0], expected)
+    by_utc = Calendars((replace(UTC, holidays=(CHRISTMAS,)),))
+    np.testing.assert_array_equal(by_utc.local(times - times[0, 1] + CHRISTMAS * DAY)[0], expected)
+
+
+def test_a_holiday_that_is_named_on_the_day_turns_nothing() -> None:
+    feed = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 50, 1.0),), calendar=calendar("Europe/Berlin"))
+    start = CHRISTMAS * DAY + 12 * 3600.0
+    past = np.arange(start - 15 * DAY, start, 300.0)
+    memory = begin([feed], history=[(past, rush(past))])
+    learned = season.learn(memory.forecast.season, np.array([100.0]), np.ones(1, bool), start)
+    memory = replace(memory, forecast=replace(memory.forecast, season=learned))
+    named = reindex([replace(feed, calendar=replace(feed.calendar, holidays=(CHRISTMAS,)))], memory)
+    np.testing.assert_array_equal(named.forecast.season.week, memory.forecast.season.week)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recmodel.core.calendars import ALL_UTC, Calendars
+from recmodel.core.calendars import ALL_UTC, DAY_SECONDS, Calendars
 from recmodel.core.carry_over import Stays
 from recmodel.core.fleet import Floats, Ints
 from recmodel.core.forecast import candidates as forecasts
@@ -18,7 +18,6 @@ from recmodel.core.forecast.candidates import HORIZONS_SECONDS, LEVEL, SEASON, F
 from recmodel.core.forecast.season import (
     BIN_SECONDS,
     DAY_BINS,
-    DAY_SECONDS,
     HALF_HOUR_BINS,
     LARGEST_RISE,
     SAVED_HALF_LIFE_SECONDS,

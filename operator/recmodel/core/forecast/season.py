@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recmodel.core.axes import axes
-from recmodel.core.calendars import ALL_UTC, Calendars
+from recmodel.core.calendars import ALL_UTC, DAY_SECONDS, Calendars
 from recmodel.core.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
 Half = NDArray[np.float16]
 ValueT = TypeVar("ValueT", float, Floats)
 
-DAY_SECONDS = 86400.0
 BIN_SECONDS = 300.0
 DAY_BINS = 288
 HALF_HOUR_BINS = 6
@@ -191,8 +190,8 @@ def local_bins(bins: Ints, calendars: Calendars) -> Ints:
 
 def on_other_clocks(season: Season, before: Calendars, after: Calendars) -> Season:
     """The season of models that went by the calendars ``before``: their courses turned to where the clocks ``after`` have them."""
-    shifts = local_bins(np.full(len(season.day), season.bin), after)
-    shifts -= local_bins(np.full(len(season.day), season.bin), before)
+    now = np.full(len(season.day), season.bin)
+    shifts = local_bins(now, after.without_holidays()) - local_bins(now, before.without_holidays())
     day, week = season.day.copy(), season.week.copy()
     for model in np.nonzero(shifts)[0]:
         day[model] = np.roll(day[model], shifts[model])
