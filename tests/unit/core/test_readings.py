@@ -294,7 +294,7 @@ def test_a_utilisation_that_contradicts_the_load_is_believed_after_ten_rate_wind
     """A third of the work a request from one tick to the next: counted too often, or lighter. Only time tells."""
     workers, told = Workers(), []
     before = workers.pods.carries()
-    for _ in range(60):
+    for _ in range(80):
         workers.tick(lambda pool: replace(pool, utilisation_ratio=(pool.utilisation_ratio or 0.0) / 3.0))
         told.append(workers.pods.carries())
     assert min(told[:40]) >= before - SATURATION["cpu"]

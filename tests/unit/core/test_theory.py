@@ -86,6 +86,14 @@ def test_more_of_the_same_tells_nothing_new() -> None:
     assert known.weight.max() == evidence.LARGEST_WEIGHT
 
 
+def test_too_much_at_less_than_was_known_is_news_within_a_bin_that_is_full() -> None:
+    """84 and 81 requests/s a replica share a bin: a plan that stays below 84 alone would stay at 81, which is too much as well."""
+    rows, known = (np.array([0]), np.array([0])), evidence.empty(1, 1)
+    for load in [84.0] * 20 + [81.0] * 20:
+        known = evidence.add(known, rows, told(load, 0.07))[1]
+    assert known.smallest_bad(np.array([[0.05]]))[0, 0] < 81.0 * (1.0 + evidence.CONTRADICTION / math.sqrt(2000.0))
+
+
 def capacity(sharpness: float = 12.0) -> Capacity:
     one = np.ones((1, 1))
     return Capacity(
@@ -119,7 +127,7 @@ def test_the_worked_numbers_of_the_prior_head_room() -> None:
     horizon = np.array([[60.0, 240.0]])
     memory = candidates.observe(candidates.empty(1, 15.0), np.array([100.0]), 15.0, 15.0)
     told_now, _ = candidates.predict(memory, horizon, 15.0, np.zeros(1))
-    assert told_now.quantile(0.95)[0] == pytest.approx([128.0, 165.0], rel=0.03)
+    assert told_now.quantile(0.95)[0] == pytest.approx([128.0, 173.0], rel=0.01)
     quantiles = [told_now.quantile(q)[0, 0] for q in (0.1, 0.5, 0.9, 0.99)]
     assert quantiles == sorted(quantiles)
 
@@ -137,6 +145,40 @@ def test_the_upper_quantile_covers_random_walks() -> None:
         assert 0.93 <= (came <= upper)[:, alike].mean() <= 0.97, each
         assert np.median((upper / came)[:, alike]) < 1.0 + 5.0 * each, each  # and is no wider than it must be
     assert (came <= upper).mean(0).min() >= 0.88
+
+
+def after_a_crowd(minutes: float, crowds: int) -> tuple[float, Floats, Floats]:
+    """Head-room ``upper / load`` for 30 s at the end of minutes without a history, the last half of them calm again after crowds of
+    2.4 times the load for a minute each; and the upper forecast and what came in those last minutes.
+    """
+    tick_seconds, ticks = 5.0, round(minutes * 12)
+    random = np.random.default_rng(8)
+    loads = np.exp(0.03 * random.normal(size=(ticks, 8))) * 60.0
+    loads[:4] *= np.arange(1, 5)[:, None] / 4.0  # a rate window that fills
+    for crowd in range(crowds):
+        begins = round(ticks / 2) - 24 * (crowd + 1)
+        loads[begins : begins + 12] *= 2.4
+    memory, upper = candidates.empty(8, tick_seconds), np.empty_like(loads)
+    horizon = np.full((8, 1), 30.0)
+    for i, load in enumerate(loads):
+        memory = candidates.observe(memory, load, tick_seconds * i, tick_seconds, 20.0)
+        forecast, memory = candidates.predict(memory, horizon, tick_seconds * i, np.zeros(8))
+        upper[i] = forecast.upper[:, 0]
+    came = np.array([loads[i + 1 : i + 7].max(0) for i in range(ticks // 2, ticks - 7)])
+    upper = upper[ticks // 2 : ticks - 7]
+    return float(np.median(upper) / 60.0), upper, came
+
+
+@pytest.mark.parametrize("minutes", [12.0, 20.0])
+def test_one_crowd_of_the_first_minutes_is_not_the_head_room_of_those_that_follow(minutes: float) -> None:
+    head_room, upper, came = after_a_crowd(minutes, crowds=1)
+    assert head_room < 1.35  # the crowd's was 2.4 times
+    assert head_room < 1.3 * after_a_crowd(70.0, crowds=0)[0]
+    assert (came <= upper).mean() > 0.95
+
+
+def test_crowds_that_come_again_and_again_are_planned_for() -> None:
+    assert after_a_crowd(24.0, crowds=5)[0] > 1.8
 
 
 def climbs_of(loads: Floats, window_seconds: float, tick_seconds: float = 15.0) -> Floats:

@@ -235,6 +235,9 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     gain = np.where(old > 0, gain, 1.0)
     change = np.abs(sample.late_high - arrays["late_high"][at]) + np.abs(sample.late_low - arrays["late_low"][at])
     is_news = (total > old) | (change > 0.5 * RESOLUTION * sample.budget)
+    # Else the plan would stay at the smaller load, within a bin that is bad: too much at less than was known by more than the noise.
+    noise = CONTRADICTION / np.sqrt(np.maximum(sample.requests, 1.0))
+    is_news |= (sample.late_low > sample.budget) & (sample.load < (1.0 - noise) * arrays["load"][at])
     gain = np.where(is_news, gain, 0.0)
     for name, value in (
         ("load", sample.load),
