@@ -34,7 +34,7 @@ def test_what_serves_is_found_right_and_what_cannot_start_is_named(kube: Kube, s
         "acts",
         "answers in",
         "scraped every 5 s",
-        "an edge at 100 ms",
+        "an edge at 100ms",
     ):
         assert said in well.stdout, well.stdout
     gone = doctor(f"{served.namespace}/nobody")

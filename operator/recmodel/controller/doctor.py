@@ -47,21 +47,20 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
     """All checks; of the RecModels those named in ``only`` (``namespace/name``), else all."""
     found: list[Check] = []
     bodies: list[Mapping[str, Any]] = []
+    unlisted: Collection[str | None] = settings.namespaces or (None,)
     try:
         async with Client(await credentials.load()) as client:
             found += await _cluster(client, settings)
-            bodies = await _recmodels(client, settings, only)
+            bodies, unlisted = await _recmodels(client, settings)
     except ClusterError as error:
         found.append(Check("problem", "API server", str(error)))
-    known = {_key(body): body for body in bodies}
-    found += [Check("problem", key, "there is no such RecModel") for key in only if key not in known]
+    known = {_key(body): body for body in bodies if not only or _key(body) in only}
+    lacking = {key: _why_lacking(key, settings, unlisted) for key in only if key not in known}
     specs = {key: read_spec(body, settings.permitted) for key, body in known.items()}
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}
     found += await asyncio.to_thread(_metrics, prometheus, settings, valid)
-    for key, body in known.items():
-        spec = specs[key]
-        found += checks.recmodel(body, datetime.now(UTC), spec.message if isinstance(spec, Reason) else None)
-    return found
+    refused = {key: spec.message for key, spec in specs.items() if isinstance(spec, Reason)}
+    return [*found, *checks.recmodels(known, refused, lacking, datetime.now(UTC))]
 
 
 async def _cluster(client: Client, settings: Settings) -> list[Check]:
@@ -100,14 +99,25 @@ async def _lease(client: Client, settings: Settings) -> list[Check]:
     return [checks.lease(lease, datetime.now(UTC))]
 
 
-async def _recmodels(client: Client, settings: Settings, only: Collection[str]) -> list[Mapping[str, Any]]:
+async def _recmodels(client: Client, settings: Settings) -> tuple[list[Mapping[str, Any]], list[str | None]]:
+    """The RecModels, and the namespaces (None: all) in which they could not be listed."""
     bodies: list[Mapping[str, Any]] = []
+    unlisted: list[str | None] = []
     for namespace in settings.namespaces or (None,):
         try:
             bodies += (await client.list(names.RECMODEL, namespace))[0]
-        except ApiRefused:
-            continue  # the kind or the right is missing, which is said already
-    return [body for body in bodies if not only or _key(body) in only]
+        except ApiRefused:  # the kind or the right is missing, which is said already
+            unlisted.append(namespace)
+    return bodies, unlisted
+
+
+def _why_lacking(key: str, settings: Settings, unlisted: Collection[str | None]) -> str:
+    namespace = key.partition("/")[0]
+    if settings.namespaces and namespace not in settings.namespaces:
+        return f"not looked for: watchNamespaces of this operator is {', '.join(settings.namespaces)}"
+    if None in unlisted or namespace in unlisted:
+        return "not known: the RecModels of its namespace could not be listed, for the reason above"
+    return "there is no such RecModel"
 
 
 def _metrics(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec]) -> list[Check]:
@@ -135,8 +145,8 @@ def _metrics(prometheus: PrometheusClient, settings: Settings, specs: Mapping[st
         )
         said = answers[edges]
         if isinstance(said, Vector):
-            les = [labels["le"] for labels, _ in said.rows if "le" in labels]
-            found += [check for key, spec in mine.items() for check in checks.edges(key, spec, profile, les)]
+            counts = {labels["le"]: count for labels, count in said.rows if "le" in labels}
+            found += [check for key, spec in mine.items() for check in checks.edges(key, spec, profile, counts)]
     return found
 
 

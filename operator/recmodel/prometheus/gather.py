@@ -20,7 +20,7 @@ from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, QueryRefused
 from recmodel.prometheus.usage import read_usage
-from recmodel.prometheus.verdicts import judge, unusable, way_out
+from recmodel.prometheus.verdicts import judge, unusable
 
 _DEFAULT_SETTINGS = GatherSettings()
 _Asked = tuple[Profile, list[ModelView], ProfileQueries]
@@ -246,5 +246,5 @@ def _models(
         pools = {pool.name: pool_reading(model, pool, found, context) for pool in model.pools}
         if not found.partial:
             pools = believed(model, pools, rates, context.now_seconds)
-        result[model.key] = judge(model, pools, partial=found.partial, no_histogram=way_out(profile))
+        result[model.key] = judge(model, pools, profile, partial=found.partial)
     return result

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings
+from recmodel.prometheus.edge_words import milliseconds, place, shown_edge, way_to_an_edge
 from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
 from recmodel.prometheus.known import (
     COVERED_RATIO,
@@ -18,7 +19,7 @@ from recmodel.prometheus.known import (
     serving,
     uncovered,
 )
-from recmodel.prometheus.profile import Profile
+from recmodel.prometheus.profile import Histogram, Profile
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
 MOST_EDGES = 5  # in a message
@@ -34,16 +35,16 @@ def way_out(profile: Profile) -> str:
     return f"{name} must be on the page and reach Prometheus{other}"
 
 
-def judge(model: ModelView, pools: Mapping[str, PoolReading], *, partial: bool, no_histogram: str = "") -> ModelReading:
+def judge(model: ModelView, pools: Mapping[str, PoolReading], profile: Profile, *, partial: bool) -> ModelReading:
     """The verdict on one model and its pools' readings, which keep only what is known under it. ``partial``: the server
-    said that parts may be missing; ``no_histogram``: what to do where there is none.
+    said that parts may be missing.
     """
     lacking = (
         _unknown_rates(model, pools)
         or _uncovered(pools)
         or ((Verdict.PARTIAL, PART_MISSING.reason, PART_MISSING.message) if partial else None)
     )
-    verdict, reason, message = lacking or _histogram(model, pools, no_histogram)
+    verdict, reason, message = lacking or _histogram(model, pools, profile)
     if lacking is None and not_all_reported(pools):
         unread = [pool.unread for pool in pools.values() if pool.unread]
         message += f"; {unread[0] if unread else 'not every ready pod reported yet'}: until then nothing is released"
@@ -99,7 +100,7 @@ def _uncovered(pools: Mapping[str, PoolReading]) -> _Judgement | None:
     )
 
 
-def _histogram(model: ModelView, pools: Mapping[str, PoolReading], way_out: str) -> _Judgement:
+def _histogram(model: ModelView, pools: Mapping[str, PoolReading], profile: Profile) -> _Judgement:
     busy = {name: pool for name, pool in pools.items() if pool.rate_per_second}
     if not busy:
         return Verdict.AVAILABLE, readings.NO_TRAFFIC, "no requests in the window"
@@ -109,17 +110,18 @@ def _histogram(model: ModelView, pools: Mapping[str, PoolReading], way_out: str)
     if not busy:
         return Verdict.AVAILABLE, readings.NOTHING_SERVED, f"all requests of pool {', '.join(failing)} failed"
     bare = [name for name, pool in busy.items() if pool.latency is None]
-    if bare:
+    histogram = profile.latency
+    if bare or histogram is None:
         invalid = [p.reason for p in busy.values() if p.reason and p.reason.reason == readings.VALUES_INVALID]
         if invalid:
             return Verdict.UNUSABLE, readings.VALUES_INVALID, invalid[0].message
         return (
             Verdict.UNUSABLE,
             readings.NO_HISTOGRAM,
-            f"no latency histogram of pool {', '.join(bare)}, though its requests are counted: {way_out}",
+            f"no latency histogram of pool {', '.join(bare)}, though its requests are counted: {way_out(profile)}",
         )
     return max(
-        (_edges(model.threshold_seconds, pool.latency or {}, pool.uneven_edges) for pool in busy.values()),
+        (_edges(model.threshold_seconds, pool.latency or {}, pool.uneven_edges, histogram) for pool in busy.values()),
         key=lambda judged: _SEVERITY[judged[1]],
     )
 
@@ -137,28 +139,27 @@ _SEVERITY = {
 }
 
 
-def _edges(threshold_seconds: float, latency: Mapping[float, float], uneven: Sequence[float]) -> _Judgement:
+def _edges(
+    threshold_seconds: float, latency: Mapping[float, float], uneven: Sequence[float], histogram: Histogram
+) -> _Judgement:
     edges = edge_bracket(latency, threshold_seconds)
     if math.isclose(edges.lower, edges.upper, rel_tol=1e-6):
         return Verdict.AVAILABLE, readings.METRICS_FOUND, "the latency histogram has an edge at the threshold"
-    asked = f"the threshold, {milliseconds(threshold_seconds)}"
-    known = f"{milliseconds(edges.lower)} and {milliseconds(edges.upper)}"
-    some = ", ".join(milliseconds(edge) for edge in uneven[:MOST_EDGES]) + (", ..." if len(uneven) > MOST_EDGES else "")
+    lies = f"the threshold, {milliseconds(threshold_seconds)}, is {place(edges, histogram)}"
+    some = ", ".join(shown_edge(edge, histogram) for edge in uneven[:MOST_EDGES])
+    some += ", ..." if len(uneven) > MOST_EDGES else ""
     rest = f"; left out as not all servers have them: {some}: give all of them the same edges" if uneven else ""
     if any(is_near(edge, threshold_seconds) for edge in edges):
-        message = f"{asked}, lies between the edges {known}: the share within it is known as a bracket{rest}"
+        message = f"{lies}: the share within it is known as a bracket{rest}"
         return Verdict.AVAILABLE, readings.THRESHOLD_BETWEEN_EDGES, message
+    way = way_to_an_edge(threshold_seconds, edges, histogram)
     if math.isinf(edges.upper) and edges.lower > 0.0:
-        message = f"{asked}, is above the highest edge, {milliseconds(edges.lower)}: set an edge at the threshold{rest}"
-        return Verdict.UNUSABLE, readings.THRESHOLD_ABOVE_EDGES, message
-    near = f"has no edge within {NEAR_RATIO:.0%}; the nearest are {known}"
-    message = f"{asked}, {near}: set an edge at the threshold{rest}"
-    return Verdict.UNUSABLE, readings.NO_EDGE_NEAR_THRESHOLD, message
-
-
-def milliseconds(seconds: float) -> str:
-    """For messages: 0.1 is ``100ms``."""
-    return "infinity" if math.isinf(seconds) else f"{seconds * 1000:g}ms"
+        return Verdict.UNUSABLE, readings.THRESHOLD_ABOVE_EDGES, f"{lies}: {way}{rest}"
+    return (
+        Verdict.UNUSABLE,
+        readings.NO_EDGE_NEAR_THRESHOLD,
+        f"{lies}, and none is within {NEAR_RATIO:.0%} of it: {way}{rest}",
+    )
 
 
 def model_within(model: ModelView, pools: Mapping[str, PoolReading]) -> Bracket | None:

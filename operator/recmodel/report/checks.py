@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.rights import Right
-from recmodel.prometheus.histogram import edge_bracket, upper_bound_seconds
+from recmodel.prometheus.edge_words import bounds, milliseconds, place, way_to_an_edge
+from recmodel.prometheus.histogram import edge_bracket
 from recmodel.prometheus.profile import Profile
+from recmodel.report.causes import by_cause, said
 
 Level = Literal["ok", "warning", "problem"]
 WINDOW_SCRAPES = 4  # samples that a rate window must hold
@@ -120,30 +122,40 @@ def spacing(profile: Profile, seconds: float | None, interval_seconds: float, wi
     return found or [Check("ok", about, f"scraped every {seconds:.0f} s, rates over {window_seconds:g} s")]
 
 
-def edges(key: str, spec: RecModelSpec, profile: Profile, les: Iterable[str]) -> list[Check]:
-    """Whether the histogram has an edge at the objective's threshold: between two edges only a bracket is known."""
+def edges(key: str, spec: RecModelSpec, profile: Profile, counts: Mapping[str, float]) -> list[Check]:
+    """Whether there is an edge at the objective's threshold: between two edges only a bracket is known.
+
+    ``counts``: how many histograms of the profile have each ``le``, whosever they are. What the model's own say is in its
+    condition MetricsAvailable.
+    """
     histogram = profile.latency
-    if histogram is None:
+    found = bounds(counts, histogram) if histogram else {}
+    if histogram is None or not found:
         return []
-    bounds = set()
-    for le in les:
-        try:
-            bounds.add(upper_bound_seconds(le, histogram.unit, whole_units=histogram.whole_units))
-        except ValueError:
-            continue
     threshold = spec.objective.latency.threshold_seconds
-    if not bounds:
-        return []
-    below, above = edge_bracket(dict.fromkeys(bounds, 0.0), threshold)
-    if below == above:
-        return [Check("ok", key, f"the histogram has an edge at {_ms(threshold)}")]
+    nearest = edge_bracket(found, threshold)
+    if nearest.lower == nearest.upper:
+        having, all_of_them = found[nearest.lower], max(found.values())
+        some = "" if having >= all_of_them else f"{having:g} of "
+        there = f"{some}the histograms that Prometheus has for {profile.name} have an edge at {milliseconds(threshold)}"
+        return [Check("ok", key, there)]
     return [
         Check(
-            "warning", key, f"objective.latency.threshold is {_ms(threshold)}, and the histogram's nearest edges are "
-            f"{_ms(below)} and {_ms(above)}: between them the share of late requests is known only roughly; give the server or "
-            "the gateway an edge there, or take one of these as the threshold",
+            "warning", key, f"objective.latency.threshold, {milliseconds(threshold)}, is {place(nearest, histogram)}, in the "
+            f"histograms that Prometheus has for {profile.name}: the share of late requests is known only roughly; "
+            f"{way_to_an_edge(threshold, nearest, histogram)}",
         )
     ]  # fmt: skip
+
+
+def recmodels(
+    bodies: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str], lacking: Mapping[str, str], now: datetime
+) -> list[Check]:
+    """What is said of all of them, by ``namespace/name``. ``refused``: why a spec is not valid; ``lacking``: why one that was
+    asked for was not found.
+    """
+    found = [check for key, body in bodies.items() for check in recmodel(body, now, refused.get(key))]
+    return [*found, *(Check("problem", key, why) for key, why in lacking.items())]
 
 
 def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None) -> list[Check]:
@@ -170,11 +182,15 @@ def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None) -> lis
                 f"the last decision is {age:.0f} s old: no operator decides on it; see who acts, and its log",
             )
         )
-    for condition in status.get("conditions") or []:
-        bad, level = BAD.get(condition["type"], ("", "ok"))
-        if condition["status"] == bad or (condition["status"] == "Unknown" and bad):
-            said = f"{condition['type']} is {condition['status']}: {condition['reason']}: {condition['message']}"
-            found.append(Check(level if condition["status"] == bad else "warning", key, said))
+    levels = {
+        condition["type"]: level
+        for condition in status.get("conditions") or []
+        if (level := _level(condition["type"], condition["status"])) != "ok"
+    }
+    bad = [condition for condition in status.get("conditions") or [] if condition["type"] in levels]
+    for group in by_cause(bad):
+        worst: Level = "problem" if "problem" in {levels[condition["type"]] for condition in group} else "warning"
+        found.append(Check(worst, key, said(group)))
     return found or [Check("ok", key, str(status.get("message") or "nothing is wrong with it"))]
 
 
@@ -185,11 +201,17 @@ def text(checks: Collection[Check]) -> str:
     ]
     problems = sum(check.level == "problem" for check in checks)
     warnings = sum(check.level == "warning" for check in checks)
-    return "\n".join([*lines, f"{len(checks)} checks, {problems} problems, {warnings} warnings"])
+    counted = ((len(checks), "check"), (problems, "problem"), (warnings, "warning"))
+    total = ", ".join(f"{number} {what}" + ("" if number == 1 else "s") for number, what in counted)
+    return "\n".join([*lines, total])
 
 
-def _ms(seconds: float) -> str:
-    return "infinity" if math.isinf(seconds) else f"{1000 * seconds:g} ms"
+def _level(kind: str, status: str) -> Level:
+    """How bad it is that a condition has this status."""
+    bad, level = BAD.get(kind, ("", "ok"))
+    if status == bad:
+        return level
+    return "warning" if status == "Unknown" and bad else "ok"
 
 
 def _time(written: str) -> datetime:

@@ -146,7 +146,7 @@ def test_an_edge_that_only_some_servers_have_is_left_out() -> None:
     assert reading.within == (0.0, 1.0)
     assert not reading.pools["cpu"].share_is_known
     assert (reading.verdict, reading.reason) == ("Unusable", "NoEdgeNearThreshold")
-    assert "left out as not all servers have them: 100ms: give all of them the same edges" in reading.message
+    assert 'left out as not all servers have them: 100ms (le="99"): give all of them the same edges' in reading.message
 
 
 def test_what_the_common_edges_tell_is_known_all_the_same() -> None:
@@ -170,7 +170,7 @@ def test_without_a_common_edge_nothing_is_said_of_the_highest() -> None:
     reading = read(uneven=uneven)
     assert (reading.verdict, reading.reason) == ("Unusable", "NoEdgeNearThreshold")
     assert "above the highest edge" not in reading.message
-    assert "50ms, 100ms, 200ms" in reading.message
+    assert '50ms (le="49"), 100ms (le="99"), 200ms (le="199")' in reading.message
 
 
 def test_nothing_is_known_while_it_is_not_known_whether_all_servers_have_an_edge() -> None:

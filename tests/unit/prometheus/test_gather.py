@@ -172,11 +172,34 @@ def test_a_pool_that_only_fails_has_no_histogram_and_is_known_to_fail() -> None:
     ("threshold", "verdict", "reason", "said"),
     [
         (0.1, "Available", "MetricsFound", "an edge at the threshold"),
-        (0.11, "Available", "ThresholdBetweenEdges", "110ms, lies between the edges 100ms and 200ms"),
-        (0.15, "Unusable", "NoEdgeNearThreshold", "the nearest are 100ms and 200ms"),
-        (0.22, "Available", "ThresholdBetweenEdges", "200ms and infinity"),
-        (5.0, "Unusable", "ThresholdAboveEdges", "above the highest edge, 200ms"),
-        (0.001, "Unusable", "NoEdgeNearThreshold", "the nearest are 0ms and 50ms"),
+        (
+            0.11,
+            "Available",
+            "ThresholdBetweenEdges",
+            '110ms, is between the edges 100ms (le="99") and 200ms (le="199")',
+        ),
+        (
+            0.15,
+            "Unusable",
+            "NoEdgeNearThreshold",
+            'between the edges 100ms (le="99") and 200ms (le="199"), and none is within 20%',
+        ),
+        (
+            0.15,
+            "Unusable",
+            "NoEdgeNearThreshold",
+            'configure the edge le="149" (times are cut to whole ms, so it holds all under '
+            '150ms), or take 100ms (le="99") or 200ms (le="199") as the threshold',
+        ),
+        (0.22, "Available", "ThresholdBetweenEdges", 'above the highest edge, 200ms (le="199")'),
+        (
+            5.0,
+            "Unusable",
+            "ThresholdAboveEdges",
+            'above the highest edge, 200ms (le="199"): configure the edge le="4999"',
+        ),
+        (0.001, "Unusable", "NoEdgeNearThreshold", 'below the lowest edge, 50ms (le="49")'),
+        (0.1505, "Unusable", "NoEdgeNearThreshold", "times are cut to whole ms, so no edge can be there: take 100ms"),
     ],
 )
 def test_a_threshold_that_is_no_edge_is_reported_with_the_bracket(
