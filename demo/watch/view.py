@@ -27,6 +27,7 @@ _STATE = {
     "AwaitingRequests": "cyan",
     "Degraded": "bold red",
     "Recommending": "blue",
+    "Paused": "blue",
 }
 
 

@@ -29,6 +29,7 @@ def test_recommend_and_paused_change_nothing_under_load(serve: Callable[..., Ser
         before = [(model.replicas(), model.weights()) for model in models]
         generations = [model.deployment("cpu")["metadata"]["generation"] for model in models]
         eventually("decisions are made", lambda: recommending.status().get("state") == "Recommending", 30.0)
+        eventually("the pause is told", lambda: paused.status().get("state") == "Paused", 30.0)
         eventually("the load is seen", recommending.has("MetricsAvailable", "True"), 60.0)
 
         def unchanged() -> None:

@@ -66,6 +66,14 @@ def test_the_documented_example_is_answered_in_the_documented_shape(model: Model
     assert answer["forecast"]["cpu"]["upper"] > answer["forecast"]["cpu"]["p50"]
 
 
+@pytest.mark.parametrize(("mode", "state"), [("Recommend", "Recommending"), ("Paused", "Paused")])
+def test_the_state_tells_the_modes_apart_that_change_nothing(tmp_path: Path, mode: str, state: str) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text(MANIFEST.replace("spec:\n  objective", f"spec:\n  mode: {mode}\n  objective"))
+    answers = [json.loads(text) for text in decide([line(0.0), line(15.0, rate=None)], read_model(path))]
+    assert [(answer["state"], answer["pools"]["cpu"]["replicas"]) for answer in answers] == [(state, 4)] * 2
+
+
 BAD = {
     "": None,  # an empty line is no line
     "{": "not JSON",

@@ -190,7 +190,8 @@ class RecModelStatus(Written):
         ),
     ] = []
     state: Annotated[
-        str | None, Field(description="Tracking, Learning, Holding, AwaitingRequests, Degraded or Recommending.")
+        str | None,
+        Field(description="Tracking, Learning, Holding, AwaitingRequests, Degraded, Recommending or Paused."),
     ] = None
     replicas: Annotated[str | None, Field(description="Ready of desired replicas of each pool, for kubectl get.")] = (
         None

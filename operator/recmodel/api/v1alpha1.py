@@ -218,6 +218,7 @@ class RecModelSpec(Strict):
             minutes_over_budget_ratio=self.objective.latency.minutes_over_budget_ratio,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
             acts=self.mode == "Auto",
+            paused=self.mode == "Paused",
             calendar=replace(calendar(self.time_zone), holidays=days(self.holidays)),
             pools=tuple(
                 core.Pool(

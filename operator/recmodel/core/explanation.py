@@ -95,7 +95,7 @@ class Decisions:
     def state(self, i: int) -> str:
         """One word for what the loop is doing with model ``i``."""
         if not self.fleet.acts[i]:
-            return reasons.RECOMMENDING
+            return reasons.PAUSED if self.fleet.models[i].paused else reasons.RECOMMENDING
         if self.blind_seconds[i] > 0:
             return reasons.HOLDING if self.seen.requested[i] else reasons.AWAITING_REQUESTS
         if not self.proposal.feasible[i]:

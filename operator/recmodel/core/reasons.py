@@ -6,7 +6,8 @@ LEARNING = "Learning"  # the capacity of a pool that matters is not known yet: r
 HOLDING = "Holding"  # something needed is unknown: staying put
 AWAITING_REQUESTS = "AwaitingRequests"  # no request was counted yet: staying put until the first ones
 DEGRADED = "Degraded"  # no mix within the limits meets the objective: serving the most requests within it
-RECOMMENDING = "Recommending"  # mode Recommend or Paused: the decision is reported, nothing changes
+RECOMMENDING = "Recommending"  # mode Recommend: the decision is reported, nothing changes
+PAUSED = "Paused"  # mode Paused: the same, and nothing that belongs to the RecModel is touched
 
 # Why replicas or weights are what they are.
 FORECAST_RISE = "ForecastRise"  # more: the upper forecast is above what the present replicas are planned to carry

@@ -195,6 +195,8 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[st
             snapshot.applied.failed.reason, f"what is wanted could not be applied: {snapshot.applied.failed.message}"
         )
     if absent := missing(pools):
+        if snapshot.desired.paused:
+            return "False", Reason(reasons.PAUSED, f"mode Paused: {absent}, and none is made")
         return "True", Reason(SCALING, absent)
     if ordered := not_yet_ordered(snapshot.decision if snapshot.desired.acts else None, pools):
         return "True", Reason(SCALING, f"decided, and not in the Deployment yet: {', '.join(ordered)}")
@@ -215,6 +217,12 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
     ]
     if there := [reason for reason in found if reason is not None]:
         return "True", Reason(there[0].reason, "; ".join(reason.message for reason in there))
+    if snapshot.desired.paused:
+        return "False", Reason(reasons.PAUSED, "mode Paused: what differs from the spec is left as it is")
+    if not snapshot.desired.acts:
+        return "False", Reason(
+            AS_WISHED, "mode Recommend: nothing keeps the pools from the spec; what was decided is not done"
+        )
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
 
 

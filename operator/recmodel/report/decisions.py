@@ -80,7 +80,10 @@ def past_decisions(
         return list(before)
     replicas = {name: pool.replicas for name, pool in decision.pools.items()}
     same = bool(before) and before[0].replicas == replicas and before[0].state == decision.state
-    if same and (decision.state != reasons.RECOMMENDING or (before[0].wish or {}) == decision.proposed_replicas):
+    if same and (
+        decision.state not in (reasons.RECOMMENDING, reasons.PAUSED)
+        or (before[0].wish or {}) == decision.proposed_replicas
+    ):
         return list(before)
     latest = DecisionStatus(
         time=timestamp(now),

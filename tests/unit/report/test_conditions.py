@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from builders.status_scene import NOW, STATE, condition, decision, reading, status, tracked
+from builders.status_scene import NOW, SPEC, STATE, condition, decision, reading, status, tracked
+from recmodel.api.status import Condition, RecModelStatus
 from recmodel.cluster.observed.route_status import RouteStatus
+from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
 from recmodel.prometheus import Bracket
 from recmodel.report.events import changes
@@ -131,3 +133,24 @@ def test_a_deployment_that_the_api_refused_is_neither_settled_nor_placed() -> No
     assert (found["CapacityAvailable"].status, found["CapacityAvailable"].reason) == ("Unknown", "NotObserved")
     begun = {c.type: c for c in status(tracked(), {"cpu": absent}).conditions}
     assert (begun["Progressing"].status, begun["Progressing"].reason) == ("True", "Scaling")
+
+
+def in_mode(mode: str) -> Tracked:
+    return tracked(spec=SPEC.model_copy(update={"mode": mode}))
+
+
+def test_what_is_said_where_nothing_is_done_is_true() -> None:
+    """A Service that is gone stays so in Paused, and replicas stay as they are in both."""
+    said = {mode: one(status(in_mode(mode)), "Degraded") for mode in ("Auto", "Recommend", "Paused")}
+    assert {mode: (found.status, found.reason) for mode, found in said.items()} == {
+        "Auto": ("False", "AsWished"), "Recommend": ("False", "AsWished"), "Paused": ("False", "Paused"),
+    }  # fmt: skip
+    assert said["Paused"].message == "mode Paused: what differs from the spec is left as it is"
+    assert "what was decided is not done" in said["Recommend"].message
+    gone = one(status(in_mode("Paused"), {"cpu": replace(STATE, exists=False, desired=0, ready=0)}), "Progressing")
+    assert (gone.status, gone.reason) == ("False", "Paused")
+    assert gone.message == "mode Paused: there is no Deployment of cpu, and none is made"
+
+
+def one(found: RecModelStatus, kind: str) -> Condition:
+    return next(condition for condition in found.conditions if condition.type == kind)

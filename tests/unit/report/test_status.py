@@ -83,12 +83,13 @@ def test_past_decisions_are_kept_newest_first_and_only_where_replicas_changed() 
 
 def test_where_nothing_may_change_each_other_wish_is_kept() -> None:
     found = status()
-    for state in ("Recommending", "Tracking"):
+    for state in ("Paused", "Recommending", "Tracking"):
         for wish in (3, 4, 4, 5):
             wished = replace(decision(state=state), proposed_replicas={"cpu": wish})
             found = status(tracked(decision=wished), written=found)
-    assert [(d.state, d.wish) for d in found.decisions[:4]] == [
+    assert [(d.state, d.wish) for d in found.decisions[:7]] == [
         ("Tracking", {"cpu": 3}), ("Recommending", {"cpu": 5}), ("Recommending", {"cpu": 4}), ("Recommending", {"cpu": 3}),
+        ("Paused", {"cpu": 5}), ("Paused", {"cpu": 4}), ("Paused", {"cpu": 3}),
     ]  # fmt: skip
 
 
