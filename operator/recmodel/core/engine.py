@@ -189,6 +189,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             unchanged=memory.capacity.sampling.settled_ticks > fleet.window_ticks,
             recently_proposed=proposed.recently_proposed(now.hold_ticks, each, seen.desired),
             given_up=now.given_up,
+            unplaced_seconds=now.unplaced_seconds,
             slow=now.slower,
             failing=learned.failing,
             grown_from=now.grown_from,

@@ -79,6 +79,7 @@ class Pods:
     slower: Bools  # a faster pool of the same model can fill the gap meanwhile
     late_ticks: Ints
     given_up: Bools  # pods were unschedulable for long: none are ordered for a while
+    unplaced_seconds: Floats  # for which some pods have been unschedulable; inf: given up
     most: Ints  # replicas that the pool can have now
     grown_from: Ints  # ready replicas one start-up ago
     hold_ticks: Floats  # for which a replica that was wanted is kept
@@ -129,6 +130,7 @@ def observe(
         slower=slower(fleet, startup),
         late_ticks=memory.late_ticks,
         given_up=stuck_ticks < 0,
+        unplaced_seconds=np.where(stuck_ticks < 0, np.inf, stuck_ticks * fleet.tick_seconds),
         most=np.where(stuck | (stuck_ticks < 0), np.minimum(seen.ready, fleet.max_replicas), fleet.max_replicas),
         grown_from=_ago(memory, startup / fleet.tick_seconds),
         hold_ticks=_hold_ticks(fleet, startup),

@@ -89,6 +89,11 @@ def check_cause(
     if cause == Cause.PODS_WAIT:
         assert (seen.unschedulable or 0) > 0
         assert decided < before
+    if cause in (Cause.ORDERED_ELSEWHERE, Cause.KEPT_ELSEWHERE):
+        assert not decisions.seen.ready.any()
+        assert before == 0 < decided == 1
+        assert (desired > 0) == (cause == Cause.KEPT_ELSEWHERE)
+        assert decisions.seen.unschedulable.any() or decisions.given_up.any()
     if cause == Cause.LATE_THOUGH_READY:
         assert decided >= max(seen.ready, before + 1)
     if cause in (Cause.NOT_FILLED, Cause.CAPACITY_UNKNOWN, Cause.GROWTH_BOUNDED, Cause.GROWN_IN_VAIN):

@@ -175,6 +175,19 @@ class Cause(Enum):
         "its new version is on trial, and without a replica nothing would be found out",
         "until the trial ends",
     )
+    # order_elsewhere
+    ORDERED_ELSEWHERE = (
+        reasons.ORDERED_ELSEWHERE,
+        "no pool has a ready replica, and the pods that were ordered in other pools find no node or are over a quota: one replica is "
+        "ordered here",
+        "until another pool has a ready replica or a pod that found its node",
+    )
+    KEPT_ELSEWHERE = (
+        reasons.ORDERED_ELSEWHERE,
+        "no pool has a ready replica, and the pods that were ordered in other pools find no node or are over a quota: one that starts "
+        "here stays",
+        "until another pool has a ready replica or a pod that found its node",
+    )
     # never_without_replicas
     LAST_OF_ALL = (
         reasons.AT_MINIMUM,

@@ -33,6 +33,7 @@ class GuardContext:
     unchanged: Bools  # [M, P] the rate window holds no change of ready replicas
     recently_proposed: Ints  # [M, P] for the largest load that the pool was wished for within its break-even time
     given_up: Bools  # [M, P] pods were unschedulable for long: none are ordered for a while
+    unplaced_seconds: Floats  # [M, P] for which some pods have been unschedulable; inf: given up
     slow: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
     failing: Failing  # what is bad at any load is not answered with replicas
     grown_from: Ints  # [M, P] ready replicas one start-up time ago

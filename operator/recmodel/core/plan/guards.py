@@ -25,6 +25,7 @@ from recmodel.core.plan.limits import (
     hold_when_blind,
     keep_trials_running,
     never_without_replicas,
+    order_elsewhere,
     within_limits,
 )
 from recmodel.core.plan.release import hold_what_is_needed_again, keep_ready_capacity, release_in_steps
@@ -41,6 +42,7 @@ CHAIN: tuple[Guard, ...] = (
     plan_without_unschedulable,
     within_limits,
     keep_trials_running,
+    order_elsewhere,
     never_without_replicas,
     change_nothing_unless_acting,
 )

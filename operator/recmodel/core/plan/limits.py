@@ -9,6 +9,9 @@ from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
 
 BLIND_GROWTH = 0.5
+# Nobody is answered meanwhile, and the scheduler needs seconds: a node that is about to be free is waited for, no longer. A node
+# autoscaler may be faster than the replica elsewhere; to have started that one too costs less than minutes without an answer.
+UNPLACED_PATIENCE_SECONDS = 60.0
 
 
 def hold_when_blind(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
@@ -43,6 +46,25 @@ def keep_trials_running(replicas: Ints, context: GuardContext) -> tuple[Ints, Co
     fleet = context.fleet
     least = np.where(fleet.exists & fleet.on_trial, fleet.least_replicas, 0)
     return np.maximum(replicas, least), Cause.ON_TRIAL.code
+
+
+def order_elsewhere(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
+    """While no pool has a ready replica and all that is ordered finds no node, one replica of the cheapest other pool is ordered
+    that may answer requests; if that finds none either, one of the next. One that starts already stays instead.
+    """
+    fleet, seen = context.fleet, context.seen
+    blocked = context.given_up | ((seen.unschedulable > 0) & (seen.unschedulable >= seen.desired))
+    ordered = replicas > 0
+    out = (seen.ready.sum(1) == 0) & (blocked | ~ordered).all(1) & blocked.any(1)
+    patient = (~(blocked & ordered) | (context.unplaced_seconds >= UNPLACED_PATIENCE_SECONDS)).all(1, keepdims=True)
+    able = fleet.exists & ~blocked & (fleet.max_replicas > 0) & (context.allowed > 0.0)
+    starting = able & (seen.desired > 0)
+    among = np.where(starting.any(1, keepdims=True), starting, able & patient)
+    rows = np.nonzero(out & among.any(1))[0]
+    cheapest = np.argmin(np.where(among, fleet.cost_per_hour, np.inf), axis=1)
+    result = replicas.copy()
+    result[rows, cheapest[rows]] = 1
+    return result, first_cause((starting, Cause.KEPT_ELSEWHERE), otherwise=Cause.ORDERED_ELSEWHERE)
 
 
 def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:

@@ -1,0 +1,193 @@
+"""No pool has a ready replica, and what is ordered finds no node: another pool is asked, and let go when the first is there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from recmodel.core import reasons
+from recmodel.core.engine import step
+from recmodel.core.memory import begin
+from recmodel.core.plan.limits import UNPLACED_PATIENCE_SECONDS
+from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
+
+TICK_SECONDS, STARTUP_SECONDS, EACH_PER_SECOND = 15.0, 40.0, 100.0
+CPU, GPU, TPU = Pool("cpu", 1, 6, 1.0), Pool("gpu", 0, 2, 4.0), Pool("tpu", 0, 2, 9.0)
+
+
+@dataclass
+class Cluster:
+    """Pods that start where there are nodes, and a gateway that counts what a pod answered, and nothing while there is none."""
+
+    model: Model
+    nodes: dict[str, int]  # pods of each pool that find one; it may change at any time
+    load_per_second: float = 30.0
+    unknown: float | None = None  # what is read while no pool has a ready replica
+    ticks: int = 0
+    desired: dict[str, int] = field(default_factory=dict)
+    placed: dict[str, list[float]] = field(default_factory=dict)  # since when each pod has had its node
+    decided: list[Decision] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.memory = begin([self.model])
+        self.desired = {pool.name: pool.min_replicas for pool in self.model.pools}
+        self.placed = {pool.name: [] for pool in self.model.pools}
+
+    def ready(self, pool: str) -> int:
+        return sum(self.ticks * TICK_SECONDS - since >= STARTUP_SECONDS for since in self.placed[pool])
+
+    def run(self, minutes: float, until: Callable[[], bool] = lambda: False) -> None:
+        for _ in range(round(minutes * 60 / TICK_SECONDS)):
+            if until():
+                return
+            self.tick()
+
+    def tick(self) -> None:
+        self.ticks += 1
+        now = self.ticks * TICK_SECONDS
+        for name, pods in self.placed.items():
+            there = min(self.desired[name], self.nodes[name])
+            pods[there:] = []
+            pods += [now] * (there - len(pods))
+        weights = {name: pool.weight for name, pool in self.decided[-1].pools.items()} if self.decided else {}
+        weights = {name: weights.get(name, 0.0) if self.ready(name) else 0.0 for name in self.placed}
+        weights = weights if sum(weights.values()) else {name: float(self.ready(name) > 0) for name in self.placed}
+        total = sum(weights.values())
+        seen = {}
+        for name, pods in self.placed.items():
+            rate = self.load_per_second * weights[name] / total if total else self.unknown
+            good = min(rate or 0.0, EACH_PER_SECOND * self.ready(name))
+            seen[name] = PoolObservation(
+                desired=self.desired[name],
+                ready=self.ready(name),
+                unschedulable=self.desired[name] - len(pods),
+                weight=weights[name],
+                startup_seconds=STARTUP_SECONDS if self.ready(name) else None,
+                rate_per_second=rate,
+                errors_per_second=None if rate is None else 0.0,
+                latency={0.05: 0.8 * good, 0.1: good, math.inf: rate} if rate else None,
+                utilisation_ratio=rate / (EACH_PER_SECOND * self.ready(name)) if rate else None,
+            )
+        self.memory, decisions = step(self.memory, [Observation(now, seen)], now)
+        self.decided.append(decisions[0])
+        if self.model.acts:
+            self.desired = {name: pool.replicas for name, pool in decisions[0].pools.items()}
+
+    def why(self, pool: str) -> str | None:
+        bound = self.decided[-1].pools[pool].bound
+        return bound.reason if bound else None
+
+
+def cluster(*pools: Pool, unknown: float | None = None, **nodes: int) -> Cluster:
+    model = Model("shop/feed", 0.95, 0.1, pools)
+    return Cluster(model, {pool.name: 0 for pool in pools} | nodes, unknown=unknown)
+
+
+@pytest.mark.parametrize("unknown", [None, 0.0])
+def test_a_new_model_whose_pods_find_no_node_is_served_by_the_other_pool(unknown: float | None) -> None:
+    one = cluster(CPU, GPU, unknown=unknown, gpu=2)
+    one.run(UNPLACED_PATIENCE_SECONDS / 60 - 0.25)
+    assert one.desired == {"cpu": 1, "gpu": 0}, "a node may become free in a moment"
+    one.run(1.0, until=lambda: one.desired["gpu"] > 0)
+    assert one.desired == {"cpu": 1, "gpu": 1}
+    said = one.decided[-1].pools["gpu"].bound
+    assert said is not None
+    assert said.reason == reasons.ORDERED_ELSEWHERE
+    assert "no pool has a ready replica" in said.message
+    one.run(60.0, until=lambda: one.ready("gpu") > 0)
+    assert one.ticks * TICK_SECONDS <= UNPLACED_PATIENCE_SECONDS + STARTUP_SECONDS + 3 * TICK_SECONDS
+    for _ in range(240):
+        one.tick()
+        assert one.ready("gpu") > 0, one.ticks
+        assert one.desired["gpu"] <= 2
+
+
+def test_a_model_that_served_and_lost_its_only_pool_is_served_by_the_other() -> None:
+    one = cluster(CPU, GPU, cpu=6, gpu=2)
+    one.load_per_second = 300.0
+    one.run(60.0)
+    assert one.ready("cpu") >= 3
+    assert one.desired["gpu"] == 0
+    one.nodes = {"cpu": 0, "gpu": 2}
+    one.run(UNPLACED_PATIENCE_SECONDS / 60 + STARTUP_SECONDS / 60 + 0.75)
+    assert one.ready("gpu") > 0
+
+
+@pytest.mark.parametrize("unknown", [None, 0.0])
+def test_it_is_let_go_once_the_first_pool_is_ready_and_never_comes_back(unknown: float | None) -> None:
+    one = cluster(CPU, GPU, unknown=unknown, gpu=2)
+    one.run(20.0)
+    assert one.ready("gpu")
+    one.nodes["cpu"] = 6
+    one.run(90.0)
+    assert (one.ready("cpu") > 0, one.desired["gpu"]) == (True, 0)
+    changes = sum(
+        a.pools["gpu"].replicas != b.pools["gpu"].replicas for a, b in zip(one.decided, one.decided[1:], strict=False)
+    )
+    assert changes <= 4, "it does not flap"
+
+
+def test_a_node_that_comes_while_the_other_pool_starts_takes_the_load_and_the_other_goes() -> None:
+    one = cluster(CPU, GPU, gpu=2)
+    one.run(2.0, until=lambda: one.desired["gpu"] > 0)
+    one.nodes["cpu"] = 6
+    one.run(60.0)
+    assert (one.ready("cpu") > 0, one.desired["gpu"]) == (True, 0)
+
+
+def test_of_three_pools_the_next_is_asked_where_the_cheaper_finds_no_node_either() -> None:
+    one = cluster(CPU, GPU, TPU, tpu=2)
+    one.run(2 * UNPLACED_PATIENCE_SECONDS / 60 + 0.5, until=lambda: one.desired["tpu"] > 0)
+    assert one.desired == {"cpu": 1, "gpu": 1, "tpu": 1}
+    one.run(60.0, until=lambda: one.ready("tpu") > 0)
+    assert one.ticks * TICK_SECONDS <= 2 * UNPLACED_PATIENCE_SECONDS + STARTUP_SECONDS + 4 * TICK_SECONDS
+    one.run(15.0)
+    assert one.ready("tpu") > 0
+    assert one.desired["gpu"] == 0, "what waits in vain is taken back"
+    one.nodes["cpu"] = 6
+    one.run(90.0)
+    assert (one.ready("cpu") > 0, one.desired["gpu"], one.desired["tpu"]) == (True, 0, 0)
+
+
+def test_what_starts_slowly_elsewhere_stays_while_the_first_pool_is_given_up_and_tried_again() -> None:
+    one = cluster(CPU, GPU, gpu=1)
+    one.run(2.0, until=lambda: one.desired["gpu"] > 0)
+    for _ in range(160):  # the image of the other pool takes forty minutes
+        one.placed["gpu"] = [math.inf]
+        one.tick()
+        assert one.desired["gpu"] == 1, one.ticks
+        assert one.desired["cpu"] == 1, one.ticks
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replace(GPU, max_replicas=0), replace(GPU, accuracy_loss_ratio=None), replace(GPU, traffic_limit_ratio=0.0)],
+    ids=["maximum", "never measured", "rolled back"],
+)
+def test_a_pool_that_may_have_none_or_may_answer_nothing_is_not_asked(other: Pool) -> None:
+    cpu = replace(CPU, accuracy_loss_ratio=0.0)
+    one = cluster(cpu, other, gpu=2)
+    one.model = replace(one.model, accuracy_budget_ratio=0.01)
+    one.memory = begin([one.model])
+    one.run(40.0)
+    assert all(decision.pools["gpu"].replicas == 0 for decision in one.decided)
+
+
+def test_no_pool_is_asked_while_a_pod_of_what_is_ordered_has_its_node() -> None:
+    one = cluster(replace(CPU, min_replicas=2), GPU, cpu=1, gpu=2)
+    for _ in range(20):  # it starts for ever
+        one.placed["cpu"] = [math.inf]
+        one.tick()
+    assert one.desired["gpu"] == 0
+
+
+def test_recommend_changes_nothing_and_says_what_it_would_do() -> None:
+    one = cluster(CPU, GPU, gpu=2)
+    one.model = replace(one.model, acts=False)
+    one.memory = begin([one.model])
+    one.run(5.0)
+    assert one.desired == {"cpu": 1, "gpu": 0}
+    assert one.why("gpu") == reasons.MODE_RECOMMEND
