@@ -65,7 +65,7 @@ recmodel() {
 # generator NAME ARGUMENT...: the load generator as a Job in the cluster. It talks to the gateway only.
 generator() {
   local name=$1 arguments; shift
-  arguments=$(printf '"%s",' --url "http://$GATEWAY_ADDRESS/v2/models/ranker/infer" "$@")
+  arguments=$(printf '"%s",' --url "http://$GATEWAY_ADDRESS/v2/models/ranker/infer" --host ranker.example "$@")
   kubectl apply -f - >/dev/null <<MANIFEST
 apiVersion: batch/v1
 kind: Job

@@ -127,10 +127,32 @@ def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.Ca
         "93% of a week's latency budget is left",
     ):  # fmt: skip
         assert part in story
+    body["status"]["pools"][0]["plannedPerReplica"] = "60.0"
+    path.write_text(json.dumps(body))
+    assert main(["explain", str(path)]) == 0
+    assert "a replica carries 121.5/s (the estimate; the plan counts on 60.0/s)" in capsys.readouterr().out
     del body["status"]
     path.write_text(json.dumps(body))
     assert main(["explain", str(path)]) == 0
     assert "no decision yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["List", "RecModelList"])  # of kubectl, and of the API
+def test_explain_tells_of_each_recmodel_of_a_list(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [{"kind": "RecModel", "metadata": {"namespace": "shop", "name": name}} for name in ("a", "b")]
+    for count, told in (
+        (2, "shop/a: no decision yet\n\nshop/b: no decision yet\n"),
+        (0, "there are no RecModels in this list\n"),
+    ):
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"kind": kind, "items": items[:count]})))
+        assert main(["explain"]) == 0
+        assert capsys.readouterr().out == told
+    mixed = {"kind": kind, "items": [*items, {"kind": "Pod"}]}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(mixed)))
+    assert main(["explain"]) == 2
+    assert "nor a list of them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "{}", "hello", "kind: Pod", '{"error": "not JSON"}'])

@@ -65,9 +65,11 @@ def test_a_sample_is_one_valid_recmodel_with_children(path: Path) -> None:
 def test_what_is_tried_first_takes_no_traffic_of_others_and_fits_a_small_cluster() -> None:
     shown = [body for text in blocks(ROOT / "README.md", "yaml") for body in recmodels(text)]
     minimal = recmodels((ROOT / "manifests" / "samples" / "minimal.yaml").read_text(encoding="utf-8"))
+    samples = [body for path in SAMPLES for body in recmodels(path.read_text(encoding="utf-8"))]
     assert shown
-    for body in (*shown, *minimal):
-        assert body["spec"]["route"]["hostnames"]
+    assert samples
+    for body in (*shown, *samples):
+        assert body["spec"].get("route", {"hostnames": ["none"]})["hostnames"]
     (cheap,) = [pool for pool in minimal[0]["spec"]["pools"] if pool["name"] == "cpu"]
     (container,) = cheap["template"]["spec"]["containers"]
     assert container["resources"]["requests"] == {"cpu": "250m"}
@@ -97,6 +99,12 @@ def test_the_demos_sample_has_the_pools_that_were_measured() -> None:
     (body,) = recmodels((ROOT / "manifests" / "samples" / "ranker.yaml").read_text(encoding="utf-8"))
     measured = yaml.safe_load((ROOT / "demo" / "ranker" / "pool-templates.yaml").read_text(encoding="utf-8"))
     assert {name: body["spec"][name] for name in measured} == measured
+
+
+def test_the_demos_load_asks_for_the_host_of_its_sample() -> None:
+    (body,) = recmodels((ROOT / "manifests" / "samples" / "ranker.yaml").read_text(encoding="utf-8"))
+    (host,) = body["spec"]["route"]["hostnames"]
+    assert f"--host {host} " in (ROOT / "demo" / "run.sh").read_text(encoding="utf-8")
 
 
 def test_a_wrong_sample_is_refused_with_the_field_and_the_rule(tmp_path: Path) -> None:

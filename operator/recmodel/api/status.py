@@ -213,8 +213,9 @@ class RecModelStatus(Written):
     ] = None  # fmt: skip
     last_decision_time: Annotated[
         str | None,
-        Field(description="When the operator last decided on this RecModel; written at most once a minute, and less "
-              "often with more than 300 RecModels. If it grows old, no operator decides on this RecModel.",
+        Field(description="When the operator last decided on this RecModel; written with each change, and while "
+              "nothing changes once a minute at most, less often with more than 300 RecModels. If it grows old, no "
+              "operator decides on this RecModel.",
               json_schema_extra={"format": "date-time"}),
     ] = None  # fmt: skip
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
@@ -228,7 +229,14 @@ class RecModelStatus(Written):
     latency_budget_left: Annotated[
         str | None, Field(description="Of the minutes that may be over the latency objective in a week, such as 93%.")
     ] = None
-    decisions: Annotated[list[DecisionStatus], Field(max_length=10, description="The last ones, newest first.")] = []
+    decisions: Annotated[
+        list[DecisionStatus],
+        Field(
+            max_length=10,
+            description="The last ones that changed replicas or the state, newest first; in modes Recommend and Paused also "
+            "those whose wish differs from the one before.",
+        ),
+    ] = []
     last_valid_spec: Annotated[
         str | None,
         Field(

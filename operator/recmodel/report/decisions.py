@@ -73,8 +73,8 @@ def message(decision: Decision) -> str:
 def past_decisions(
     decision: Decision | None, weights: Mapping[str, int], now: datetime, before: Sequence[DecisionStatus]
 ) -> list[DecisionStatus]:
-    """The last decisions that changed replicas, newest first; in Recommend and Paused, where nothing may change, those
-    that would have.
+    """The last decisions that changed replicas or the state, newest first; in Recommend and Paused, where nothing may change,
+    also those that would have.
     """
     if decision is None:
         return list(before)

@@ -13,9 +13,10 @@ from recmodel.report.decisions import cost_sentence, shown_costs
 
 
 def explain(text: str) -> str:
-    """The story of one RecModel (``kubectl get recmodel NAME -o json``) or of the last decision line that ``recmodel decide`` wrote.
+    """The story of a RecModel (``kubectl get recmodel NAME -o json``), of each one of a list (``kubectl get recmodels -o json``), or
+    of the last decision line that ``recmodel decide`` wrote.
 
-    ``ValueError`` when the text is neither.
+    ``ValueError`` when the text is none of these.
     """
     for line in reversed(text.strip().splitlines()):
         try:
@@ -28,9 +29,13 @@ def explain(text: str) -> str:
         body = yaml.safe_load(text)  # JSON is YAML
     except yaml.YAMLError:
         body = None
-    if isinstance(body, dict) and body.get("kind") == "RecModel":
-        return _of_status(body)
-    raise ValueError("neither a RecModel (kubectl get recmodel NAME -o json) nor a decision of recmodel decide")
+    listed = isinstance(body, dict) and body.get("kind") in ("List", "RecModelList")
+    bodies = (body.get("items") or []) if listed else [body]
+    if not all(isinstance(one, dict) and one.get("kind") == "RecModel" for one in bodies):
+        raise ValueError(
+            "neither a RecModel (kubectl get recmodel NAME -o json), nor a list of them, nor a decision of recmodel decide"
+        )
+    return "\n\n".join(map(_of_status, bodies)) or "there are no RecModels in this list"
 
 
 def _of_status(body: Mapping[str, Any]) -> str:
@@ -44,12 +49,15 @@ def _of_status(body: Mapping[str, Any]) -> str:
     lines += [f"  {c['type']:<18}{c['status']:<8}{c['reason']}: {c['message']}" for c in status.get("conditions", [])]
     for pool in status.get("pools", []):
         facts = [f"{pool['ready']} of {pool['desired']} ready", f"weight {pool['weight']} of 1000"]
+        counted = (
+            f" (the estimate; the plan counts on {pool['plannedPerReplica']}/s)" if "plannedPerReplica" in pool else ""
+        )
         facts += [
             f"{label} {pool[key]}{unit}"
             for key, label, unit in (
                 ("loadPerSecond", "load", "/s"),
                 ("withinThreshold", "within the threshold", ""),
-                ("capacityPerReplica", "a replica carries", "/s"),
+                ("capacityPerReplica", "a replica carries", f"/s{counted}"),
                 ("startupSeconds", "starts in", " s"),
             )
             if pool.get(key) is not None

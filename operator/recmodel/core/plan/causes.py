@@ -91,8 +91,9 @@ class Cause(Enum):
     )
     NO_LOAD_PROVEN = (
         reasons.RELEASE_UNPROVEN,
-        "no load of it was seen to be answered in time yet: a release waits",
-        "until some load of it was answered in time",
+        "it is not certain yet that it answers any load in time, which takes enough requests at about one load and few of them "
+        "late: a release waits",
+        "until it is certain that it answers some load in time",
     )
     # keep_ready_capacity
     STAYING_TOO_FEW = (
