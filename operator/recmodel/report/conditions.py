@@ -7,7 +7,6 @@ from datetime import datetime
 
 from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus, timestamp
 from recmodel.cluster.observed.pool_state import PoolState
-from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Reason
@@ -15,17 +14,13 @@ from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
+from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
 from recmodel.report.snapshot import Snapshot
 from recmodel.report.variant_conditions import NOT_OBSERVED, measured, optimised
 
 # Reasons of conditions, beside those of decisions and readings. API: never renamed.
 SERVING = "Serving"
 STARTING = "Starting"
-ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
-ROUTE_NOT_RESOLVED = "RouteNotResolved"
-ROUTE_IMPAIRED = "RouteImpaired"
-ROUTE_OVERLAPS = "RouteOverlaps"
-ROUTE_WITHHELD = "RouteWithheld"
 WITHIN_OBJECTIVE = "WithinObjective"
 OBJECTIVE_MISSED = "ObjectiveMissed"
 BRACKET_TOO_WIDE = "BracketTooWide"
@@ -88,21 +83,15 @@ def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Rea
         problems = [desired.invalid]
     if problems:
         return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
-    if unready := _route_refused(snapshot.route.status) or _no_pod(pools) or _route_impaired(snapshot):
+    without_pods = _no_pod(pools)
+    if unready := refused(snapshot.route) or overlapped(snapshot.route, without_pods):
+        return "False", unready
+    if unready := without_pods or impaired(snapshot.route):
         return "False", unready
     ready = [name for name, state in pools.items() if state.ready > 0]
-    return "True", Reason(SERVING, f"pools with ready replicas: {', '.join(ready)}")
-
-
-def _route_refused(route: RouteStatus) -> Reason | None:
-    """Why no gateway serves the route, whatever the pods do."""
-    if route.withheld:
-        return Reason(
-            ROUTE_WITHHELD,
-            "spec.route.hostnames is empty: mode Recommend makes no route that answers for every host of a gateway; name "
-            "the hostnames, or set mode: Auto",
-        )
-    return Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.refused)) if route.refused else None
+    return "True", Reason(
+        SERVING, "; ".join([f"pools with ready replicas: {', '.join(ready)}", *noted(snapshot.route)])
+    )
 
 
 def _no_pod(pools: Mapping[str, PoolState]) -> Reason | None:
@@ -116,20 +105,6 @@ def _no_pod(pools: Mapping[str, PoolState]) -> Reason | None:
         return Reason(troubles.reason, f"no replica is ready: {troubles.message}")
     waiting = "; ".join(pods_say(pools, lambda one: not one.container and not one.refused))
     return Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
-
-
-def _route_impaired(snapshot: Snapshot) -> Reason | None:
-    """What of the route is not served. A new route is unanswered, and its Services unknown to the gateway, for a moment: where
-    a pod is ready there was time.
-    """
-    route, overlap = snapshot.route.status, snapshot.route.overlap
-    if route.silent:
-        return Reason(ROUTE_NOT_ACCEPTED, "; ".join(route.silent))
-    if route.unresolved:
-        return Reason(ROUTE_NOT_RESOLVED, "; ".join(route.unresolved))
-    if overlap is not None:
-        return Reason(ROUTE_OVERLAPS, "; ".join([overlap, *route.impaired]))
-    return Reason(ROUTE_IMPAIRED, "; ".join(route.impaired)) if route.impaired else None
 
 
 def _kept(invalid: Reason) -> Reason:
@@ -204,7 +179,9 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[st
 
 
 def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    """True for the gravest of what keeps the pools from what was decided; the message has all of it."""
+    """True for the gravest of what keeps the pools from what was decided, or may keep requests from them; the message has all
+    of it.
+    """
     decided = snapshot.decision
     found = [
         snapshot.applied.failed,
@@ -213,6 +190,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
         snapshot.applied.overwritten,
         pods_refused(pools),
         pods_not_starting(pools),
+        contested(snapshot.route),
         first_reason(decided) if decided is not None and decided.state == reasons.DEGRADED else None,
     ]
     if there := [reason for reason in found if reason is not None]:

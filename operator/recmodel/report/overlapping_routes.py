@@ -4,47 +4,67 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
+from recmodel.cluster.observed.route_status import refused_by
 
 Object = Mapping[str, Any]
 Place = tuple[str, str, str, str]  # of a claim: the Gateway's namespace and name, the hostname, the path
 
 
-def overlaps(models: Iterable[tuple[Owner, RecModelSpec, Object | None]]) -> dict[str, str]:
-    """By ``namespace/name`` of each RecModel that loses requests to an older one: a sentence that names it.
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """Who wins and who loses, by ``namespace/name`` of a RecModel."""
 
-    ``models`` come with their HTTPRoute as it stands, None where there is none. The Gateway API gives equal matches to the
-    route with the oldest creationTimestamp, and of equally old ones to the first by ``namespace/name``.
+    lost: Mapping[str, str]  # of each that loses requests to an older one: a sentence that names it
+    younger: Mapping[str, frozenset[str]]  # of each that an older route wins for: those that lose to it
+
+
+def overlaps(models: Iterable[tuple[Owner, RecModelSpec, Object | None]]) -> Overlaps:
+    """Compares all RecModels, each with its HTTPRoute as it stands, None where there is none.
+
+    The Gateway API gives equal matches to the route with the oldest creationTimestamp, and of equally old ones to the first
+    by ``namespace/name``. A route that the Gateway refuses gets no requests, and is in nobody's way.
     """
-    claims: dict[Place, list[tuple[str, str, str | None]]] = defaultdict(list)  # age, key, listener
+    lost: dict[str, str] = {}
+    younger: dict[str, set[str]] = defaultdict(set)
+    for (namespace, name, hostname, path), claimants in _claims(models).items():
+        first: dict[str | None, str] = {}  # the oldest for each listener, oldest first; None: for all listeners
+        for _, key, listener in sorted(claimants, key=lambda one: one[:2]):
+            older = [
+                other for of, other in first.items() if other != key and (listener is None or of in (None, listener))
+            ]
+            first.setdefault(listener, key)
+            for other in older:
+                younger[other].add(key)
+            if older:
+                lost.setdefault(
+                    key,
+                    f"RecModel {older[0]} has the older route for {hostname}{path} of Gateway {namespace}/{name}: it gets the "
+                    "requests; give one of the two another hostname or path",
+                )
+    return Overlaps(lost, {key: frozenset(others) for key, others in younger.items()})
+
+
+def _claims(
+    models: Iterable[tuple[Owner, RecModelSpec, Object | None]],
+) -> Mapping[Place, list[tuple[str, str, str | None]]]:
+    """By place, each claim as (creationTimestamp, ``namespace/name``, listener)."""
+    claims: dict[Place, list[tuple[str, str, str | None]]] = defaultdict(list)
     for owner, spec, body in models:
         if spec.route is None or body is None:
             continue
         created = str(body["metadata"].get("creationTimestamp") or "")
         for parent in spec.route.parent_refs:
+            gateway = {"name": parent.name, "namespace": parent.namespace or owner.namespace}
+            if refused_by(body, {**gateway, "sectionName": parent.section_name}):
+                continue
             for hostname in spec.route.hostnames or ["*"]:
                 for path in spec.route.paths:
                     prefix = path.rstrip("/") or "/"  # for the Gateway API /a and /a/ are the same
-                    place = (parent.namespace or owner.namespace, parent.name, hostname, prefix)
+                    place = (gateway["namespace"], gateway["name"], hostname, prefix)
                     claims[place].append((created, owner.key, parent.section_name))
-    found: dict[str, str] = {}
-    for (namespace, name, hostname, path), claimants in claims.items():
-        first: dict[str | None, str] = {}  # by listener, whose the requests are; None: of all listeners
-        for _, key, listener in sorted(claimants, key=lambda one: one[:2]):
-            winner = (
-                first.get(listener)
-                or first.get(None)
-                or (next(iter(first.values()), None) if listener is None else None)
-            )
-            if winner is None or winner == key:
-                first.setdefault(listener, key)
-                continue
-            found.setdefault(
-                key,
-                f"RecModel {winner} has the older route for {hostname}{path} of Gateway {namespace}/{name}: it gets the "
-                "requests; give one of the two another hostname or path",
-            )
-    return found
+    return claims

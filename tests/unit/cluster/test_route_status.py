@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recmodel.cluster.observed.route_status import RouteStatus, route_status
+from recmodel.cluster.observed.route_status import Contested, RouteStatus, refused_by, route_status
 
 EDGE = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "namespace": "demo"}
 LOCAL = {"name": "local"}
@@ -65,7 +65,9 @@ CASES = {
     ),
     "another route takes the same requests": (
         route([EDGE], (EDGE, [*TAKEN, {"type": "RouteRulesOverlap", "status": "True", "reason": "RouteRulesOverlap"}])),
-        RouteStatus(impaired=("Gateway demo/edge: RouteRulesOverlap is True, RouteRulesOverlap",)),
+        RouteStatus(
+            contested=(Contested("Gateway demo/edge: RouteRulesOverlap is True, RouteRulesOverlap", frozenset()),)
+        ),
     ),
     "a part of the rules left out": (
         route([EDGE], (EDGE, [*TAKEN, {"type": "PartiallyInvalid", "status": "True", "reason": "UnsupportedValue"}])),
@@ -97,3 +99,31 @@ CASES = {
 def test_what_the_gateways_say(case: str) -> None:
     given, expected = CASES[case]
     assert route_status(given) == expected
+
+
+NAMED = {
+    "Overlapping match conditions with route(s): HTTPRoute ads/fifth": {"ads/fifth"},
+    "Overlapping match conditions with route(s): HTTPRoute ads/fifth, HTTPRoute shop/x.y-2": {
+        "ads/fifth",
+        "shop/x.y-2",
+    },
+    "Overlapping match conditions with route(s): ads/fifth, shop/six": {"ads/fifth", "shop/six"},
+    "Overlapping match conditions with route(s): GRPCRoute ads/fifth, HTTPRoute shop/six": set(),
+    "the rules of ads/fifth are the same": set(),
+    "": set(),
+}
+
+
+@pytest.mark.parametrize("message", NAMED)
+def test_the_other_routes_are_known_only_where_the_gateway_names_each_of_them(message: str) -> None:
+    said = {"type": "RouteRulesOverlap", "status": "True", "reason": "RouteRulesOverlap", "message": message}
+    (found,) = route_status(route([EDGE], (EDGE, [*TAKEN, said]))).contested
+    assert found.others == NAMED[message]
+    assert message in found.said
+
+
+def test_a_route_is_refused_by_the_gateway_that_says_so_and_no_other() -> None:
+    refused = route([EDGE, LOCAL], (EDGE, TAKEN), ({**LOCAL, "namespace": "shop"}, [no("Accepted", "NotAllowed")]))
+    assert refused_by(refused, {"name": "local", "namespace": "shop"})
+    assert not refused_by(refused, {"name": "edge", "namespace": "demo", "sectionName": None})
+    assert not refused_by(route([EDGE]), {"name": "edge", "namespace": "demo"})

@@ -50,6 +50,9 @@ CASES = {
         ("False", "RouteImpaired")),
     "a route whose requests another RecModel gets": (
         tracked(route=Route(overlap="RecModel shop/a has the older route")), {"cpu": STATE}, "Ready", ("False", "RouteOverlaps")),
+    "a route whose requests another RecModel gets, while pods start": (
+        tracked(route=Route(overlap="RecModel shop/a has the older route")), {"cpu": replace(STATE, ready=0)}, "Ready",
+        ("False", "RouteOverlaps")),
     "a route that Recommend does not make": (
         tracked(route=Route(RouteStatus(withheld=True))), {"cpu": STATE}, "Ready", ("False", "RouteWithheld")),
     "no pod answers yet": (tracked(), {"cpu": replace(STATE, ready=0)}, "Ready", ("False", "Starting")),

@@ -23,6 +23,13 @@ def model(
     return Owner(namespace, name, "u"), spec, {"metadata": {"creationTimestamp": f"2026-01-0{created}T00:00:00Z"}}
 
 
+def refused(model: Model) -> Model:
+    owner, spec, body = model
+    said = [{"type": "Accepted", "status": "False", "reason": "NotAllowedByListeners"}]
+    parents = [{"parentRef": {"name": "edge", "namespace": "infra"}, "conditions": said}]
+    return owner, spec, {**(body or {}), "status": {"parents": parents}}
+
+
 OLD = model("old", "1")
 CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
     "the younger": ([model("a", "2"), OLD], {"shop/a": "shop/old"}),
@@ -43,6 +50,15 @@ CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
         [model("o", "1", paths=["/", "/v2/"]), model("a", "2", paths=["/v2", "/"]), model("b", "2", paths=["/v2/x"])],
         {"shop/a": "shop/o"},
     ),
+    "of two listeners, and one of both between them in age": (
+        [
+            model("o", "1", parent={"sectionName": "x"}),
+            model("a", "2"),
+            model("b", "3", parent={"sectionName": "y"}),
+        ],
+        {"shop/a": "shop/o", "shop/b": "shop/a"},
+    ),
+    "an older one that the Gateway refuses": ([refused(OLD), model("a", "2")], {}),
     "no route yet": ([OLD, (*model("a", "2")[:2], None)], {}),
 }
 
@@ -50,7 +66,15 @@ CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_of_two_with_the_same_requests_the_younger_route_names_the_older(case: str) -> None:
     models, expected = CASES[case]
-    found = overlaps(models)
+    found = overlaps(models).lost
     assert found.keys() == expected.keys()
     for key, winner in expected.items():
         assert f"RecModel {winner} has the older route for a.example/ of Gateway infra/edge" in found[key]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_winner_knows_all_that_lose_to_it_and_a_loser_those_that_would(reverse: bool) -> None:
+    models = [OLD, model("b", "2"), model("a", "3", namespace="ads"), model("z", "2", ("z.example",))]
+    found = overlaps(models[::-1] if reverse else models)
+    assert found.younger == {"shop/old": {"shop/b", "ads/a"}}
+    assert found.lost.keys() == {"shop/b", "ads/a"}

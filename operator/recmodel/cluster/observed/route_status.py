@@ -8,16 +8,19 @@ once there was time to answer. Implementations add conditions of their own (Envo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Object = Mapping[str, Any]
+_NAMED = re.compile(r"(?:HTTPRoute )?([a-z0-9-]+/[a-z0-9.-]+)")
 
 READ_APART = ("Accepted", "ResolvedRefs")
+OVERLAP = "Overlap"
 # Conditions that are good when they are False have one of these words in their name, by the conventions of the API.
 NAMES_OF_TROUBLE = (
-    "Overlap",
+    OVERLAP,
     "Invalid",
     "Conflict",
     "Degraded",
@@ -30,6 +33,14 @@ NAMES_OF_TROUBLE = (
 
 
 @dataclass(frozen=True, slots=True)
+class Contested:
+    """A gateway says that other routes match requests of this one. It says so of all of them, also of the one that wins."""
+
+    said: str
+    others: frozenset[str]  # HTTPRoutes as ``namespace/name``; empty where the gateway does not name each of them so
+
+
+@dataclass(frozen=True, slots=True)
 class RouteStatus:
     """What the parents of a route say of it, in a sentence each; all empty where all is well."""
 
@@ -39,6 +50,7 @@ class RouteStatus:
     impaired: tuple[
         str, ...
     ] = ()  # accepted, and all is there, but the gateway says that requests are not served as asked for
+    contested: tuple[Contested, ...] = ()  # other routes match the same requests; the gateway tells it to each of them
     withheld: bool = False  # the mode allows no such route: there is none, or an older one with other hostnames stays
 
 
@@ -50,7 +62,7 @@ def route_status(route: Object | None) -> RouteStatus:
         return RouteStatus()
     namespace = route["metadata"]["namespace"]
     entries = (route.get("status") or {}).get("parents") or []
-    refused, unresolved, silent, impaired = [], [], [], []
+    refused, unresolved, silent, impaired, contested = [], [], [], [], []
     for wanted in route["spec"].get("parentRefs") or []:
         name = f"{wanted.get('kind', 'Gateway')} {wanted.get('namespace', namespace)}/{wanted['name']}"
         name += f" ({wanted['sectionName']})" if wanted.get("sectionName") else ""
@@ -60,12 +72,28 @@ def route_status(route: Object | None) -> RouteStatus:
         unresolved += [
             _as_sentence(name, c) for c in conditions if c["type"] == "ResolvedRefs" and c["status"] == "False"
         ]
-        impaired += [
-            _as_sentence(name, c) for c in conditions if c["type"] not in READ_APART and c["status"] == _bad(c["type"])
-        ]
+        bad = [c for c in conditions if c["type"] not in READ_APART and c["status"] == _bad(c["type"])]
+        impaired += [_as_sentence(name, c) for c in bad if OVERLAP not in c["type"]]
+        contested += [Contested(_as_sentence(name, c), _others(c)) for c in bad if OVERLAP in c["type"]]
         if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in conditions):
             silent.append(f"{name} does not answer for the route: is it there, and does somebody serve its class?")
-    return RouteStatus(tuple(refused), tuple(unresolved), tuple(silent), tuple(impaired))
+    return RouteStatus(tuple(refused), tuple(unresolved), tuple(silent), tuple(impaired), tuple(contested))
+
+
+def refused_by(route: Object, parent: Object) -> bool:
+    """Whether the parent says that it does not take the route, so that the route gets none of its requests."""
+    return any(
+        condition["type"] == "Accepted" and condition["status"] == "False"
+        for entry in (route.get("status") or {}).get("parents") or []
+        if _same(entry["parentRef"], parent, parent["namespace"])
+        for condition in entry.get("conditions") or []
+    )
+
+
+def _others(condition: Object) -> frozenset[str]:
+    """The HTTPRoutes that a condition names at its end: ``: HTTPRoute shop/feed, HTTPRoute ads/feed``, or without the kind."""
+    named = [_NAMED.fullmatch(one.strip()) for one in (condition.get("message") or "").rpartition(":")[2].split(",")]
+    return frozenset(one[1] for one in named if one) if all(named) else frozenset()
 
 
 def _bad(kind: str) -> str:
