@@ -195,6 +195,17 @@ def _forget_heavier(
     return np.asarray(late.any(-1), bool)
 
 
+def _differs(sample: Sample, load: Floats, late_low: Floats, late_high: Floats) -> Bools:
+    """Where a sample says something else ``[N]`` than its bin, which is full. Too much at less load than was known, by more than the
+    noise, is that: else the plan would stay at the smaller load, within a bin that is bad.
+    """
+    change = np.abs(sample.late_high - late_high) + np.abs(sample.late_low - late_low)
+    noise = CONTRADICTION / np.sqrt(np.maximum(sample.requests, 1.0))
+    too_much_at_less = (sample.late_low > sample.budget) & (sample.load < (1.0 - noise) * load)
+    result: Bools = (change > 0.5 * RESOLUTION * sample.budget) | too_much_at_less
+    return result
+
+
 def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Evidence, Evidence, Bools, Bools]:
     """The evidence before (with ``newest`` at the bin of this sample) and after a tick; then, for each of the ``N`` pools,
     whether other bins changed too, and whether the sample is news to its bin (more of the same is not).
@@ -233,11 +244,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     total = np.minimum(old + count, LARGEST_WEIGHT)
     gain = np.minimum(count / np.maximum(total, 1e-9), 1.0)
     gain = np.where(old > 0, gain, 1.0)
-    change = np.abs(sample.late_high - arrays["late_high"][at]) + np.abs(sample.late_low - arrays["late_low"][at])
-    is_news = (total > old) | (change > 0.5 * RESOLUTION * sample.budget)
-    # Else the plan would stay at the smaller load, within a bin that is bad: too much at less than was known by more than the noise.
-    noise = CONTRADICTION / np.sqrt(np.maximum(sample.requests, 1.0))
-    is_news |= (sample.late_low > sample.budget) & (sample.load < (1.0 - noise) * arrays["load"][at])
+    is_news = (total > old) | _differs(sample, *(arrays[name][at] for name in ("load", "late_low", "late_high")))
     gain = np.where(is_news, gain, 0.0)
     for name, value in (
         ("load", sample.load),
