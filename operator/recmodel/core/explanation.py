@@ -272,7 +272,7 @@ class Decisions:
         if not np.isfinite(self.forecast.upper[i, k]):
             return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
         if not np.isfinite(self.load[i]):
-            unknown = f"the load is unknown for {self.blind_seconds[i]:.0f} s"
+            unknown = f"the load has been unknown for {self.blind_seconds[i]:.0f} s"
             return Reason(reasons.METRICS_MISSING, f"{unknown}; {self._expected(i, k)}")
         each = ", ".join(
             f"{pool.name} {self.proposal.per_replica[i, n]:.1f}/s a replica"

@@ -166,7 +166,11 @@ def _no_rate(model: ModelView, pool: PoolView, found: Found, context: PageContex
         said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
     elif not model.counted and not found.partial and _page_is_read(model, pool, found, context) is not False:
         return Reason(readings.NO_REQUESTS_SEEN, f"no request was counted yet ({found.profile.title})")
-    return Reason(readings.NO_SERIES, f"{said} ({found.profile.title})")
+    said = f"{said} ({found.profile.title})"
+    gateway_is_read = found.profile.scope == "gateway" and _page_is_read(model, pool, found, context)
+    if gateway_is_read and not (served or found.partial or key in found.ages.known or key in context.unread):
+        said += ", though the gateway is scraped: it makes them at the next request, so send one if nobody does"
+    return Reason(readings.NO_SERIES, said)
 
 
 def _moved(model: ModelView, pool: PoolView, context: PageContext) -> str | None:

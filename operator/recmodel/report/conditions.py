@@ -160,11 +160,18 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
 
 
 def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
-    if rolling := [name for name, state in pools.items() if state.updating and state.desired > 0]:
-        return "True", Reason(ROLLING_OUT, f"new pods are rolled out in {', '.join(rolling)}")
+    cut_short = [name for name, state in pools.items() if any(one.refused for one in state.waits)]
+    refused_too = f"; new pods of {', '.join(cut_short)} are refused: see the condition Degraded" if cut_short else ""
+    rolling = [
+        name
+        for name, state in pools.items()
+        if state.updating and state.desired > 0 and not (state.unseen and state.ready != state.desired)
+    ]
+    if rolling:
+        return "True", Reason(ROLLING_OUT, f"a roll-out is under way in {', '.join(rolling)}{refused_too}")
     scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
     if scaling:
-        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}")
+        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}{refused_too}")
     if snapshot.applied.failed is not None:
         return "False", Reason(
             snapshot.applied.failed.reason, f"what is wanted could not be applied: {snapshot.applied.failed.message}"

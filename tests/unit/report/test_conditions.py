@@ -73,6 +73,10 @@ CASES = {
         tracked(), {"cpu": replace(STATE, unschedulable=2)}, "CapacityAvailable", ("False", "PoolUnschedulable")),
     "pods on their way": (tracked(), {"cpu": replace(STATE, ready=1)}, "Progressing", ("True", "Scaling")),
     "a roll-out": (tracked(), {"cpu": replace(STATE, updating=True)}, "Progressing", ("True", "RollingOut")),
+    "new replicas that the cluster has not begun": (
+        tracked(), {"cpu": replace(STATE, desired=5, updating=True, unseen=True)}, "Progressing", ("True", "Scaling")),
+    "a new template that the cluster has not begun": (
+        tracked(), {"cpu": replace(STATE, updating=True, unseen=True)}, "Progressing", ("True", "RollingOut")),
     "nothing feasible": (
         tracked(decision=decision(3, "Degraded", "Infeasible")), {"cpu": STATE}, "Degraded", ("True", "Infeasible")),
     "another autoscaler": (

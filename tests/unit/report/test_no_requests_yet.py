@@ -91,6 +91,18 @@ def test_the_message_says_what_to_do_if_requests_are_sent() -> None:
     )
 
 
+def test_series_that_went_with_a_route_change_come_back_with_a_request() -> None:
+    way_out = "the gateway is scraped: it makes them at the next request, so send one"
+    told = {
+        "gone": read(view(), **NOTHING),
+        "the gateway is not scraped": read(view(), **NOTHING, page_age=Vector(())),
+        "there, with one sample": read(view(), **ONE_SAMPLE),
+        "an answer lacks a part": read(view(), **{**NOTHING, "requests": Vector((), partial=True)}),
+    }
+    reasons = {case: reading.pools["cpu"].reason for case, reading in told.items()}
+    assert {case for case, reason in reasons.items() if reason and way_out in reason.message} == {"gone"}
+
+
 def seen(time: float, rate: float | None, requested: bool) -> Observation:
     latency = None if rate is None else {0.1: rate, float("inf"): rate}
     pool = PoolObservation(desired=5, ready=5, weight=1.0, rate_per_second=rate, latency=latency)

@@ -139,3 +139,18 @@ def test_turns_of_the_kubelet_are_no_news_and_another_trouble_is() -> None:
     assert not worth_writing(pulling, backing_off)
     assert not changes(pulling, backing_off)
     assert worth_writing(crashing, backing_off)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "updated", "reason"),
+    [(1, 1, "Scaling"), (0, 0, "Scaling"), (3, 0, "RollingOut"), (2, 1, "RollingOut")],
+)
+def test_pods_that_a_quota_refuses_are_a_roll_out_only_where_they_replace_others(
+    replicas: int, updated: int, reason: str
+) -> None:
+    of = refused(QUOTA)
+    of["spec"]["replicas"] = 3
+    of["status"] |= {"replicas": replicas, "updatedReplicas": updated}
+    progressing = next(c for c in said(of=of).conditions if c.type == "Progressing")
+    assert (progressing.status, progressing.reason) == ("True", reason)
+    assert "new pods of cpu are refused: see the condition Degraded" in progressing.message

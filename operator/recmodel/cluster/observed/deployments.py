@@ -15,7 +15,8 @@ class DeploymentState:
     """One Deployment of a pool."""
 
     desired: int
-    updating: bool  # a roll-out is under way
+    updating: bool  # a roll-out is under way, or may be: see unseen
+    unseen: bool  # the cluster has not acted on the newest spec, of whatever change
     stalled: bool  # its new pods did not become ready in time
     forbidden: Waits | None  # why the API refuses to create its pods (a quota, an admission rule); None: it does not
     serving: Serving  # the version that it was made for
@@ -30,7 +31,7 @@ def deployment_state(deployment: DeploymentShape) -> DeploymentState:
     failure, progress = status.condition("ReplicaFailure"), status.condition("Progressing")
     refused = failure is not None and failure.status == "True"
     stale = status.observed_generation < metadata.generation
-    behind = status.updated_replicas < spec.replicas or status.replicas > status.updated_replicas
+    old_pods = status.replicas > status.updated_replicas  # fewer new ones than wanted are no roll-out: it scales
     problem = None
     try:
         serving = serving_of(metadata.annotations)
@@ -39,7 +40,8 @@ def deployment_state(deployment: DeploymentShape) -> DeploymentState:
         serving, problem = serving_of_pods(spec.template.metadata.labels, variables), str(error)
     return DeploymentState(
         desired=spec.replicas,
-        updating=stale or behind,
+        updating=stale or old_pods,
+        unseen=stale,
         stalled=progress is not None and progress.reason == "ProgressDeadlineExceeded",
         forbidden=Waits(failure.reason, shortened(failure.message, SENTENCE_CHARACTERS), refused=True)
         if failure is not None and refused

@@ -139,6 +139,7 @@ class Inventory:
             scheduling_seconds=startup.scheduling_seconds,
             pods=tuple(sorted(pod.name for pod in pods)),
             updating=deployment is not None and deployment.updating,
+            unseen=deployment is not None and deployment.unseen,
             autoscaler=self._conflicting.autoscaler(identity),
             serving=deployment.serving if deployment else AS_WRITTEN,
             stalled=deployment is not None and deployment.stalled,

@@ -18,7 +18,7 @@ class PoolState:
     unschedulable: int  # pods that no node takes, that a scheduling gate holds, or that a quota forbids
     starting_seconds: float | None  # median, node to Ready, of recent pods: the pool's own part of a start-up
     pods: tuple[str, ...]
-    updating: bool  # a roll-out is under way
+    updating: bool  # a roll-out is under way, or may be: see unseen
     autoscaler: str | None  # somebody else's HorizontalPodAutoscaler that scales the Deployment
     serving: Serving = AS_WRITTEN  # the version that the Deployment was made for
     stalled: bool = False  # its new pods did not become ready in time
@@ -28,6 +28,7 @@ class PoolState:
     )
     gated: int = 0  # of the unschedulable: pods that wait for whoever set their scheduling gates
     waits: tuple[Waits, ...] = ()  # why pods do not start or cannot be created, in the cluster's own words
+    unseen: bool = False  # the cluster has not acted on the Deployment's newest spec, of whatever change
     recalled_startup_seconds: float | None = None  # as another process had learned it
 
     @property
