@@ -59,8 +59,9 @@ def _is_a_day(text: str) -> str:
 
 Day = Annotated[
     str,
-    BeforeValidator(_written),
+    # Before what reads dates, or the schema would have no pattern.
     StringConstraints(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", max_length=10),
+    BeforeValidator(_written),
     AfterValidator(_is_a_day),
 ]
 

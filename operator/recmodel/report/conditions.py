@@ -208,6 +208,9 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
         return "False", Reason(
             AS_WISHED, "mode Recommend: nothing keeps the pools from the spec; what was decided is not done"
         )
+    if waiting := [name for name, state in pools.items() if state.unschedulable > 0]:
+        told = f"what was decided is ordered, and pods of {', '.join(waiting)} have no node yet: see the condition CapacityAvailable"
+        return "False", Reason(AS_WISHED, told)
     return "False", Reason(AS_WISHED, "nothing keeps the pools from what was decided")
 
 

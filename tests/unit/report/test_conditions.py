@@ -161,3 +161,10 @@ def test_what_is_said_where_nothing_is_done_is_true() -> None:
 
 def one(found: RecModelStatus, kind: str) -> Condition:
     return next(condition for condition in found.conditions if condition.type == kind)
+
+
+def test_pods_that_find_no_node_are_not_hidden_behind_what_was_decided() -> None:
+    found = status(tracked(), {"cpu": replace(STATE, unschedulable=2)})
+    (degraded,) = (told for told in found.conditions if told.type == "Degraded")
+    assert (degraded.status, degraded.reason) == ("False", "AsWished")
+    assert "pods of cpu have no node yet: see the condition CapacityAvailable" in degraded.message
