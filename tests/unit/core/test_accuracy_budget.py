@@ -196,7 +196,8 @@ def test_after_a_restart_the_bucket_is_as_full_as_it_was() -> None:
 
 def test_beyond_what_all_may_carry_a_pool_whose_end_is_known_keeps_to_it() -> None:
     def shares(sure: list[float], hoped: list[float], end_seen: list[bool], demand: float) -> list[float]:
-        told = opened_wide(np.array([sure]), np.array([hoped]), np.array([end_seen]), np.array([demand]))
+        endless = np.full((1, 2), math.inf)
+        told = opened_wide(np.array([sure]), np.array([hoped]), np.array([end_seen]), endless, np.array([demand]))
         return [round(float(share), 1) for share in told[0]]
 
     assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 400.0) == [50.0, 50.0]

@@ -40,6 +40,7 @@ HOLD_SECONDS = 180.0  # that the budget stays open after it was last needed: two
 CLOSE_RATIO = 0.9  # of what the steady shares carry, under which the load must be
 LEAST_SPARE = 1.001  # times what is carried anyway: less than a thousandth more is none to open the budget for
 MOST_TIMES = 4.0  # what is hoped for: so much at most is asked of a pool of which nobody knows where it ends
+LEAST_DRAINING = 0.2  # of what a pool surely carries, that it gets while its queue is drained
 NOISE = 3.0  # standard deviations of the newest tick's arrivals before they are believed to have jumped
 
 
@@ -205,22 +206,36 @@ def _newest(memory: AccuracyBudgetMemory, load: Floats, fleet: Fleet) -> Floats:
     return result
 
 
-def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, demand: Floats) -> Floats:
+def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, drained: Floats, demand: Floats) -> Floats:
     """The shares ``[M, P]`` of pools that together may carry ``hoped`` ``[M, P]`` of ``demand`` ``[M]`` requests/s: in proportion.
 
-    Where even that is not enough, pools of which it was seen where they end keep to what is ``sure``, since all that they get
-    beyond is late, and what they have got already with it; the others take the rest, up to a multiple of what is hoped for.
-    400 requests/s on a pool that ends at 200 and one that has answered 50 so far are shared 200 to 200, not 320 to 80.
+    Hope is not for a pool that is late now: it gets what is ``drained`` ``[M, P]`` (see :func:`draining`; infinite where it is not
+    late). Where even hope is not enough, pools of which it was seen where they end keep to what is ``sure``, since all that they
+    get beyond is late. The others take the rest, up to a multiple of what is hoped for. 400 requests/s on a pool that ends at 200
+    and one that has answered 50 so far are shared 200 to 200, not 320 to 80.
     """
-    short = (demand > hoped.sum(1))[:, None] & end_seen & (sure > 0)
-    bounded = np.where(short, np.minimum(sure, hoped), 0.0)
-    free = np.where(short, 0.0, hoped)
-    rest = np.fmax(demand - bounded.sum(1), 0.0)[:, None]
-    free_total = free.sum(1, keepdims=True)
+    able = np.minimum(hoped, drained)
+    ends = (demand > able.sum(1))[:, None] & end_seen & (sure > 0)
+    able = np.where(ends, np.minimum(able, sure), able)
+    bounded = ends | (able < hoped)
+    rest = np.fmax(demand - np.where(bounded, able, 0.0).sum(1), 0.0)[:, None]
+    free_total = np.where(bounded, 0.0, able).sum(1, keepdims=True)
     times = np.divide(rest, free_total, out=np.ones_like(rest), where=free_total > 0)
-    able = np.where(short.any(1, keepdims=True), bounded + free * np.clip(times, 1.0, MOST_TIMES), hoped)
+    able = np.where(bounded, able, able * np.where(bounded.any(1, keepdims=True), np.clip(times, 1.0, MOST_TIMES), 1.0))
     total = able.sum(1, keepdims=True)
     result: Floats = 100.0 * np.divide(able, total, out=np.zeros_like(able), where=total > 0)
+    return result
+
+
+def draining(sure: Floats, seen: Observed, late_budget_ratio: Floats) -> Floats:
+    """Requests/s ``[M, P]`` with which a pool that is late now gets rid of its queue; infinite where it is not late.
+
+    In one rate window w a queue of (rate - sure) w has gathered. With ``2 sure - rate`` it is gone after another: a pool that
+    carries 50 and got 70 gets 30. It keeps some: of a pool without requests nothing is seen.
+    """
+    rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
+    late = (rate > 0) & (np.fmax(seen.late_lower_ratio, 0.0) > late_budget_ratio[:, None]) & (sure > 0)
+    result: Floats = np.where(late, np.clip(2.0 * sure - rate, LEAST_DRAINING * sure, sure), np.inf)
     return result
 
 
@@ -231,7 +246,8 @@ def answering(
     says, always within the budget of this tick and the limits of the pools on trial. Where both cannot be kept, the limits are.
     """
     fleet = context.fleet
-    wide = opened_wide(sure, hoped, np.isfinite(context.capacity.ceiling), accuracy_budget.demand)
+    drained = draining(sure, context.seen, fleet.late_budget_ratio)
+    wide = opened_wide(sure, hoped, np.isfinite(context.capacity.ceiling), drained, accuracy_budget.demand)
     shares = np.where(
         (accuracy_budget.open | accuracy_budget.short)[:, None] & (hoped.sum(1, keepdims=True) > 0), wide, shares
     )
