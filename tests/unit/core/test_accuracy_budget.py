@@ -231,16 +231,18 @@ class Restarted:
 
 
 @pytest.mark.usefixtures("compiled_simulator")
-@pytest.mark.parametrize("wait", [30, 40, 60])
+@pytest.mark.parametrize(("wait", "delay"), [(30, 0.0), (40, 0.0), (60, 0.0), (30, 1.0), (40, 1.0)])
 @pytest.mark.parametrize(
     ("budget", "losses", "light_share"),
     [(0.01, (0.0, 0.04), 0.5), (None, (None, None), 0.45), (0.01, (0.0, None), 0.0)],
     ids=["lighter variant", "same variant", "never measured"],
 )
 def test_soon_after_a_restart_a_spike_moves_to_the_pool_that_has_seen_little_load(
-    budget: float | None, losses: tuple[float | None, float | None], light_share: float, wait: int
+    budget: float | None, losses: tuple[float | None, float | None], light_share: float, wait: int, delay: float
 ) -> None:
-    """35 requests/s become 100 for a minute, of which two pods of the full model carry 50, and a new one needs 45 s."""
+    """35 requests/s become 100 for a minute, of which two pods of the full model carry 50, and a new one needs 45 s. What has
+    queued meanwhile is late however little is added to it, so the full model has to get less than it carries until that is gone.
+    """
     full = replace(
         CPU_POOL,
         name="full",
@@ -261,7 +263,7 @@ def test_soon_after_a_restart_a_spike_moves_to_the_pool_that_has_seen_little_loa
         tick_seconds=5.0,
         scrape_seconds=5.0,
         window_seconds=20.0,
-        scrape_delay_seconds=0.0,
+        scrape_delay_seconds=delay,
         accuracy_budget_ratio=budget,
     )
     begins = 120 + wait
@@ -278,8 +280,8 @@ def test_soon_after_a_restart_a_spike_moves_to_the_pool_that_has_seen_little_loa
     during, share = within(0.0, 60.0)
     noticed, _ = within(30.0, 45.0)  # a scrape, a tick, and the end of the queue that grew until then
     if light_share:
-        assert during > 0.7
-        assert noticed > 0.7
+        assert during > (0.65 if delay else 0.75)
+        assert noticed > (0.65 if budget is None else 0.8)
         assert share > light_share
     else:
         assert during < 0.2

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from builders.failing_stage import NEEDS, TICK_SECONDS, OfTime, Story, constant, play
+from recmodel.core.failures import by_load
+from recmodel.core.fleet import pack
+from recmodel.core.types import Model, Pool
 
 CALM, TROUBLE = 1500.0, 2700.0
 GROWN = 2.7  # times what ran before: twice what the load needed, with the margin of the forecast
@@ -162,3 +166,18 @@ def test_real_overload_is_still_answered_with_replicas(stories: dict[str, Story]
     assert max(orders[: math.ceil(420.0 / TICK_SECONDS)]) >= work
     assert story.bad_share(CALM + 600.0) <= story.fails(CALM) + 0.015
     assert max(orders) <= 8 * before(story)
+
+
+@pytest.mark.parametrize(("good", "found"), [(24.0, 0.0), (34.0, 0.957), (math.inf, 0.957)])
+def test_two_overloads_that_look_alike_are_not_bad_at_any_load(good: float, found: float) -> None:
+    """A pod that carries 25/s got 44.7/s, then 35.1/s, which meet the queue of the time before: nearly all are late both times."""
+    fleet = pack([Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),))], 5.0, 20.0)
+    record = by_load.empty(1, 1)
+    for place, (load, bad) in enumerate([(44.7, 0.957), (35.1, 1.0)]):
+        for values, value in (
+            (record.weight, 1000.0), (record.most, load), (record.least, load), (record.bad, bad), (record.failed, 0.3)
+        ):  # fmt: skip
+            values[0, 0, place] = value
+    each = np.array([[35.1]])
+    compared = by_load.compare(record, fleet, each, each, np.array([[good]]), np.array([[True]]))
+    assert compared.found[0, 0] == pytest.approx(found)

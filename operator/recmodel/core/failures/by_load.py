@@ -207,8 +207,12 @@ def _refuted(record: Record, fleet: Fleet, seen: Observed, load: Floats) -> Bool
     return result
 
 
-def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble: Bools) -> Compared:
-    """What the loads that were seen recently show of those in trouble."""
+def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, good: Floats, trouble: Bools) -> Compared:
+    """What the loads that were seen recently show of those in trouble.
+
+    Nothing above ``good`` ``[M, P]``, the requests/s per replica that were answered well before (inf: unknown), is bad at any load: two
+    overloads look alike, and the queue that the larger one has left makes the smaller one as bad.
+    """
     found, helped = np.zeros(load.shape), np.zeros(load.shape, bool)
     failing, comparable = np.zeros(load.shape), np.zeros(load.shape, bool)
     higher, lower = np.zeros(load.shape), np.zeros(load.shape)
@@ -235,6 +239,7 @@ def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, trouble
     alike &= ratio <= np.where(
         busy_low < SAFE_UTILISATION, 1.0, np.where(busy_low < FULL_UTILISATION, BUSY_APART_RATIO, FULL_APART_RATIO)
     )
+    alike &= least[:, None, :] <= np.exp(BIN_STEP) * good[rows][:, None, None]
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
     share = np.where(alike, np.minimum(high, low), 0.0)
     share = np.where(share > budget[:, None, None], share, 0.0).reshape(len(weight), -1)

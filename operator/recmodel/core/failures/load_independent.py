@@ -105,7 +105,7 @@ def judge(
     record = recorded(memory.record, fleet, recordable, loads, np.isfinite(recordable.late_lower_ratio))
     memory = replace(memory, record=record, late_before=seen.late_lower_ratio, rises=rises)
     memory = _begin(memory, capacity, fleet, seen, load, trouble)
-    compared = compare(memory.record, fleet, loads[0], memory.highest, trouble)
+    compared = compare(memory.record, fleet, loads[0], memory.highest, _good_before(memory, fleet), trouble)
     memory, exhausted = _granted(memory, seen, loads[0], load, trouble, compared.comparable)
     found = np.where(exhausted, np.maximum(compared.found, seen.late_lower_ratio), compared.found)
     failed = np.where(exhausted, np.minimum(failed_share(seen), found), compared.failed)
@@ -193,6 +193,14 @@ def _started(
     )
 
 
+def _good_before(memory: FailingMemory, fleet: Fleet) -> Floats:
+    """Requests/s per replica ``[M, P]`` that were known to be good when the trouble began; inf where none were."""
+    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], memory.floor.shape)
+    good = memory.before.proven(PLANNED_LATE_RATIO * budget)[0]
+    result: Floats = np.where(good > 0, good, np.inf)
+    return result
+
+
 def _granted(
     memory: FailingMemory, seen: Observed, each: Floats, load: Floats, trouble: Bools, comparable: Bools
 ) -> tuple[FailingMemory, Bools]:
@@ -221,9 +229,7 @@ def _unlearned(memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, wh
     if not len(models):
         return capacity
     rows = (models.astype(np.int64), pools.astype(np.int64))
-    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], where.shape)
-    good = memory.before.proven(PLANNED_LATE_RATIO * budget)[0]
-    evidence = restored(capacity.evidence, memory.before, rows, np.where(good > 0, good, np.inf))
+    evidence = restored(capacity.evidence, memory.before, rows, _good_before(memory, fleet))
     capacity = replace(capacity, evidence=evidence, origin=np.where(where, memory.before_origin, capacity.origin))
     return posterior.relearned(capacity, rows, fleet.late_budget_ratio[models])
 

@@ -209,19 +209,26 @@ def _newest(memory: AccuracyBudgetMemory, load: Floats, fleet: Fleet) -> Floats:
 def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, drained: Floats, demand: Floats) -> Floats:
     """The shares ``[M, P]`` of pools that together may carry ``hoped`` ``[M, P]`` of ``demand`` ``[M]`` requests/s: in proportion.
 
-    Hope is not for a pool that is late now: it gets what is ``drained`` ``[M, P]`` (see :func:`draining`; infinite where it is not
-    late). Where even hope is not enough, pools of which it was seen where they end keep to what is ``sure``, since all that they
-    get beyond is late. The others take the rest, up to a multiple of what is hoped for. 400 requests/s on a pool that ends at 200
-    and one that has answered 50 so far are shared 200 to 200, not 320 to 80.
+    Where even that is not enough, pools of which it was seen where they end keep to what is ``sure``, since all that they get
+    beyond is late. Nor is hope for a pool that is late now: it gets what is ``drained`` ``[M, P]`` (:func:`draining`; inf where it is
+    not late), and more only of what the others cannot take. They take the rest, those whose end was not seen up to a multiple of what
+    is hoped for. 400 requests/s on a pool that ends at 200 and one that has answered 50 so far are shared 200 to 200, not 320 to 80.
     """
     able = np.minimum(hoped, drained)
     ends = (demand > able.sum(1))[:, None] & end_seen & (sure > 0)
-    able = np.where(ends, np.minimum(able, sure), able)
-    bounded = ends | (able < hoped)
+    most = np.where(ends | (drained < np.inf), np.minimum(sure, hoped), hoped)
+    able = np.minimum(able, most)
+    bounded = ends | (drained < np.inf)
+    free = np.where(bounded, 0.0, able)
     rest = np.fmax(demand - np.where(bounded, able, 0.0).sum(1), 0.0)[:, None]
-    free_total = np.where(bounded, 0.0, able).sum(1, keepdims=True)
+    free_total = free.sum(1, keepdims=True)
     times = np.divide(rest, free_total, out=np.ones_like(rest), where=free_total > 0)
-    able = np.where(bounded, able, able * np.where(bounded.any(1, keepdims=True), np.clip(times, 1.0, MOST_TIMES), 1.0))
+    times = np.where(bounded.any(1, keepdims=True), np.clip(times, 1.0, np.where(end_seen, 1.0, MOST_TIMES)), 1.0)
+    left = np.fmax(rest - (free * times).sum(1, keepdims=True), 0.0)
+    room = np.where(bounded, most - able, 0.0)
+    room_total = room.sum(1, keepdims=True)
+    back = np.divide(np.minimum(left, room_total), room_total, out=np.zeros_like(left), where=room_total > 0)
+    able = np.where(bounded, able + room * back, free * times)
     total = able.sum(1, keepdims=True)
     result: Floats = 100.0 * np.divide(able, total, out=np.zeros_like(able), where=total > 0)
     return result
