@@ -20,7 +20,7 @@ from recmodel.controller.spec_reading import read_spec
 from recmodel.core import reasons as core_reasons
 from recmodel.core.types import Reason
 from recmodel.decide import decide, read_model
-from recmodel.prometheus import readings
+from recmodel.prometheus import profile_for, readings
 from recmodel.report import conditions, refusals, variant_conditions
 from recmodel.rollout.known_variants import known_variants
 
@@ -55,7 +55,7 @@ def test_a_sample_is_one_valid_recmodel_with_children(path: Path) -> None:
     spec = read_spec(body)
     assert not isinstance(spec, Reason), spec
     owner = Owner(body["metadata"]["namespace"], body["metadata"]["name"], "uid")
-    kinds = [kind.kind for kind, _ in children(owner, spec, monitors=True)]
+    kinds = [kind.kind for kind, _ in children(owner, spec, True, profile_for(spec.metrics).pod_page)]
     assert kinds.count("Deployment") == len(spec.pools) == kinds.count("Service")
     if spec.route:
         backends = route(owner, spec, {pool.name: 1 for pool in spec.pools})["spec"]["rules"][0]["backendRefs"]

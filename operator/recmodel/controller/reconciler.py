@@ -221,7 +221,7 @@ class Reconciler:
             first |= {name: pool.replicas for name, pool in tracked.wanted.items() if name in first}
         attempts = Attempts(left, tracked.applied.refusals)
         outcome = await self._actor.apply_children(
-            tracked.owner, spec, _page(spec), first, tracked.versions.serving, attempts
+            tracked.owner, spec, profile_for(spec.metrics).pod_page, first, tracked.versions.serving, attempts
         )
         again_seconds = self._applied(tracked, outcome, intended, attempts.left)
         return min([*too_soon.values()] + ([] if again_seconds is None else [again_seconds]), default=None)
@@ -254,7 +254,7 @@ class Reconciler:
         spec = tracked.spec
         if spec is None or tracked.desired.paused:
             return {}
-        return self._actor.drifted(tracked.owner, spec, _page(spec), tracked.versions.serving)
+        return self._actor.drifted(tracked.owner, spec, profile_for(spec.metrics).pod_page, tracked.versions.serving)
 
     async def _optimise(self, tracked: Tracked) -> float | None:
         """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
@@ -273,9 +273,3 @@ class Reconciler:
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
         return self._traffic_shift.weights(tracked, spec)
-
-
-def _page(spec: RecModelSpec) -> tuple[str, str] | None:
-    """The port and path of the profile's metrics page, where the pods have it."""
-    profile = profile_for(spec.metrics)
-    return (profile.scrape.port, profile.scrape.path) if profile.scope == "pod" else None

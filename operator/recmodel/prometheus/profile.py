@@ -151,6 +151,11 @@ class Profile(_Part):
         return self
 
     @property
+    def pod_page(self) -> tuple[str, str] | None:
+        """Name of the container port and path of the metrics page, where the pods have it; None: it is the gateway's."""
+        return (self.scrape.port, self.scrape.path) if self.scope == "pod" else None
+
+    @property
     def failures_are_labels(self) -> bool:
         """Whether failures are a label of a requests' series: then their absence beside known requests means none."""
         return bool(self.failures) and {f.name for f in self.failures} <= {

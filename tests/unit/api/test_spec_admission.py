@@ -14,6 +14,7 @@ from recmodel.cluster.children.builders import Owner, children
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
 from recmodel.decide import InvalidManifest, model_of
+from recmodel.prometheus import profile_for
 
 
 def test_the_recmodel_of_the_tables_is_valid() -> None:
@@ -37,7 +38,7 @@ def test_what_manifests_carry_is_taken_and_becomes_children(case: Case) -> None:
     body = case.body()
     spec = read_spec(body)
     assert isinstance(spec, RecModelSpec), spec
-    made = children(Owner("default", "feed", "u-1"), spec, monitors=True)
+    made = children(Owner("default", "feed", "u-1"), spec, monitors=True, page=profile_for(spec.metrics).pod_page)
     template = next(child for kind, child in made if kind.kind == "Deployment")["spec"]["template"]
     assert set(template["metadata"]) <= {"labels", "annotations"}, "a pod's own name and date are dropped"
     written = body["spec"]["pools"][0]["template"]["spec"]

@@ -125,7 +125,7 @@ def test_the_sleep_fits_into_the_grace_period(grace: int, sleep: int | None) -> 
 
 def test_all_children_are_owned_labelled_and_named() -> None:
     both = spec(pool("cpu"), pool("gpu"), metrics={"profile": "triton"}, route={"parentRefs": [{"name": "edge"}]})
-    made = children(OWNER, both, monitors=True)
+    made = children(OWNER, both, monitors=True, page=("metrics", "/metrics"))
     assert [(kind.kind, child["metadata"]["name"]) for kind, child in made] == [
         ("Service", "home-feed-cpu"), ("PodDisruptionBudget", "home-feed-cpu"),
         ("Service", "home-feed-gpu"), ("PodDisruptionBudget", "home-feed-gpu"),
@@ -222,7 +222,7 @@ def test_a_pod_monitor_bounds_what_one_pod_may_bring_into_prometheus() -> None:
 def test_gateway_metrics_need_no_pod_monitor() -> None:
     assert names.POD_MONITOR not in [kind for kind, _ in children(OWNER, spec(pool()), monitors=True)]
     assert names.POD_MONITOR not in [
-        kind for kind, _ in children(OWNER, spec(pool(), metrics={"profile": "triton"}), monitors=False)
+        kind for kind, _ in children(OWNER, spec(pool(), metrics={"profile": "triton"}), False, ("metrics", "/metrics"))
     ]
 
 

@@ -27,7 +27,6 @@ PROGRESS_DEADLINE_SECONDS = 1800  # a GPU pod may load its tables for many minut
 # Series that one pod may bring into Prometheus with a scrape. The largest page known has some 600; a tenant's page of
 # millions must not fill the store of all. Prometheus refuses a longer page as a whole.
 SAMPLE_LIMIT = 5000
-GATEWAY_PROFILES = {"envoy-gateway", "istio", "linkerd"}  # read from the gateway, so the pods need no PodMonitor
 SERVICE_PORT = 80
 
 
@@ -70,8 +69,8 @@ def children(
 ) -> list[tuple[names.Kind, Object]]:
     """All children but the HTTPRoute, each with its kind.
 
-    ``monitors``: whether the cluster knows PodMonitors; ``page``: name of the port and path of the profile's
-    metrics page, where the spec has none; ``serving``: the version of each pool that has one. Deployments come after the
+    ``monitors``: whether the cluster knows PodMonitors; ``page``: name of the port and path of the profile's metrics
+    page, where the spec has none; None: it is the gateway's; ``serving``: the version of each pool that has one. Deployments come after the
     Services, so that a Service is there when the first pod is; what only observes comes last.
     """
     result: list[tuple[names.Kind, Object]] = []
@@ -83,15 +82,15 @@ def children(
         (names.DEPLOYMENT, deployment(owner, pool, serving.get(pool.name, AS_WRITTEN), wait_seconds))
         for pool in spec.pools
     )
-    if monitors and wants_monitor(spec):
+    if monitors and wants_monitor(spec, page):
         result.append((names.POD_MONITOR, pod_monitor(owner, spec, page)))
     return result
 
 
-def expected(owner: Owner, spec: RecModelSpec, monitors: bool) -> set[tuple[names.Kind, str]]:
-    """Kind and name of every child that the spec asks for, the HTTPRoute included."""
+def expected(owner: Owner, spec: RecModelSpec, monitored: bool) -> set[tuple[names.Kind, str]]:
+    """Kind and name of every child that the spec asks for, the HTTPRoute included. ``monitored``: a PodMonitor, too."""
     result = {(names.ROUTE, owner.name)} if spec.route is not None else set()
-    if monitors and wants_monitor(spec):
+    if monitored:
         result.add((names.POD_MONITOR, owner.name))
     for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
         result |= {(kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
@@ -196,9 +195,9 @@ def route(owner: Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Objec
     return result
 
 
-def wants_monitor(spec: RecModelSpec) -> bool:
-    """Whether Prometheus must read the pods themselves: a model server's profile, or a port that the user named."""
-    return spec.metrics.port is not None or spec.metrics.profile not in GATEWAY_PROFILES
+def wants_monitor(spec: RecModelSpec, page: tuple[str, str] | None) -> bool:
+    """Whether Prometheus must read the pods themselves: the profile's page is theirs, or the user named a port."""
+    return spec.metrics.port is not None or page is not None
 
 
 def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None = None) -> Object:

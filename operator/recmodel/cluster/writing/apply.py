@@ -43,9 +43,7 @@ class Actor:
         still has the mark that it had when it was last as wanted.
         """
         route = self._permitted_route(owner, spec, builders.initial_weights(spec))
-        expected = builders.expected(owner, spec, self.monitors) - (
-            {(names.ROUTE, owner.name)} if route is None else set()
-        )
+        expected = self._expected(owner, spec, page) - ({(names.ROUTE, owner.name)} if route is None else set())
         suspects = {child for child in expected if self._writer.suspect(owner, child)}
         if not suspects:
             return {}
@@ -80,7 +78,7 @@ class Actor:
         observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
         for kind, body in [each for each in wanted if each not in observing]:
             await attempts.make(_child_of(kind, body), partial(self._child, owner, kind, body, replicas))
-        stale = self._stale(owner, builders.expected(owner, spec, self.monitors))
+        stale = self._stale(owner, self._expected(owner, spec, page))
         held = self.holds(owner, spec)
         if not held:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
@@ -106,9 +104,12 @@ class Actor:
         """Whether only pools that left the spec serve: they, and the route to them, stay until one that is in it is ready."""
         if any(self._inventory.pool(owner.key, pool.name).ready for pool in spec.pools):
             return False
-        stale = self._stale(owner, builders.expected(owner, spec, self.monitors))
+        stale = self._stale(owner, builders.expected(owner, spec, monitored=False))  # of them only Deployments serve
         pools = [obj["metadata"]["labels"].get(names.POOL_LABEL) for kind, obj in stale if kind == names.DEPLOYMENT]
         return any(self._inventory.pool(owner.key, pool).ready for pool in pools if pool)
+
+    def _expected(self, owner: builders.Owner, spec: RecModelSpec, page: tuple[str, str] | None) -> set[Child]:
+        return builders.expected(owner, spec, self.monitors and builders.wants_monitor(spec, page))
 
     def route_differs(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Whether the route in the cluster is to be other than it is; False for a model without a route."""
