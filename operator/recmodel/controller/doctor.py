@@ -60,7 +60,9 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}
     found += await asyncio.to_thread(_metrics, prometheus, settings, valid)
     refused = {key: spec.message for key, spec in specs.items() if isinstance(spec, Reason)}
-    return [*found, *checks.recmodels(known, refused, lacking, datetime.now(UTC))]
+    # The operator refreshes the statuses of all, also where only some are looked at.
+    old_after_seconds = settings.refresh_pace.oldest_seconds(len(bodies))
+    return [*found, *checks.recmodels(known, refused, lacking, datetime.now(UTC), old_after_seconds)]
 
 
 async def _cluster(client: Client, settings: Settings) -> list[Check]:

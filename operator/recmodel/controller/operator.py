@@ -55,7 +55,7 @@ class Operator:
         self._metrics = metrics
         self.inventory = Inventory(self._changed, metrics.unread, time.time)
         self._actor = Actor(client, self.inventory)
-        self.reporter = Reporter(client)
+        self.reporter = Reporter(client, settings.refresh_pace)
         self._left_namespaces: LeftNamespaces | None = None
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()

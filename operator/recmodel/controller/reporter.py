@@ -16,7 +16,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ClusterError, Conflict, LeadershipLost, NotFound
 from recmodel.controller.fairness import FairQueue
-from recmodel.controller.status_refresh import StatusRefresh
+from recmodel.controller.status_refresh import RefreshPace, StatusRefresh
 from recmodel.controller.tracked import Tracked
 from recmodel.report.events import changes, event
 from recmodel.report.status import as_object, judge, worth_writing, written_status
@@ -30,10 +30,10 @@ AT_ONCE_IN_A_NAMESPACE = 4
 class Reporter:
     """Keeps what was last written, so that only changes are."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, refresh_pace: RefreshPace) -> None:
         self._client = client
         self._written: dict[str, RecModelStatus] = {}
-        self._status_refresh = StatusRefresh()
+        self._status_refresh = StatusRefresh(refresh_pace)
         self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
         self._queue = FairQueue(AT_ONCE_IN_A_NAMESPACE)
 

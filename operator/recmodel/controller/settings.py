@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recmodel.api.permitted import Permitted
+from recmodel.cluster.transport.client import REPORTS_RATIO
+from recmodel.controller.status_refresh import RefreshPace
 from recmodel.prometheus import Connection
 
 PREFIX = "RECMODEL_"
@@ -121,6 +123,11 @@ class Settings(BaseModel):
     def permitted(self) -> Permitted:
         """What the owners of RecModels may ask for."""
         return Permitted(self.allow_service_accounts, self.allow_gateways, self.allow_hostnames)
+
+    @property
+    def refresh_pace(self) -> RefreshPace:
+        """How often a status is written for nothing but the time of its last decision."""
+        return RefreshPace(self.tick_seconds, self.acts_per_second * REPORTS_RATIO)
 
     def connection(self) -> Connection:
         """Where Prometheus is, and how it is asked."""

@@ -19,7 +19,6 @@ Level = Literal["ok", "warning", "problem"]
 WINDOW_SCRAPES = 4  # samples that a rate window must hold
 SPACING_TOLERANCE_RATIO = 1.5  # of the setting: scrapes come with some delay, and the last minute may lack one
 WINDOW_TOLERANCE_RATIO = 1.2  # for the same reason
-OLD_DECISION_SECONDS = 300.0
 OLD_LEASE_SECONDS = 30.0  # renewed every two seconds; the clocks of nodes differ
 # The status of each condition that is bad, and how bad it is; Progressing is neither good nor bad.
 BAD: Mapping[str, tuple[str, Level]] = {
@@ -149,17 +148,23 @@ def edges(key: str, spec: RecModelSpec, profile: Profile, counts: Mapping[str, f
 
 
 def recmodels(
-    bodies: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str], lacking: Mapping[str, str], now: datetime
+    bodies: Mapping[str, Mapping[str, Any]],
+    refused: Mapping[str, str],
+    lacking: Mapping[str, str],
+    now: datetime,
+    old_after_seconds: float,
 ) -> list[Check]:
     """What is said of all of them, by ``namespace/name``. ``refused``: why a spec is not valid; ``lacking``: why one that was
-    asked for was not found.
+    asked for was not found; ``old_after_seconds``: how old a decision in a status is at most while nothing is wrong.
     """
-    found = [check for key, body in bodies.items() for check in recmodel(body, now, refused.get(key))]
+    found = [
+        check for key, body in bodies.items() for check in recmodel(body, now, refused.get(key), old_after_seconds)
+    ]
     return [*found, *(Check("problem", key, why) for key, why in lacking.items())]
 
 
-def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None) -> list[Check]:
-    """What the status of one RecModel says. ``refused``: why its spec is not valid."""
+def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None, old_after_seconds: float) -> list[Check]:
+    """What the status of one RecModel says. ``refused``: why its spec is not valid; ``old_after_seconds`` as above."""
     metadata, status = body["metadata"], body.get("status") or {}
     key = f"{metadata['namespace']}/{metadata['name']}"
     if refused is not None:
@@ -174,12 +179,13 @@ def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None) -> lis
                 "no decision was made yet: see the operator's log, and whether it acts in this namespace",
             )
         )
-    elif decided is not None and (age := (now - _time(decided)).total_seconds()) > OLD_DECISION_SECONDS:
+    elif decided is not None and (age := (now - _time(decided)).total_seconds()) > old_after_seconds:
         found.append(
             Check(
                 "problem",
                 key,
-                f"the last decision is {age:.0f} s old: no operator decides on it; see who acts, and its log",
+                f"the last decision in its status is {age:.0f} s old, and it may be {old_after_seconds:.0f} s: no operator "
+                "decides on it, or its status cannot be written; see which pod acts (Lease), and that pod's log",
             )
         )
     levels = {

@@ -135,15 +135,16 @@ def saying(
         (body(("VariantsReady", "True"), ("VariantsMeasured", "True")), ["ok"]),
         (body(decided_seconds_ago=None), ["problem"]),
         (body(decided_seconds_ago=None, mode="Paused"), ["ok"]),
-        (body(decided_seconds_ago=900.0), ["problem"]),
+        (body(decided_seconds_ago=149.0), ["ok"]),
+        (body(decided_seconds_ago=151.0), ["problem"]),
     ],
 )
 def test_what_the_status_of_a_recmodel_says(recmodel: dict[str, Any], expected: list[str]) -> None:
-    assert levels(checks.recmodel(recmodel, NOW, None)) == expected
+    assert levels(checks.recmodel(recmodel, NOW, None, 150.0)) == expected
 
 
 def test_a_refused_spec_is_all_that_is_said_of_a_recmodel() -> None:
-    (check,) = checks.recmodel(body(("Ready", "True")), NOW, "spec.mode is 'Off'")
+    (check,) = checks.recmodel(body(("Ready", "True")), NOW, "spec.mode is 'Off'", 150.0)
     assert (check.level, check.about, check.message) == ("problem", "shop/feed", "spec.mode is 'Off'")
 
 
@@ -187,7 +188,7 @@ QUOTA = 'pool cpu: FailedCreate: pods "feed-cpu-1" is forbidden: exceeded quota:
 def test_a_cause_is_one_line_with_the_conditions_that_it_is_the_reason_of(
     conditions: list[tuple[str, str, str, str]], lines: list[str]
 ) -> None:
-    found = checks.recmodel(saying(*conditions), NOW, None)
+    found = checks.recmodel(saying(*conditions), NOW, None, 150.0)
     assert [check.message for check in found] == lines
     assert set(levels(found)) == {"problem"}
 
@@ -199,6 +200,7 @@ def test_one_that_is_not_there_is_listed_with_the_others() -> None:
         {"shop/odd": "spec.mode is 'Off'"},
         {"shop/gone": "there is no such RecModel"},
         NOW,
+        150.0,
     )
     assert [(check.about, check.level) for check in found] == [
         ("shop/feed", "ok"), ("shop/odd", "problem"), ("shop/gone", "problem"),

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import pytest
 
@@ -13,7 +14,7 @@ from builders.status_scene import NOW, STATE, decision, reading, status, tracked
 from builders.variant_records import config_map, record
 from recmodel.api.status import RecModelStatus
 from recmodel.controller.recalled import Recalled, recall
-from recmodel.controller.status_refresh import StatusRefresh
+from recmodel.controller.status_refresh import AT_ONCE, RefreshPace, StatusRefresh
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.types import LatencyBudgetUse, Model, Observation, Pool, PoolObservation
@@ -135,33 +136,43 @@ def test_what_is_left_of_the_latency_budget_is_said_and_read_again() -> None:
     assert status(tracked(decision=decision())).latency_budget_left is None
 
 
-def test_the_time_of_the_last_decision_alone_is_written_at_most_once_a_minute_and_so_often_that_all_find_room() -> None:
+@pytest.mark.parametrize(
+    ("models", "pace"),
+    [
+        (1, RefreshPace(15.0, 10.0)),
+        (1000, RefreshPace(15.0, 10.0)),
+        (300, RefreshPace(30.0, 10.0)),  # ticks so long that the allowance of one is less than what fills between two
+        (200, RefreshPace(300.0, 10.0)),
+        (60, RefreshPace(15.0, 0.5)),  # few writes a second are allowed
+    ],
+    ids=str,
+)
+def test_the_time_of_the_last_decision_alone_is_written_so_rarely_that_all_find_room(
+    models: int, pace: RefreshPace
+) -> None:
+    @cache
     def at(seconds: float) -> RecModelStatus:
-        return status(tracked(decision=replace(decision(), time_seconds=NOW.timestamp() + seconds)))
+        return written.model_copy(update={"last_decision_time": (NOW + timedelta(seconds=seconds)).isoformat()})
 
+    written = status(tracked(decision=decision()))
     assert not worth_writing(at(86400.0), at(0.0))
-    for models in (1, 1000):
-        refreshes, written, last = (
-            StatusRefresh(),
-            dict.fromkeys(range(models), at(0.0)),
-            dict.fromkeys(range(models), 0),
-        )
-        writes, oldest = 0, 0
-        for tick in range(1, 81):
-            now = at(15.0 * tick)
-            for model in range(models):
-                if refreshes.due(now, written[model], models, 15.0 * tick):
-                    oldest = max(oldest, 15 * (tick - last[model]))
-                    written[model], last[model], writes = now, tick, writes + 1
-        assert writes <= min(20 * models, 5 * 1200 + 100)
-        assert oldest <= max(60, 2 * models / 5)
-        assert min(last.values()) > 40
+    refreshes = StatusRefresh(pace)
+    last, writes, oldest = dict.fromkeys(range(models), 0.0), 0, 0.0
+    span_seconds = 10 * pace.oldest_seconds(models)
+    ticks = [pace.tick_seconds * tick for tick in range(1, int(span_seconds / pace.tick_seconds))]
+    for now in ticks:
+        for model in range(models):
+            oldest = max(oldest, now - last[model])
+            if refreshes.due(at(now), at(last[model]), models, now):
+                last[model], writes = now, writes + 1
+    assert writes <= min(models * (ticks[-1] / 60.0), pace.per_second * ticks[-1] + AT_ONCE)
+    assert oldest <= pace.oldest_seconds(models)
 
 
 def test_a_model_that_is_not_decided_on_keeps_the_time_of_its_last_decision() -> None:
     written = status(tracked())
     assert status(tracked(decision=None), written=written).last_decision_time == written.last_decision_time
-    assert not StatusRefresh().due(status(tracked(decision=None)), written, 1, 0.0)
+    assert not StatusRefresh(RefreshPace(15.0, 10.0)).due(status(tracked(decision=None)), written, 1, 0.0)
 
 
 def test_the_sentence_and_the_status_plan_with_the_same_figure() -> None:

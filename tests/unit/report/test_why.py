@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from builders.any_model import days, examples, models
 from builders.status_scene import NOW, STATE, decision, status, tracked
 from recmodel.api.status import RecModelStatus
-from recmodel.controller.status_refresh import StatusRefresh
+from recmodel.controller.status_refresh import RefreshPace, StatusRefresh
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.pods import UNSCHEDULABLE_RETRY_SECONDS
@@ -68,7 +68,7 @@ def test_what_no_guard_moved_is_as_the_plan_wanted() -> None:
 
 def test_why_alone_is_no_write_and_goes_with_the_next_refresh() -> None:
     written = status(tracked(decision=held()), {"cpu": SEVEN})
-    refreshes, writes = StatusRefresh(), 0
+    refreshes, writes = StatusRefresh(RefreshPace(15.0, 10.0)), 0
     for tick in range(1, 41):  # ten minutes in which the plan and the guard change with each tick
         why = Reason(
             ("ReleaseWithinNoise", "ReleaseUnproven")[tick % 2], f"cpu: the plan wanted {tick} of {tick / 7:.3f}"

@@ -33,6 +33,7 @@ CALL_SECONDS = 15.0
 WATCH_SECONDS = 300  # asked of the server; a fresh watch now and then heals what went silent
 WATCH_SILENCE_SECONDS = 90.0  # a half-open connection never ends by itself; quiet kinds are silent for as long, too
 RETRIES = 4
+REPORTS_RATIO = 0.5  # of what writes may take: what keeps the traffic right has the rest for itself
 LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
 PAGE = 500
 MOST_PAGES = 400  # 200,000 objects, more than a cluster's pods; a list with more does not end
@@ -53,7 +54,7 @@ class Client:
         self._credentials = credentials
         self._on_call = on_call
         self._acts = TokenBucket(acts_per_second, acts_burst)
-        self._reports = TokenBucket(acts_per_second / 2, max(1, acts_burst // 2))
+        self._reports = TokenBucket(acts_per_second * REPORTS_RATIO, max(1, acts_burst // 2))
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
         self.fence: Fence = unfenced  # of whoever decides who acts; the Lease itself is written through this client
