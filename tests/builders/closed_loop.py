@@ -181,6 +181,6 @@ def play(worlds: Mapping[str, World]) -> Memory:
             world.serve()
         seen = [world.observe() for world in goes_on.values()]
         memory, decisions = step(memory, seen, seen[0].time_seconds)
-        for world, decision in zip(goes_on.values(), decisions, strict=True):
-            world.obey(decision)
+        for i, world in enumerate(goes_on.values()):
+            world.obey(decisions.unsplit(i))
     return memory

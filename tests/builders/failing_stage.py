@@ -110,7 +110,7 @@ class Story:
                 float(decisions.weights[i, k]), 0.1
             )  # a route has 1 of 1,000 at least for who is ready
             self.ordered[name].append(wanted)
-        decision = decisions[i] if len(self.bad) % 10 == 0 else None  # a record costs more than the decision
+        decision = decisions.unsplit(i) if len(self.bad) % 10 == 0 else None  # a record costs more than the decision
         self.reasons.append({} if decision is None else {r.reason: r.message for r in decision.reasons})
 
     def between(self, since: float, until: float = math.inf, pool: str = "cpu") -> list[int]:

@@ -41,7 +41,7 @@ class OneOf:
         self.together.seen[self.run] = observation
         self.together.all_have_seen.wait(60.0)
         assert self.together.decisions is not None
-        return self.together.decisions[self.run]
+        return self.together.decisions.unsplit(self.run)
 
 
 def simulate_side_by_side(scenario: Scenario, load: Floats, seeds: Sequence[int]) -> list[Result]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,8 +39,7 @@ class Decisions:
     proposal: Proposal
     guarded: Guarded
     cost: CostSplit
-    # [M, P] after which the guard that a number comes from lets go; NaN: not a matter of time
-    hold_left_seconds: Floats
+    hold_left_seconds: Floats  # [M, P] after which a number's guard lets go; NaN: not a matter of time
     given_up: Bools  # [M, P] pods found no node for long: none are ordered for a while
     weights: Floats
     blind_seconds: Floats
@@ -60,7 +59,11 @@ class Decisions:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, i: int) -> Decision:
-        """The decision for model ``i``, with its reasons in a sentence each."""
+        """The decision for model ``i``, with its reasons and what each part of its cost is for, in a sentence each."""
+        return replace(self.unsplit(i), cost_parts=self.cost[i])
+
+    def unsplit(self, i: int) -> Decision:
+        """The same without the parts of its cost, which take three times as long: for who does what was decided and shows nobody why."""
         model = self.fleet.models[i]
         pools = range(len(model.pools))
         names = [pool.name for pool in model.pools]
@@ -87,7 +90,6 @@ class Decisions:
             runner_up=runner_up if differs else {},
             runner_up_cost_per_hour=round(float(self.proposal.runner_up_cost[i]), 4) if differs else None,
             cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
-            cost_parts=self.cost[i],
             accuracy_budget_left_ratio=_number(self.accuracy_budget.left_ratio[i]),
             latency_budget=self.latency_budget.use(i),
         )

@@ -155,6 +155,6 @@ class Decision:
     runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided
-    cost_parts: tuple[CostPart, ...] = ()  # which add up to it
+    cost_parts: tuple[CostPart, ...] = ()  # which add up to it; none: nobody asked for them, or it costs nothing
     accuracy_budget_left_ratio: float | None = None  # of an hour's worth of the budget; None: no budget
     latency_budget: LatencyBudgetUse | None = None  # None: nothing was known of the latency yet

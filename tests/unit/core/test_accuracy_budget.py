@@ -227,7 +227,7 @@ class Restarted:
         # A gateway tells nothing of how busy the pods are.
         pools = {name: replace(pool, utilisation_ratio=None) for name, pool in observation.pools.items()}
         self.memory, decisions = step(self.memory, [replace(observation, pools=pools)], observation.time_seconds)
-        return decisions[0]
+        return decisions.unsplit(0)
 
 
 @pytest.mark.usefixtures("compiled_simulator")

@@ -33,7 +33,7 @@ class Engine:
 
     def decide(self, observation: Observation) -> Decision:
         self.memory, decisions = step(self.memory, [observation], observation.time_seconds)
-        return decisions[0]
+        return decisions.unsplit(0)
 
 
 def test_a_load_that_begins_on_a_cold_pod_does_not_run_away() -> None:

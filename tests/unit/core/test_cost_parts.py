@@ -31,6 +31,7 @@ def test_the_parts_of_any_decision_add_up_to_its_cost(data: st.DataObject) -> No
     for seen in data.draw(days(model, wild=data.draw(st.booleans()), ticks=14)):
         memory, decisions = step(memory, [seen], seen.time_seconds)
         found = decisions[0]
+        assert decisions.unsplit(0) == replace(found, cost_parts=())
         check_split(decisions, found)
         for name, pool in found.pools.items():
             guards = [part for part in found.cost_parts if part.pool == name]

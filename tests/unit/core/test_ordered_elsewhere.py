@@ -72,9 +72,9 @@ class Cluster:
                 utilisation_ratio=rate / (EACH_PER_SECOND * self.ready(name)) if rate else None,
             )
         self.memory, decisions = step(self.memory, [Observation(now, seen)], now)
-        self.decided.append(decisions[0])
+        self.decided.append(decisions.unsplit(0))
         if self.model.acts:
-            self.desired = {name: pool.replicas for name, pool in decisions[0].pools.items()}
+            self.desired = {name: pool.replicas for name, pool in self.decided[-1].pools.items()}
 
     def why(self, pool: str) -> str | None:
         bound = self.decided[-1].pools[pool].bound

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from recmodel.core.capacity import sustained
@@ -84,9 +84,10 @@ class Fleets:
     pods: tuple[Pods, ...]
     memory: Memory
 
-    def tick(self, spoils: Sequence[Spoil | None], pools: tuple[str, ...] = BOTH) -> Sequence[Decision]:
+    def tick(self, spoils: Sequence[Spoil | None], pools: tuple[str, ...] = BOTH) -> list[Decision]:
         seen = [pods.look(spoil, pools) for pods, spoil in zip(self.pods, spoils, strict=True)]
-        self.memory, decided = step(self.memory, seen, seen[0].time_seconds)
+        self.memory, decisions = step(self.memory, seen, seen[0].time_seconds)
+        decided = [decisions.unsplit(i) for i in range(len(seen))]
         for pods, decision in zip(self.pods, decided, strict=True):
             pods.obey(decision)
         return decided
@@ -186,14 +187,7 @@ def test_readings_that_are_wrong_for_less_than_a_rate_window_let_go_of_a_step_at
         before.append(undisturbed.carry())
 
     @given(spoils, patterns, st.sampled_from([BOTH, ("cpu",), ("gpu",)]))
-    @settings(
-        max_examples=8,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=8, derandomize=True, database=None, phases=[Phase.generate])
     def holds(spoil: Spoil, pattern: tuple[int, ...], pools: tuple[str, ...]) -> None:
         fleets = start.copy()
         for i, clean in enumerate(before):

@@ -223,8 +223,9 @@ def decided() -> dict[str, tuple[list[Replicas], list[dict[str, float]]]]:
         memory, decisions = step(memory, seen, now)
         for i, case in enumerate(readings):
             if not calm:
-                replicas[case].append({name: pool.replicas for name, pool in decisions[i].pools.items()})
-                weights[case].append({name: pool.weight for name, pool in decisions[i].pools.items()})
+                pools = decisions.unsplit(i).pools
+                replicas[case].append({name: pool.replicas for name, pool in pools.items()})
+                weights[case].append({name: pool.weight for name, pool in pools.items()})
     return {case: (replicas[case], weights[case]) for case in readings}
 
 

@@ -39,7 +39,7 @@ class Engine:
         if not self.with_valve:
             self.memory = replace(self.memory, accuracy_budget=accuracy_budget.empty(1))
         self.memory, decisions = step(self.memory, [observation], observation.time_seconds)
-        return decisions[0]
+        return decisions.unsplit(0)
 
 
 def spike(with_valve: bool) -> tuple[Result, float, float]:
@@ -123,7 +123,7 @@ class Releasing:
                 self.model = replace(self.written, pools=pools)
                 self.memory = reindex([self.model], self.memory)
         self.memory, decisions = step(self.memory, [observation], now)
-        return decisions[0]
+        return decisions.unsplit(0)
 
 
 def released(

@@ -38,7 +38,7 @@ class WithoutForecast:
         blank = _level_only(self._memory.forecast)
         memory = replace(self._memory, forecast=blank)
         self._memory, decisions = step(memory, [observation], observation.time_seconds)
-        return decisions[0]
+        return decisions.unsplit(0)
 
 
 class WithoutJointPlan:

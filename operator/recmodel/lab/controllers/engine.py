@@ -28,4 +28,4 @@ class EngineController:
     def decide(self, observation: Observation) -> Decision:
         """One tick of the engine."""
         self._memory, decisions = step(self._memory, [observation], observation.time_seconds)
-        return decisions[0]
+        return decisions.unsplit(0)

@@ -60,7 +60,7 @@ class WithTruth:
         if self._tables is not None:
             learned = replace(learned, capacity=_known_by_table(learned, self._tables))
         self._memory, decisions = plan(memory, learned)
-        return decisions[0]
+        return decisions.unsplit(0)
 
     def _known_load(self, learned: Learned, means: Floats) -> KnownLoad:
         first = int((learned.now_seconds - self._start_seconds) // STEP_SECONDS)
