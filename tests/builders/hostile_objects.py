@@ -82,9 +82,17 @@ def _pod() -> Object:
         "lastState": {},
         "state": {"waiting": {"reason": "R", "message": "m"}},
     }
-    status = {"phase": "Running", "startTime": "2026-01-01T00:00:01Z", "containerStatuses": [container],
-              "conditions": [_condition("PodScheduled"), _condition("Ready")]}  # fmt: skip
-    return {"metadata": _metadata("victim-cpu-1", "cpu"), "status": status}
+    runs = {
+        "name": "other",
+        "ready": False,
+        "started": False,
+        "state": {"running": {"startedAt": "2026-01-01T00:00:05Z"}},
+    }
+    probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 5}
+    asked = {"name": "other", "ports": [{"name": "http", "containerPort": 80}], "readinessProbe": probe}
+    status = {"phase": "Running", "startTime": "2026-01-01T00:00:01Z", "containerStatuses": [container, runs],
+              "conditions": [_condition("PodScheduled"), _condition("Ready", "False")]}  # fmt: skip
+    return {"metadata": _metadata("victim-cpu-1", "cpu"), "spec": {"containers": [asked]}, "status": status}
 
 
 def _deployment() -> Object:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.cluster
 EVENT = Kind("Event", "v1", "events")
 QUOTA = Kind("ResourceQuota", "v1", "resourcequotas")
 SAID_SECONDS = 60.0
+OVERDUE_SECONDS = 90.0  # a pod has a minute from when its containers run, and the operator looks at it every 15 s
 
 
 def broken(name: str, change: Callable[[Object], object], namespace: str) -> Object:
@@ -26,7 +27,7 @@ def broken(name: str, change: Callable[[Object], object], namespace: str) -> Obj
     return body
 
 
-def says(served: Served, kind: str, *words: str) -> None:
+def says(served: Served, kind: str, *words: str, within: float = SAID_SECONDS) -> None:
     """Waits until a condition and an Event have these words."""
 
     def look() -> bool:
@@ -40,7 +41,7 @@ def says(served: Served, kind: str, *words: str) -> None:
         assert any(all(word in one for word in words) for one in told), f"Events: {told}"
         return True
 
-    eventually(f"{served.name} says {words}", look, SAID_SECONDS)
+    eventually(f"{served.name} says {words}", look, within)
 
 
 def test_why_pods_do_not_start_is_said_in_the_clusters_own_words(kube: Kube, namespace: str) -> None:
@@ -66,3 +67,39 @@ def test_why_pods_do_not_start_is_said_in_the_clusters_own_words(kube: Kube, nam
     assert served["crash"].condition("Ready")["reason"] == "PodsNotStarting"
     assert kube.list(names.DEPLOYMENT, namespace)
     assert served["crash"].status()["lastDecisionTime"]
+
+
+def test_pods_that_run_and_never_become_ready_are_explained_within_90_seconds(kube: Kube, namespace: str) -> None:
+    def wrong_port(container: Object) -> None:
+        container["readinessProbe"]["httpGet"]["port"] = 9999
+
+    def slow(container: Object) -> None:
+        wrong_port(container)
+        container["startupProbe"] = {**container["readinessProbe"], "periodSeconds": 10, "failureThreshold": 60}
+
+    def no_volume(body: Object) -> Object:
+        body["spec"]["pools"][0]["template"]["spec"]["volumes"][0]["configMap"]["name"] = "not-there"
+        return body
+
+    declared = Served(kube, broken("declared", slow, namespace))
+    port = Served(kube, broken("port", wrong_port, namespace))
+    volume = Served(kube, no_volume(recmodel(namespace, "volume", Pool())))
+    two = recmodel(namespace, "two", Pool(), Pool("spare"))
+    wrong_port(two["spec"]["pools"][1]["template"]["spec"]["containers"][0])
+    beside = Served(kube, two)
+    said = (
+        "not been Ready for",
+        "containers with unready status: [server]",
+        "GET :9999/ready, the port of the pool is 8080",
+    )
+    says(
+        port, "Degraded", "pool cpu: 1 pod has", *said, f"kubectl -n {namespace} logs port-cpu-", within=OVERDUE_SECONDS
+    )
+    says(port, "Ready", "no replica is ready: pool cpu", *said)
+    assert port.condition("Ready")["reason"] == port.condition("Degraded")["reason"] == "PodsNotReady"
+    says(beside, "Degraded", "pool spare: 1 pod has", *said)
+    assert beside.condition("Ready")["status"] == "True"
+    says(volume, "Degraded", "has not started", "ContainerCreating", "volumes or its network are not ready")
+    assert volume.condition("Ready")["reason"] == "PodsNotStarted"
+    assert declared.condition("Ready")["reason"] == "Starting"  # it has ten minutes
+    assert declared.condition("Degraded")["status"] == "False"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from recmodel.api.status import CONDITION_CHARACTERS, Condition, ConditionType, RecModelStatus, timestamp
@@ -13,6 +13,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
+from recmodel.report.overdue_pods import overdue_pods, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
 from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
 from recmodel.report.snapshot import Snapshot
@@ -39,8 +40,9 @@ def conditions(
     time. Stalled is there only while the newest spec is refused, as kstatus has it.
     """
     before = {condition.type: condition for condition in written.conditions}
-    found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools))]
     desired = snapshot.desired
+    troubles = _troubles(snapshot, pools, now.timestamp())
+    found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools, troubles))]
     if desired.invalid is not None:
         found.append(("Stalled", "True", desired.invalid if desired.spec is None else _kept(desired.invalid)))
     if desired.spec is not None:
@@ -48,8 +50,8 @@ def conditions(
             ("ObjectiveMet", *_objective(snapshot)),
             ("MetricsAvailable", *_metrics(snapshot)),
             ("CapacityAvailable", *_capacity(pools)),
-            ("Progressing", *_progressing(snapshot, pools)),
-            ("Degraded", *_degraded(snapshot, pools)),
+            ("Progressing", *_progressing(snapshot, pools, now.timestamp())),
+            ("Degraded", *_degraded(snapshot, pools, troubles)),
         ]
         if desired.spec.variants:
             found.append(("VariantsMeasured", *measured(snapshot)))
@@ -74,7 +76,19 @@ def conditions(
     ]
 
 
-def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> list[Reason]:
+    """What is the matter with pods, the surest first."""
+    explained = [name for name, state in pools.items() if overdue_pods(state, now_seconds)]
+    found = (
+        pods_refused(pools),
+        pods_not_starting(pools, explained),
+        pods_not_started(snapshot, pools, now_seconds),
+        pods_not_ready(snapshot, pools, now_seconds),
+    )
+    return [reason for reason in found if reason is not None]
+
+
+def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequence[Reason]) -> tuple[str, Reason]:
     problems = [found for found in (snapshot.applied.failed, snapshot.decided.undecided) if found is not None]
     desired = snapshot.desired
     if (
@@ -83,7 +97,7 @@ def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Rea
         problems = [desired.invalid]
     if problems:
         return "False", Reason(problems[0].reason, "; ".join(found.message for found in problems))
-    without_pods = _no_pod(pools)
+    without_pods = _no_pod(pools, troubles)
     if unready := refused(snapshot.route) or overlapped(snapshot.route, without_pods):
         return "False", unready
     if unready := without_pods or impaired(snapshot.route):
@@ -94,15 +108,14 @@ def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Rea
     )
 
 
-def _no_pod(pools: Mapping[str, PoolState]) -> Reason | None:
+def _no_pod(pools: Mapping[str, PoolState], troubles: Sequence[Reason]) -> Reason | None:
     """Why no replica of any pool is ready; None where one is."""
     if any(state.ready > 0 for state in pools.values()):
         return None
     if not any(state.desired > 0 for state in pools.values()):
         return Reason(reasons.NO_READY_POOL, "no pool has a ready replica")
-    troubles = pods_refused(pools) or pods_not_starting(pools)
-    if troubles is not None:
-        return Reason(troubles.reason, f"no replica is ready: {troubles.message}")
+    if troubles:
+        return Reason(troubles[0].reason, f"no replica is ready: {'; '.join(found.message for found in troubles)}")
     waiting = "; ".join(pods_say(pools, lambda one: not one.container and not one.refused))
     return Reason(STARTING, "no replica is ready yet" + (f": {waiting}" if waiting else ""))
 
@@ -159,19 +172,21 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
-def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> tuple[str, Reason]:
     cut_short = [name for name, state in pools.items() if any(one.refused for one in state.waits)]
-    refused_too = f"; new pods of {', '.join(cut_short)} are refused: see the condition Degraded" if cut_short else ""
+    besides = f"; new pods of {', '.join(cut_short)} are refused: see the condition Degraded" if cut_short else ""
+    if overdue := [name for name, state in pools.items() if overdue_pods(state, now_seconds)]:
+        besides += f"; pods of {', '.join(overdue)} are not Ready in time: see the condition Degraded"
     rolling = [
         name
         for name, state in pools.items()
         if state.updating and state.desired > 0 and not (state.unseen and state.ready != state.desired)
     ]
     if rolling:
-        return "True", Reason(ROLLING_OUT, f"a roll-out is under way in {', '.join(rolling)}{refused_too}")
+        return "True", Reason(ROLLING_OUT, f"a roll-out is under way in {', '.join(rolling)}{besides}")
     scaling = [f"{name} {state.ready}/{state.desired}" for name, state in pools.items() if state.ready != state.desired]
     if scaling:
-        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}{refused_too}")
+        return "True", Reason(SCALING, f"ready of desired replicas: {', '.join(scaling)}{besides}")
     if snapshot.applied.failed is not None:
         return "False", Reason(
             snapshot.applied.failed.reason, f"what is wanted could not be applied: {snapshot.applied.failed.message}"
@@ -185,7 +200,7 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[st
     return "False", Reason(SETTLED, "all replicas are ready")
 
 
-def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
+def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequence[Reason]) -> tuple[str, Reason]:
     """True for the gravest of what keeps the pools from what was decided, or may keep requests from them; the message has all
     of it.
     """
@@ -195,8 +210,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[str, 
         snapshot.applied.lacking,
         others(pools),
         snapshot.applied.overwritten,
-        pods_refused(pools),
-        pods_not_starting(pools),
+        *troubles,
         contested(snapshot.route),
         first_reason(decided) if decided is not None and decided.state == reasons.DEGRADED else None,
     ]

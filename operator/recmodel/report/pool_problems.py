@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.waits import Waits
@@ -57,15 +57,19 @@ def pods_refused(pools: Mapping[str, PoolState]) -> Reason | None:
     return Reason(PODS_REFUSED, "; ".join(said)) if said else None
 
 
-def pods_not_starting(pools: Mapping[str, PoolState]) -> Reason | None:
-    """That containers of theirs do not run, or run and do not become Ready."""
+def pods_not_starting(pools: Mapping[str, PoolState], explained: Collection[str] = ()) -> Reason | None:
+    """That containers of theirs do not run, or run and do not become Ready; of the pools ``explained`` something else
+    says why the latter.
+    """
     said = pods_say(pools, lambda one: bool(one.container))
     silent = [
-        name for name, state in pools.items() if state.stalled and state.desired > state.ready and not state.waits
+        name
+        for name, state in pools.items()
+        if state.stalled and state.desired > state.ready and not state.waits and name not in explained
     ]
     said += [
-        f"pool {name}: ProgressDeadlineExceeded: new pods run and did not become Ready; look at the readiness probe and "
-        "the log of the pods"
+        f"pool {name}: ProgressDeadlineExceeded: new pods did not become Ready; look at the readiness probe and the log of "
+        "the pods"
         for name in silent
     ]
     return Reason(PODS_NOT_STARTING, "; ".join(said)) if said else None

@@ -124,7 +124,7 @@ def test_null_is_absent() -> None:
     pod = copy.deepcopy(GOOD[names.POD])
     pod["metadata"] |= {"annotations": None, "ownerReferences": None, "deletionTimestamp": None}
     ready = pod["status"]["conditions"][1]
-    ready["lastTransitionTime"] = None
+    ready |= {"status": "True", "lastTransitionTime": None}
     pod["status"] |= {"containerStatuses": [None, {"restartCount": None, "state": None}], "initContainerStatuses": None}
     inventory = Inventory()
     inventory.see(names.POD, "ADDED", pod)

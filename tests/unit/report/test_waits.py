@@ -32,7 +32,7 @@ def ended(code: int, reason: str, message: str = "") -> Object:
 
 
 def a_pod(*containers: Object, init: Object | None = None, name: str = "feed-cpu-7d9-x1", **more: Any) -> Object:
-    found = pod(name, ready=False, **more)
+    found = pod(name, ready=all(one.get("ready") for one in containers), **more)
     found["status"]["containerStatuses"] = list(containers)
     found["status"]["initContainerStatuses"] = [init] if init else []
     return found

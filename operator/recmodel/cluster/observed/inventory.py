@@ -146,6 +146,7 @@ class Inventory:
             releaser=self._conflicting.releaser(identity),
             gated=sum(pod.waits_for_node == GATED for pod in pods),
             waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
+            unready=tuple(pod.unready for pod in pods if pod.unready is not None),
         )
 
     def weights(self, key: str, pools: list[str]) -> dict[str, int] | None:

@@ -17,6 +17,7 @@ from recmodel.cluster.children import ownership
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS, Identity, Target, target_of
 from recmodel.cluster.observed.deployments import DeploymentState, deployment_state
+from recmodel.cluster.observed.pod_shapes import PodShape
 from recmodel.cluster.observed.pods import PodState, pod_state
 from recmodel.cluster.observed.shapes import (
     ConfigMapShape,
@@ -24,7 +25,6 @@ from recmodel.cluster.observed.shapes import (
     JobShape,
     Metadata,
     Plain,
-    PodShape,
     RouteShape,
     Shape,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from recmodel.cluster.names import MODEL_LABEL, POOL_LABEL
-from recmodel.cluster.observed.shapes import ContainerState, PodShape
+from recmodel.cluster.observed.pod_shapes import ContainerState, PodShape
+from recmodel.cluster.observed.unready import Unready, unready_of
 from recmodel.cluster.observed.waits import Waits, waits_of
 
 OVER = ("Failed", "Succeeded")
@@ -32,6 +33,9 @@ class PodState:
     scheduling_seconds: float | None  # creation to a node, both by the API server's clock
     starting_seconds: float | None  # node to Ready, both by the node's clock where the kubelet has said when it began
     waits: tuple[Waits, ...] = field(default=(), compare=False)  # said for people: its words change at each try
+    unready: Unready | None = field(
+        default=None, compare=False
+    )  # since when it is not Ready, where no word of waits says why
 
 
 def pod_state(pod: PodShape, version: int) -> PodState | None:
@@ -49,6 +53,7 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
     began = status.start_time if status.start_time is not None else placed
     leaving = metadata.deletion_timestamp is not None
     homeless = scheduled is not None and scheduled.status == "False" and not leaving
+    waits = () if leaving else waits_of(status, homeless)
     return PodState(
         key=f"{metadata.namespace}/{model}",
         pool=pool,
@@ -63,7 +68,8 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
         waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
         scheduling_seconds=_between(metadata.creation_timestamp, placed),
         starting_seconds=_between(began, ready.last_transition_time if ready is not None and answers else None),
-        waits=() if leaving else waits_of(status, homeless),
+        waits=waits,
+        unready=None if answers or leaving or waits else unready_of(pod),
     )
 
 

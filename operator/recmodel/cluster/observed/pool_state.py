@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recmodel.cluster.children.versions import AS_WRITTEN, Serving
+from recmodel.cluster.observed.unready import Unready
 from recmodel.cluster.observed.waits import Waits
 
 
@@ -28,6 +29,7 @@ class PoolState:
     )
     gated: int = 0  # of the unschedulable: pods that wait for whoever set their scheduling gates
     waits: tuple[Waits, ...] = ()  # why pods do not start or cannot be created, in the cluster's own words
+    unready: tuple[Unready, ...] = ()  # pods that have a node, wait for nothing in waits, and are not Ready
     unseen: bool = False  # the cluster has not acted on the Deployment's newest spec, of whatever change
     recalled_startup_seconds: float | None = None  # as another process had learned it
 

@@ -109,54 +109,6 @@ class ConfigMapShape(Shape):
     data: Texts = {}
 
 
-class Waiting(Shape):
-    """Why a container has not started."""
-
-    reason: Said = ""
-    message: Said = ""
-
-
-class Terminated(Shape):
-    """How a container has ended."""
-
-    exit_code: Code = 0
-    reason: Said = ""
-    message: Said = ""
-
-
-class ContainerState(Shape):
-    """What a container does, or did before."""
-
-    waiting: Waiting | None = None
-    terminated: Terminated | None = None
-
-
-class ContainerStatus(Shape):
-    """One container of a pod."""
-
-    name: Said = ""
-    ready: bool = False
-    restart_count: Count = 0
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
-
-
-class PodStatus(Conditions):
-    """How a pod is."""
-
-    phase: Said = ""
-    start_time: Time = None
-    container_statuses: Listed[ContainerStatus] = []
-    init_container_statuses: Listed[ContainerStatus] = []
-
-
-class PodShape(Shape):
-    """A pod."""
-
-    metadata: Metadata
-    status: PodStatus = PodStatus()
-
-
 class EnvVar(Shape):
     """A variable that a container is given."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from recmodel.cluster.observed.shapes import ContainerStatus, PodStatus, Terminated
+from recmodel.cluster.observed.pod_shapes import ContainerStatus, PodStatus, Terminated
 from recmodel.cluster.transport.errors import shortened
 
 KEPT_AT_MOST = 4  # different sentences of one pool
