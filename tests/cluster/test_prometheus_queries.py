@@ -29,7 +29,15 @@ from recmodel.prometheus import (
     profile_for,
     scrape_interval_seconds,
 )
-from recmodel.prometheus.queries import edges_of, model_rate, profile_queries, scrape_spacing, usage_queries, with_edges
+from recmodel.prometheus.queries import (
+    edges_of,
+    model_rate,
+    own_edges_query,
+    profile_queries,
+    scrape_spacing,
+    usage_queries,
+    with_edges,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -59,11 +67,17 @@ def client() -> Iterator[PrometheusClient]:
 def test_every_query_of_a_profile_is_valid(client: PrometheusClient, profile: Profile) -> None:
     queries = list(profile_queries(profile, 60).all())
     queries += [scrape_spacing(profile), *usage_queries(["demo", "a.b"], 60).all()]
-    queries += [model_rate(profile, "de.mo", [("ran-ker", ["cpu", "gpu"]), ("b", ["cpu"])], 300)]
+    pools = (PoolView("cpu"), PoolView("gpu"))
+    models = [ModelView("de.mo", name, 0.1, 0.95, Metrics(), pools) for name in ("ran-ker", "b")]
+    queries += [model_rate(profile, "de.mo", models, 300)]
     if profile.latency:
         buckets = profile_queries(profile, 60).buckets
         assert buckets is not None
-        queries += [edges_of(profile), with_edges(buckets, profile, ["99", "100.0", "+Inf"])]
+        queries += [
+            own_edges_query(profile, "de.mo", models),
+            edges_of(profile),
+            with_edges(buckets, profile, ["99", "100.0", "+Inf"]),
+        ]
     for query in queries:
         client.query(query, time.time())
 

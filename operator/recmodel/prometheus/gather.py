@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 
 from recmodel.core.types import Reason
@@ -12,10 +11,11 @@ from recmodel.prometheus import readings
 from recmodel.prometheus.answers import PoolKey, believable
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
+from recmodel.prometheus.grouping import by_profile
 from recmodel.prometheus.lost_pages import Unread, lost_pages, lost_queries, unread_pages
 from recmodel.prometheus.plausible import RateMemory, believed
 from recmodel.prometheus.pools import Answers, PageContext, found_in, pool_reading
-from recmodel.prometheus.profile import CUSTOM, Profile, load_profile, profile_for
+from recmodel.prometheus.profile import Profile, load_profile
 from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
 from recmodel.prometheus.session import AnswerUnusable, PrometheusError, QueryRefused
@@ -23,7 +23,7 @@ from recmodel.prometheus.usage import read_usage
 from recmodel.prometheus.verdicts import judge, unusable
 
 _DEFAULT_SETTINGS = GatherSettings()
-_Asked = tuple[Profile, list[ModelView], ProfileQueries]
+_Asked = tuple[Profile, Sequence[ModelView], ProfileQueries]
 
 
 def gather(
@@ -40,10 +40,12 @@ def gather(
     decision needs; without, for all of them always. With ``rates``, kept likewise, a rate is compared with the last hour.
     """
     started = time.monotonic()
-    found: dict[str, ModelReading] = {}
-    groups = _by_profile(models, settings, found)
+    groups = by_profile(models, settings.max_custom_profiles)
+    found = {m.key: unusable(m, groups.refused[m.key], Verdict.UNUSABLE) for m in models if m.key in groups.refused}
     window = settings.rate_window_seconds
-    asked = [(profile, members, profile_queries(profile, window, settings.scope)) for profile, members in groups]
+    asked = [
+        (profile, members, profile_queries(profile, window, settings.scope)) for profile, members in groups.members
+    ]
     learning: dict[str, Vector | PrometheusError] = {}
     if edges is not None:
         learning = _learn_edges(client, asked, edges, now_seconds, settings)
@@ -151,40 +153,6 @@ def scrape_interval_seconds(
     """The time between scrapes, from the last minute; None where there are none. Raises ``PrometheusError``."""
     rows = client.query(scrape_spacing(load_profile(profile_name), scope), now_seconds).rows
     return rows[0][1] if rows and believable(rows[0][1]) and rows[0][1] > 0 else None
-
-
-def _by_profile(
-    models: Sequence[ModelView], settings: GatherSettings, found: dict[str, ModelReading]
-) -> list[tuple[Profile, list[ModelView]]]:
-    profiles: dict[str, Profile] = {}
-    members: dict[str, list[ModelView]] = defaultdict(list)
-    customs = 0
-    for model in models:
-        custom = model.metrics.custom
-        shape = custom.model_dump_json() if custom and model.metrics.profile == CUSTOM else model.metrics.profile
-        if shape not in profiles:
-            try:
-                profile = profile_for(model.metrics)
-            except ValueError:
-                found[model.key] = unusable(
-                    model,
-                    Reason(readings.PROFILE_REFUSED, "spec.metrics names no series that can be asked for"),
-                    Verdict.UNUSABLE,
-                )
-                continue
-            customs += profile.name == CUSTOM
-            if profile.name == CUSTOM and customs > settings.max_custom_profiles:
-                said = f"more than {settings.max_custom_profiles} different spec.metrics.custom are in use"
-                found[model.key] = unusable(model, Reason(readings.TOO_MANY_CUSTOM_SERIES, said), Verdict.UNUSABLE)
-                continue
-            profiles[shape] = profile
-        profile = profiles[shape]
-        if profile.refusal:
-            said = f"{profile.refusal}: {profile.remedy}"
-            found[model.key] = unusable(model, Reason(readings.PROFILE_REFUSED, said), Verdict.UNUSABLE)
-        else:
-            members[shape].append(model)
-    return [(profiles[shape], group) for shape, group in members.items()]
 
 
 def _common_error(answers: Answers) -> Reason | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from recmodel.prometheus.answers import PoolKey, arrivals_of, served_models
 from recmodel.prometheus.client import PrometheusClient
-from recmodel.prometheus.profile import CUSTOM, Profile, profile_for
+from recmodel.prometheus.grouping import by_profile
+from recmodel.prometheus.profile import Profile
 from recmodel.prometheus.queries import model_rate
 from recmodel.prometheus.readings import ModelView
 from recmodel.prometheus.session import AnswerUnusable, QueryRefused
@@ -55,10 +55,8 @@ def histories(
     step = max(1, round(step_seconds))
     grid = _grid(now_seconds, span_seconds, step)
     found: dict[str, History] = {}
-    for profile, namespace, batch in _batches(models):
-        query = model_rate(
-            profile, namespace, [(m.name, [p.name for p in m.pools]) for m in batch], step_seconds, scope
-        )
+    for profile, namespace, batch in by_profile(models).batches(MODELS_A_QUERY):
+        query = model_rate(profile, namespace, batch, step_seconds, scope)
         try:
             pools, lacking = _by_pool(client, query, profile, batch, grid, step_seconds)
         except (QueryRefused, AnswerUnusable):
@@ -134,23 +132,6 @@ def _taken_over(own: float, others_beside: float, others_alone: float) -> bool:
 def _grid(now_seconds: float, span_seconds: float, step: int) -> NDArray[np.float64]:
     last = math.floor(now_seconds / step)
     return np.arange(last - max(1, math.floor(span_seconds / step)) + 1, last + 1, dtype=np.float64) * step
-
-
-def _batches(models: Sequence[ModelView]) -> Iterator[tuple[Profile, str, list[ModelView]]]:
-    groups: dict[tuple[str, str], list[ModelView]] = defaultdict(list)
-    for model in models:
-        custom = model.metrics.custom
-        shape = custom.model_dump_json() if custom and model.metrics.profile == CUSTOM else model.metrics.profile
-        groups[shape, model.namespace].append(model)
-    for (_, namespace), members in groups.items():
-        try:
-            profile = profile_for(members[0].metrics)
-        except ValueError:
-            continue
-        if profile.refusal:
-            continue
-        for begin in range(0, len(members), MODELS_A_QUERY):
-            yield profile, namespace, members[begin : begin + MODELS_A_QUERY]
 
 
 def _add(

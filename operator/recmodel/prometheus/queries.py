@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from recmodel.prometheus.lost_pages import lost_query
 from recmodel.prometheus.profile import Downstream, Profile, Selector
 from recmodel.prometheus.promql import any_of, duration, literal, ours, quoted, rates, selector, unnamed
+from recmodel.prometheus.readings import ModelView
 
 # More namespaces than this make a query longer than it saves: then all pods are asked for.
 MAX_NAMESPACES = 100
@@ -178,25 +179,33 @@ def usage_queries(namespaces: Iterable[str], window_seconds: float, scope: Seque
 
 
 def model_rate(
-    profile: Profile,
-    namespace: str,
-    models: Sequence[tuple[str, Sequence[str]]],
-    window_seconds: float,
-    scope: Sequence[str] = (),
+    profile: Profile, namespace: str, models: Sequence[ModelView], window_seconds: float, scope: Sequence[str] = ()
 ) -> str:
-    """Requests/s by identity of some models of one namespace, each with its pools' names: for the history."""
+    """Requests/s by identity of some models of one namespace: for the history."""
+    mine = [*_of(profile, namespace, models), *scope]
+    return rates(profile.requests, mine, ", ".join(profile.identity.labels), f"[{duration(window_seconds)}]")
+
+
+def own_edges_query(profile: Profile, namespace: str, models: Sequence[ModelView], scope: Sequence[str] = ()) -> str:
+    """How many buckets each edge has, by identity, of some models of one namespace."""
+    if profile.latency is None:
+        raise ValueError(f"profile {profile.name} has no histogram")
+    chosen = selector(profile.latency, [*_of(profile, namespace, models), *scope], "_bucket")
+    return f"count by ({', '.join(profile.identity.labels)}, le) ({chosen})"
+
+
+def _of(profile: Profile, namespace: str, models: Sequence[ModelView]) -> list[str]:
+    """Matchers of the series of some models of one namespace."""
     identity = profile.identity
     if identity.cluster:
-        names = "|".join(literal(name) for name, _ in models)
+        names = "|".join(literal(model.name) for model in models)
         groups = {"namespace": literal(namespace), "model": f"(?:{names})"}
-        mine = [f"{identity.cluster.label}=~{quoted(_filled(identity.cluster.pattern, groups))}"]
-    elif identity.workload:
-        workloads = [f"{name}-{pool}" for name, pools in models for pool in pools]
-        mine = [f"{identity.workload.namespace}={quoted(namespace)}", f"{identity.workload.name}{any_of(workloads)}"]
-    else:
-        label_namespace, label_model, _ = identity.owner_labels
-        mine = [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(name for name, _ in models)}"]
-    return rates(profile.requests, [*mine, *scope], ", ".join(identity.labels), f"[{duration(window_seconds)}]")
+        return [f"{identity.cluster.label}=~{quoted(_filled(identity.cluster.pattern, groups))}"]
+    if identity.workload:
+        workloads = [f"{model.name}-{pool.name}" for model in models for pool in model.pools]
+        return [f"{identity.workload.namespace}={quoted(namespace)}", f"{identity.workload.name}{any_of(workloads)}"]
+    label_namespace, label_model, _ = identity.owner_labels
+    return [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(model.name for model in models)}"]
 
 
 def _filled(pattern: str, groups: dict[str, str]) -> str:
@@ -205,8 +214,10 @@ def _filled(pattern: str, groups: dict[str, str]) -> str:
     return unnamed(pattern)
 
 
-def scrape_spacing(profile: Profile, scope: Sequence[str] = ()) -> str:
-    """Seconds between the samples of the last minute; too long while Prometheus has not yet run for a minute."""
+def scrape_spacing(profile: Profile, scope: Sequence[str] = (), span_seconds: float = 60.0) -> str:
+    """Seconds between the samples of the last minute, or another span; too long while Prometheus has not yet read the page
+    for so long.
+    """
     series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
     extra = (*(() if profile.page else ours(profile)), *scope)
-    return f"60 / max(count_over_time({selector(series, extra)}[1m]))"
+    return f"{span_seconds:g} / max(count_over_time({selector(series, extra)}[{duration(span_seconds)}]))"

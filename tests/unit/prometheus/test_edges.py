@@ -9,11 +9,13 @@ from collections.abc import Iterable
 import pytest
 
 from builders.envoy_page import cluster, histogram, read, view
-from recmodel.api.v1alpha1 import Metrics
+from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics
 from recmodel.prometheus.answers import buckets
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import LARGE_FLEET_MODELS, LEARN_AGAIN_SECONDS, EdgeMemory, nearest
 from recmodel.prometheus.gather import gather
+from recmodel.prometheus.grouping import by_profile
+from recmodel.prometheus.own_edges import own_edges
 from recmodel.prometheus.profile import Histogram, load_profile
 from recmodel.prometheus.queries import edges_of, profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView
@@ -91,6 +93,61 @@ def test_a_small_fleet_is_asked_for_all_edges() -> None:
     gather(client, models(3), NOW, GatherSettings(), EdgeMemory())
     assert edges_of(ENVOY) not in client.asked
     assert client.buckets_asked() == [profile_queries(ENVOY, 60).buckets]
+
+
+class Answering(PrometheusClient):
+    """Answers every query with the same, and remembers what it was asked."""
+
+    def __init__(self, answer: Vector | PrometheusError) -> None:
+        super().__init__(Connection(url="http://127.0.0.1:1"))
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def query_all(
+        self, queries: Iterable[str], at_seconds: float, budget_seconds: float
+    ) -> dict[str, Vector | PrometheusError]:
+        self.asked = list(queries)
+        return dict.fromkeys(self.asked, self.answer)
+
+
+def test_the_edges_of_each_pool_are_those_of_its_own_histograms() -> None:
+    def series(place: str, le: str) -> tuple[dict[str, str], float]:
+        return {"envoy_cluster_name": f"httproute/{place}", "le": le}, 2.0
+
+    ours, others = "demo/m0/rule/0/backend/0", ("demo/other/rule/0/backend/0", "demo/m0/rule/0/backend/7", "odd")
+    client = Answering(Vector(tuple(series(place, le) for place in (ours, *others) for le in ("99", "+Inf"))))
+    found = own_edges(client, by_profile(models(2)), NOW, 10.0, ('cluster="eu-1"',))
+    assert found.counts == {("demo/m0", "cpu"): {"99": 2.0, "+Inf": 2.0}}
+    (query,) = client.asked
+    assert query.startswith("count by (envoy_cluster_name, le) (envoy_cluster_upstream_rq_time_bucket{")
+    assert "httproute/demo/(?:m0|m1)/rule/0/backend" in query, "nobody else's are asked for"
+    assert 'cluster="eu-1"' in query
+
+
+def test_edges_that_cannot_be_asked_for_are_no_absent_ones() -> None:
+    error = PrometheusUnavailable("no")
+    found = own_edges(Answering(error), by_profile(models(2)), NOW, 10.0)
+    assert (found.counts, found.failed) == ({}, {"demo/m0": error, "demo/m1": error})
+
+
+def test_models_are_grouped_by_the_series_that_their_profiles_name() -> None:
+    def of(name: str, metrics: Metrics, namespace: str = "a") -> ModelView:
+        return ModelView(namespace, name, 0.1, 0.95, metrics, ())
+
+    custom = Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name="took", unit="s")))
+    other = Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name="lasted", unit="s")))
+    fleet = [
+        of("one", Metrics()), of("two", custom), of("three", Metrics(), "b"), of("four", custom), of("five", Metrics()),
+        of("six", other), of("seven", Metrics(profile="torchserve")), of("eight", Metrics()),
+    ]  # fmt: skip
+    groups = by_profile(fleet, most_custom=1)
+    named = [(profile.name, [model.name for model in members]) for profile, members in groups.members]
+    assert named == [("envoy-gateway", ["one", "three", "five", "eight"]), ("custom", ["two", "four"])]
+    assert {key: why.reason for key, why in groups.refused.items()} == {
+        "a/six": "TooManyCustomSeries", "a/seven": "ProfileRefused",
+    }  # fmt: skip
+    batches = [(namespace, [model.name for model in batch]) for _, namespace, batch in groups.batches(2)]
+    assert batches == [("a", ["one", "five"]), ("a", ["eight"]), ("b", ["three"]), ("a", ["two", "four"])]
 
 
 @pytest.mark.parametrize("answer", [PrometheusUnavailable("no"), Vector(())])

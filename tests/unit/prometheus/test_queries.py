@@ -14,11 +14,13 @@ from recmodel.prometheus.promql import any_of, duration, literal, quoted, select
 from recmodel.prometheus.queries import (
     edges_of,
     model_rate,
+    own_edges_query,
     profile_queries,
     scrape_spacing,
     usage_queries,
     with_edges,
 )
+from recmodel.prometheus.readings import ModelView, PoolView
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 
@@ -110,8 +112,12 @@ def test_istio_is_asked_one_side_only_since_both_report_each_request() -> None:
     assert all('reporter="source"' in query for query in queries.all())
 
 
+def model(name: str, *pools: str) -> ModelView:
+    return ModelView("de.mo", name, 0.1, 0.95, Metrics(), tuple(map(PoolView, pools)))
+
+
 def test_the_history_of_some_models_names_exactly_those() -> None:
-    query = model_rate(load_profile("envoy-gateway"), "de.mo", [("a", ["cpu"]), ("b-c", ["cpu", "gpu"])], 300)
+    query = model_rate(load_profile("envoy-gateway"), "de.mo", [model("a", "cpu"), model("b-c", "cpu", "gpu")], 300)
     found = re.search(r'envoy_cluster_name=~("[^"]+")', query)
     assert found is not None
     pattern = unquoted(found[1])
@@ -158,8 +164,9 @@ def assert_scoped(query: str) -> None:
 def test_the_matchers_of_the_setting_reach_every_query(profile: Profile) -> None:
     questions = profile_queries(profile, 60, SCOPE)
     asked = [*questions.all(), scrape_spacing(profile, SCOPE)]
-    asked.append(model_rate(profile, "shop", [("feed", ["cpu"])], 300, SCOPE))
+    asked.append(model_rate(profile, "shop", [model("feed", "cpu")], 300, SCOPE))
     if profile.latency and questions.buckets:
+        asked += [own_edges_query(profile, "shop", [model("feed", "cpu")], SCOPE)]
         asked += [edges_of(profile, SCOPE), with_edges(questions.buckets, profile, ["0.1"], SCOPE)]
     asked += [*usage_queries(["shop"], 60, SCOPE).all(), *usage_queries([], 60, SCOPE).all()]
     for query in asked:
