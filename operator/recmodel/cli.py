@@ -157,11 +157,11 @@ def _doctor(options: argparse.Namespace) -> int:
     import asyncio
 
     from recmodel.controller.doctor import run
-    from recmodel.report.checks import text
+    from recmodel.report.checks import exit_code, text
 
     found = asyncio.run(run(options.names))
     print(text(found))
-    return int(any(check.level == "problem" for check in found))
+    return exit_code(found)
 
 
 def _simulate(options: argparse.Namespace) -> int:

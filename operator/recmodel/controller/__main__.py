@@ -19,7 +19,7 @@ from recmodel.controller.handlers import register
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings, from_environment
-from recmodel.prometheus import GatherSettings, PrometheusClient
+from recmodel.prometheus import PrometheusClient
 
 
 def main() -> int:
@@ -41,11 +41,8 @@ async def run(settings: Settings) -> None:
     """The operator, until it is told to stop."""
     metrics = Metrics()
     prometheus = PrometheusClient(settings.connection())
-    gathering = GatherSettings(
-        settings.rate_window_seconds, settings.scrape_interval_seconds, scope=settings.prometheus_matchers
-    )
     decider = Decider(
-        prometheus, gathering, settings.tick_seconds, settings.history_seconds, settings.history_step_seconds
+        prometheus, settings.gathering, settings.tick_seconds, settings.history_seconds, settings.history_step_seconds
     )
     client = Client(
         await credentials.load(),

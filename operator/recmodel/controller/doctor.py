@@ -7,30 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from kubernetes.aio.config import ConfigException
+
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
+from recmodel.cluster.leases.claims import ALL_CLAIM, ALL_NAMESPACE, CLAIM
 from recmodel.cluster.rights import NEEDED, Right
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
-from recmodel.cluster.transport.errors import ApiRefused, ClusterError
+from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NotFound
+from recmodel.controller import doctor_metrics
 from recmodel.controller.settings import Settings, from_environment
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
-from recmodel.prometheus import profile_for
-from recmodel.prometheus.client import PrometheusClient, Vector
-from recmodel.prometheus.profile import Profile
-from recmodel.prometheus.queries import edges_of, scrape_spacing
-from recmodel.prometheus.session import PrometheusError
+from recmodel.prometheus.client import PrometheusClient
 from recmodel.report import checks
 from recmodel.report.checks import Check
 
 AT_ONCE = 16  # questions to the API server
-BUDGET_SECONDS = 10.0  # of a round of questions to Prometheus
 
 
 async def run(only: Collection[str]) -> list[Check]:
@@ -52,14 +50,24 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
         async with Client(await credentials.load()) as client:
             found += await _cluster(client, settings)
             bodies, unlisted = await _recmodels(client, settings)
+            found += await _claims(client, settings, {body["metadata"]["namespace"] for body in bodies})
+    except ConfigException as error:
+        found.append(
+            Check(
+                "problem", "API server", f"{str(error).rstrip('.')}: run this in the operator's pod, or set KUBECONFIG"
+            )
+        )
     except ClusterError as error:
-        found.append(Check("problem", "API server", str(error)))
+        said = f"{error}: see whether the operator's service account is there, and whether its network reaches the API server"
+        found.append(Check("problem", "API server", said))
     known = {_key(body): body for body in bodies if not only or _key(body) in only}
-    lacking = {key: _why_lacking(key, settings, unlisted) for key in only if key not in known}
+    lacking = {key: _why_lacking(key, bodies, settings, unlisted) for key in only if key not in known}
     specs = {key: read_spec(body, settings.permitted) for key, body in known.items()}
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}
-    found += await asyncio.to_thread(_metrics, prometheus, settings, valid)
+    found += await asyncio.to_thread(doctor_metrics.examine, prometheus, settings, valid)
     refused = {key: spec.message for key, spec in specs.items() if isinstance(spec, Reason)}
+    if not bodies and not unlisted and not only:
+        found.append(checks.none_at_all(settings.namespaces))
     # The operator refreshes the statuses of all, also where only some are looked at.
     old_after_seconds = settings.refresh_pace.oldest_seconds(len(bodies))
     return [*found, *checks.recmodels(known, refused, lacking, datetime.now(UTC), old_after_seconds)]
@@ -96,9 +104,34 @@ async def _lease(client: Client, settings: Settings) -> list[Check]:
         return []
     try:
         lease = await client.get(names.LEASE, settings.lease_namespace, settings.lease_name)
+    except NotFound:
+        lease = {}
     except ApiRefused as error:
-        return [Check("problem", "Lease", f"{error}: no pod of this release acts")]
+        return [Check("problem", "Lease", f"{error}: who acts is not known; install the chart with rbac.create=true")]
     return [checks.lease(lease, datetime.now(UTC))]
+
+
+async def _claims(client: Client, settings: Settings, namespaces: Collection[str]) -> list[Check]:
+    """Which release acts in these namespaces."""
+    if not settings.lease_name:
+        return []
+    places = [(namespace, CLAIM) for namespace in sorted(namespaces)]
+    if not settings.namespaces:
+        places.insert(0, (ALL_NAMESPACE, ALL_CLAIM))
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def claim(namespace: str, name: str) -> Mapping[str, Any] | None:
+        async with limit:
+            try:
+                return await client.get(names.LEASE, namespace, name)
+            except NotFound:
+                return {}
+            except ApiRefused:  # the right is missing, which is said already
+                return None
+
+    bodies = await asyncio.gather(*(claim(*place) for place in places))
+    held = {"/".join(place): body for place, body in zip(places, bodies, strict=True) if body is not None}
+    return checks.claims(held, f"{settings.lease_namespace}/{settings.lease_name}", datetime.now(UTC))
 
 
 async def _recmodels(client: Client, settings: Settings) -> tuple[list[Mapping[str, Any]], list[str | None]]:
@@ -113,47 +146,12 @@ async def _recmodels(client: Client, settings: Settings) -> tuple[list[Mapping[s
     return bodies, unlisted
 
 
-def _why_lacking(key: str, settings: Settings, unlisted: Collection[str | None]) -> str:
-    namespace = key.partition("/")[0]
-    if settings.namespaces and namespace not in settings.namespaces:
-        return f"not looked for: watchNamespaces of this operator is {', '.join(settings.namespaces)}"
-    if None in unlisted or namespace in unlisted:
+def _why_lacking(
+    key: str, bodies: Sequence[Mapping[str, Any]], settings: Settings, unlisted: Collection[str | None]
+) -> str:
+    if None in unlisted or key.partition("/")[0] in unlisted:
         return "not known: the RecModels of its namespace could not be listed, for the reason above"
-    return "there is no such RecModel"
-
-
-def _metrics(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec]) -> list[Check]:
-    """What Prometheus says of itself, of each profile in use, and of each RecModel's threshold."""
-    started = time.time()
-    try:
-        prometheus.query("vector(1)", started)
-    except PrometheusError as error:
-        return [Check("problem", "Prometheus", f"{settings.prometheus_url}: {error}")]
-    took = f"{settings.prometheus_url} answers in {1000 * (time.time() - started):.0f} ms"
-    found = [Check("ok", "Prometheus", took)]
-    if prometheus.clock.is_noticed:
-        found.append(Check("warning", "Prometheus", f"its clock is {prometheus.clock}: keep both in step (NTP)"))
-    scope = settings.prometheus_matchers
-    profiles: dict[str, Profile] = {}
-    for spec in specs.values():
-        profile = profile_for(spec.metrics)
-        profiles.setdefault(profile.model_dump_json(), profile)
-    for profile in profiles.values():
-        mine = {key: spec for key, spec in specs.items() if profile_for(spec.metrics) == profile}
-        spacing, edges = scrape_spacing(profile, scope), edges_of(profile, scope)
-        answers = prometheus.query_all((spacing, edges), time.time(), BUDGET_SECONDS)
-        found += checks.spacing(
-            profile, _number(answers[spacing]), settings.scrape_interval_seconds, settings.rate_window_seconds
-        )
-        said = answers[edges]
-        if isinstance(said, Vector):
-            counts = {labels["le"]: count for labels, count in said.rows if "le" in labels}
-            found += [check for key, spec in mine.items() for check in checks.edges(key, spec, profile, counts)]
-    return found
-
-
-def _number(answer: Vector | PrometheusError) -> float | None:
-    return answer.rows[0][1] if isinstance(answer, Vector) and answer.rows else None
+    return checks.absent(key, settings.namespaces, [_key(body) for body in bodies])
 
 
 def _key(body: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from recmodel.api.permitted import Permitted
 from recmodel.cluster.transport.client import REPORTS_RATIO
 from recmodel.controller.status_refresh import RefreshPace
-from recmodel.prometheus import Connection
+from recmodel.prometheus import Connection, GatherSettings
 
 PREFIX = "RECMODEL_"
 # One matcher of PromQL: a label, an operator, a quoted value.
@@ -128,6 +128,11 @@ class Settings(BaseModel):
     def refresh_pace(self) -> RefreshPace:
         """How often a status is written for nothing but the time of its last decision."""
         return RefreshPace(self.tick_seconds, self.acts_per_second * REPORTS_RATIO)
+
+    @property
+    def gathering(self) -> GatherSettings:
+        """How Prometheus is looked at."""
+        return GatherSettings(self.rate_window_seconds, self.scrape_interval_seconds, scope=self.prometheus_matchers)
 
     def connection(self) -> Connection:
         """Where Prometheus is, and how it is asked."""

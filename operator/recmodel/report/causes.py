@@ -20,7 +20,7 @@ def by_cause(conditions: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, 
     return sorted(groups, key=lambda group: min(order.index(condition["type"]) for condition in group))
 
 
-def said(group: Sequence[Mapping[str, Any]]) -> str:
+def told(group: Sequence[Mapping[str, Any]]) -> str:
     """``Ready is False, Degraded is True: REASON: sentence; another``, each sentence once, in its longest form."""
     sentences = [sentence for condition in group for sentence in _sentences(condition)]
     longest = [

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.rights import Right
-from recmodel.prometheus.edge_words import bounds, milliseconds, place, way_to_an_edge
-from recmodel.prometheus.histogram import edge_bracket
-from recmodel.prometheus.profile import Profile
-from recmodel.report.causes import by_cause, said
+from recmodel.report.causes import by_cause, told
 
 Level = Literal["ok", "warning", "problem"]
-WINDOW_SCRAPES = 4  # samples that a rate window must hold
-SPACING_TOLERANCE_RATIO = 1.5  # of the setting: scrapes come with some delay, and the last minute may lack one
-WINDOW_TOLERANCE_RATIO = 1.2  # for the same reason
 OLD_LEASE_SECONDS = 30.0  # renewed every two seconds; the clocks of nodes differ
+OLD_CLAIM_SECONDS = 60.0  # renewed every ten seconds, and free after forty
+MOST_NAMES = 5  # in a message
 # The status of each condition that is bad, and how bad it is; Progressing is neither good nor bad.
 BAD: Mapping[str, tuple[str, Level]] = {
     "Ready": ("False", "problem"),
@@ -82,69 +76,45 @@ def rights(denied: Mapping[str | None, Sequence[tuple[Right, str]]]) -> list[Che
 def lease(body: Mapping[str, Any], now: datetime) -> Check:
     """Which pod of the release acts."""
     spec = body.get("spec") or {}
-    holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
-    if not holder or not renewed:
+    holder, age_seconds = spec.get("holderIdentity"), _age_seconds(spec.get("renewTime"), now)
+    if not holder or age_seconds is None:
         return Check("problem", "Lease", "nobody holds it: no pod of this release acts; see whether its pods are ready")
-    age = (now - _time(renewed)).total_seconds()
-    if age > OLD_LEASE_SECONDS:
-        return Check(
-            "problem", "Lease", f"{holder} holds it and renewed it {age:.0f} s ago: see whether that pod is alive"
-        )
+    if age_seconds > OLD_LEASE_SECONDS:
+        said = f"{holder} holds it and renewed it {age_seconds:.0f} s ago: see whether that pod is alive"
+        return Check("problem", "Lease", said)
     return Check("ok", "Lease", f"{holder} acts")
 
 
-def spacing(profile: Profile, seconds: float | None, interval_seconds: float, window_seconds: float) -> list[Check]:
-    """How often the pages of a profile are read, against the settings. ``seconds``: between two samples; None: no series."""
-    about = f"profile {profile.name}"
-    if seconds is None:
-        where = "the gateway's pods" if profile.scope == "gateway" else "the pools' pods"
-        return [
-            Check(
-                "warning", about, f"Prometheus has had no series of {profile.title} for a minute: let it scrape {where}"
-            )
-        ]
-    found = []
-    if seconds > interval_seconds * SPACING_TOLERANCE_RATIO:
-        found.append(
-            Check(
-                "problem", about, f"scraped every {seconds:.0f} s, and prometheus.scrapeIntervalSeconds is {interval_seconds:g}: set "
-                f"it to {seconds:.0f}, or scrape more often",
-            )
-        )  # fmt: skip
-    if window_seconds * WINDOW_TOLERANCE_RATIO < WINDOW_SCRAPES * seconds:
-        found.append(
-            Check(
-                "problem", about, f"a rate window of {window_seconds:g} s holds {window_seconds / seconds:.1f} scrapes of "
-                f"{seconds:.0f} s: set prometheus.rateWindowSeconds to {WINDOW_SCRAPES * math.ceil(seconds)} at least",
-            )
-        )  # fmt: skip
-    return found or [Check("ok", about, f"scraped every {seconds:.0f} s, rates over {window_seconds:g} s")]
-
-
-def edges(key: str, spec: RecModelSpec, profile: Profile, counts: Mapping[str, float]) -> list[Check]:
-    """Whether there is an edge at the objective's threshold: between two edges only a bracket is known.
-
-    ``counts``: how many histograms of the profile have each ``le``, whosever they are. What the model's own say is in its
-    condition MetricsAvailable.
+def claims(held: Mapping[str, Mapping[str, Any]], release: str, now: datetime) -> list[Check]:
+    """Which release acts in which namespace. ``held``: the claims by ``namespace/name``, an empty one where there is none;
+    ``release``: this one's Lease, ``namespace/name``.
     """
-    histogram = profile.latency
-    found = bounds(counts, histogram) if histogram else {}
-    if histogram is None or not found:
-        return []
-    threshold = spec.objective.latency.threshold_seconds
-    nearest = edge_bracket(found, threshold)
-    if nearest.lower == nearest.upper:
-        having, all_of_them = found[nearest.lower], max(found.values())
-        some = "" if having >= all_of_them else f"{having:g} of "
-        there = f"{some}the histograms that Prometheus has for {profile.name} have an edge at {milliseconds(threshold)}"
-        return [Check("ok", key, there)]
-    return [
-        Check(
-            "warning", key, f"objective.latency.threshold, {milliseconds(threshold)}, is {place(nearest, histogram)}, in the "
-            f"histograms that Prometheus has for {profile.name}: the share of late requests is known only roughly; "
-            f"{way_to_an_edge(threshold, nearest, histogram)}",
-        )
-    ]  # fmt: skip
+    places: dict[str, list[str]] = {}  # by holder; "": nobody
+    for place, body in held.items():
+        spec = body.get("spec") or {}
+        age_seconds = _age_seconds(spec.get("renewTime"), now)
+        lives = age_seconds is not None and age_seconds <= OLD_CLAIM_SECONDS
+        places.setdefault(str(spec.get("holderIdentity") or "") if lives else "", []).append(place)
+    found = []
+    for holder, held_by_it in places.items():
+        named = _listed(held_by_it)
+        if holder == release:
+            found.append(Check("ok", "claims", f"this release holds {named}, so it acts there"))
+        elif holder:
+            found.append(
+                Check(
+                    "problem", "claims", f"the release of Lease {holder} holds {named} and acts there, and this one ({release}) "
+                    "stands by: uninstall one of the two, or give them watchNamespaces that do not overlap",
+                )
+            )  # fmt: skip
+        else:
+            found.append(
+                Check(
+                    "problem", "claims", f"nobody has renewed {named} in the last {OLD_CLAIM_SECONDS:g} s, so no release acts there: "
+                    f"see the log of the pod that holds the Lease {release}",
+                )
+            )  # fmt: skip
+    return found
 
 
 def recmodels(
@@ -169,25 +139,7 @@ def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None, old_af
     key = f"{metadata['namespace']}/{metadata['name']}"
     if refused is not None:
         return [Check("problem", key, refused)]
-    decided = status.get("lastDecisionTime")
-    found = []
-    if decided is None and (body.get("spec") or {}).get("mode") != "Paused":
-        found.append(
-            Check(
-                "problem",
-                key,
-                "no decision was made yet: see the operator's log, and whether it acts in this namespace",
-            )
-        )
-    elif decided is not None and (age := (now - _time(decided)).total_seconds()) > old_after_seconds:
-        found.append(
-            Check(
-                "problem",
-                key,
-                f"the last decision in its status is {age:.0f} s old, and it may be {old_after_seconds:.0f} s: no operator "
-                "decides on it, or its status cannot be written; see which pod acts (Lease), and that pod's log",
-            )
-        )
+    found = _decided(key, body, now, old_after_seconds)
     levels = {
         condition["type"]: level
         for condition in status.get("conditions") or []
@@ -196,8 +148,44 @@ def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None, old_af
     bad = [condition for condition in status.get("conditions") or [] if condition["type"] in levels]
     for group in by_cause(bad):
         worst: Level = "problem" if "problem" in {levels[condition["type"]] for condition in group} else "warning"
-        found.append(Check(worst, key, said(group)))
+        found.append(Check(worst, key, told(group)))
     return found or [Check("ok", key, str(status.get("message") or "nothing is wrong with it"))]
+
+
+def none_at_all(namespaces: Collection[str]) -> Check:
+    """There is nothing that the operator could serve."""
+    where = f"in {', '.join(namespaces)}, and watchNamespaces has no other" if namespaces else "in any namespace"
+    return Check(
+        "warning", "RecModels", f"there is none {where}: apply one, and what concerns its metrics is looked at too"
+    )
+
+
+def absent(key: str, namespaces: Collection[str], known: Collection[str]) -> str:
+    """Why a RecModel that was asked for is not there, among those that were listed. ``namespaces``: those served; none: all."""
+    namespace, _, name = key.partition("/")
+    if not name:
+        alike = sorted(other for other in known if other.partition("/")[2] == key)
+        return f"is no NAMESPACE/NAME{_perhaps(alike)}"
+    if namespaces and namespace not in namespaces:
+        return (
+            f"not looked for: watchNamespaces of this operator is {', '.join(namespaces)}; add its namespace there, or ask the "
+            "operator that serves it"
+        )
+    alike = sorted(other for other in known if name == other.partition("/")[2] or namespace == other.partition("/")[0])
+    return f"there is no such RecModel{_perhaps(alike)}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:MOST_NAMES]) + (", ..." if len(words) > MOST_NAMES else "")
+
+
+def _perhaps(alike: Sequence[str]) -> str:
+    return f"; there is {_listed(alike)}" if alike else ": `kubectl get recmodels -A` lists those there are"
+
+
+def exit_code(checks: Collection[Check]) -> int:
+    """1 where something is a problem, else 0: a warning is none."""
+    return int(any(check.level == "problem" for check in checks))
 
 
 def text(checks: Collection[Check]) -> str:
@@ -220,5 +208,35 @@ def _level(kind: str, status: str) -> Level:
     return "warning" if status == "Unknown" and bad else "ok"
 
 
-def _time(written: str) -> datetime:
-    return datetime.fromisoformat(written.replace("Z", "+00:00"))
+def _decided(key: str, body: Mapping[str, Any], now: datetime, old_after_seconds: float) -> list[Check]:
+    """Whether an operator decides on a RecModel."""
+    written = (body.get("status") or {}).get("lastDecisionTime")
+    if written is not None:
+        age_seconds = _age_seconds(written, now)
+        if age_seconds is None:
+            said = f"status.lastDecisionTime is {written!r}, which is no time: somebody else wrote it"
+            return [Check("problem", key, said)]
+        if age_seconds <= old_after_seconds:
+            return []
+        return [
+            Check(
+                "problem", key, f"the last decision in its status is {age_seconds:.0f} s old, and {old_after_seconds:.0f} s are "
+                "usual at most: no operator decides on it, or its status cannot be written; see which pod acts (Lease), and that "
+                "pod's log",
+            )
+        ]  # fmt: skip
+    if (body.get("spec") or {}).get("mode") == "Paused":
+        return []
+    exists_seconds = _age_seconds(body["metadata"].get("creationTimestamp"), now)
+    if exists_seconds is not None and exists_seconds <= old_after_seconds:
+        said = f"no decision was made yet: it was created {exists_seconds:.0f} s ago, look again in a minute"
+        return [Check("warning", key, said)]
+    return [Check("problem", key, "no decision was made yet: see which pod acts (Lease), and that pod's log")]
+
+
+def _age_seconds(written: Any, now: datetime) -> float | None:
+    """None: what is written is no time."""
+    try:
+        return (now - datetime.fromisoformat(written.replace("Z", "+00:00"))).total_seconds()
+    except (AttributeError, TypeError, ValueError):
+        return None

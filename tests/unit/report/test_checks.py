@@ -7,14 +7,10 @@ from typing import Any
 
 import pytest
 
-from builders.good_spec import changed
-from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.rights import NEEDED
-from recmodel.prometheus.profile import Profile, load_profile
 from recmodel.report import checks
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-GATEWAY, SERVER = load_profile("envoy-gateway"), load_profile("mlserver")
 
 
 def written(seconds_ago: float) -> str:
@@ -55,75 +51,48 @@ def test_who_acts(spec: dict[str, Any], level: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "interval", "window", "said"),
+    ("claims", "expected"),
     [
-        (5.0, 5.0, 20.0, []),
-        (5.9, 5.0, 20.0, []),  # the last minute lacks a sample or two
-        (15.0, 15.0, 60.0, []),
-        (30.0, 15.0, 60.0, ["set it to 30", "set prometheus.rateWindowSeconds to 120"]),
-        (30.0, 30.0, 60.0, ["set prometheus.rateWindowSeconds to 120"]),
-        (None, 15.0, 60.0, ["let it scrape the gateway's pods"]),
-    ],
-)
-def test_scrapes_and_windows_that_do_not_fit(
-    seconds: float | None, interval: float, window: float, said: list[str]
-) -> None:
-    found = [check for check in checks.spacing(GATEWAY, seconds, interval, window) if check.level != "ok"]
-    assert len(found) == len(said)
-    assert all(words in check.message for words, check in zip(said, found, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("profile", "threshold", "les", "level", "said"),
-    [
-        (SERVER, "100ms", ["0.05", "0.1", "+Inf"], "ok", "the histograms that Prometheus has for mlserver have an edge at 100ms"),
-        (SERVER, "100ms", ["0.05", "nonsense", "0.1"], "ok", "have an edge at 100ms"),
-        (SERVER, "100ms", ["0.05", "0.25", "+Inf"], "warning",
-         'between the edges 50ms and 250ms, in the histograms that Prometheus has for mlserver: the share of late requests is '
-         'known only roughly; configure an edge there (le="0.1", in s), or take 50ms or 250ms as the threshold'),
-        (SERVER, "5s", ["0.05", "0.25", "+Inf"], "warning", "above the highest edge, 250ms"),
-        (SERVER, "5s", ["0.05", "0.25", "+Inf"], "warning", 'configure an edge there (le="5", in s), or take 250ms as the threshold'),
-        (SERVER, "1ms", ["0.05", "0.25", "+Inf"], "warning", 'below the lowest edge, 50ms'),
-        (GATEWAY, "170ms", ["150", "169", "+Inf"], "ok", "have an edge at 170ms"),
-        (GATEWAY, "170ms", ["150", "200", "+Inf"], "warning",
-         'configure the edge le="169" (times are cut to whole ms, so it holds all under 170ms), or take 151ms (le="150") or '
-         '201ms (le="200") as the threshold'),
-        (GATEWAY, "20s", ["150", "5000.0", "+Inf"], "warning",
-         'configure the edge le="19999" (times are cut to whole ms, so it holds all under 20000ms), or take 5001ms (le="5000") '
-         'as the threshold'),
+        ({"shop/recmodel.dev": ("ops/recmodel", 5.0), "ads/recmodel.dev": ("ops/recmodel", 39.0)},
+         [("ok", "this release holds shop/recmodel.dev, ads/recmodel.dev")]),
+        ({"shop/recmodel.dev": ("other/recmodel", 5.0), "ads/recmodel.dev": ("ops/recmodel", 5.0)},
+         [("problem", "the release of Lease other/recmodel holds shop/recmodel.dev and acts there, and this one (ops/recmodel) stands by: "
+           "uninstall one"), ("ok", "ads/recmodel.dev")]),
+        ({"shop/recmodel.dev": ("other/recmodel", 900.0)}, [("problem", "nobody has renewed shop/recmodel.dev in the last 60 s")]),
+        ({"shop/recmodel.dev": None}, [("problem", "see the log of the pod that holds the Lease ops/recmodel")]),
+        ({}, []),
     ],
 )  # fmt: skip
-def test_an_edge_at_the_threshold(profile: Profile, threshold: str, les: list[str], level: str, said: str) -> None:
-    spec = RecModelSpec.model_validate(changed("spec/objective/latency/threshold", threshold)["spec"])
-    (check,) = checks.edges("shop/feed", spec, profile, dict.fromkeys(les, 2.0))
-    assert (check.level, said in check.message) == (level, True), check.message
-    assert "infinity" not in check.message
+def test_which_release_acts_in_a_namespace(
+    claims: dict[str, tuple[str, float] | None], expected: list[tuple[str, str]]
+) -> None:
+    held = {
+        place: {"spec": {"holderIdentity": by[0], "renewTime": written(by[1])}} if by else {}
+        for place, by in claims.items()
+    }
+    found = checks.claims(held, "ops/recmodel", NOW)
+    assert levels(found) == [level for level, _ in expected]
+    assert all(words in check.message for check, (_, words) in zip(found, expected, strict=True)), found
 
 
-def test_an_edge_that_only_some_histograms_have_is_called_so() -> None:
-    spec = RecModelSpec.model_validate(changed("spec/objective/latency/threshold", "100ms")["spec"])
-    (check,) = checks.edges("shop/feed", spec, GATEWAY, {"99": 3.0, "99.0": 2.0, "150": 7.0, "+Inf": 12.0})
-    assert "5 of the histograms that Prometheus has for envoy-gateway have an edge" in check.message
-
-
-def body(*conditions: tuple[str, str], decided_seconds_ago: float | None = 5.0, mode: str = "Auto") -> dict[str, Any]:
+def body(*conditions: tuple[str, str], **more: Any) -> dict[str, Any]:
     """A RecModel with these conditions, each for a reason of its own."""
-    return saying(
-        *((kind, status, f"Because{kind}", f"what {kind} says") for kind, status in conditions),
-        decided_seconds_ago=decided_seconds_ago,
-        mode=mode,
-    )
+    return saying(*((kind, status, f"Because{kind}", f"what {kind} says") for kind, status in conditions), **more)
 
 
 def saying(
-    *conditions: tuple[str, str, str, str], decided_seconds_ago: float | None = 5.0, mode: str = "Auto"
+    *conditions: tuple[str, str, str, str],
+    decided_seconds_ago: float | None = 5.0,
+    created_seconds_ago: float = 86400.0,
+    mode: str = "Auto",
 ) -> dict[str, Any]:
     """A RecModel with conditions of type, status, reason and message."""
     said = [dict(zip(("type", "status", "reason", "message"), one, strict=True)) for one in conditions]
     status: dict[str, Any] = {"conditions": said, "message": "load 3/s"}
     if decided_seconds_ago is not None:
         status["lastDecisionTime"] = written(decided_seconds_ago)
-    return {"metadata": {"namespace": "shop", "name": "feed"}, "spec": {"mode": mode}, "status": status}
+    metadata = {"namespace": "shop", "name": "feed", "creationTimestamp": written(created_seconds_ago)}
+    return {"metadata": metadata, "spec": {"mode": mode}, "status": status}
 
 
 @pytest.mark.parametrize(
@@ -135,12 +104,37 @@ def saying(
         (body(("VariantsReady", "True"), ("VariantsMeasured", "True")), ["ok"]),
         (body(decided_seconds_ago=None), ["problem"]),
         (body(decided_seconds_ago=None, mode="Paused"), ["ok"]),
+        (body(decided_seconds_ago=None, created_seconds_ago=20.0), ["warning"]),
+        (body(decided_seconds_ago=None, created_seconds_ago=200.0), ["problem"]),
         (body(decided_seconds_ago=149.0), ["ok"]),
         (body(decided_seconds_ago=151.0), ["problem"]),
     ],
 )
 def test_what_the_status_of_a_recmodel_says(recmodel: dict[str, Any], expected: list[str]) -> None:
     assert levels(checks.recmodel(recmodel, NOW, None, 150.0)) == expected
+
+
+@pytest.mark.parametrize("odd", ["yesterday", "2026-03-01T12:00:00", 7])
+def test_a_time_that_is_none_is_a_problem_of_its_own_recmodel(odd: object) -> None:
+    found = body(("Ready", "True"))
+    found["status"]["lastDecisionTime"] = odd
+    (check,) = checks.recmodel(found, NOW, None, 150.0)
+    assert (check.level, f"status.lastDecisionTime is {odd!r}" in check.message) == ("problem", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "namespaces", "said"),
+    [
+        ("shop/fed", (), "there is no such RecModel; there is shop/feed"),
+        ("ads/feed", (), "there is no such RecModel; there is shop/feed"),
+        ("ads/rank", (), "there is no such RecModel: `kubectl get recmodels -A` lists those there are"),
+        ("feed", (), "is no NAMESPACE/NAME; there is shop/feed"),
+        ("ads/feed", ("shop",), "not looked for: watchNamespaces of this operator is shop; add its namespace there, or ask the "
+         "operator that serves it"),
+    ],
+)  # fmt: skip
+def test_one_that_is_not_there_has_a_way_out(asked: str, namespaces: tuple[str, ...], said: str) -> None:
+    assert checks.absent(asked, namespaces, ["shop/feed"]) == said
 
 
 def test_a_refused_spec_is_all_that_is_said_of_a_recmodel() -> None:
@@ -217,6 +211,11 @@ def test_one_that_is_not_there_is_listed_with_the_others() -> None:
 )
 def test_the_sum_has_the_right_plural(found: list[checks.Level], last: str) -> None:
     assert checks.text([checks.Check(level, "a", "b") for level in found]).splitlines()[-1] == last
+
+
+@pytest.mark.parametrize(("found", "code"), [([], 0), (["ok", "warning"], 0), (["ok", "problem"], 1)])
+def test_only_a_problem_makes_the_exit_code(found: list[checks.Level], code: int) -> None:
+    assert checks.exit_code([checks.Check(level, "a", "b") for level in found]) == code
 
 
 def test_the_text_marks_problems_and_ends_with_their_number() -> None:

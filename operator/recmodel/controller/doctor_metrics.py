@@ -1,0 +1,77 @@
+"""What ``recmodel doctor`` asks Prometheus, as the operator would: itself, each profile in use, and each RecModel's histograms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.controller.settings import Settings
+from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile
+from recmodel.prometheus.answers import believable
+from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.grouping import by_profile
+from recmodel.prometheus.own_edges import own_edges
+from recmodel.prometheus.queries import scrape_spacing
+from recmodel.prometheus.session import PrometheusError
+from recmodel.report import metric_checks
+from recmodel.report.checks import Check
+
+BUDGET_SECONDS = 10.0  # of a round of questions
+LEAST_SPAN_SECONDS = 60.0  # over which scrapes are counted
+
+
+def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec]) -> list[Check]:
+    """All of it, for the RecModels of these valid specs, by ``namespace/name``."""
+    url, looked = settings.prometheus_url, settings.gathering
+    started = time.time()
+    try:
+        prometheus.query("vector(1)", started)
+    except PrometheusError as error:
+        return [metric_checks.unreachable(url, str(error))]
+    found = [Check("ok", "Prometheus", f"{url} answers in {1000 * (time.time() - started):.0f} ms")]
+    if prometheus.clock.is_noticed:
+        found.append(Check("warning", "Prometheus", f"its clock is {prometheus.clock}: keep both in step (NTP)"))
+    groups = by_profile([_view(key, spec) for key, spec in specs.items()], looked.max_custom_profiles)
+    found += _spacings(prometheus, looked, [profile for profile, _ in groups.members])
+    found += [Check("problem", key, reason.message) for key, reason in groups.refused.items()]
+    own = own_edges(prometheus, groups, time.time(), BUDGET_SECONDS, looked.scope)
+    for profile, models in groups.members:
+        for model in models:
+            if model.key in own.failed:
+                said = f"the edges of its histograms are not known: {own.failed[model.key]}"
+                found.append(Check("warning", model.key, said))
+                continue
+            pools = {pool.name: own.counts.get((model.key, pool.name), {}) for pool in model.pools}
+            found += metric_checks.edges(model.key, specs[model.key], profile, pools)
+    return found
+
+
+def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: list[Profile]) -> list[Check]:
+    span_seconds = max(LEAST_SPAN_SECONDS, looked.rate_window_seconds)
+    asked = [scrape_spacing(profile, looked.scope, span_seconds) for profile in profiles]
+    answers = prometheus.query_all(asked, time.time(), BUDGET_SECONDS)
+    found = []
+    for profile, query in zip(profiles, asked, strict=True):
+        answer = answers[query]
+        if isinstance(answer, PrometheusError):
+            said = f"how often it is scraped is not known: {answer}"
+            found.append(Check("warning", f"profile {profile.name}", said))
+        elif (seconds := _number(answer)) is None:
+            found.append(metric_checks.no_series(profile, span_seconds))
+        else:
+            interval, window = looked.scrape_interval_seconds, looked.rate_window_seconds
+            found.append(metric_checks.spacing(profile, seconds, interval, window))
+    return found
+
+
+def _number(answer: Vector) -> float | None:
+    value = answer.rows[0][1] if answer.rows else None
+    return value if value is not None and believable(value) and value > 0 else None
+
+
+def _view(key: str, spec: RecModelSpec) -> ModelView:
+    namespace, _, name = key.partition("/")
+    latency = spec.objective.latency
+    pools = tuple(PoolView(pool.name) for pool in spec.pools)
+    return ModelView(namespace, name, latency.threshold_seconds, latency.within_ratio, spec.metrics, pools)
