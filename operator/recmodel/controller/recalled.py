@@ -9,7 +9,8 @@ from typing import Any
 from recmodel.api.quantity import ratio
 from recmodel.api.status import RecModelStatus
 from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
-from recmodel.prometheus.readings import NO_SERIES
+from recmodel.core.reasons import HOLDING
+from recmodel.prometheus.readings import NO_READY_POOL, NO_SERIES
 from recmodel.rollout.trial import Trial, recalled
 
 
@@ -58,7 +59,11 @@ def _startups(status: RecModelStatus) -> dict[str, float]:
 def _counted(status: RecModelStatus) -> bool:
     """Whether the process that wrote the status knew of requests: series that are gone now are missing, not still to come."""
     return (
-        any(c.type == "MetricsAvailable" and c.reason == NO_SERIES for c in status.conditions)
+        any(
+            c.type == "MetricsAvailable"
+            and (c.reason == NO_SERIES or (c.reason == NO_READY_POOL and status.state == HOLDING))
+            for c in status.conditions
+        )
         or any(pool.capacity_per_replica is not None for pool in status.pools)
         or status.load_per_second not in (None, "0")
     )

@@ -14,7 +14,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Model, Observation
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView
-from recmodel.prometheus.readings import NO_REQUESTS_SEEN
+from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN
 from recmodel.rollout.known_variants import served_losses
 from recmodel.rollout.wanted_versions import limits
 
@@ -126,8 +126,16 @@ def observation(
             )
             for name, state in pools.items()
         },
-        requested=tracked.decided.reading is None or tracked.decided.reading.reason != NO_REQUESTS_SEEN,
+        requested=_requested(tracked),
     )
+
+
+def _requested(tracked: Tracked) -> bool:
+    """Whether load that is unknown is missing: a request was counted at some time, or ought to be by now."""
+    reading = tracked.decided.reading
+    if reading is None or reading.reason == NO_READY_POOL:
+        return reading is None or tracked.counted
+    return reading.reason != NO_REQUESTS_SEEN
 
 
 def cpu_limit_cores(pool: PoolSpec) -> float | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from recmodel.core import reasons
+from recmodel.core import reasons, unknown_load
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.cost_split import CostSplit
@@ -262,8 +262,6 @@ class Decisions:
         return Reason(reasons.LIGHTER_VARIANTS_SERVE, budget.sentence(i, shares, known=bool(np.isfinite(self.load[i]))))
 
     def _trend(self, i: int) -> Reason:
-        if self.blind_seconds[i] > 0 and not self.seen.requested[i]:
-            return Reason(reasons.NO_REQUESTS_SEEN, "no request was counted yet: the load is unknown until one is")
         if np.isfinite(self.doubted[i]):
             return Reason(
                 reasons.RATE_IMPLAUSIBLE,
@@ -271,18 +269,16 @@ class Decisions:
                 "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
             )
         k = self._fastest(i, self.fleet.exists[i])
-        if not np.isfinite(self.forecast.upper[i, k]):
-            return Reason(reasons.METRICS_MISSING, "no request rate is known yet")
-        if not np.isfinite(self.load[i]):
-            unknown = f"the load has been unknown for {self.blind_seconds[i]:.0f} s"
-            return Reason(reasons.METRICS_MISSING, f"{unknown}; {self._expected(i, k)}")
+        expected = self._expected(i, k) if np.isfinite(self.forecast.upper[i, k]) else None
+        if expected is None or not np.isfinite(self.load[i]):
+            return unknown_load.why(self.seen, i, float(self.blind_seconds[i]), expected)
         each = ", ".join(
             f"{pool.name} {self.proposal.per_replica[i, n]:.1f}/s a replica"
             for n, pool in enumerate(self.fleet.models[i].pools)
             if np.isfinite(self.proposal.per_replica[i, n])
         )
         planned = f"planned with {each or 'no capacity known yet'}"
-        return Reason(self._change(i, k), f"load {self.load[i]:.1f}/s, {self._expected(i, k)}; {planned}")
+        return Reason(self._change(i, k), f"load {self.load[i]:.1f}/s, {expected}; {planned}")
 
     def _change(self, i: int, k: int) -> str:
         """Whether the forecast, that of pool ``k``, is why the replicas change."""

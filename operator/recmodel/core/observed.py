@@ -121,13 +121,15 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
 def total_load(fleet: Fleet, seen: Observed) -> Floats:
     """Arrivals of each model in requests/s ``[M]``: completed and failed, over all pools; NaN where a part is unknown.
 
-    A pool without ready replicas, or without weight, may be silent; any other silent pool makes the sum unknown.
+    A pool without ready replicas, or without weight, may be silent; any other silent pool makes the sum unknown. Where no pool has
+    a ready replica, that nothing was counted says nothing: no request reaches a pool, however many come.
     """
     silent = ~np.isfinite(seen.rate_per_second)
     may_be_silent = ~fleet.exists | (seen.ready == 0) | (seen.weight == 0.0)
     unknown = (silent & ~may_be_silent).any(1) | (silent | ~fleet.exists).all(1)
     total = np.where(fleet.exists & ~silent, seen.rate_per_second, 0.0).sum(1)
-    return np.where(unknown, np.nan, total)
+    unreached = (seen.ready.sum(1) == 0) & (total == 0.0)
+    return np.where(unknown | unreached, np.nan, total)
 
 
 def least_weight(weight: Floats) -> Floats:

@@ -217,7 +217,7 @@ def idle(
 
     - the pool's weight is 0;
     - or it has no ready pod while the gateway drops nothing (``dropped_per_second`` is 0: what a weight sends to a pool
-      without pods is answered with errors that no series of the pool shows);
+      without pods is answered with errors that no series of the pool shows), and another pool is there to answer;
     - or its weight is so small beside the model's other pools that fewer than ``UNSURPRISING_REQUESTS`` were due.
 
     Everything else stays unknown: relabelling, a wrong gateway, or a route that is not attached look the same.

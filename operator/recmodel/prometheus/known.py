@@ -25,6 +25,11 @@ def serving(pool: PoolView) -> bool:
     return pool.weight != 0 and pool.ready != 0
 
 
+def none_ready(model: ModelView) -> bool:
+    """Whether no pool has a ready pod: no request reaches one, so what the pools count says nothing of how many come."""
+    return all(pool.ready == 0 for pool in model.pools)
+
+
 def uncovered(pools: Mapping[str, PoolReading]) -> dict[str, float]:
     """The pools of which too few ready pods reported, or too few pages of the gateway were read, with the share."""
     shares = {name: pool.coverage_ratio for name, pool in pools.items()}

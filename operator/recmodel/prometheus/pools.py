@@ -11,6 +11,7 @@ from recmodel.prometheus import readings
 from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.clock import NOTICED_SECONDS, ServerClock
+from recmodel.prometheus.known import none_ready, serving
 from recmodel.prometheus.lost_pages import Unread
 from recmodel.prometheus.plausible import back_and_forth
 from recmodel.prometheus.profile import Profile
@@ -105,6 +106,9 @@ def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageCo
         gpu_utilisation_ratio=context.usage.gpu_ratio.get(key),
     )
 
+    if none_ready(model):
+        # The gateway answers by itself. A rate that its pods still had within the window falls, however many requests come.
+        return dataclasses.replace(known, reason=Reason(readings.NO_READY_POOL, "no pod is ready"))
     if (problem := _unusable(model, pool, found, context)) is not None:
         return dataclasses.replace(known, reason=problem)
     # Where parts of the requests were not scraped, those that were answered are still requests.
@@ -250,4 +254,6 @@ def _idle(model: ModelView, pool: PoolView, found: Found, context: PageContext) 
         per_weight = sum(rate for p, rate in fresh if p.weight) / weights
         expected = per_weight * pool.weight * context.settings.rate_window_seconds
     page_is_fresh = _page_is_read(model, pool, found, context) is True
+    # Where no pool may be sent anything, the gateway answers by itself and drops nothing.
+    dropped = dropped if any(serving(other) for other in model.pools) else None
     return idle(pool, page_is_fresh=page_is_fresh, expected_requests=expected, dropped_per_second=dropped)

@@ -20,6 +20,7 @@ QUERY_REFUSED = "QueryRefused"
 ANSWER_UNUSABLE = "AnswerUnusable"
 NO_SERIES = "NoSeries"
 NO_REQUESTS_SEEN = "NoRequestsSeen"
+NO_READY_POOL = "NoReadyPool"
 SERIES_STALE = "SeriesStale"
 POOL_MISSING = "PoolMissing"
 BACKENDS_MOVED = "BackendsMoved"
@@ -151,7 +152,8 @@ class ModelReading:
     def counts(self) -> bool:
         """Whether requests of the model are counted: there is a series with a rate."""
         return any(
-            pool.age_seconds is not None and (pool.reason is None or pool.reason.reason != NO_REQUESTS_SEEN)
+            pool.age_seconds is not None
+            and (pool.reason is None or pool.reason.reason not in (NO_REQUESTS_SEEN, NO_READY_POOL))
             for pool in self.pools.values()
         )
 

@@ -15,6 +15,7 @@ from recmodel.prometheus.known import (
     PART_MISSING,
     is_near,
     known,
+    none_ready,
     not_all_reported,
     serving,
     uncovered,
@@ -23,6 +24,7 @@ from recmodel.prometheus.profile import Histogram, Profile
 from recmodel.prometheus.readings import ModelReading, ModelView, PoolReading, Verdict
 
 MOST_EDGES = 5  # in a message
+NONE_READY = "no pool has a ready pod: requests reach none of them, and no series of a pool shows how many come; Ready says why none is"
 ALL_FAILED_RATIO = 0.99  # the two counters are extrapolated each alone
 
 
@@ -60,6 +62,8 @@ def _unknown_rates(model: ModelView, pools: Mapping[str, PoolReading]) -> _Judge
     unknown = {name: pools[name].reason for name in candidates if pools[name].rate_per_second is None}
     if not unknown:
         return None
+    if none_ready(model):
+        return Verdict.MISSING, readings.NO_READY_POOL, NONE_READY
     said = [reason for reason in unknown.values() if reason]
     message = "; ".join(f"pool {name}: {reason.message}" for name, reason in unknown.items() if reason)
     for reason, verdict in (

@@ -11,7 +11,7 @@ from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
-from recmodel.prometheus.readings import NO_REQUESTS_SEEN, Verdict
+from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
 from recmodel.report.overdue_pods import overdue_pods, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
@@ -152,7 +152,7 @@ def _metrics(snapshot: Snapshot) -> tuple[str, Reason]:
     if reading is None:
         return "Unknown", Reason(NOT_OBSERVED, "Prometheus has not been asked yet")
     found = Reason(reading.reason, reading.message)
-    if reading.reason == NO_REQUESTS_SEEN:
+    if reading.reason in (NO_REQUESTS_SEEN, NO_READY_POOL):
         return "Unknown", found
     return ("True" if reading.verdict == Verdict.AVAILABLE else "False"), found
 

@@ -116,6 +116,41 @@ def test_a_model_that_served_and_lost_its_only_pool_is_served_by_the_other() -> 
     assert one.ready("gpu") > 0
 
 
+def test_a_model_that_served_and_lost_all_its_pods_keeps_what_it_knew_and_has() -> None:
+    one = cluster(CPU, replace(CPU, name="spare", min_replicas=1), unknown=0.0, cpu=6, spare=6)
+    one.load_per_second = 300.0
+    one.run(60.0)
+    before, forecast = dict(one.desired), one.decided[-1].forecast["cpu"]
+    spent = one.decided[-1].latency_budget
+    one.nodes = {"cpu": 0, "spare": 0}
+    one.run(8.0)  # the pods are not given up yet
+    assert one.ready("cpu") + one.ready("spare") == 0
+    assert one.decided[-1].state == "Holding"
+    why = one.decided[-1].reasons[0]
+    assert why.reason == reasons.NO_READY_POOL
+    assert "no pool has a ready replica: the load has been unknown for 4" in why.message
+    assert one.decided[-1].forecast["cpu"].upper_per_second > 0.8 * forecast.upper_per_second, "no zero is learned"
+    after = one.decided[-1].latency_budget
+    assert spent is not None
+    assert after is not None
+    assert (after.over_minutes, after.known_minutes) == (spent.over_minutes, spent.known_minutes)
+    one.nodes = {"cpu": 6, "spare": 6}
+    one.run(5.0, until=lambda: one.ready("cpu") > 0)
+    for tick in range(40):
+        one.load_per_second = 75.0 * min(1 + tick, 4)  # the rate window still holds some of the outage
+        one.tick()
+        assert all(one.desired[name] >= before[name] for name in before), tick
+    assert one.decided[-1].state in ("Tracking", "Learning")
+
+
+def test_a_new_model_whose_pods_start_has_no_load_of_zero() -> None:
+    one = cluster(CPU, unknown=0.0)
+    one.run(5.0)
+    assert {decision.state for decision in one.decided} == {"Holding"}
+    assert {decision.reasons[0].reason for decision in one.decided} == {reasons.NO_READY_POOL}
+    assert one.desired == {"cpu": 1}
+
+
 @pytest.mark.parametrize("unknown", [None, 0.0])
 def test_it_is_let_go_once_the_first_pool_is_ready_and_never_comes_back(unknown: float | None) -> None:
     one = cluster(CPU, GPU, unknown=unknown, gpu=2)

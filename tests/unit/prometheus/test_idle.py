@@ -62,8 +62,8 @@ def test_an_idle_pool_does_not_spoil_its_model() -> None:
     assert (reading.verdict, reading.reason) == (Verdict.AVAILABLE, r.METRICS_FOUND)
 
 
-def test_a_model_that_is_out_of_use_has_no_traffic() -> None:
+def test_a_model_of_which_no_pool_is_ready_may_have_traffic() -> None:
     off = {"weight": 0.0, "ready": 0}
     reading = read(view(replace(CPU, **off), replace(GPU, **off)), **NOTHING)
-    assert (reading.verdict, reading.reason) == (Verdict.AVAILABLE, r.NO_TRAFFIC)
+    assert (reading.verdict, reading.reason) == (Verdict.MISSING, r.NO_READY_POOL)
     assert reading.within is None

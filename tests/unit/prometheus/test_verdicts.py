@@ -139,8 +139,11 @@ CASES: list[tuple[str, str, str, Callable[[], ModelReading], frozenset[str], fro
     ("one is stale", "Stale", r.SERIES_STALE, lambda: envoy(age=by_pool({0: 2.0, 1: 99.0})), EVERYTHING, NOTHING),
     ("both are stale", "Stale", r.SERIES_STALE, lambda: envoy(age=by_pool({0: 99.0, 1: 99.0})), NOTHING, NOTHING),
     ("one is missing", "Partial", r.POOL_MISSING, lambda: envoy(**ONLY_CPU), EVERYTHING, NOTHING),
-    ("one is stale, none is ready", "Stale", r.SERIES_STALE, lambda: envoy(unready(), age=by_pool({0: 2.0, 1: 99.0})),
-     NOTHING, NOTHING),
+    ("one is stale, none has a weight", "Stale", r.SERIES_STALE,
+     lambda: envoy(every(weight=0.0), age=by_pool({0: 2.0, 1: 99.0})), NOTHING, NOTHING),
+    ("none is ready", "Missing", r.NO_READY_POOL, lambda: envoy(every(ready=0)), NOTHING, NOTHING),
+    ("none is ready, and nothing is counted", "Missing", r.NO_READY_POOL,
+     lambda: envoy(every(ready=0), requests=by_pool({0: 0.0, 1: 0.0}), answered=Vector(())), NOTHING, NOTHING),
     ("half of the pods of one", "Partial", r.PODS_MISSING, lambda: pods({"cpu": 10.0, "gpu": 5.0}),
      NO_SHARE - {"queue"}, NOTHING),
     (NINE_OF_TEN, "Available", r.METRICS_FOUND, lambda: pods({"cpu": 9.0, "gpu": 10.0}), NO_SHARE - {"queue"},
@@ -179,8 +182,8 @@ def moved(*seconds_ago: float | None) -> ModelView:
     return replace(VIEW, backends=tuple(BackendView(name, since) for name, since in pools))
 
 
-def unready() -> ModelView:
-    return replace(VIEW, pools=tuple(replace(pool, ready=0) for pool in VIEW.pools))
+def every(**changed: float) -> ModelView:
+    return replace(VIEW, pools=tuple(replace(pool, **changed) for pool in VIEW.pools))
 
 
 def wide() -> Vector:

@@ -19,6 +19,7 @@ from recmodel.report.status import worth_writing
 
 REFUSED = Reason("InvalidSpec", "spec.x is 1: no")
 NEW = replace(reading(None, None), reason="NoRequestsSeen")
+OUT = replace(reading(None, None), reason="NoReadyPool")
 CASES = {
     "an invalid edit of one that serves": (
         tracked(invalid=REFUSED), {"cpu": STATE}, "Ready", ("True", "Serving")),
@@ -68,6 +69,10 @@ CASES = {
         tracked(reading=NEW), {"cpu": STATE}, "MetricsAvailable", ("Unknown", "NoRequestsSeen")),
     "no request was ever seen, objective": (
         tracked(reading=NEW), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "NoRequestsSeen")),
+    "a total outage": (
+        tracked(reading=OUT), {"cpu": replace(STATE, ready=0)}, "MetricsAvailable", ("Unknown", "NoReadyPool")),
+    "a total outage, objective": (
+        tracked(reading=OUT), {"cpu": replace(STATE, ready=0)}, "ObjectiveMet", ("Unknown", "NoReadyPool")),
     "not asked yet": (tracked(reading=None), {"cpu": STATE}, "MetricsAvailable", ("Unknown", "NotObserved")),
     "pods without a node": (
         tracked(), {"cpu": replace(STATE, unschedulable=2)}, "CapacityAvailable", ("False", "PoolUnschedulable")),

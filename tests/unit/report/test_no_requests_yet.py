@@ -182,8 +182,10 @@ def test_the_status_of_a_new_model_and_of_one_whose_series_went() -> None:
 
 NOTHING_YET = ModelReading(Verdict.MISSING, r.NO_REQUESTS_SEEN, "x", {"cpu": PoolReading()})
 GONE = ModelReading(Verdict.MISSING, r.NO_SERIES, "x", {"cpu": PoolReading()})
+NONE_READY = replace(GONE, reason=r.NO_READY_POOL)
 UNASKED = replace(GONE, reason=r.PROMETHEUS_UNAVAILABLE)
 UNLEARNED = replace(decision(), estimates={})
+AWAITS, HOLDS = (replace(UNLEARNED, state=state) for state in ("AwaitingRequests", "Holding"))
 
 
 @pytest.mark.parametrize(
@@ -191,6 +193,8 @@ UNLEARNED = replace(decision(), estimates={})
     [
         ("no status", {}, False),
         ("awaits requests", as_object(status(tracked(reading=NOTHING_YET, decision=UNLEARNED))), False),
+        ("its first pods start", as_object(status(tracked(reading=NONE_READY, decision=AWAITS))), False),
+        ("it lost its pods", as_object(status(tracked(reading=NONE_READY, decision=HOLDS))), True),
         ("its series went", as_object(status(tracked(reading=GONE, decision=UNLEARNED))), True),
         ("has load", as_object(status(tracked(decision=UNLEARNED))), True),
         ("had load, and Prometheus is down", as_object(status(tracked(reading=UNASKED))), True),
