@@ -16,10 +16,13 @@ from requests_sent import Load, failed
 from serving import Pool, Served
 
 from recmodel.cluster import names
+from recmodel.core.plan.limits import UNPLACED_PATIENCE_SECONDS
 
 pytestmark = pytest.mark.cluster
 
 SMALL = Pool("small", least=1, most=4, service_ms=20.0, slots=1)
+NOWHERE = Pool("large", least=1, most=2, accelerators=64)  # more than any node has
+ELSEWHERE = Pool("small", least=0, most=2, cost_per_hour="3.0")
 
 
 @pytest.fixture
@@ -143,3 +146,53 @@ def test_the_operators_own_metrics_are_scraped(kube: Kube, serve: Callable[..., 
         return True
 
     eventually("Prometheus has the operator's metrics", scraped, 60.0, 1.0)
+
+
+def asked(query: str) -> float | None:
+    """The one number that Prometheus has for it; None where it has none."""
+    answer = requests.get(f"{os.environ['PROMETHEUS_URL']}/api/v1/query", params={"query": query}, timeout=10)
+    found = json.loads(answer.text)["data"]["result"]
+    return float(found[0]["value"][1]) if found else None
+
+
+def test_while_no_pool_is_ready_the_load_is_unknown_and_another_pool_is_ordered(serve: Callable[..., Served]) -> None:
+    served = serve(NOWHERE, ELSEWHERE)
+    eventually("the shortage is told", served.has("CapacityAvailable", "False", "PoolUnschedulable"), 60.0)
+    began = time.monotonic()
+    seen: set[tuple[str, str | None, str]] = set()
+    with Load(served, 100.0, answered=False) as load:
+
+        def told() -> None:
+            status = served.status()
+            seen.add((served.condition("MetricsAvailable")["reason"], status.get("loadPerSecond"), status["state"]))
+
+        def ordered() -> bool:
+            told()
+            return served.replicas()["small"] == 1
+
+        eventually(
+            "a replica of the other pool is ordered", ordered, UNPLACED_PATIENCE_SECONDS + 4 * TICK_SECONDS + 60.0
+        )
+        measured("no node for the only pool to a replica of the other ordered", f"{time.monotonic() - began:.0f} s")
+        window = "[30s]"
+        sent = [
+            asked(f"sum(rate({series}{window}))")
+            for series in (
+                f'envoy_cluster_upstream_rq_total{{envoy_cluster_name=~"httproute/{served.namespace}/.*"}}',
+                'envoy_http_no_cluster{envoy_http_conn_manager_prefix=~"https?-[0-9]+"}',
+                'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix=~"https?-[0-9]+",envoy_response_code_class="5"}',
+            )
+        ]
+        measured("during the outage, a second: at the pools, no cluster, 5xx of the whole gateway", f"{sent}")
+        while_out = load.answers()
+        assert failed(while_out) == {"503": len(while_out)}, "clients send, and all of it fails"
+        assert seen == {("NoReadyPool", None, "AwaitingRequests")}, seen
+        assert served.condition("ObjectiveMet")["status"] == "Unknown"
+        eventually("it is ready and has the traffic", lambda: served.weights() == {"large": 0, "small": 1000}, 60.0)
+        eventually("its load is known", served.has("MetricsAvailable", "True", "MetricsFound"), 90.0)
+        mark = load.now()
+        time.sleep(8.0)
+    answers = load.answers(since=mark)
+    measured("requests over an outage, once the other pool answers", f"{len(answers)}, {failed(answers)}")
+    assert failed(answers) == {}
+    assert {answer.pool for answer in answers} == {"small"}
