@@ -104,3 +104,39 @@ def test_accelerators_that_vanish_under_running_pods_take_nothing_from_the_traff
 
         throughout(15.0, serving)
     assert failed(load.answers()) == {}
+
+
+def test_a_model_that_served_and_loses_its_last_pod_for_good_keeps_what_it_has_and_is_served_elsewhere(
+    kube: Kube, serve: Callable[..., Served], accelerators: Callable[[int], None]
+) -> None:
+    accelerators(1)
+    served = serve(replace(GPU, least=1, cost_per_hour="1.0"), Pool("cpu", least=0, most=2, cost_per_hour="9.0"))
+    served.wait_ready(gpu=1)
+    with Load(served, 40.0) as load:
+        eventually("its load is known", served.has("MetricsAvailable", "True", "MetricsFound"), 90.0)
+        accelerators(0)
+        (pod,) = served.pods("gpu")
+        kube.delete(names.POD, served.namespace, pod["metadata"]["name"])
+        began = time.monotonic()
+        eventually("the load is unknown", served.has("MetricsAvailable", "Unknown", "NoReadyPool"), 60.0)
+        measured("the last pod deleted to MetricsAvailable Unknown", f"{time.monotonic() - began:.1f} s")
+        assert served.status()["state"] == "Holding"
+
+        seen: set[tuple[str | None, int]] = set()
+
+        def ordered() -> bool:
+            replicas = served.replicas()
+            seen.add((served.status().get("loadPerSecond"), replicas["gpu"]))
+            return replicas["cpu"] == 1
+
+        eventually("a replica of the other pool is ordered", ordered, 120.0)
+        assert seen == {(None, 1)}, "unknown is never zero, and what was ordered stays"
+        eventually("it is ready and has the traffic", lambda: served.weights() == {"gpu": 0, "cpu": 1000}, 60.0)
+        measured("the last pod deleted to the other pool serving", f"{time.monotonic() - began:.0f} s")
+        eventually("its load is known again", served.has("MetricsAvailable", "True", "MetricsFound"), 90.0)
+        mark = load.now()
+        time.sleep(8.0)
+    answers = load.answers(since=mark)
+    measured("requests once the other pool answers", f"{len(answers)}, {failed(answers)}")
+    assert failed(answers) == {}
+    assert {answer.pool for answer in answers} == {"cpu"}
