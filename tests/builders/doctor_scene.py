@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any
 
 from builders.good_spec import GOOD
-from builders.prometheus_server import Server, body, success
+from builders.prometheus_server import Quiet, Server, body, success
 
 Rows = list[tuple[dict[str, str], float]]
 RELEASE = "ops/recmodel"
@@ -119,7 +119,7 @@ class Scene:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Api) as api, Server() as prometheus:
+        with Quiet(("127.0.0.1", 0), Api) as api, Server() as prometheus:
             api.daemon_threads = True
             thread = Thread(target=api.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
             thread.start()

@@ -17,7 +17,9 @@ from recmodel.prometheus.session import Connection
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
-class _Quiet(ThreadingHTTPServer):
+class Quiet(ThreadingHTTPServer):
+    """Prints nothing of what is no fault."""
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes without the answer is none of the server's errors."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -48,7 +50,7 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.http = _Quiet(("127.0.0.1", 0), Handler)
+        self.http = Quiet(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self._ended = threading.Event()
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"

@@ -45,22 +45,28 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
     """All checks; of the RecModels those named in ``only`` (``namespace/name``), else all."""
     found: list[Check] = []
     bodies: list[Mapping[str, Any]] = []
+    known: dict[str, Mapping[str, Any]] = {}
     unlisted: Collection[str | None] = settings.namespaces or (None,)
     try:
         async with Client(await credentials.load()) as client:
             found += await _cluster(client, settings)
             bodies, unlisted = await _recmodels(client, settings)
-            found += await _claims(client, settings, {body["metadata"]["namespace"] for body in bodies})
+            known = {_key(body): body for body in bodies if not only or _key(body) in only}
+            found += await _claims(client, settings, {body["metadata"]["namespace"] for body in known.values()})
     except ConfigException as error:
         found.append(
             Check(
                 "problem", "API server", f"{str(error).rstrip('.')}: run this in the operator's pod, or set KUBECONFIG"
             )
         )
-    except ClusterError as error:
-        said = f"{error}: see whether the operator's service account is there, and whether its network reaches the API server"
+    except ApiRefused as error:
+        said = f"{error}: see whether the operator's service account is there, and its token in the pod"
         found.append(Check("problem", "API server", said))
-    known = {_key(body): body for body in bodies if not only or _key(body) in only}
+    except ClusterError as error:
+        said = (
+            f"{error}: see whether the API server is up, and whether a NetworkPolicy lets the operator's pod go there"
+        )
+        found.append(Check("problem", "API server", said))
     lacking = {key: _why_lacking(key, bodies, settings, unlisted) for key in only if key not in known}
     specs = {key: read_spec(body, settings.permitted) for key, body in known.items()}
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}

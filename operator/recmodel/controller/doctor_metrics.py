@@ -10,6 +10,7 @@ from recmodel.controller.settings import Settings
 from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile
 from recmodel.prometheus.answers import believable
 from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.gather import reason_of
 from recmodel.prometheus.grouping import by_profile
 from recmodel.prometheus.own_edges import own_edges
 from recmodel.prometheus.queries import scrape_spacing
@@ -28,7 +29,7 @@ def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str
     try:
         prometheus.query("vector(1)", started)
     except PrometheusError as error:
-        return [metric_checks.unreachable(url, str(error))]
+        return [metric_checks.unanswered(url, reason_of(error))]
     found = [Check("ok", "Prometheus", f"{url} answers in {1000 * (time.time() - started):.0f} ms")]
     if prometheus.clock.is_noticed:
         found.append(Check("warning", "Prometheus", f"its clock is {prometheus.clock}: keep both in step (NTP)"))
@@ -39,7 +40,7 @@ def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str
     for profile, models in groups.members:
         for model in models:
             if model.key in own.failed:
-                said = f"the edges of its histograms are not known: {own.failed[model.key]}"
+                said = f"the edges of its histograms are not known: {own.failed[model.key]}; look again, or see Prometheus' log"
                 found.append(Check("warning", model.key, said))
                 continue
             pools = {pool.name: own.counts.get((model.key, pool.name), {}) for pool in model.pools}
@@ -55,7 +56,7 @@ def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: li
     for profile, query in zip(profiles, asked, strict=True):
         answer = answers[query]
         if isinstance(answer, PrometheusError):
-            said = f"how often it is scraped is not known: {answer}"
+            said = f"how often it is scraped is not known: {answer}; look again, or see Prometheus' log"
             found.append(Check("warning", f"profile {profile.name}", said))
         elif (seconds := _number(answer)) is None:
             found.append(metric_checks.no_series(profile, span_seconds))

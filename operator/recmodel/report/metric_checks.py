@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 
 from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.core.types import Reason
 from recmodel.prometheus.edge_words import bounds, milliseconds, place, way_to_an_edge
 from recmodel.prometheus.histogram import edge_bracket
 from recmodel.prometheus.profile import Histogram, Profile
+from recmodel.prometheus.readings import PROMETHEUS_UNAVAILABLE
 from recmodel.report.checks import Check, Level
 
 WINDOW_SCRAPES = 4  # samples that a rate window must hold
@@ -16,14 +18,15 @@ SPACING_TOLERANCE_RATIO = 1.5  # of the setting: scrapes come with some delay, a
 WINDOW_TOLERANCE_RATIO = 1.2  # for the same reason
 
 
-def unreachable(url: str, error: str) -> Check:
+def unanswered(url: str, why: Reason) -> Check:
     """Prometheus does not answer as it must: all decisions hold what is."""
-    return Check(
-        "problem",
-        "Prometheus",
-        f"{url}: {error}: see prometheus.url of the chart's values and what else it has for the connection (token, CA, "
-        "headers), and whether a NetworkPolicy lets the operator's pod go there",
-    )
+    way_out = "see prometheus.url of the chart's values, and whether a NetworkPolicy lets the operator's pod go there"
+    if why.reason != PROMETHEUS_UNAVAILABLE:
+        way_out = (
+            "see whether prometheus.url of the chart's values is Prometheus' own, and what else they have for it (token, "
+            "headers, parameters)"
+        )
+    return Check("problem", "Prometheus", f"{url}: {why.message}: {way_out}")
 
 
 def spacing(profile: Profile, seconds: float, interval_seconds: float, window_seconds: float) -> Check:

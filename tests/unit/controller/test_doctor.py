@@ -110,6 +110,9 @@ CASES = (
     }), (
         ("PROBLEM", "claims", "nobody has renewed shop/recmodel.dev in the last 60 s, so no release acts there"),
     )),
+    Case("no operator acts in another namespace than the one that is asked for", lambda: Scene(
+        recmodels=[recmodel(), recmodel("ads", "rank")],
+    ), (), ("shop/feed",)),
     Case("no RecModel in the namespaces served", lambda: Scene(), (
         ("WARNING", "RecModels", "there is none in ads, and watchNamespaces has no other"),
     ), settings={"NAMESPACE": "ads"}),
@@ -120,10 +123,10 @@ CASES = (
         ("PROBLEM", "ads/feed", "there is no such RecModel; there is shop/feed"),
     ), ("ads/feed",)),
     Case("no Prometheus", lambda: Scene(prometheus_is_away=True), (
-        ("PROBLEM", "Prometheus", "see prometheus.url of the chart's values"),
+        ("PROBLEM", "Prometheus", "could not be reached (ConnectionError): see prometheus.url of the chart's values, and whether"),
     )),
     Case("Prometheus refuses", lambda: Scene(refused_queries="."), (
-        ("PROBLEM", "Prometheus", "Prometheus refused the query with status 422"),
+        ("PROBLEM", "Prometheus", "Prometheus refused the query with status 422 (bad_data): see whether prometheus.url of"),
     )),
     Case("how often is scraped cannot be asked", lambda: Scene(refused_queries="count_over_time"), (
         ("WARNING", "profile mlserver", "how often it is scraped is not known: Prometheus refused the query"),
