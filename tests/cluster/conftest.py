@@ -5,42 +5,41 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from figures import table
-from installed import OPERATOR_NAMESPACE, PREFIX, RELEASE, ROOT, TICK_SECONDS
-from kube import CONFIG_MAP, NAMESPACE, Kube, Object, eventually, run
+from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, TICK_SECONDS
+from kube import Kube, eventually, run
+from namespaces import SAID, fresh_namespace, namespaces_left, said_of
 from operator_account import installed_account
-from serving import SCRIPTS, Pool, Served, recmodel
+from serving import Served
+from side_by_side import SideBySide, serving
 
-from recmodel.cluster import names
-
-MADE: list[str] = []  # those of this session
 # Cheap ones first, so that what is broken shows soon; the one that waits longest comes last. Files that are not named
-# here come before all.
+# here come before all. Tests that are marked `together` and follow each other run side by side.
 ORDER = (
     "test_admission.py",
+    "test_hostile.py",
+    "test_modes.py",
+    "test_doctor.py",
     "test_children.py",
     "test_drift.py",
     "test_optimise_end.py",
     "test_ranker.py",
     "test_weights.py",
-    "test_modes.py",
     "test_rollout.py",
+    "test_scaling.py",
     "test_refresh.py",
     "test_accuracy_budget.py",
-    "test_scaling.py",
     "test_accelerators.py",
     "test_lifecycle.py",
     "test_outages.py",
     "test_standby.py",
     "test_steady.py",
 )
-_SAID = pytest.StashKey[Callable[[], str]]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -68,9 +67,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """A failed test shows its RecModels and what the operator said, before its namespace is gone."""
     report = yield
-    if report.when == "call" and report.failed and _SAID in item.stash:
+    if report.when == "call" and report.failed and SAID in item.stash:
         try:
-            report.sections.append(("cluster", item.stash[_SAID]()))
+            report.sections.append(("cluster", item.stash[SAID]()))
         except Exception as error:  # the failure itself must not be lost behind its explanation
             report.sections.append(("cluster", f"cannot be looked at: {error}"))
     return report
@@ -137,49 +136,20 @@ def image_mark() -> str:
 @pytest.fixture
 def namespace(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own with the scripts of its pods; gone after it."""
-    name = f"{PREFIX}{uuid.uuid4().hex[:6]}"
-    body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    MADE.append(name)
-    kube.create(NAMESPACE, None, body)
-    scripts = {path.name: path.read_text() for path in (Path(__file__).parent / "pods").glob("*.py")}
-    config_map: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SCRIPTS}, "data": scripts}
-    kube.create(CONFIG_MAP, name, config_map)
-    request.node.stash[_SAID] = lambda: said_of(name)
-    yield name
-    # The RecModels first: while its owner is there, the operator would recreate a deleted child.
-    for model in kube.list(names.RECMODEL, name):
-        kube.delete(names.RECMODEL, name, model["metadata"]["name"])
-    for pod in kube.list(names.POD, name):
-        kube.delete(names.POD, name, pod["metadata"]["name"], grace_seconds=1)
-    kube.delete(NAMESPACE, None, name)
+    with fresh_namespace(kube) as name:
+        request.node.stash[SAID] = lambda: said_of(name)
+        yield name
 
 
 @pytest.fixture
 def serve(kube: Kube, namespace: str) -> Callable[..., Served]:
-    """Applies a RecModel with these pools; ``serve(Pool(), GPU, name="ranker", mode="Auto")``."""
-
-    def apply(*pools: Pool, name: str = "ranker", **settings: Any) -> Served:
-        return Served(kube, recmodel(namespace, name, *pools, **settings))
-
-    return apply
+    """Applies a RecModel with these pools."""
+    return serving(kube, namespace)
 
 
-def namespaces_left(kube: Kube) -> list[str]:
-    """Those of this session that are still there."""
-    found = {namespace["metadata"]["name"] for namespace in kube.list(NAMESPACE, None)}
-    return [name for name in MADE if name in found]
-
-
-def said_of(namespace: str) -> str:
-    """RecModels, children and Events of a namespace, and the operator's last words."""
-    parts = [
-        ("kubectl", "get", "deployments,pods,httproutes", "-n", namespace, "-o", "wide"),
-        ("kubectl", "get", "recmodels", "-n", namespace, "-o", "jsonpath={range .items[*]}{.status}{'\\n'}{end}"),
-        ("kubectl", "get", "events", "-n", namespace, "--sort-by=.lastTimestamp"),
-        ("kubectl", "logs", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}", "--tail=60"),
-    ]
-    said = []
-    for part in parts:
-        result = subprocess.run(part, capture_output=True, text=True, timeout=60, check=False)
-        said.append((result.stdout + result.stderr)[-6000:])
-    return "\n".join(said)
+@pytest.fixture(scope="session")
+def side_by_side(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Iterator[SideBySide]:
+    """The tests that run side by side."""
+    tests = SideBySide(kube, request.session.items)
+    yield tests
+    tests.close()

@@ -10,6 +10,7 @@ from figures import measured
 from kube import Kube, Object, eventually, run, throughout
 from requests_sent import Load, failed
 from serving import GATEWAY, GATEWAY_NAMESPACE, GPU, Pool, Served, weights_of
+from side_by_side import together
 
 from recmodel.cluster import names
 
@@ -25,6 +26,7 @@ def children(served: Served) -> dict[tuple[str, str], Object]:
     return {(kind.kind, body["metadata"]["name"]): body for kind, body in found}
 
 
+@together
 def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..., Served]) -> None:
     began = time.monotonic()
     served = serve(Pool(), GPU)
@@ -54,6 +56,7 @@ def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..
     assert "cpu 1/1" in row
 
 
+@together
 def test_children_are_owned_labelled_and_of_one_field_manager(serve: Callable[..., Served]) -> None:
     served = serve(Pool(), GPU)
     served.wait_ready(cpu=1)
@@ -73,6 +76,7 @@ def test_children_are_owned_labelled_and_of_one_field_manager(serve: Callable[..
     assert served.body()["metadata"].get("finalizers", []) == []
 
 
+@together
 def test_deleting_it_leaves_nothing_behind(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool(), GPU)
     served.wait_ready(cpu=1)
@@ -103,6 +107,7 @@ def test_deleting_it_leaves_nothing_behind(kube: Kube, serve: Callable[..., Serv
     ],
     ids=["a gateway that is not there", "a listener that is not there"],
 )
+@together
 def test_a_route_that_no_gateway_takes_is_told_and_the_right_name_heals_it(
     serve: Callable[..., Served], parent: Object, told: str
 ) -> None:
@@ -116,6 +121,7 @@ def test_a_route_that_no_gateway_takes_is_told_and_the_right_name_heals_it(
     eventually("it is Ready again", served.has("Ready", "True"), 30.0)
 
 
+@together
 def test_weights_edited_by_hand_are_put_back(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool("cpu", least=2, most=2), Pool("spare", least=1, most=1))
     served.wait_ready(cpu=2, spare=1)
@@ -146,6 +152,7 @@ def settled(served: Served) -> dict[str, int] | None:
     return before if served.weights() == before else None
 
 
+@together
 def test_another_autoscaler_is_refused_and_without_it_the_loop_goes_on(
     kube: Kube, serve: Callable[..., Served]
 ) -> None:

@@ -13,6 +13,7 @@ from installed import OPERATOR_NAMESPACE, TICK_SECONDS, operator_pod
 from kube import Kube, Object, Refused, eventually
 from requests_sent import Load, failed, share, within
 from serving import Pool, Served, weights_of
+from side_by_side import together
 from versions import QUICK, proven, publish, record, rollout, served_versions
 
 from recmodel.cluster import names
@@ -27,8 +28,7 @@ PER_SECOND = 60.0
 VARIANTS = [{"name": "full"}, {"name": "light"}]
 
 
-@pytest.fixture
-def ranker(kube: Kube, namespace: str, serve: Callable[..., Served]) -> Served:
+def two_pools(kube: Kube, namespace: str, serve: Callable[..., Served]) -> Served:
     """Two pools of version 1, known from its record before the first pod is made."""
     publish(kube, namespace, "ranker", record("full", "1"), record("light", "1", 0.798))
     served = serve(CPU, SPARE, variants=VARIANTS, rollout=QUICK)
@@ -44,7 +44,11 @@ def new_version(served: Served, version: str) -> float:
     return time.monotonic()
 
 
-def test_a_good_version_comes_pool_by_pool_without_a_failed_request(ranker: Served) -> None:
+@together
+def test_a_good_version_comes_pool_by_pool_without_a_failed_request(
+    kube: Kube, namespace: str, serve: Callable[..., Served]
+) -> None:
+    ranker = two_pools(kube, namespace, serve)
     with Load(ranker, PER_SECOND) as load:
         began = new_version(ranker, "2")
         eventually("a pool has begun", lambda: "2" in str(served_versions(ranker)), 60.0)
@@ -62,7 +66,11 @@ def test_a_good_version_comes_pool_by_pool_without_a_failed_request(ranker: Serv
 
 
 @pytest.mark.parametrize(("version", "said"), [("slow", "late or failed"), ("failing", "failed")])
-def test_a_bad_version_goes_back_with_the_reason(ranker: Served, version: str, said: str) -> None:
+@together
+def test_a_bad_version_goes_back_with_the_reason(
+    kube: Kube, namespace: str, serve: Callable[..., Served], version: str, said: str
+) -> None:
+    ranker = two_pools(kube, namespace, serve)
     with Load(ranker, PER_SECOND) as load:
         began = new_version(ranker, version)
         eventually("it was taken back", ranker.has("RolledOut", "False", "RolloutRolledBack"), 120.0)
@@ -85,18 +93,11 @@ def test_a_bad_version_goes_back_with_the_reason(ranker: Served, version: str, s
     assert within(after) >= 0.95
 
 
-def test_an_operator_killed_in_the_middle_goes_on_with_the_rollout(kube: Kube, ranker: Served) -> None:
-    with Load(ranker, PER_SECOND) as load:
-        new_version(ranker, "2")
-        eventually("the first pool has new pods", lambda: "2" in str(served_versions(ranker)), 60.0)
-        kube.delete(names.POD, OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], grace_seconds=0)
-        eventually("both serve it", proven(ranker, "2", "cpu", "spare"), 170.0, 1.0)
-    answers = load.answers()
-    measured("operator killed in the middle of a rollout", f"{len(answers)} requests, {failed(answers)}")
-    assert failed(answers) == {}
-
-
-def test_a_new_variant_on_a_pool_of_its_own_gets_its_share_in_steps(kube: Kube, ranker: Served) -> None:
+@together
+def test_a_new_variant_on_a_pool_of_its_own_gets_its_share_in_steps(
+    kube: Kube, namespace: str, serve: Callable[..., Served]
+) -> None:
+    ranker = two_pools(kube, namespace, serve)
     labels = f"{names.MODEL_LABEL}={ranker.name}"
     with Load(ranker, PER_SECOND) as load, kube.watching(names.ROUTE, ranker.namespace, labels) as routes:
         eventually("the objective is met", ranker.has("ObjectiveMet", "True"), 60.0)
@@ -130,7 +131,9 @@ def reached(served: Served, step: int) -> bool:
     return bool(found.get("phase") == "Proven" or found.get("step", -1) >= step)
 
 
-def test_a_new_variant_that_is_slow_keeps_no_traffic(ranker: Served) -> None:
+@together
+def test_a_new_variant_that_is_slow_keeps_no_traffic(kube: Kube, namespace: str, serve: Callable[..., Served]) -> None:
+    ranker = two_pools(kube, namespace, serve)
     with Load(ranker, PER_SECOND) as load:
         eventually("the objective is met", ranker.has("ObjectiveMet", "True"), 60.0)
         ranker.change_pools(CPU, SPARE, replace(LIGHT, service_ms=300.0))
@@ -147,7 +150,11 @@ def test_a_new_variant_that_is_slow_keeps_no_traffic(ranker: Served) -> None:
     assert within(answers) >= 0.9
 
 
-def test_a_new_variant_that_is_fast_and_clicked_on_less_goes_back(ranker: Served) -> None:
+@together
+def test_a_new_variant_that_is_fast_and_clicked_on_less_goes_back(
+    kube: Kube, namespace: str, serve: Callable[..., Served]
+) -> None:
+    ranker = two_pools(kube, namespace, serve)
     quality = {"successes": {"name": "clicked_total"}, "trials": {"name": "shown_total"}, "maxLoss": "10%"}
     ranker.change({"rollout": {**QUICK, "quality": quality}})
     with Load(ranker, PER_SECOND) as load:
@@ -165,7 +172,7 @@ def test_a_new_variant_that_is_fast_and_clicked_on_less_goes_back(ranker: Served
     assert within(answers) >= 0.95
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def flagger(kube: Kube) -> Iterator[None]:
     """The kind Canary, as far as the operator reads it; nobody acts on it."""
     definitions = names.Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
@@ -180,25 +187,30 @@ def flagger(kube: Kube) -> Iterator[None]:
             "versions": [{"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
         },
     })  # fmt: skip
-    yield
-    kube.delete(definitions, None, name)
+    try:
+        yield
+    finally:
+        kube.delete(definitions, None, name)
 
 
-def test_what_flagger_releases_is_left_alone(kube: Kube, ranker: Served, flagger: None) -> None:
+@together
+def test_what_flagger_releases_is_left_alone(kube: Kube, namespace: str, serve: Callable[..., Served]) -> None:
+    ranker = two_pools(kube, namespace, serve)
     body = {
         "apiVersion": names.CANARY.group_version, "kind": names.CANARY.kind,
         "metadata": {"name": "theirs", "namespace": ranker.namespace},
         "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-cpu"}},
     }  # fmt: skip
-    eventually("the kind is served", lambda: created(kube, ranker, body), 20.0)
-    # The operator looks once a minute whether kinds that were missing are there now.
-    eventually("it is noticed", ranker.has("Degraded", "True", "AnotherReleaser"), 90.0, 1.0)
-    publish(kube, ranker.namespace, ranker.name, record("full", "2"), record("light", "1", 0.798))
-    with Load(ranker, PER_SECOND):
-        time.sleep(25.0)  # five ticks
-    assert served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}
-    kube.delete(names.CANARY, ranker.namespace, "theirs")
-    eventually("it is noticed that it is gone", ranker.has("Degraded", "False"), 30.0)
+    with flagger(kube):
+        eventually("the kind is served", lambda: created(kube, ranker, body), 20.0)
+        # The operator looks once a minute whether kinds that were missing are there now.
+        eventually("it is noticed", ranker.has("Degraded", "True", "AnotherReleaser"), 90.0, 1.0)
+        publish(kube, ranker.namespace, ranker.name, record("full", "2"), record("light", "1", 0.798))
+        with Load(ranker, PER_SECOND):
+            time.sleep(25.0)  # five ticks
+        assert served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}
+        kube.delete(names.CANARY, ranker.namespace, "theirs")
+        eventually("it is noticed that it is gone", ranker.has("Degraded", "False"), 30.0)
 
 
 def created(kube: Kube, served: Served, body: Object) -> bool:
@@ -208,8 +220,24 @@ def created(kube: Kube, served: Served, body: Object) -> bool:
     return False
 
 
-def test_a_bad_record_is_said_and_changes_nothing(ranker: Served) -> None:
+@together
+def test_a_bad_record_is_said_and_changes_nothing(kube: Kube, namespace: str, serve: Callable[..., Served]) -> None:
+    ranker = two_pools(kube, namespace, serve)
     publish(ranker.kube, ranker.namespace, ranker.name, record("full", "2").model_copy(update={"value": 2.0}))
     eventually("it is refused", ranker.has("VariantsMeasured", "False", "InvalidRecord"), 30.0)
     assert "must hold value, 2.0" in ranker.condition("VariantsMeasured")["message"]
     assert served_versions(ranker) == {"cpu": {"1"}, "spare": {"1"}}
+
+
+def test_an_operator_killed_in_the_middle_goes_on_with_the_rollout(
+    kube: Kube, namespace: str, serve: Callable[..., Served]
+) -> None:
+    ranker = two_pools(kube, namespace, serve)
+    with Load(ranker, PER_SECOND) as load:
+        new_version(ranker, "2")
+        eventually("the first pool has new pods", lambda: "2" in str(served_versions(ranker)), 60.0)
+        kube.delete(names.POD, OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], grace_seconds=0)
+        eventually("both serve it", proven(ranker, "2", "cpu", "spare"), 170.0, 1.0)
+    answers = load.answers()
+    measured("operator killed in the middle of a rollout", f"{len(answers)} requests, {failed(answers)}")
+    assert failed(answers) == {}
