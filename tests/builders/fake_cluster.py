@@ -12,6 +12,7 @@ from recmodel.cluster.children.builders import Owner, initial_replicas
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.errors import ApiUnavailable, Conflict, NotFound
 from recmodel.cluster.writing.apply import Actor
+from recmodel.prometheus.profile import profile_for
 
 OWNER = Owner("shop", "feed", "u-1")
 
@@ -174,7 +175,8 @@ def actor(cluster: FakeCluster, inventory: Inventory | None = None) -> Actor:
 
 def apply(cluster: FakeCluster, wanted: RecModelSpec, by: Actor | None = None) -> list[str]:
     before = len(cluster.writes)
-    outcome = asyncio.run((by or actor(cluster)).apply_children(OWNER, wanted, None, initial_replicas(wanted)))
+    page = profile_for(wanted.metrics).pod_page
+    outcome = asyncio.run((by or actor(cluster)).apply_children(OWNER, wanted, page, initial_replicas(wanted)))
     for failure in outcome.failures:
         raise failure.error
     return cluster.writes[before:]
