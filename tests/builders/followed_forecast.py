@@ -20,6 +20,6 @@ def follow(
         now = start + 15.0 * tick
         memory = candidates.observe(memory, load[tick], now, 15.0)
         told_now, memory = candidates.predict(memory, horizon, now, np.zeros(load.shape[1]))
-        upper.append(told_now.quantile(0.95)[:, 0])
+        upper.append(told_now.quantiles(0.95)[:, 0, 0])
         came.append(load[tick + 1 : tick + 1 + ticks].max(0))
     return np.array(upper), np.array(came)

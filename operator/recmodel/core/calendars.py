@@ -45,7 +45,9 @@ class Calendars:
                 mine = mine + np.array(calendar.ahead_seconds)[np.maximum(piece, 0)]
             if calendar.holidays:
                 day = np.floor(mine / DAY_SECONDS)
-                mine = mine + np.where(np.isin(day, calendar.holidays), (SUNDAY - day) % 7 * DAY_SECONDS, 0.0)
+                holiday = np.isin(day, calendar.holidays)
+                # A time that is unknown or before all times has no day of the week.
+                mine = mine + np.where(holiday, (SUNDAY - np.where(holiday, day, SUNDAY)) % 7 * DAY_SECONDS, 0.0)
             result[rows] = mine
         return result
 

@@ -56,13 +56,11 @@ class LatencyBudgetMemory:
 class LatencyBudget:
     """The budget in one tick ``[M]``."""
 
-    over: Bools  # more requests are late now than the objective allows
-    known: Bools  # whether they are is known
     over_seconds: Floats  # in the last week
     known_seconds: Floats
     allowed_seconds: Floats  # that may be over in a week
     earned_seconds: Floats  # that may be over of what is known so far
-    left_ratio: Floats  # 0..1; NaN before anything was known
+    left_ratio: Floats  # 0..1; NaN where nothing was known for a week, or ever
 
     def upper_quantile(self, event_seconds: Floats) -> Floats:
         """The quantile ``[M]`` of the load that is planned for, where an event lasts ``event_seconds`` ``[M]``.
@@ -75,7 +73,7 @@ class LatencyBudget:
         return 1.0 - exceeded
 
     def use(self, i: int) -> LatencyBudgetUse | None:
-        """The minutes of model ``i``; None before anything was known."""
+        """The minutes of model ``i``; None where nothing was known for a week, or ever."""
         if np.isnan(self.left_ratio[i]):
             return None
         seconds = self.over_seconds[i], self.allowed_seconds[i], self.known_seconds[i]
@@ -124,10 +122,9 @@ def count(
     total, spent_seconds = known_seconds.sum(0, dtype=np.float64), over_seconds.sum(0, dtype=np.float64)
     to_come = np.clip(WEEK_SECONDS - np.nan_to_num(now_seconds - since), 0.0, WEEK_SECONDS)
     allowed = fleet.minutes_over_budget_ratio * np.minimum(total + to_come, WEEK_SECONDS)
-    left = np.divide(allowed - spent_seconds, allowed, out=np.zeros_like(allowed), where=allowed > 0)
+    # A week of which nothing was known has no budget, which is not one that is spent.
+    left = np.divide(allowed - spent_seconds, allowed, out=np.full_like(allowed, np.nan), where=allowed > 0)
     return memory, LatencyBudget(
-        over=over,
-        known=known,
         over_seconds=spent_seconds,
         known_seconds=total,
         allowed_seconds=allowed,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.route_status import refused_by
 
@@ -23,7 +22,7 @@ class Overlaps:
     younger: Mapping[str, frozenset[str]]  # of each that an older route wins for: those that lose to it
 
 
-def overlaps(models: Iterable[tuple[Owner, RecModelSpec, Object | None]]) -> Overlaps:
+def overlaps(models: Iterable[tuple[Owner, Object | None]]) -> Overlaps:
     """Compares all RecModels, each with its HTTPRoute as it stands, None where there is none.
 
     The Gateway API gives equal matches to the route with the oldest creationTimestamp, and of equally old ones to the first
@@ -49,22 +48,29 @@ def overlaps(models: Iterable[tuple[Owner, RecModelSpec, Object | None]]) -> Ove
     return Overlaps(lost, {key: frozenset(others) for key, others in younger.items()})
 
 
-def _claims(
-    models: Iterable[tuple[Owner, RecModelSpec, Object | None]],
-) -> Mapping[Place, list[tuple[str, str, str | None]]]:
-    """By place, each claim as (creationTimestamp, ``namespace/name``, listener)."""
+def _claims(models: Iterable[tuple[Owner, Object | None]]) -> Mapping[Place, list[tuple[str, str, str | None]]]:
+    """By place, each claim as (creationTimestamp, ``namespace/name``, listener). What the route says counts: a spec that is not
+    written yet, or never will be, claims nothing.
+    """
     claims: dict[Place, list[tuple[str, str, str | None]]] = defaultdict(list)
-    for owner, spec, body in models:
-        if spec.route is None or body is None:
+    for owner, body in models:
+        if body is None:
             continue
         created = str(body["metadata"].get("creationTimestamp") or "")
-        for parent in spec.route.parent_refs:
-            gateway = {"name": parent.name, "namespace": parent.namespace or owner.namespace}
-            if refused_by(body, {**gateway, "sectionName": parent.section_name}):
+        route = body.get("spec") or {}
+        for parent in route.get("parentRefs") or []:
+            listener = parent.get("sectionName")
+            gateway = {"name": parent["name"], "namespace": parent.get("namespace") or owner.namespace}
+            if refused_by(body, {**gateway, "sectionName": listener}):
                 continue
-            for hostname in spec.route.hostnames or ["*"]:
-                for path in spec.route.paths:
-                    prefix = path.rstrip("/") or "/"  # for the Gateway API /a and /a/ are the same
-                    place = (gateway["namespace"], gateway["name"], hostname, prefix)
-                    claims[place].append((created, owner.key, parent.section_name))
+            for hostname in route.get("hostnames") or ["*"]:
+                for path in _paths(route):
+                    claims[gateway["namespace"], gateway["name"], hostname, path].append((created, owner.key, listener))
     return claims
+
+
+def _paths(route: Object) -> list[str]:
+    """The path prefixes that a route matches; for the Gateway API /a and /a/ are the same."""
+    matches = [match for rule in route.get("rules") or [{}] for match in rule.get("matches") or [{}]]
+    paths = (str((match.get("path") or {}).get("value") or "/").rstrip("/") or "/" for match in matches)
+    return list(dict.fromkeys(paths))

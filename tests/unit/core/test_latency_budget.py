@@ -167,3 +167,10 @@ def test_ten_thousand_models_take_little_memory() -> None:
     memory = empty(10_000)
     arrays: list[Floats] = [getattr(memory, declared.name) for declared in fields(memory)]
     assert sum(array.nbytes for array in arrays) < 15e6
+
+
+def test_a_week_of_which_nothing_was_known_has_no_budget_instead_of_one_that_is_spent() -> None:
+    memory, _ = tick(empty(1), 0.0, GOOD)
+    memory, budget = tick(memory, WEEK_SECONDS + 2 * HOUR_SECONDS, None)
+    assert budget.use(0) is None
+    assert budget.upper_quantile(np.array([160.0]))[0] == pytest.approx(0.95)

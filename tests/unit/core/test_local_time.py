@@ -206,3 +206,12 @@ def test_a_holiday_that_is_named_on_the_day_turns_nothing() -> None:
     memory = replace(memory, forecast=replace(memory.forecast, season=learned))
     named = reindex([replace(feed, calendar=replace(feed.calendar, holidays=(CHRISTMAS,)))], memory)
     np.testing.assert_array_equal(named.forecast.season.week, memory.forecast.season.week)
+
+
+def test_a_new_model_with_holidays_of_which_no_load_was_ever_known_is_decided_on() -> None:
+    """Its last known load is infinitely long ago, which is no day of the week."""
+    clock = replace(calendar("Europe/Berlin"), holidays=(20_447,))
+    feed = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),), calendar=clock)
+    silent = Observation(0.0, {"cpu": PoolObservation(1, 1, 0, 100.0, 45.0, None, None, None)})
+    _, decisions = step(begin([feed]), [silent], 1.78e9)
+    assert decisions[0].pools["cpu"].replicas == 1

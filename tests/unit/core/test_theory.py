@@ -127,8 +127,8 @@ def test_the_worked_numbers_of_the_prior_head_room() -> None:
     horizon = np.array([[60.0, 240.0]])
     memory = candidates.observe(candidates.empty(1, 15.0), np.array([100.0]), 15.0, 15.0)
     told_now, _ = candidates.predict(memory, horizon, 15.0, np.zeros(1))
-    assert told_now.quantile(0.95)[0] == pytest.approx([128.0, 173.0], rel=0.01)
-    quantiles = [told_now.quantile(q)[0, 0] for q in (0.1, 0.5, 0.9, 0.99)]
+    assert told_now.quantiles(0.95)[0, :, 0] == pytest.approx([128.0, 173.0], rel=0.01)
+    quantiles = told_now.quantiles(0.1, 0.5, 0.9, 0.99)[0, 0].tolist()
     assert quantiles == sorted(quantiles)
 
 

@@ -6,28 +6,37 @@ from typing import Any
 
 import pytest
 
-from builders.status_scene import SPEC
-from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.report.overlapping_routes import overlaps
 
-Model = tuple[Owner, RecModelSpec, dict[str, Any] | None]
+Model = tuple[Owner, dict[str, Any] | None]
 
 
 def model(
-    name: str, created: str, hostnames: tuple[str, ...] = ("a.example",), namespace: str = "shop", **route: Any
+    name: str,
+    created: str,
+    hostnames: tuple[str, ...] = ("a.example",),
+    namespace: str = "shop",
+    paths: tuple[str, ...] = ("/",),
+    parent: dict[str, str] | None = None,
 ) -> Model:
-    parent = {"name": "edge", "namespace": "infra", **route.pop("parent", {})}
-    written = {"parentRefs": [parent], "hostnames": list(hostnames), **route}
-    spec = RecModelSpec.model_validate({**SPEC.model_dump(by_alias=True, exclude_none=True), "route": written})
-    return Owner(namespace, name, "u"), spec, {"metadata": {"creationTimestamp": f"2026-01-0{created}T00:00:00Z"}}
+    matches = [{"path": {"type": "PathPrefix", "value": path}} for path in paths]
+    route = {
+        "parentRefs": [{"name": "edge", "namespace": "infra", **(parent or {})}],
+        "hostnames": list(hostnames),
+        "rules": [{"matches": matches, "backendRefs": []}],
+    }
+    return Owner(namespace, name, "u"), {
+        "metadata": {"creationTimestamp": f"2026-01-0{created}T00:00:00Z"},
+        "spec": route,
+    }
 
 
 def refused(model: Model) -> Model:
-    owner, spec, body = model
+    owner, body = model
     said = [{"type": "Accepted", "status": "False", "reason": "NotAllowedByListeners"}]
     parents = [{"parentRef": {"name": "edge", "namespace": "infra"}, "conditions": said}]
-    return owner, spec, {**(body or {}), "status": {"parents": parents}}
+    return owner, {**(body or {}), "status": {"parents": parents}}
 
 
 OLD = model("old", "1")
@@ -44,10 +53,10 @@ CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
         {},
     ),
     "another hostname": ([OLD, model("a", "2", ("b.example",))], {}),
-    "another path": ([OLD, model("a", "2", paths=["/v2"])], {}),
+    "another path": ([OLD, model("a", "2", paths=("/v2",))], {}),
     "another Gateway": ([OLD, model("a", "2", parent={"namespace": "shop"})], {}),
     "the same path with a slash": (
-        [model("o", "1", paths=["/", "/v2/"]), model("a", "2", paths=["/v2", "/"]), model("b", "2", paths=["/v2/x"])],
+        [model("o", "1", paths=("/", "/v2/")), model("a", "2", paths=("/v2", "/")), model("b", "2", paths=("/v2/x",))],
         {"shop/a": "shop/o"},
     ),
     "of two listeners, and one of both between them in age": (
@@ -59,7 +68,7 @@ CASES: dict[str, tuple[list[Model], dict[str, str]]] = {
         {"shop/a": "shop/o", "shop/b": "shop/a"},
     ),
     "an older one that the Gateway refuses": ([refused(OLD), model("a", "2")], {}),
-    "no route yet": ([OLD, (*model("a", "2")[:2], None)], {}),
+    "no route yet": ([OLD, (model("a", "2")[0], None)], {}),
 }
 
 
@@ -78,3 +87,10 @@ def test_the_winner_knows_all_that_lose_to_it_and_a_loser_those_that_would(rever
     found = overlaps(models[::-1] if reverse else models)
     assert found.younger == {"shop/old": {"shop/b", "ads/a"}}
     assert found.lost.keys() == {"shop/b", "ads/a"}
+
+
+def test_a_spec_that_is_not_written_claims_nothing() -> None:
+    """What an edit asks for counts once its route has it: until then the requests still go where they went."""
+    owner, body = OLD
+    assert overlaps([(owner, body), model("a", "2", ("new.example",))]).lost == {}
+    assert overlaps([(owner, None), model("a", "2")]).lost == {}

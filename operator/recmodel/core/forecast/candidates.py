@@ -105,12 +105,10 @@ class LoadForecast:
         """All that every tick asks for ``[M, P, D + 1]``: to look them up together costs little more than one."""
         return self.quantiles(*DECILES, self.upper_quantile[:, None, None])
 
-    def quantile(self, q: float) -> Floats:
-        """The load that is not exceeded with probability ``q``: requests/s, ``[M, P]``; NaN where nothing is known."""
-        return self.quantiles(q)[..., 0]
-
     def quantiles(self, *several: float | Floats) -> Floats:
-        """The same for several probabilities at once, ``[M, P, Q]``; each a number, or ``[M, 1, 1]``."""
+        """The loads in requests/s that are not exceeded with these probabilities, ``[M, P, Q]``; each a number, or ``[M, 1, 1]``. NaN
+        where nothing is known.
+        """
         near, far = np.moveaxis(histograms.quantiles(self.errors, *several), -2, 0)
         error = near + self.between[..., None] * (far - near)
         result: Floats = np.exp(np.minimum(self.point[..., None] + error, self.most[..., None]))

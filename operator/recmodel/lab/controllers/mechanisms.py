@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ ENDLESS_SECONDS = 1e9
 Made = Callable[..., Any]
 
 
-def _with(position: int, of: Callable[[Any], Any]) -> Callable[[Made], Made]:
-    """A function that is given something else for one of its arguments."""
+def _with(name: str, of: Callable[[Any], Any]) -> Callable[[Made], Made]:
+    """A function that is given something else for the argument of this name."""
 
     def without(function: Made) -> Made:
+        position = list(signature(function).parameters).index(name)
+
         def plain(*values: Any) -> Any:
             return function(*values[:position], of(values[position]), *values[position + 1 :])
 
@@ -29,9 +32,9 @@ def _with(position: int, of: Callable[[Any], Any]) -> Callable[[Made], Made]:
 # By mechanism: the name of a function that only one module of the core defines, and what makes of it one without the mechanism.
 # Guards and the forecast's candidates are not here: they are found in the sources.
 MECHANISMS: Mapping[str, tuple[str, Callable[[Made], Made]]] = {
-    "one replica less is tried": ("stretched", _with(3, np.zeros_like)),
-    "limits stretched to the head-room": ("stretched", _with(1, np.ones_like)),
-    "what is bad at any load is excused": ("compare", _with(4, np.zeros_like)),
+    "one replica less is tried": ("stretched", _with("probed", np.zeros_like)),
+    "limits stretched to the head-room": ("stretched", _with("margin", np.ones_like)),
+    "what is bad at any load is excused": ("compare", _with("trouble", np.zeros_like)),
     "a jump with nobody late is doubted": ("implausible", lambda made: lambda *values: np.zeros_like(made(*values))),
     "a past is learned from": ("learn_history", lambda _: lambda memory, *_: memory),
     "a change has its price": ("lasted_seconds", lambda made: lambda *values: np.full_like(made(*values), ENDLESS_SECONDS)),
