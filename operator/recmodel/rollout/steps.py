@@ -6,7 +6,6 @@ late requests, failed ones, and an online quality signal where there is one. The
 ``limit_ratio(policy, rollout)``, and changes the pool's template where the phase says so:
 
 * ``Waiting``: the pool serves the old version still, but no more than the first step: the others must carry the rest first.
-* ``Shadow``: the pool has the new version and no traffic of its own.
 * ``Stepping``: it answers at most the step's share.
 * ``Done``: all that the decision gives it.  ``RolledBack``: nothing, until it serves the old version again.
 
@@ -24,7 +23,7 @@ from recmodel.core import reasons
 from recmodel.core.types import Reason
 from recmodel.rollout.sequential import Margin, SequentialEvidence, evidence_of, excess, loss, updated
 
-Phase = Literal["Waiting", "Shadow", "Stepping", "Done", "RolledBack"]
+Phase = Literal["Waiting", "Stepping", "Done", "RolledBack"]
 
 BURSTS = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would
 SIGNALS = ("late", "errors", "quality")
@@ -41,7 +40,6 @@ class Policy:
 
     steps: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5, 1.0)
     step_seconds: float = 120.0
-    shadow_seconds: float = 0.0  # 0: no shadow
     min_requests: float = 500.0  # answered by the new version in a step before the next one
     max_late_excess_ratio: float = 0.02  # late or failed, above the current version's share
     max_error_excess_ratio: float = 0.01
@@ -178,8 +176,6 @@ def _obstacle(policy: Policy, rollout: Rollout, seen: RolloutTick, now_seconds: 
     calm_seconds = now_seconds - rollout.calm_since_seconds
     if rollout.phase == "Waiting":
         return _too_large(policy.steps[0], seen.share_ratio)
-    if rollout.phase == "Shadow":
-        return "" if calm_seconds < policy.shadow_seconds else None
     if calm_seconds < policy.step_seconds:
         return ""
     limit, share = policy.steps[rollout.step], seen.share_ratio
@@ -215,8 +211,6 @@ def _uncertain(policy: Policy, rollout: Rollout, now_seconds: float) -> str | No
 
 def _next(policy: Policy, rollout: Rollout, now_seconds: float) -> tuple[Rollout, Reason]:
     fresh = replace(rollout, began_seconds=now_seconds, calm_since_seconds=now_seconds, requests=0.0)
-    if rollout.phase == "Waiting" and policy.shadow_seconds > 0:
-        return replace(fresh, phase="Shadow"), _reason(reasons.ROLLOUT_ADVANCED, rollout, "in shadow")
     step = rollout.step + 1 if rollout.phase == "Stepping" else 0
     figures = [_figure(signal, e) for signal, e in rollout.evidence.items() if e.new_total > 0]
     if step >= len(policy.steps):

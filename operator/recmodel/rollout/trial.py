@@ -18,7 +18,7 @@ from recmodel.rollout.comparison import Shares
 
 Phase = Literal["Waiting", "Running", "Proven", "RolledBack"]
 PHASES: Mapping[str, Phase] = {
-    "Waiting": "Waiting", "Shadow": "Running", "Stepping": "Running", "Done": "Proven", "RolledBack": "RolledBack",
+    "Waiting": "Waiting", "Stepping": "Running", "Done": "Proven", "RolledBack": "RolledBack",
 }  # fmt: skip
 LEAST_TICKS = 3  # the first one is what the others are judged by, and no single one may decide
 LONGEST_GAP_TICKS = 3.0  # what happened while nobody looked for longer is not counted

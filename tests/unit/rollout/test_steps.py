@@ -72,7 +72,6 @@ def test_the_limit_is_the_step_and_nothing_after_a_rollback() -> None:
     waiting = begin("cpu", "v2", 0.0)
     assert limit_ratio(POLICY, waiting) == 0.01
     assert [limit_ratio(POLICY, replace(waiting, phase="Stepping", step=i)) for i in range(5)] == list(POLICY.steps)
-    assert limit_ratio(POLICY, replace(waiting, phase="Shadow")) == 0.0
     assert limit_ratio(POLICY, replace(waiting, phase="RolledBack", step=3)) == 0.0
     assert limit_ratio(POLICY, replace(waiting, phase="Done")) == 1.0
 
@@ -97,15 +96,6 @@ def test_a_step_waits_for_the_pool_to_have_its_share_but_not_for_ever() -> None:
     assert rollout.step == 2  # it is too dear for more, or too small
     rollout, _ = run(rollout, replace(GOOD, share_ratio=0.2), 150.0, since=525.0)
     assert rollout.step == 3
-
-
-def test_a_shadow_comes_first_where_one_is_asked_for() -> None:
-    policy = replace(POLICY, shadow_seconds=60.0)
-    rollout, said = run(begin("cpu", "v2", 0.0), GOOD, 60.0, policy)
-    assert rollout.phase == "Shadow"
-    assert said[0].message == "cpu: version v2: in shadow"
-    rollout, _ = run(rollout, GOOD, 30.0, policy, since=60.0)
-    assert rollout.phase == "Stepping"
 
 
 @pytest.mark.parametrize(
