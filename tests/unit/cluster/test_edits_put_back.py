@@ -13,6 +13,7 @@ from builders.reconciler_world import KINDS, World, run_story
 from recmodel.cluster import names
 from recmodel.controller import reconciler
 from recmodel.controller.backoff import Backoff
+from recmodel.prometheus import profile_for
 
 
 @pytest.mark.parametrize("what", EDITS)
@@ -75,7 +76,7 @@ def test_what_others_own_stays_and_is_no_drift() -> None:
     asyncio.run(by.apply_replicas(OWNER, "cpu", 7))
     again = actor(cluster)
     assert applied(cluster, again) == []
-    assert again.drifted(OWNER, WANTED, None, {}) == {}
+    assert again.drifted(OWNER, WANTED, profile_for(WANTED.metrics).pod_page, {}) == {}
 
 
 def test_whoever_keeps_overwriting_it_is_named_and_answered_at_growing_intervals() -> None:
