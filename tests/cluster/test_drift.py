@@ -11,6 +11,7 @@ from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import Kube, Object, eventually, run
 from requests_sent import Load, failed
 from serving import Pool, Served
+from side_by_side import together
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
@@ -64,6 +65,7 @@ def put_back(served: Served, before: dict[str, Object]) -> Callable[[], bool]:
     return look
 
 
+@together
 def test_what_is_edited_by_hand_is_put_back_and_serves(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool())
     served.wait_ready(cpu=1)
@@ -79,6 +81,45 @@ def test_what_is_edited_by_hand_is_put_back_and_serves(kube: Kube, serve: Callab
     with Load(served, 20.0) as load:
         time.sleep(3.0)
     assert failed(load.answers()) == {}
+
+
+@together
+def test_a_refused_template_is_told_in_the_apis_words_and_the_others_go_on(
+    kube: Kube, serve: Callable[..., Served]
+) -> None:
+    served = serve(Pool())
+    served.wait_ready(cpu=1)
+    kube.create(QUOTA, served.namespace, {
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"},
+        "spec": {"hard": {"count/deployments.apps": "1"}},
+    })  # fmt: skip
+    eventually("the quota counts", lambda: kube.get(QUOTA, served.namespace, "few")["status"].get("used"), 30.0)
+    served.change_pools(Pool(least=2), Pool("spare", least=1))
+    served.pools = ["cpu"]
+
+    def told() -> bool:
+        said = [condition["message"] for condition in served.status().get("conditions", [])]
+        assert any("ranker-spare" in text and "exceeded quota: few" in text for text in said), said
+        return True
+
+    eventually("the API's sentence is in a condition", told, 60.0)
+    eventually("the other pool is scaled on", lambda: served.replicas() == {"cpu": 2}, 60.0)
+    kube.get(names.SERVICE, served.namespace, "ranker-spare")  # what was not refused is made
+    kube.delete(QUOTA, served.namespace, "few")
+    served.pools = ["cpu", "spare"]
+    eventually("what was refused is made", lambda: served.replicas()["spare"] == 1, 120.0)
+
+
+@together
+def test_a_gateway_without_endpoints_behind_a_weight_is_told(kube: Kube, serve: Callable[..., Served]) -> None:
+    served = serve(Pool(), mode="Paused")
+    served.change({"mode": "Recommend"})
+    served.wait_ready(cpu=1)
+    served.change({"mode": "Paused"})  # so that the edit stays
+    time.sleep(2.0)
+    kube.merge(names.SERVICE, served.namespace, "ranker-cpu", {"spec": {"selector": {"app": "other"}}})
+    eventually("it is told", served.has("Ready", "False", "RouteImpaired"), 60.0)
+    assert "BackendsAvailable is False" in served.condition("Ready")["message"]
 
 
 @pytest.fixture
@@ -111,40 +152,3 @@ def test_edits_while_the_operator_is_down_are_put_back_when_it_is_back(
     eventually("all is put back", put_back(served, before), 90.0)
     measured("operator started again to all edits put back", f"{time.monotonic() - began:.1f} s")
     eventually("it is Ready", served.has("Ready", "True"), 60.0)
-
-
-def test_a_refused_template_is_told_in_the_apis_words_and_the_others_go_on(
-    kube: Kube, serve: Callable[..., Served]
-) -> None:
-    served = serve(Pool())
-    served.wait_ready(cpu=1)
-    kube.create(QUOTA, served.namespace, {
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"},
-        "spec": {"hard": {"count/deployments.apps": "1"}},
-    })  # fmt: skip
-    eventually("the quota counts", lambda: kube.get(QUOTA, served.namespace, "few")["status"].get("used"), 30.0)
-    served.change_pools(Pool(least=2), Pool("spare", least=1))
-    served.pools = ["cpu"]
-
-    def told() -> bool:
-        said = [condition["message"] for condition in served.status().get("conditions", [])]
-        assert any("ranker-spare" in text and "exceeded quota: few" in text for text in said), said
-        return True
-
-    eventually("the API's sentence is in a condition", told, 60.0)
-    eventually("the other pool is scaled on", lambda: served.replicas() == {"cpu": 2}, 60.0)
-    kube.get(names.SERVICE, served.namespace, "ranker-spare")  # what was not refused is made
-    kube.delete(QUOTA, served.namespace, "few")
-    served.pools = ["cpu", "spare"]
-    eventually("what was refused is made", lambda: served.replicas()["spare"] == 1, 120.0)
-
-
-def test_a_gateway_without_endpoints_behind_a_weight_is_told(kube: Kube, serve: Callable[..., Served]) -> None:
-    served = serve(Pool(), mode="Paused")
-    served.change({"mode": "Recommend"})
-    served.wait_ready(cpu=1)
-    served.change({"mode": "Paused"})  # so that the edit stays
-    time.sleep(2.0)
-    kube.merge(names.SERVICE, served.namespace, "ranker-cpu", {"spec": {"selector": {"app": "other"}}})
-    eventually("it is told", served.has("Ready", "False", "RouteImpaired"), 60.0)
-    assert "BackendsAvailable is False" in served.condition("Ready")["message"]

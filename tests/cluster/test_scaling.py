@@ -10,6 +10,7 @@ from figures import measured
 from kube import eventually
 from requests_sent import Load, failed, share, within
 from serving import Pool, Served
+from side_by_side import together
 
 from recmodel.cluster import names
 
@@ -29,6 +30,7 @@ def ramp(load: Load, start: float, end: float, step: float, every_seconds: float
         time.sleep(every_seconds)
 
 
+@together
 def test_replicas_and_weights_follow_the_load_up_and_down(serve: Callable[..., Served]) -> None:
     served = serve(SMALL, LARGE)
     served.wait_ready(small=1)
@@ -61,6 +63,7 @@ def test_replicas_and_weights_follow_the_load_up_and_down(serve: Callable[..., S
     assert failed(answers) == {}
 
 
+@together
 def test_a_new_template_rolls_out_and_keeps_what_the_loop_decided(serve: Callable[..., Served]) -> None:
     served = serve(SMALL)
     served.wait_ready(small=1)
