@@ -10,6 +10,7 @@ from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import Kube, eventually
 from requests_sent import Load
 from serving import Pool, Served
+from side_by_side import together
 
 from recmodel.cluster import names
 
@@ -21,6 +22,7 @@ def doctor(*recmodels: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *recmodels], capture_output=True, text=True, timeout=60, check=False)
 
 
+@together
 def test_what_serves_is_found_right_and_what_cannot_start_is_named(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool())
     served.wait_ready()

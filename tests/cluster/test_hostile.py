@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from installed import OPERATOR_NAMESPACE, operator_pod
 from kube import Kube, Object, eventually, run
 from serving import Pool, Served
+from side_by_side import together
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
@@ -24,7 +26,7 @@ ABSENT_KIND_SECONDS = 60.0  # how often the operator looks whether a CRD has com
 TARGETS: list[object] = [{"kind": "Deployment"}, {"kind": "Deployment", "name": 7}, "abc", [[[]]]]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def rollouts(kube: Kube) -> Iterator[None]:
     """The CRD of Argo's Rollout that takes anything; where the cluster has the real one it is left alone."""
     there = kube.find(CRD, None, CRD_NAME) is not None
@@ -36,9 +38,11 @@ def rollouts(kube: Kube) -> Iterator[None]:
         body = {"apiVersion": CRD.group_version, "kind": CRD.kind, "metadata": {"name": CRD_NAME}, "spec": spec}
         kube.create(CRD, None, body)
         run("kubectl", "wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=60s")
-    yield
-    if not there:
-        kube.delete(CRD, None, CRD_NAME)
+    try:
+        yield
+    finally:
+        if not there:
+            kube.delete(CRD, None, CRD_NAME)
 
 
 def unreadable(kube: Kube) -> dict[str, float]:
@@ -61,9 +65,15 @@ def restarts(pod: Object) -> list[int]:
     return [int(container["restartCount"]) for container in pod["status"]["containerStatuses"]]
 
 
+@together
 def test_objects_that_nobody_can_read_stop_no_other_model(
-    kube: Kube, namespace: str, rollouts: None, serve: Callable[..., Served]
+    kube: Kube, namespace: str, serve: Callable[..., Served]
 ) -> None:
+    with rollouts(kube):
+        hostile_objects_stop_nobody(kube, namespace, serve)
+
+
+def hostile_objects_stop_nobody(kube: Kube, namespace: str, serve: Callable[..., Served]) -> None:
     victim, healthy = serve(Pool(), name="victim"), serve(Pool(), name="healthy")
     for model in (victim, healthy):
         model.wait_ready(cpu=1)

@@ -9,6 +9,7 @@ from figures import measured
 from kube import eventually, throughout
 from requests_sent import Load
 from serving import Pool, Served
+from side_by_side import together
 
 pytestmark = pytest.mark.cluster
 
@@ -17,6 +18,7 @@ BUSY = Pool(service_ms=20.0, slots=1)
 PER_SECOND = 45.0
 
 
+@together
 def test_recommend_and_paused_change_nothing_under_load(serve: Callable[..., Served]) -> None:
     models = [serve(BUSY, Pool("spare", least=0), name=mode.lower(), mode=mode) for mode in ("Recommend", "Paused")]
     # A paused model has no children of the operator's making, so it is made first and paused then.
