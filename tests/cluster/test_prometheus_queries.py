@@ -116,7 +116,8 @@ def test_a_model_that_does_not_exist_is_missing_and_has_no_past(client: Promethe
 
 
 def test_the_gateways_page_is_read_and_its_scrape_interval_known(client: PrometheusClient) -> None:
-    view = ModelView("nowhere", "nobody", 0.1, 0.95, Metrics(), (PoolView("cpu", weight=0.0, ready=0),))
+    pools = (PoolView("serving", weight=999.0, ready=1), PoolView("cpu", weight=0.0, ready=1))
+    view = ModelView("nowhere", "nobody", 0.1, 0.95, Metrics(), pools)
     readings = gather(client, [view], time.time())
     assert readings.gateway is not None
     assert readings.gateway.age_seconds is not None, "Prometheus does not scrape the gateway"
