@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,25 @@ def test_too_much_at_less_than_was_known_is_news_within_a_bin_that_is_full() -> 
     for load in [84.0] * 20 + [81.0] * 20:
         known = evidence.add(known, rows, told(load, 0.07))[1]
     assert known.smallest_bad(np.array([[0.05]]))[0, 0] < 81.0 * (1.0 + evidence.CONTRADICTION / math.sqrt(2000.0))
+
+
+@pytest.mark.parametrize(("night", "kept"), [((20.0, 0.21), True), ((50.0, 0.35), False)], ids=["night", "lighter"])
+def test_a_quiet_night_on_shared_cores_forgets_nothing_of_the_day(night: tuple[float, float], kept: bool) -> None:
+    """Two threads of a core are in each other's way: 10 ms a request alone, 15 ms where all are busy. At 20 requests/s it is 10.5 ms
+    again, which says nothing of 66; 7 ms at 50 says that requests have become lighter.
+    """
+    rows, known = (np.array([0]), np.array([0])), evidence.empty(1, 1)
+    for load, late, busy in [
+        (30.0, 0.0, 0.35),
+        (45.0, 0.0, 0.58),
+        (60.0, 0.02, 0.87),
+        (66.0, 0.3, 0.99),
+        (night[0], 0.0, night[1]),
+    ]:
+        for _ in range(40):
+            sample = replace(told(load, late), utilisation=np.array([busy]))
+            known = evidence.add(known, rows, sample)[1]
+    assert (known.smallest_bad(np.array([[0.05]]))[0, 0] < 70.0) == kept
 
 
 def capacity(sharpness: float = 12.0) -> Capacity:

@@ -32,6 +32,7 @@ CONTRADICTION = 3.0  # standard errors
 UTILISATION_GAIN = 0.03  # a scrape sees one moment of the workers: the mean of many is needed
 ENOUGH_SCRAPES = 12.0
 LIGHTER_RATIO = 0.75  # of the work that a request took at a larger load: noise of the scrapes explains no more
+LARGER_RATIO = 1.5  # times the load, that the larger one may be: on cores that share their units a request takes more at far more load
 LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
 NEAR_RATIO = 0.35  # of the largest load
 LOW_RATIO = 0.7  # of the largest load seen: what is late there is not so for lack of replicas
@@ -178,15 +179,16 @@ def restored(now: Evidence, before: Evidence, rows: tuple[Ints, Ints], beyond: F
 def _forget_heavier(
     arrays: dict[str, Small], rows: tuple[Ints, Ints], at: tuple[Ints, Ints, Ints], budget: Floats
 ) -> Bools:
-    """Forgets the utilisation at loads beyond the newest one, ``at``, where a request took much more work than it takes now: no pool
-    works more for a request at more load, so requests have become lighter. 0.8 at 80 requests/s is forgotten once 40 make it 0.2.
-    What was late there is forgotten too; where something was, is returned ``[N]``.
+    """Forgets the utilisation at loads somewhat beyond the newest one, ``at``, where a request took much more work than it takes now:
+    no pool works so much more for a request at half as much again, so requests have become lighter. 0.9 at 60 requests/s is forgotten
+    once 40 make it 0.2. A quiet night says nothing of the day. What was late there is forgotten too; where something was, is
+    returned ``[N]``.
     """
     load, busy, scrapes = (arrays[name][at][:, None] for name in ("load", "utilisation", "scrapes"))
     known = (busy > 0) & (scrapes >= ENOUGH_SCRAPES)
     # utilisation / load < LIGHTER_RATIO * that of the other bin, without a division
     lighter = busy * arrays["load"][rows] < LIGHTER_RATIO * load * arrays["utilisation"][rows]
-    heavier = known & lighter & (arrays["load"][rows] > load)
+    heavier = known & lighter & (arrays["load"][rows] > load) & (arrays["load"][rows] <= LARGER_RATIO * load)
     for name in ("utilisation", "scrapes"):
         arrays[name][rows] = np.where(heavier, 0.0, arrays[name][rows])
     # What was good of heavier requests is good of lighter ones; what was more than is planned need not be too much any more.
