@@ -48,6 +48,17 @@ def rules() -> list[dict[str, Any]]:
     return list(yaml.safe_load(text))
 
 
+def test_the_roles_for_people_hold_nothing_but_recmodels() -> None:
+    """They are added to Kubernetes' own view, edit and admin; the status is the operator's alone."""
+    people = TEMPLATES["rbac.yaml"].split("if .Values.rbac.aggregate")[1]
+    given = re.findall(r"apiGroups: \[(.*?)\]\n  resources: \[(.*?)\]\n  verbs: \[(.*?)\]", people)
+    assert given == [
+        ("recmodel.dev", "recmodels, recmodels/status", "get, list, watch"),
+        ("recmodel.dev", "recmodels", "create, update, patch, delete, deletecollection"),
+    ]
+    assert people.count("apiGroups:") == 2
+
+
 def test_the_crd_is_the_generated_one() -> None:
     assert (CHART / "files" / "recmodels.recmodel.dev.yaml").read_text(encoding="utf-8") == crd_yaml()
 

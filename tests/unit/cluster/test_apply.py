@@ -38,6 +38,15 @@ def test_a_new_model_gets_all_its_children_and_a_second_look_writes_nothing() ->
     assert apply(cluster, spec(pool("cpu", 2), pool("gpu", 0))) == []
 
 
+def test_what_only_observes_comes_last() -> None:
+    """A PodMonitor that is refused or slow holds up nothing that serves."""
+    cluster = FakeCluster()
+    by = actor(cluster)
+    by.monitors = True
+    written = apply(cluster, spec(pool("cpu", 2), metrics={"profile": "triton"}), by)
+    assert written[-2:] == ["HTTPRoute feed 1000", "PodMonitor feed"]
+
+
 def test_a_new_image_changes_one_deployment_and_keeps_replicas_and_weights() -> None:
     cluster = FakeCluster()
     apply(cluster, spec(pool("cpu", 1), pool("gpu", 1)))

@@ -121,6 +121,10 @@ def test_the_token_is_read_again_for_each_request(server: Server, tmp_path: Path
     assert [headers["Authorization"] for _, _, headers, _ in server.asked] == ["Bearer first", "Bearer second"]
     assert server.asked[0][2]["X-Scope-OrgID"] == "a"
     assert server.asked[0][3]["dedup"] == "true"
+    server.replies = [success([{"metric": {}, "values": [[300, "1"]]}])]
+    client.query_range("up", 300, 600, 300)  # the history, too
+    assert server.asked[-1][2]["X-Scope-OrgID"] == "a"
+    assert server.asked[-1][3]["dedup"] == "true"
     file.write_text("two words")
     with pytest.raises(PrometheusError, match="one word") as caught:
         client.query("up", 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -196,6 +198,12 @@ def test_every_reason_of_a_reading_is_in_the_table() -> None:
     reasons = {value for name, value in vars(r).items() if name.isupper() and isinstance(value, str)}
     assert {reason for _, _, reason, *_ in CASES} == reasons
     assert {verdict for _, verdict, *_ in CASES} == {verdict.value for verdict in r.Verdict}
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (\w+) \| (`.*?) \|", page.split("### What is still decided")[1].split("\n1. ")[0], re.MULTILINE
+    )
+    told = {(verdict.lower(), reason) for verdict, cell in rows for reason in re.findall(r"`([A-Z]\w+)`", cell)}
+    assert told == {(verdict.lower(), reason) for _, verdict, reason, *_ in CASES}
 
 
 def observed(reading: ModelReading | None, replicas: dict[str, int], now: float) -> Observation:
