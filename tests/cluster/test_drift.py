@@ -40,6 +40,13 @@ EDITS: list[tuple[Kind, str, Object]] = [
     (names.ROUTE, "ranker", {"spec": {"hostnames": ["other.example"]}}),
     (names.ROUTE, "ranker", {"metadata": {"labels": {names.MODEL_LABEL: "other"}}}),
 ]
+# What lists hold, by kubectl's arguments.
+COMMANDS: list[tuple[str, ...]] = [
+    ("set", "image", "deployment/ranker-cpu", "server=example.invalid/other:1"),
+    ("set", "env", "deployment/ranker-cpu", "SERVICE_MS=7"),
+    ("patch", "httproute/ranker", "--type=json", "-p", '[{"op": "remove", "path": "/spec/rules/0/backendRefs/0/filters"}]'),
+    ("patch", "httproute/ranker", "--type=json", "-p", '[{"op": "replace", "path": "/spec/rules/0/matches/0/path/value", "value": "/v2"}]'),
+]  # fmt: skip
 
 
 def wished(served: Served) -> dict[str, Object]:
@@ -48,11 +55,16 @@ def wished(served: Served) -> dict[str, Object]:
     for kind, name in {(kind, name) for kind, name, _ in EDITS}:
         body = served.kube.get(kind, served.namespace, name)
         metadata, spec = body["metadata"], dict(body["spec"])
-        for of_others in ("replicas", "rules"):
-            spec.pop(of_others, None)
+        spec.pop("replicas", None)
+        if kind == names.ROUTE:
+            spec["rules"] = [{**rule, "backendRefs": _unweighted(rule["backendRefs"])} for rule in spec["rules"]]
         metadata = {key: metadata.get(key) for key in ("labels", "ownerReferences")}
         result[f"{kind.kind} {name}"] = {"metadata": metadata, "spec": spec}
     return result
+
+
+def _unweighted(backends: list[Object]) -> list[Object]:
+    return [{key: value for key, value in backend.items() if key != "weight"} for backend in backends]
 
 
 def put_back(served: Served, before: dict[str, Object]) -> Callable[[], bool]:
@@ -75,6 +87,11 @@ def test_what_is_edited_by_hand_is_put_back_and_serves(kube: Kube, serve: Callab
         kube.merge(kind, served.namespace, name, patch)
         began = time.monotonic()
         eventually(f"{kind.kind} {patch} is put back", put_back(served, before), 60.0)
+        took.append(time.monotonic() - began)
+    for command in COMMANDS:
+        run("kubectl", "-n", served.namespace, *command)
+        began = time.monotonic()
+        eventually(f"{' '.join(command)} is put back", put_back(served, before), 60.0)
         took.append(time.monotonic() - began)
     measured("edits by hand to put back", f"largest {max(took):.1f} s of {len(took)} in a row")
     eventually("it is Ready", served.has("Ready", "True"), 60.0)
@@ -146,6 +163,8 @@ def test_edits_while_the_operator_is_down_are_put_back_when_it_is_back(
     down(True)
     for kind, name, patch in EDITS:
         kube.merge(kind, served.namespace, name, patch)
+    for command in COMMANDS:
+        run("kubectl", "-n", served.namespace, *command)
     assert wished(served) != before
     down(False)
     began = time.monotonic()

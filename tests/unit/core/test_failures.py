@@ -168,14 +168,18 @@ def test_real_overload_is_still_answered_with_replicas(stories: dict[str, Story]
     assert max(orders) <= 8 * before(story)
 
 
-@pytest.mark.parametrize(("good", "found"), [(24.0, 0.0), (34.0, 0.957), (math.inf, 0.957)])
-def test_two_overloads_that_look_alike_are_not_bad_at_any_load(good: float, found: float) -> None:
-    """A pod that carries 25/s got 44.7/s, then 35.1/s, which meet the queue of the time before: nearly all are late both times."""
+@pytest.mark.parametrize(
+    ("good", "least", "found"), [(24.0, 35.1, 0.0), (24.0, 19.0, 0.0), (34.0, 35.1, 0.957), (math.inf, 35.1, 0.957)]
+)
+def test_two_overloads_that_look_alike_are_not_bad_at_any_load(good: float, least: float, found: float) -> None:
+    """A pod that carries 25/s got 44.7/s, then 35.1/s, which meet the queue of the time before: nearly all are late both times. Nor
+    is it known of 19/s, where new pods came within the window.
+    """
     fleet = pack([Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),))], 5.0, 20.0)
     record = by_load.empty(1, 1)
-    for place, (load, bad) in enumerate([(44.7, 0.957), (35.1, 1.0)]):
+    for place, (most, fewest, bad) in enumerate([(44.7, 44.7, 0.957), (35.1, least, 1.0)]):
         for values, value in (
-            (record.weight, 1000.0), (record.most, load), (record.least, load), (record.bad, bad), (record.failed, 0.3)
+            (record.weight, 1000.0), (record.most, most), (record.least, fewest), (record.bad, bad), (record.failed, 0.3)
         ):  # fmt: skip
             values[0, 0, place] = value
     each = np.array([[35.1]])

@@ -239,7 +239,7 @@ def compare(record: Record, fleet: Fleet, load: Floats, highest: Floats, good: F
     alike &= ratio <= np.where(
         busy_low < SAFE_UTILISATION, 1.0, np.where(busy_low < FULL_UTILISATION, BUSY_APART_RATIO, FULL_APART_RATIO)
     )
-    alike &= least[:, None, :] <= np.exp(BIN_STEP) * good[rows][:, None, None]
+    alike &= most[:, None, :] <= np.exp(BIN_STEP) * good[rows][:, None, None]
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)[rows]
     share = np.where(alike, np.minimum(high, low), 0.0)
     share = np.where(share > budget[:, None, None], share, 0.0).reshape(len(weight), -1)
