@@ -18,6 +18,8 @@ from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import Guarded
 from recmodel.core.types import CostPart, Pool
 
+SAME_RATIO = 0.999  # of what is believed: what is counted on is told apart only where it is less
+
 
 @dataclass(frozen=True)
 class CostSplit:
@@ -132,7 +134,7 @@ class CostSplit:
 
     @cached_property
     def _counted(self) -> list[list[float]]:
-        less = (self.parts.counted < 0.999 * self.parts.believed) & ~self.context.proposal.assumed
+        less = (self.parts.counted < SAME_RATIO * self.parts.believed) & ~self.context.proposal.assumed
         counted: list[list[float]] = np.where(less, self.parts.counted, np.nan).tolist()
         return counted
 

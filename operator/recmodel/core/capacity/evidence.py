@@ -28,6 +28,9 @@ TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says 
 LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same says no more
 RESOLUTION = 0.08  # of the budget: neither histogram nor law distinguishes late shares below it from nothing
 CONTRADICTION = 3.0  # standard errors
+WORST_DEVIATIONS = 1.64  # standard errors above a late share: it is not above that with 95 % (one-sided normal)
+LEAST_UTILISATION = 0.02  # below which a server is idle, and its utilisation the noise of its other work
+LEAST_VARIED_SHARE, MOST_VARIED_SHARE = 1e-3, 0.5  # late shares that the noise of counting is worked out for
 
 UTILISATION_GAIN = 0.03  # a scrape sees one moment of the workers: the mean of many is needed
 ENOUGH_SCRAPES = 12.0
@@ -118,7 +121,7 @@ class Evidence:
         largest = np.where(good.any(-1), self.load[there], 0.0).astype(float)
         share = self.late_high[there].astype(float)
         weight = np.maximum(self.weight[there].astype(float), 1.0)
-        worst = share + 1.64 * np.sqrt((share * (1.0 - share) + 1.0 / weight) / weight) * TEMPER
+        worst = share + WORST_DEVIATIONS * np.sqrt((share * (1.0 - share) + 1.0 / weight) / weight) * TEMPER
         slow = self.slow[there].astype(float)
         return largest, worst, slow
 
@@ -130,7 +133,7 @@ class Evidence:
         are busy in proportion; less for a batching pool, whose batches grow; NaN where the loads lie too close together.
         """
         sample = (self.weight >= ENOUGH_WEIGHT) & (self.late_low <= budget[..., None])
-        sample &= (self.utilisation > 0.02) & (self.scrapes >= ENOUGH_SCRAPES)
+        sample &= (self.utilisation > LEAST_UTILISATION) & (self.scrapes >= ENOUGH_SCRAPES)
         large = np.argmax(np.where(sample, self.load, -1.0), axis=-1)
         # Near the largest only: far below it even a batching pool's batches are of one.
         near = sample & (self.load >= NEAR_RATIO * self.load[_places(large)][..., None])
@@ -228,8 +231,8 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     load = np.where(retested, load * (1.0 + sample.retest_ratio[:, None]), load).astype(np.float32)
     arrays["load"][rows] = load
     error = np.sqrt(
-        (np.clip(sample.late_high, 1e-3, 0.5) / np.maximum(count, 1.0))[:, None]
-        + np.clip(high, 1e-3, 0.5) / np.maximum(weight, 1.0)
+        (np.clip(sample.late_high, LEAST_VARIED_SHARE, MOST_VARIED_SHARE) / np.maximum(count, 1.0))[:, None]
+        + np.clip(high, LEAST_VARIED_SHARE, MOST_VARIED_SHARE) / np.maximum(weight, 1.0)
     )
     margin = CONTRADICTION * error + (RESOLUTION * sample.budget)[:, None]
     too_good = (load >= sample.load[:, None]) & (high < sample.late_low[:, None] - margin)

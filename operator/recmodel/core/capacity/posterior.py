@@ -31,6 +31,10 @@ GRID_STEP = 0.055  # of log X: the whole grid spans a factor of 32
 START_INDEX = 12  # where the first load seen is put: there is more room above than below
 # (k, b): a soft worker pool ... a batching pool with a sharp edge, without and with inherently late requests.
 SHAPES = np.array([(5.0, 0.0), (12.0, 0.0), (36.0, 0.0), (12.0, 0.012), (36.0, 0.012), (24.0, 0.03)])
+# Cells from an end of the grid at which it is moved: the newest load from the upper or the lower one, the likeliest X from the upper one.
+LOAD_FROM_TOP, LOAD_FROM_BOTTOM, PEAK_FROM_TOP = 12, 3, 4
+PAST_SATURATION_RATIO = 0.5  # late at a load that says nothing of where saturation is
+LEAST_LATE_RATIO, LARGEST_LATE_RATIO = 1e-4, 0.97  # late shares that the law is trusted to tell
 SHARING = 0.4  # g: least-request balancing lies between a common queue (1) and none (0)
 LARGEST_SHARPNESS = 160.0
 CHUNK = 1024  # pools at a time: their laws fit into the processor's cache, and memory does not grow with the fleet
@@ -160,7 +164,7 @@ def _log_likelihood(sample: evidences.Bin, origin: Floats, budget: Floats) -> Sm
         np.float32
     )
     floor = SHAPES[:, 1:2].astype(np.float32)
-    share = np.clip(law(relative[:, None, :].astype(np.float32), sharp, floor), 1e-4, 0.97)
+    share = np.clip(law(relative[:, None, :].astype(np.float32), sharp, floor), LEAST_LATE_RATIO, LARGEST_LATE_RATIO)
     # Shares far below the budget distinguish nothing: a law that is wrong by a thousandth there must not win by its many ticks.
     resolution = evidences.RESOLUTION * budget
     low = np.where(sample.late_low < resolution, 0.0, sample.late_low)[:, None, None].astype(np.float32)
@@ -178,7 +182,9 @@ def _recentred(origin: Floats, belief: Small, load: Floats, late: Floats) -> tup
     index = (np.log(load) - origin) / GRID_STEP
     peak = belief.max(1).argmax(-1)  # [N] of log X
     # A load at which most was late lies beyond saturation: it says nothing of where that may be further up.
-    up = ((index > GRID - 12) & (late < 0.5)) | ((peak > GRID - 4) & (index > GRID // 2))
-    down = (index < 3) & (peak < START_INDEX)
+    up = ((index > GRID - LOAD_FROM_TOP) & (late < PAST_SATURATION_RATIO)) | (
+        (peak > GRID - PEAK_FROM_TOP) & (index > GRID // 2)
+    )
+    down = (index < LOAD_FROM_BOTTOM) & (peak < START_INDEX)
     shift = np.where(up | down, np.round(index) - START_INDEX, 0.0)
     return origin + shift * GRID_STEP, shift != 0

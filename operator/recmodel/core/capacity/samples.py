@@ -27,6 +27,7 @@ DRAINING_BUDGETS = 3.0  # times the late budget that a tick ago was late, at lea
 DRAINING_FALL = 1.5  # ... and times what is late now: a third less within a tick
 RETEST_SECONDS = 1800.0  # what was too much and was not seen again for so long is taken to begin ...
 RETEST_RATIO = 0.04  # ... this much further up: so it is tried again, a little at a time ...
+MOST_RETEST_DOUBLINGS = 10  # of the ratio: far beyond the largest one, and no overflow
 LARGEST_RETEST_RATIO = 1.0  # ... and, for as long as nothing is late, more each time, up to here
 MOST_FAILED_RETESTS = 5  # each makes the next one wait twice as long: 16 hours
 RETESTED_NEAR_RATIO = 0.9  # of a load that was too much: less does not ask whether it still would be
@@ -176,7 +177,7 @@ def _retest(
     near = _near_too_much(evidence, fleet, seen, served)
     calm_ticks = memory.calm_ticks + near
     times = calm_ticks // due_ticks
-    ratio = np.minimum(RETEST_RATIO * 2.0 ** np.clip(times - 1, 0, 10), LARGEST_RETEST_RATIO)
+    ratio = np.minimum(RETEST_RATIO * 2.0 ** np.clip(times - 1, 0, MOST_RETEST_DOUBLINGS), LARGEST_RETEST_RATIO)
     failed = np.minimum(memory.failed_retests + (memory.calm_ticks >= due_ticks), MOST_FAILED_RETESTS)
     memory = replace(
         memory,

@@ -50,6 +50,7 @@ UNPROVEN_REPLICAS = 8  # ... or so many, if that is more: too few to be dear
 BROKEN_RATIO = 0.1  # bad at any load in one pool alone: it counts as too slow, and loses its traffic
 GRANTED_ROOM = 1.1  # times what was ready, for all that was granted to have been: the load moves while replicas come
 LEAST_LOAD_PER_SECOND = 1e-9  # no load is divided by nothing
+DOUBLINGS, DOUBLINGS_FROM_NOTHING = 2, 3  # granted where all is bad: with some load known to be good, and with none
 MOST_RETESTS = 5  # each makes the next one wait twice as long: 16 hours
 
 
@@ -212,7 +213,7 @@ def _granted(
     ready = seen.rate_per_second / np.where(blind, each, 1.0)
     granted = memory.from_replicas * load[:, None] / np.maximum(memory.from_load, LEAST_LOAD_PER_SECOND)
     used = blind & (memory.from_replicas > 0) & (GRANTED_ROOM * ready >= granted * UNPROVEN_GROWTH**memory.doublings)
-    last = ~busy & (memory.doublings >= np.where(memory.from_known, 2, 3))
+    last = ~busy & (memory.doublings >= np.where(memory.from_known, DOUBLINGS, DOUBLINGS_FROM_NOTHING))
     memory = replace(
         memory,
         doublings=np.where(used & ~last, memory.doublings + 1, memory.doublings),

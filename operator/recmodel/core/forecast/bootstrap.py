@@ -43,6 +43,7 @@ LEARNED_SEASON = ("day", "week", "saved_by_week")  # ... and of its season's
 # Of pinball loss: how far a coarse past speaks for the season, or against it, until its forecasts do so themselves.
 LARGEST_SAVED = 0.02
 HALF_HOURS = WEEK_HALF_HOURS // 7  # of a day
+LARGEST_GAP_STEPS = 1.5  # between two samples: beyond it one is missing, and nothing is known between them
 COARSEST_STEP_SECONDS = 120.0  # a history coarser than this knows the day, but not the errors of a forecast for minutes
 UNLEARNED_SECONDS = WAITING_BINS * BIN_SECONDS  # the end of a past: both ends of a rise are to be of the same age
 
@@ -232,5 +233,5 @@ def _means(seconds: Floats, load: Floats, begins: Floats, width_seconds: float) 
     until = known[np.minimum(after, len(known) - 1)] - middle
     # At either end half a step is known beyond the middle, and within a gap nothing is.
     near = (np.abs(since) <= 0.5 * step) | (np.abs(until) <= 0.5 * step)
-    within = (since >= 0.0) & (until >= 0.0) & (since + until <= 1.5 * step)
+    within = (since >= 0.0) & (until >= 0.0) & (since + until <= LARGEST_GAP_STEPS * step)
     return np.where(near | within, np.interp(middle, known, load[good]), np.nan)
