@@ -136,7 +136,7 @@ def test_while_nothing_is_seen_nothing_is_saved_and_spending_goes_on() -> None:
     ],
     ids=["no budget", "never measured", "nothing lighter"],
 )
-def test_without_a_budget_or_a_measured_lighter_variant_there_is_no_valve(model: Model) -> None:
+def test_without_a_budget_or_a_measured_lighter_variant_nothing_is_spent(model: Model) -> None:
     memory = empty(1)
     fleet = pack([model], 15.0, 60.0)
     able = ABLE[:, : len(model.pools)]

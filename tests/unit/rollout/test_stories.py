@@ -31,33 +31,33 @@ LIGHT = replace(FULL, name="light", service_seconds=0.006, min_replicas=2, accur
 class Engine:
     """The engine; without an accuracy budget nothing is ever saved."""
 
-    def __init__(self, scenario: Scenario, with_valve: bool = True) -> None:
+    def __init__(self, scenario: Scenario, spends: bool = True) -> None:
         self.memory = with_budget_left(begin([scenario.model()], scenario.tick_seconds), {"lab/model": 0.5})
-        self.with_valve = with_valve
+        self.spends = spends
 
     def decide(self, observation: Observation) -> Decision:
-        if not self.with_valve:
+        if not self.spends:
             self.memory = replace(self.memory, accuracy_budget=accuracy_budget.empty(1))
         self.memory, decisions = step(self.memory, [observation], observation.time_seconds)
         return decisions.unsplit(0)
 
 
-def spike(with_valve: bool) -> tuple[Result, float, float]:
+def spike(spends: bool) -> tuple[Result, float, float]:
     """Three times the load within a second, after 45 minutes of calm, with half of an hour's budget left: the late share of its
     first ten minutes, and what the requests of these lost on average. A replica needs two minutes to start.
     """
     scenario = Scenario((FULL, LIGHT), accuracy_budget_ratio=0.01)
-    begins, lasts = 2700, 1200 if with_valve else 600
+    begins, lasts = 2700, 1200 if spends else 600
     rates = np.full(begins + lasts, 400.0)
     rates[begins:] = 1200.0
-    result = simulate(scenario, rates, Engine(scenario, with_valve), seed=1)
+    result = simulate(scenario, rates, Engine(scenario, spends), seed=1)
     minutes, ticks = slice(begins // 60, begins // 60 + 10), slice(begins // 15, begins // 15 + 40)
     late = result.late[minutes].sum() / result.requests[minutes].sum()
     answered = result.tally.buckets[:, ticks].sum((1, 2))
     return result, float(late), float(answered[1] / answered.sum() * 0.03)
 
 
-def test_a_spike_that_needs_more_replicas_than_can_start_in_time_is_survived_by_the_valve() -> None:
+def test_a_spike_that_needs_more_replicas_than_can_start_in_time_is_survived_by_what_was_saved() -> None:
     (with_it, late, lost), (without, late_without, lost_without) = spike(True), spike(False)
     for name, run, share, loss in (("with", with_it, late, lost), ("without", without, late_without, lost_without)):
         print(
