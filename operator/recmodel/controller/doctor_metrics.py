@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.controller.settings import Settings
 from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile
-from recmodel.prometheus.answers import believable
-from recmodel.prometheus.client import PrometheusClient, Vector
+from recmodel.prometheus.answers import spacing_seconds
+from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.gather import reason_of
 from recmodel.prometheus.grouping import by_profile
 from recmodel.prometheus.own_edges import own_edges
@@ -58,17 +58,12 @@ def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: li
         if isinstance(answer, PrometheusError):
             said = f"how often it is scraped is not known: {answer}; look again, or see Prometheus' log"
             found.append(Check("warning", f"profile {profile.name}", said))
-        elif (seconds := _number(answer)) is None:
+        elif (seconds := spacing_seconds(answer)) is None:
             found.append(metric_checks.no_series(profile, span_seconds))
         else:
             interval, window = looked.scrape_interval_seconds, looked.rate_window_seconds
             found.append(metric_checks.spacing(profile, seconds, interval, window))
     return found
-
-
-def _number(answer: Vector) -> float | None:
-    value = answer.rows[0][1] if answer.rows else None
-    return value if value is not None and believable(value) and value > 0 else None
 
 
 def _view(key: str, spec: RecModelSpec) -> ModelView:

@@ -24,7 +24,7 @@ def read_route(tracked: Tracked, inventory: Inventory) -> None:
 
 def compare_routes(models: Sequence[Tracked], inventory: Inventory) -> None:
     """Takes over, for each of all RecModels, whether it loses requests to another one, and which ones lose some to it."""
-    found = overlaps((t.owner, _route_of(t, inventory)) for t in models if t.spec is not None)
+    found = overlaps((t.owner, _route_of(t, inventory)) for t in models)
     for tracked in models:
         tracked.route = replace(
             tracked.route,

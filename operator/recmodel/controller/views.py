@@ -133,8 +133,10 @@ def observation(
 def _requested(tracked: Tracked) -> bool:
     """Whether load that is unknown is missing: a request was counted at some time, or ought to be by now."""
     reading = tracked.decided.reading
-    if reading is None or reading.reason == NO_READY_POOL:
-        return reading is None or tracked.counted
+    if reading is None:
+        return True
+    if reading.reason == NO_READY_POOL:
+        return tracked.counted
     return reading.reason != NO_REQUESTS_SEEN
 
 

@@ -122,12 +122,7 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
     capacity_memory = posterior.learn(believed, fleet, failing.learnable, load)
     horizon = pods.horizon(fleet, now.startup_seconds)
     forecast, forecaster = candidates.predict(forecaster, horizon, now_seconds, now.blind_seconds, fleet.calendars)
-    # A pool on trial, or rolled back, ends no event.
-    event_seconds = fleet.smallest(np.where(fleet.traffic_limit_ratio < 1.0, horizon.max(1, keepdims=True), horizon))[
-        :, 0
-    ]
-    event_seconds = event_seconds + fleet.rate_window_seconds
-    forecast = replace(forecast, upper_quantile=budget.upper_quantile(event_seconds))
+    forecast = replace(forecast, upper_quantile=budget.upper_quantile(latency_budget.event_seconds(fleet, horizon)))
     capacity = estimate(capacity_memory, fleet, failing.seen.ready)
     memory = replace(
         memory,

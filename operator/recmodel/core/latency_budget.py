@@ -133,6 +133,17 @@ def count(
     )
 
 
+def event_seconds(fleet: Fleet, horizon_seconds: Floats) -> Floats:
+    """How long a load beyond the plan is over the objective ``[M]``: until new pods of the fastest pool are ready, ``horizon_seconds``
+    ``[M, P]``, and the rate window has passed it. A pool on trial, or rolled back, ends no event, unless no other does.
+
+    With pools that take 100 and 600 s and a window of 60 s it is 160 s, and 660 s while the first one is on trial.
+    """
+    able = np.where(fleet.traffic_limit_ratio < 1.0, horizon_seconds.max(1, keepdims=True), horizon_seconds)
+    result: Floats = fleet.smallest(able)[:, 0] + fleet.rate_window_seconds
+    return result
+
+
 def judged(fleet: Fleet, seen: Observed, load: Floats) -> tuple[Bools, Bools]:
     """Whether it is known ``[M]`` that more requests than the objective allows are late, or that they are not; and where they are.
 

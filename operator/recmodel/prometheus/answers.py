@@ -134,6 +134,12 @@ def believable(value: float) -> bool:
     return math.isfinite(value) and value >= 0.0
 
 
+def spacing_seconds(answer: Vector) -> float | None:
+    """The time between scrapes that an answer to ``scrape_spacing`` gives; None where there are none."""
+    seconds = answer.rows[0][1] if answer.rows else 0.0
+    return seconds if believable(seconds) and seconds > 0 else None
+
+
 _EVEN = Vector(())
 
 

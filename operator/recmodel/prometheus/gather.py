@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings
-from recmodel.prometheus.answers import PoolKey, believable
+from recmodel.prometheus.answers import PoolKey, believable, spacing_seconds
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
 from recmodel.prometheus.grouping import by_profile
@@ -151,8 +151,7 @@ def scrape_interval_seconds(
     client: PrometheusClient, profile_name: str, now_seconds: float, scope: Sequence[str] = ()
 ) -> float | None:
     """The time between scrapes, from the last minute; None where there are none. Raises ``PrometheusError``."""
-    rows = client.query(scrape_spacing(load_profile(profile_name), scope), now_seconds).rows
-    return rows[0][1] if rows and believable(rows[0][1]) and rows[0][1] > 0 else None
+    return spacing_seconds(client.query(scrape_spacing(load_profile(profile_name), scope), now_seconds))
 
 
 def _common_error(answers: Answers) -> Reason | None:

@@ -18,6 +18,7 @@ from recmodel.core.latency_budget import (
     LatencyBudgetMemory,
     count,
     empty,
+    event_seconds,
     judged,
 )
 from recmodel.core.memory import begin
@@ -174,3 +175,13 @@ def test_a_week_of_which_nothing_was_known_has_no_budget_instead_of_one_that_is_
     memory, budget = tick(memory, WEEK_SECONDS + 2 * HOUR_SECONDS, None)
     assert budget.use(0) is None
     assert budget.upper_quantile(np.array([160.0]))[0] == pytest.approx(0.95)
+
+
+def test_an_event_ends_with_the_fastest_pool_that_is_not_on_trial() -> None:
+    pools = (Pool("fast", 1, 9, 1.0), Pool("slow", 1, 9, 1.0))
+    horizons = np.array([[100.0, 600.0]])
+    for limit, expected in ((1.0, 160.0), (0.5, 660.0), (0.0, 660.0)):
+        fleet = pack(
+            [Model("shop/feed", 0.95, 0.1, (replace(pools[0], traffic_limit_ratio=limit), pools[1]))], 15.0, 60.0
+        )
+        assert event_seconds(fleet, horizons)[0] == expected

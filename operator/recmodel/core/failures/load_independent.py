@@ -106,7 +106,7 @@ def judge(
     record = recorded(memory.record, fleet, recordable, loads, np.isfinite(recordable.late_lower_ratio))
     memory = replace(memory, record=record, late_before=seen.late_lower_ratio, rises=rises)
     memory = _begin(memory, capacity, fleet, seen, load, trouble)
-    compared = compare(memory.record, fleet, loads[0], memory.highest, _good_before(memory, fleet), trouble)
+    compared = compare(memory.record, fleet, loads[0], memory.highest, _good_before(memory, fleet, trouble), trouble)
     memory, exhausted = _granted(memory, seen, loads[0], load, trouble, compared.comparable)
     found = np.where(exhausted, np.maximum(compared.found, seen.late_lower_ratio), compared.found)
     failed = np.where(exhausted, np.minimum(failed_share(seen), found), compared.failed)
@@ -194,11 +194,17 @@ def _started(
     )
 
 
-def _good_before(memory: FailingMemory, fleet: Fleet) -> Floats:
-    """Requests/s per replica ``[M, P]`` that were known to be good when the trouble began; inf where none were."""
-    budget = np.broadcast_to(fleet.late_budget_ratio[:, None], memory.floor.shape)
-    good = memory.before.proven(PLANNED_LATE_RATIO * budget)[0]
-    result: Floats = np.where(good > 0, good, np.inf)
+def _good_before(memory: FailingMemory, fleet: Fleet, where: Bools) -> Floats:
+    """Requests/s per replica ``[M, P]`` that were known to be good when the trouble began; inf where none were, or nobody asks. Only
+    the models of which a pool is asked for are worked out: they are few, and this is asked every tick.
+    """
+    result = np.full(where.shape, np.inf)
+    if not (models := np.nonzero(where.any(1))[0]).size:
+        return result
+    before = Evidence(**{name: values[models] for name, values in vars(memory.before).items()})
+    budget = np.broadcast_to(fleet.late_budget_ratio[models, None], (models.size, where.shape[1]))
+    good = before.proven(PLANNED_LATE_RATIO * budget)[0]
+    result[models] = np.where(where[models] & (good > 0), good, np.inf)
     return result
 
 
@@ -230,7 +236,7 @@ def _unlearned(memory: FailingMemory, capacity: CapacityMemory, fleet: Fleet, wh
     if not len(models):
         return capacity
     rows = (models.astype(np.int64), pools.astype(np.int64))
-    evidence = restored(capacity.evidence, memory.before, rows, _good_before(memory, fleet))
+    evidence = restored(capacity.evidence, memory.before, rows, _good_before(memory, fleet, where))
     capacity = replace(capacity, evidence=evidence, origin=np.where(where, memory.before_origin, capacity.origin))
     return posterior.relearned(capacity, rows, fleet.late_budget_ratio[models])
 

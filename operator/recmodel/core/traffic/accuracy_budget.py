@@ -216,9 +216,9 @@ def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, drained: Floats, d
     """
     able = np.minimum(hoped, drained)
     ends = (demand > able.sum(1))[:, None] & end_seen & (sure > 0)
-    most = np.where(ends | (drained < np.inf), np.minimum(sure, hoped), hoped)
+    bounded = ends | np.isfinite(drained)
+    most = np.where(bounded, np.minimum(sure, hoped), hoped)
     able = np.minimum(able, most)
-    bounded = ends | (drained < np.inf)
     free = np.where(bounded, 0.0, able)
     rest = np.fmax(demand - np.where(bounded, able, 0.0).sum(1), 0.0)[:, None]
     free_total = free.sum(1, keepdims=True)
