@@ -42,7 +42,7 @@ def edit(cluster: FakeCluster, what: str, **more: Any) -> tuple[str, str]:
     return kind, name
 
 
-def wished(cluster: FakeCluster) -> dict[Any, Any]:
+def contents(cluster: FakeCluster) -> dict[Any, Any]:
     """The objects without what every write moves, and without what others wrote down of themselves."""
     result = {}
     for where, obj in copy.deepcopy(cluster.objects).items():

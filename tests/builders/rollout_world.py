@@ -30,7 +30,7 @@ def written(*names: str, **rules: Any) -> RecModelSpec:
 
 @dataclass
 class World:
-    """One RecModel: what its Deployments are made for follows what is wished a tick later, and replacing takes a tick."""
+    """One RecModel: what its Deployments are made for follows what is wanted a tick later, and replacing takes a tick."""
 
     spec: RecModelSpec
     version: Mapping[str, str] = field(default_factory=lambda: {"full": "1", "int8": "1"})

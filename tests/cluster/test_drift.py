@@ -49,7 +49,7 @@ COMMANDS: list[tuple[str, ...]] = [
 ]  # fmt: skip
 
 
-def wished(served: Served) -> dict[str, Object]:
+def contents(served: Served) -> dict[str, Object]:
     """What the operator applies of the children, without the weights."""
     result: dict[str, Object] = {}
     for kind, name in {(kind, name) for kind, name, _ in EDITS}:
@@ -69,7 +69,7 @@ def _unweighted(backends: list[Object]) -> list[Object]:
 
 def put_back(served: Served, before: dict[str, Object]) -> Callable[[], bool]:
     def look() -> bool:
-        now = wished(served)
+        now = contents(served)
         other = [what for what in before if now[what] != before[what]]
         assert other == [], f"not as before: {other}"
         return True
@@ -81,7 +81,7 @@ def put_back(served: Served, before: dict[str, Object]) -> Callable[[], bool]:
 def test_what_is_edited_by_hand_is_put_back_and_serves(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool())
     served.wait_ready(cpu=1)
-    before = wished(served)
+    before = contents(served)
     took = []
     for kind, name, patch in EDITS:
         kube.merge(kind, served.namespace, name, patch)
@@ -159,13 +159,13 @@ def test_edits_while_the_operator_is_down_are_put_back_when_it_is_back(
 ) -> None:
     served = serve(Pool())
     served.wait_ready(cpu=1)
-    before = wished(served)
+    before = contents(served)
     down(True)
     for kind, name, patch in EDITS:
         kube.merge(kind, served.namespace, name, patch)
     for command in COMMANDS:
         run("kubectl", "-n", served.namespace, *command)
-    assert wished(served) != before
+    assert contents(served) != before
     down(False)
     began = time.monotonic()
     eventually("all is put back", put_back(served, before), 90.0)

@@ -41,7 +41,9 @@ def test_recommend_and_paused_change_nothing_under_load(serve: Callable[..., Ser
         throughout(40.0, unchanged)  # eight ticks
         (latest, *_) = recommending.status()["decisions"]
         assert latest["state"] == "Recommending"
-        measured("Recommend under load", f"runs {before[0][0]}, would have {latest['wish']}")
-        assert sum(latest["wish"].values()) > 1, "the load needs more than runs, and that is not told"
+        measured("Recommend under load", f"runs {before[0][0]}, would have {latest['proposedReplicas']}")
+        assert sum(latest["proposedReplicas"].values()) > 1, (
+            "the load needs more than runs, and the status does not say so"
+        )
         assert latest["replicas"] == before[0][0]
         assert sum(float(p.get("loadPerSecond", 0)) for p in recommending.status()["pools"]) > 0.5 * PER_SECOND

@@ -100,7 +100,7 @@ def test_explain_tells_the_story_of_a_recorded_decision(
 def test_explain_tells_the_story_of_a_recmodel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decision = {
         "time": "2026-01-02T03:04:05Z", "state": "Tracking", "replicas": {"cpu": 5, "gpu": 1}, "weights": {"cpu": 600},
-        "wish": {"cpu": 4, "gpu": 1}, "reason": "ForecastRise", "message": "load 300/s", "runnerUp": "cpu 9 at 9.0",
+        "proposedReplicas": {"cpu": 4, "gpu": 1}, "reason": "ForecastRise", "message": "load 300/s", "runnerUp": "cpu 9 at 9.0",
     }  # fmt: skip
     body = {
         "kind": "RecModel",

@@ -49,7 +49,7 @@ class Condition(Written):
 class PoolDecisionStatus(Written):
     """Why a pool has its replicas. It is written with whatever else is, and with lastDecisionTime, of which it is."""
 
-    wish: Annotated[int | None, Field(description="Replicas that the plan wanted, before the guards.")] = None
+    proposed_replicas: Annotated[int | None, Field(description="What the plan wanted, before the guards.")] = None
     reason: Annotated[
         str | None,
         Field(max_length=128, description="Of the last guard that moved the replicas; absent: they are as the plan wanted."),
@@ -171,9 +171,9 @@ class DecisionStatus(Written):
     state: str
     replicas: Annotated[dict[str, int], Field(description="Per pool, as decided.")]
     weights: Annotated[dict[str, int], Field(description="Per pool, of 1000.")]
-    wish: Annotated[dict[str, int] | None, Field(description="Per pool, what the plan wanted before the guards.")] = (
-        None
-    )
+    proposed_replicas: Annotated[
+        dict[str, int] | None, Field(description="Per pool, what the plan wanted, before the guards.")
+    ] = None
     reason: Annotated[str, Field(description="The first reason.")]
     message: Annotated[str, Field(max_length=2048, description="All reasons in a sentence each.")]
     runner_up: Annotated[str | None, Field(max_length=256, description="The next best mix and its price.")] = None
@@ -234,7 +234,7 @@ class RecModelStatus(Written):
         Field(
             max_length=10,
             description="The last ones that changed replicas or the state, newest first; in modes Recommend and Paused also "
-            "those whose wish differs from the one before.",
+            "those whose proposed replicas differ from those of the one before.",
         ),
     ] = []
     last_valid_spec: Annotated[

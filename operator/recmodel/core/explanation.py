@@ -1,4 +1,4 @@
-"""Decisions as arrays, and each one as a record that explains itself: what was wished, what was decided, and why."""
+"""Decisions as arrays, and each one as a record that explains itself: what was proposed, what was decided, and why."""
 
 from __future__ import annotations
 

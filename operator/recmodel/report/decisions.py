@@ -23,12 +23,12 @@ def first_reason(decision: Decision) -> Reason:
 
 
 def pool_decision(decision: Decision, name: str) -> PoolDecisionStatus:
-    """What the plan wanted of a pool, and the last guard that moved it."""
+    """What the plan wanted of a pool, and the last guard that changed it."""
     pool = decision.pools.get(name)
     bound, left = (pool.bound, pool.bound_left_seconds) if pool else (None, None)
     decided_at = datetime.fromtimestamp(decision.time_seconds, UTC)
     return PoolDecisionStatus(
-        wish=decision.proposed_replicas.get(name),
+        proposed_replicas=decision.proposed_replicas.get(name),
         reason=bound.reason if bound else None,
         message=shortened(bound.message, POOL_MESSAGE_CHARACTERS) if bound else None,
         until=timestamp(decided_at + timedelta(seconds=left)) if left is not None else None,
@@ -82,7 +82,7 @@ def past_decisions(
     same = bool(before) and before[0].replicas == replicas and before[0].state == decision.state
     if same and (
         decision.state not in (reasons.RECOMMENDING, reasons.PAUSED)
-        or (before[0].wish or {}) == decision.proposed_replicas
+        or (before[0].proposed_replicas or {}) == decision.proposed_replicas
     ):
         return list(before)
     latest = DecisionStatus(
@@ -90,7 +90,7 @@ def past_decisions(
         state=decision.state,
         replicas=replicas,
         weights=dict(weights),
-        wish=dict(decision.proposed_replicas) or None,
+        proposed_replicas=dict(decision.proposed_replicas) or None,
         reason=first_reason(decision).reason,
         message=shortened("; ".join(reason.message for reason in decision.reasons), MESSAGE_CHARACTERS),
         runner_up=_runner_up(decision),

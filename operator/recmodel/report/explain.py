@@ -74,8 +74,8 @@ def _of_status(body: Mapping[str, Any]) -> str:
         lines.append(f"  {status['latencyBudgetLeft']} of a week's latency budget is left")
     for decision in status.get("decisions", []):
         lines.append(f"  {decision['time']} {_mix(decision['replicas'])} ({decision['state']}, {decision['reason']})")
-        if decision.get("wish") and decision["wish"] != decision["replicas"]:
-            lines.append(f"    the plan wanted {_mix(decision['wish'])}")
+        if decision.get("proposedReplicas") and decision["proposedReplicas"] != decision["replicas"]:
+            lines.append(f"    the plan wanted {_mix(decision['proposedReplicas'])}")
         lines.append(f"    {decision['message']}")
         if decision.get("runnerUp"):
             lines.append(f"    next best: {decision['runnerUp']}")
@@ -126,7 +126,8 @@ def _sum(total: str | None, costs: Sequence[str], messages: Sequence[str]) -> li
 
 def _held(why: Mapping[str, Any], replicas: int) -> str:
     if why.get("reason") is None:
-        return "as the plan wanted" if why.get("wish") == replicas else f"the plan wanted {why.get('wish')}"
+        proposed = why.get("proposedReplicas")
+        return "as the plan wanted" if proposed == replicas else f"the plan wanted {proposed}"
     until = f" until {why['until']} if nothing else changes" if why.get("until") else ""
     return f"{why['reason']}{until}: {why.get('message')}"
 

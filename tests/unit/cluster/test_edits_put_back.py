@@ -7,7 +7,7 @@ import copy
 
 import pytest
 
-from builders.edited_children import EDITS, WANTED, applied, edit, wished
+from builders.edited_children import EDITS, WANTED, applied, contents, edit
 from builders.fake_cluster import OWNER, FakeCluster, actor
 from builders.reconciler_world import KINDS, World, run_story
 from recmodel.cluster import names
@@ -20,16 +20,16 @@ from recmodel.prometheus import profile_for
 def test_an_edit_while_the_operator_was_down_is_put_back(what: str) -> None:
     cluster = FakeCluster()
     applied(cluster, actor(cluster))
-    before = wished(cluster)
+    before = contents(cluster)
     kind, name = edit(cluster, what)
-    assert wished(cluster) != before
+    assert contents(cluster) != before
     inventory = cluster.inventory()
     labelled = cluster.objects[kind, name]["metadata"].get("labels", {})
     if names.MODEL_LABEL not in labelled:  # then no watch lists it
         inventory.replace(KINDS[kind], [], None)
     written = applied(cluster, actor(cluster, inventory))
     assert [w.split()[:2] for w in written if not w.startswith("scale")] == [[kind, name]]
-    assert wished(cluster) == before
+    assert contents(cluster) == before
     assert applied(cluster, actor(cluster)) == []
 
 
@@ -37,13 +37,13 @@ def test_an_edit_while_the_operator_was_down_is_put_back(what: str) -> None:
 def test_an_edit_under_the_eyes_of_the_operator_is_put_back(what: str) -> None:
     async def story(world: World) -> None:
         await world.all_ready()
-        before = wished(world.cluster)
+        before = contents(world.cluster)
         kind, name = edit(world.cluster, what)
         obj = copy.deepcopy(world.cluster.objects[kind, name])
         gone = names.MODEL_LABEL not in obj["metadata"].get("labels", {})  # as a watch by that label tells it
         world.inventory.see(KINDS[kind], "DELETED" if gone else "MODIFIED", obj)
         await world.rest(0.1)
-        assert wished(world.cluster) == before
+        assert contents(world.cluster) == before
         assert await world.rest(0.05) == []
 
     run_story(WANTED, story)
@@ -104,19 +104,19 @@ def test_a_hand_edit_of_one_child_does_not_wait_for_the_fight_over_another() -> 
 
     async def story(world: World) -> None:
         await world.all_ready()
-        before = wished(world.cluster)
+        before = contents(world.cluster)
         for _ in range(5):
             world.see(*edit(world.cluster, fought, manager="argocd"))
-            await world.until(lambda: wished(world.cluster) == before, 60.0)
+            await world.until(lambda: contents(world.cluster) == before, 60.0)
         world.see(*edit(world.cluster, fought, manager="argocd"))
         await world.rest(0.1)
         for what in others.values():
             world.see(*edit(world.cluster, what))
             await world.rest(0.1)
-            after = wished(world.cluster)
+            after = contents(world.cluster)
             assert {where for where in before if after[where] != before[where]} == {("Deployment", "feed-cpu")}
         assert world.tracked.applied.overwritten is not None
         assert "argocd keeps changing Deployment feed-cpu:" in world.tracked.applied.overwritten.message
-        await world.until(lambda: wished(world.cluster) == before, 60.0)
+        await world.until(lambda: contents(world.cluster) == before, 60.0)
 
     run_story(WANTED, story)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builders.edited_children import applied, edit, wished
+from builders.edited_children import applied, contents, edit
 from builders.fake_cluster import FakeCluster, actor
 from recmodel.cluster import names
 from recmodel.cluster.children import ownership
@@ -76,13 +76,13 @@ def test_an_edit_that_excludes_our_own_fields_is_put_back_all_the_same() -> None
     """An apply alone is refused for ever: the API takes no ``minAvailable`` beside our ``maxUnavailable``."""
     cluster = Choosing()
     applied(cluster, actor(cluster))
-    before = wished(cluster)
+    before = contents(cluster)
     managers = cluster.objects["PodDisruptionBudget", "feed-cpu"]["metadata"]["managedFields"]
     cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "maxUnavailable")
     cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "minAvailable", value=1)
     written = applied(cluster, actor(cluster))
     assert [line.split()[-2:] for line in written] == [["PodDisruptionBudget", "feed-cpu"]] * 3
-    assert wished(cluster) == before
+    assert contents(cluster) == before
     assert cluster.objects["PodDisruptionBudget", "feed-cpu"]["metadata"]["managedFields"] == managers
     assert applied(cluster, actor(cluster)) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from builders.edited_children import wished
+from builders.edited_children import contents
 from builders.fake_cluster import FakeCluster, pool, spec
 from builders.reconciler_world import World, run_story
 from recmodel.cluster import names
@@ -51,7 +51,7 @@ class Policed(FakeCluster):
 def test_rights_that_somebody_gives_the_pods_by_hand_are_taken_away_where_the_policy_refuses_them() -> None:
     async def story(world: World) -> None:
         await world.rest(0.1)
-        before = wished(world.cluster)
+        before = contents(world.cluster)
         pod = ("Deployment", "feed-cpu", "spec", "template", "spec")
         world.cluster.edit(*pod, "serviceAccountName", value="admin")
         world.cluster.edit(*pod, "serviceAccount", value="admin")
@@ -59,7 +59,7 @@ def test_rights_that_somebody_gives_the_pods_by_hand_are_taken_away_where_the_po
         world.cluster.objects[pod[:2]]["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = 80
         world.see(*pod[:2])
         await world.rest(0.1)
-        assert wished(world.cluster) == before
+        assert contents(world.cluster) == before
         assert world.tracked.applied.failed is None
         assert await world.rest(0.1) == []
 

@@ -37,7 +37,7 @@ def test_a_healthy_model_in_all_its_numbers() -> None:
             "name": "cpu", "desired": 3, "ready": 3, "weight": 1000, "loadPerSecond": "100", "withinThreshold": "97.0%",
             "latencyPercentile": "50ms-100ms", "capacityPerReplica": "40.0",
             "plannedPerReplica": "38.0", "startupSeconds": "40", "unschedulable": 0,
-            "decision": {"wish": 3},
+            "decision": {"proposedReplicas": 3},
         }
     ]  # fmt: skip
     assert found.last_decision_time == "2026-01-02T03:04:05Z"
@@ -82,13 +82,13 @@ def test_past_decisions_are_kept_newest_first_and_only_where_replicas_changed() 
     assert [d.replicas["cpu"] for d in found.decisions] == [4, 5, 6, 7, 8, 9, 8, 7, 6, 5]
 
 
-def test_where_nothing_may_change_each_other_wish_is_kept() -> None:
+def test_where_nothing_may_change_each_other_proposal_is_kept() -> None:
     found = status()
     for state in ("Paused", "Recommending", "Tracking"):
-        for wish in (3, 4, 4, 5):
-            wished = replace(decision(state=state), proposed_replicas={"cpu": wish})
-            found = status(tracked(decision=wished), written=found)
-    assert [(d.state, d.wish) for d in found.decisions[:7]] == [
+        for proposed in (3, 4, 4, 5):
+            proposing = replace(decision(state=state), proposed_replicas={"cpu": proposed})
+            found = status(tracked(decision=proposing), written=found)
+    assert [(d.state, d.proposed_replicas) for d in found.decisions[:7]] == [
         ("Tracking", {"cpu": 3}), ("Recommending", {"cpu": 5}), ("Recommending", {"cpu": 4}), ("Recommending", {"cpu": 3}),
         ("Paused", {"cpu": 5}), ("Paused", {"cpu": 4}), ("Paused", {"cpu": 3}),
     ]  # fmt: skip

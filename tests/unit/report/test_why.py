@@ -29,9 +29,9 @@ HELD = Reason("NeededAgainSoon", "cpu: the plan wanted 5, 7 run, 7 decided (a re
 SEVEN = replace(STATE, desired=7, ready=7)
 
 
-def held(seconds: float = 0.0, wish: int = 5, why: Reason | None = HELD, left: float | None = 240.0) -> Decision:
+def held(seconds: float = 0.0, proposed: int = 5, why: Reason | None = HELD, left: float | None = 240.0) -> Decision:
     """7 replicas run and stay."""
-    found = replace(decision(7), time_seconds=NOW.timestamp() + seconds, proposed_replicas={"cpu": wish})
+    found = replace(decision(7), time_seconds=NOW.timestamp() + seconds, proposed_replicas={"cpu": proposed})
     reasons = (*found.reasons, why) if why is not None else found.reasons
     return replace(found, reasons=reasons, pools={"cpu": PoolDecision(7, 1.0, why, left)})
 
@@ -45,7 +45,7 @@ def test_a_plain_hold_is_explained_by_the_status_and_by_explain() -> None:
     found = status(tracked(decision=held(600.0)), {"cpu": SEVEN}, written=changed)
     assert found.decisions == changed.decisions, "nothing changed, so nothing past is added"
     assert as_object(found)["pools"][0]["decision"] == {
-        "wish": 5, "reason": "NeededAgainSoon", "message": HELD.message, "until": "2026-01-02T03:18:05Z",
+        "proposedReplicas": 5, "reason": "NeededAgainSoon", "message": HELD.message, "until": "2026-01-02T03:18:05Z",
     }  # fmt: skip
     assert (found.reason, found.message) == ("Steady", "Steady at 100 requests/s")
     assert told(found).splitlines()[1:3] == [
@@ -59,8 +59,8 @@ def test_a_plain_hold_is_explained_by_the_status_and_by_explain() -> None:
 
 
 def test_what_no_guard_moved_is_as_the_plan_wanted() -> None:
-    found = status(tracked(decision=held(wish=7, why=None, left=None)), {"cpu": SEVEN})
-    assert as_object(found)["pools"][0]["decision"] == {"wish": 7}
+    found = status(tracked(decision=held(proposed=7, why=None, left=None)), {"cpu": SEVEN})
+    assert as_object(found)["pools"][0]["decision"] == {"proposedReplicas": 7}
     assert "cpu 7 since 2026-01-02T03:04:05Z or longer: as the plan wanted" in told(found)
     older = found.model_copy(update={"message": None, "pools": [found.pools[0].model_copy(update={"decision": None})]})
     assert "as the plan wanted" not in told(older), "an older operator did not say so"
@@ -94,11 +94,11 @@ def test_each_decision_that_is_not_the_plans_has_its_reason_shown(data: st.DataO
         found, story = decisions[0], explain(show(decisions[0]))
         for name, pool in found.pools.items():
             why = pool_decision(found, name)
-            assert why.wish == found.proposed_replicas[name]
+            assert why.proposed_replicas == found.proposed_replicas[name]
             assert (why.reason is None) == (why.message is None)
-            if why.wish != pool.replicas:
+            if why.proposed_replicas != pool.replicas:
                 assert why.message is not None
-                assert why.message.startswith(f"{name}: the plan wanted {why.wish}, ")
+                assert why.message.startswith(f"{name}: the plan wanted {why.proposed_replicas}, ")
                 assert f"{pool.replicas} decided" in why.message
                 assert f"{why.reason}: {why.message}" in story
             assert why.until is None or why.reason is not None

@@ -31,7 +31,7 @@ class GuardContext:
     doubted: Bools  # [M] a load was counted and is not believed
     late_ticks: Ints  # [M, P] ticks in a row over twice the late budget
     unchanged: Bools  # [M, P] the rate window holds no change of ready replicas
-    recently_proposed: Ints  # [M, P] for the largest load that the pool was wished for within its break-even time
+    recently_proposed: Ints  # [M, P] for the largest load that the pool was proposed for within its break-even time
     given_up: Bools  # [M, P] pods were unschedulable for long: none are ordered for a while
     unplaced_seconds: Floats  # [M, P] for which some pods have been unschedulable; inf: given up
     slow: Bools  # [M, P] a faster pool of the same model can fill the gap meanwhile
