@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from recmodel.core.fleet import Floats
+from recmodel.core.arrays.fleet import Floats
 from recmodel.core.forecast import candidates
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from recmodel.core.fleet import Floats
+from recmodel.core.arrays.fleet import Floats
 
 QUARTER_SECONDS = 900.0  # clocks change at one
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from recmodel.controller.isolation import halved, joined, problem, recalled
-from recmodel.core.carry_over import carry, stays
+from recmodel.core.arrays.carry_over import carry, stays
 from recmodel.core.engine import step
 from recmodel.core.forecast.bootstrap import take_over
 from recmodel.core.memory import Memory, begin

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from recmodel.controller.tracked import Tracked
-from recmodel.core.carry_over import carry, stays
+from recmodel.core.arrays.carry_over import carry, stays
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Model
 

@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recmodel.core import latency_budget, pods
+from recmodel.core.arrays.fleet import Fleet, Floats
+from recmodel.core.arrays.observed import Observed, see, total_load
 from recmodel.core.capacity import posterior, probe, samples, sustained
 from recmodel.core.capacity.estimate import Capacity, estimate
-from recmodel.core.cost_split import CostSplit
-from recmodel.core.explanation import Decisions
+from recmodel.core.explanation.cost_split import CostSplit
+from recmodel.core.explanation.decisions import Decisions
 from recmodel.core.failures import load_independent
 from recmodel.core.failures.load_independent import Failing
-from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.memory import Memory
-from recmodel.core.observed import Observed, see, total_load
 from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import guard
 from recmodel.core.plan.holds import left_seconds

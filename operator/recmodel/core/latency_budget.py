@@ -24,10 +24,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
-from recmodel.core.fleet import Bools, Fleet, Floats
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.forecast.candidates import UPPER_QUANTILE
-from recmodel.core.observed import Observed
 from recmodel.core.types import LatencyBudgetUse
 
 MINUTE_SECONDS, HOUR_SECONDS = 60.0, 3600.0

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recmodel.core import latency_budget, pods
+from recmodel.core.arrays.fleet import Fleet, pack
 from recmodel.core.capacity import posterior
 from recmodel.core.failures import memory as failures
-from recmodel.core.fleet import Fleet, pack
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.bootstrap import History, learn_history
 from recmodel.core.traffic import accuracy_budget

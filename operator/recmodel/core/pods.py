@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
-from recmodel.core.rings import pushed
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
+from recmodel.core.arrays.rings import pushed
 
 STARTUP_SECONDS_UNKNOWN = (
     90.0  # before the first pod was seen to become ready: between a CPU pod's and an accelerator's

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from recmodel.core.calendars import Calendars
+from recmodel.core.arrays.calendars import Calendars
+from recmodel.core.arrays.carry_over import Stays, carry, stays
+from recmodel.core.arrays.fleet import Fleet, Floats
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import ENOUGH_WEIGHT
 from recmodel.core.capacity.posterior import CapacityMemory
-from recmodel.core.carry_over import Stays, carry, stays
-from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast.candidates import ForecastMemory
 from recmodel.core.forecast.season import on_other_clocks
 from recmodel.core.memory import Memory, begin

@@ -128,7 +128,7 @@ class LatencyBudgetUse:
 
 @dataclass(frozen=True, slots=True)
 class CostPart:
-    """A part of what a model costs in an hour, see :mod:`recmodel.core.cost_parts`; negative where it saves."""
+    """A part of what a model costs in an hour, see :mod:`recmodel.core.explanation.cost_parts`; negative where it saves."""
 
     part: str  # one of ``cost_parts.PARTS``
     cost_per_hour: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from recmodel.core.observed import late_bracket
+from recmodel.core.arrays.observed import late_bracket
 from recmodel.prometheus.readings import PoolReading, Rates
 from recmodel.rollout import steps
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from recmodel.api import time_zone
-from recmodel.core.calendars import Calendars
+from recmodel.core.arrays.calendars import Calendars
 from recmodel.core.types import UTC as NO_CALENDAR
 
 NAMES: TypeAdapter[str] = TypeAdapter(time_zone.TimeZone)

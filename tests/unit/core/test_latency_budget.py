@@ -8,8 +8,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from recmodel.core.arrays.fleet import Floats, pack
+from recmodel.core.arrays.observed import see, total_load
 from recmodel.core.engine import step
-from recmodel.core.fleet import Floats, pack
 from recmodel.core.latency_budget import (
     HOUR_SECONDS,
     WEEK_HOURS,
@@ -22,7 +23,6 @@ from recmodel.core.latency_budget import (
     judged,
 )
 from recmodel.core.memory import begin
-from recmodel.core.observed import see, total_load
 from recmodel.core.reindex import reindex, with_budget_left
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
 

@@ -13,12 +13,12 @@ from functools import cache
 import numpy as np
 import pytest
 
+from recmodel.core.arrays.fleet import Floats, pack
+from recmodel.core.arrays.observed import see
 from recmodel.core.engine import step
-from recmodel.core.fleet import Floats, pack
 from recmodel.core.forecast.candidates import UPPER_QUANTILE
 from recmodel.core.latency_budget import BOLDEST_QUANTILE, count, empty
 from recmodel.core.memory import begin
-from recmodel.core.observed import see
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
 
 BUDGET = 0.005

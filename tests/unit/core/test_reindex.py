@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recmodel.core.arrays.carry_over import carry, stays
 from recmodel.core.capacity import estimate as capacities
 from recmodel.core.capacity import posterior
-from recmodel.core.carry_over import carry, stays
 from recmodel.core.engine import step
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from builders.followed_forecast import follow
+from recmodel.core.arrays.fleet import Floats
+from recmodel.core.arrays.observed import late_bracket
 from recmodel.core.capacity import evidence
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.posterior import law
-from recmodel.core.fleet import Floats
 from recmodel.core.forecast import candidates
-from recmodel.core.observed import late_bracket
 
 NAN = math.nan
 

@@ -101,8 +101,8 @@ def test_every_move_of_every_number_is_in_the_changed_source() -> None:
 
 def test_what_follows_from_a_number_follows_its_move_wherever_it_is_used() -> None:
     told = in_a_new_interpreter(
-        "install(Variation('number', 'SCRAPE_AGE_TICKS', 'recmodel.core.fleet', 1.25))\n"
-        "from recmodel.core import fleet\nfrom recmodel.core.capacity import probe\n"
+        "install(Variation('number', 'SCRAPE_AGE_TICKS', 'recmodel.core.arrays.fleet', 1.25))\n"
+        "from recmodel.core.arrays import fleet\nfrom recmodel.core.capacity import probe\n"
         "print(fleet.SCRAPE_AGE_TICKS, probe.SCRAPE_AGE_TICKS, probe.PROBE_TICKS)"
     )
     from recmodel.core.capacity import probe

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from recmodel.core.arrays.observed import late_bracket
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
-from recmodel.core.observed import late_bracket
 from recmodel.core.reindex import reindex, with_budget_left
 from recmodel.core.traffic import accuracy_budget
 from recmodel.core.types import Decision, Observation, PoolDecision, PoolObservation, Reason

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO
 from recmodel.core.capacity.posterior import (
     CHUNK,
@@ -34,7 +35,6 @@ from recmodel.core.capacity.posterior import (
     Small,
 )
 from recmodel.core.capacity.sustained import glimpsed
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 
 TRUST_GROWTH = 0.15  # the plan may go so far beyond the load at which nothing was late, less where some was
 CALM_GROWTH = 3.0  # times as far, where no request took even half of the time that it may: a full batch takes longer

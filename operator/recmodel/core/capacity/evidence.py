@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
-from recmodel.core.fleet import Bools, Floats, Ints
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
 

@@ -15,13 +15,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.capacity import evidence as evidences
 from recmodel.core.capacity import samples
 from recmodel.core.capacity.evidence import Evidence
 from recmodel.core.capacity.samples import STEADY_RATIO, Sampling
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
 
 Small = NDArray[np.float32]
 Real = TypeVar("Real", np.float32, np.float64)

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import SCRAPE_AGE_TICKS, Bools, Fleet, Floats, Ints
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.posterior import CapacityMemory
-from recmodel.core.fleet import SCRAPE_AGE_TICKS, Bools, Fleet, Floats, Ints
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.pods import Pods, PodsMemory
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from recmodel.core.axes import axes
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
+from recmodel.core.arrays.rings import pushed
 from recmodel.core.capacity import sustained as lasting
 from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, Sample
 from recmodel.core.capacity.sustained import Readings, Sustained
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
-from recmodel.core.rings import pushed
 
 STEADY_RATIO = 0.1  # a load that moved more within the rate window is a mixture of loads
 BEGUN_RATIO = 0.25  # of the load now: one that was less within the window has just begun, on pods that may be cold

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from recmodel.core.axes import axes
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats
+from recmodel.core.arrays.observed import Observed
+from recmodel.core.arrays.rings import pushed
 from recmodel.core.capacity.evidence import Evidence
-from recmodel.core.fleet import Bools, Fleet, Floats
-from recmodel.core.observed import Observed
-from recmodel.core.rings import pushed
 
 RECENT_READINGS = 16  # as some may be unknown, more are kept than are needed
 WANDER_RATIO = 1.1  # by which loads differ within a window without a jump, and by the noise of counting them ...

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.capacity.estimate import SAFE_UTILISATION
 from recmodel.core.capacity.evidence import CONTRADICTION, ENOUGH_WEIGHT, LARGEST_WEIGHT, TEMPER
-from recmodel.core.fleet import Bools, Fleet, Floats
-from recmodel.core.observed import Observed
 from recmodel.core.pods import Counts
 
 Small = NDArray[np.float32]

@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.evidence import PLANNED_LATE_RATIO, Evidence, restored
 from recmodel.core.capacity.posterior import CapacityMemory
@@ -41,8 +43,6 @@ from recmodel.core.failures.by_load import (
     standard_error,
 )
 from recmodel.core.failures.memory import FailingMemory
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
 from recmodel.core.pods import Counts
 
 UNPROVEN_GROWTH = 2.0  # times the replicas that the load needed before, until growth has helped ...

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recmodel.core.axes import axes
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Floats, Ints
 from recmodel.core.capacity.evidence import Evidence
 from recmodel.core.failures import by_load
 from recmodel.core.failures.by_load import Record
-from recmodel.core.fleet import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

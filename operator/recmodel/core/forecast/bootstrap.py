@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from recmodel.core.calendars import ALL_UTC, DAY_SECONDS, Calendars
-from recmodel.core.carry_over import Stays
-from recmodel.core.fleet import Floats, Ints
+from recmodel.core.arrays.calendars import ALL_UTC, DAY_SECONDS, Calendars
+from recmodel.core.arrays.carry_over import Stays
+from recmodel.core.arrays.fleet import Floats, Ints
 from recmodel.core.forecast import candidates as forecasts
 from recmodel.core.forecast.candidates import HORIZONS_SECONDS, LEVEL, SEASON, ForecastMemory
 from recmodel.core.forecast.season import (

@@ -19,14 +19,14 @@ from functools import cached_property
 
 import numpy as np
 
-from recmodel.core.axes import axes
-from recmodel.core.calendars import ALL_UTC, Calendars
-from recmodel.core.fleet import Floats, Ints
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.calendars import ALL_UTC, Calendars
+from recmodel.core.arrays.fleet import Floats, Ints
+from recmodel.core.arrays.rings import pushed
 from recmodel.core.forecast import errors as histograms
 from recmodel.core.forecast import rises
 from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.season import Half, Season, Small
-from recmodel.core.rings import pushed
 
 CANDIDATES = 3
 LEVEL, TREND, SEASON = range(CANDIDATES)

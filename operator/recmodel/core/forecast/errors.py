@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recmodel.core.fleet import Floats
+from recmodel.core.arrays.fleet import Floats
 from recmodel.core.forecast.season import Small
 
 ERROR_BINS = 96

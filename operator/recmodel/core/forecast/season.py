@@ -20,9 +20,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
-from recmodel.core.calendars import ALL_UTC, DAY_SECONDS, Calendars
-from recmodel.core.fleet import Bools, Floats, Ints
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.calendars import ALL_UTC, DAY_SECONDS, Calendars
+from recmodel.core.arrays.fleet import Bools, Floats, Ints
 
 Small = NDArray[np.float32]
 Half = NDArray[np.float16]

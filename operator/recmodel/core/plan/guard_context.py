@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.failures.load_independent import Failing
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.situation import Proposal
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recmodel.core.fleet import Ints
+from recmodel.core.arrays.fleet import Ints
 from recmodel.core.plan.growth import (
     explore_untried,
     grow_where_it_helps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recmodel.core.fleet import Fleet, Floats, Ints
+from recmodel.core.arrays.fleet import Fleet, Floats, Ints
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guards import Guarded
 from recmodel.core.pods import Pods, PodsMemory

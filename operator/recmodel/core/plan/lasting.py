@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recmodel.core.fleet import Floats
+from recmodel.core.arrays.fleet import Floats
 
 LARGEST_LASTING_SECONDS = 900.0  # what has lasted longer is not told apart
 

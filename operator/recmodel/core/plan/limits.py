@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recmodel.core.fleet import Ints
+from recmodel.core.arrays.fleet import Ints
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Bools, Floats, Ints
 from recmodel.core.capacity.estimate import Capacity, carried
-from recmodel.core.fleet import Bools, Floats, Ints
 from recmodel.core.plan.lasting import LARGEST_LASTING_SECONDS, lasted_seconds
 from recmodel.core.plan.situation import Proposal, Situation, needed
 

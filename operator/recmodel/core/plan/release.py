@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Ints
+from recmodel.core.arrays.observed import least_weight
 from recmodel.core.capacity.estimate import COUNTING_ERRORS, SAFE_GROWTH, carried
-from recmodel.core.fleet import Ints
-from recmodel.core.observed import least_weight
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recmodel.core.fleet import Bools, Fleet, Floats
-from recmodel.core.observed import Observed
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats
+from recmodel.core.arrays.observed import Observed
 
 KEPT_BACK = (
     0.1  # of the budget in calm times: it fills an empty bucket in ten hours, though lighter variants are the cheapest

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from recmodel.core.axes import axes
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.traffic.accuracy import (
     calm_budget,
     losses,

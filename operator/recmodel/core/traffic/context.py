@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.capacity.estimate import Capacity
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import Observed
 
 
 @dataclass(frozen=True)

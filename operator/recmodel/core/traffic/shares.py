@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recmodel.core.fleet import Floats
+from recmodel.core.arrays.fleet import Floats
 from recmodel.core.traffic import accuracy_budget as budgets
 from recmodel.core.traffic.accuracy_budget import AccuracyBudget, AccuracyBudgetMemory
 from recmodel.core.traffic.context import TrafficContext

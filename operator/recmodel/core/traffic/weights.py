@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import LEAST_SHARE, Observed, least_weight
 from recmodel.core.capacity.estimate import carried
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.observed import LEAST_SHARE, Observed, least_weight
 from recmodel.core.traffic.context import TrafficContext
 
 

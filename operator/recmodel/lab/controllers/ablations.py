@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from recmodel.core.arrays.observed import see, total_load
 from recmodel.core.engine import step
 from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
 from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
-from recmodel.core.observed import see, total_load
 from recmodel.core.plan.mix import propose
 from recmodel.core.plan.situation import Situation, assumed_capacity
 from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon, slower

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from recmodel.core.arrays.fleet import Fleet, Floats
 from recmodel.core.capacity import estimate, posterior
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.engine import Learned, learn, plan
-from recmodel.core.fleet import Fleet, Floats
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.types import Decision, Observation
 from recmodel.lab.controllers.engine import begun

@@ -8,15 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from recmodel.core import reasons, unknown_load
+from recmodel.core import reasons
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
-from recmodel.core.cost_split import CostSplit
+from recmodel.core.explanation import unknown_load
+from recmodel.core.explanation.cost_split import CostSplit
 from recmodel.core.failures.load_independent import Failing
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.latency_budget import LatencyBudget
-from recmodel.core.observed import Observed
 from recmodel.core.plan.causes import BY_CODE
 from recmodel.core.plan.guards import Guarded
 from recmodel.core.plan.situation import Proposal

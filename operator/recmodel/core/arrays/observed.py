@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.types import Observation
 
 LARGEST_NUMBER = 1e9  # a thousand million requests/s, or thirty years: more is a fault of who counts

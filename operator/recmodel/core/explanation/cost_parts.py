@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recmodel.core.fleet import Bools, Fleet, Floats, Ints
+from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import Guarded
 

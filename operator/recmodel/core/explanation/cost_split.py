@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from recmodel.core import cost_parts
-from recmodel.core.cost_parts import CostParts
-from recmodel.core.fleet import Bools, Floats
+from recmodel.core.arrays.fleet import Bools, Floats
+from recmodel.core.explanation import cost_parts
+from recmodel.core.explanation.cost_parts import CostParts
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.plan.causes import BY_CODE
 from recmodel.core.plan.guard_context import GuardContext

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recmodel.core.axes import axes, axes_of
-from recmodel.core.carry_over import carry, stays
+from recmodel.core.arrays.axes import axes, axes_of
+from recmodel.core.arrays.carry_over import carry, stays
 from recmodel.core.memory import begin
 from recmodel.core.types import Model, Pool
 

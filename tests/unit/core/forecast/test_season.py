@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from builders.followed_forecast import follow
-from recmodel.core.fleet import Floats
+from recmodel.core.arrays.fleet import Floats
 from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.bootstrap import learn_history, seasonal_profile
 from recmodel.core.forecast.errors import PRIOR_WEIGHT

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from builders.failing_stage import NEEDS, TICK_SECONDS, OfTime, Story, constant, play
+from recmodel.core.arrays.fleet import pack
 from recmodel.core.failures import by_load
-from recmodel.core.fleet import pack
 from recmodel.core.types import Model, Pool
 
 CALM, TROUBLE = 1500.0, 2700.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recmodel.core import reasons
-from recmodel.core.observed import Observed
+from recmodel.core.arrays.observed import Observed
 from recmodel.core.types import Reason
 
 

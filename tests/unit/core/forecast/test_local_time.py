@@ -10,9 +10,9 @@ import pytest
 
 from builders.local_days import at, rush, shown
 from recmodel.api.time_zone import calendar
-from recmodel.core.calendars import ALL_UTC, Calendars
+from recmodel.core.arrays.calendars import ALL_UTC, Calendars
+from recmodel.core.arrays.fleet import Floats
 from recmodel.core.engine import step
-from recmodel.core.fleet import Floats
 from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.bootstrap import learn_history, seasonal_profile
 from recmodel.core.memory import begin

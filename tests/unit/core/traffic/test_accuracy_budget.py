@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recmodel.core.arrays.fleet import pack
+from recmodel.core.arrays.observed import see
 from recmodel.core.engine import step
-from recmodel.core.fleet import pack
 from recmodel.core.memory import Memory, begin
-from recmodel.core.observed import see
 from recmodel.core.reindex import reindex, with_budget_left
 from recmodel.core.traffic.accuracy_budget import (
     BUCKET_SECONDS,

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.any_model import days, examples, models
-from recmodel.core import cost_parts
 from recmodel.core.capacity.estimate import Capacity
-from recmodel.core.cost_parts import split
 from recmodel.core.engine import step
-from recmodel.core.explanation import Decisions
+from recmodel.core.explanation import cost_parts
+from recmodel.core.explanation.cost_parts import split
+from recmodel.core.explanation.decisions import Decisions
 from recmodel.core.memory import begin
 from recmodel.core.types import CostPart, Decision, Model, Observation, Pool, PoolObservation
 

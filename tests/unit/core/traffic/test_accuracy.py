@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recmodel.core.arrays.fleet import pack
+from recmodel.core.arrays.observed import see
 from recmodel.core.engine import step
-from recmodel.core.fleet import pack
 from recmodel.core.memory import begin
-from recmodel.core.observed import see
 from recmodel.core.traffic.accuracy import allowed_shares, trial_limits, within_budget, within_limits
 from recmodel.core.types import Model, Observation, Pool, PoolDecision, PoolObservation
 

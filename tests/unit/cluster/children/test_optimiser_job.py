@@ -26,7 +26,7 @@ from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
 from recmodel.report.snapshot import Desired
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 OWNER = Owner("shop", "feed", "u-1")
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from recmodel.core.arrays.fleet import pack
 from recmodel.core.capacity import sustained
 from recmodel.core.engine import step
-from recmodel.core.fleet import pack
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
 

@@ -214,7 +214,7 @@ def test_the_pod_monitor_reads_each_port_once() -> None:
 def test_a_pod_monitor_bounds_what_one_pod_may_bring_into_prometheus() -> None:
     """The pages known fit several times over; a tenant's page of any length does not reach the store."""
     made = pod_monitor(OWNER, spec(pool(), metrics={"profile": "triton"}), ("metrics", "/metrics"))
-    pages = (Path(__file__).resolve().parents[2] / "data" / "metrics").glob("*.txt")
+    pages = (Path(__file__).resolve().parents[3] / "data" / "metrics").glob("*.txt")
     longest = max(sum(not line.startswith("#") for line in page.read_text().splitlines()) for page in pages)
     assert 5 * longest < made["spec"]["sampleLimit"] <= 10_000
 

@@ -1,7 +1,7 @@
 """What the axes of an array field are, declared where the field is.
 
 ``M`` are the models of a fleet, ``P`` the pools of each, ``R`` the ticks or hours of a ring; other letters are axes of the array's own.
-:mod:`recmodel.core.carry_over` carries arrays over to a changed set of models by these alone.
+:mod:`recmodel.core.arrays.carry_over` carries arrays over to a changed set of models by these alone.
 """
 
 from __future__ import annotations

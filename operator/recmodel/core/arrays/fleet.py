@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recmodel.core.axes import axes
-from recmodel.core.calendars import Calendars
+from recmodel.core.arrays.axes import axes
+from recmodel.core.arrays.calendars import Calendars
 from recmodel.core.types import Model
 
 SCRAPE_AGE_TICKS = 2  # a rate window ends with the newest scrape, which is up to a scrape and a delay old

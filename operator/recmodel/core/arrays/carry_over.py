@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recmodel.core.axes import axes_of
-from recmodel.core.fleet import Fleet, Ints
+from recmodel.core.arrays.axes import axes_of
+from recmodel.core.arrays.fleet import Fleet, Ints
 from recmodel.core.types import Model
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from recmodel.cluster import names
 from recmodel.cluster.children import ownership
 from recmodel.cluster.transport.errors import ApiRefused
 
-REAL = json.loads((Path(__file__).parents[2] / "data" / "managed-fields.json").read_text())
+REAL = json.loads((Path(__file__).parents[3] / "data" / "managed-fields.json").read_text())
 
 
 @pytest.mark.parametrize("case", REAL, ids=lambda case: str(case["what"]))
