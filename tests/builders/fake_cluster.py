@@ -75,6 +75,8 @@ class FakeCluster:
     ) -> dict[str, Any]:
         where = (kind.kind, name)
         live = self.objects[where]
+        if error := self.refused.get(f"scale {name}"):
+            raise error
         self._check(f"scale {name}", uid, live, True)
         self._write(f"scale {name} {replicas}")
         new = copy.deepcopy(live)

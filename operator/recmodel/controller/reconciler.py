@@ -26,7 +26,7 @@ from recmodel.cluster.transport.watch import backoff_seconds
 from recmodel.cluster.writing.apply import Actor
 from recmodel.cluster.writing.attempts import Attempts
 from recmodel.cluster.writing.drift import Child
-from recmodel.cluster.writing.outcome import Outcome
+from recmodel.cluster.writing.outcome import Failure, Outcome
 from recmodel.controller.fairness import FairQueue
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.overwriting import overwriting
@@ -84,7 +84,9 @@ class Reconciler:
         looked at.
         """
         for tracked in models:
-            tracked.applied = replace(tracked.applied, intended=None, refusals=(), overwritten=None, job_started=False)
+            tracked.applied = replace(
+                tracked.applied, intended=None, refusals=(), overwritten=None, unstarted=None, job_started=False
+            )
             tracked.retries.keep(())
             forget_serving(tracked)
             forget_wanted(tracked)
@@ -153,7 +155,6 @@ class Reconciler:
         """
         waits: list[float | None] = []
         errors: list[Exception] = []
-        beside: list[Exception] = []
         # The Job comes last: what it waits for holds up nothing that serves.
         for step in (self._children, self._traffic_shift.shift, self._optimise):
             try:
@@ -164,15 +165,15 @@ class Reconciler:
             except Exception as error:
                 level = logging.WARNING if errors_module.known(error) else logging.ERROR
                 logger.log(level, "%s: %s", key, error, exc_info=not errors_module.known(error))
-                (beside if step == self._optimise else errors).append(error)
+                errors.append(error)
                 if isinstance(error, ClusterError) and not errors_module.heals_slowly(error):
                     break  # the API server does not answer: the next step would wait as long
         if self.models.get(key) is not tracked:  # gone meanwhile: what failed may have been just that
             return
-        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.applied.refusals, errors, beside))
-        if failed := errors + beside:
+        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.applied.failures, errors))
+        if errors:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            waits.append(backoff_seconds(failures) * (3 if errors_module.heals_slowly(failed[0]) else 1))
+            waits.append(backoff_seconds(failures) * (3 if errors_module.heals_slowly(errors[0]) else 1))
         else:
             self._failures.pop(key, None)
         if again := [seconds for seconds in waits if seconds is not None]:
@@ -238,14 +239,10 @@ class Reconciler:
             logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
         attempted = [failure for failure in outcome.failures if failure.child not in left]
         for failure in attempted:
-            known = errors_module.known(failure.error)
-            logger.log(
-                logging.WARNING if known else logging.ERROR, "%s: %s %s: %s", tracked.key, failure.child[0].kind,
-                failure.child[1], failure.error, exc_info=None if known else failure.error,
-            )  # fmt: skip
+            _log(tracked, failure)
         now = time.monotonic()
         refused = {failure.child for failure in outcome.failures}
-        tracked.retries.keep(refused)
+        tracked.retries.keep({failure.child for failure in tracked.applied.failures})
         tracked.retries.made([failure.child for failure in attempted], now)
         return min(tracked.retries.waits(refused, now).values(), default=None)
 
@@ -257,19 +254,44 @@ class Reconciler:
         return self._actor.drifted(tracked.owner, spec, profile_for(spec.metrics).pod_page, tracked.versions.serving)
 
     async def _optimise(self, tracked: Tracked) -> float | None:
-        """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well."""
-        spec = tracked.spec
-        if spec is None or not tracked.desired.acts or spec.optimisation in (None, tracked.applied.optimised):
+        """Starts the Job that makes variants, once for each ``spec.optimisation``; not again where it ended well. What refuses
+        it holds up nothing else, and it is tried again at intervals of its own; returns after how long.
+        """
+        spec, name = tracked.spec, tracked.desired.job
+        starts = (
+            spec is not None and tracked.desired.acts and spec.optimisation not in (None, tracked.applied.optimised)
+        )
+        if spec is None or name is None or not starts:
+            tracked.applied = replace(tracked.applied, unstarted=None)
             return None
         recalled_job = None if tracked.applied.job_started else tracked.recalled.finished_job
-        if tracked.desired.job is not None and tracked.desired.job == recalled_job:
-            tracked.applied = replace(tracked.applied, optimised=spec.optimisation)
+        if name == recalled_job:
+            tracked.applied = replace(tracked.applied, optimised=spec.optimisation, unstarted=None)
             return None
-        name = await self._actor.optimise(tracked.owner, spec)
-        tracked.applied = replace(tracked.applied, optimised=spec.optimisation, job_started=True)
+        child = names.JOB, name
+        if waits := tracked.retries.waits([child], time.monotonic()):
+            return waits[child]
+        try:
+            await self._actor.optimise(tracked.owner, spec)
+        except LeadershipLost:
+            raise
+        except Exception as error:
+            failure = Failure(child, error, serves=False)
+            tracked.applied = replace(tracked.applied, unstarted=failure)
+            _log(tracked, failure)
+            now = time.monotonic()
+            tracked.retries.made([child], now)
+            return tracked.retries.waits([child], now)[child]
+        tracked.applied = replace(tracked.applied, optimised=spec.optimisation, unstarted=None, job_started=True)
         logger.info("%s: Job %s makes variants", tracked.key, name)
         return None
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
         return self._traffic_shift.weights(tracked, spec)
+
+
+def _log(tracked: Tracked, failure: Failure) -> None:
+    (kind, name), error = failure.child, failure.error
+    level, trace = (logging.WARNING, None) if errors_module.known(error) else (logging.ERROR, error)
+    logger.log(level, "%s: %s %s: %s", tracked.key, kind.kind, name, error, exc_info=trace)

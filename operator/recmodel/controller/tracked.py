@@ -49,7 +49,7 @@ class Tracked:
     traffic: Traffic = field(default_factory=Traffic)
     route: Route = field(default_factory=Route)
     backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
-    retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused, by child
+    retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused, by child; of the Job, too
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

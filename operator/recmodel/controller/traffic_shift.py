@@ -14,8 +14,9 @@ from recmodel.cluster import names, traffic
 from recmodel.cluster.children.builders import initial_weights
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
-from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTaken
+from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.writing.apply import Actor, scaled
+from recmodel.cluster.writing.attempts import stops_all
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision
@@ -48,9 +49,11 @@ class TrafficShift:
             settled_seconds=started - tracked.traffic.changed_at,
             routed=spec.route is not None,
         )
-        # Growing comes before the weights that it bears; shrinking after the weights that leave.
+        # Growing comes before the weights that it bears; shrinking after the weights that leave. What is refused of one pool
+        # stops neither the others nor the weights.
+        unscaled: list[ClusterError] = []
         grown = [
-            await self._scale(tracked, n, s, step.replicas[n])
+            await self._scale(tracked, n, s, step.replicas[n], unscaled)
             for n, s in states.items()
             if step.replicas[n] > s.desired
         ]
@@ -64,15 +67,15 @@ class TrafficShift:
             tracked.backoffs.made(overwritten, started)
             refusal = await self._weights(tracked, spec, step.weights, started)
         shrunk = [
-            await self._scale(tracked, n, s, step.replicas[n])
+            await self._scale(tracked, n, s, step.replicas[n], unscaled)
             for n, s in states.items()
             if step.replicas[n] < s.desired and (refusal is None or now.get(n, 0) <= step.weights[n])
         ]
         if any(grown) or any(shrunk):
             logger.info("%s: replicas %s", tracked.key, dict(step.replicas))
         _written(tracked, {n: step.replicas[n] for n, state in states.items() if step.replicas[n] == state.desired})
-        if refusal is not None:
-            raise refusal
+        if first := refusal or next(iter(unscaled), None):
+            raise first
         return step.again_seconds
 
     async def _weights(
@@ -81,7 +84,9 @@ class TrafficShift:
         """Writes the route; its refusal is no reason to leave replicas as they are, but for pools that bear on."""
         try:
             await self._actor.apply_weights(tracked.owner, spec, weights)
-        except (ApiRefused, NameTaken) as error:
+        except ClusterError as error:
+            if stops_all(error):
+                raise
             return error
         changed_at = time.monotonic()
         tracked.traffic = replace(tracked.traffic, written_weights=dict(weights), changed_at=changed_at)
@@ -105,11 +110,20 @@ class TrafficShift:
         weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
         return initial_weights(spec) if weights is None else scaled(weights)
 
-    async def _scale(self, tracked: Tracked, pool: str, state: PoolState, replicas: int) -> bool:
+    async def _scale(
+        self, tracked: Tracked, pool: str, state: PoolState, replicas: int, refused: list[ClusterError]
+    ) -> bool:
+        """Writes a pool's replicas and returns whether it did; a refusal is added to ``refused``."""
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
         if pool not in tracked.traffic.pending or state.autoscaler is not None or not state.exists:
             return False
-        await self._actor.apply_replicas(tracked.owner, pool, replicas)
+        try:
+            await self._actor.apply_replicas(tracked.owner, pool, replicas)
+        except ClusterError as error:
+            if stops_all(error):
+                raise
+            refused.append(error)
+            return False
         _written(tracked, {pool: replicas})
         return True
 

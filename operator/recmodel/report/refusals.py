@@ -22,14 +22,14 @@ CHARACTERS = 3000  # all together: half of what fits into a condition
 
 
 def apart(
-    namespace: str, failures: Sequence[Failure], errors: Sequence[Exception], beside: Sequence[Exception]
+    namespace: str, failures: Sequence[Failure], errors: Sequence[Exception]
 ) -> tuple[Reason | None, Reason | None]:
-    """What concerns serving, and what does not: a PodMonitor, a budget, what is left to be deleted, and ``beside``."""
+    """What concerns serving, and what does not: a PodMonitor, a budget, the Job, what is left to be deleted."""
     serving = [failure for failure in failures if failure.serves]
     others = [failure for failure in failures if not failure.serves]
     return (
         joined(namespace, serving, errors) if serving or errors else None,
-        joined(namespace, others, beside) if others or beside else None,
+        joined(namespace, others) if others else None,
     )
 
 

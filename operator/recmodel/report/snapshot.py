@@ -65,8 +65,14 @@ class Applied:
     lacking: Reason | None = None  # the same of what no request depends on: PodMonitor, budgets, the Job, what is to go
     refusals: tuple[Failure, ...] = ()  # of the last attempt at each child
     overwritten: Reason | None = None  # who keeps writing over the children
+    unstarted: Failure | None = None  # the Job of spec.optimisation, where it could not be started
     optimised: Optimisation | None = None  # the Job of this has been started
     job_started: bool = False  # by this process: one that the status says to have ended well counts no more
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What is not as wanted of the children, the Job included."""
+        return self.refusals if self.unstarted is None else (*self.refusals, self.unstarted)
 
 
 def for_pools_of(spec: RecModelSpec | None, decided: Mapping[str, object]) -> bool:

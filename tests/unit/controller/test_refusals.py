@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import defaultdict
+from dataclasses import replace
 from itertools import cycle, pairwise
 from typing import Any
 
@@ -149,6 +150,62 @@ def test_each_refused_child_is_tried_again_at_intervals_of_its_own() -> None:
         await world.until(lambda: world.tracked.applied.failed is None, 1.0)
 
     run_story(MONITORED, story)
+
+
+@pytest.mark.parametrize("why", ["a quota", "a webhook that is down"])
+def test_a_pool_that_may_not_be_scaled_stops_neither_the_others_nor_the_weights(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "backoff_seconds", lambda failures: 0.05)
+
+    async def story(world: World) -> None:
+        await world.all_ready()
+        world.cluster.refused["scale feed-cpu"] = ERRORS[why]
+        world.decide(cpu=(5, 0.7), gpu=(3, 0.3))
+        await world.until(lambda: world.cluster.replicas("feed-gpu") == 3)
+        await world.until(lambda: world.cluster.weights() == [700, 300])
+        assert world.cluster.replicas("feed-cpu") == 1
+        assert world.tracked.applied.failed is not None
+        world.cluster.refused.clear()
+        await world.until(lambda: world.cluster.replicas("feed-cpu") == 5)
+        await world.until(lambda: world.tracked.applied.failed is None)
+
+    run_story(MONITORED, story)
+
+
+def test_a_refused_job_and_a_refused_route_are_tried_again_at_intervals_of_their_own() -> None:
+    """The Job is refused for minutes; the route that then is refused for a moment is there seconds later."""
+    container = {"name": "optimise", "image": "optimiser:1"}
+    optimised = spec(
+        pool("cpu", 1), pool("gpu", 1, cost="2.0"), variants=[{"name": "int8"}],
+        optimisation={"template": {"spec": {"containers": [container]}}},
+    )  # fmt: skip
+
+    async def story(world: World) -> None:
+        attempts: list[float] = []
+
+        async def create(kind: names.Kind, body: dict[str, Any]) -> dict[str, Any]:
+            attempts.append(asyncio.get_running_loop().time())
+            raise ERRORS["a quota"]
+
+        world.cluster.create = create  # type: ignore[attr-defined]
+        world.tracked.desired = replace(world.tracked.desired, job="feed-optimise")
+        await world.all_ready()
+        await world.rest(200.0)
+        gaps = [after - before for before, after in pairwise(attempts)]
+        assert gaps == pytest.approx([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0], abs=0.5)
+        tried = len(attempts)
+        world.cluster.refused["HTTPRoute feed"] = ERRORS["a typo"]
+        world.decide(cpu=(1, 0.7), gpu=(1, 0.3))
+        await world.until(lambda: world.tracked.applied.failed is not None)
+        world.cluster.refused.clear()
+        await world.until(lambda: world.cluster.weights() == [700, 300], 4.0)
+        await world.until(lambda: world.tracked.applied.failed is None, 1.0)
+        assert len(attempts) == tried
+        assert world.tracked.applied.lacking is not None
+        assert "Job shop/feed-optimise is refused: HTTP 403: exceeded quota" in world.tracked.applied.lacking.message
+
+    run_story(optimised, story)
 
 
 def test_a_new_pool_that_is_refused_leaves_the_others_served() -> None:

@@ -31,12 +31,12 @@ class Attempts:
             if await work():
                 self.written.append(f"{child[0].kind} {child[1]}")
         except Exception as error:
-            if _stops_all(error):
+            if stops_all(error):
                 raise
             self.failures.append(Failure(child, error, serves and child[0] not in _BESIDE_SERVING))
 
 
-def _stops_all(error: Exception) -> bool:
+def stops_all(error: Exception) -> bool:
     """Whether the next child would fare no better: the API server is in trouble, not the object."""
     if isinstance(error, ApiUnavailable):
         return error.status in (None, 429, 502, 503)
