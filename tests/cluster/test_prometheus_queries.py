@@ -26,9 +26,11 @@ from recmodel.prometheus import (
     gather,
     histories,
     load_profile,
+    pod_prefix,
     profile_for,
     scrape_interval_seconds,
 )
+from recmodel.prometheus.pod_names import by_name, matchers
 from recmodel.prometheus.queries import (
     edges_of,
     model_rate,
@@ -53,7 +55,10 @@ CUSTOM = Metrics(
     ),
 )
 # No such series exist: a typo in PromQL is refused all the same, and a right query is answered with nothing.
-PROFILES = [*map(load_profile, PROFILE_NAMES), profile_for(CUSTOM)]
+LABELLED = [*map(load_profile, PROFILE_NAMES), profile_for(CUSTOM)]
+POOLS = (PoolView("cpu", pod_prefix=pod_prefix("ran-ker")), PoolView("gpu", pod_prefix=pod_prefix("ran.ker-gpu")))
+WORKLOADS = [ModelView("de.mo", name, 0.1, 0.95, Metrics(), POOLS) for name in ("ran-ker", "b")]
+PROFILES = [*LABELLED, *(by_name(profile, WORKLOADS) for profile in LABELLED if profile.scope == "pod")]
 
 
 @pytest.fixture
@@ -63,18 +68,16 @@ def client() -> Iterator[PrometheusClient]:
     made.close()
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.name)
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: f"{p.name} by name" if p.identity.named else p.name)
 def test_every_query_of_a_profile_is_valid(client: PrometheusClient, profile: Profile) -> None:
     queries = list(profile_queries(profile, 60).all())
-    queries += [scrape_spacing(profile), *usage_queries(["demo", "a.b"], 60).all()]
-    pools = (PoolView("cpu"), PoolView("gpu"))
-    models = [ModelView("de.mo", name, 0.1, 0.95, Metrics(), pools) for name in ("ran-ker", "b")]
-    queries += [model_rate(profile, "de.mo", models, 300)]
+    queries += [scrape_spacing(profile), *usage_queries(["demo", "a.b"], 60, (), matchers(WORKLOADS)).all()]
+    queries += [model_rate(profile, "de.mo", WORKLOADS, 300)]
     if profile.latency:
         buckets = profile_queries(profile, 60).buckets
         assert buckets is not None
         queries += [
-            own_edges_query(profile, "de.mo", models),
+            own_edges_query(profile, "de.mo", WORKLOADS),
             edges_of(profile),
             with_edges(buckets, profile, ["99", "100.0", "+Inf"]),
         ]

@@ -12,6 +12,7 @@ The public surface, in the order of use (all of it is synchronous; the controlle
         pools=(PoolView(name="cpu", weight=700.0, ready=3, cpu_limit_cores=2.0), PoolView(name="gpu")),  # spec's order
         pods={"ranker-cpu-5d9f-abcde": "cpu"},        # pod name -> pool name, for CPU and GPU use; may be empty
     )
+    # Pods without a label of ours, such as those of a Deployment feed: PoolView(..., pod_prefix=pod_prefix("feed"))
     settings = GatherSettings(window_seconds=60.0, scrape_interval_seconds=15.0, budget_seconds=10.0)
     edges = EdgeMemory()                              # one for the process: a large fleet is asked for fewer buckets
     rates = RateMemory()                              # one for the process: a rate is compared with the last hour
@@ -55,6 +56,7 @@ from recmodel.prometheus.gather import gather, scrape_interval_seconds
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket, within_bracket
 from recmodel.prometheus.history import History, histories
 from recmodel.prometheus.plausible import RateMemory
+from recmodel.prometheus.pod_names import pod_prefix
 from recmodel.prometheus.profile import PROFILE_NAMES, Profile, load_profile, profile_for
 from recmodel.prometheus.quality import Asked, read_quality
 from recmodel.prometheus.readings import (
@@ -105,6 +107,7 @@ __all__ = [
     "histories",
     "load_profile",
     "percentile_bracket",
+    "pod_prefix",
     "profile_for",
     "read_quality",
     "scrape_interval_seconds",

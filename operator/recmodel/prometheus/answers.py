@@ -11,6 +11,7 @@ from functools import cache
 
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.histogram import upper_bound_seconds
+from recmodel.prometheus.pod_names import owner_by_name
 from recmodel.prometheus.profile import Histogram, Profile
 from recmodel.prometheus.readings import ModelView, PoolView
 
@@ -26,6 +27,20 @@ def owner_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
     identity = profile.identity
     if identity.cluster:
         return _owner_by_cluster(re.compile(identity.cluster.pattern), identity.cluster.label, models)
+    whose = owner_by_name(models) if identity.named else _owner_by_labels(profile, models)
+    named = {model.key: model.metrics.model for model in models}
+
+    def owner(series: Mapping[str, str]) -> PoolKey | None:
+        pool = whose(series)
+        served = series.get(identity.served, "") if identity.served else ""
+        # Of a page with several models only the one that its clients ask for is load; the steps of an ensemble are not.
+        return None if pool and served and named[pool[0]] not in (None, served) else pool
+
+    return owner
+
+
+def _owner_by_labels(profile: Profile, models: Sequence[ModelView]) -> Owner:
+    identity = profile.identity
     pools: dict[tuple[str, ...], PoolKey] = {}
     ambiguous: set[tuple[str, ...]] = set()
     for model in models:
@@ -38,15 +53,7 @@ def owner_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
     for values in ambiguous:
         del pools[values]
     labels = identity.owner_labels
-    named = {model.key: model.metrics.model for model in models}
-
-    def owner(series: Mapping[str, str]) -> PoolKey | None:
-        pool = pools.get(tuple(series.get(label, "") for label in labels))
-        served = series.get(identity.served, "") if identity.served else ""
-        # Of a page with several models only the one that its clients ask for is load; the steps of an ensemble are not.
-        return None if pool and served and named[pool[0]] not in (None, served) else pool
-
-    return owner
+    return lambda series: pools.get(tuple(series.get(label, "") for label in labels))
 
 
 def served_models(
@@ -113,15 +120,17 @@ class Values:
     invalid: set[PoolKey] = field(default_factory=set)
 
 
-def values(vector: Vector, owner: Owner) -> Values:
-    """One number a pool."""
+def values(vector: Vector, owner: Owner, combined: Callable[[float, float], float] | None = None) -> Values:
+    """One number a pool; ``combined`` makes one of two where each pod has a row of its own."""
     found = Values()
     for labels, value in vector.rows:
         pool = owner(labels)
         if pool is None:
             continue
-        if pool in found.known or not believable(value):
+        if not believable(value) or (pool in found.known and combined is None):
             found.invalid.add(pool)
+        elif combined is not None and pool in found.known:
+            found.known[pool] = combined(found.known[pool], value)
         else:
             found.known[pool] = value
     for pool in found.invalid:
@@ -157,10 +166,11 @@ class Buckets:
 def buckets(vector: Vector, owner: Owner, histogram: Histogram, uneven: Vector = _EVEN) -> Buckets:
     """The histogram of each pool; one without ``+Inf`` is invalid, since the number of all requests is missing.
 
-    ``uneven``: by edge the share of a pool's series that have it, where that is not 1. What only some servers count below
-    an edge says nothing of the others' requests: the sum over such an edge would be too small.
+    ``uneven``: by edge the share of a row's series that have it, where that is not 1. What only some servers count below
+    an edge says nothing of the others' requests: the sum over such an edge would be too small. A pool may have several rows
+    an edge, one a pod.
     """
-    shares = _shares(uneven, owner)
+    shares = _shares(uneven)
     having: dict[PoolKey, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     by_edge: dict[PoolKey, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     bounds: dict[float, float] = {}
@@ -178,7 +188,7 @@ def buckets(vector: Vector, owner: Owner, histogram: Histogram, uneven: Vector =
             continue
         if not believable(value):
             found.invalid.add(pool)
-        having[pool][edge] += shares.get((pool, labels["le"]), 1.0)
+        having[pool][edge] += shares.get(frozenset(labels.items()), 1.0) if shares else 1.0
         by_edge[pool][edge] += value  # 1 and 1.0 are one edge, of pods whose servers spell it differently
     found.invalid |= {pool for pool, rows in by_edge.items() if math.inf not in rows}
     for pool, rows in by_edge.items():
@@ -193,14 +203,9 @@ def buckets(vector: Vector, owner: Owner, histogram: Histogram, uneven: Vector =
     return found
 
 
-def _shares(uneven: Vector, owner: Owner) -> dict[tuple[PoolKey, str], float]:
-    """By pool and ``le`` as it is spelled: of servers that spell an edge in two ways each part has one."""
-    found = {}
-    for labels, share in uneven.rows:
-        pool = owner(labels)
-        if pool is not None and "le" in labels and believable(share):
-            found[pool, labels["le"]] = share
-    return found
+def _shares(uneven: Vector) -> dict[frozenset[tuple[str, str]], float]:
+    """By the labels of the row, ``le`` as it is spelled: of servers that spell an edge in two ways each part has one."""
+    return {frozenset(labels.items()): share for labels, share in uneven.rows if "le" in labels and believable(share)}
 
 
 def _by_bound(rows: Mapping[float, float], bounds: Mapping[float, float]) -> dict[float, float]:

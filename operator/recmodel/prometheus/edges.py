@@ -100,4 +100,5 @@ def nearest(edges: Iterable[str], histogram: Histogram, thresholds_seconds: Iter
 
 
 def _key(profile: Profile) -> str:
-    return profile.latency.model_dump_json() if profile.latency else profile.name
+    series = profile.latency.model_dump_json() if profile.latency else profile.name
+    return f"{series} by name" if profile.identity.named else series

@@ -11,10 +11,12 @@ from recmodel.prometheus import readings
 from recmodel.prometheus.answers import PoolKey, believable, spacing_seconds
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.edges import EdgeMemory
+from recmodel.prometheus.found import Answers, found_in
 from recmodel.prometheus.grouping import by_profile
 from recmodel.prometheus.lost_pages import Unread, lost_pages, lost_queries, unread_pages
 from recmodel.prometheus.plausible import RateMemory, believed
-from recmodel.prometheus.pools import Answers, PageContext, found_in, pool_reading
+from recmodel.prometheus.pod_names import matchers
+from recmodel.prometheus.pools import PageContext, pool_reading
 from recmodel.prometheus.profile import Profile, load_profile
 from recmodel.prometheus.queries import ProfileQueries, profile_queries, scrape_spacing, usage_queries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelReading, ModelView, Readings, Verdict
@@ -53,7 +55,10 @@ def gather(
             (profile, members, _narrowed(profile, members, queries, edges, settings.scope))
             for profile, members, queries in asked
         ]
-    usage = usage_queries({m.namespace for m in models if m.pods}, window, settings.scope)
+    named = [m for m in models if m.by_name]
+    usage = usage_queries(
+        {m.namespace for m in models if m.pods}, window, settings.scope, matchers(named) if named else ()
+    )
     wanted = [queries.all() for _, _, queries in asked]
     if any(m.pods for m in models):
         wanted.append(usage.all())
@@ -91,7 +96,7 @@ def _learn_edges(
 ) -> dict[str, Vector | PrometheusError]:
     questions = {}
     for profile, members, _ in asked:
-        question = edges.question(profile, len(members), now_seconds, settings.scope)
+        question = edges.question(profile, _size(members), now_seconds, settings.scope)
         if question:
             questions[question] = profile
     if not questions:
@@ -104,6 +109,11 @@ def _learn_edges(
     return answers
 
 
+def _size(members: Sequence[ModelView]) -> int:
+    """How many models, or as many as would have so many rows where each pod has its own: two pools a model."""
+    return max(len(members), sum(len(model.pods) for model in members if model.by_name) // 2)
+
+
 def _narrowed(
     profile: Profile, members: Sequence[ModelView], queries: ProfileQueries, edges: EdgeMemory, scope: Sequence[str]
 ) -> ProfileQueries:
@@ -112,7 +122,7 @@ def _narrowed(
     # Half of it tells how near the requests come to it.
     thresholds = {share * model.threshold_seconds for model in members for share in (0.5, 1.0)}
     buckets, uneven = (
-        edges.narrowed(profile, query, len(members), thresholds, scope) for query in (queries.buckets, queries.uneven)
+        edges.narrowed(profile, query, _size(members), thresholds, scope) for query in (queries.buckets, queries.uneven)
     )
     return dataclasses.replace(queries, buckets=buckets, uneven=uneven)
 

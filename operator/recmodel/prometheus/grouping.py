@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings
+from recmodel.prometheus.pod_names import by_name
 from recmodel.prometheus.profile import CUSTOM, Profile, profile_for
 from recmodel.prometheus.readings import ModelView
 
@@ -58,4 +59,26 @@ def by_profile(models: Sequence[ModelView], most_custom: float = math.inf) -> Gr
             refused[model.key] = Reason(readings.PROFILE_REFUSED, f"{profile.refusal}: {profile.remedy}")
         else:
             members[shape].append(model)
-    return Groups(tuple((profiles[shape], tuple(group)) for shape, group in members.items()), refused)
+    parts = [part for shape, group in members.items() for part in _parts(profiles[shape], group)]
+    return Groups(tuple(parts), refused)
+
+
+def _parts(profile: Profile, models: Sequence[ModelView]) -> Iterator[tuple[Profile, tuple[ModelView, ...]]]:
+    """The models whose pods carry our labels, and those whose pods do not. Of the latter several may look at one workload: each
+    of them is in a part of its own, and all parts have the same questions.
+    """
+    if profile.scope != "pod" or not any(model.by_name for model in models):
+        yield profile, tuple(models)
+        return
+    if labelled := tuple(model for model in models if not model.by_name):
+        yield profile, labelled
+    named = [model for model in models if model.by_name]
+    parts: list[dict[tuple[str, str | None], ModelView]] = []
+    for model in named:
+        workloads = dict.fromkeys(((model.namespace, pool.pod_prefix) for pool in model.pools), model)
+        part = next((part for part in parts if part.keys().isdisjoint(workloads)), None)
+        if part is None:
+            parts.append(part := {})
+        part |= workloads
+    profile = by_name(profile, named)
+    yield from ((profile, tuple({model.key: model for model in part.values()}.values())) for part in parts)

@@ -8,22 +8,19 @@ from dataclasses import dataclass
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings
-from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, idle, owner_of, served_models, values
-from recmodel.prometheus.client import Vector
+from recmodel.prometheus.answers import PoolKey, idle
 from recmodel.prometheus.clock import NOTICED_SECONDS, ServerClock
+from recmodel.prometheus.found import Found
 from recmodel.prometheus.known import none_ready, serving
 from recmodel.prometheus.lost_pages import Unread
 from recmodel.prometheus.plausible import back_and_forth
 from recmodel.prometheus.profile import Profile
-from recmodel.prometheus.queries import ProfileQueries
 from recmodel.prometheus.readings import GatewayReading, GatherSettings, ModelView, PoolReading, PoolView
-from recmodel.prometheus.session import PrometheusError
 from recmodel.prometheus.usage import Usage
 
 # Fewer than this of the requests without an answer are those that were still inside when the counters were read.
 UNANSWERED_NOISE_RATIO = 0.02
 MOST_NAMES = 5  # in a message
-Answers = Mapping[str, Vector | PrometheusError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,62 +33,6 @@ class PageContext:
     now_seconds: float
     unread: Mapping[PoolKey, Unread]  # at a gateway
     clock: ServerClock
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The answers for one profile, by pool."""
-
-    profile: Profile
-    rates: Values
-    answered: Values
-    errors: Values
-    errors_known: bool
-    failures_are_labels: bool
-    latency: Buckets
-    queue: Values
-    in_flight: Values
-    moved: Values
-    scrapes: Values
-    ages: Values
-    up: Values
-    served: Mapping[PoolKey, list[str]]  # the models that the pool's pages count
-    partial: bool  # one of the answers may lack a part
-
-
-def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models: Sequence[ModelView]) -> Found:
-    """The answers to ``queries``, by pool; one that failed is as good as empty."""
-
-    owner = owner_of(profile, models)
-
-    def read(query: str | None) -> Values:
-        answer = answers[query] if query else None
-        return values(answer, owner) if isinstance(answer, Vector) else Values()
-
-    histogram = answers[queries.buckets] if queries.buckets else None
-    uneven = answers[queries.uneven] if queries.uneven else None
-    requests = answers[queries.requests]
-    return Found(
-        profile=profile,
-        rates=read(queries.requests),
-        answered=read(queries.answered),
-        errors=read(queries.failures),
-        failures_are_labels=profile.failures_are_labels,
-        errors_known=queries.failures is not None and isinstance(answers[queries.failures], Vector),
-        latency=buckets(histogram, owner, profile.latency, uneven if isinstance(uneven, Vector) else Vector(()))
-        if isinstance(histogram, Vector) and profile.latency
-        else Buckets(),
-        queue=read(queries.queue),
-        in_flight=read(queries.in_flight),
-        moved=read(queries.moved),
-        scrapes=read(queries.scrapes),
-        ages=read(queries.age),
-        up=read(queries.up),
-        served=served_models((labels for labels, _ in requests.rows), profile, models)
-        if isinstance(requests, Vector)
-        else {},
-        partial=any(answer.partial for q in queries.all() if isinstance(answer := answers[q], Vector)),
-    )
 
 
 def pool_reading(model: ModelView, pool: PoolView, found: Found, context: PageContext) -> PoolReading:
@@ -170,7 +111,8 @@ def _no_rate(model: ModelView, pool: PoolView, found: Found, context: PageContex
         said = f"no series of spec.metrics.model {model.metrics.model!r}, only of {_listed(served)}"
     elif not model.counted and not found.partial and _page_is_read(model, pool, found, context) is not False:
         return Reason(readings.NO_REQUESTS_SEEN, f"no request was counted yet ({found.profile.title})")
-    said = f"{said} ({found.profile.title})"
+    whose = " with the labels namespace and pod of its pods" if found.profile.identity.named else ""
+    said = f"{said}{whose} ({found.profile.title})"
     gateway_is_read = found.profile.scope == "gateway" and _page_is_read(model, pool, found, context)
     if gateway_is_read and not (served or found.partial or key in found.ages.known or key in context.unread):
         said += ", though the gateway is scraped: it makes them at the next request, so send one if nobody does"

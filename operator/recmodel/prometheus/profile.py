@@ -67,17 +67,27 @@ class PodLabels(_Part):
     served: LabelName | None = None
 
 
+class NamedPods(_Part):
+    """Pods without a label of ours, by ``namespace`` and ``pod``: of no file, but made from a profile whose pods have labels.
+    ``matchers``, written out, hold for all of them.
+    """
+
+    matchers: tuple[str, ...]
+    served: LabelName | None = None
+
+
 class Identity(_Part):
-    """How a series tells its model and pool: in exactly one of three ways."""
+    """How a series tells its model and pool: in exactly one of four ways."""
 
     cluster: ClusterLabel | None = None
     workload: WorkloadLabels | None = None
     pod: PodLabels | None = None
+    named: NamedPods | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Identity:
-        if sum(x is not None for x in (self.cluster, self.workload, self.pod)) != 1:
-            raise ValueError("identity must be exactly one of cluster, workload and pod")
+        if sum(x is not None for x in (self.cluster, self.workload, self.pod, self.named)) != 1:
+            raise ValueError("identity must be exactly one of cluster, workload, pod and named")
         return self
 
     @property
@@ -89,7 +99,8 @@ class Identity(_Part):
     @property
     def served(self) -> str | None:
         """The label that names the server's model; None where its pages do not tell them apart."""
-        return self.pod.served if self.pod else None
+        pods = self.pod or self.named
+        return pods.served if pods else None
 
     @property
     def owner_labels(self) -> tuple[str, ...]:
@@ -98,6 +109,8 @@ class Identity(_Part):
             return (self.cluster.label,)
         if self.workload:
             return (self.workload.namespace, self.workload.name)
+        if self.named:
+            return ("namespace", "pod")
         pod = self.pod
         return (pod.namespace, pod.model, pod.pool) if pod else ()
 

@@ -42,6 +42,8 @@ def ours(profile: Profile) -> tuple[str, ...]:
     identity = profile.identity
     if identity.cluster:
         return (f"{identity.cluster.label}=~{quoted(unnamed(identity.cluster.pattern))}",)
+    if identity.named:
+        return identity.named.matchers
     return tuple(f"{label}!={quoted('')}" for label in identity.owner_labels[1:])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recmodel.prometheus.lost_pages import lost_query
+from recmodel.prometheus.pod_names import beginning_with, by_workload, scrapes_by_pod, up_by_pod
 from recmodel.prometheus.profile import Downstream, Profile, Selector
 from recmodel.prometheus.promql import any_of, duration, literal, ours, quoted, rates, selector, unnamed
 from recmodel.prometheus.readings import ModelView
@@ -83,10 +84,12 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
         queue=gauge(profile.queue),
         in_flight=gauge(profile.in_flight),
         moved=_moved(profile.requests, mine, by, window_seconds),
-        scrapes=_scrapes(profile, mine, owners),
+        scrapes=scrapes_by_pod(profile, mine, window_seconds)
+        if profile.identity.named
+        else _scrapes(profile, mine, owners),
         age=f"time() - max by ({by}) ({newest})",
         page_age=f"time() - max(timestamp({selector(profile.page, scope)}))" if profile.page else None,
-        up=f"sum by ({owners}) ({selector(Selector(name='up'), mine)})" if profile.scope == "pod" else None,
+        up=_up(profile, mine, owners, window_seconds),
         lost=lost_query(profile, window_seconds, scope),
         downstream=_downstream(profile.downstream, window, scope) if profile.downstream else None,
     )
@@ -123,6 +126,12 @@ def _moved(series: Sequence[Selector], matchers: Sequence[str], by: str, window_
     return f"sum by ({by}) ({' or '.join(sums)}) / {window_seconds:g}"
 
 
+def _up(profile: Profile, matchers: Sequence[str], owners: str, window_seconds: float) -> str | None:
+    if profile.identity.named:
+        return up_by_pod(profile, matchers, window_seconds)
+    return f"sum by ({owners}) ({selector(Selector(name='up'), matchers)})" if profile.scope == "pod" else None
+
+
 def _scrapes(profile: Profile, matchers: Sequence[str], owners: str) -> str | None:
     """Of a series that is once on each page; the page is identified by its address, so that a pair of servers, and two jobs, are
     seen, while two ports of a pod are two pages.
@@ -145,18 +154,23 @@ def _downstream(series: Downstream, window: str, scope: Sequence[str]) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class UsageQueries:
-    """CPU cores used and GPU utilisation of pods. Each pair: the better source, then what stands in for it."""
+    """CPU cores used and GPU utilisation of pods. Of each: the better source, then what stands in for it."""
 
-    cpu_cores: tuple[str, str]  # cAdvisor, then the process' own counter
-    gpu_ratio: tuple[str, str]  # DCGM exporter, then Triton
+    cpu_cores: tuple[str, ...]  # cAdvisor, then the process' own counter
+    gpu_ratio: tuple[str, ...]  # DCGM exporter, then Triton
 
     def all(self) -> tuple[str, ...]:
         """Every query."""
         return self.cpu_cores + self.gpu_ratio
 
 
-def usage_queries(namespaces: Iterable[str], window_seconds: float, scope: Sequence[str] = ()) -> UsageQueries:
-    """By namespace and pod. The exporter's own labels win where Prometheus has put them aside as ``exported_*``."""
+def usage_queries(
+    namespaces: Iterable[str], window_seconds: float, scope: Sequence[str] = (), named: Sequence[str] = ()
+) -> UsageQueries:
+    """By namespace and pod. The exporter's own labels win where Prometheus has put them aside as ``exported_*``.
+
+    ``named``: matchers of pods without a label of ours, where there are any; their own pages are asked for by these.
+    """
     names = sorted(set(namespaces))
     window = duration(window_seconds)
     where = [f"namespace{any_of(names)}"] if 0 < len(names) <= MAX_NAMESPACES else []
@@ -164,16 +178,18 @@ def usage_queries(namespaces: Iterable[str], window_seconds: float, scope: Seque
     def chosen(*matchers: str) -> str:
         return ",".join([*matchers, *scope])
 
-    of_models = chosen(*where, 'recmodel_dev_model!=""')
+    own_pages = [chosen(*where, 'recmodel_dev_model!=""')]
+    if named:
+        own_pages.append(chosen(*named))
     containers = chosen(*where, 'container!=""', 'container!="POD"')
     return UsageQueries(
         cpu_cores=(
             f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{containers}}}[{window}]))",
-            f"sum by (namespace, pod) (rate(process_cpu_seconds_total{{{of_models}}}[{window}]))",
+            *(f"sum by (namespace, pod) (rate(process_cpu_seconds_total{{{own}}}[{window}]))" for own in own_pages),
         ),
         gpu_ratio=(
             f"avg by (namespace, pod, exported_namespace, exported_pod) (DCGM_FI_DEV_GPU_UTIL{{{chosen()}}}) / 100",
-            f"avg by (namespace, pod) (nv_gpu_utilization{{{of_models}}})",
+            *(f"avg by (namespace, pod) (nv_gpu_utilization{{{own}}})" for own in own_pages),
         ),
     )
 
@@ -181,17 +197,19 @@ def usage_queries(namespaces: Iterable[str], window_seconds: float, scope: Seque
 def model_rate(
     profile: Profile, namespace: str, models: Sequence[ModelView], window_seconds: float, scope: Sequence[str] = ()
 ) -> str:
-    """Requests/s by identity of some models of one namespace: for the history."""
+    """Requests/s of some models of one namespace, for the history: by identity, of pods without a label of ours by workload."""
     mine = [*_of(profile, namespace, models), *scope]
-    return rates(profile.requests, mine, ", ".join(profile.identity.labels), f"[{duration(window_seconds)}]")
+    found = rates(profile.requests, mine, ", ".join(profile.identity.labels), f"[{duration(window_seconds)}]")
+    return by_workload(found, profile, models) if profile.identity.named else found
 
 
 def own_edges_query(profile: Profile, namespace: str, models: Sequence[ModelView], scope: Sequence[str] = ()) -> str:
-    """How many buckets each edge has, by identity, of some models of one namespace."""
+    """How many buckets each edge has of some models of one namespace: by identity, of pods without a label of ours by workload."""
     if profile.latency is None:
         raise ValueError(f"profile {profile.name} has no histogram")
     chosen = selector(profile.latency, [*_of(profile, namespace, models), *scope], "_bucket")
-    return f"count by ({', '.join(profile.identity.labels)}, le) ({chosen})"
+    found = f"count by ({', '.join(profile.identity.labels)}, le) ({chosen})"
+    return by_workload(found, profile, models, "le") if profile.identity.named else found
 
 
 def _of(profile: Profile, namespace: str, models: Sequence[ModelView]) -> list[str]:
@@ -204,6 +222,9 @@ def _of(profile: Profile, namespace: str, models: Sequence[ModelView]) -> list[s
     if identity.workload:
         workloads = [f"{model.name}-{pool.name}" for model in models for pool in model.pools]
         return [f"{identity.workload.namespace}={quoted(namespace)}", f"{identity.workload.name}{any_of(workloads)}"]
+    if identity.named:
+        prefixes = {pool.pod_prefix for model in models for pool in model.pools if pool.pod_prefix}
+        return [f"namespace={quoted(namespace)}", f"pod{beginning_with(prefixes)}"]
     label_namespace, label_model, _ = identity.owner_labels
     return [f"{label_namespace}={quoted(namespace)}", f"{label_model}{any_of(model.name for model in models)}"]
 
@@ -218,6 +239,7 @@ def scrape_spacing(profile: Profile, scope: Sequence[str] = (), span_seconds: fl
     """Seconds between the samples of the last minute, or another span; too long while Prometheus has not yet read the page
     for so long.
     """
-    series = profile.page or (Selector(name="up") if profile.scope == "pod" else profile.requests[0])
+    own_pages = profile.scope == "pod" and not profile.identity.named  # else a page of a side-car would count
+    series = profile.page or (Selector(name="up") if own_pages else profile.requests[0])
     extra = (*(() if profile.page else ours(profile)), *scope)
     return f"{span_seconds:g} / max(count_over_time({selector(series, extra)}[{duration(span_seconds)}]))"

@@ -58,6 +58,9 @@ class PoolView:
     weight: float | None = None
     ready: int | None = None
     cpu_limit_cores: float | None = None  # of one pod
+    # What the names of its pods begin with, by pod_names.pod_prefix, where these carry no label of ours: ``ModelView.pods`` says
+    # which they are now. None: they carry our labels. It holds for all pools of a model, or for none.
+    pod_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ class ModelView:
     def key(self) -> str:
         """``namespace/name``."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the series of its pods are found by the pods' names."""
+        return bool(self.pools) and all(pool.pod_prefix is not None for pool in self.pools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, Series
+from recmodel.prometheus.pod_names import by_name, matchers
 from recmodel.prometheus.profile import PROFILE_NAMES, Profile, Selector, load_profile, profile_for
 from recmodel.prometheus.promql import any_of, duration, literal, quoted, selector
 from recmodel.prometheus.queries import (
@@ -84,7 +85,19 @@ def custom() -> Profile:
     return profile_for(Metrics(profile="custom", custom=CustomMetrics(latency=latency, queue=Series(name="waiting"))))
 
 
-@pytest.mark.parametrize("profile", [*map(load_profile, PROFILE_NAMES), custom()], ids=lambda p: p.name)
+WORKLOAD = PoolView("cpu", pod_prefix="feed-")
+REFERENCE = ModelView("shop", "feed", 0.1, 0.95, Metrics(), (WORKLOAD,))
+
+
+def shown(profile: Profile) -> str:
+    return f"{profile.name} by name" if profile.identity.named else profile.name
+
+
+LABELLED = [*map(load_profile, PROFILE_NAMES), custom()]
+EVERY = [*LABELLED, *(by_name(profile, [REFERENCE]) for profile in LABELLED if profile.scope == "pod")]
+
+
+@pytest.mark.parametrize("profile", EVERY, ids=shown)
 def test_every_query_is_grouped_by_whose_it_is_and_rates_come_before_sums(profile: Profile) -> None:
     queries = profile_queries(profile, 60)
     by = ", ".join(profile.identity.labels)
@@ -160,14 +173,16 @@ def assert_scoped(query: str) -> None:
     assert not re.search(r"[a-zA-Z_:][\w:]*\s*[\[)]", rest), f"a series without matchers: {rest}"
 
 
-@pytest.mark.parametrize("profile", [*map(load_profile, PROFILE_NAMES), custom()], ids=lambda p: p.name)
+@pytest.mark.parametrize("profile", EVERY, ids=shown)
 def test_the_matchers_of_the_setting_reach_every_query(profile: Profile) -> None:
     questions = profile_queries(profile, 60, SCOPE)
     asked = [*questions.all(), scrape_spacing(profile, SCOPE)]
-    asked.append(model_rate(profile, "shop", [model("feed", "cpu")], 300, SCOPE))
+    mine = [REFERENCE if profile.identity.named else model("feed", "cpu")]
+    asked.append(model_rate(profile, "shop", mine, 300, SCOPE))
     if profile.latency and questions.buckets:
-        asked += [own_edges_query(profile, "shop", [model("feed", "cpu")], SCOPE)]
+        asked += [own_edges_query(profile, "shop", mine, SCOPE)]
         asked += [edges_of(profile, SCOPE), with_edges(questions.buckets, profile, ["0.1"], SCOPE)]
     asked += [*usage_queries(["shop"], 60, SCOPE).all(), *usage_queries([], 60, SCOPE).all()]
+    asked += usage_queries(["shop"], 60, SCOPE, matchers([REFERENCE])).all()
     for query in asked:
         assert_scoped(query)
