@@ -50,9 +50,10 @@ class AccuracyBudgetMemory:
 
     tokens: Floats = field(metadata=axes("M"))  # loss times requests; below 0 where more was spent
     mean_load: Floats = field(metadata=axes("M"))  # requests/s over about an hour; NaN before the first
+    known_ticks: Ints = field(metadata=axes("M"))  # that the load was known, up to an hour's
     saved_per_second: Floats = field(metadata=axes("M"))  # tokens, in the newest tick that was seen
     load_before: Floats = field(metadata=axes("M"))  # requests/s a tick ago; NaN unknown
-    begins_with: Floats = field(metadata=axes("M"))  # share of the bucket that is full at the first load
+    begins_with: Floats = field(metadata=axes("M"))  # share of the bucket that is full before the first hour
     open_ticks: Ints = field(metadata=axes("M"))  # that the budget stays open yet; 0: closed
 
 
@@ -88,6 +89,7 @@ def empty(models: int) -> AccuracyBudgetMemory:
     return AccuracyBudgetMemory(
         tokens=np.zeros(models),
         mean_load=unknown,
+        known_ticks=np.zeros(models, np.int64),
         saved_per_second=np.zeros(models),
         load_before=unknown.copy(),
         begins_with=np.zeros(models),
@@ -174,11 +176,16 @@ def _accounted(
     before.
     """
     known = np.isfinite(load) & np.isfinite(steady)
-    first = known & ~np.isfinite(memory.mean_load)
-    gain = tick / BUCKET_SECONDS
-    mean = np.where(known, np.where(first, load, memory.mean_load + gain * (load - memory.mean_load)), memory.mean_load)
+    before = np.where(np.isfinite(memory.mean_load), memory.mean_load, 0.0)
+    ticks = np.minimum(memory.known_ticks + known, round(BUCKET_SECONDS / tick))
+    # In the first hour it is the mean of all that was seen: the first reading after a start may be that of a moment.
+    mean = np.where(known, before + (np.where(known, load, 0.0) - before) / np.maximum(ticks, 1), memory.mean_load)
     bucket = np.fmax(steady * mean, 0.0) * BUCKET_SECONDS
-    tokens = np.where(first, memory.begins_with * bucket, memory.tokens)
+    # What was left before a restart is a share of the bucket, so it becomes more or less with it while the mean is being learned.
+    young = known & (memory.known_ticks < round(BUCKET_SECONDS / tick))
+    grown = bucket - np.fmax(steady * before, 0.0) * BUCKET_SECONDS
+    tokens = memory.tokens + np.where(young, memory.begins_with * grown, 0.0)
+    first = known & (memory.known_ticks == 0)
     rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
     within = np.where(np.isfinite(steady), steady, 0.0)
     # What was never measured counts as the budget: it neither saves nor spends.
@@ -189,6 +196,7 @@ def _accounted(
         memory,
         tokens=np.where(np.isfinite(steady), tokens, 0.0),
         mean_load=mean,
+        known_ticks=ticks,
         saved_per_second=np.where(np.isfinite(steady), saved, 0.0),
     )
 

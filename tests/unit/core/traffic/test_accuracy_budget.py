@@ -194,6 +194,19 @@ def test_after_a_restart_the_bucket_is_as_full_as_it_was() -> None:
     assert later.accuracy_budget.tokens[0] > memory.accuracy_budget.tokens[0]
 
 
+def test_a_first_reading_of_a_moment_is_no_hour() -> None:
+    """2/s read at the start, then 400/s: the light variant may answer most of a spike, as it may after an hour of 400/s."""
+    memory = replace(empty(1), begins_with=np.array([0.9]))
+    memory, first = tick(memory, 2.0, 0.0)
+    for _ in range(8):
+        memory, _ = tick(memory, 400.0, 0.0)
+    memory, spike = tick(memory, 300.0, 900.0)
+    assert first.left_ratio[0] == pytest.approx(0.9)
+    assert spike.left_ratio[0] == pytest.approx(0.9, abs=0.02)
+    assert memory.mean_load[0] == pytest.approx(np.mean([2.0, *[400.0] * 8, 1200.0]))
+    assert spike.budget[0] / 0.04 > 0.75  # of the traffic
+
+
 def test_beyond_what_all_may_carry_a_pool_whose_end_is_known_keeps_to_it() -> None:
     def shares(sure: list[float], hoped: list[float], end_seen: list[bool], demand: float) -> list[float]:
         endless = np.full((1, 2), math.inf)
