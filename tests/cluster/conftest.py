@@ -26,6 +26,7 @@ ORDER = (
     "test_modes.py",
     "test_doctor.py",
     "test_children.py",
+    "test_routes.py",
     "test_drift.py",
     "test_optimise_end.py",
     "test_ranker.py",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
 import pytest
+import yaml
 from figures import measured
+from installed import ROOT
 from kube import Kube, Object, eventually, run, throughout
 from requests_sent import Load, failed
-from serving import GATEWAY, GATEWAY_NAMESPACE, GPU, Pool, Served, weights_of
+from serving import GATEWAY, GATEWAY_NAMESPACE, GPU, IMAGE, Pool, Served, hostname, weights_of
 from side_by_side import together
 
 from recmodel.cluster import names
@@ -32,6 +35,8 @@ def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..
     served = serve(Pool(), GPU)
     eventually("it is Ready", served.has("Ready", "True"), 120.0)
     measured("apply to Ready", f"{time.monotonic() - began:.1f} s")
+    eventually("nobody has asked yet", served.has("MetricsAvailable", "Unknown", "NoRequestsSeen"), 30.0)
+    assert served.status()["state"] == "AwaitingRequests"
     with Load(served, 20.0) as load:
         eventually("metrics come", served.has("MetricsAvailable", "True"), 60.0)
         eventually("the objective is met", served.has("ObjectiveMet", "True"), 60.0)
@@ -177,3 +182,55 @@ def test_another_autoscaler_is_refused_and_without_it_the_loop_goes_on(
     kube.delete(names.AUTOSCALER, served.namespace, "other")
     eventually("the condition is gone", served.has("Degraded", "False"), 30.0)
     eventually("the loop goes on", lambda: served.replicas() == {"cpu": 2}, 30.0)
+
+
+ASKS = """
+import sys, time, urllib.request
+until = time.monotonic() + 120
+while True:
+    try:
+        request = urllib.request.Request(sys.argv[1], headers={"Host": sys.argv[2]})
+        print(urllib.request.urlopen(request, timeout=5).status)
+        sys.exit(0)
+    except OSError as error:
+        print(error, flush=True)
+    if time.monotonic() > until:
+        sys.exit(1)
+    time.sleep(1)
+"""
+
+
+def asked(served: Served, path: str) -> None:
+    """A pod asks the gateway until it answers with 200."""
+    command = ["python", "-c", ASKS, f"http://{os.environ['GATEWAY_ADDRESS']}{path}", served.host]
+    container = {"name": "asks", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": command}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    served.kube.create(names.POD, served.namespace, {"metadata": {"name": "asks"}, "spec": spec})
+
+    def answered() -> bool:
+        phase = served.kube.get(names.POD, served.namespace, "asks")["status"].get("phase")
+        assert phase != "Failed", served.kube.log(served.namespace, "asks")[-500:]
+        return bool(phase == "Succeeded")
+
+    eventually("the gateway answers", answered, 140.0)
+
+
+@together
+def test_the_smallest_sample_serves_as_it_stands_but_for_what_it_asks_to_put_in(kube: Kube, namespace: str) -> None:
+    """Its header asks for a namespace, a hostname, images, ports and a Gateway; the image has a server on its port."""
+    text = (ROOT / "manifests" / "samples" / "minimal.yaml").read_text(encoding="utf-8")
+    image = f"{os.environ.get('IMAGE_PREFIX', 'localhost/')}recmodel-ranker:dev"
+    put_in = {
+        "namespace: shop": f"namespace: {namespace}",
+        "home-feed.shop.example": hostname(namespace, "home-feed"),
+        "image: server:1": f"image: {image}",
+        "{name: edge, namespace: gateways}": f"{{name: {GATEWAY}, namespace: {GATEWAY_NAMESPACE}}}",
+    }
+    for written, meant in put_in.items():
+        assert written in text
+        text = text.replace(written, meant)
+    began = time.monotonic()
+    served = Served(kube, yaml.safe_load(text))
+    served.wait_ready(cpu=1)
+    asked(served, "/v2/health/ready")
+    measured("the smallest sample, apply to its first answer", f"{time.monotonic() - began:.1f} s")

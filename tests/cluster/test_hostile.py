@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+import custom_kinds
 import pytest
 from installed import OPERATOR_NAMESPACE, operator_pod
-from kube import Kube, Object, eventually, run
+from kube import Kube, Object, eventually
 from serving import Pool, Served
 from side_by_side import together
 
 from recmodel.cluster import names
-from recmodel.cluster.names import Kind
 
 pytestmark = pytest.mark.cluster
 
-CRD = Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
-CRD_NAME = "rollouts.argoproj.io"
-ANYTHING: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 ABSENT_KIND_SECONDS = 60.0  # how often the operator looks whether a CRD has come
 TARGETS: list[object] = [{"kind": "Deployment"}, {"kind": "Deployment", "name": 7}, "abc", [[[]]]]
-
-
-@contextlib.contextmanager
-def rollouts(kube: Kube) -> Iterator[None]:
-    """The CRD of Argo's Rollout that takes anything; where the cluster has the real one it is left alone."""
-    there = kube.find(CRD, None, CRD_NAME) is not None
-    if not there:
-        group, kind = names.ARGO_ROLLOUT.group_version.split("/")[0], names.ARGO_ROLLOUT
-        version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": ANYTHING}}
-        spec = {"group": group, "scope": "Namespaced", "versions": [version],
-                "names": {"kind": kind.kind, "plural": kind.plural, "singular": "rollout"}}  # fmt: skip
-        body = {"apiVersion": CRD.group_version, "kind": CRD.kind, "metadata": {"name": CRD_NAME}, "spec": spec}
-        kube.create(CRD, None, body)
-        run("kubectl", "wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=60s")
-    try:
-        yield
-    finally:
-        if not there:
-            kube.delete(CRD, None, CRD_NAME)
 
 
 def unreadable(kube: Kube) -> dict[str, float]:
@@ -69,7 +46,7 @@ def restarts(pod: Object) -> list[int]:
 def test_objects_that_nobody_can_read_stop_no_other_model(
     kube: Kube, namespace: str, serve: Callable[..., Served]
 ) -> None:
-    with rollouts(kube):
+    with custom_kinds.served(kube, names.ARGO_ROLLOUT):
         hostile_objects_stop_nobody(kube, namespace, serve)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from figures import measured
-from installed import OPERATOR_NAMESPACE, ROOT, operator_pod
+from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, operator_pod
 from kube import Kube, Object, Refused, eventually, run
 from serving import Pool, Served
 
@@ -36,9 +36,10 @@ def series_of(kube: Kube, namespace: str) -> list[str]:
     return [line for line in page(kube).splitlines() if f'namespace="{namespace}"' in line]
 
 
-def restarts(kube: Kube) -> int:
-    """How often the operator's container was started again."""
-    return int(operator_pod(kube)["status"]["containerStatuses"][0]["restartCount"])
+def process(kube: Kube) -> tuple[str, int]:
+    """The operator's pod, and how often its container was started again."""
+    pod = operator_pod(kube)
+    return str(pod["metadata"]["name"]), int(pod["status"]["containerStatuses"][0]["restartCount"])
 
 
 def test_a_deleted_recmodel_leaves_no_series_and_its_name_starts_clean(
@@ -96,15 +97,21 @@ def crd(kube: Kube) -> Iterator[Object]:
         kube.create(CRD, None, body)
 
 
+@pytest.mark.parametrize("there_before", [True, False], ids=["the operator runs on", "the operator starts without it"])
 def test_a_crd_that_is_deleted_and_installed_again_is_served_within_seconds(
-    kube: Kube, serve: Callable[..., Served], namespace: str, crd: Object
+    kube: Kube, serve: Callable[..., Served], namespace: str, crd: Object, there_before: bool
 ) -> None:
     served = serve(Pool())
     served.wait_ready(cpu=1)
-    body, before = served.body(), restarts(kube)
+    body = served.body()
     kube.delete(CRD, None, "recmodels.recmodel.dev")
     eventually("the CRD is gone", lambda: kube.find(CRD, None, "recmodels.recmodel.dev") is None, 60.0)
     eventually("no series is left", lambda: page(kube) and not series_of(kube, namespace), 60.0)
+    if not there_before:
+        kube.delete(names.POD, OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], grace_seconds=0)
+        run("kubectl", "rollout", "status", f"deployment/{RELEASE}", "-n", OPERATOR_NAMESPACE, "--timeout=90s")
+        eventually("another one runs", lambda: "recmodel_acting" in page(kube), 60.0)
+    before = process(kube)
     kube.create(CRD, None, crd)
     again = {"apiVersion": body["apiVersion"], "kind": body["kind"], "spec": body["spec"]}
     metadata = {"name": served.name, "namespace": namespace}
@@ -121,5 +128,5 @@ def test_a_crd_that_is_deleted_and_installed_again_is_served_within_seconds(
     began = time.monotonic()
     eventually("it has a status", lambda: served.status().get("conditions"), SERVED_SECONDS)
     measured("RecModel of a CRD installed again to its first status", f"{time.monotonic() - began:.1f} s")
-    assert restarts(kube) == before, "the operator's process lived on"
+    assert process(kube) == before, "the operator's process lived on"
     eventually("it serves", served.has("Ready", "True"), 90.0)

@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import custom_kinds
 import pytest
 import yaml
 from chart import run
-from kube import eventually
+from kube import Kube
 from operator_account import SOMEBODY, asked
 from serving import GPU, Pool, recmodel
 
@@ -22,37 +23,12 @@ from recmodel.cluster.children import builders as build
 
 pytestmark = pytest.mark.cluster
 
-GROUP, _, VERSION = names.POD_MONITOR.group_version.partition("/")
-CRD: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-    "metadata": {"name": f"{names.POD_MONITOR.plural}.{GROUP}"},
-    "spec": {
-        "group": GROUP, "scope": "Namespaced",
-        "names": {"kind": "PodMonitor", "listKind": "PodMonitorList", "plural": "podmonitors", "singular": "podmonitor"},
-        "versions": [{
-            "name": VERSION, "served": True, "storage": True,
-            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-        }],
-    },
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def account(released: tuple[str, str]) -> Iterator[tuple[str, str]]:
+def account(kube: Kube, released: tuple[str, str]) -> Iterator[tuple[str, str]]:
     """The namespace and the account of a release with its policies, in a cluster that knows PodMonitors."""
-    name = CRD["metadata"]["name"]
-    there = run("kubectl", "get", "crd", name).returncode == 0
-    try:
-        if not there:
-            made = run("kubectl", "create", "-f", "-", given=yaml.safe_dump(CRD))
-            assert made.returncode == 0, made.stderr
-            waited = run("kubectl", "wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
-            assert waited.returncode == 0, waited.stderr
-        eventually("PodMonitors are served", lambda: run("kubectl", "get", "podmonitors", "-A").returncode == 0, 60.0)
+    with custom_kinds.served(kube, names.POD_MONITOR):
         yield released
-    finally:
-        if not there:
-            run("kubectl", "delete", "crd", name, "--ignore-not-found", "--timeout=60s")
 
 
 def monitor(namespace: str, **metrics: Any) -> dict[str, Any]:

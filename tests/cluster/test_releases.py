@@ -9,6 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,38 @@ def upgrade(operator: None) -> Iterator[Callable[..., None]]:
 
 def decides(kube: Kube, served: Served) -> dict[str, float]:
     """When the pods of all releases decided about a model, by pod; only one that acts reports it."""
-    series = f'recmodel_decision_timestamp_seconds{{model="{served.name}",namespace="{served.namespace}"}} '
     found = {}
     for place in (OPERATOR_NAMESPACE, OTHER_NAMESPACE):
         for pod in kube.list(names.POD, place, "app.kubernetes.io/name=recmodel"):
             name = pod["metadata"]["name"]
-            try:
-                page = kube.proxied(place, name, 9090, "/metrics")
-            except Refused:  # it does not listen yet, or any more
-                continue
-            if said := re.search(re.escape(series) + r"(\S+)", page):
-                found[f"{place}/{name}"] = float(said[1])
+            if at := decided_at(kube, served, place, name):
+                found[f"{place}/{name}"] = at
     return found
+
+
+def decided_at(kube: Kube, served: Served, place: str, pod: str) -> float | None:
+    """When a pod decided about a model; 0 where it does not act, None where it does not listen yet, or any more."""
+    series = f'recmodel_decision_timestamp_seconds{{model="{served.name}",namespace="{served.namespace}"}} '
+    try:
+        page = kube.proxied(place, pod, 9090, "/metrics")
+    except Refused:
+        return None
+    said = re.search(re.escape(series) + r"(\S+)", page)
+    return float(said[1]) if said else 0.0
+
+
+def overlap(kube: Kube, served: Served, done: Future[None]) -> int:
+    """Looks at the operator's pods until ``done``: never do two act. Returns how often two of them answered."""
+    both = 0
+    while not done.done():
+        pods = kube.list(names.POD, OPERATOR_NAMESPACE, f"app.kubernetes.io/instance={RELEASE}")
+        # The younger one first: where it acts already, the older one must have ceased before it is looked at.
+        pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
+        said = [decided_at(kube, served, OPERATOR_NAMESPACE, pod["metadata"]["name"]) for pod in pods]
+        assert sum(at is not None and at > 0 for at in said) <= 1, f"two pods act: {said}"
+        both += sum(at is not None for at in said) > 1
+        time.sleep(0.2)
+    return both
 
 
 def ready(served: Served) -> dict[str, Any]:
@@ -131,7 +152,11 @@ def test_an_upgrade_with_other_namespaces_never_has_two_acting_and_leaves_no_mod
     served.wait_ready(small=1)
     eventually("one decides", lambda: decides(kube, served), 30.0)
     began = time.monotonic()
-    upgrade([served.namespace])  # from all of them; both pods are up for some seconds
+    with ThreadPoolExecutor(1) as aside:
+        done = aside.submit(upgrade, [served.namespace])  # from all of them; both pods are up for some seconds
+        both = overlap(kube, served, done)
+    done.result()
+    measured("helm upgrade with both pods up", f"{both} looks at both, never two that act")
     seen: set[str] = set()
     for _ in range(3):
         acting = eventually("it goes on", lambda: decides(kube, served), 60.0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from kube import NAMESPACE, Kube, Object, Refused
-from serving import Pool, Served
+from kube import NAMESPACE, Kube, Object, Refused, eventually
+from serving import Pool, Served, recmodel
 
 from recmodel.api.v1alpha1 import KIND, RecModelSpec
 from recmodel.cluster import names
@@ -93,3 +94,17 @@ def test_a_pool_whose_template_says_nothing_starts_there(
     (pod,) = served.pods("cpu")
     context = pod["spec"]["containers"][0]["securityContext"]
     assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+
+
+def test_a_template_that_must_run_as_root_is_refused_in_podsecuritys_own_words(kube: Kube, restricted: str) -> None:
+    body = recmodel(restricted, "ranker", Pool())
+    context = {"runAsUser": 0, "runAsNonRoot": False}
+    body["spec"]["pools"][0]["template"]["spec"]["containers"][0]["securityContext"] = context
+    served = Served(kube, body)
+    eventually("it is told", served.has("Degraded", "True", "PodsRefused"), 60.0)
+    with pytest.raises(Refused) as refused:
+        admit(kube, restricted, "root", served.deployment("cpu")["spec"]["template"])
+    (whole,) = re.findall(r"violates PodSecurity.*", refused.value.message)
+    assert "runAsNonRoot != true" in whole
+    assert whole in served.condition("Degraded")["message"]
+    assert served.condition("Ready")["reason"] == "PodsRefused"
