@@ -50,14 +50,17 @@ def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str
 
 def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: list[Profile]) -> list[Check]:
     span_seconds = max(LEAST_SPAN_SECONDS, looked.rate_window_seconds)
-    asked = [scrape_spacing(profile, looked.scope, span_seconds) for profile in profiles]
-    answers = prometheus.query_all(asked, time.time(), BUDGET_SECONDS)
+    asked = {
+        (metric_checks.about(profile), scrape_spacing(profile, looked.scope, span_seconds)): profile
+        for profile in profiles
+    }
+    answers = prometheus.query_all(dict.fromkeys(query for _, query in asked), time.time(), BUDGET_SECONDS)
     found = []
-    for profile, query in zip(profiles, asked, strict=True):
+    for (about, query), profile in asked.items():
         answer = answers[query]
         if isinstance(answer, PrometheusError):
             said = f"how often it is scraped is not known: {answer}; look again, or see Prometheus' log"
-            found.append(Check("warning", f"profile {profile.name}", said))
+            found.append(Check("warning", about, said))
         elif (seconds := spacing_seconds(answer)) is None:
             found.append(metric_checks.no_series(profile, span_seconds))
         else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from recmodel.prometheus.answers import Buckets, PoolKey, Values, buckets, owner_of, served_models, values
+from recmodel.prometheus.answers import Buckets, Owner, PoolKey, Values, buckets, owner_of, served_models, values
 from recmodel.prometheus.client import Vector
+from recmodel.prometheus.pod_names import ANY_PAGE_LABEL
 from recmodel.prometheus.profile import Profile
 from recmodel.prometheus.queries import ProfileQueries
 from recmodel.prometheus.readings import ModelView
@@ -51,9 +52,10 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
     histogram = answers[queries.buckets] if queries.buckets else None
     uneven = answers[queries.uneven] if queries.uneven else None
     requests = answers[queries.requests]
-    rates, up = read(queries.requests), read(queries.up)
-    if by_pod:  # the pods are known by their names: one whose target is gone is not read
-        up.known |= dict.fromkeys(rates.known.keys() - up.known.keys(), 0.0)
+    rates, ages, pages = read(queries.requests), read(queries.age, min), answers[queries.up] if queries.up else None
+    up = read(queries.up)
+    if by_pod and isinstance(pages, Vector):
+        up = _up_by_pod(pages, owner, rates.known.keys() | ages.known.keys())
     return Found(
         profile=profile,
         rates=rates,
@@ -68,10 +70,28 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
         in_flight=read(queries.in_flight),
         moved=read(queries.moved),
         scrapes=read(queries.scrapes, max),
-        ages=read(queries.age, min),
+        ages=ages,
         up=up,
         served=served_models((labels for labels, _ in requests.rows), profile, models)
         if isinstance(requests, Vector)
         else {},
         partial=any(answer.partial for q in queries.all() if isinstance(answer := answers[q], Vector)),
     )
+
+
+def _up_by_pod(pages: Vector, owner: Owner, counted: Set[PoolKey]) -> Values:
+    """How many pods are read. Where a pool's requests are ``counted`` it is known which page has them, and no other one counts: a
+    pod whose target is gone is not read. Where none is, any page does.
+    """
+    its = [(labels, value) for labels, value in pages.rows if ANY_PAGE_LABEL not in labels]
+    pods = {(labels.get("namespace"), labels.get("pod")) for labels, _ in its}
+    other = [
+        (labels, value)
+        for labels, value in pages.rows
+        if ANY_PAGE_LABEL in labels
+        and (labels.get("namespace"), labels.get("pod")) not in pods
+        and owner(labels) not in counted
+    ]
+    found = values(Vector((*its, *other)), owner, operator.add)
+    found.known |= dict.fromkeys(counted - found.known.keys() - found.invalid, 0.0)
+    return found

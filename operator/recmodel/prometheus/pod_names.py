@@ -22,6 +22,7 @@ LONGEST_BEGINNING = 58
 # Of namespaces, and of beginnings, in one selector. The longest question has six selectors, and VictoriaMetrics takes 16 KiB.
 MOST_CHARACTERS = 1000
 PREFIX_LABEL = "recmodel_pod_prefix"  # made within the questions that are not by pod
+ANY_PAGE_LABEL = "recmodel_any_page"  # made for the pages of pods that had no series within the window
 
 _LETTER = "[bcdfghjklmnpqrstvwxz2456789]"  # those of Kubernetes' hashes and random names
 _ORDINAL = "[0-9]+"  # of a StatefulSet's pods
@@ -129,11 +130,12 @@ def by_workload(query: str, profile: Profile, models: Sequence[ModelView], *more
 
 def up_by_pod(profile: Profile, chosen: Sequence[str], window_seconds: float) -> str:
     """Whether each pod's page is read. A pod may have other pages, such as a side-car's: those count that are read by a job which
-    found the profile's series within the window. Of a pod that had none yet any page does.
+    found the profile's series within the window. Of a pod that had none the others are there too, with ``ANY_PAGE_LABEL``.
     """
     up, counted = selector(Selector(name="up"), chosen), _counted(profile, chosen, window_seconds)
     its = f"min by (namespace, pod) ({up} and on (namespace, job, endpoint) {counted})"
-    return f"{its} or max by (namespace, pod) ({up} unless on (namespace, pod) {counted})"
+    any_page = f"max by (namespace, pod) ({up} unless on (namespace, pod) {counted})"
+    return f'{its} or label_replace({any_page}, "{ANY_PAGE_LABEL}", "1", "", "")'
 
 
 def scrapes_by_pod(profile: Profile, chosen: Sequence[str], window_seconds: float) -> str:

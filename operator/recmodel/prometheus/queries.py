@@ -237,9 +237,11 @@ def _filled(pattern: str, groups: dict[str, str]) -> str:
 
 def scrape_spacing(profile: Profile, scope: Sequence[str] = (), span_seconds: float = 60.0) -> str:
     """Seconds between the samples of the last minute, or another span; too long while Prometheus has not yet read the page
-    for so long.
+    for so long. Of pods without a label of ours those of the slowest job: they have not one monitor, but each its own.
     """
-    own_pages = profile.scope == "pod" and not profile.identity.named  # else a page of a side-car would count
-    series = profile.page or (Selector(name="up") if own_pages else profile.requests[0])
+    named = profile.identity.named is not None  # of a pod's pages, the one that is up may be a side-car's
+    series = profile.page or (Selector(name="up") if profile.scope == "pod" and not named else profile.requests[0])
     extra = (*(() if profile.page else ours(profile)), *scope)
-    return f"{span_seconds:g} / max(count_over_time({selector(series, extra)}[{duration(span_seconds)}]))"
+    samples = f"count_over_time({selector(series, extra)}[{duration(span_seconds)}])"
+    most = f"min(max by (namespace, job, endpoint) ({samples}))" if named else f"max({samples})"
+    return f"{span_seconds:g} / {most}"

@@ -29,23 +29,27 @@ def unanswered(url: str, why: Reason) -> Check:
     return Check("problem", "Prometheus", f"{url}: {why.message}: {way_out}")
 
 
+def about(profile: Profile) -> str:
+    """What a check of a profile's pages is on."""
+    return f"profile {profile.name}{', pods of a targetRef' if profile.identity.named else ''}"
+
+
 def spacing(profile: Profile, seconds: float, interval_seconds: float, window_seconds: float) -> Check:
     """How often the pages of a profile are read. ``seconds``: between two samples; ``interval_seconds``: what the setting
     says; ``window_seconds``: of the rates, which are never shorter than four of the setting's intervals.
     """
-    about = f"profile {profile.name}"
-    every = f"{seconds:.3g} s"
+    whose, every = about(profile), f"{seconds:.3g} s"
     if seconds > interval_seconds * SPACING_TOLERANCE_RATIO:
         return Check(
-            "problem", about, f"scraped every {every}, and prometheus.scrapeIntervalSeconds is {interval_seconds:g}: set it to "
+            "problem", whose, f"scraped every {every}, and prometheus.scrapeIntervalSeconds is {interval_seconds:g}: set it to "
             f"{math.ceil(seconds)}, or scrape more often (where Prometheus began to read it just now, look again in a minute)",
         )  # fmt: skip
     if window_seconds * WINDOW_TOLERANCE_RATIO < WINDOW_SCRAPES * seconds:
         return Check(
-            "problem", about, f"a rate window of {window_seconds:g} s holds {window_seconds / seconds:.1f} scrapes of {every}: set "
+            "problem", whose, f"a rate window of {window_seconds:g} s holds {window_seconds / seconds:.1f} scrapes of {every}: set "
             f"prometheus.rateWindowSeconds to {WINDOW_SCRAPES * math.ceil(seconds)} at least, or scrape more often",
         )  # fmt: skip
-    return Check("ok", about, f"scraped every {every}, rates over {window_seconds:g} s")
+    return Check("ok", whose, f"scraped every {every}, rates over {window_seconds:g} s")
 
 
 def no_series(profile: Profile, span_seconds: float) -> Check:
@@ -53,7 +57,7 @@ def no_series(profile: Profile, span_seconds: float) -> Check:
     where = "the gateway's pods" if profile.scope == "gateway" else "the pools' pods"
     return Check(
         "warning",
-        f"profile {profile.name}",
+        about(profile),
         f"Prometheus has had no series of {profile.title} for {span_seconds:g} s: let it scrape {where}",
     )
 

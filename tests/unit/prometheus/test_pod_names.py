@@ -32,6 +32,7 @@ LONG = "a-deployment-whose-name-leaves-no-room-for-what-follows"  # 55 character
 
 
 NOTHING = Vector(())
+SIDE_CAR = rows({OTHER: 1.0}, recmodel_any_page="1")
 
 
 class Asked(PrometheusClient):
@@ -59,7 +60,8 @@ def test_a_workloads_pods_are_asked_for_by_the_labels_of_the_target() -> None:
     assert queries.requests == f"sum by (namespace, pod) (rate({series}[60000ms]))"
     assert queries.up == (
         f"min by (namespace, pod) (up{{{chosen}}} and on (namespace, job, endpoint) (last_over_time({series}[60000ms]))) or "
-        f"max by (namespace, pod) (up{{{chosen}}} unless on (namespace, pod) (last_over_time({series}[60000ms])))"
+        f"label_replace(max by (namespace, pod) (up{{{chosen}}} unless on (namespace, pod) (last_over_time({series}[60000ms]))), "
+        '"recmodel_any_page", "1", "", "")'
     )
     assert all("recmodel_dev" not in query and chosen in query for query in queries.all())
 
@@ -190,6 +192,12 @@ def test_what_a_pod_answered_that_ended_within_the_window_is_load() -> None:
         ("a pod's target is gone", {"up": rows({ONE: 1.0})}, "Partial", "PodsMissing"),
         ("all targets are gone", {"up": Vector(()), "age": Vector(())}, "Partial", "PodsMissing"),
         ("only another pod's page is read", {"up": rows({ONE: 1.0, "feed-gpu-0": 1.0})}, "Partial", "PodsMissing"),
+        (
+            "only its side-car's page is read",
+            {"up": Vector((*rows({ONE: 1.0}).rows, *SIDE_CAR.rows))},
+            "Partial",
+            "PodsMissing",
+        ),
         ("a page is read twice", {"scrapes": rows({ONE: 1.0, OTHER: 2.0})}, "Unusable", "DuplicateScrapes"),
         ("all samples are old", {"age": rows({ONE: 90.0, OTHER: 80.0})}, "Stale", "SeriesStale"),
         ("a pod's rate is NaN", {"requests": rows({ONE: float("nan"), OTHER: 1.0})}, "Unusable", "ValuesInvalid"),
@@ -220,10 +228,26 @@ def test_an_answer_that_is_not_whole_gets_a_verdict(
 
 
 def test_a_workload_without_series_is_told_which_labels_are_missing() -> None:
-    nothing = {k: Vector(()) for k in ("requests", "buckets", "moved", "age")}
+    nothing = dict.fromkeys(("requests", "buckets", "moved", "age"), NOTHING)
     assert "no series with the labels namespace and pod of its pods (MLServer" in read(deployment(), **nothing).message
-    unused = read(replace(deployment(), counted=False), **nothing)
-    assert unused.reason == r.NO_REQUESTS_SEEN
+
+
+@pytest.mark.parametrize(
+    ("case", "up", "reason"),
+    [
+        ("another workload's job reads its pages", rows({ONE: 1.0, OTHER: 1.0}), r.NO_REQUESTS_SEEN),
+        ("nobody knows which page has them", Vector((*rows({ONE: 1.0}).rows, *SIDE_CAR.rows)), r.NO_REQUESTS_SEEN),
+        (
+            "a page is not read, and its side-car's is",
+            Vector((*rows({ONE: 1.0, OTHER: 0.0}).rows, *SIDE_CAR.rows)),
+            r.NO_SERIES,
+        ),
+        ("a pod has no page at all", rows({ONE: 1.0}), r.NO_SERIES),
+    ],
+)
+def test_before_the_first_request_any_page_of_a_pod_does(case: str, up: Vector, reason: str) -> None:
+    nothing = dict.fromkeys(("requests", "buckets", "moved", "age"), NOTHING)
+    assert read(replace(deployment(), counted=False), up=up, **nothing).reason == reason, case
 
 
 def test_the_cpu_of_its_own_page_stands_in_for_cadvisor() -> None:

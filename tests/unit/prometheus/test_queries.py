@@ -152,6 +152,8 @@ def test_usage_is_asked_for_in_the_namespaces_in_use_unless_they_are_many() -> N
 def test_the_spacing_of_scrapes_is_read_from_a_series_that_is_always_there() -> None:
     assert "envoy_http_downstream_rq_xx" in scrape_spacing(load_profile("envoy-gateway"))
     assert "up{" in scrape_spacing(load_profile("triton"))
+    by_job = "60 / min(max by (namespace, job, endpoint) (count_over_time(nv_inference_request_success{"
+    assert scrape_spacing(by_name(load_profile("triton"), [REFERENCE])).startswith(by_job)
 
 
 def test_a_window_must_be_above_zero() -> None:
