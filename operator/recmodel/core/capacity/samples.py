@@ -69,7 +69,8 @@ def take(
 
     ``total_load`` ``[M]`` is each model's arrivals in requests/s, NaN unknown.
     """
-    served = seen.rate_per_second - np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
+    errors = np.where(np.isfinite(seen.errors_per_second), seen.errors_per_second, 0.0)
+    served = np.maximum(seen.rate_per_second - errors, 0.0)  # two rates, each with its own rounding
     load = np.where(seen.ready > 0, served / np.maximum(seen.ready, 1), np.nan)
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)

@@ -23,24 +23,13 @@ import numpy as np
 from recmodel.core.arrays.axes import axes
 from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.arrays.observed import Observed
-from recmodel.core.traffic.accuracy import (
-    calm_budget,
-    losses,
-    steady_budget,
-    trial_limits,
-    with_trials,
-    within_budget,
-    within_limits,
-)
-from recmodel.core.traffic.context import TrafficContext
+from recmodel.core.traffic.accuracy import calm_budget, losses, steady_budget
 
 BUCKET_SECONDS = 3600.0  # of the steady budget at the mean load
 LASTS_SECONDS = 60.0  # that the tokens must last: the rates are as old as their window, and nothing is spent twice
 HOLD_SECONDS = 180.0  # that the budget stays open after it was last needed: two to three rate windows
 CLOSE_RATIO = 0.9  # of what the steady shares carry, under which the load must be
 LEAST_SPARE = 1.001  # times what is carried anyway: less than a thousandth more is none to open the budget for
-MOST_TIMES = 4.0  # what is hoped for: so much at most is asked of a pool of which nobody knows where it ends
-LEAST_DRAINING = 0.2  # of what a pool surely carries, that it gets while its queue is drained
 NOISE = 3.0  # standard deviations of the newest tick's arrivals before they are believed to have jumped
 
 
@@ -120,22 +109,13 @@ def carried_within(able: Floats, loss: Floats, budget: Floats) -> Floats:
     return result
 
 
-def ready_capacity(context: TrafficContext) -> tuple[Floats, Floats]:
-    """Requests/s ``[M, P]`` of the ready replicas that stay: what is known, and what they may turn out to carry (the middle of
-    the belief, or what utilisation or a single reading promises), since in need hope counts more than caution. Both are 0 where unknown.
-    """
-    staying, capacity = context.staying, context.capacity
-    sure = np.where(np.isfinite(context.each), staying * context.each, 0.0)
-    believed = staying * np.fmax(capacity.hoped(np.maximum(staying, 1)), capacity.promised)
-    return sure, np.fmax(sure, believed)
-
-
 def advance(
     memory: AccuracyBudgetMemory, fleet: Fleet, seen: Observed, load: Floats, sure: Floats, hoped: Floats
 ) -> tuple[AccuracyBudgetMemory, AccuracyBudget]:
     """One tick: what was spent, what is left, and whether the budget is open.
 
-    ``sure`` and ``hoped`` ``[M, P]`` requests/s: see :func:`ready_capacity`. A load beyond what is sure opens it.
+    ``sure`` and ``hoped`` ``[M, P]`` requests/s that the ready replicas are known to carry, and may turn out to. A load beyond what
+    is sure opens it.
     """
     loss, steady, calm_loss, tick = losses(fleet), steady_budget(fleet), calm_budget(fleet), fleet.tick_seconds
     memory = _accounted(memory, seen, load, loss, steady, tick)
@@ -212,65 +192,3 @@ def _newest(memory: AccuracyBudgetMemory, load: Floats, fleet: Fleet) -> Floats:
     noise = NOISE * np.sqrt(2.0 * np.maximum(memory.load_before, 0.0) / fleet.tick_seconds)
     result: Floats = np.where(moved * ticks > noise, memory.load_before + moved * ticks - noise, np.nan)
     return result
-
-
-def opened_wide(sure: Floats, hoped: Floats, end_seen: Bools, drained: Floats, demand: Floats) -> Floats:
-    """The shares ``[M, P]`` of pools that together may carry ``hoped`` ``[M, P]`` of ``demand`` ``[M]`` requests/s: in proportion.
-
-    Where even that is not enough, pools of which it was seen where they end keep to what is ``sure``, since all that they get
-    beyond is late. Nor is hope for a pool that is late now: it gets what is ``drained`` ``[M, P]`` (:func:`draining`; inf where it is
-    not late), and more only of what the others cannot take. They take the rest, those whose end was not seen up to a multiple of what
-    is hoped for. 400 requests/s on a pool that ends at 200 and one that has answered 50 so far are shared 200 to 200, not 320 to 80.
-    """
-    able = np.minimum(hoped, drained)
-    ends = (demand > able.sum(1))[:, None] & end_seen & (sure > 0)
-    bounded = ends | np.isfinite(drained)
-    most = np.where(bounded, np.minimum(sure, hoped), hoped)
-    able = np.minimum(able, most)
-    free = np.where(bounded, 0.0, able)
-    rest = np.fmax(demand - np.where(bounded, able, 0.0).sum(1), 0.0)[:, None]
-    free_total = free.sum(1, keepdims=True)
-    times = np.divide(rest, free_total, out=np.ones_like(rest), where=free_total > 0)
-    times = np.where(bounded.any(1, keepdims=True), np.clip(times, 1.0, np.where(end_seen, 1.0, MOST_TIMES)), 1.0)
-    left = np.fmax(rest - (free * times).sum(1, keepdims=True), 0.0)
-    room = np.where(bounded, most - able, 0.0)
-    room_total = room.sum(1, keepdims=True)
-    back = np.divide(np.minimum(left, room_total), room_total, out=np.zeros_like(left), where=room_total > 0)
-    able = np.where(bounded, able + room * back, free * times)
-    total = able.sum(1, keepdims=True)
-    result: Floats = 100.0 * np.divide(able, total, out=np.zeros_like(able), where=total > 0)
-    return result
-
-
-def draining(sure: Floats, seen: Observed, late_budget_ratio: Floats) -> Floats:
-    """Requests/s ``[M, P]`` with which a pool that is late now gets rid of its queue; infinite where it is not late.
-
-    In one rate window w a queue of (rate - sure) w has gathered. With ``2 sure - rate`` it is gone after another: a pool that
-    carries 50 and got 70 gets 30. It keeps some: of a pool without requests nothing is seen.
-    """
-    rate = np.where(np.isfinite(seen.rate_per_second), seen.rate_per_second, 0.0)
-    late = (rate > 0) & (np.fmax(seen.late_lower_ratio, 0.0) > late_budget_ratio[:, None]) & (sure > 0)
-    result: Floats = np.where(late, np.clip(2.0 * sure - rate, LEAST_DRAINING * sure, sure), np.inf)
-    return result
-
-
-def answering(
-    shares: Floats, context: TrafficContext, sure: Floats, hoped: Floats, accuracy_budget: AccuracyBudget
-) -> Floats:
-    """Of the ``shares`` ``[M, P]`` in calm times those that the pools get: with the budget open, or in need, as :func:`opened_wide`
-    says, always within the budget of this tick and the limits of the pools on trial. Where both cannot be kept, the limits are.
-    """
-    fleet = context.fleet
-    drained = draining(sure, context.seen, fleet.late_budget_ratio)
-    wide = opened_wide(sure, hoped, np.isfinite(context.capacity.ceiling), drained, accuracy_budget.demand)
-    shares = np.where(
-        (accuracy_budget.open | accuracy_budget.short)[:, None] & (hoped.sum(1, keepdims=True) > 0), wide, shares
-    )
-    loss = losses(fleet)
-    if not (fleet.traffic_limit_ratio < 1.0).any():
-        return within_budget(shares, loss, accuracy_budget.steady, accuracy_budget.budget)
-    limit = trial_limits(fleet, context.seen, sure, context.load)
-    shares = with_trials(shares, fleet, context.ready)
-    for _ in range(2):
-        shares = within_budget(within_limits(shares, limit), loss, accuracy_budget.steady, accuracy_budget.budget)
-    return within_limits(shares, limit)

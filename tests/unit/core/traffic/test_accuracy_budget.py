@@ -20,7 +20,6 @@ from recmodel.core.traffic.accuracy_budget import (
     advance,
     carried_within,
     empty,
-    opened_wide,
 )
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
 from recmodel.lab.simulator.scenario import EDGES_SECONDS
@@ -205,21 +204,6 @@ def test_a_first_reading_of_a_moment_is_no_hour() -> None:
     assert spike.left_ratio[0] == pytest.approx(0.9, abs=0.02)
     assert memory.mean_load[0] == pytest.approx(np.mean([2.0, *[400.0] * 8, 1200.0]))
     assert spike.budget[0] / 0.04 > 0.75  # of the traffic
-
-
-def test_beyond_what_all_may_carry_a_pool_whose_end_is_known_keeps_to_it() -> None:
-    def shares(sure: list[float], hoped: list[float], end_seen: list[bool], demand: float) -> list[float]:
-        endless = np.full((1, 2), math.inf)
-        told = opened_wide(np.array([sure]), np.array([hoped]), np.array([end_seen]), endless, np.array([demand]))
-        return [round(float(share), 1) for share in told[0]]
-
-    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 400.0) == [50.0, 50.0]
-    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 250.0) == [72.7, 27.3]  # enough: in proportion
-    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], 4000.0) == [40.0, 60.0]  # four times what is hoped for
-    assert shares([200.0, 50.0], [220.0, 80.0], [True, True], 400.0) == [80.0, 20.0]
-    assert shares([200.0, 50.0], [220.0, 80.0], [False, False], 400.0) == [73.3, 26.7]
-    assert shares([200.0, 50.0], [200.0, 75.0], [True, False], math.nan) == [72.7, 27.3]
-    assert shares([0.0, 0.0], [0.0, 0.0], [False, False], 400.0) == [0.0, 0.0]
 
 
 class Restarted:
