@@ -1,11 +1,12 @@
-"""Objects of another team that nobody can read stop neither the operator nor another model: on a real API server."""
+"""Objects of another team that nobody can read, and children that are refused, stop nothing else: on a real API server."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import custom_kinds
 import pytest
@@ -15,10 +16,13 @@ from serving import Pool, Served
 from side_by_side import together
 
 from recmodel.cluster import names
+from recmodel.cluster.names import Kind
 
 pytestmark = pytest.mark.cluster
 
 ABSENT_KIND_SECONDS = 60.0  # how often the operator looks whether a CRD has come
+QUOTA = Kind("ResourceQuota", "v1", "resourcequotas")
+WEBHOOK = Kind("ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "validatingwebhookconfigurations")
 TARGETS: list[object] = [{"kind": "Deployment"}, {"kind": "Deployment", "name": 7}, "abc", [[[]]]]
 
 
@@ -91,3 +95,60 @@ def hostile_objects_stop_nobody(kube: Kube, namespace: str, serve: Callable[...,
     pod = operator_pod(kube)
     assert pod["metadata"]["name"] == operator_before["metadata"]["name"]
     assert restarts(pod) == restarts(operator_before)
+
+
+@contextlib.contextmanager
+def a_webhook_for_budgets_that_is_down(kube: Kube, namespace: str) -> Iterator[None]:
+    """To each write of a PodDisruptionBudget in the namespace the API server answers HTTP 500."""
+    rule = {"apiGroups": ["policy"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+            "resources": ["poddisruptionbudgets"]}  # fmt: skip
+    hook = {
+        "name": "budgets.example.com", "clientConfig": {"url": "https://127.0.0.1:9/"}, "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, "failurePolicy": "Fail",
+        "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+    }  # fmt: skip
+    kube.create(WEBHOOK, None, {"metadata": {"name": namespace}, "webhooks": [hook]})
+    try:
+        yield
+    finally:
+        kube.delete(WEBHOOK, None, namespace)
+
+
+@together
+def test_a_refused_monitor_and_writes_that_end_in_http_500_stop_nothing_else(
+    kube: Kube, namespace: str, serve: Callable[..., Served]
+) -> None:
+    """The quota refuses what only observes; the webhook makes the API server answer 500 for one kind."""
+    none = {"count/podmonitors.monitoring.coreos.com": "0"}
+    with custom_kinds.served(kube, names.POD_MONITOR):
+        kube.create(QUOTA, namespace, {"metadata": {"name": "none"}, "spec": {"hard": none}})
+        used = lambda: kube.get(QUOTA, namespace, "none").get("status", {}).get("used")  # noqa: E731
+        eventually("the quota counts", used, 60.0)
+        with a_webhook_for_budgets_that_is_down(kube, namespace):
+            spare = Pool("spare", start_seconds=8.0)
+            served = serve(Pool(), spare, metrics={"port": "http"})
+            served.wait_ready(cpu=1, spare=1)
+            served.change_pools(Pool(least=2), spare)
+            served.wait_ready(cpu=2, spare=1)
+
+            def told() -> bool:
+                said = served.condition("Degraded")["message"]
+                assert "PodMonitor" in said, said
+                assert "exceeded quota: none" in said, said
+                assert "PodDisruptionBudget" in said, said
+                assert 'failed calling webhook "budgets.example.com"' in said, said
+                return True
+
+            # The CRD is looked for once a minute.
+            eventually("both sentences of the API are in the condition", told, ABSENT_KIND_SECONDS + 40.0)
+            assert served.has("Ready", "True")()
+            (pod,) = served.pods("spare")
+            kube.delete(names.POD, namespace, pod["metadata"]["name"], grace_seconds=0)
+            eventually("a dead pool loses its traffic", lambda: served.weights()["spare"] == 0, 15.0)
+            served.wait_ready(cpu=2, spare=1)
+            assert kube.list(names.DISRUPTION_BUDGET, namespace) == []
+            assert kube.list(names.POD_MONITOR, namespace) == []
+        kube.delete(QUOTA, namespace, "none")
+        eventually("what was refused is made", lambda: kube.list(names.POD_MONITOR, namespace), 90.0)
+        eventually("the budgets, too", lambda: len(kube.list(names.DISRUPTION_BUDGET, namespace)) == 2, 90.0)
+        eventually("all is well", served.has("Degraded", "False"), 30.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,11 @@ def series_of(kube: Kube, namespace: str) -> list[str]:
     return [line for line in page(kube).splitlines() if f'namespace="{namespace}"' in line]
 
 
+def counted(kube: Kube) -> float:
+    """How many RecModels the operator counts, by its metric over the modes."""
+    return sum(float(n) for n in re.findall(r"^recmodel_models\{[^}]*\} (\S+)$", page(kube), re.MULTILINE))
+
+
 def process(kube: Kube) -> tuple[str, int]:
     """The operator's pod, and how often its container was started again."""
     pod = operator_pod(kube)
@@ -53,6 +59,7 @@ def test_a_deleted_recmodel_leaves_no_series_and_its_name_starts_clean(
     gone = time.monotonic()
     eventually("no series is left", lambda: page(kube) and not series_of(kube, namespace), 30.0)
     measured("RecModel deleted to no series of it", f"{time.monotonic() - gone:.1f} s")
+    eventually("it is not counted", lambda: counted(kube) == len(kube.list(names.RECMODEL, None)), 30.0)
     again = {k: v for k, v in body.items() if k in ("apiVersion", "kind", "spec")}
     kube.create(names.RECMODEL, namespace, {**again, "metadata": {"name": served.name, "namespace": namespace}})
     eventually("it serves again", served.has("Ready", "True"), 90.0)
