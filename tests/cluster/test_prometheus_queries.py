@@ -8,15 +8,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from kube import Kube, eventually
 
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, Series
+from recmodel.cluster import names
 from recmodel.prometheus import (
     PROFILE_NAMES,
     Connection,
     EdgeMemory,
     GatherSettings,
+    ModelReading,
     ModelView,
     PoolView,
     Profile,
@@ -30,6 +34,8 @@ from recmodel.prometheus import (
     profile_for,
     scrape_interval_seconds,
 )
+from recmodel.prometheus.grouping import by_profile
+from recmodel.prometheus.own_edges import own_edges
 from recmodel.prometheus.pod_names import by_name, matchers
 from recmodel.prometheus.queries import (
     edges_of,
@@ -130,3 +136,41 @@ def test_the_gateways_page_is_read_and_its_scrape_interval_known(client: Prometh
     assert 0.5 < interval <= 60.0
     # On a fresh page, a pool of weight 0 without series got no requests: known, not unknown.
     assert readings.models["nowhere/nobody"].pools["cpu"].rate_per_second == 0.0
+
+
+def test_a_workload_that_is_not_ours_is_read_by_the_names_of_its_pods(client: PrometheusClient, kube: Kube) -> None:
+    """The gateway's own Deployment: Prometheus knows its pods by namespace and pod alone, and scrapes and probes are its requests."""
+    pods = kube.list(names.POD, None, "app.kubernetes.io/component=proxy,app.kubernetes.io/managed-by=envoy-gateway")
+    first = pods[0]["metadata"]
+    deployment = first["name"].rsplit("-", 2)[0]
+    mine = {pod["metadata"]["name"]: "proxy" for pod in pods if pod["metadata"]["name"].startswith(deployment)}
+    latency = LatencySeries(name="envoy_http_downstream_rq_time", unit="ms")
+    view = ModelView(
+        first["namespace"],
+        "edge",
+        0.1,
+        0.95,
+        Metrics(profile="custom", custom=CustomMetrics(latency=latency)),
+        (PoolView("proxy", ready=len(mine), pod_prefix=pod_prefix(deployment)),),
+        mine,
+    )
+    everything = f'sum(rate(envoy_http_downstream_rq_time_count{{pod=~"{deployment}-.*"}}[60s]))'
+
+    def read() -> ModelReading | None:
+        now = time.time() - 10.0  # nothing is added any more to what was then
+        found = gather(client, [view], now, GatherSettings(60.0, 5.0)).models[view.key]
+        pool = found.pools["proxy"]
+        if found.verdict != Verdict.AVAILABLE or pool.rate_per_second is None:
+            return None
+        assert pool.rate_per_second == pytest.approx(client.query(everything, now).rows[0][1])
+        return found
+
+    pool = eventually("the gateway's pods are read", read, 90.0, 5.0).pools["proxy"]
+    assert pool.coverage_ratio == 1.0
+    assert pool.rate_per_second
+    assert pool.latency is not None
+    assert pool.latency[float("inf")] == pytest.approx(pool.rate_per_second)
+    past = histories(client, [view], time.time(), span_seconds=600.0, step_seconds=60.0)[view.key]
+    assert np.isfinite(past.per_second).any()
+    edges = own_edges(client, by_profile([view]), time.time(), 10.0).counts[view.key, "proxy"]
+    assert edges["+Inf"] >= len(mine)
