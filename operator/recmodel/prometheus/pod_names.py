@@ -19,11 +19,12 @@ from recmodel.prometheus.readings import ModelView
 
 # Kubernetes makes a random name of so many characters and five, and cuts what is longer before the five.
 LONGEST_BEGINNING = 58
-# Of namespaces, and of beginnings, in one selector. The longest question has six selectors, and VictoriaMetrics takes 16 KiB.
-MOST_CHARACTERS = 1000
+# Of namespaces, and of beginnings, in one selector. The longest question has eleven selectors, and VictoriaMetrics takes 16 KiB.
+MOST_CHARACTERS = 650
 PREFIX_LABEL = "recmodel_pod_prefix"  # made within the questions that are not by pod
 ANY_PAGE_LABEL = "recmodel_any_page"  # made for the pages of pods that had no series within the window
 
+_PAGE = "job, instance, endpoint"
 _LETTER = "[bcdfghjklmnpqrstvwxz2456789]"  # those of Kubernetes' hashes and random names
 _ORDINAL = "[0-9]+"  # of a StatefulSet's pods
 _HASHED = (
@@ -129,19 +130,22 @@ def by_workload(query: str, profile: Profile, models: Sequence[ModelView], *more
 
 
 def up_by_pod(profile: Profile, chosen: Sequence[str], window_seconds: float) -> str:
-    """Whether each pod's page is read. A pod may have other pages, such as a side-car's: those count that are read by a job which
-    found the profile's series within the window. Of a pod that had none the others are there too, with ``ANY_PAGE_LABEL``.
+    """Whether each pod's page is read. A pod may have other pages, such as a side-car's, or ports without one: it is the page that
+    had the profile's series within the window. Of a pod that had none it is any that is read by the job of such a page; and any at
+    all, with ``ANY_PAGE_LABEL``, for workloads that had none.
     """
     up, counted = selector(Selector(name="up"), chosen), _counted(profile, chosen, window_seconds)
-    its = f"min by (namespace, pod) ({up} and on (namespace, job, endpoint) {counted})"
-    any_page = f"max by (namespace, pod) ({up} unless on (namespace, pod) {counted})"
-    return f'{its} or label_replace({any_page}, "{ANY_PAGE_LABEL}", "1", "", "")'
+    others = f"{up} unless on (namespace, pod) {counted}"
+    its = f"min by (namespace, pod) ({up} and on (namespace, pod, {_PAGE}) {counted})"
+    of_the_job = f"max by (namespace, pod) ({others} and on (namespace, job, endpoint) {counted})"
+    any_page = f'label_replace(max by (namespace, pod) ({others}), "{ANY_PAGE_LABEL}", "1", "", "")'
+    return f"{its} or {of_the_job} or {any_page}"
 
 
 def scrapes_by_pod(profile: Profile, chosen: Sequence[str], window_seconds: float) -> str:
     """How often the same page with the profile's series is read, by pod: a page is identified by its address."""
     up = selector(Selector(name="up"), (*chosen, f"instance!={quoted('')}"))
-    its = f"{up} and on (namespace, pod, job, instance, endpoint) {_counted(profile, chosen, window_seconds)}"
+    its = f"{up} and on (namespace, pod, {_PAGE}) {_counted(profile, chosen, window_seconds)}"
     return f"max by (namespace, pod) (count by (namespace, pod, instance) ({its}))"
 
 

@@ -58,10 +58,12 @@ def test_a_workloads_pods_are_asked_for_by_the_labels_of_the_target() -> None:
     chosen = r'namespace=~"shop",pod=~"(?:fe\\.ed-gpu-|feed-).*"'
     series = f'rest_server_requests_total{{path=~".*/infer",{chosen}}}'
     assert queries.requests == f"sum by (namespace, pod) (rate({series}[60000ms]))"
+    counted = f"(last_over_time({series}[60000ms]))"
+    others = f"up{{{chosen}}} unless on (namespace, pod) {counted}"
     assert queries.up == (
-        f"min by (namespace, pod) (up{{{chosen}}} and on (namespace, job, endpoint) (last_over_time({series}[60000ms]))) or "
-        f"label_replace(max by (namespace, pod) (up{{{chosen}}} unless on (namespace, pod) (last_over_time({series}[60000ms]))), "
-        '"recmodel_any_page", "1", "", "")'
+        f"min by (namespace, pod) (up{{{chosen}}} and on (namespace, pod, job, instance, endpoint) {counted}) or "
+        f"max by (namespace, pod) ({others} and on (namespace, job, endpoint) {counted}) or "
+        f'label_replace(max by (namespace, pod) ({others}), "recmodel_any_page", "1", "", "")'
     )
     assert all("recmodel_dev" not in query and chosen in query for query in queries.all())
 
@@ -77,8 +79,10 @@ def test_pods_with_our_labels_are_asked_for_as_ever_beside_those_without() -> No
 
 def test_many_workloads_cost_as_many_questions_as_one_and_no_long_ones() -> None:
     few, many = Asked(), Asked()
-    gather(few, [deployment()], NOW, SETTINGS)
-    models = [replace(deployment(f"recsys-team-{i % 40}-model-{i}"), namespace=f"team-{i % 200}") for i in range(4000)]
+    one = replace(deployment(), metrics=Metrics(profile="triton"))  # whose requests are two series
+    pools = [PoolView("cpu", ready=1, pod_prefix=pod_prefix(f"recsys-team-{i % 40}-model-{i}")) for i in range(4000)]
+    models = [replace(one, name=f"m{i}", namespace=f"team-{i % 200}", pools=(pool,)) for i, pool in enumerate(pools)]
+    gather(few, [one], NOW, SETTINGS)
     gather(many, models, NOW, SETTINGS)
     assert len(many.questions) == len(few.questions)
     assert max(map(len, many.questions)) < 16 * 1024
