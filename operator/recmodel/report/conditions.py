@@ -15,6 +15,7 @@ from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdic
 from recmodel.report.decisions import first_reason
 from recmodel.report.overdue_pods import overdue_pods, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
+from recmodel.report.recommendation import target_problem
 from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
 from recmodel.report.snapshot import Snapshot
 from recmodel.report.variant_conditions import NOT_OBSERVED, measured, optimised
@@ -89,7 +90,8 @@ def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: f
 
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequence[Reason]) -> tuple[str, Reason]:
-    problems = [found for found in (snapshot.applied.failed, snapshot.decided.undecided) if found is not None]
+    told = (target_problem(pools), snapshot.applied.failed, snapshot.decided.undecided)
+    problems = [found for found in told if found is not None]
     desired = snapshot.desired
     if (
         desired.spec is None and desired.invalid is not None
@@ -191,6 +193,8 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds
         return "False", Reason(
             snapshot.applied.failed.reason, f"what is wanted could not be applied: {snapshot.applied.failed.message}"
         )
+    if without := target_problem(pools):
+        return "False", Reason(without.reason, f"nothing is done or waited for: {without.message}")
     if absent := missing(pools):
         if snapshot.desired.paused:
             return "False", Reason(reasons.PAUSED, f"mode Paused: {absent}, and none is made")
@@ -206,6 +210,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequ
     """
     decided = snapshot.decision
     found = [
+        target_problem(pools),
         snapshot.applied.failed,
         snapshot.applied.lacking,
         others(pools),

@@ -96,7 +96,7 @@ def _ways_out(one: Unready, pool: str, snapshot: Snapshot, state: PoolState) -> 
         logs = f"{kubectl} logs {one.pod} -c {one.container}"
         if one.probe:
             ports = {p.name: p.port for p in snapshot.desired.spec.pools} if snapshot.desired.spec is not None else {}
-            serves = f", the port of the pool is {ports[pool]}" if pool in ports else ""
+            serves = f", the port of the pool is {port}" if (port := ports.get(pool)) is not None else ""
             found.append(f"{one.probe}{serves}: check that the container answers there, and its log: {logs}")
         else:
             found.append(f"no probe of container {one.container} says why: look at its log: {logs}")
