@@ -13,7 +13,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
-from recmodel.report.overdue_pods import overdue_pods, pods_not_ready, pods_not_started
+from recmodel.report.overdue_pods import Overdue, overdue_by_pool, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
 from recmodel.report.recommendation import target_problem
 from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
@@ -42,7 +42,8 @@ def conditions(
     """
     before = {condition.type: condition for condition in written.conditions}
     desired = snapshot.desired
-    troubles = _troubles(snapshot, pools, now.timestamp())
+    overdue = overdue_by_pool(pools, now.timestamp())
+    troubles = _troubles(snapshot, pools, overdue, now.timestamp())
     found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools, troubles))]
     if desired.invalid is not None:
         found.append(("Stalled", "True", desired.invalid if desired.spec is None else _kept(desired.invalid)))
@@ -51,7 +52,7 @@ def conditions(
             ("ObjectiveMet", *_objective(snapshot)),
             ("MetricsAvailable", *_metrics(snapshot)),
             ("CapacityAvailable", *_capacity(pools)),
-            ("Progressing", *_progressing(snapshot, pools, now.timestamp())),
+            ("Progressing", *_progressing(snapshot, pools, overdue)),
             ("Degraded", *_degraded(snapshot, pools, troubles)),
         ]
         if desired.spec.variants:
@@ -77,14 +78,13 @@ def conditions(
     ]
 
 
-def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> list[Reason]:
+def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Overdue, now_seconds: float) -> list[Reason]:
     """What is the matter with pods, the surest first."""
-    explained = [name for name, state in pools.items() if overdue_pods(state, now_seconds)]
     found = (
         pods_refused(pools),
-        pods_not_starting(pools, explained),
-        pods_not_started(snapshot, pools, now_seconds),
-        pods_not_ready(snapshot, pools, now_seconds),
+        pods_not_starting(pools, overdue),
+        pods_not_started(snapshot, overdue, now_seconds),
+        pods_not_ready(snapshot, overdue, now_seconds),
     )
     return [reason for reason in found if reason is not None]
 
@@ -174,10 +174,10 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
-def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> tuple[str, Reason]:
+def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Overdue) -> tuple[str, Reason]:
     cut_short = [name for name, state in pools.items() if any(one.refused for one in state.waits)]
     besides = f"; new pods of {', '.join(cut_short)} are refused: see the condition Degraded" if cut_short else ""
-    if overdue := [name for name, state in pools.items() if overdue_pods(state, now_seconds)]:
+    if overdue:
         besides += f"; pods of {', '.join(overdue)} are not Ready in time: see the condition Degraded"
     rolling = [
         name
