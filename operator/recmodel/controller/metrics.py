@@ -62,7 +62,7 @@ class Metrics:
     claim_refused = Series(
         Gauge,
         "recmodel_claim_refused",
-        "1 for a namespace in which this release does not act, since its claim there cannot be read or written; the log "
+        "1 for a namespace in which this release does not act, since its claim there cannot be read or written. The log "
         "has the API server's answer; * for all of them.",
         ("namespace",),
     )
