@@ -58,8 +58,6 @@ class OwnerReference(Shape):
 
     uid: Word
     controller: bool = False
-    kind: Said = ""
-    name: Said = ""
 
 
 class Metadata(Shape):

@@ -63,10 +63,17 @@ class Cause(Enum):
         "a recent proposal needs as many: to start them again would cost as much as to keep them",
         "until no recent proposal needs as many",
     )
+    # make_room_where_it_costs_less
+    CHEAPER_ROOM = (
+        reasons.ROOM_FOR_RELEASE,
+        "what would stay of a dearer pool's release is not known to carry the expected load and the noise of counting it: one more here "
+        "costs less than to keep one there",
+        "until what would stay is known to carry it",
+    )
     # release_in_steps
     WITHIN_NOISE = (
         reasons.RELEASE_WITHIN_NOISE,
-        "what would stay is not known to carry the expected load and the noise of counting it: one replica more stays",
+        "what would stay ready is not known to carry the expected load and the noise of counting it: one replica more stays",
         "until what would stay is known to carry it",
     )
     IN_STEPS = (

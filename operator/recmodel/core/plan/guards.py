@@ -28,13 +28,19 @@ from recmodel.core.plan.limits import (
     order_elsewhere,
     within_limits,
 )
-from recmodel.core.plan.release import hold_what_is_needed_again, keep_ready_capacity, release_in_steps
+from recmodel.core.plan.release import (
+    hold_what_is_needed_again,
+    keep_ready_capacity,
+    make_room_where_it_costs_less,
+    release_in_steps,
+)
 
 CHAIN: tuple[Guard, ...] = (
     explore_untried,
     help_when_late,
     grow_within_reason,
     hold_what_is_needed_again,
+    make_room_where_it_costs_less,
     release_in_steps,
     keep_ready_capacity,
     grow_where_it_helps,
@@ -55,7 +61,6 @@ class Guarded:
     replicas: Ints
     why: Ints  # code of its cause; 0: no guard moved it
     before: Ints  # replicas that it was given; those that are decided where no guard moved them
-    acting: Ints  # [M, P] what would be decided in mode Auto: all but the last guard's word, which knows the mode
     steps: Ints  # [G, M, P] what each guard of the chain let pass ...
     causes: Ints  # [G, M, P] ... and the code of its cause, of account where it moved a number
 
@@ -72,5 +77,4 @@ def guard(context: GuardContext) -> Guarded:
         replicas = passed
         steps.append(passed)
         codes.append(np.broadcast_to(causes, passed.shape))
-    before = np.where(why == 0, replicas, before)
-    return Guarded(replicas, why, before, steps[-2], np.stack(steps), np.stack(codes))
+    return Guarded(replicas, why, np.where(why == 0, replicas, before), np.stack(steps), np.stack(codes))

@@ -80,6 +80,14 @@ def release_waits(said: Said) -> None:
         assert said.at.latency is None or not said.at.latency or said.at.rate_per_second
 
 
+def room_for_release(said: Said) -> None:
+    assert said.decided > said.at.desired
+    price = {pool.name: pool.cost_per_hour for pool in said.model.pools}
+    assert said.cell is not None
+    own = price[said.cell["pool"]]
+    assert any(price[p] > own and said.decision.proposed_replicas[p] < at.desired for p, at in said.seen.pools.items())
+
+
 def in_steps(said: Said) -> None:
     leave = max(said.at.ready - math.ceil(said.at.ready / 1.5), 1)
     assert said.at.desired - leave <= said.decided < said.at.desired
@@ -164,7 +172,7 @@ def kept(said: Said) -> None:
 
 CHECKS: dict[str, Callable[[Said], None]] = {
     "ForecastRise": rising, "Steady": rising, "ForecastFall": rising, "MixChanged": rising, "ScaleDownStabilised": release_waits,
-    "ReleaseUnproven": release_waits, "ReleaseWithinNoise": release_waits, "ReleaseInSteps": in_steps,
+    "ReleaseUnproven": release_waits, "ReleaseWithinNoise": release_waits, "RoomForRelease": room_for_release, "ReleaseInSteps": in_steps,
     "ScalingInFlight": in_flight, "ObjectiveAtRisk": at_risk, "AtMinimum": at_minimum, "AtMaximum": at_maximum,
     "PoolAtMaximum": pool_at_maximum, "PoolUnschedulable": unschedulable, "ModeRecommend": not_acting, "Infeasible": infeasible,
     "Exploring": exploring, "ReadyNotFilled": not_filled, "MetricsMissing": blind, "RateImplausible": blind, "NeededAgainSoon": kept,
