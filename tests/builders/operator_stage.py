@@ -166,12 +166,14 @@ def operated(
     hides: str = "",
     listed: Sequence[Any] = (),
     away: bool = False,
+    api: Api | None = None,
     **more: Any,
 ) -> Api:
-    """Runs a story in virtual time with the whole operator but kopf, against the API server above."""
+    """Runs a story in virtual time with the whole operator but kopf, against the API server above, or ``api``."""
+    given = api
 
     async def run() -> Api:
-        api = Api(hides, away)
+        api = given or Api(hides, away)
         if listed:
             api.recmodels = list(listed)
         async with client_of(api.answer) as client:

@@ -19,18 +19,20 @@ class Server:
         self.lists = lists or []
         self.asked: list[str] = []
 
-    async def list(self, kind: Any, namespace: str | None, labels: str) -> tuple[list[dict[str, Any]], str]:
+    async def list(
+        self, kind: Any, namespace: str | None, labels: str, fields: str
+    ) -> tuple[list[dict[str, Any]], str]:
         self.asked.append("list")
         answer = self.lists.pop(0) if self.lists else [[{"n": 1}], "10"]
         if isinstance(answer, Exception):
             raise answer
         return list(answer[0]), str(answer[1])
 
-    async def latest(self, kind: Any, namespace: str | None, labels: str) -> str:
+    async def latest(self, kind: Any, namespace: str | None, labels: str, fields: str) -> str:
         return ""  # has no order
 
     async def watch(
-        self, kind: Any, version: str, namespace: str | None, labels: str
+        self, kind: Any, version: str, namespace: str | None, labels: str, fields: str
     ) -> AsyncIterator[tuple[str, Any]]:
         self.asked.append(f"watch {version}")
         if not self.watches:

@@ -24,6 +24,7 @@ ORDER = (
     "test_admission.py",
     "test_hostile.py",
     "test_modes.py",
+    "test_attach.py",
     "test_doctor.py",
     "test_children.py",
     "test_routes.py",

@@ -34,22 +34,25 @@ class Answer:
 
 class Load:
     """A running load pod; ``with`` ends it. Answers count from ``begin``. Not ``answered``: nobody answers well yet, and it sends
-    all the same.
+    all the same. ``url``: where it sends to; else to the gateway.
     """
 
-    def __init__(self, served: Served, per_second: float, name: str = "load", answered: bool = True) -> None:
+    def __init__(
+        self, served: Served, per_second: float, name: str = "load", answered: bool = True, url: str | None = None
+    ) -> None:
         self._kube: Kube = served.kube
         self._namespace = served.namespace
         self._name = name
         self._served = served
         self._rate = per_second
         self._answered = answered
+        self._url = url or f"http://{os.environ['GATEWAY_ADDRESS']}/"
         self._since = 0.0
         self._running = False
 
     def __enter__(self) -> Load:
         environment = {
-            "URL": f"http://{os.environ['GATEWAY_ADDRESS']}/",
+            "URL": self._url,
             "HOST": self._served.host,
             "RATE": str(min(self._rate, 5.0)),  # until the route answers
         }

@@ -13,6 +13,7 @@ import yaml
 from kube import CONFIG_MAP, Kube, Object, Refused, eventually
 from serving import GPU, Pool, Served, recmodel
 
+from builders.refused_references import REFUSED_REFERENCES, TAKEN_REFERENCES
 from builders.refused_specs import REFUSED
 from builders.taken_specs import TAKEN
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -96,7 +97,7 @@ def test_the_model_of_these_cases_is_valid_without_the_mistake(kube: Kube, opera
 
 def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, operator: None) -> None:
     wrong = []
-    for case in REFUSED:
+    for case in (*REFUSED, *REFUSED_REFERENCES):
         try:
             kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
             wrong += [f"{case.name} is taken"] if case.by_schema else []
@@ -106,7 +107,7 @@ def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, 
                 any(f"{place}: " in said or f"{place}[" in said for place in above(case.field)) or case.field in said
             )
             wrong += [] if named and case.says in said and case.by_schema else [f"{case.name}: {error}"]
-    for case in TAKEN:
+    for case in (*TAKEN, *TAKEN_REFERENCES):
         try:
             kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
         except Refused as error:

@@ -80,6 +80,10 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [patch]
+# Pools by reference: only looked at.
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

@@ -20,7 +20,7 @@ class Permitted:
 
     def refusal(self, namespace: str, spec: RecModelSpec) -> str | None:
         """The field, the value and the rule of the first thing that is not allowed; None where all is."""
-        templates = [(f"spec.pools[{pool.name}]", pool.template) for pool in spec.pools]
+        templates = [(f"spec.pools[{pool.name}]", pool.template) for pool in spec.pools if pool.template is not None]
         if spec.optimisation:
             templates.append(("spec.optimisation", spec.optimisation.template))
         problems = (self._account(where, template) for where, template in templates)

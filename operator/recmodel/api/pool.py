@@ -1,4 +1,4 @@
-"""A pool of a RecModel, and the Job that makes its variants: the places of a pod template."""
+"""A pool of a RecModel, and the Job that makes its variants: the places of a pod template. A pool may name a workload instead."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pydantic import Field
 
 from recmodel.api.pod import PodTemplate
 from recmodel.api.quantity import Decimal, Duration, Name, at_most, seconds
-from recmodel.api.strict import CEL, Rule, Strict
+from recmodel.api.reference import TargetRef
+from recmodel.api.strict import CEL, Rule, Strict, one_of
 from recmodel.api.text import Port
 
 
 def _restarts(policy: str) -> Rule:
     return Rule(
-        f"!has(self.template.spec.restartPolicy) || self.template.spec.restartPolicy == '{policy}'",
+        f"!has(self.template) || !has(self.template.spec.restartPolicy) || self.template.spec.restartPolicy == '{policy}'",
         f"template.spec.restartPolicy must be {policy}",
-        lambda written: written.template.spec.restart_policy in (None, policy),
+        lambda written: written.template is None or written.template.spec.restart_policy in (None, policy),
     )
 
 
@@ -28,17 +29,29 @@ class Replicas(Strict):
 
 
 class PoolSpec(Strict):
-    """A pool: one variant on one kind of device, with limits and a price."""
+    """A pool: one variant on one kind of device, with limits and a price. The operator makes it from a template, or only looks at
+    the workload that a targetRef names.
+    """
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        one_of("template", "targetRef"),
         Rule(
-            "self.template.spec.containers.all(c, !has(c.ports) || c.ports.all(p, p.containerPort != self.port || "
+            "has(self.template) == has(self.port)",
+            "port must be set with a template, and only there",
+            lambda pool: (pool.template is None) == (pool.port is None),
+        ),
+        Rule(
+            "!has(self.template) || !has(self.port) || self.template.spec.containers.all(c, !has(c.ports) || "
+            "c.ports.all(p, p.containerPort != self.port || "
             "!has(p.protocol) || p.protocol == 'TCP'))",
             "template: the containerPort that is the pool's port must have protocol TCP",
-            lambda pool: all(
-                entry.container_port != pool.port or entry.protocol in (None, "TCP")
-                for container in pool.template.spec.containers
-                for entry in container.ports or []
+            lambda pool: (
+                pool.template is None
+                or all(
+                    entry.container_port != pool.port or entry.protocol in (None, "TCP")
+                    for container in pool.template.spec.containers
+                    for entry in container.ports or []
+                )
             ),
         ),
         _restarts("Always"),
@@ -57,8 +70,33 @@ class PoolSpec(Strict):
     cost_per_hour: Annotated[Decimal, Field(description="Price of one replica for an hour, in any one currency.")] = (
         "1.0"
     )
-    port: Annotated[Port, Field(description="Port on which the pods answer requests, by TCP.")]
-    template: PodTemplate
+    port: Annotated[
+        Port | None, Field(description="Port on which the pods of the template answer requests, by TCP.")
+    ] = None
+    template: Annotated[
+        PodTemplate | None, Field(description="The pods that the operator makes, in a Deployment of its own.")
+    ] = None
+    target_ref: Annotated[
+        TargetRef | None,
+        Field(
+            description="A workload that runs already, in place of a template. Nothing of it is written: mode Recommend says what "
+            "it costs now and what the operator would run."
+        ),
+    ] = None
+
+    @property
+    def own_template(self) -> PodTemplate:
+        """The template; ``ValueError`` of a pool that is a reference, for which nothing is ever made."""
+        if self.template is None:
+            raise ValueError(f"pool {self.name} is a reference and has no template")
+        return self.template
+
+    @property
+    def own_port(self) -> int:
+        """The port of the template's pods; ``ValueError`` of a pool that is a reference."""
+        if self.port is None:
+            raise ValueError(f"pool {self.name} is a reference and has no port")
+        return self.port
 
 
 class Optimisation(Strict):

@@ -68,9 +68,14 @@ class PoolStatus(Written):
     """What is known of one pool. Numbers are strings with a fixed number of digits: the API has no floats."""
 
     name: str
-    desired: Annotated[int, Field(description="Replicas that the operator decided on.")]
+    desired: Annotated[
+        int, Field(description="Replicas that the operator decided on; of a targetRef those that it asks for.")
+    ]
     ready: Annotated[int, Field(description="Replicas that answer requests.")]
-    weight: Annotated[int, Field(description="Share of the traffic, of 1000.")]
+    weight: Annotated[
+        int | None,
+        Field(description="Share of the traffic, of 1000; of a targetRef as it was measured, absent while unknown."),
+    ] = None
     load_per_second: Annotated[str | None, Field(description="Requests a second over the rate window.")] = None
     within_threshold: Annotated[
         str | None,
@@ -179,6 +184,30 @@ class DecisionStatus(Written):
     runner_up: Annotated[str | None, Field(max_length=256, description="The next best mix and its price.")] = None
 
 
+class MixStatus(Written):
+    """Replicas of all pools, and what they cost."""
+
+    replicas: Annotated[dict[str, int], Field(description="Per pool.")]
+    cost_per_hour: Annotated[str, Field(description="In the unit of spec.pools[].costPerHour.")]
+
+
+class RecommendationStatus(Written):
+    """Of pools by reference: what runs, and what the operator would run."""
+
+    message: Annotated[str, Field(max_length=2048, description="Both in a sentence, with who scales the pools now.")]
+    running: Annotated[MixStatus, Field(description="What the workloads ask for.")]
+    recommended: Annotated[
+        MixStatus | None,
+        Field(
+            description="What the plan wants, and more where a guard adds replicas at once, such as for late requests; absent "
+            "while the load is not known."
+        ),
+    ] = None
+    saving_per_hour: Annotated[
+        str | None, Field(description="What running costs more than recommended; negative where it costs less.")
+    ] = None
+
+
 class RecModelStatus(Written):
     """Everything that the operator says about a RecModel."""
 
@@ -219,6 +248,7 @@ class RecModelStatus(Written):
               json_schema_extra={"format": "date-time"}),
     ] = None  # fmt: skip
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
+    recommendation: RecommendationStatus | None = None
     forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
     variants: Annotated[list[VariantStatus], Field(max_length=16)] = []
     optimisation_job: Annotated[str | None, Field(description="The Job that VariantsReady is about.")] = None

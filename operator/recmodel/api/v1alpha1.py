@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 from recmodel.api.objective import Objective, Variant
 from recmodel.api.pool import Optimisation, PoolSpec
 from recmodel.api.quantity import ABOVE_ZERO, Duration, LabelName, MetricName, Percent, at_most, ratio, seconds
+from recmodel.api.reference import CEL_RULES
 from recmodel.api.route import Route
 from recmodel.api.strict import Distinct, Rule, Strict
 from recmodel.api.text import PagePath, PortName
@@ -149,8 +150,8 @@ class RecModelSpec(Strict):
     mode: Annotated[
         Literal["Auto", "Recommend", "Paused"],
         Field(
-            description="Auto acts; Recommend makes the pools, decides and reports, but changes neither replicas nor weights; "
-            "Paused leaves all as it is."
+            description="Auto acts; Recommend makes the pools, decides and reports, but changes neither replicas nor weights, and "
+            "of pools with a targetRef writes nothing at all; Paused leaves all as it is."
         ),
     ] = "Auto"
     objective: Objective
@@ -194,6 +195,11 @@ class RecModelSpec(Strict):
         None
     )
 
+    @property
+    def by_reference(self) -> bool:
+        """Whether the pools are workloads that stand already, of which nothing is written."""
+        return any(pool.target_ref is not None for pool in self.pools)
+
     def accuracy_loss_ratios(self) -> dict[str, float]:
         """Loss of each measured variant against the best: ``{"full": 0.0, "int8": 0.004}``."""
         values = {v.name: float(v.accuracy.value) for v in self.variants if v.accuracy is not None}
@@ -217,7 +223,7 @@ class RecModelSpec(Strict):
             threshold_seconds=self.objective.latency.threshold_seconds,
             minutes_over_budget_ratio=self.objective.latency.minutes_over_budget_ratio,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
-            acts=self.mode == "Auto",
+            acts=self.mode == "Auto" and not self.by_reference,
             paused=self.mode == "Paused",
             calendar=replace(calendar(self.time_zone), holidays=days(self.holidays)),
             pools=tuple(
@@ -257,6 +263,7 @@ SPEC_RULES = [
         "message": "metrics.profile torchserve has no latency histogram, only a mean, which says nothing of a percentile: "
         "use a gateway's profile (envoy-gateway, istio, linkerd)",
     },
+    *CEL_RULES,
 ]
 ROOT_RULES = [
     {

@@ -38,6 +38,7 @@ class Kind:
 
 RECMODEL = Kind(KIND, f"{GROUP}/{VERSION}", PLURAL)
 DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
+STATEFUL_SET = Kind("StatefulSet", "apps/v1", "statefulsets")
 POD = Kind("Pod", "v1", "pods")
 SERVICE = Kind("Service", "v1", "services")
 DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
@@ -54,6 +55,10 @@ CANARY = Kind("Canary", "flagger.app/v1beta1", "canaries")
 ARGO_ROLLOUT = Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")
 
 CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, ROUTE, POD_MONITOR)
+
+
+# Whose replicas and pods a pool by reference may be, by the kind's name.
+REFERABLE = {kind.kind: kind for kind in (DEPLOYMENT, STATEFUL_SET)}
 
 
 def child_name(model: str, pool: str) -> str:

@@ -30,6 +30,7 @@ NEEDED: tuple[Right, ...] = (
     Right("recmodel.dev", "recmodels/finalizers", ("update",)),
     Right("apps", "deployments", KEPT),
     Right("apps", "deployments/scale", ("patch",)),
+    Right("apps", "statefulsets", READ),
     Right("", "services", KEPT),
     Right("policy", "poddisruptionbudgets", KEPT),
     Right("gateway.networking.k8s.io", "httproutes", KEPT),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.controller.settings import Settings
-from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile
+from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile, pod_prefix
 from recmodel.prometheus.answers import spacing_seconds
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.gather import reason_of
@@ -72,5 +72,8 @@ def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: li
 def _view(key: str, spec: RecModelSpec) -> ModelView:
     namespace, _, name = key.partition("/")
     latency = spec.objective.latency
-    pools = tuple(PoolView(pool.name) for pool in spec.pools)
+    pools = tuple(
+        PoolView(pool.name, pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None)
+        for pool in spec.pools
+    )
     return ModelView(namespace, name, latency.threshold_seconds, latency.within_ratio, spec.metrics, pools)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from recmodel.api.status import Condition
+from recmodel.api.status import Condition, RecommendationStatus
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision
 
@@ -62,7 +62,7 @@ class Metrics:
     claim_refused = Series(
         Gauge,
         "recmodel_claim_refused",
-        "1 for a namespace in which this release does not act, since its claim there cannot be read or written; the log "
+        "1 for a namespace in which this release does not act, since its claim there cannot be read or written. The log "
         "has the API server's answer; * for all of them.",
         ("namespace",),
     )
@@ -77,7 +77,7 @@ class Metrics:
     reasons = Series(Counter, "recmodel_decision_reasons", "Decisions that gave this reason.", (*MODEL, "reason"))
     desired = Series(Gauge, "recmodel_pool_desired_replicas", "Replicas decided on.", POOL)
     ready = Series(Gauge, "recmodel_pool_ready_replicas", "Replicas that answer.", POOL)
-    weight = Series(Gauge, "recmodel_pool_weight_ratio", "Share of the traffic in the route.", POOL)
+    weight = Series(Gauge, "recmodel_pool_weight_ratio", "Share of the traffic in the route, or as measured.", POOL)
     capacity = Series(
         Gauge, "recmodel_pool_capacity_per_second", "Requests a second that one replica carries at the objective.", POOL
     )
@@ -86,6 +86,12 @@ class Metrics:
         Gauge, "recmodel_forecast_per_second", "Largest load expected within the pool's horizon.", (*POOL, "quantile")
     )
     cost = Series(Gauge, "recmodel_cost_per_hour", "Price of what was decided.", MODEL)
+    recommended_cost = Series(
+        Gauge,
+        "recmodel_recommended_cost_per_hour",
+        "Of pools by reference, price of what the operator would run; recmodel_cost_per_hour is that of what runs.",
+        MODEL,
+    )
     cost_part = Series(
         Gauge,
         "recmodel_cost_part_per_hour",
@@ -163,7 +169,8 @@ class Metrics:
             here = (*labels, pool)
             self._set(tracked.key, self.desired, here, decided.replicas)
             self._set(tracked.key, self.ready, here, ready.get(pool, 0))
-            self._set(tracked.key, self.weight, here, weights.get(pool, 0) / total if total else 0.0)
+            if weights:  # else it is not known
+                self._set(tracked.key, self.weight, here, weights.get(pool, 0) / total if total else 0.0)
             self._estimated(tracked, decision, pool)
 
     def _estimated(self, tracked: Tracked, decision: Decision, pool: str) -> None:
@@ -209,6 +216,15 @@ class Metrics:
         }
         wanted |= {(self.stalled, (*labels, c.reason)): 1.0 for c in conditions if c.type == "Stalled"}
         self._replace(tracked.key, (self.variants_ready, self.stalled), wanted)
+
+    def recommended(self, tracked: Tracked, found: RecommendationStatus | None) -> None:
+        """What the operator would run in place of what runs; no series while that is not known."""
+        labels = (tracked.owner.namespace, tracked.owner.name)
+        known = found.recommended if found is not None else None
+        wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {}
+        if known is not None:
+            wanted[self.recommended_cost, labels] = float(known.cost_per_hour)
+        self._replace(tracked.key, (self.recommended_cost,), wanted)
 
     def acts(self, acting: bool, others: Mapping[str, str], refused: Collection[str]) -> None:
         """Whether this operator acts, in which namespaces which other release does, and in which the claim is refused."""

@@ -14,7 +14,9 @@ from recmodel.cluster.leases.claims import Claims, Scope
 from recmodel.cluster.leases.lease import Lease, LeaseIdentity
 from recmodel.cluster.leases.predecessors import Predecessors
 from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.referenced import Referenced
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
 from recmodel.cluster.writing.apply import Actor
@@ -25,6 +27,7 @@ from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.recmodel_watch import RecModelWatch
 from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.reference_watch import ReferenceWatch, workloads
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.rollouts import Rollouts
@@ -60,6 +63,8 @@ class Operator:
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
+        self.referenced = Referenced(self.inventory.acting_on)
+        self._references = ReferenceWatch(client, self.referenced, self._tasks)
         self.reconciler = Reconciler(self._actor, self.inventory, metrics, self._report, self._may_act, self._knows)
         self._registry = Registry(
             self.reconciler, self.inventory, decider, settings.permitted, self._report, self.forget
@@ -68,7 +73,7 @@ class Operator:
         self.rollouts = Rollouts(decider, self.reconciler.wake, lambda t: self.tick.weights(t), settings.tick_seconds)
         self.tick = Tick(
             settings, decider, metrics, self.reconciler, self._registry, self.history_loader, self.rollouts,
-            self._pools, self.inventory.backends, self._watches.missing, self._compare_routes, self._may_act, self._report,
+            self._pools, self.inventory.backends, self._missing, self._compare_routes, self._may_act, self._report,
         )  # fmt: skip
         self.loop = Loop(self.tick.run, settings.tick_seconds, metrics)
         self._recmodel_watch = RecModelWatch(self.reconciler.models, self.observe, self.forget, self.listed)
@@ -80,12 +85,15 @@ class Operator:
     def observe(self, body: Mapping[str, Any]) -> None:
         """A RecModel as it stands now. Only another spec or a new object means work."""
         self._registry.observe(body)
+        if (tracked := self.reconciler.models.get("/".join(identity_of(body)))) is not None:
+            self._references.want(tracked.key, workloads(tracked.owner.namespace, tracked.spec).values())
         if self.claims is not None:
             self.claims.wake()
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
         self.inventory.forget(key)
+        self._references.want(key, ())
         self._registry.gone(key)
         self.reconciler.forget(key)
         self.reporter.forget(key)
@@ -199,7 +207,10 @@ class Operator:
 
     def _knows(self, tracked: Tracked) -> bool:
         """Whether all is known that acting for a RecModel needs."""
-        return self._settled and not self._watches.missing(tracked)
+        return self._settled and not self._missing(tracked)
+
+    def _missing(self, tracked: Tracked) -> list[str]:
+        return [*self._watches.missing(tracked), *self._references.missing(tracked)]
 
     def _listed(self) -> None:
         """A kind is known from now on: those that waited for it are looked at."""
@@ -239,6 +250,9 @@ class Operator:
         spec = tracked.spec
         if spec is None:
             return {}
+        if spec.by_reference:
+            referred = workloads(tracked.owner.namespace, spec)
+            return {n: pool_state(tracked, n, self.referenced.pool(workload)) for n, workload in referred.items()}
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
         cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
@@ -269,3 +283,4 @@ class Operator:
         read_route(tracked, self.inventory)
         status = self.reporter.report(tracked, self._pools(tracked), self.tick.weights(tracked))
         self._metrics.judged(tracked, status.conditions)
+        self._metrics.recommended(tracked, status.recommendation)

@@ -192,7 +192,7 @@ class Reconciler:
     async def _children(self, tracked: Tracked) -> float | None:
         """Applies the children where something is missing or changed; returns after how long to look again."""
         spec = tracked.spec
-        if spec is None or tracked.desired.paused:
+        if spec is None or not tracked.desired.makes:
             tracked.applied = replace(tracked.applied, refusals=())
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
@@ -249,7 +249,7 @@ class Reconciler:
     def _drifted(self, tracked: Tracked) -> Mapping[Child, dict[str, Any]]:
         """The children that are missing or that somebody changed, with what they are to be."""
         spec = tracked.spec
-        if spec is None or tracked.desired.paused:
+        if spec is None or not tracked.desired.makes:
             return {}
         return self._actor.drifted(tracked.owner, spec, profile_for(spec.metrics).pod_page, tracked.versions.serving)
 

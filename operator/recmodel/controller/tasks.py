@@ -21,15 +21,21 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
 
-    def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs work in the background; returns at once."""
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(_say_why)
         self._tasks.append(task)
+        return task
 
-    def keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    def keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
         """Runs work in the background, and again, at growing intervals, whenever it ends or fails; returns at once."""
-        self.begin(_kept(work, name), name)
+        return self.begin(_kept(work, name), name)
+
+    def end(self, task: asyncio.Task[None]) -> None:
+        """Ends one that is not needed any more."""
+        self._tasks.remove(task)
+        task.cancel()
 
     @property
     def dead(self) -> bool:

@@ -20,7 +20,7 @@ from recmodel.controller.rollouts import Rollouts
 from recmodel.controller.settings import Settings
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.traffic_shift import forget_wanted
-from recmodel.controller.views import core_model, model_view, observation
+from recmodel.controller.views import core_model, measured_weights, model_view, observation
 from recmodel.core.types import Decision, Model, Observation, Reason
 from recmodel.prometheus import ModelReading, ModelView, Readings
 from recmodel.rollout.wanted_versions import limits
@@ -149,7 +149,9 @@ class Tick:
         self.metrics.known.set(sum(not tracked.desired.paused for tracked in models))
 
     def weights(self, tracked: Tracked) -> dict[str, int]:
-        """The route's weights as they are now, of 1,000."""
+        """The route's weights as they are now, of 1,000; of pools by reference the shares that were measured."""
+        if tracked.spec is not None and tracked.spec.by_reference:
+            return measured_weights(tracked)
         return self.reconciler.weights(tracked, tracked.spec) if tracked.spec is not None else {}
 
     def _gathered(self, readings: Readings) -> None:

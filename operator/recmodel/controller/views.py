@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from recmodel.api.pool import PoolSpec
 from recmodel.api.quantity import amount
-from recmodel.cluster import names
+from recmodel.cluster import names, traffic
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
 from recmodel.cluster.observed.backends import Backend
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Model, Observation
-from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView
+from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView, pod_prefix
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN
 from recmodel.rollout.known_variants import served_losses
 from recmodel.rollout.wanted_versions import limits
@@ -60,7 +60,8 @@ def model_view(
                 name=pool.name,
                 weight=float(weights.get(pool.name, 0)) if routed else None,
                 ready=pools[pool.name].ready,
-                cpu_limit_cores=cpu_limit_cores(pool),
+                cpu_limit_cores=_cpu_limit_cores(pool, pools[pool.name]),
+                pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None,
             )
             for pool in spec.pools
         ),
@@ -130,6 +131,16 @@ def observation(
     )
 
 
+def measured_weights(tracked: Tracked) -> dict[str, int]:
+    """What share of the requests each pool answers, of 1,000, as it was measured; empty where that is not known."""
+    reading = tracked.decided.reading
+    rates = {name: pool.rate_per_second for name, pool in reading.pools.items()} if reading is not None else {}
+    known = {name: rate for name, rate in rates.items() if rate is not None}
+    if len(known) < len(rates) or not sum(known.values()):
+        return {}
+    return {**dict.fromkeys(known, 0), **traffic.spread({name: rate for name, rate in known.items() if rate > 0})}
+
+
 def _requested(tracked: Tracked) -> bool:
     """Whether load that is unknown is missing: a request was counted at some time, or ought to be by now."""
     reading = tracked.decided.reading
@@ -140,11 +151,15 @@ def _requested(tracked: Tracked) -> bool:
     return reading.reason != NO_REQUESTS_SEEN
 
 
+def _cpu_limit_cores(pool: PoolSpec, state: PoolState) -> float | None:
+    return state.reference.cpu_limit_cores if state.reference is not None else cpu_limit_cores(pool)
+
+
 def cpu_limit_cores(pool: PoolSpec) -> float | None:
     """The CPU limit of one pod in cores; None where a container has none. ``{"cpu": "500m"}`` and ``{"cpu": 2}`` are
     2.5. A side-car counts; an init container that has ended does not.
     """
-    template = pool.template.spec
+    template = pool.own_template.spec
     sidecars = [container for container in template.init_containers or [] if container.restart_policy is not None]
     limits = [(c.resources.limits or {}).get("cpu") if c.resources else None for c in [*template.containers, *sidecars]]
     known = [amount(limit) for limit in limits if limit is not None]

@@ -91,7 +91,8 @@ class Watches:
 
     def missing(self, tracked: Tracked) -> list[str]:
         """What deciding for a RecModel needs and was never listed; empty where all is known."""
-        kinds = [names.DEPLOYMENT, names.POD]
+        by_reference = tracked.spec is not None and tracked.spec.by_reference
+        kinds = [] if by_reference else [names.DEPLOYMENT, names.POD]
         if tracked.spec is not None and tracked.spec.route is not None:
             kinds.append(names.ROUTE)
         if tracked.spec is not None and tracked.spec.variants:
@@ -113,7 +114,8 @@ class Watches:
         )
         self._tasks.keep(following, f"following {_shown(place)}")
 
-    def _turned(self, place: Place, known: set[Place], well: bool) -> None:
+    def _turned(self, place: Place, known: set[Place], problem: Exception | None) -> None:
+        well = problem is None
         (self._ill.discard if well else self._ill.add)(place)
         self._on_turn(place[0], not any(plural == place[0] for plural, _ in self._ill))
         if well and place not in known:

@@ -29,7 +29,7 @@ from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import guard
 from recmodel.core.plan.holds import left_seconds
 from recmodel.core.plan.mix import propose
-from recmodel.core.plan.situation import Proposal, Situation, assumed_capacity
+from recmodel.core.plan.situation import Proposal, Situation, assumed_capacity, least_replicas
 from recmodel.core.pods import Pods
 from recmodel.core.traffic.accuracy import allowed_shares
 from recmodel.core.traffic.context import TrafficContext
@@ -153,6 +153,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
     fleet, seen, now = learned.fleet, learned.failing.seen, learned.pods
     planned = probe.planned(learned.capacity, memory.capacity, fleet, memory.pods, now, learned.forecast)
     each, assumed = assumed_capacity(fleet, planned, seen.ready)
+    least = least_replicas(fleet)
     proposal = propose(
         Situation(
             fleet=fleet,
@@ -161,6 +162,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             capacity=planned,
             each=each,
             assumed=assumed,
+            least=least,
             most=now.most,
             recent_loads=candidates.recent_loads(memory.forecast),
             held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, seen.desired),
@@ -177,6 +179,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             fleet=fleet,
             seen=seen,
             proposal=proposal,
+            least=least,
             capacity=planned,
             load=learned.load,
             usual=learned.usual,

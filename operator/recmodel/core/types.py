@@ -152,6 +152,7 @@ class Decision:
     proposed_replicas: Mapping[str, int] = field(
         default_factory=dict
     )  # replicas that the plan wanted before the guards
+    acting_replicas: Mapping[str, int] = field(default_factory=dict)  # what would be decided in mode Auto
     runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided

@@ -13,8 +13,9 @@ from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
-from recmodel.report.overdue_pods import overdue_pods, pods_not_ready, pods_not_started
+from recmodel.report.overdue_pods import Overdue, overdue_by_pool, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
+from recmodel.report.recommendation import target_problem
 from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
 from recmodel.report.snapshot import Snapshot
 from recmodel.report.variant_conditions import NOT_OBSERVED, measured, optimised
@@ -41,7 +42,8 @@ def conditions(
     """
     before = {condition.type: condition for condition in written.conditions}
     desired = snapshot.desired
-    troubles = _troubles(snapshot, pools, now.timestamp())
+    overdue = overdue_by_pool(pools, now.timestamp())
+    troubles = _troubles(snapshot, pools, overdue, now.timestamp())
     found: list[tuple[ConditionType, str, Reason]] = [("Ready", *_ready(snapshot, pools, troubles))]
     if desired.invalid is not None:
         found.append(("Stalled", "True", desired.invalid if desired.spec is None else _kept(desired.invalid)))
@@ -50,7 +52,7 @@ def conditions(
             ("ObjectiveMet", *_objective(snapshot)),
             ("MetricsAvailable", *_metrics(snapshot)),
             ("CapacityAvailable", *_capacity(pools)),
-            ("Progressing", *_progressing(snapshot, pools, now.timestamp())),
+            ("Progressing", *_progressing(snapshot, pools, overdue)),
             ("Degraded", *_degraded(snapshot, pools, troubles)),
         ]
         if desired.spec.variants:
@@ -76,20 +78,20 @@ def conditions(
     ]
 
 
-def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> list[Reason]:
+def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Overdue, now_seconds: float) -> list[Reason]:
     """What is the matter with pods, the surest first."""
-    explained = [name for name, state in pools.items() if overdue_pods(state, now_seconds)]
     found = (
         pods_refused(pools),
-        pods_not_starting(pools, explained),
-        pods_not_started(snapshot, pools, now_seconds),
-        pods_not_ready(snapshot, pools, now_seconds),
+        pods_not_starting(pools, overdue),
+        pods_not_started(snapshot, overdue, now_seconds),
+        pods_not_ready(snapshot, overdue, now_seconds),
     )
     return [reason for reason in found if reason is not None]
 
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequence[Reason]) -> tuple[str, Reason]:
-    problems = [found for found in (snapshot.applied.failed, snapshot.decided.undecided) if found is not None]
+    told = (target_problem(pools), snapshot.applied.failed, snapshot.decided.undecided)
+    problems = [found for found in told if found is not None]
     desired = snapshot.desired
     if (
         desired.spec is None and desired.invalid is not None
@@ -172,10 +174,10 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 
-def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> tuple[str, Reason]:
+def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Overdue) -> tuple[str, Reason]:
     cut_short = [name for name, state in pools.items() if any(one.refused for one in state.waits)]
     besides = f"; new pods of {', '.join(cut_short)} are refused: see the condition Degraded" if cut_short else ""
-    if overdue := [name for name, state in pools.items() if overdue_pods(state, now_seconds)]:
+    if overdue:
         besides += f"; pods of {', '.join(overdue)} are not Ready in time: see the condition Degraded"
     rolling = [
         name
@@ -191,6 +193,8 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds
         return "False", Reason(
             snapshot.applied.failed.reason, f"what is wanted could not be applied: {snapshot.applied.failed.message}"
         )
+    if without := target_problem(pools):
+        return "False", Reason(without.reason, f"nothing is done or waited for: {without.message}")
     if absent := missing(pools):
         if snapshot.desired.paused:
             return "False", Reason(reasons.PAUSED, f"mode Paused: {absent}, and none is made")
@@ -206,6 +210,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequ
     """
     decided = snapshot.decision
     found = [
+        target_problem(pools),
         snapshot.applied.failed,
         snapshot.applied.lacking,
         others(pools),

@@ -45,10 +45,15 @@ def _of_status(body: Mapping[str, Any]) -> str:
     name = f"{metadata.get('namespace', 'default')}/{metadata['name']}"
     status = body.get("status") or {}
     lines = [f"{name}: {status.get('state', 'no decision yet')}", *_now(status)]
+    lines += [f"  {status['recommendation']['message']}"] if status.get("recommendation") else []
     lines += _cost_of_status(status)
     lines += [f"  {c['type']:<18}{c['status']:<8}{c['reason']}: {c['message']}" for c in status.get("conditions", [])]
     for pool in status.get("pools", []):
-        facts = [f"{pool['ready']} of {pool['desired']} ready", f"weight {pool['weight']} of 1000"]
+        weight = pool.get("weight")  # of a reference it is not known without a load
+        facts = [
+            f"{pool['ready']} of {pool['desired']} ready",
+            "weight not known" if weight is None else f"weight {weight} of 1000",
+        ]
         counted = (
             f" (the estimate; the plan counts on {pool['plannedPerReplica']}/s)" if "plannedPerReplica" in pool else ""
         )

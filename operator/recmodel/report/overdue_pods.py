@@ -15,6 +15,8 @@ from recmodel.cluster.observed.waits import KEPT_AT_MOST
 from recmodel.core.types import Reason
 from recmodel.report.snapshot import Snapshot
 
+Overdue = Mapping[str, tuple[PoolState, list[Unready]]]  # by pool: its state, and its overdue pods, the longest first
+
 # Reasons of conditions. API: never renamed.
 PODS_NOT_READY = "PodsNotReady"
 PODS_NOT_STARTED = "PodsNotStarted"
@@ -23,15 +25,21 @@ LEAST_SECONDS = 60.0  # a pod that takes no longer needs no word
 ROOM_RATIO = 1.5  # of the usual start-up: a median of few pods, of which some had the image on their node
 
 
-def pods_not_started(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> Reason | None:
+def overdue_by_pool(pools: Mapping[str, PoolState], now_seconds: float) -> Overdue:
+    """The overdue pods of each pool that has some."""
+    found = {name: overdue_pods(state, now_seconds) for name, state in pools.items()}
+    return {name: (pools[name], pods) for name, pods in found.items() if pods}
+
+
+def pods_not_started(snapshot: Snapshot, overdue: Overdue, now_seconds: float) -> Reason | None:
     """That pods have a node for long, and containers of theirs have never run; nothing else says why."""
-    said = _said(snapshot, pools, now_seconds, started=False)
+    said = _said(snapshot, overdue, now_seconds, started=False)
     return Reason(PODS_NOT_STARTED, "; ".join(said)) if said else None
 
 
-def pods_not_ready(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float) -> Reason | None:
+def pods_not_ready(snapshot: Snapshot, overdue: Overdue, now_seconds: float) -> Reason | None:
     """That the containers of pods have started and the pods are not Ready for long."""
-    said = _said(snapshot, pools, now_seconds, started=True)
+    said = _said(snapshot, overdue, now_seconds, started=True)
     return Reason(PODS_NOT_READY, "; ".join(said)) if said else None
 
 
@@ -46,11 +54,11 @@ def overdue_pods(state: PoolState, now_seconds: float) -> list[Unready]:
     return sorted(overdue, key=lambda one: (one.since_seconds, one.pod))
 
 
-def _said(snapshot: Snapshot, pools: Mapping[str, PoolState], now_seconds: float, *, started: bool) -> list[str]:
+def _said(snapshot: Snapshot, overdue: Overdue, now_seconds: float, *, started: bool) -> list[str]:
     result: list[str] = []
-    for name, state in pools.items():
+    for name, (state, late) in overdue.items():
         alike: dict[tuple[str, str], list[Unready]] = {}
-        for one in overdue_pods(state, now_seconds):
+        for one in late:
             if one.started == started:
                 alike.setdefault((one.said, one.probe), []).append(one)
         for pods in list(alike.values())[:KEPT_AT_MOST]:
@@ -96,7 +104,7 @@ def _ways_out(one: Unready, pool: str, snapshot: Snapshot, state: PoolState) -> 
         logs = f"{kubectl} logs {one.pod} -c {one.container}"
         if one.probe:
             ports = {p.name: p.port for p in snapshot.desired.spec.pools} if snapshot.desired.spec is not None else {}
-            serves = f", the port of the pool is {ports[pool]}" if pool in ports else ""
+            serves = f", the port of the pool is {port}" if (port := ports.get(pool)) is not None else ""
             found.append(f"{one.probe}{serves}: check that the container answers there, and its log: {logs}")
         else:
             found.append(f"no probe of container {one.container} says why: look at its log: {logs}")

@@ -29,9 +29,10 @@ def others(pools: Mapping[str, PoolState]) -> Reason | None:
 
 
 def missing(pools: Mapping[str, PoolState]) -> str:
-    """Which pools have no Deployment; empty where each has one."""
+    """Which pools have no Deployment, or not the workload that they refer to; empty where each has one."""
     absent = [name for name, state in pools.items() if not state.exists]
-    return f"there is no Deployment of {', '.join(absent)}" if absent else ""
+    referred = any(state.reference is not None for state in pools.values())
+    return f"there is no {'workload' if referred else 'Deployment'} of {', '.join(absent)}" if absent else ""
 
 
 def not_yet_ordered(decision: Decision | None, pools: Mapping[str, PoolState]) -> list[str]:

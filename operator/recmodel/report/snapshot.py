@@ -43,9 +43,14 @@ class Desired:
         return self.spec is not None and self.spec.mode == "Paused"
 
     @property
+    def makes(self) -> bool:
+        """The children are made and kept. Never in mode Paused, and never of pools by reference, which have none."""
+        return self.spec is not None and not self.paused and not self.spec.by_reference
+
+    @property
     def acts(self) -> bool:
         """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
-        return self.spec is not None and self.spec.mode == "Auto"
+        return self.spec is not None and self.spec.mode == "Auto" and not self.spec.by_reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_br
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
 from recmodel.report.decisions import cost_parts, first_reason, message, past_decisions, pool_decision
+from recmodel.report.recommendation import recommendation
 from recmodel.report.snapshot import Snapshot
 from recmodel.rollout.known_variants import BY_HAND
 from recmodel.rollout.trial import reported
@@ -70,7 +71,11 @@ def judge(
         last_decision_time=timestamp(datetime.fromtimestamp(decision.time_seconds, UTC))
         if decision
         else written.last_decision_time,
-        pools=[_pool(snapshot, name, state, weights.get(name, 0), readings.get(name)) for name, state in pools.items()],
+        pools=[
+            _pool(snapshot, name, state, weights.get(name, None if state.reference else 0), readings.get(name))
+            for name, state in pools.items()
+        ],
+        recommendation=recommendation(snapshot, pools),
         forecast=[
             ForecastStatus(
                 pool=name,
@@ -114,7 +119,9 @@ def as_object(status: RecModelStatus) -> dict[str, Any]:
     return status.model_dump(by_alias=True, exclude_none=True)
 
 
-def _pool(snapshot: Snapshot, name: str, state: PoolState, weight: int, reading: PoolReading | None) -> PoolStatus:
+def _pool(
+    snapshot: Snapshot, name: str, state: PoolState, weight: int | None, reading: PoolReading | None
+) -> PoolStatus:
     estimate = snapshot.decision.estimates.get(name) if snapshot.decision else None
     wanted = snapshot.decision.pools.get(name) if snapshot.decision and snapshot.desired.acts else None
     latency = reading.latency if reading else None

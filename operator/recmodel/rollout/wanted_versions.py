@@ -89,7 +89,7 @@ def brought(pool: PoolSpec, serving: Serving, spec: RecModelSpec) -> str:
     """The name of what a pool on trial brings; without a version its template identifies it."""
     if serving.now is not None:
         return serving.now.name
-    template = pool.template.model_dump(by_alias=True, exclude_none=True)
+    template = pool.own_template.model_dump(by_alias=True, exclude_none=True)
     return f"{spec.variant_of(pool) or pool.name}@template-{digest(template)[:8]}"
 
 

@@ -26,7 +26,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Choice:
     """Whether a candidate is the chosen one, whether it is worth keeping beside it, and why."""
 
     name: str
@@ -66,8 +66,8 @@ class Criterion:
         return one.candidate.name == FULL or one.quality[self.metric].loss_interval[1] < self.budget_ratio
 
 
-def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Verdict]:
-    """One verdict for each of ``judged``, the full model first among them.
+def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Choice]:
+    """One choice for each of ``judged``, the full model first among them.
 
     Chosen is the lowest latency among those whose whole loss interval is below the budget; among several as fast as each
     other within what one run measures of itself, the one that loses least. Kept are also those that are better than
@@ -80,7 +80,7 @@ def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Verdict]:
     best = min(tied, key=lambda one: (one.quality[metric].loss_interval[1], latency(one)))
     front = _front(allowed, metric)
     return [
-        Verdict(
+        Choice(
             one.candidate.name,
             one is best,
             one is best or one.candidate.name == FULL or one.candidate.name in front,

@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 
 from recmodel.variants import data, graph, plan, quality
-from recmodel.variants.choose import Criterion, Judged, Verdict, choose
+from recmodel.variants.choose import Choice, Criterion, Judged, choose
 from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError
 from recmodel.variants.graph import Floats
@@ -63,7 +63,7 @@ class Result:
     task: Task
     rows: Rows
     judged: tuple[Judged, ...]
-    verdicts: tuple[Verdict, ...]
+    choices: tuple[Choice, ...]
     models: Mapping[str, Path]
     left_out: Mapping[str, str]
     core: int
@@ -71,7 +71,7 @@ class Result:
     @property
     def chosen(self) -> str:
         """Its name."""
-        return next(v.name for v in self.verdicts if v.chosen)
+        return next(v.name for v in self.choices if v.chosen)
 
 
 def optimise(task: Task, progress: Progress) -> Result:
@@ -105,20 +105,20 @@ def optimise(task: Task, progress: Progress) -> Result:
         Judged(c, judge.quality(c.name, made[c.name]), speeds[c.name], made[c.name].served.stat().st_size)
         for c in candidates
     )
-    verdicts = tuple(choose(judged, Criterion(task.metric, task.budget_ratio, task.size)))
-    models = _kept_models(task, made, verdicts)
-    return Result(task, opened.evaluation, judged, verdicts, models, left_out, judge.core)
+    choices = tuple(choose(judged, Criterion(task.metric, task.budget_ratio, task.size)))
+    models = _kept_models(task, made, choices)
+    return Result(task, opened.evaluation, judged, choices, models, left_out, judge.core)
 
 
-def _kept_models(task: Task, made: Mapping[str, Made], verdicts: Sequence[Verdict]) -> dict[str, Path]:
+def _kept_models(task: Task, made: Mapping[str, Made], choices: Sequence[Choice]) -> dict[str, Path]:
     folder = task.out / "models"
     folder.mkdir(parents=True, exist_ok=True)
     models = {}
-    for verdict in verdicts:
-        models[verdict.name] = made[verdict.name].served
-        if verdict.kept:
-            models[verdict.name] = folder / f"{verdict.name}.onnx"
-            shutil.copyfile(made[verdict.name].served, models[verdict.name])
+    for choice in choices:
+        models[choice.name] = made[choice.name].served
+        if choice.kept:
+            models[choice.name] = folder / f"{choice.name}.onnx"
+            shutil.copyfile(made[choice.name].served, models[choice.name])
     return models
 
 

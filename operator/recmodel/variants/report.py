@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recmodel.api.records import VariantRecord
-from recmodel.variants.choose import Judged, Verdict
+from recmodel.variants.choose import Choice, Judged
 from recmodel.variants.optimise import Result, speed_as_json
 from recmodel.variants.plan import FULL
 from recmodel.variants.quality import METRICS, as_json
@@ -58,11 +58,11 @@ def as_document(result: Result) -> dict[str, Any]:
                 "sizeBytes": one.size_bytes,
                 "quality": as_json(one.quality),
                 "speed": speed_as_json(one.speed),
-                "chosen": verdict.chosen,
-                "kept": verdict.kept,
-                "reason": verdict.reason,
+                "chosen": choice.chosen,
+                "kept": choice.kept,
+                "reason": choice.reason,
             }
-            for one, verdict in zip(result.judged, result.verdicts, strict=True)
+            for one, choice in zip(result.judged, result.choices, strict=True)
         ],
     }
 
@@ -75,7 +75,7 @@ def table(result: Result) -> str:
     head = [
         "candidate", "technique", "AUC", f"loss of {METRICS[task.metric]} (95 %)", "log loss", "NDCG@10",
         f"p50 at {size}", f"p95 at {size}", "latency ratio", "throughput ratio",
-        *[f"latency ratio at {entry}" for entry in other], "without server", "file", "server's memory", "verdict",
+        *[f"latency ratio at {entry}" for entry in other], "without server", "file", "server's memory", "choice",
     ]  # fmt: skip
     where = "through MLServer, pinned to one core" if task.runtime else "onnxruntime alone on one core"
     lines = [
@@ -86,18 +86,18 @@ def table(result: Result) -> str:
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
     ]
-    lines += [_line(one, verdict, result, other) for one, verdict in zip(result.judged, result.verdicts, strict=True)]
+    lines += [_line(one, choice, result, other) for one, choice in zip(result.judged, result.choices, strict=True)]
     if result.left_out:
         lines += ["", "Not made:", ""] + [f"- {name}: {why}" for name, why in result.left_out.items()]
     return "\n".join(lines) + "\n"
 
 
-def _line(one: Judged, verdict: Verdict, result: Result, other: list[int]) -> str:
+def _line(one: Judged, choice: Choice, result: Result, other: list[int]) -> str:
     mine = one.speed.by_size[result.task.size]
     loss = one.quality[result.task.metric]
     low, high = mine.latency_range
     name = one.candidate.name
-    name = f"**{name}**" if verdict.chosen else f"_{name}_" if verdict.kept else name
+    name = f"**{name}**" if choice.chosen else f"_{name}_" if choice.kept else name
     ndcg, memory = one.quality.get("ndcg"), one.speed.resident_bytes
     cells = [
         name, one.candidate.technique, f"{one.quality['auc'].value:.4f}",
@@ -108,7 +108,7 @@ def _line(one: Judged, verdict: Verdict, result: Result, other: list[int]) -> st
         f"{mine.latency_ratio:.2f} ({low:.2f}–{high:.2f})", f"{mine.throughput_ratio:.2f}",
         *[f"{one.speed.by_size[entry].latency_ratio:.2f}" for entry in other],
         f"{mine.bare_seconds * 1e3:.2f} ms ({mine.bare_ratio:.2f})", f"{one.size_bytes / 1e6:.1f} MB",
-        f"{memory / 1e6:.0f} MB" if memory else "–", verdict.reason,
+        f"{memory / 1e6:.0f} MB" if memory else "–", choice.reason,
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
@@ -123,10 +123,10 @@ def picture(result: Result, path: Path) -> None:
     task = result.task
     figure, axes = pyplot.subplots(figsize=(12, 7), layout="constrained")
     top = 4.0 * task.budget_ratio
-    for one, verdict in zip(result.judged, result.verdicts, strict=True):
+    for one, choice in zip(result.judged, result.choices, strict=True):
         loss, speed = one.quality[task.metric], one.speed.by_size[task.size]
         low, high = loss.loss_interval
-        colour = "tab:red" if verdict.chosen else "tab:blue" if verdict.kept else "tab:gray"
+        colour = "tab:red" if choice.chosen else "tab:blue" if choice.kept else "tab:gray"
         inside = loss.loss_ratio <= top
         place = (speed.latency_ratio, min(loss.loss_ratio, top))
         spread = [[max(0.0, loss.loss_ratio - low)], [max(0.0, high - loss.loss_ratio)]]
@@ -162,17 +162,17 @@ def picture(result: Result, path: Path) -> None:
 def records(result: Result, uri_prefix: str) -> list[VariantRecord]:
     """One for each kept variant; the version is the beginning of the file's hash, so a new file is a new version."""
     task, found = result.task, []
-    for one, verdict in zip(result.judged, result.verdicts, strict=True):
-        if not verdict.kept:
+    for one, choice in zip(result.judged, result.choices, strict=True):
+        if not choice.kept:
             continue
-        digest = hashlib.sha256(result.models[verdict.name].read_bytes()).hexdigest()
+        digest = hashlib.sha256(result.models[choice.name].read_bytes()).hexdigest()
         measured = one.quality[task.metric]
         sign = -1.0 if task.metric == "log_loss" else 1.0  # in a record more is better
         found.append(
             VariantRecord(
-                variant=verdict.name,
+                variant=choice.name,
                 version=digest[:12],
-                uri=f"{uri_prefix.rstrip('/')}/{verdict.name}.onnx",
+                uri=f"{uri_prefix.rstrip('/')}/{choice.name}.onnx",
                 sha256=digest,
                 dataset=f"{result.rows.name}, {len(result.rows)} rows, sha256 {result.rows.sha256[:12]}",
                 metric=METRICS[task.metric] if sign > 0 else f"-{METRICS[task.metric]}",
@@ -183,8 +183,8 @@ def records(result: Result, uri_prefix: str) -> list[VariantRecord]:
                 throughput_per_second={str(size): speed.per_second for size, speed in one.speed.by_size.items()},
                 size_bytes=one.size_bytes,
                 baseline=FULL,
-                chosen=verdict.chosen,
-                reason=verdict.reason,
+                chosen=choice.chosen,
+                reason=choice.reason,
             )
         )
     return found

@@ -4,7 +4,8 @@ So its capacity is known beforehand (SLOTS / SERVICE_MS requests a second), and 
 them. Runs in the operator's own image, on the standard library alone. GET /ready answers 503 while /tmp/unready exists.
 BEHAVIOUR says, as JSON by version of the model (RECMODEL_MODEL_VERSION), how another one does: {"2": {"service_ms": 300,
 "failing": 0.3, "clicked": 0.1}}. The version comes back in each answer's header x-recmodel-version; GET /metrics has the
-counters shown_total and clicked_total, as if of each answer so large a share was clicked on.
+counters shown_total and clicked_total, as if of each answer so large a share was clicked on, and the histogram
+request_seconds of all requests, the wait for their turn included.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 VERSION = os.environ.get("RECMODEL_MODEL_VERSION", "")
@@ -23,6 +25,8 @@ FAILING = float(MINE.get("failing", 0.0))  # share of the answers that are 500
 CLICKED = float(MINE.get("clicked", 0.5))
 CHANCE = random.Random(1)
 COUNTS = {"shown_total": 0, "clicked_total": 0}
+EDGES = (0.025, 0.05, 0.1, 0.2, 0.5, 1.0, float("inf"))  # in seconds
+LATENCIES = dict.fromkeys(EDGES, 0)  # requests that took no longer, by edge
 SLOTS = asyncio.Semaphore(int(os.environ["SLOTS"]))
 START_SECONDS = float(os.environ.get("START_SECONDS", "0"))
 UNREADY = Path("/tmp/unready")
@@ -39,6 +43,25 @@ async def answered() -> str:
     return "200 OK"
 
 
+async def timed() -> str:
+    """The status of one request, counted in the histogram."""
+    began = time.monotonic()
+    status = await answered()
+    took = time.monotonic() - began
+    for edge in EDGES:
+        LATENCIES[edge] += took <= edge
+    return status
+
+
+def page() -> str:
+    """What GET /metrics answers."""
+    lines = [f"# TYPE {name} counter\n{name} {count}\n" for name, count in COUNTS.items()]
+    lines.append("# TYPE request_seconds histogram\n")
+    for edge, count in LATENCIES.items():
+        lines.append(f'request_seconds_bucket{{le="{"+Inf" if edge == float("inf") else edge}"}} {count}\n')
+    return "".join([*lines, f"request_seconds_count {LATENCIES[EDGES[-1]]}\n"])
+
+
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection, request after request."""
     try:
@@ -51,9 +74,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             if path == "/ready":
                 status = "503 Service Unavailable" if UNREADY.exists() else status
             elif path == "/metrics":
-                body = "".join(f"# TYPE {name} counter\n{name} {count}\n" for name, count in COUNTS.items())
+                body = page()
             else:
-                status = await answered()
+                status = await timed()
             pool = headers.get("x-recmodel-pool", "")
             said = (
                 f"x-recmodel-pool: {pool}\r\nx-recmodel-version: {VERSION}\r\ncontent-type: text/plain; version=0.0.4"

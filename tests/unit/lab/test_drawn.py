@@ -21,7 +21,7 @@ from recmodel.lab.benchmark.releases import longest_unreleased_minutes
 from recmodel.lab.benchmark.standings import best_ratio, section
 from recmodel.lab.controllers import clairvoyant
 from recmodel.lab.controllers.baselines import Keda
-from recmodel.lab.controllers.hindsight import Trial
+from recmodel.lab.controllers.hindsight import SettingRun
 from recmodel.lab.simulator.scenario import EDGES_SECONDS, PoolScenario
 from recmodel.lab.simulator.simulation import simulate
 
@@ -113,15 +113,15 @@ def test_the_cheapest_whole_replicas_are_found_by_tables_and_by_belief() -> None
 
 
 @pytest.fixture(scope="module")
-def trials() -> dict[str, Trial]:
+def known_runs() -> dict[str, SettingRun]:
     return {}
 
 
 @pytest.fixture(scope="module")
-def outcome(trials: dict[str, Trial]) -> Outcome:
+def outcome(known_runs: dict[str, SettingRun]) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contest, "SHARES", (0.0, 0.75))  # a search of two shares goes the same ways
-        return run_heat(Heat("tiny fleet", "calm", 2, 0.6, told=True), TRACES, trials)
+        return run_heat(Heat("tiny fleet", "calm", 2, 0.6, told=True), TRACES, known_runs)
 
 
 def test_the_parts_add_up_to_the_cost_above_the_clairvoyant(outcome: Outcome) -> None:
@@ -169,13 +169,13 @@ def test_far_too_much_that_stays_is_counted(ordered: tuple[int, ...], longest: i
 
 
 def test_a_search_for_other_minutes_over_goes_on_from_what_was_run(
-    outcome: Outcome, trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch
+    outcome: Outcome, known_runs: dict[str, SettingRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contest, "SHARES", (0.0, 0.75))
-    before = dict(trials)
-    again = run_heat(replace(outcome.heat, told=False), TRACES, trials)
+    before = dict(known_runs)
+    again = run_heat(replace(outcome.heat, told=False), TRACES, known_runs)
     assert again == replace(outcome, heat=again.heat, told={})
-    assert trials == before  # nothing was run again
+    assert known_runs == before  # nothing was run again
 
 
 def test_the_section_has_each_figure_once_computed(outcome: Outcome) -> None:
@@ -229,14 +229,14 @@ def test_a_new_page_keeps_the_sections_of_other_commands() -> None:
     assert "Old" not in after
 
 
-def test_an_interrupted_run_goes_on_and_a_change_of_the_engine_keeps_the_trials(
-    outcome: Outcome, trials: dict[str, Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_run_goes_on_and_a_change_of_the_engine_keeps_the_runs(
+    outcome: Outcome, known_runs: dict[str, SettingRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = []
 
-    def run(heat: Heat, _: object, known: dict[str, Trial]) -> Outcome:
+    def run(heat: Heat, _: object, known: dict[str, SettingRun]) -> Outcome:
         runs.append(len(known))
-        known.update(trials)
+        known.update(known_runs)
         return replace(outcome, heat=heat)
 
     monkeypatch.setattr(kept, "run_heat", run)  # what it runs has tests of its own
@@ -248,7 +248,7 @@ def test_an_interrupted_run_goes_on_and_a_change_of_the_engine_keeps_the_trials(
     assert kept_or_run(outcome.heat, TRACES, Store.of(TRACES)) == (outcome, True)
     engine.write_text("2")
     assert kept_or_run(outcome.heat, TRACES, Store.of(TRACES)) == (outcome, False)
-    assert runs == [0, len(trials)]
+    assert runs == [0, len(known_runs)]
 
 
 def test_the_command_writes_its_section_and_tells_what_it_does(

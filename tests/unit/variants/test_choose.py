@@ -30,8 +30,8 @@ def judged(
 
 def reasons(*others: Judged, budget: float = 0.01) -> dict[str, str]:
     found = choose([judged(FULL, 1.0), *others], Criterion("auc", budget, SIZE))
-    assert sum(verdict.chosen for verdict in found) == 1
-    return {verdict.name: ("* " if verdict.chosen else "") + verdict.reason for verdict in found}
+    assert sum(choice.chosen for choice in found) == 1
+    return {choice.name: ("* " if choice.chosen else "") + choice.reason for choice in found}
 
 
 def test_the_fastest_whose_whole_interval_is_within_the_budget_is_chosen() -> None:
@@ -88,7 +88,7 @@ def test_kept_are_the_baseline_the_chosen_and_what_trades_speed_for_accuracy() -
         ],
         Criterion("auc", 0.01, SIZE),
     )
-    assert [verdict.name for verdict in found if verdict.kept] == [FULL, "int8", "pruned"]
+    assert [choice.name for choice in found if choice.kept] == [FULL, "int8", "pruned"]
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def service(owner: Owner, pool: PoolSpec) -> Object:
     """A pool's Service: port 80 to the pool's port. The gateway sends to its pods directly."""
     return _child(names.SERVICE, owner, pool.name, {
         "selector": {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name},
-        "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": pool.port}],
+        "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": pool.own_port}],
         "type": "ClusterIP",
     })  # fmt: skip
 
@@ -209,7 +209,7 @@ def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None =
     port, path = page or (None, None)
     path = spec.metrics.path or path
     common: Object = {"interval": "5s", "scrapeTimeout": "4s", **({"path": path} if path else {})}
-    named = [{p.name for c in pool.template.spec.containers for p in c.ports or []} for pool in spec.pools]
+    named = [{p.name for c in pool.own_template.spec.containers for p in c.ports or []} for pool in spec.pools]
     chosen = spec.metrics.port or (port if all(port in ports for ports in named) else None)
     ports: list[Object] = [{"port": chosen}] if chosen else []
     return _child(names.POD_MONITOR, owner, None, {
@@ -217,7 +217,7 @@ def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None =
         "selector": {"matchLabels": {names.MODEL_LABEL: owner.name}},
         "podTargetLabels": [names.MODEL_LABEL, names.POOL_LABEL],
         "podMetricsEndpoints": [
-            {**common, **port} for port in ports or [{"portNumber": n} for n in sorted({p.port for p in spec.pools})]
+            {**common, **port} for port in ports or [{"portNumber": n} for n in sorted({p.own_port for p in spec.pools})]
         ],
     })  # fmt: skip
 

@@ -20,12 +20,12 @@ PRE_STOP_SECONDS = 5  # the gateway stops sending within a second of the deletio
 
 def pod_template(model: str, pool: PoolSpec, version: ModelVersion | None = None) -> dict[str, Any]:
     """The Deployment's ``spec.template`` of a pool that serves this version (None: of a pool without versions)."""
-    written = pool.template.model_dump(by_alias=True, exclude_none=True)
+    written = pool.own_template.model_dump(by_alias=True, exclude_none=True)
     metadata = written.get("metadata", {})
     spec = restricted(written["spec"])
     grace_seconds = spec.setdefault("terminationGracePeriodSeconds", GRACE_SECONDS)
-    kind, index = _serving(spec, pool.port)
-    spec[kind][index] = _serving_container(spec[kind][index], pool.port)
+    kind, index = _serving(spec, pool.own_port)
+    spec[kind][index] = _serving_container(spec[kind][index], pool.own_port)
     spec["containers"] = [_leaving(container, grace_seconds) for container in spec["containers"]]
     if version is not None:
         for kind in ("initContainers", "containers"):

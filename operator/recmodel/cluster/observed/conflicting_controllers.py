@@ -1,4 +1,7 @@
-"""Somebody else's objects that act on a Deployment of ours: autoscalers, and tools that release versions."""
+"""Somebody else's objects that act on a Deployment or StatefulSet: autoscalers, and tools that release versions.
+
+Of what is ours they are in the way. Of a workload that a pool only refers to they are what acts now.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,22 @@ from recmodel.api.shown import shown
 from recmodel.cluster import names
 
 Identity = tuple[str, str]  # namespace, name
+Acting = tuple[str, Identity]  # who acts: the kind's name, and which one
 
-# The kinds, and the field of theirs that names the Deployment.
+# The kinds, and the field of theirs that names what they act on.
 TARGET_FIELDS = {names.AUTOSCALER: "scaleTargetRef", names.CANARY: "targetRef", names.ARGO_ROLLOUT: "workloadRef"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The Deployment that an autoscaler or a tool acts on; no name where it acts on none."""
+    """What an autoscaler or a tool acts on; no name where that is nothing that we look at."""
 
     name: str | None
+    kind: str = names.DEPLOYMENT.kind
+    maker: str = ""  # kind and name of what made the object and keeps it: ScaledObject ranker-cpu
 
 
-def target_of(kind: names.Kind, spec: Mapping[str, Any]) -> Target:
+def target_of(kind: names.Kind, spec: Mapping[str, Any], maker: str = "") -> Target:
     """What an object of this kind acts on. ``ValueError`` where it names something and nobody could say what: then no tool
     acts on it either. A target whose kind is not a word may be a Deployment, so it counts as one.
     """
@@ -31,43 +37,55 @@ def target_of(kind: names.Kind, spec: Mapping[str, Any]) -> Target:
     if target is None:
         return Target(None)
     name, of = (target.get("name"), target.get("kind")) if isinstance(target, Mapping) else (None, None)
-    if isinstance(of, str) and of != names.DEPLOYMENT.kind:
+    if isinstance(of, str) and of not in names.REFERABLE:
         return Target(None)
     if not isinstance(name, str) or not name:
         raise ValueError(f"spec.{field} is {shown(target)}: must name what it acts on")
-    return Target(name)
+    return Target(name, of if isinstance(of, str) else names.DEPLOYMENT.kind, maker)
 
 
 class ConflictingControllers:
-    """Which of them acts on which Deployment."""
+    """Which of them acts on which workload."""
 
     def __init__(self) -> None:
-        self._acting: dict[names.Kind, dict[Identity, Identity]] = {
-            kind: {} for kind in TARGET_FIELDS
-        }  # on Deployments
-        self._acted_on: dict[Identity, set[tuple[str, Identity]]] = {}  # and back, with the kind's name
+        self._acting: dict[Acting, tuple[Acting, str]] = {}  # on which workload, and who made it
+        self._acted_on: dict[Acting, set[Acting]] = {}  # and back
 
     def see(self, kind: names.Kind, identity: Identity, target: Target) -> None:
         """One as it stands now: its target may be another one than before."""
         self.forget(kind, identity)
         if target.name is not None:
-            deployment = self._acting[kind][identity] = (identity[0], target.name)
-            self._acted_on.setdefault(deployment, set()).add((kind.kind, identity))
+            workload = target.kind, (identity[0], target.name)
+            self._acting[kind.kind, identity] = workload, target.maker
+            self._acted_on.setdefault(workload, set()).add((kind.kind, identity))
 
     def forget(self, kind: names.Kind, identity: Identity) -> None:
-        """One that is gone; others that act on the same Deployment stay."""
-        deployment = self._acting[kind].pop(identity, None)
-        if deployment is not None:
-            self._acted_on[deployment].discard((kind.kind, identity))
-            if not self._acted_on[deployment]:
-                del self._acted_on[deployment]
+        """One that is gone; others that act on the same workload stay."""
+        found = self._acting.pop((kind.kind, identity), None)
+        if found is not None:
+            workload = found[0]
+            self._acted_on[workload].discard((kind.kind, identity))
+            if not self._acted_on[workload]:
+                del self._acted_on[workload]
 
     def autoscaler(self, deployment: Identity) -> str | None:
         """Who scales a Deployment, as ``namespace/name``; the first by name where there are several."""
-        found = [who for kind, who in self._acted_on.get(deployment, ()) if kind == names.AUTOSCALER.kind]
+        found = [who for kind, who in self._on(deployment) if kind == names.AUTOSCALER.kind]
         return "/".join(min(found)) if found else None
 
     def releaser(self, deployment: Identity) -> str | None:
         """Who replaces a Deployment's pods or shifts its traffic, with its kind; the first where there are several."""
-        found = [one for one in self._acted_on.get(deployment, ()) if one[0] != names.AUTOSCALER.kind]
+        found = [one for one in self._on(deployment) if one[0] != names.AUTOSCALER.kind]
         return f"{min(found)[0]} {'/'.join(min(found)[1])}" if found else None
+
+    def acting_on(self, kind: names.Kind, workload: Identity) -> tuple[str, ...]:
+        """All of them, by kind and name, each with what made it: ``HorizontalPodAutoscaler keda-hpa-a (ScaledObject a)``."""
+        found = sorted(self._acted_on.get((kind.kind, workload), ()))
+        makers = [self._acting[one][1] for one in found]
+        return tuple(
+            f"{who} {name}" + (f" ({maker})" if maker else "")
+            for (who, (_, name)), maker in zip(found, makers, strict=True)
+        )
+
+    def _on(self, deployment: Identity) -> set[Acting]:
+        return self._acted_on.get((names.DEPLOYMENT.kind, deployment), set())

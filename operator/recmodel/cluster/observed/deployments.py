@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recmodel.cluster.children.versions import Serving, serving_of, serving_of_pods
-from recmodel.cluster.observed.shapes import DeploymentShape
+from recmodel.cluster.observed.shapes import Conditions, DeploymentShape
 from recmodel.cluster.observed.waits import SENTENCE_CHARACTERS, Waits
 from recmodel.cluster.transport.errors import shortened
 
@@ -28,8 +28,7 @@ class DeploymentState:
 def deployment_state(deployment: DeploymentShape) -> DeploymentState:
     """The Deployment's state."""
     metadata, spec, status = deployment.metadata, deployment.spec, deployment.status
-    failure, progress = status.condition("ReplicaFailure"), status.condition("Progressing")
-    refused = failure is not None and failure.status == "True"
+    progress = status.condition("Progressing")
     stale = status.observed_generation < metadata.generation
     old_pods = status.replicas > status.updated_replicas  # fewer new ones than wanted are no roll-out: it scales
     problem = None
@@ -43,9 +42,15 @@ def deployment_state(deployment: DeploymentShape) -> DeploymentState:
         updating=stale or old_pods,
         unseen=stale,
         stalled=progress is not None and progress.reason == "ProgressDeadlineExceeded",
-        forbidden=Waits(failure.reason, shortened(failure.message, SENTENCE_CHARACTERS), refused=True)
-        if failure is not None and refused
-        else None,
+        forbidden=forbidden(status),
         serving=serving,
         serving_problem=problem,
     )
+
+
+def forbidden(status: Conditions) -> Waits | None:
+    """Why the API refuses to create the pods; None: it does not."""
+    failure = status.condition("ReplicaFailure")
+    if failure is None or failure.status != "True":
+        return None
+    return Waits(failure.reason, shortened(failure.message, SENTENCE_CHARACTERS), refused=True)

@@ -20,7 +20,7 @@ from recmodel.cluster.observed.backends import Backend, FreeNames, standing
 from recmodel.cluster.observed.conflicting_controllers import ConflictingControllers, Identity, Target
 from recmodel.cluster.observed.deployments import DeploymentState
 from recmodel.cluster.observed.objects import Known, identity_of, read, uid_of
-from recmodel.cluster.observed.pods import GATED, PodState
+from recmodel.cluster.observed.pods import PodState
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.startups import StartUps
 from recmodel.cluster.observed.unreadable import UnreadableObjects
@@ -144,7 +144,7 @@ class Inventory:
             serving=deployment.serving if deployment else AS_WRITTEN,
             stalled=deployment is not None and deployment.stalled,
             releaser=self._conflicting.releaser(identity),
-            gated=sum(pod.waits_for_node == GATED for pod in pods),
+            gated=sum(pod.gated for pod in pods),
             waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
             unready=tuple(pod.unready for pod in pods if pod.unready is not None),
         )
@@ -160,6 +160,10 @@ class Inventory:
             for backend in rule.get("backendRefs", []):
                 by_service[backend["name"]] += backend.get("weight", 1)
         return {pool: by_service.get(names.child_name(model, pool), 0) for pool in pools}
+
+    def acting_on(self, kind: names.Kind, workload: Identity) -> tuple[str, ...]:
+        """Who scales or releases a workload, of whoever it is."""
+        return self._conflicting.acting_on(kind, workload)
 
     def backends(self, key: str) -> tuple[Backend, ...]:
         """The backends of a model's route in their order, each with the time since when it stands there."""

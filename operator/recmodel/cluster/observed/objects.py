@@ -18,7 +18,7 @@ from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS, Identity, Target, target_of
 from recmodel.cluster.observed.deployments import DeploymentState, deployment_state
 from recmodel.cluster.observed.pod_shapes import PodShape
-from recmodel.cluster.observed.pods import PodState, pod_state
+from recmodel.cluster.observed.pods import PodState, labelled_pod_state, pod_state
 from recmodel.cluster.observed.shapes import (
     ConfigMapShape,
     DeploymentShape,
@@ -28,6 +28,7 @@ from recmodel.cluster.observed.shapes import (
     RouteShape,
     Shape,
 )
+from recmodel.cluster.observed.workloads import WorkloadShape, WorkloadState, workload_state
 from recmodel.cluster.transport.errors import Unreadable
 from recmodel.cluster.transport.resource_version import as_number
 
@@ -61,6 +62,16 @@ LABELS: Mapping[names.Kind, str] = {names.CONFIG_MAP: RECORD_LABEL}  # that name
 def read(kind: names.Kind, obj: Any) -> Known:
     """Raises ``Unreadable`` on anything that is not an object of this kind."""
     return _guarded(kind, obj, lambda: _read(kind, obj))
+
+
+def read_workload(kind: names.Kind, obj: Any) -> WorkloadState:
+    """What stands of a workload that is referred to. Raises ``Unreadable`` on anything else."""
+    return _guarded(kind, obj, lambda: workload_state(WorkloadShape.model_validate(obj)))
+
+
+def read_pod(obj: Any, key: str) -> PodState:
+    """A pod of the workload ``key`` that is referred to, whatever its labels. Raises ``Unreadable`` on anything else."""
+    return _guarded(names.POD, obj, lambda: _pod(PodShape.model_validate(obj), key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +120,17 @@ def _read(kind: names.Kind, obj: Mapping[str, Any]) -> Known:
 
 def _facts(kind: names.Kind, shape: Shape, metadata: Metadata) -> Facts:
     if isinstance(shape, PodShape):
-        return pod_state(shape, as_number(metadata.resource_version))
+        return labelled_pod_state(shape, as_number(metadata.resource_version))
     if isinstance(shape, DeploymentShape):
         return deployment_state(shape)
-    return target_of(kind, shape.spec) if isinstance(shape, Plain) and kind in TARGET_FIELDS else None
+    if not isinstance(shape, Plain) or kind not in TARGET_FIELDS:
+        return None
+    makers = [f"{owner.kind} {owner.name}" for owner in metadata.owner_references if owner.controller and owner.kind]
+    return target_of(kind, shape.spec, next(iter(makers), ""))
+
+
+def _pod(shape: PodShape, key: str) -> PodState:
+    return pod_state(shape, as_number(shape.metadata.resource_version), key, "")
 
 
 def _body(kind: names.Kind, shape: Shape, obj: Mapping[str, Any]) -> Object:

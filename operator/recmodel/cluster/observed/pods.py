@@ -17,7 +17,7 @@ GATED = "SchedulingGated"
 class PodState:
     """One pod of a pool."""
 
-    key: str  # of its model, "namespace/name"
+    key: str  # of its model, "namespace/name"; of a workload that is referred to, its own
     pool: str
     name: str
     uid: str
@@ -37,13 +37,22 @@ class PodState:
         default=None, compare=False
     )  # since when it is not Ready, where no word of waits says why
 
+    @property
+    def gated(self) -> bool:
+        """Whether a scheduling gate holds it."""
+        return self.waits_for_node == GATED
 
-def pod_state(pod: PodShape, version: int) -> PodState | None:
-    """The pod's state; None where it is no pool's pod."""
-    metadata, status = pod.metadata, pod.status
+
+def labelled_pod_state(pod: PodShape, version: int) -> PodState | None:
+    """The state of a pod of ours; None where its labels name no pool."""
+    metadata = pod.metadata
     model, pool = metadata.labels.get(MODEL_LABEL), metadata.labels.get(POOL_LABEL)
-    if not model or not pool:
-        return None
+    return pod_state(pod, version, f"{metadata.namespace}/{model}", pool) if model and pool else None
+
+
+def pod_state(pod: PodShape, version: int, key: str, pool: str) -> PodState:
+    """The pod's state; ``key`` and ``pool`` say whose it is."""
+    metadata, status = pod.metadata, pod.status
     ready, scheduled = status.condition("Ready"), status.condition("PodScheduled")
     answers = ready is not None and ready.status == "True"
     restarted = any(container.restart_count for container in status.container_statuses)
@@ -55,7 +64,7 @@ def pod_state(pod: PodShape, version: int) -> PodState | None:
     homeless = scheduled is not None and scheduled.status == "False" and not leaving
     waits = () if leaving else waits_of(status, homeless)
     return PodState(
-        key=f"{metadata.namespace}/{model}",
+        key=key,
         pool=pool,
         name=metadata.name,
         uid=metadata.uid,

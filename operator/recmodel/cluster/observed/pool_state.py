@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from recmodel.cluster.children.versions import AS_WRITTEN, Serving
 from recmodel.cluster.observed.unready import Unready
 from recmodel.cluster.observed.waits import Waits
+from recmodel.core.types import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Of a pool that refers to a workload which is not ours."""
+
+    shown: str  # the workload: "Deployment ranker-cpu"
+    acting: tuple[str, ...] = ()  # who scales or releases it now, as "HorizontalPodAutoscaler ranker-cpu"
+    problem: Reason | None = None  # why it is not there or cannot be read
+    cpu_limit_cores: float | None = None  # of one of its pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,7 @@ class PoolState:
     unready: tuple[Unready, ...] = ()  # pods that have a node, wait for nothing in waits, and are not Ready
     unseen: bool = False  # the cluster has not acted on the Deployment's newest spec, of whatever change
     recalled_startup_seconds: float | None = None  # as another process had learned it
+    reference: Reference | None = None  # None: the pool's children are ours
 
     @property
     def startup_seconds(self) -> float | None:

@@ -58,6 +58,8 @@ class OwnerReference(Shape):
 
     uid: Word
     controller: bool = False
+    kind: Said = ""
+    name: Said = ""
 
 
 class Metadata(Shape):

@@ -22,7 +22,7 @@ from recmodel.cluster.transport.answers import as_object, change_of, patience_se
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
-from recmodel.cluster.transport.request import Request, apply_request
+from recmodel.cluster.transport.request import Request, apply_request, selected
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
 
@@ -88,14 +88,16 @@ class Client:
             return False
         return any(resource.get("name") == kind.plural for resource in found.get("resources") or [])
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> tuple[list[Object], str]:
-        """All objects with these labels, and the resource version from which to watch; read in pages.
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> tuple[list[Object], str]:
+        """All objects with these labels and fields, and the resource version from which to watch; read in pages.
 
         ``ApiUnavailable`` where the answer is no list, or its pages do not end.
         """
         items: list[Object] = []
         doing, tokens = f"list {kind.plural}", set()
-        query = {"limit": str(PAGE), **({"labelSelector": labels} if labels else {})}
+        query = {"limit": str(PAGE), **selected(labels, fields)}
         for _ in range(MOST_PAGES):
             page = await self._call(Request("GET", kind, kind.path(namespace), query))
             try:
@@ -110,14 +112,14 @@ class Client:
             tokens.add(query["continue"])
         raise ApiUnavailable(f"{doing}: the pages do not end")
 
-    async def latest(self, kind: Kind, namespace: str | None = None, labels: str = "") -> str:
+    async def latest(self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = "") -> str:
         """The resource version at which the API server stands now, of a list of one object at most."""
-        query = {"limit": "1", **({"labelSelector": labels} if labels else {})}
+        query = {"limit": "1", **selected(labels, fields)}
         page = await self._call(Request("GET", kind, kind.path(namespace), query))
         return str((page.get("metadata") or {}).get("resourceVersion", ""))
 
     async def watch(
-        self, kind: Kind, version: str, namespace: str | None = None, labels: str = ""
+        self, kind: Kind, version: str, namespace: str | None = None, labels: str = "", fields: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
         """Changes after ``version`` as (ADDED, MODIFIED, DELETED or BOOKMARK, object), until the server ends the
         watch or it was silent for long: go on with a fresh one from the last version seen.
@@ -126,7 +128,7 @@ class Client:
         """
         query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version}
         query["timeoutSeconds"] = str(WATCH_SECONDS)
-        query |= {"labelSelector": labels} if labels else {}
+        query |= selected(labels, fields)
         doing = f"watch {kind.plural}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         try:

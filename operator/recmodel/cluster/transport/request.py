@@ -28,3 +28,8 @@ def apply_request(kind: Kind, path: str, body: Mapping[str, Any], force: bool = 
     """A server-side apply; with ``force`` it also takes over the fields that others own."""
     query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
     return Request("PATCH", kind, path, query, body, "application/apply-patch+yaml")
+
+
+def selected(labels: str, fields: str) -> dict[str, str]:
+    """The query that names objects by their labels and fields; empty: any."""
+    return {**({"labelSelector": labels} if labels else {}), **({"fieldSelector": fields} if fields else {})}

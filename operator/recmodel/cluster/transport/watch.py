@@ -33,11 +33,12 @@ WATCH_FAILURES = 5  # in a row, after which the place counts as lost
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The objects that are followed: of one kind, in one namespace (None: all), with these labels (empty: any)."""
+    """The objects that are followed: of one kind, in one namespace (None: all), with these labels and fields (empty: any)."""
 
     kind: Kind
     namespace: str | None = None
     labels: str = ""
+    fields: str = ""
 
 
 class Follower(Protocol):
@@ -59,10 +60,10 @@ async def follow(
     *,
     synced: asyncio.Event,
     absent_seconds: float = ABSENT_KIND_SECONDS,
-    on_turn: Callable[[bool], None] = lambda well: None,  # noqa: ARG005
+    on_turn: Callable[[Exception | None], None] = lambda problem: None,  # noqa: ARG005
 ) -> None:
     """Keeps ``follower`` up to date for ever; sets ``synced`` after the first list, or once it is known that the cluster
-    lacks the kind. ``on_turn`` is called with whether the kind is known just now.
+    lacks the kind. ``on_turn`` is called with why the kind is not known just now; None: it is.
 
     Whatever the API server refuses (400, 401, 403, 410) is asked again at growing intervals, unless it went well for long.
     A kind that is absent twice has no objects any more: a single 404 may be a server that is just starting.
@@ -73,30 +74,30 @@ async def follow(
     while True:
         began = time.monotonic()
         try:
-            objects, version = await client.list(kind, namespace, selection.labels)
+            objects, version = await client.list(kind, namespace, selection.labels, selection.fields)
             if place.is_behind(version):
                 follower.rewound(kind, namespace)
             place.version = version
             follower.replace(kind, objects, namespace)
             synced.set()
-            on_turn(True)
+            on_turn(None)
             absences = 0
             await _watch(client, selection, follower, place)
         except NotFound:
             synced.set()
-            on_turn(True)
+            on_turn(None)
             absences += 1
             if absences == 2:
                 follower.replace(kind, [], namespace)
             await asyncio.sleep(absent_seconds)
         except ClusterError as error:
             failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
-            on_turn(False)
+            on_turn(error)
             level = logging.INFO if isinstance(error, Gone | Rewound) else logging.WARNING
             logger.log(level, "following %s is started again: %s", kind.plural, error)
             await asyncio.sleep(backoff_seconds(failures))
-        except Exception:  # whoever keeps this task begins it again
-            on_turn(False)
+        except Exception as error:  # whoever keeps this task begins it again
+            on_turn(error)
             raise
 
 
@@ -129,10 +130,10 @@ async def _watch(client: Client, selection: Selection, follower: Follower, place
         started, problem = time.monotonic(), None
         try:
             if not first:
-                latest = await client.latest(kind, selection.namespace, selection.labels)
+                latest = await client.latest(kind, selection.namespace, selection.labels, selection.fields)
                 place.check(latest, doing)
             first = False
-            changes = client.watch(kind, place.version, selection.namespace, selection.labels)
+            changes = client.watch(kind, place.version, selection.namespace, selection.labels, selection.fields)
             async for change, obj in changes:
                 place.check(obj["metadata"]["resourceVersion"], doing)
                 place.version = obj["metadata"]["resourceVersion"]

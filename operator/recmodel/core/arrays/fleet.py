@@ -61,19 +61,6 @@ class Fleet:
         """The clocks that the loads of the models follow."""
         return Calendars(tuple(model.calendar for model in self.models))
 
-    @cached_property
-    def on_trial(self) -> Bools:
-        """Pools ``[M, P]`` whose new version may answer a part of the traffic."""
-        result: Bools = (self.traffic_limit_ratio > 0.0) & (self.traffic_limit_ratio < 1.0)
-        return result
-
-    @cached_property
-    def least_replicas(self) -> Ints:
-        """The owner's minimum ``[M, P]``, and one replica of what is on trial."""
-        trial = np.where(self.on_trial, np.minimum(1, self.max_replicas), 0)
-        result: Ints = np.maximum(self.min_replicas, trial)
-        return result
-
     def smallest(self, values: Floats) -> Floats:
         """The smallest of each model's pools ``[M, 1]`` of values ``[M, P]``."""
         result: Floats = np.where(self.exists, values, np.inf).min(1, keepdims=True)

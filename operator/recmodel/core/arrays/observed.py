@@ -77,7 +77,7 @@ def _known(value: float | None) -> float:
 def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
     """The observations as arrays, aligned with the fleet. A pool that an observation lacks is wholly unknown, at its minimum."""
     shape = fleet.exists.shape
-    desired, ready = np.where(fleet.exists, fleet.least_replicas, 0), np.zeros(shape, np.int64)
+    desired, ready = np.where(fleet.exists, fleet.min_replicas, 0), np.zeros(shape, np.int64)
     unschedulable = np.zeros(shape, np.int64)
     columns = {
         name: np.full(shape, np.nan)

@@ -74,7 +74,7 @@ def split(context: GuardContext, guarded: Guarded) -> CostParts:
     known = np.isfinite(load) & np.isfinite(upper) & fillable.any(1)
     untried = proposal.assumed
     now, later = (_Need(fleet, fillable, untried, context.allowed, told, known) for told in (load, upper))
-    nothing, least = np.zeros_like(proposal.replicas), np.where(fleet.exists, fleet.least_replicas, 0)
+    nothing, least = np.zeros_like(proposal.replicas), context.least
     fractions = later.fractions(counted, least)
     links = np.stack(
         [

@@ -88,6 +88,7 @@ class Decisions:
             forecast={names[k]: self._forecast(i, k) for k in pools if np.isfinite(self.forecast.upper[i, k])},
             estimates={names[k]: self._estimate(i, k) for k in pools},
             proposed_replicas={names[k]: int(self.proposal.replicas[i, k]) for k in pools},
+            acting_replicas={names[k]: int(self.guarded.acting[i, k]) for k in pools},
             runner_up=runner_up if differs else {},
             runner_up_cost_per_hour=round(float(self.proposal.runner_up_cost[i]), 4) if differs else None,
             cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),

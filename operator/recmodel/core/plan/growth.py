@@ -21,8 +21,8 @@ def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
     fleet, proposal = context.fleet, context.proposal
     spend = np.where(proposal.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
     could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend >= TRIED_FROM_REPLICAS * fleet.cost_per_hour)
-    tried = np.where(could_fill, 1, fleet.least_replicas)
-    kept = np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), fleet.least_replicas)
+    tried = np.where(could_fill, 1, context.least)
+    kept = np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), context.least)
     replicas = np.where(proposal.assumed, kept, replicas)
     # While a pool is being learned, what is there is filled first; a second replica would teach nothing that the first cannot.
     seen = context.seen

@@ -22,6 +22,7 @@ class GuardContext:
     fleet: Fleet
     seen: Observed
     proposal: Proposal
+    least: Ints  # [M, P] replicas that each pool must have: its minimum, and one of what is on trial
     capacity: Capacity
     load: Floats  # [M] requests/s now; NaN unknown
     usual: Floats  # [M] its mean over the last minutes; NaN unknown

@@ -61,6 +61,7 @@ class Guarded:
     replicas: Ints
     why: Ints  # code of its cause; 0: no guard moved it
     before: Ints  # replicas that it was given; those that are decided where no guard moved them
+    acting: Ints  # [M, P] what would be decided in mode Auto: all but the last guard's word, which knows the mode
     steps: Ints  # [G, M, P] what each guard of the chain let pass ...
     causes: Ints  # [G, M, P] ... and the code of its cause, of account where it moved a number
 
@@ -77,4 +78,5 @@ def guard(context: GuardContext) -> Guarded:
         replicas = passed
         steps.append(passed)
         codes.append(np.broadcast_to(causes, passed.shape))
-    return Guarded(replicas, why, np.where(why == 0, replicas, before), np.stack(steps), np.stack(codes))
+    before = np.where(why == 0, replicas, before)
+    return Guarded(replicas, why, before, steps[-2], np.stack(steps), np.stack(codes))

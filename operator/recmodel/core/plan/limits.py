@@ -7,6 +7,7 @@ import numpy as np
 from recmodel.core.arrays.fleet import Ints
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
+from recmodel.core.plan.situation import on_trial
 
 BLIND_GROWTH = 0.5
 # Nobody is answered meanwhile, and the scheduler needs seconds: a node that is about to be free is waited for, no longer. A node
@@ -43,8 +44,7 @@ def within_limits(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
 
 def keep_trials_running(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A pool whose new version is on trial runs a replica at least, or nothing would ever be found out."""
-    fleet = context.fleet
-    least = np.where(fleet.exists & fleet.on_trial, fleet.least_replicas, 0)
+    least = np.where(on_trial(context.fleet), context.least, 0)
     return np.maximum(replicas, least), Cause.ON_TRIAL.code
 
 

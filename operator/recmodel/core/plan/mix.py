@@ -55,7 +55,7 @@ class Ordered:
         law = Capacity(**{name: values[at][:, None] for name, values in vars(capacity).items()})
         one, guess = situation.each[at][:, None], situation.assumed[at][:, None]
         hope = replace(law, limit=np.minimum(law.limit * HOPE, law.ceiling), caution=np.ones_like(law.caution))
-        floor = np.where(fleet.exists, fleet.least_replicas, 0)[at]
+        floor = situation.least[at]
         most = np.where(fleet.exists[at], self.most[at], 0)
         ceiling = np.maximum(most, floor)
         return RankedPool(
@@ -228,7 +228,7 @@ def _filled(ordered: Ordered, rank: int, rest: Floats) -> tuple[Floats, Floats]:
         at = rows, cheapest[:, position]
         carries = np.maximum(ordered.situation.each[at], 1e-9)[:, None, None]
         have = np.where(fleet.exists[at], ordered.most[at], 0)[:, None, None]
-        least = np.where(fleet.exists[at], fleet.least_replicas[at], 0)[:, None, None]
+        least = ordered.situation.least[at][:, None, None]
         used = np.clip(np.ceil(rest / carries - 1e-6), least, np.maximum(have, least))
         cost += used * fleet.cost_per_hour[at][:, None, None]
         rest = np.maximum(rest - used * carries, 0.0)

@@ -25,6 +25,7 @@ class Situation:
     capacity: Capacity
     each: Floats  # [M, P] requests/s a replica, see ``assumed_capacity``; NaN unknown
     assumed: Bools  # [M, P] the same is a guess
+    least: Ints  # [M, P] replicas that each pool must have, see ``least_replicas``
     most: Ints  # [M, P] replicas that each pool can have now: limits, quota, unschedulable pods
     recent_loads: Floats  # [T, M] requests/s at the newest ticks, newest first; NaN unknown
     held: Ints  # [M, P] that stay anyway, since they were wanted a moment ago: the faster pools count on them
@@ -44,6 +45,19 @@ class Proposal:
     runner_up: Ints  # [M, P] the next best mix
     runner_up_cost: Floats  # [M]
     last: Ints  # [M] the pool that fills what the others leave, for its upper forecast
+
+
+def on_trial(fleet: Fleet) -> Bools:
+    """Pools ``[M, P]`` whose new version may answer a part of the traffic."""
+    result: Bools = fleet.exists & (fleet.traffic_limit_ratio > 0.0) & (fleet.traffic_limit_ratio < 1.0)
+    return result
+
+
+def least_replicas(fleet: Fleet) -> Ints:
+    """The owner's minimum ``[M, P]``, and one replica of what is on trial; 0 where there is no pool."""
+    trial = np.where(on_trial(fleet), np.minimum(1, fleet.max_replicas), 0)
+    result: Ints = np.where(fleet.exists, np.maximum(fleet.min_replicas, trial), 0)
+    return result
 
 
 def assumed_capacity(fleet: Fleet, capacity: Capacity, ready: Ints) -> tuple[Floats, Bools]:

@@ -18,7 +18,7 @@ from recmodel.lab.benchmark.plants import Plant, draw_plant
 from recmodel.lab.benchmark.releases import longest_unreleased_minutes
 from recmodel.lab.controllers.clairvoyant import capacity_table, clairvoyant
 from recmodel.lab.controllers.engine import EngineController
-from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, Kind, Search, Trial, best_in_hindsight
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, Kind, Search, SettingRun, best_in_hindsight
 from recmodel.lab.controllers.truth import WithTruth
 from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.scenario import Floats
@@ -102,8 +102,8 @@ class Outcome:
         return min((rival.cost for rival in self.rivals.values() if rival is not None), default=None)
 
 
-def run_heat(heat: Heat, traces: Sequence[Path], trials: MutableMapping[str, Trial]) -> Outcome:
-    """Draw and run all of it. ``trials`` are those of earlier searches on the same heat; new ones are added."""
+def run_heat(heat: Heat, traces: Sequence[Path], runs: MutableMapping[str, SettingRun]) -> Outcome:
+    """Draw and run all of it. ``runs`` are those of earlier searches on the same heat; new ones are added."""
     plant = draw_plant(heat.family, heat.seed)
     day = draw_day(heat.day, heat.seed, heat.hours, traces)
     rates = day.rates * plant.peak_per_second
@@ -121,7 +121,7 @@ def run_heat(heat: Heat, traces: Sequence[Path], trials: MutableMapping[str, Tri
             floor_cost_by_minute=bound.cost_by_minute,
             slower=max(min(float(rates.mean()) / ENOUGH_PER_SECOND, SLOW_SECONDS / scenario.threshold_seconds), 1.0),
             seed=heat.seed,
-            trials=trials,
+            runs=runs,
         )
         best = best_in_hindsight(scenario, rates, search)
         rivals[kind] = (

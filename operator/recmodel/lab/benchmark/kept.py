@@ -1,7 +1,7 @@
 """Results that are kept on disk, so that an interrupted run goes on and only what a change concerns is run again.
 
 An outcome holds for the sources of the engine and the lab as they were. What HPA and KEDA came to does not depend on the engine,
-so their trials are kept by the sources of the simulator, the plants and the days alone.
+so their runs are kept by the sources of the simulator, the plants and the days alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from recmodel.lab.benchmark.contest import Heat, Outcome, run_heat
-from recmodel.lab.controllers.hindsight import Trial
+from recmodel.lab.controllers.hindsight import SettingRun
 
 PACKAGE = Path(__file__).resolve().parents[2]
 ENGINE_SOURCES = ("core", "lab", "loads.py")
@@ -30,7 +30,7 @@ RIVAL_SOURCES = (
     "lab/benchmark/plants.py",
     "lab/benchmark/drawn_days.py",
 )
-OUTCOMES, TRIALS = TypeAdapter(Outcome), TypeAdapter(dict[str, Trial])
+OUTCOMES, RUNS = TypeAdapter(Outcome), TypeAdapter(dict[str, SettingRun])
 
 
 def folder() -> Path:
@@ -52,7 +52,7 @@ class Store:
     """The folders of what holds for the sources and traces as they are."""
 
     outcomes: Path
-    trials: Path
+    runs: Path
 
     @classmethod
     def of(cls, traces: Sequence[Path]) -> Store:
@@ -60,19 +60,19 @@ class Store:
         root = folder()
         return cls(
             root / "outcomes" / sources_digest(ENGINE_SOURCES, traces),
-            root / "trials" / sources_digest(RIVAL_SOURCES, traces),
+            root / "runs" / sources_digest(RIVAL_SOURCES, traces),
         )
 
 
 def kept_or_run(heat: Heat, traces: Sequence[Path], store: Store) -> tuple[Outcome, bool]:
     """The outcome of a heat, and whether it was there already."""
     name = "-".join(str(part).replace(" ", "_") for part in astuple(heat)) + ".json"
-    outcome_file, trials_file = store.outcomes / name, store.trials / name
+    outcome_file, runs_file = store.outcomes / name, store.runs / name
     if outcome_file.exists():
         return OUTCOMES.validate_json(outcome_file.read_bytes()), True
-    trials = TRIALS.validate_json(trials_file.read_bytes()) if trials_file.exists() else {}
-    outcome = run_heat(heat, traces, trials)
-    write(trials_file, TRIALS.dump_json(trials))
+    runs = RUNS.validate_json(runs_file.read_bytes()) if runs_file.exists() else {}
+    outcome = run_heat(heat, traces, runs)
+    write(runs_file, RUNS.dump_json(runs))
     write(outcome_file, OUTCOMES.dump_json(outcome))
     return outcome, False
 

@@ -12,7 +12,7 @@ from recmodel.core.forecast import candidates, season
 from recmodel.core.forecast.candidates import CANDIDATES, LEVEL, ForecastMemory
 from recmodel.core.forecast.errors import ERROR_BINS, ERROR_LOW, ERROR_STEP
 from recmodel.core.plan.mix import propose
-from recmodel.core.plan.situation import Situation, assumed_capacity
+from recmodel.core.plan.situation import Situation, assumed_capacity, least_replicas
 from recmodel.core.pods import STARTUP_SECONDS_UNKNOWN, horizon, slower
 from recmodel.core.traffic import weights
 from recmodel.core.traffic.context import TrafficContext
@@ -104,6 +104,7 @@ class WithoutLearning:
                 capacity=self._capacity,
                 each=each,
                 assumed=assumed,
+                least=least_replicas(fleet),
                 most=fleet.max_replicas,
                 recent_loads=candidates.recent_loads(self._forecast),
                 held=seen.desired,

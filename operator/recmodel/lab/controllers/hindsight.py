@@ -38,7 +38,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SettingRun:
     """A run of one setting, to its end or up to where it was given up."""
 
     summary: Summary
@@ -51,7 +51,7 @@ class Search:
     """Which settings are tried, with how many minutes over at most, and how.
 
     ``floor_cost_by_minute`` is what each minute costs at least (the clairvoyant's), for giving up early; ``slower`` above 1
-    searches in :func:`slow_motion`, that many times faster. ``trials`` keeps what was run, by setting and slowness: another search of the
+    searches in :func:`slow_motion`, that many times faster. ``runs`` keeps what was run, by setting and slowness: another search of the
     same load, for other minutes over, goes on from there.
     """
 
@@ -62,7 +62,7 @@ class Search:
     floor_cost_by_minute: Floats | None = None
     slower: float = 1.0
     seed: int = 0
-    trials: MutableMapping[str, Trial] = field(default_factory=dict)
+    runs: MutableMapping[str, SettingRun] = field(default_factory=dict)
 
     def most_over(self, minutes: int) -> int:
         """Of so many minutes."""
@@ -161,12 +161,12 @@ def run_setting(scenario: Scenario, rates: Floats, kind: Kind, target: float, sh
     return Setting(kind, target, share, result.summary())
 
 
-def _try(ground: Ground, search: Search, setting: tuple[Kind, float, float], dearest: float) -> Trial:
+def _try(ground: Ground, search: Search, setting: tuple[Kind, float, float], dearest: float) -> SettingRun:
     """Run a setting (kind, target, share), or look it up where what is known of it is enough to judge it."""
     kind, target, share = setting
     name = f"{kind} {target:g} {share:g} {ground.slower:g}"
     most_over, least_rest = search.most_over(ground.minutes), search.least_rest(ground.minutes)
-    known = search.trials.get(name)
+    known = search.runs.get(name)
     if known is not None and (
         known.finished or known.summary.minutes_over > most_over or known.cost_at_least >= dearest
     ):
@@ -181,9 +181,9 @@ def _try(ground: Ground, search: Search, setting: tuple[Kind, float, float], dea
     controller = CONTROLLERS[kind](ground.scenario, target, share)
     result = simulate(ground.scenario, ground.rates_per_second, controller, search.seed, give_up=hopeless)
     summary = result.summary()
-    trial = Trial(summary, result.finished, summary.cost if result.finished else given_up_at)
-    search.trials[name] = trial
-    return trial
+    run = SettingRun(summary, result.finished, summary.cost if result.finished else given_up_at)
+    search.runs[name] = run
+    return run
 
 
 def _highest_target(ground: Ground, search: Search, kind: Kind, share: float, dearest: float) -> Setting | None:
@@ -193,14 +193,14 @@ def _highest_target(ground: Ground, search: Search, kind: Kind, share: float, de
     found: Setting | None = None
     while low <= high:
         middle = (low + high + 1) // 2
-        trial = _try(ground, search, (kind, targets[middle], share), dearest)
-        if trial.summary.minutes_over > search.most_over(ground.minutes):
+        run = _try(ground, search, (kind, targets[middle], share), dearest)
+        if run.summary.minutes_over > search.most_over(ground.minutes):
             high = middle - 1
             continue
         low = middle + 1
-        if trial.finished and trial.summary.cost < dearest:
-            dearest = trial.summary.cost
-            found = Setting(kind, targets[middle], share, trial.summary)
+        if run.finished and run.summary.cost < dearest:
+            dearest = run.summary.cost
+            found = Setting(kind, targets[middle], share, run.summary)
     return found
 
 
@@ -211,11 +211,11 @@ def _at_full_load(full: Ground, search: Search, found: Setting, dearest: float) 
 
     def holds(target: float) -> bool:
         nonlocal best, dearest
-        trial = _try(full, search, (found.kind, target, found.gpu_share), dearest)
-        if trial.summary.minutes_over > most_over:
+        run = _try(full, search, (found.kind, target, found.gpu_share), dearest)
+        if run.summary.minutes_over > most_over:
             return False
-        if trial.finished and trial.summary.cost < dearest:
-            best, dearest = Setting(found.kind, target, found.gpu_share, trial.summary), trial.summary.cost
+        if run.finished and run.summary.cost < dearest:
+            best, dearest = Setting(found.kind, target, found.gpu_share, run.summary), run.summary.cost
         return True
 
     if holds(found.target_ratio):

@@ -1,0 +1,130 @@
+"""Pools by reference: a workload that stands already, and what a spec with such pools may hold.
+
+Nothing of a referenced workload is written. So what only makes sense for a template of ours is refused, and not ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from recmodel.api.strict import Strict
+from recmodel.api.text import Subdomain
+
+# Whose histograms are of the pods themselves. A gateway counts by route, and these pools have none of ours.
+POD_PROFILES = ("triton", "tensorflow-serving", "openvino", "mlserver", "bentoml", "kserve", "custom")
+
+
+class TargetRef(Strict):
+    """A workload of the same namespace that runs already."""
+
+    api_version: Annotated[Literal["apps/v1"], Field(description="Its API group and version.")] = "apps/v1"
+    kind: Annotated[Literal["Deployment", "StatefulSet"], Field(description="Its kind.")]
+    name: Annotated[Subdomain, Field(description="Its name.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRule:
+    """A rule on a spec whose pools are references, for the API server in CEL and for the operator as a predicate."""
+
+    cel: str  # over the spec
+    message: str
+    field: str  # of the spec, that breaks it
+    value: Callable[[Any], object]  # of that field
+    holds: Callable[[Any], bool]
+
+    def broken_by(self, spec: Any) -> str | None:
+        """The field, the value and the rule; None where the spec keeps it."""
+        if self.holds(spec):
+            return None
+        return f"spec.{self.field} is {self.value(spec)!r}: {self.message}"
+
+
+_NONE = "!self.pools.exists(p, has(p.targetRef))"
+_SHOWN = 80  # characters of a value
+
+
+def _none(spec: Any) -> bool:
+    return all(pool.target_ref is None for pool in spec.pools)
+
+
+def _targets(spec: Any) -> list[str]:
+    return [pool.target_ref.name for pool in spec.pools if pool.target_ref is not None]
+
+
+def _versions(spec: Any) -> list[str]:
+    return [variant.name for variant in spec.variants if variant.version or variant.uri or variant.sha256]
+
+
+RULES: tuple[ReferenceRule, ...] = (
+    ReferenceRule(
+        f"{_NONE} || self.pools.all(p, has(p.targetRef))",
+        "so far all pools of a RecModel have a template, or all have a targetRef: make one RecModel of each sort",
+        "pools",
+        lambda spec: [pool.name for pool in spec.pools if pool.target_ref is None],
+        lambda spec: _none(spec) or all(pool.target_ref is not None for pool in spec.pools),
+    ),
+    ReferenceRule(
+        f"{_NONE} || self.mode == 'Recommend'",
+        "a pool with a targetRef can only be recommended for so far: set mode: Recommend",
+        "mode",
+        lambda spec: spec.mode,
+        lambda spec: _none(spec) or spec.mode == "Recommend",
+    ),
+    ReferenceRule(
+        f"{_NONE} || !has(self.route)",
+        "the operator makes no route to pools with a targetRef: leave spec.route out, their traffic stays as it is",
+        "route",
+        lambda spec: str(spec.route)[:_SHOWN],
+        lambda spec: _none(spec) or spec.route is None,
+    ),
+    ReferenceRule(
+        f"{_NONE} || !has(self.optimisation)",
+        "the operator starts no Job for pools with a targetRef: leave spec.optimisation out",
+        "optimisation",
+        lambda spec: str(spec.optimisation)[:_SHOWN],
+        lambda spec: _none(spec) or spec.optimisation is None,
+    ),
+    ReferenceRule(
+        f"{_NONE} || self.metrics.profile in [{', '.join(repr(name) for name in POD_PROFILES)}]",
+        f"pools with a targetRef are measured at their pods: set metrics.profile to their model server, one of "
+        f"{', '.join(POD_PROFILES)}",
+        "metrics.profile",
+        lambda spec: spec.metrics.profile,
+        lambda spec: _none(spec) or spec.metrics.profile in POD_PROFILES,
+    ),
+    ReferenceRule(
+        f"{_NONE} || !(has(self.metrics.port) || has(self.metrics.path))",
+        "the operator makes no PodMonitor for pools with a targetRef: leave metrics.port and metrics.path out, Prometheus must "
+        "read the pods already",
+        "metrics",
+        lambda spec: {"port": spec.metrics.port, "path": spec.metrics.path},
+        lambda spec: _none(spec) or (spec.metrics.port is None and spec.metrics.path is None),
+    ),
+    ReferenceRule(
+        f"{_NONE} || self.pools.all(p, self.pools.exists_one(q, has(p.targetRef) && has(q.targetRef) && "
+        "p.targetRef.name == q.targetRef.name))",
+        "each targetRef.name may stand once, as pods are told apart by it",
+        "pools",
+        _targets,
+        lambda spec: len({*_targets(spec)}) == len(_targets(spec)),
+    ),
+    ReferenceRule(
+        f"{_NONE} || self.variants.all(v, !has(v.version) && !has(v.uri) && !has(v.sha256))",
+        "versions are rolled out by templates, and pools with a targetRef serve what they serve: leave version, uri and sha256 "
+        "out",
+        "variants",
+        _versions,
+        lambda spec: _none(spec) or not _versions(spec),
+    ),
+)
+# Between the spec that stands and the next one, which the API server alone can compare. What the operator made for templates
+# is neither left without an owner nor deleted under a reference to it.
+TRANSITION_RULE = {
+    "rule": f"{_NONE} || oldSelf.pools.exists(p, has(p.targetRef))",
+    "message": "pools with a template cannot become references: make another RecModel with a targetRef",
+}
+CEL_RULES = [*({"rule": rule.cel, "message": rule.message} for rule in RULES), TRANSITION_RULE]

@@ -1,0 +1,164 @@
+"""What stands of the workloads that pools refer to: replicas and pods, by workload, as their own watches tell. Nothing here is ours.
+
+Two RecModels may refer to one workload: it is known once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recmodel.cluster import names
+from recmodel.cluster.observed.conflicting_controllers import Identity
+from recmodel.cluster.observed.objects import identity_of, read_pod, read_workload
+from recmodel.cluster.observed.pods import PodState
+from recmodel.cluster.observed.pool_state import PoolState, Reference
+from recmodel.cluster.observed.startups import StartUps
+from recmodel.cluster.observed.waits import together
+from recmodel.cluster.observed.workloads import WorkloadState
+from recmodel.cluster.transport.errors import ApiRefused, Unreadable
+from recmodel.core.types import Reason
+
+# Reasons of conditions. API: never renamed.
+TARGET_MISSING = "TargetMissing"
+TARGET_UNREADABLE = "TargetUnreadable"
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload that a pool refers to."""
+
+    kind: names.Kind
+    namespace: str
+    name: str
+
+    @property
+    def shown(self) -> str:
+        """For messages: ``Deployment shop/ranker-cpu``."""
+        return f"{self.kind.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(slots=True)
+class _Standing:
+    state: WorkloadState | None = None
+    problems: dict[str, Reason] = field(default_factory=dict)  # by what cannot be read, why
+    pods: dict[str, PodState] = field(default_factory=dict)  # by name
+
+
+class Referenced:
+    """Of each workload what stands. ``acting`` says who scales or releases one, by kind and identity."""
+
+    def __init__(self, acting: Callable[[names.Kind, Identity], tuple[str, ...]]) -> None:
+        self._acting = acting
+        self._standing: dict[Workload, _Standing] = {}
+        self._startups = StartUps()
+
+    def begin(self, workload: Workload) -> None:
+        """One that is referred to from now on."""
+        self._standing.setdefault(workload, _Standing())
+
+    def end(self, workload: Workload) -> None:
+        """One that nobody refers to any more."""
+        self._standing.pop(workload, None)
+        self._startups.forget(workload.shown)
+
+    def selector(self, workload: Workload) -> str | None:
+        """Of its pods; None where it is not there or cannot be read."""
+        standing = self._standing.get(workload)
+        return standing.state.selector if standing is not None and standing.state is not None else None
+
+    def see(self, workload: Workload, obj: Object | None) -> None:
+        """The workload as it stands; None: it is not there. Where it cannot be read, what was known of it stays."""
+        standing = self._standing.get(workload)
+        if standing is None:
+            return
+        try:
+            standing.state = read_workload(workload.kind, obj) if obj is not None else None
+        except Unreadable as problem:
+            standing.problems["object"] = Reason(TARGET_UNREADABLE, str(problem))
+            return
+        standing.problems.pop("object", None)
+        if standing.state is None:
+            standing.pods.clear()
+
+    def looked(self, workload: Workload, kind: names.Kind, error: Exception | None) -> bool:
+        """What came of the last look at the workload or its pods; None: they were read. Returns whether that is an answer: that
+        the API server is away is none.
+        """
+        standing = self._standing.get(workload)
+        if standing is None or (error is not None and not isinstance(error, ApiRefused)):
+            return False
+        if error is None:
+            standing.problems.pop(kind.plural, None)
+        else:
+            said = f"{workload.shown}: {error}: let the operator's account list and watch {kind.plural}"
+            standing.problems[kind.plural] = Reason(TARGET_UNREADABLE, said)
+        return True
+
+    def list_pods(self, workload: Workload, objects: list[Object]) -> None:
+        """All pods that its selector names."""
+        standing = self._standing.get(workload)
+        if standing is None:
+            return
+        there = {identity_of(obj)[1] for obj in objects}
+        for name in [name for name in standing.pods if name not in there]:
+            self._startups.gone(standing.pods.pop(name).uid)
+        for obj in objects:
+            self.see_pod(workload, "MODIFIED", obj)
+
+    def see_pod(self, workload: Workload, change: str, obj: Object) -> None:
+        """One change of a pod. One that cannot be read stays as it was known."""
+        standing = self._standing.get(workload)
+        if standing is None:
+            return
+        name = identity_of(obj)[1]
+        known = standing.pods.get(name)
+        try:
+            pod = read_pod(obj, workload.shown) if change != "DELETED" else None
+        except Unreadable:
+            return
+        if known is not None and (pod is None or pod.over or pod.uid != known.uid):
+            self._startups.gone(standing.pods.pop(name).uid)
+        if pod is not None and not pod.over:
+            self._startups.see(pod, known is None or known.uid != pod.uid)
+            standing.pods[name] = pod
+
+    def pool(self, workload: Workload) -> PoolState:
+        """What stands for a pool that refers to it. One that is not there has no replicas, and says why."""
+        standing = self._standing.get(workload, _Standing())
+        state, pods = standing.state, list(standing.pods.values())
+        problem = next(iter(standing.problems.values()), None)
+        if state is None and problem is None:
+            problem = Reason(
+                TARGET_MISSING, f"there is no {workload.shown}: create it, or correct the pool's targetRef"
+            )
+        startup = self._startups.of(workload.shown, "")
+        refused = [("", "", (state.forbidden,))] if state is not None and state.forbidden is not None else []
+        waiting = sum(pod.waits_for_node is not None for pod in pods)
+        if state is not None and refused:
+            waiting += max(0, state.desired - len(pods))
+        return PoolState(
+            exists=state is not None,
+            desired=state.desired if state else 0,
+            ready=sum(pod.ready for pod in pods),
+            unschedulable=waiting,
+            starting_seconds=startup.starting_seconds,
+            scheduling_seconds=startup.scheduling_seconds,
+            pods=tuple(sorted(pod.name for pod in pods)),
+            updating=state is not None and state.updating,
+            unseen=state is not None and state.unseen,
+            autoscaler=None,  # whoever scales it is not in our way: see reference.acting
+            stalled=state is not None and state.stalled,
+            gated=sum(pod.gated for pod in pods),
+            waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
+            unready=tuple(pod.unready for pod in pods if pod.unready is not None),
+            reference=Reference(
+                shown=f"{workload.kind.kind} {workload.name}",
+                acting=self._acting(workload.kind, (workload.namespace, workload.name)),
+                problem=problem,
+                cpu_limit_cores=state.cpu_limit_cores if state else None,
+            ),
+        )

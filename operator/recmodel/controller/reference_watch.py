@@ -1,0 +1,162 @@
+"""The watches of workloads that pools refer to: one of each workload by its name, and one of its pods by its own selector.
+
+They carry no label of ours, so the watches of children do not show them. What nobody refers to is not watched: neither the
+requests nor the memory grow with the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.observed.referenced import Referenced, Workload
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.watch import Selection, follow
+from recmodel.controller.tasks import Tasks
+from recmodel.controller.tracked import Tracked
+
+Object = dict[str, Any]
+
+
+def workloads(namespace: str, spec: RecModelSpec | None) -> dict[str, Workload]:
+    """By pool what it refers to; empty where the pools have templates."""
+    pools = spec.pools if spec is not None else []
+    return {
+        pool.name: Workload(names.REFERABLE[pool.target_ref.kind], namespace, pool.target_ref.name)
+        for pool in pools
+        if pool.target_ref is not None
+    }
+
+
+@dataclass(slots=True)
+class _Watched:
+    by: set[str] = field(default_factory=set)  # keys of the RecModels that refer to it
+    answered: set[str] = field(default_factory=set)  # plurals of the kinds that were read, or refused
+    task: asyncio.Task[None] | None = None
+    pods: tuple[str, asyncio.Task[None]] | None = None  # by this selector
+
+
+class ReferenceWatch:
+    """Follows what is referred to, and keeps ``referenced`` up to date."""
+
+    def __init__(self, client: Client, referenced: Referenced, tasks: Tasks) -> None:
+        self._client = client
+        self._referenced = referenced
+        self._tasks = tasks
+        self._watched: dict[Workload, _Watched] = {}
+        self._of: dict[str, frozenset[Workload]] = {}  # by RecModel
+
+    def want(self, key: str, wanted: Iterable[Workload]) -> None:
+        """What a RecModel refers to from now on; nothing: it is gone, or its pools have templates."""
+        now, before = frozenset(wanted), self._of.pop(key, frozenset())
+        if now:
+            self._of[key] = now
+        for workload in now - before:
+            self._begin(workload, key)
+        for workload in before - now:
+            self._end(workload, key)
+
+    def missing(self, tracked: Tracked) -> list[str]:
+        """What deciding for a RecModel needs and was never read; empty where all is known, or known to be refused."""
+        found = []
+        for workload in self._of.get(tracked.key, ()):
+            answered = self._watched[workload].answered
+            if workload.kind.plural not in answered:
+                found.append(workload.shown)
+            elif self._referenced.selector(workload) is not None and names.POD.plural not in answered:
+                found.append(f"the pods of {workload.shown}")
+        return sorted(found)
+
+    def _begin(self, workload: Workload, key: str) -> None:
+        watched = self._watched.setdefault(workload, _Watched())
+        watched.by.add(key)
+        if watched.task is None:
+            self._referenced.begin(workload)
+            selection = Selection(workload.kind, workload.namespace, fields=f"metadata.name={workload.name}")
+            watched.task = self._follow(workload, selection, _ItselfFollower(self, workload))
+
+    def _end(self, workload: Workload, key: str) -> None:
+        watched = self._watched[workload]
+        watched.by.discard(key)
+        if watched.by:
+            return
+        for task in (watched.task, watched.pods[1] if watched.pods is not None else None):
+            if task is not None:
+                self._tasks.end(task)
+        del self._watched[workload]
+        self._referenced.end(workload)
+
+    def seen(self, workload: Workload, obj: Object | None) -> None:
+        """The workload as it stands now; None: it is not there. Its pods are followed by the selector that it has."""
+        watched = self._watched.get(workload)
+        if watched is None:
+            return
+        self._referenced.see(workload, obj)
+        selector = self._referenced.selector(workload)
+        followed = watched.pods[0] if watched.pods is not None else None
+        if selector == followed:
+            return
+        if watched.pods is not None:
+            self._tasks.end(watched.pods[1])
+            watched.pods = None
+            watched.answered.discard(names.POD.plural)
+        if selector is not None:
+            selection = Selection(names.POD, workload.namespace, selector)
+            watched.pods = selector, self._follow(workload, selection, _PodFollower(self._referenced, workload))
+
+    def _follow(
+        self, workload: Workload, selection: Selection, follower: _ItselfFollower | _PodFollower
+    ) -> asyncio.Task[None]:
+        following = functools.partial(
+            follow,
+            self._client,
+            selection,
+            follower,
+            synced=asyncio.Event(),
+            on_turn=functools.partial(self._turned, workload, selection.kind),
+        )
+        return self._tasks.keep(following, f"following {selection.kind.plural} of {workload.shown}")
+
+    def _turned(self, workload: Workload, kind: names.Kind, problem: Exception | None) -> None:
+        watched = self._watched.get(workload)
+        if watched is not None and self._referenced.looked(workload, kind, problem):
+            watched.answered.add(kind.plural)
+
+
+@dataclass(frozen=True, slots=True)
+class _ItselfFollower:
+    """Receives the workload: a list of one, or of none."""
+
+    watch: ReferenceWatch
+    workload: Workload
+
+    def replace(self, kind: names.Kind, objects: list[Object], namespace: str | None) -> None:  # noqa: ARG002
+        self.watch.seen(self.workload, objects[0] if objects else None)
+
+    def see(self, kind: names.Kind, change: str, obj: Object) -> None:  # noqa: ARG002
+        self.watch.seen(self.workload, obj if change != "DELETED" else None)
+
+    def rewound(self, kind: names.Kind, namespace: str | None) -> None:
+        """Nothing is remembered by its resource version."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PodFollower:
+    """Receives the pods that the selector names."""
+
+    referenced: Referenced
+    workload: Workload
+
+    def replace(self, kind: names.Kind, objects: list[Object], namespace: str | None) -> None:  # noqa: ARG002
+        self.referenced.list_pods(self.workload, objects)
+
+    def see(self, kind: names.Kind, change: str, obj: Object) -> None:  # noqa: ARG002
+        self.referenced.see_pod(self.workload, change, obj)
+
+    def rewound(self, kind: names.Kind, namespace: str | None) -> None:
+        """Nothing is remembered by its resource version."""

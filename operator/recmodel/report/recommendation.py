@@ -1,0 +1,94 @@
+"""Of pools by reference: what runs now and who scales it, beside what the operator would run, and the difference in money. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recmodel.api.status import MixStatus, RecommendationStatus
+from recmodel.cluster import names
+from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.transport.errors import shortened
+from recmodel.core import reasons
+from recmodel.core.types import Reason
+from recmodel.prometheus.readings import Verdict
+from recmodel.report.snapshot import Snapshot
+
+MESSAGE_CHARACTERS = 2048
+
+
+def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> RecommendationStatus | None:
+    """What runs and what would run; None for pools that the operator makes, and while a workload is not known."""
+    spec = snapshot.desired.spec
+    if spec is None or not spec.by_reference or target_problem(pools) is not None:
+        return None
+    price = {pool.name: float(pool.cost_per_hour) for pool in spec.pools}
+    runs = {name: state.desired for name, state in pools.items()}
+    running = _mix(runs, price)
+    said = f"runs {_said(runs)} at {running.cost_per_hour} an hour"
+    acting = [
+        f"{who} {'scales' if who.startswith(names.AUTOSCALER.kind) else 'releases'} {name}"
+        for name, state in pools.items()
+        if state.reference
+        for who in state.reference.acting
+    ]
+    said += f" ({', '.join(acting)})" if acting else ""
+    wanted, unknown = _wanted(snapshot, pools)
+    if wanted is None:
+        message = f"{said}; what the operator would run is not known yet: {unknown}"
+        return RecommendationStatus(message=shortened(message, MESSAGE_CHARACTERS), running=running)
+    recommended = _mix(wanted, price)
+    saving = round(sum((runs[name] - count) * price[name] for name, count in wanted.items()), 2) + 0.0
+    difference = f", {abs(saving):.2f} {'less' if saving > 0 else 'more'}" if saving else ""
+    said += (
+        "; would run the same"
+        if wanted == runs
+        else f"; would run {_said(wanted)} at {recommended.cost_per_hour} an hour{difference}"
+    )
+    if snapshot.decision is not None and any(r.reason == reasons.INFEASIBLE for r in snapshot.decision.reasons):
+        said += "; no mix within replicas.max is enough for the load that is expected"
+    return RecommendationStatus(
+        message=shortened(said, MESSAGE_CHARACTERS),
+        running=running,
+        recommended=recommended,
+        saving_per_hour=f"{saving:.2f}",
+    )
+
+
+def target_problem(pools: Mapping[str, PoolState]) -> Reason | None:
+    """Which workloads that pools refer to are not there or cannot be read, and the way out."""
+    found = [
+        (name, state.reference.problem)
+        for name, state in pools.items()
+        if state.reference is not None and state.reference.problem is not None
+    ]
+    if not found:
+        return None
+    return Reason(found[0][1].reason, "; ".join(f"pool {name}: {problem.message}" for name, problem in found))
+
+
+def _wanted(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[Mapping[str, int] | None, str]:
+    """Where the operator would go: to what the plan wants, and further where a guard adds replicas at once, or keeps them while
+    the objective is missed. Else why that is not known: without a load the plan only holds what runs.
+    """
+    spec, decision, reading = snapshot.desired.spec, snapshot.decision, snapshot.decided.reading
+    if reading is None or decision is None:
+        return None, "nothing was decided yet"
+    if reading.verdict != Verdict.AVAILABLE:
+        return None, reading.message
+    if decision.proposed_replicas.keys() != pools.keys():
+        return None, "the last decision was made for other pools"
+    planned, acting = decision.proposed_replicas, decision.acting_replicas
+    late = (
+        spec is not None and reading.within is not None and reading.within.upper < spec.objective.latency.within_ratio
+    )
+    grows = {name: acting[name] > pools[name].desired for name in planned}
+    return {name: max(count, acting[name]) if late or grows[name] else count for name, count in planned.items()}, ""
+
+
+def _mix(replicas: Mapping[str, int], price: Mapping[str, float]) -> MixStatus:
+    cost = sum(count * price[name] for name, count in replicas.items())
+    return MixStatus(replicas=dict(replicas), cost_per_hour=f"{cost:.2f}")
+
+
+def _said(replicas: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in replicas.items())

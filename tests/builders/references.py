@@ -1,0 +1,113 @@
+"""RecModels whose pools refer to workloads that stand already, and an API server that has such workloads."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from aiohttp import web
+
+from builders.operator_stage import Api
+from recmodel.cluster.names import MODEL_LABEL
+
+Object = dict[str, Any]
+TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-cpu"}
+
+
+def referring(target: Object | None = None, **more: Any) -> Object:
+    """A pool by reference."""
+    return {
+        "name": "cpu",
+        "replicas": {"min": 1, "max": 9},
+        "costPerHour": "1.5",
+        "targetRef": target or copy.deepcopy(TARGET),
+        **more,
+    }
+
+
+def reference_spec(*pools: Object, **more: Any) -> Object:
+    """A spec of nothing but references."""
+    return {
+        "mode": "Recommend",
+        "objective": {"latency": {"threshold": "100ms"}},
+        "metrics": {"profile": "triton"},
+        "pools": list(pools) or [referring()],
+        **more,
+    }
+
+
+def reference_recmodel(*pools: Object, name: str = "feed", **more: Any) -> Object:
+    """The whole object as a watch tells of it."""
+    return {
+        "metadata": {"name": name, "namespace": "shop", "uid": f"u-{name}", "generation": 1},
+        "spec": reference_spec(*pools, **more),
+    }
+
+
+def workload(name: str = "ranker-cpu", replicas: int = 3, **more: Any) -> Object:
+    """A Deployment as somebody else made it; ``more`` goes into its spec."""
+    labels = {"app": name}
+    container = {"name": "server", "resources": {"limits": {"cpu": "1500m"}}}
+    return {
+        "metadata": {"namespace": "shop", "name": name, "uid": f"w-{name}", "resourceVersion": "7", "generation": 4},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            **more,
+        },
+        "status": {"observedGeneration": 4, "replicas": replicas, "updatedReplicas": replicas},
+    }
+
+
+def pod(name: str, ready: bool = True, app: str = "ranker-cpu", **metadata: Any) -> Object:
+    """A pod of it, which has no label of ours."""
+    condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-01T00:00:40Z"}
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:02Z"}
+    return {
+        "metadata": {
+            "namespace": "shop", "name": name, "uid": f"p-{name}", "resourceVersion": "7",
+            "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": app}, **metadata,
+        },
+        "status": {"conditions": [scheduled, condition], "startTime": "2026-01-01T00:00:02Z"},
+    }  # fmt: skip
+
+
+class ExistingWorkloads(Api):
+    """An API server that has workloads, pods and autoscalers of others, by the plural of their kind. ``forbidden`` are the kinds
+    that may not be listed in a namespace. ``selections`` is what was asked for of them.
+    """
+
+    def __init__(self, **objects: list[Object]) -> None:
+        super().__init__()
+        self.existing = {"deployments": [], "statefulsets": [], "pods": [], "horizontalpodautoscalers": [], **objects}
+        self.forbidden: set[str] = set()
+        self.selections: list[tuple[str, str]] = []
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        """All that was sent and is no read."""
+        return [(method, path) for method, path in self.requests if method != "GET"]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        kind = request.path.rsplit("/", 1)[-1]
+        if request.method != "GET" or kind not in self.existing or request.query.get("watch"):
+            return await super().answer(request)
+        self.requests.append((request.method, request.path))
+        labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
+        if "/namespaces/" in request.path:
+            if kind in self.forbidden:
+                said = {"kind": "Status", "message": f"{kind} is forbidden", "code": 403}
+                return web.json_response(said, status=403)
+            self.selections.append((kind, labels or fields))
+        found = [obj for obj in self.existing[kind] if _chosen(obj, labels, fields)]
+        return web.json_response({"items": found, "metadata": {"resourceVersion": "9"}})
+
+
+def _chosen(obj: Object, labels: str, fields: str) -> bool:
+    metadata = obj["metadata"]
+    if labels == MODEL_LABEL:
+        return labels in metadata.get("labels", {})
+    wanted = dict(part.split("=") for part in labels.split(",") if part)
+    named = fields.removeprefix("metadata.name=") if fields else metadata["name"]
+    return bool(wanted.items() <= metadata.get("labels", {}).items() and metadata["name"] == named)

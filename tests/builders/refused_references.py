@@ -1,0 +1,52 @@
+"""Specs with references that are refused, as whole specs: what the way out is called in each answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builders.references import TARGET, reference_spec, referring
+from builders.spec_cases import Case
+
+_TEMPLATE: dict[str, Any] = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
+_OWN = {"name": "gpu", "replicas": {"max": 2}, "port": 8080, "template": _TEMPLATE}
+_OTHER = referring({**TARGET, "name": "ranker-gpu"}, name="gpu")
+_JOB = {"template": {"spec": {"containers": [{"name": "o", "image": "o"}]}}}
+_ROUTE = {"parentRefs": [{"name": "edge"}], "hostnames": ["feed.example"]}
+_SERVED = [{"name": "full", "version": "2"}]
+
+REFUSED_REFERENCES = [
+    Case("spec", spec, says)
+    for spec, says in (
+        (reference_spec(mode="Auto"), "can only be recommended for so far: set mode: Recommend"),
+        (reference_spec(mode="Paused"), "can only be recommended for so far: set mode: Recommend"),
+        (reference_spec(referring(), _OWN), "make one RecModel of each sort"),
+        (reference_spec(route=_ROUTE), "leave spec.route out, their traffic stays as it is"),
+        (reference_spec(optimisation=_JOB), "leave spec.optimisation out"),
+        (reference_spec(metrics={"profile": "envoy-gateway"}), "set metrics.profile to their model server, one of triton"),
+        (reference_spec(metrics={}), "set metrics.profile to their model server, one of triton"),
+        (reference_spec(metrics={"profile": "triton", "port": "metrics"}), "leave metrics.port and metrics.path out"),
+        (reference_spec(metrics={"profile": "triton", "path": "/m"}), "leave metrics.port and metrics.path out"),
+        (reference_spec(referring(), {**referring(), "name": "gpu"}), "each targetRef.name may stand once"),
+        (reference_spec(referring(), referring({**TARGET, "kind": "StatefulSet"}, name="gpu")), "as pods are told apart by it"),
+        (reference_spec(variants=_SERVED), "leave version, uri and sha256 out"),
+        (reference_spec(referring(port=8080)), "port must be set with a template, and only there"),
+        (reference_spec(referring(template=_TEMPLATE)), "exactly one of template, targetRef"),
+        (reference_spec({"name": "cpu", "replicas": {"max": 2}}), "exactly one of template, targetRef"),
+        (reference_spec(referring({**TARGET, "kind": "Rollout"})), "Deployment"),
+        (reference_spec(referring({**TARGET, "apiVersion": "argoproj.io/v1alpha1"})), "apps/v1"),
+        (reference_spec(referring({**TARGET, "namespace": "other"})), ""),
+        (reference_spec(referring({**TARGET, "name": "Ranker"})), ""),
+    )
+]  # fmt: skip
+TAKEN_REFERENCES = [
+    Case("spec", spec)
+    for spec in (
+        reference_spec(),
+        reference_spec(referring(), _OTHER),
+        reference_spec(referring({"kind": "StatefulSet", "name": "ranker.a"})),
+        reference_spec(referring(variant="full"), variants=[{"name": "full"}]),
+        reference_spec(metrics={"profile": "triton", "model": "ranker"}),
+        reference_spec(metrics={"profile": "custom", "custom": {"latency": {"name": "seconds", "unit": "s"}}}),
+        reference_spec(rollout={"minRequests": 100}),
+    )
+]

@@ -1,0 +1,166 @@
+"""Workloads that stand already, with a Service, an autoscaler and traffic of their own: a RecModel that refers to them says what
+runs and what would run, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from figures import measured
+from kube import Kube, Object, Refused, eventually, throughout
+from requests_sent import Load
+from serving import Pool, Served
+from side_by_side import together
+
+from recmodel.api.v1alpha1 import API_VERSION, KIND
+from recmodel.cluster import names
+
+pytestmark = pytest.mark.cluster
+
+# One pod carries 50 requests/s and gets 15 first, then 45: two are wanted at once.
+BUSY = Pool(service_ms=20.0, slots=1)
+CALM_PER_SECOND, PER_SECOND = 15.0, 45.0
+LABELS = {"app": "shop-ranker", "prometheus.io/scrape": "true"}
+SPARE = {"app": "shop-spare", "prometheus.io/scrape": "true"}
+WORKLOADS = ((names.DEPLOYMENT, "shop-ranker"), (names.STATEFUL_SET, "shop-spare"))
+METRICS = {"profile": "custom", "custom": {"latency": {"name": "request_seconds", "unit": "s"}}}
+
+
+def existing(kube: Kube, namespace: str) -> None:
+    """What a team runs: nothing of it knows of the operator."""
+    for (kind, name), labels in zip(WORKLOADS, (LABELS, SPARE), strict=True):
+        template = {"metadata": {"labels": labels}, "spec": BUSY.spec()["template"]["spec"]}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
+        made(kube, namespace, kind, name, {**spec, **({"serviceName": name} if kind == names.STATEFUL_SET else {})})
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    made(kube, namespace, names.SERVICE, "shop-ranker", {"selector": {"app": "shop-ranker"}, "ports": ports})
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-ranker"}
+    metric = {
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+    }
+    made(
+        kube,
+        namespace,
+        names.AUTOSCALER,
+        "shop-ranker",
+        {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 4, "metrics": [metric]},
+    )
+
+
+def made(kube: Kube, namespace: str, kind: names.Kind, name: str, spec: Object) -> None:
+    body = {"apiVersion": kind.group_version, "kind": kind.kind, "metadata": {"name": name}, "spec": spec}
+    kube.create(kind, namespace, body)
+
+
+def referring(namespace: str, **more: Any) -> Object:
+    """A RecModel of nothing but references."""
+    pools = [
+        {
+            "name": pool,
+            "replicas": {"min": 0, "max": 4},
+            "costPerHour": cost,
+            "targetRef": {"kind": kind.kind, "name": name},
+        }
+        for (kind, name), pool, cost in zip(WORKLOADS, ("cpu", "spare"), ("1.0", "3.0"), strict=True)
+    ]
+    spec = {"mode": "Recommend", "objective": {"latency": {"threshold": "100ms"}}, "metrics": METRICS, "pools": pools}
+    return {
+        "apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "ranker", "namespace": namespace},
+        "spec": {**spec, **more},
+    }  # fmt: skip
+
+
+def standing(kube: Kube, namespace: str) -> dict[str, Object]:
+    """Workloads and Service as they stand, whole, and what others may not write of pods and autoscalers."""
+    found: dict[str, Object] = {name: kube.get(kind, namespace, name) for kind, name in WORKLOADS}
+    found["service"] = kube.get(names.SERVICE, namespace, "shop-ranker")
+    found["autoscaler"] = kube.get(names.AUTOSCALER, namespace, "shop-ranker")["spec"]
+    for pod in kube.list(names.POD, namespace):
+        if pod["metadata"].get("labels", {}).get("app"):  # not the load
+            metadata = pod["metadata"]
+            found[metadata["name"]] = {"labels": metadata["labels"], "annotations": metadata.get("annotations")}
+    return found
+
+
+def writers(kube: Kube, namespace: str) -> set[str]:
+    """Everybody who wrote anything of any object of the namespace but the RecModel."""
+    kinds = (*names.CHILD_KINDS, names.STATEFUL_SET, names.POD, names.AUTOSCALER, names.CONFIG_MAP)
+    found = set()
+    for kind in kinds:
+        try:
+            objects = kube.list(kind, namespace)
+        except Refused:  # a cluster without PodMonitors
+            continue
+        found |= {entry["manager"] for obj in objects for entry in obj["metadata"].get("managedFields", [])}
+    return found
+
+
+@together
+def test_what_stands_is_looked_at_and_nothing_of_it_is_written(kube: Kube, namespace: str) -> None:
+    existing(kube, namespace)
+    for kind, name in WORKLOADS:
+        eventually(
+            f"{name} answers",
+            lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1,
+            60.0,
+        )
+    before = standing(kube, namespace)
+    served = Served(kube, referring(namespace))
+    with Load(served, CALM_PER_SECOND, url=f"http://shop-ranker.{namespace}/") as load:
+        eventually("the load is seen", served.has("MetricsAvailable", "True"), 60.0)
+        eventually("what a pod carries is learned", lambda: served.status()["pools"][0].get("capacityPerReplica"), 60.0)
+        load.rate(PER_SECOND)
+
+        def told() -> Object | None:
+            found = served.status().get("recommendation", {})
+            assert found.get("recommended", {}).get("replicas", {}).get("cpu", 0) > 1, found.get("message")
+            return dict(found)
+
+        found = eventually("more is recommended than runs", told, 40.0)
+        measured("A Deployment by reference under load", found["message"])
+        assert found["running"] == {"replicas": {"cpu": 1, "spare": 1}, "costPerHour": "4.00"}
+        assert "HorizontalPodAutoscaler shop-ranker scales cpu" in found["message"]
+        running, wanted = (float(found[mix]["costPerHour"]) for mix in ("running", "recommended"))
+        assert float(found["savingPerHour"]) == pytest.approx(running - wanted)
+        throughout(10.0, lambda: _same(standing(kube, namespace), before))
+        status = served.status()
+    cpu, spare = status["pools"]
+    assert (cpu["ready"], spare["ready"]) == (1, 1)
+    assert float(cpu["loadPerSecond"]) > 0.5 * PER_SECOND
+    measured("What a pod of 50/s is believed to carry", f"{cpu['capacityPerReplica']}/s")
+    assert cpu["weight"] > 900
+    assert served.condition("Degraded")["status"] == "False", "who scales a reference is not in our way"
+    kube.delete(names.RECMODEL, namespace, "ranker")
+    eventually("the RecModel is gone", lambda: kube.find(names.RECMODEL, namespace, "ranker") is None, 30.0)
+    throughout(5.0, lambda: _same(standing(kube, namespace), before))
+    assert not {names.FIELD_MANAGER, names.REPAIRING} & writers(kube, namespace)
+    assert [
+        o["metadata"]["name"] for kind in (names.DEPLOYMENT, names.SERVICE) for o in kube.list(kind, namespace)
+    ] == ["shop-ranker"] * 2
+    assert [kind.kind for kind in (names.ROUTE, names.DISRUPTION_BUDGET) if kube.list(kind, namespace)] == []
+
+
+def _same(now: dict[str, Object], before: dict[str, Object]) -> None:
+    assert now == before
+
+
+@together
+def test_a_target_that_is_missing_is_named_and_found_when_it_comes(kube: Kube, namespace: str) -> None:
+    served = Served(kube, referring(namespace))
+    eventually("the missing target is told", served.has("Ready", "False", "TargetMissing"), 30.0)
+    assert f"there is no Deployment {namespace}/shop-ranker: create it" in served.condition("Ready")["message"]
+    existing(kube, namespace)
+    eventually("both are found", served.has("Ready", "True"), 60.0)
+
+
+def test_templates_cannot_become_references(kube: Kube, namespace: str) -> None:
+    pool = Pool().spec()
+    own = referring(namespace, pools=[pool], mode="Paused", metrics={"profile": "triton"})
+    kube.create(names.RECMODEL, namespace, own)
+    pools = referring(namespace)["spec"]["pools"]
+    with pytest.raises(Refused, match="cannot become references: make another RecModel"):
+        kube.merge(
+            names.RECMODEL, namespace, "ranker", {"spec": {"mode": "Recommend", "metrics": METRICS, "pools": pools}}
+        )

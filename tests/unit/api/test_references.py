@@ -1,0 +1,56 @@
+"""Pools by reference: what is refused, with the way out, and what is taken. The same tables go to a real API server."""
+
+from __future__ import annotations
+
+import pytest
+
+from builders.refused_references import REFUSED_REFERENCES, TAKEN_REFERENCES
+from builders.spec_cases import Case, recmodel
+from recmodel.api.reference import POD_PROFILES
+from recmodel.api.v1alpha1 import RecModelSpec
+from recmodel.cluster import names
+from recmodel.cluster.children.builders import Owner, children
+from recmodel.controller.spec_reading import read_spec
+from recmodel.core.types import Reason
+from recmodel.decide import model_of
+from recmodel.prometheus import PROFILE_NAMES, load_profile
+
+
+@pytest.mark.parametrize("case", REFUSED_REFERENCES, ids=lambda case: case.says[:60] or case.name)
+def test_what_makes_no_sense_for_a_reference_is_refused_with_the_way_out(case: Case) -> None:
+    found = read_spec(case.body())
+    assert isinstance(found, Reason)
+    assert found.message.startswith("spec.")
+    assert case.says in found.message
+
+
+@pytest.mark.parametrize("case", TAKEN_REFERENCES, ids=lambda case: case.name)
+def test_what_is_taken_never_acts_and_no_child_can_be_built_of_it(case: Case) -> None:
+    spec = read_spec(case.body())
+    assert isinstance(spec, RecModelSpec), spec
+    assert spec.by_reference
+    assert not spec.model("shop/feed").acts
+    assert not model_of([case.body()]).acts
+    with pytest.raises(ValueError, match="is a reference and has no"):
+        children(Owner("shop", "feed", "u"), spec, monitors=True, page=("metrics", "/metrics"))
+
+
+def test_a_template_needs_its_port() -> None:
+    body = recmodel()
+    del body["spec"]["pools"][0]["port"]
+    found = read_spec(body)
+    assert isinstance(found, Reason)
+    assert found.message.endswith("port must be set with a template, and only there")
+
+
+def test_the_profiles_for_references_are_those_of_model_servers() -> None:
+    of_pods = {name for name in PROFILE_NAMES if load_profile(name).scope == "pod" and not load_profile(name).refusal}
+    assert {*POD_PROFILES} == {*of_pods, "custom"}
+
+
+def test_the_kinds_of_the_api_are_those_that_can_be_looked_at() -> None:
+    (taken, *_) = TAKEN_REFERENCES
+    for kind in names.REFERABLE:
+        body = taken.body()
+        body["spec"]["pools"][0]["targetRef"]["kind"] = kind
+        assert isinstance(read_spec(body), RecModelSpec)

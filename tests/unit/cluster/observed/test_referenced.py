@@ -1,0 +1,142 @@
+"""What is read of workloads that are referred to: replicas, the selector of the pods, and what cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders.references import pod, workload
+from recmodel.cluster import names
+from recmodel.cluster.observed.conflicting_controllers import target_of
+from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.objects import read_workload
+from recmodel.cluster.observed.referenced import TARGET_MISSING, TARGET_UNREADABLE, Referenced, Workload
+from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, Unreadable
+
+CPU = Workload(names.DEPLOYMENT, "shop", "ranker-cpu")
+
+
+def known(*pods: dict[str, Any], obj: dict[str, Any] | None = None) -> Referenced:
+    found = Referenced(lambda kind, identity: ())
+    found.begin(CPU)
+    found.see(CPU, obj or workload())
+    found.list_pods(CPU, list(pods))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        ({"matchLabels": {"b": "2", "a": "1"}}, "a=1,b=2"),
+        ({"matchLabels": {"a": ""}}, "a="),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, "a in (1,2)"),
+        ({"matchExpressions": [{"key": "a/b", "operator": "NotIn", "values": ["1"]}]}, "a/b notin (1)"),
+        ({"matchLabels": {"x": "1"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]}, "x=1,a"),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, "!a"),
+    ],
+)
+def test_the_selector_is_written_as_a_list_takes_it(selector: dict[str, Any], said: str) -> None:
+    assert read_workload(names.DEPLOYMENT, workload(selector=selector)).selector == said
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        ({}, "all pods of the namespace would be its"),
+        ({"matchLabels": {}}, "all pods of the namespace would be its"),
+        ({"matchLabels": {"a": "1,b=2"}}, "which is no part of a label"),
+        ({"matchExpressions": [{"key": "a", "operator": "Like", "values": ["1"]}]}, "operator 'Like'"),
+        ({"matchExpressions": [{"key": "a", "operator": "In"}]}, "with 0 values"),
+        (None, "selector"),
+    ],
+)
+def test_a_selector_that_names_no_pods_is_unreadable(selector: dict[str, Any] | None, said: str) -> None:
+    with pytest.raises(Unreadable, match="Deployment shop/ranker-cpu cannot be read") as error:
+        read_workload(names.DEPLOYMENT, workload(selector=selector))
+    assert said in str(error.value)
+
+
+def test_a_pool_is_what_the_workload_asks_for_and_its_ready_pods() -> None:
+    state = known(pod("a"), pod("b", ready=False), pod("c", deletionTimestamp="2026-01-01T00:01:00Z")).pool(CPU)
+    assert (state.exists, state.desired, state.ready, state.pods) == (True, 3, 1, ("a", "b", "c"))
+    assert state.reference is not None
+    assert (state.reference.shown, state.reference.problem) == ("Deployment ranker-cpu", None)
+    assert state.reference.cpu_limit_cores == 1.5
+
+
+def test_pods_come_and_go_and_a_start_up_that_was_seen_teaches() -> None:
+    found = known(pod("a"))
+    found.see_pod(CPU, "ADDED", {**pod("b"), "status": {}})
+    found.see_pod(CPU, "MODIFIED", pod("b"))
+    assert found.pool(CPU).startup_seconds == 40.0  # 38 s on its node, and 2 s until it had one
+    found.see_pod(CPU, "DELETED", pod("a"))
+    found.see_pod(CPU, "MODIFIED", {"metadata": pod("b")["metadata"], "status": {"conditions": 3}})  # stays as known
+    assert found.pool(CPU).pods == ("b",)
+    found.list_pods(CPU, [])
+    assert found.pool(CPU).ready == 0
+    found.end(CPU)
+    found.see(CPU, workload())
+    assert found.pool(CPU).startup_seconds is None
+
+
+def test_a_workload_that_is_not_there_says_the_way_out_and_one_that_comes_is_known() -> None:
+    found = known()
+    found.see(CPU, None)
+    state = found.pool(CPU)
+    assert state.reference is not None
+    assert state.reference.problem is not None
+    assert (state.exists, state.ready, state.reference.problem.reason) == (False, 0, TARGET_MISSING)
+    assert "there is no Deployment shop/ranker-cpu: create it" in state.reference.problem.message
+    found.see(CPU, workload(replicas=0))
+    back = found.pool(CPU).reference
+    assert back is not None
+    assert back.problem is None
+
+
+def test_what_is_refused_or_unreadable_says_so_and_keeps_what_was_known() -> None:
+    found = known(pod("a"))
+    for spoil in (
+        lambda: found.see(CPU, workload(replicas="many")),
+        lambda: found.looked(CPU, names.POD, ApiRefused("GET x", 403, "forbidden")),
+    ):
+        spoil()
+        state = found.pool(CPU)
+        assert (state.exists, state.desired, state.ready) == (True, 3, 1)
+        assert state.reference is not None
+        assert state.reference.problem is not None
+        assert state.reference.problem.reason == TARGET_UNREADABLE
+        found.see(CPU, workload())
+    assert not found.looked(CPU, names.POD, ApiUnavailable("away"))  # which says nothing of the pods
+    assert found.looked(CPU, names.POD, None)
+    again = found.pool(CPU).reference
+    assert again is not None
+    assert again.problem is None
+
+
+def test_a_stateful_set_rolls_out_while_its_revisions_differ() -> None:
+    obj = workload()
+    obj["status"] = {
+        "observedGeneration": 4,
+        "replicas": 3,
+        "updatedReplicas": 0,
+        "currentRevision": "a",
+        "updateRevision": "a",
+    }
+    assert not read_workload(names.STATEFUL_SET, obj).updating
+    obj["status"]["updateRevision"] = "b"
+    assert read_workload(names.STATEFUL_SET, obj).updating
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_who_scales_it_now_is_named_with_its_maker(kind: str) -> None:
+    inventory = Inventory()
+    owner = {"kind": "ScaledObject", "name": "ranker", "uid": "s", "controller": True}
+    metadata = {"namespace": "shop", "name": "keda-hpa-ranker", "uid": "h", "ownerReferences": [owner]}
+    spec = {"scaleTargetRef": {"kind": kind, "name": "ranker-cpu"}}
+    inventory.see(names.AUTOSCALER, "ADDED", {"metadata": metadata, "spec": spec})
+    said = ("HorizontalPodAutoscaler keda-hpa-ranker (ScaledObject ranker)",)
+    assert inventory.acting_on(names.REFERABLE[kind], ("shop", "ranker-cpu")) == said
+    others = {"Deployment": names.STATEFUL_SET, "StatefulSet": names.DEPLOYMENT}
+    assert inventory.acting_on(others[kind], ("shop", "ranker-cpu")) == ()
+    assert target_of(names.AUTOSCALER, {"scaleTargetRef": {"kind": "Rollout", "name": "x"}}).name is None
