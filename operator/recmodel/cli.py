@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="recmodel", description="Elastic recommender inference: its decisions, offline."
+        prog="recmodel", description="RecModel, a Kubernetes operator for elastic recommender inference."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -47,55 +47,71 @@ def _parser() -> argparse.ArgumentParser:
     crds = commands.add_parser("crds", help="print the CustomResourceDefinition")
     crds.set_defaults(run=_crds)
 
-    decide = commands.add_parser("decide", help="read an observation a line from stdin, write a decision a line")
+    decide = commands.add_parser(
+        "decide", help="read one observation per line from stdin and write one decision per line"
+    )
     decide.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
     decide.add_argument("--history", type=Path, metavar="CSV", help="past load: header seconds,rps, uniform step")
     decide.set_defaults(run=_decide)
 
-    explain = commands.add_parser("explain", help="why these replicas, from a RecModel (-o json) or recorded decisions")
-    explain.add_argument("file", nargs="?", type=Path, metavar="FILE", help="else standard input")
+    explain = commands.add_parser(
+        "explain", help="explain the replicas of a RecModel (kubectl get -o json) or of recorded decisions"
+    )
+    explain.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: standard input")
     explain.set_defaults(run=_explain)
 
-    doctor = commands.add_parser("doctor", help="in the operator's pod: is everything right that has to be; 1 if not")
-    doctor.add_argument("names", nargs="*", metavar="NAMESPACE/NAME", help="RecModels to look at; else all")
+    doctor = commands.add_parser(
+        "doctor", help="check the installation, in the operator's pod; exit code 1 where something is wrong"
+    )
+    doctor.add_argument("names", nargs="*", metavar="NAMESPACE/NAME", help="RecModels to check (default: all)")
     doctor.set_defaults(run=_doctor)
 
-    simulate = commands.add_parser("simulate", help="a day of load under several controllers, request by request")
-    simulate.add_argument("--day", type=int, metavar="N", help="day of it to judge, from 0; else the last whole one")
-    backtest = commands.add_parser("backtest", help="the last days of your own load: what would have been run")
+    simulate = commands.add_parser(
+        "simulate", help="simulate a day of load under several controllers, request by request"
+    )
+    simulate.add_argument(
+        "--day", type=int, metavar="N", help="day of the load to judge, from 0 (default: the last whole day)"
+    )
+    backtest = commands.add_parser(
+        "backtest", help="simulate the last days of your own load: what the operator would have run"
+    )
     backtest.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
     for command, run in ((simulate, _simulate), (backtest, _backtest)):
-        command.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
-        command.add_argument(
-            "--load", type=Path, required=True, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
-        )
-        command.add_argument("--peak", type=_above_zero, metavar="RPS", help="rescale the load to this peak")
-        command.add_argument(
-            "--accelerated", action="append", default=[], metavar="POOL", help="simulate this pool as a batching one"
-        )
-        command.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="POOL.FIELD=NUMBER",
-            help="how a pool serves: cpu.workers=4 cpu.service_seconds=0.03 cpu.startup_seconds=60 gpu.max_batch=32 "
-            "gpu.base_seconds=0.01 gpu.item_seconds=0.001 ...; what is assumed is printed first",
-        )
-        command.add_argument(
-            "--controller", action="append", metavar="NAME",
-            help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)}; "
-            f"with more than two pools {' '.join(CONTROLLERS_OF_MANY_POOLS)})",
-        )  # fmt: skip
-        command.add_argument("--figure", type=Path, metavar="PNG", help="write a picture")
-        command.add_argument("--seed", type=int, default=0)
+        _simulation_arguments(command)
         command.set_defaults(run=run)
 
     _optimise_arguments(
         commands.add_parser(
-            "optimise", help="lighter variants of a model: made, measured, and the fastest in the budget"
+            "optimise", help="make and measure lighter variants of a model, and choose the fastest within the budget"
         )
     )
     return parser
+
+
+def _simulation_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
+    command.add_argument(
+        "--load", type=Path, required=True, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
+    )
+    command.add_argument("--peak", type=_above_zero, metavar="RPS", help="rescale the load to this peak")
+    command.add_argument(
+        "--accelerated", action="append", default=[], metavar="POOL", help="simulate this pool as a batching one"
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="POOL.FIELD=NUMBER",
+        help="how a pool serves: cpu.workers=4 cpu.service_seconds=0.03 cpu.startup_seconds=60 gpu.max_batch=32 "
+        "gpu.base_seconds=0.01 gpu.item_seconds=0.001 ...; what is assumed is printed first",
+    )
+    command.add_argument(
+        "--controller", action="append", metavar="NAME",
+        help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)}; "
+        f"with more than two pools {' '.join(CONTROLLERS_OF_MANY_POOLS)})",
+    )  # fmt: skip
+    command.add_argument("--figure", type=Path, metavar="PNG", help="write a figure")
+    command.add_argument("--seed", type=int, default=0)
 
 
 def _above_zero(text: str) -> float:
@@ -109,24 +125,30 @@ def _optimise_arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--model", type=Path, required=True, metavar="ONNX", help="the full model, fp32; a probability a row")
     add("--evaluation", type=Path, required=True, metavar="NPZ", help="later rows: the inputs, label, and group")
-    add("--out", type=Path, required=True, metavar="DIR", help="result, kept models, and what a rerun goes on from")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the result, the kept models, and the state that a rerun continues from",
+    )
     add("--budget", default="1%", metavar="PERCENT", help="largest relative loss of the metric (default 1%%)")
     add("--metric", default="auc", metavar="NAME", help="auc, log_loss or ndcg (default auc)")
-    add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8 bits are tried")
-    add("--adapter", metavar="MODULE:CLASS", help="what trains (default: JAX, any ONNX graph)")
+    add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8-bit variants are tried")
+    add("--adapter", metavar="MODULE:CLASS", help="training adapter (default: JAX, for any ONNX graph)")
     add("--design", action="append", default=[], metavar="NAME=ONNX", help="a lighter untrained graph, same inputs")
     add("--recipes", type=Path, metavar="JSON", help="how to train: fineTune, fromScratch, designs")
-    add("--quantisers", metavar="LIST", help="what makes 8 bits: onnxruntime, nncf (default: what is installed)")
+    add("--quantisers", metavar="LIST", help="quantisers for 8 bits: onnxruntime, nncf (default: those installed)")
     add("--widths", default="50,25,12.5", metavar="LIST", help="per cent of the hidden units that pruning keeps")
     add("--sizes", default="1,50,200", metavar="LIST", help="candidates in a request (default 1,50,200)")
-    add("--serving-size", type=int, metavar="N", help="the one of them that decides (default: the largest)")
+    add("--serving-size", type=int, metavar="N", help="the size that decides (default: the largest)")
     add("--server", type=Path, metavar="DIR", help="MLServer's folder: model-settings.json and the runtime class")
     add("--server-program", type=Path, metavar="FILE", help="MLServer's executable; with --server")
     add("--core", type=int, metavar="N", help="core of the servers (default: the last one)")
     add("--seed", type=int, default=7)
     add("--record", metavar="NAMESPACE/RECMODEL", help="write the record of the kept variants to the cluster")
     add("--record-file", type=Path, metavar="YAML", help="write the same ConfigMap to a file")
-    add("--record-uri", default="", metavar="PREFIX", help="where the kept models will lie (default: DIR/models)")
+    add("--record-uri", default="", metavar="PREFIX", help="location of the kept models (default: DIR/models)")
     command.set_defaults(run=_optimise)
 
 

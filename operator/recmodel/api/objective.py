@@ -31,7 +31,9 @@ class Latency(Strict):
 
     percentile: Annotated[Percentile, Field(description="Share of the requests in per cent, 50 to 99.9.")] = "95"
     threshold: Annotated[
-        Duration, at_most("10m"), Field(description="Time within which they are answered, such as 100ms; at most 10m.")
+        Duration,
+        at_most("10m"),
+        Field(description="Time within which these requests are answered, such as 100ms. At most 10m."),
     ]
     budget: Annotated[
         Percent,
@@ -76,8 +78,10 @@ class Objective(Strict):
 class Accuracy(Strict):
     """A measured accuracy."""
 
-    metric: Annotated[ShortText, Field(description="What was measured: AUC, NDCG@10, ... the same for all variants.")]
-    value: Annotated[Decimal, Field(description="Its value; more is better.")]
+    metric: Annotated[
+        ShortText, Field(description="Name of the metric, such as AUC or NDCG@10. The same for all variants.")
+    ]
+    value: Annotated[Decimal, Field(description="Measured value of the metric. More is better.")]
 
 
 class Variant(Strict):
@@ -93,12 +97,12 @@ class Variant(Strict):
     ] = None
     version: Annotated[
         VersionName | None,
-        Field(description="The version to serve; else the record's. A new one is rolled out pool by pool."),
+        Field(description="Version to serve. Default: that of the record. A new version is rolled out pool by pool."),
     ] = None
-    uri: Annotated[ModelUri | None, Field(description="Where the model of this version lies; else the record's.")] = (
-        None
-    )
-    sha256: Annotated[Sha256 | None, Field(description="Hash of the file behind uri; else the record's.")] = None
+    uri: Annotated[
+        ModelUri | None, Field(description="Location of the model of this version. Default: that of the record.")
+    ] = None
+    sha256: Annotated[Sha256 | None, Field(description="Hash of the file at uri. Default: that of the record.")] = None
     unmeasured: Annotated[
         Literal["Deny", "Allow"],
         Field(

@@ -215,7 +215,7 @@ class PodSpec(Strict):
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     security_context: PodSecurityContext | None = None
     service_account_name: Annotated[
-        Subdomain | None, Field(description="Only where the operator's setting allowServiceAccounts names it.")
+        Subdomain | None, Field(description="Allowed only where the operator's setting allowServiceAccounts names it.")
     ] = None
     service_account: Subdomain | None = None
     automount_service_account_token: bool | None = None

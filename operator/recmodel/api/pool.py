@@ -24,8 +24,10 @@ def _restarts(policy: str) -> Rule:
 class Replicas(Strict):
     """The limits of a pool's size. Within them the operator alone decides."""
 
-    min: Annotated[int, Field(ge=0, le=10_000, description="Fewest replicas; 0 lets the pool go to zero.")] = 0
-    max: Annotated[int, Field(ge=1, le=10_000, description="Most replicas.")]
+    min: Annotated[
+        int, Field(ge=0, le=10_000, description="Minimum of replicas. With 0 the pool may scale to zero.")
+    ] = 0
+    max: Annotated[int, Field(ge=1, le=10_000, description="Maximum of replicas.")]
 
 
 class PoolSpec(Strict):
@@ -58,7 +60,7 @@ class PoolSpec(Strict):
     )
 
     name: Name
-    variant: Annotated[Name | None, Field(description="One of spec.variants; without it, the first one.")] = None
+    variant: Annotated[Name | None, Field(description="One of spec.variants. Default: the first one.")] = None
     replicas: Annotated[
         Replicas,
         Field(
@@ -67,14 +69,14 @@ class PoolSpec(Strict):
             }
         ),
     ]
-    cost_per_hour: Annotated[Decimal, Field(description="Price of one replica for an hour, in any one currency.")] = (
-        "1.0"
-    )
+    cost_per_hour: Annotated[
+        Decimal, Field(description="Price of one replica per hour. All pools use the same currency.")
+    ] = "1.0"
     port: Annotated[
         Port | None, Field(description="Port on which the pods of the template answer requests, by TCP.")
     ] = None
     template: Annotated[
-        PodTemplate | None, Field(description="The pods that the operator makes, in a Deployment of its own.")
+        PodTemplate | None, Field(description="Template of the pods. The operator creates a Deployment from it.")
     ] = None
     target_ref: Annotated[
         TargetRef | None,
@@ -105,11 +107,12 @@ class Optimisation(Strict):
     rules: ClassVar[tuple[Rule, ...]] = (_restarts("Never"),)
 
     template: Annotated[
-        PodTemplate, Field(description="Its pod. Another template is another Job; the same one is never started twice.")
+        PodTemplate,
+        Field(
+            description="Pod of the Job. A changed template starts a new Job. The same template is never started twice."
+        ),
     ]
-    deadline: Annotated[
-        Duration, at_most("168h"), Field(description="Time after which the Job is ended; at most 168h.")
-    ] = "2h"
+    deadline: Annotated[Duration, at_most("168h"), Field(description="Time limit of the Job. At most 168h.")] = "2h"
 
     @property
     def deadline_seconds(self) -> float:

@@ -21,9 +21,9 @@ POD_PROFILES = ("triton", "tensorflow-serving", "openvino", "mlserver", "bentoml
 class TargetRef(Strict):
     """A workload of the same namespace that runs already."""
 
-    api_version: Annotated[Literal["apps/v1"], Field(description="Its API group and version.")] = "apps/v1"
-    kind: Annotated[Literal["Deployment", "StatefulSet"], Field(description="Its kind.")]
-    name: Annotated[Subdomain, Field(description="Its name.")]
+    api_version: Annotated[Literal["apps/v1"], Field(description="API group and version of the workload.")] = "apps/v1"
+    kind: Annotated[Literal["Deployment", "StatefulSet"], Field(description="Kind of the workload.")]
+    name: Annotated[Subdomain, Field(description="Name of the workload.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,14 +52,14 @@ class PoolDecisionStatus(Written):
     proposed_replicas: Annotated[int | None, Field(description="What the plan wanted, before the guards.")] = None
     reason: Annotated[
         str | None,
-        Field(max_length=128, description="Of the last guard that moved the replicas; absent: they are as the plan wanted."),
+        Field(max_length=128, description="Reason of the last guard that changed the replicas. Absent where they are as the plan wanted."),
     ] = None  # fmt: skip
-    message: Annotated[str | None, Field(max_length=1024, description="The same in a sentence, with its numbers.")] = (
-        None
-    )
+    message: Annotated[
+        str | None, Field(max_length=1024, description="The reason in a sentence, with its numbers.")
+    ] = None
     until: Annotated[
         str | None,
-        Field(description="When that guard lets go if nothing else changes; absent where it is not a matter of time.",
+        Field(description="When the guard ends if nothing else changes. Absent where it does not depend on time.",
               json_schema_extra={"format": "date-time"}),
     ] = None  # fmt: skip
 
@@ -71,7 +71,7 @@ class PoolStatus(Written):
     desired: Annotated[
         int, Field(description="Replicas that the operator decided on; of a targetRef those that it asks for.")
     ]
-    ready: Annotated[int, Field(description="Replicas that answer requests.")]
+    ready: Annotated[int, Field(description="Replicas that are ready.")]
     weight: Annotated[
         int | None,
         Field(description="Share of the traffic, of 1000; of a targetRef as it was measured, absent while unknown."),
@@ -105,10 +105,12 @@ class PoolStatus(Written):
         str | None, Field(description="Median wait for a node, of recent pods that had one within ten minutes.")
     ] = None
     unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
-    version: Annotated[str | None, Field(description="What its Deployment is made for, as VARIANT@VERSION.")] = None
+    version: Annotated[str | None, Field(description="What the Deployment of the pool serves, as VARIANT@VERSION.")] = (
+        None
+    )
     decision: Annotated[
         PoolDecisionStatus | None,
-        Field(description="Why the last decision gave it these replicas, also where it changed nothing."),
+        Field(description="Why the last decision gave the pool these replicas, also where it changed nothing."),
     ] = None
 
 
@@ -118,10 +120,10 @@ class VariantStatus(Written):
     name: str
     version: Annotated[str | None, Field(description="The version to serve.")] = None
     metric: str | None = None
-    value: Annotated[str | None, Field(description="Its measured accuracy.")] = None
+    value: Annotated[str | None, Field(description="Measured accuracy of this version.")] = None
     interval: Annotated[str | None, Field(description="95 % interval of value, where a record has one.")] = None
     loss: Annotated[str | None, Field(description="Relative to the best variant, such as 0.40%.")] = None
-    source: Annotated[str | None, Field(description="Where value is from: spec, or ConfigMap NAME.")] = None
+    source: Annotated[str | None, Field(description="Source of value: spec, or ConfigMap NAME.")] = None
 
 
 class RolloutStatus(Written):
@@ -129,15 +131,17 @@ class RolloutStatus(Written):
 
     pool: str
     to: Annotated[str, Field(description="What is rolled out, as VARIANT@VERSION.")]
-    before: Annotated[str | None, Field(description="What served before, to which a bad one goes back.")] = None
-    phase: Annotated[Literal["Waiting", "Running", "Proven", "RolledBack"], Field(description="Where it stands.")]
-    step: Annotated[int | None, Field(description="The step that it is in, from 0, where its share is limited.")] = None
-    largest_share: Annotated[str | None, Field(description="Of the traffic that it may answer now.")] = None
-    since: Annotated[str, Field(description="Of the phase or step.", json_schema_extra={"format": "date-time"})]
+    before: Annotated[str | None, Field(description="What served before. A rollback goes back to it.")] = None
+    phase: Annotated[Literal["Waiting", "Running", "Proven", "RolledBack"], Field(description="Phase of the rollout.")]
+    step: Annotated[int | None, Field(description="Present step, from 0. Absent where the share is not limited.")] = (
+        None
+    )
+    largest_share: Annotated[str | None, Field(description="Largest share of the traffic now.")] = None
+    since: Annotated[str, Field(description="Reason of the phase or step.", json_schema_extra={"format": "date-time"})]
     reason: Annotated[str, Field(max_length=128)]
     message: Annotated[str, Field(max_length=1024)]
     memory: Annotated[
-        str | None, Field(max_length=4096, description="What was counted so far, for an operator that restarts.")
+        str | None, Field(max_length=4096, description="Counts so far. An operator that restarts continues from them.")
     ] = None
 
 
@@ -159,12 +163,12 @@ class CostPartStatus(Written):
               "cannot be split."),
     ]  # fmt: skip
     cost_per_hour: Annotated[
-        str, Field(description="In the unit of spec.pools[].costPerHour; negative where it saves.")
+        str, Field(description="In the unit of spec.pools[].costPerHour. Negative where the part saves money.")
     ]
-    message: Annotated[str, Field(max_length=512, description="What it is for; of a guard, what ends it.")]
+    message: Annotated[str, Field(max_length=512, description="What the part is for. Of a guard also what ends it.")]
     until: Annotated[
         str | None,
-        Field(description="When it ends if nothing else changes; absent where it is not a matter of time.",
+        Field(description="When it ends if nothing else changes. Absent where it does not depend on time.",
               json_schema_extra={"format": "date-time"}),
     ] = None  # fmt: skip
 
@@ -232,7 +236,7 @@ class RecModelStatus(Written):
     cost_per_hour: str | None = None
     cost_parts: Annotated[
         list[CostPartStatus],
-        Field(max_length=128, description="Why the last decision costs costPerHour: the parts add up to it."),
+        Field(max_length=128, description="What costPerHour of the last decision is for. The parts add up to it."),
     ] = []
     reason: Annotated[str | None, Field(description="The first reason of the last decision.")] = None
     message: Annotated[
@@ -252,12 +256,12 @@ class RecModelStatus(Written):
     forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
     variants: Annotated[list[VariantStatus], Field(max_length=16)] = []
     optimisation_job: Annotated[str | None, Field(description="The Job that VariantsReady is about.")] = None
-    rollouts: Annotated[list[RolloutStatus], Field(max_length=8, description="The last one of each pool.")] = []
+    rollouts: Annotated[list[RolloutStatus], Field(max_length=8, description="The last rollout of each pool.")] = []
     accuracy_budget_left: Annotated[
-        str | None, Field(description="Of an hour's worth of the accuracy budget, such as 62%.")
+        str | None, Field(description="Share of one hour's accuracy budget that is left, such as 62%.")
     ] = None
     latency_budget_left: Annotated[
-        str | None, Field(description="Of the minutes that may be over the latency objective in a week, such as 93%.")
+        str | None, Field(description="Share of a week's latency budget that is left, such as 93%.")
     ] = None
     decisions: Annotated[
         list[DecisionStatus],

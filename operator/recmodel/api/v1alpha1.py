@@ -34,7 +34,7 @@ ProfileName = Literal[
 class Series(Strict):
     """A Prometheus series of the pool's pods. The operator adds the namespace, model and pool matchers itself."""
 
-    name: Annotated[MetricName, Field(description="Metric name; for a histogram without _bucket.")]
+    name: Annotated[MetricName, Field(description="Name of the metric. For a histogram, without _bucket.")]
     match_labels: Annotated[
         dict[LabelName, Annotated[str, StringConstraints(max_length=200)]],
         Field(max_length=16, description="Labels that the series must have, compared as equal."),
@@ -44,15 +44,17 @@ class Series(Strict):
 class LatencySeries(Series):
     """A classic Prometheus histogram of request durations."""
 
-    unit: Annotated[Literal["s", "ms", "us"], Field(description="Unit of its bucket edges.")]
+    unit: Annotated[Literal["s", "ms", "us"], Field(description="Unit of the bucket edges.")]
 
 
 class CustomMetrics(Strict):
     """Series of a server that has no profile."""
 
     latency: LatencySeries
-    requests: Annotated[Series | None, Field(description="Counter of all requests; else the histogram's count.")] = None
-    failures: Annotated[Series | None, Field(description="Counter of the failed or shed ones among them.")] = None
+    requests: Annotated[
+        Series | None, Field(description="Counter of all requests. Default: the count of the histogram.")
+    ] = None
+    failures: Annotated[Series | None, Field(description="Counter of the failed or rejected requests.")] = None
     queue: Annotated[Series | None, Field(description="Gauge of waiting requests.")] = None
 
 
@@ -66,7 +68,7 @@ class Metrics(Strict):
     profile: Annotated[
         ProfileName, Field(description="A gateway or model server whose metrics are known, or custom.")
     ] = "envoy-gateway"
-    custom: Annotated[CustomMetrics | None, Field(description="The series, where profile is custom.")] = None
+    custom: Annotated[CustomMetrics | None, Field(description="Series to read, where profile is custom.")] = None
     model: Annotated[
         ServedName | None,
         Field(
@@ -81,14 +83,16 @@ class Metrics(Strict):
             "profile names where all pools have it, else the port that a pool serves on."
         ),
     ] = None
-    path: Annotated[PagePath | None, Field(description="Path of the metrics page; else the profile's.")] = None
+    path: Annotated[PagePath | None, Field(description="Path of the metrics page. Default: that of the profile.")] = (
+        None
+    )
 
 
 class Quality(Strict):
     """An online quality signal: of ``trials``, so many ``successes``, such as clicks of impressions; more is better."""
 
-    successes: Annotated[Series, Field(description="Counter of the good ones among the trials.")]
-    trials: Annotated[Series, Field(description="Counter of everything that could have been good.")]
+    successes: Annotated[Series, Field(description="Counter of the successes among the trials.")]
+    trials: Annotated[Series, Field(description="Counter of the trials: all that could have been a success.")]
     max_loss: Annotated[
         Percent,
         ABOVE_ZERO,
@@ -128,14 +132,16 @@ class Rollout(Strict):
         Field(description="Shortest time of a step, and of one pod beside the next in a replacement; at most 24h."),
     ] = "2m"
     min_requests: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Requests that the new one must have answered in a step.")
+        int, Field(ge=1, le=1_000_000, description="Requests that the new version must have answered in a step.")
     ] = 500
     max_late_excess: Annotated[
         Percent,
         ABOVE_ZERO,
         Field(description="Allowed share of late or failed requests above that of the current version."),
     ] = "2%"
-    max_error_excess: Annotated[Percent, ABOVE_ZERO, Field(description="The same of failed requests alone.")] = "1%"
+    max_error_excess: Annotated[
+        Percent, ABOVE_ZERO, Field(description="Allowed share of failed requests above that of the current version.")
+    ] = "1%"
     quality: Quality | None = None
 
     @property
@@ -187,13 +193,15 @@ class RecModelSpec(Strict):
     ]
     optimisation: Annotated[
         Optimisation | None,
-        Field(description="Without it variants are filled in by hand, or by records from elsewhere."),
+        Field(
+            description="Job that makes lighter variants. Without it, variants are written by hand or come from records."
+        ),
     ] = None
     metrics: Metrics = Metrics()
     rollout: Rollout = Rollout()
-    route: Annotated[Route | None, Field(description="Without it the pools get no traffic from a gateway of ours.")] = (
-        None
-    )
+    route: Annotated[
+        Route | None, Field(description="HTTPRoute for the pools. Without it, the operator routes no traffic to them.")
+    ] = None
 
     @property
     def by_reference(self) -> bool:
