@@ -142,14 +142,15 @@ GOOD: dict[names.Kind, Object] = {
 }  # fmt: skip
 
 
-def _paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places in an object, each as its keys and indices."""
     if before:
         yield before
     for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
-        yield from _paths(value[key], (*before, key))
+        yield from paths(value[key], (*before, key))
 
 
-PLACES = [(kind, path) for kind, obj in GOOD.items() for path in [*_paths(obj), ()]]
+PLACES = [(kind, path) for kind, obj in GOOD.items() for path in [*paths(obj), ()]]
 CHOICES = len(PLACES) * (len(HOSTILE) + 1)
 
 
@@ -163,13 +164,16 @@ def changed(kind: names.Kind, path: tuple[Any, ...], value: Any, version: int) -
     """The good object of this kind with one place changed; without a path all of it is."""
     if not path:
         return value
-    good = _with(_with(GOOD[kind], ("metadata", "resourceVersion"), str(version)), ("metadata", "generation"), version)
-    return _with(good, path, value)
+    good = spoiled(
+        spoiled(GOOD[kind], ("metadata", "resourceVersion"), str(version)), ("metadata", "generation"), version
+    )
+    return spoiled(good, path, value)
 
 
-def _with(inside: Any, path: tuple[Any, ...], value: Any) -> Any:
+def spoiled(inside: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy with one place changed."""
     if not path:
         return value
     result = inside.copy()
-    result[path[0]] = _with(inside[path[0]], path[1:], value)
+    result[path[0]] = spoiled(inside[path[0]], path[1:], value)
     return result

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from builders.hostile_objects import HOSTILE, paths, spoiled
 from builders.references import pod, workload
 from recmodel.cluster import names
 from recmodel.cluster.observed.conflicting_controllers import target_of
@@ -140,3 +141,18 @@ def test_who_scales_it_now_is_named_with_its_maker(kind: str) -> None:
     others = {"Deployment": names.STATEFUL_SET, "StatefulSet": names.DEPLOYMENT}
     assert inventory.acting_on(others[kind], ("shop", "ranker-cpu")) == ()
     assert target_of(names.AUTOSCALER, {"scaleTargetRef": {"kind": "Rollout", "name": "x"}}).name is None
+
+
+def test_whatever_stands_in_a_workload_or_a_pod_nothing_is_raised_and_the_rest_stays_known() -> None:
+    found = known(pod("a"))
+    for path in paths(workload()):
+        for value in HOSTILE:
+            found.see(CPU, spoiled(workload(), path, value))
+            assert found.pool(CPU).desired >= 0
+    found.see(CPU, workload())
+    for path in paths(pod("b")):
+        for value in HOSTILE:
+            found.see_pod(CPU, "MODIFIED", spoiled(pod("b"), path, value))
+            assert "a" in found.pool(CPU).pods
+    found.list_pods(CPU, [None, [], {}, pod("a")])  # type: ignore[list-item]
+    assert found.pool(CPU).pods == ("a",)
