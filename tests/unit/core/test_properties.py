@@ -47,6 +47,18 @@ def test_whatever_is_seen_the_limits_hold_and_weights_belong_to_ready_pools(data
 
 @given(st.data())
 @examples
+def test_what_would_be_decided_in_another_mode_is_what_auto_decides_of_the_same(data: st.DataObject) -> None:
+    model = data.draw(models())
+    observations = data.draw(days(model, wild=True))
+    acting, looking = (run(replace(model, acts=acts, paused=False), observations)[1] for acts in (True, False))
+    for done, said in zip(acting, looking, strict=True):
+        assert (
+            said.acting_replicas == done.acting_replicas == {name: pool.replicas for name, pool in done.pools.items()}
+        )
+
+
+@given(st.data())
+@examples
 def test_weights_add_up_to_100_over_the_pools_with_ready_replicas(data: st.DataObject) -> None:
     model = data.draw(models())
     observations = data.draw(days(model))
