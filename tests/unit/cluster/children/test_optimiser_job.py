@@ -153,8 +153,12 @@ def test_a_job_that_an_earlier_recmodel_of_the_name_left_behind_is_waited_for() 
     assert client.created == [earlier["metadata"]["name"]]
 
 
+def desired(**more: Any) -> Desired:
+    return learned(Desired(generation=1, written=spec(**more)), OWNER, [])
+
+
 def tracked(mode: str) -> Tracked:
-    return Tracked(OWNER, Desired(generation=1, spec=spec(mode=mode)))
+    return Tracked(OWNER, desired(mode=mode))
 
 
 def reconciler(client: Creating) -> Reconciler:
@@ -169,7 +173,7 @@ def test_it_is_asked_for_once_a_spec_and_only_where_the_operator_acts() -> None:
     assert client.created == []
     acting = tracked("Auto")
     for image in ("a:1", "a:1", "a:2"):
-        acting.desired = Desired(spec=spec(image=image))
+        acting.desired = desired(image=image)
         asyncio.run(kept._optimise(acting))
     assert len(client.created) == 2
 
@@ -189,12 +193,16 @@ def test_a_job_that_ended_well_is_not_run_again_until_there_was_another() -> Non
 
 def test_what_is_refused_is_tried_again() -> None:
     refused, acting = Creating(refuses=True), tracked("Auto")
-    with pytest.raises(ApiRefused):
-        asyncio.run(reconciler(refused)._optimise(acting))
+    again_seconds = asyncio.run(reconciler(refused)._optimise(acting))
+    assert again_seconds
     assert acting.applied.optimised is None
+    assert acting.applied.unstarted is not None
+    assert isinstance(acting.applied.unstarted.error, ApiRefused)
     refused.refuses = False
-    asyncio.run(reconciler(refused)._optimise(acting))
+    acting.retries.keep(())  # the wait is over
+    assert asyncio.run(reconciler(refused)._optimise(acting)) is None
     assert len(refused.created) == 1
+    assert acting.applied.unstarted is None
 
 
 def test_its_account_must_be_allowed_by_the_operators_setting() -> None:
