@@ -24,7 +24,7 @@ LINK = re.compile(r"\]\([^)]*")
 # Archaic, or of no other project: each has a plain word that says the same.
 NOT_PLAIN = re.compile(
     r"\b(shall|foretold|foretells?|anew|puts? up with|(whose|its) matter|the other words|seldom|thereof|hitherto|lest|whilst|"
-    r"for want of|by way of|in the midst|begun again|valves?|steer(s|ed|ing)?)\b",
+    r"for want of|by way of|in the midst|begun again|valves?|steer(s|ed|ing)?|wishe[sd]|of account|for sure|be it)\b",
     re.IGNORECASE,
 )
 FILE_OR_FOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*\.(py|sh|tpl)|(core|cluster|lab|tests|hack)(/[\w-]+)*/")

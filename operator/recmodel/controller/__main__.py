@@ -38,7 +38,7 @@ def main() -> int:
 
 
 async def run(settings: Settings) -> None:
-    """The operator, until it is told to stop."""
+    """The operator, until it is stopped."""
     metrics = Metrics()
     prometheus = PrometheusClient(settings.connection())
     decider = Decider(

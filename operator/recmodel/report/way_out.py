@@ -59,10 +59,10 @@ def way_out(said: str) -> str:
     return ""
 
 
-def with_way_out(told: str, error: Exception) -> str:
-    """What is told of an error, with the way out where the API server's sentence in it tells."""
+def with_way_out(said: str, error: Exception) -> str:
+    """What is said of an error, with the way out where the sentence of the API server has one."""
     if isinstance(error, ApiRefused):
-        return told + way_out(error.said)
+        return said + way_out(error.said)
     if isinstance(error, ApiUnavailable):
-        return told + way_out(str(error).partition(f": HTTP {error.status}: ")[2])
-    return told
+        return said + way_out(str(error).partition(f": HTTP {error.status}: ")[2])
+    return said

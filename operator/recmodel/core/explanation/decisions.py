@@ -34,7 +34,7 @@ class Decisions:
     failing: Failing
     now_seconds: float
     load: Floats
-    doubted: Floats  # [M] requests/s that were told and not believed; NaN: none
+    doubted: Floats  # [M] requests/s that were counted and are not believed; NaN: none
     forecast: LoadForecast
     capacity: Capacity
     proposal: Proposal
@@ -158,12 +158,12 @@ class Decisions:
 
     def _reasons(self, i: int, bound: Mapping[str, Reason]) -> tuple[Reason, ...]:
         """Why: what the forecast asked for, for each pool the guard that its number comes from, and what else limits the model."""
-        told = [self._trend(i), *bound.values(), *self._unschedulable(i), *self._failing(i), *self._limits(i)]
+        found = [self._trend(i), *bound.values(), *self._unschedulable(i), *self._failing(i), *self._limits(i)]
         if self.accuracy_budget.open[i]:
-            told.append(self._lighter(i))
+            found.append(self._lighter(i))
         if not self.proposal.feasible[i]:
-            told.append(self._infeasible(i))
-        return tuple(told)
+            found.append(self._infeasible(i))
+        return tuple(found)
 
     def _bound(self, i: int) -> dict[str, Reason]:
         """By pool the last guard that moved its number, where one did."""

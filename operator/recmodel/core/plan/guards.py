@@ -63,7 +63,7 @@ class Guarded:
     before: Ints  # replicas that it was given; those that are decided where no guard moved them
     acting: Ints  # [M, P] what would be decided in mode Auto: all but the last guard's word, which knows the mode
     steps: Ints  # [G, M, P] what each guard of the chain let pass ...
-    causes: Ints  # [G, M, P] ... and the code of its cause, of account where it moved a number
+    causes: Ints  # [G, M, P] ... and the code of its cause, to be read only where it moved a number
 
 
 def guard(context: GuardContext) -> Guarded:

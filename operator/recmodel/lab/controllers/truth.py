@@ -1,4 +1,4 @@
-"""The engine told the truth about one thing it would learn: what not knowing it costs. It learns and is guarded as ever."""
+"""The engine with the truth about one thing it would learn: what not knowing it costs. It learns and is guarded as usual."""
 
 from __future__ import annotations
 
