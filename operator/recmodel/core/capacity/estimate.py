@@ -162,6 +162,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     growth = TRUST_GROWTH * np.where(slow_there < NOTHING_LATE, CALM_GROWTH, 1.0)
     trusted = good * (1.0 + growth * np.clip(left, 0.0, 1.0))
     busy, slope = memory.evidence.busy(budget)
+    busy = np.where(np.isfinite(busy), busy, memory.evidence.busy_together(budget))
     known = (good > 0) & np.isfinite(busy)
     idle = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
     safe = np.minimum(idle, SAFE_GROWTH * good)
