@@ -1,4 +1,4 @@
-"""The command line: ``recmodel crds | decide | explain | doctor | simulate | backtest | optimise``.
+"""The command line: ``recmodel crds | decide | explain | adopt | doctor | simulate | backtest | optimise``.
 
 Unpacks arguments, calls one function, prints. Imports stand inside the commands, so that ``recmodel decide`` never waits
 for the lab's compiler.
@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: standard input")
     explain.set_defaults(run=_explain)
 
+    _adopt_arguments(
+        commands.add_parser(
+            "adopt", help="print a RecModel in mode Recommend for workloads that run; nothing is written"
+        )
+    )
+
     doctor = commands.add_parser(
         "doctor", help="check the installation, in the operator's pod; exit code 1 where something is wrong"
     )
@@ -86,6 +92,17 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _adopt_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("workloads", nargs="+", metavar="KIND/NAME", help="deployment/ranker-cpu statefulset/ranker-gpu ...")
+    add("-n", "--namespace", default="", metavar="NAME", help="namespace of the workloads (default: default)")
+    add("--name", metavar="NAME", help="name of the RecModel (default: what the workloads' names begin with)")
+    add("--objective", metavar="'pN<TIME'", help="such as 'p95<100ms', in quotes")
+    add("--cost", action="append", default=[], metavar="POOL=PRICE", help="price of one replica per hour: cpu=0.20")
+    add("--prometheus", metavar="URL", help="where Prometheus answers (default: RECMODEL_PROMETHEUS_URL)")
+    command.set_defaults(run=_adopt)
 
 
 def _simulation_arguments(command: argparse.ArgumentParser) -> None:
@@ -172,6 +189,19 @@ def _explain(options: argparse.Namespace) -> int:
     from recmodel.report.explain import explain
 
     print(explain(options.file.read_text(encoding="utf-8") if options.file else sys.stdin.read()))
+    return 0
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from recmodel.controller.adopt import run
+    from recmodel.report.adopted import objective, prices
+    from recmodel.report.adoption import Wanted
+
+    latency = objective(options.objective) if options.objective else None
+    wanted = Wanted(options.namespace, options.name, latency, prices(options.cost))
+    print(asyncio.run(run(options.workloads, wanted, options.prometheus)), end="")
     return 0
 
 

@@ -74,7 +74,7 @@ def edges(key: str, spec: RecModelSpec, profile: Profile, pools: Mapping[str, Ma
     said: dict[tuple[Level, str], list[str]] = {}
     for pool in spec.pools:
         if found := bounds(pools.get(pool.name, {}), profile.latency):
-            said.setdefault(_edge(found, threshold, profile.latency), []).append(pool.name)
+            said.setdefault(edge(found, threshold, profile.latency), []).append(pool.name)
     if not said:
         return [
             Check(
@@ -89,7 +89,7 @@ def edges(key: str, spec: RecModelSpec, profile: Profile, pools: Mapping[str, Ma
     ]
 
 
-def _edge(found: Mapping[float, float], threshold_seconds: float, histogram: Histogram) -> tuple[Level, str]:
+def edge(found: Mapping[float, float], threshold_seconds: float, histogram: Histogram) -> tuple[Level, str]:
     """What is said of one pool. ``found``: how many of its histograms have each edge, by upper bound in seconds; only those
     that all of them have count.
     """

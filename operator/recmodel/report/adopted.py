@@ -1,0 +1,165 @@
+"""What ``recmodel adopt`` reads of a workload that runs: its replicas, pods and autoscalers, as values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recmodel.api.objective import Latency
+from recmodel.cluster import names
+from recmodel.cluster.names import Kind
+
+Object = Mapping[str, Any]
+KIND_WORDS = {
+    "deployment": names.DEPLOYMENT, "deployments": names.DEPLOYMENT, "deploy": names.DEPLOYMENT,
+    "deployment.apps": names.DEPLOYMENT, "deployments.apps": names.DEPLOYMENT,
+    "statefulset": names.STATEFUL_SET, "statefulsets": names.STATEFUL_SET, "sts": names.STATEFUL_SET,
+    "statefulset.apps": names.STATEFUL_SET, "statefulsets.apps": names.STATEFUL_SET,
+}  # fmt: skip
+_OBJECTIVE = re.compile(r"p([0-9.]+)<=?([0-9.]+(?:ms|s|m|h))")
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler of a workload."""
+
+    name: str
+    maker: str  # what made it, as ``ScaledObject ranker-gpu``; empty: nothing did
+    minimum: int
+    maximum: int
+    metrics: tuple[str, ...]  # what it acts on now: ``cpu at 70%``
+
+    @property
+    def shown(self) -> str:
+        """With its kind and what made it."""
+        return f"HorizontalPodAutoscaler {self.name}" + (f" ({self.maker})" if self.maker else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A workload that runs."""
+
+    kind: str
+    name: str
+    replicas: int
+    images: tuple[str, ...]
+    programs: tuple[str, ...]  # command and arguments of the containers
+    ports: frozenset[int]
+    asks: str  # what one pod asks for, by container
+    autoscalers: tuple[Autoscaler, ...]
+
+    @property
+    def shown(self) -> str:
+        """With its kind."""
+        return f"{self.kind} {self.name}"
+
+
+def target(text: str, namespace: str | None) -> tuple[Kind, str | None, str]:
+    """Kind, namespace and name of ``deployment/ranker-cpu`` or ``shop/deployment/ranker-cpu``; ``ValueError`` for what is neither."""
+    *before, word, name = text.split("/") if text.count("/") in (1, 2) else ("", "")
+    kind = KIND_WORDS.get(word.lower())
+    if not name or (before and not before[0]):
+        raise ValueError(f"{text!r} names no workload: write KIND/NAME, such as deployment/ranker-cpu")
+    if kind is None:
+        raise ValueError(
+            f"{text!r}: a pool can refer to a Deployment or a StatefulSet so far, and not to the kind {word!r}: write "
+            "deployment/NAME or statefulset/NAME"
+        )
+    return kind, (before[0] if before else namespace), name
+
+
+def targets(texts: Sequence[str], namespace: str | None) -> tuple[str, list[tuple[Kind, str]]]:
+    """The namespace of all of them, and the kind and name of each; ``ValueError`` where they cannot be one RecModel's pools."""
+    found = [target(text, namespace) for text in texts]
+    spaces = sorted({space or "default" for _, space, _ in found} | ({namespace} if namespace else set()))
+    if len(spaces) > 1:
+        raise ValueError(
+            f"the workloads are of the namespaces {', '.join(spaces)}, and a RecModel refers to those of its own: run it once for each"
+        )
+    seen: set[str] = set()
+    for _, _, name in found:
+        if name in seen:
+            raise ValueError(f"{name} is named twice, and pods are told apart by the workload's name: name each once")
+        seen.add(name)
+    return spaces[0], [(kind, name) for kind, _, name in found]
+
+
+def objective(text: str) -> Latency:
+    """``p95<100ms`` as the API has it; ``ValueError`` with the form otherwise."""
+    match = _OBJECTIVE.fullmatch(text.replace(" ", ""))
+    try:
+        if match:
+            return Latency(percentile=match[1], threshold=match[2])
+        said = "it has another form"
+    except ValueError as error:
+        said = "; ".join(problem["msg"] for problem in getattr(error, "errors", list)()) or str(error)
+    raise ValueError(f"--objective {text!r}: {said}: write 'p95<100ms', in quotes, as a shell takes < for itself")
+
+
+def prices(texts: Iterable[str]) -> dict[str, str]:
+    """``cpu=0.20`` by pool or workload; ``ValueError`` for another form."""
+    found = {}
+    for text in texts:
+        name, sign, price = text.partition("=")
+        if not sign or not name or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", price):
+            raise ValueError(f"--cost {text!r}: write POOL=PRICE, such as cpu=0.20, in one currency for all pools")
+        found[name] = price
+    return found
+
+
+def existing(kind: Kind, body: Object, autoscalers: Iterable[Object]) -> Existing:
+    """The workload as the API server has it, with those of the namespace's HorizontalPodAutoscalers that scale it."""
+    name, spec = body["metadata"]["name"], body.get("spec") or {}
+    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or []
+    replicas = spec.get("replicas")
+    return Existing(
+        kind=kind.kind,
+        name=name,
+        replicas=1 if replicas is None else replicas,
+        images=tuple(str(c.get("image") or "") for c in containers),
+        programs=tuple(" ".join(map(str, [*(c.get("command") or []), *(c.get("args") or [])])) for c in containers),
+        ports=frozenset(port["containerPort"] for c in containers for port in c.get("ports") or []),
+        asks="; ".join(filter(None, (_asks(c, len(containers) > 1) for c in containers))),
+        autoscalers=tuple(_autoscaler(body) for body in autoscalers if _scales(body, kind, name)),
+    )
+
+
+def _asks(container: Object, named: bool) -> str:
+    """``cpu 2, memory 4Gi, nvidia.com/gpu 1``: the requests, and where there are none the limits."""
+    resources = container.get("resources") or {}
+    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    said = ", ".join(f"{resource} {amount}" for resource, amount in sorted(amounts.items()))
+    return f"{container.get('name')}: {said}" if said and named else said
+
+
+def _scales(autoscaler: Object, kind: Kind, name: str) -> bool:
+    scaled = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    return (scaled.get("kind"), scaled.get("name")) == (kind.kind, name)
+
+
+def _autoscaler(body: Object) -> Autoscaler:
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    makers = [f"{o.get('kind')} {o.get('name')}" for o in metadata.get("ownerReferences") or [] if o.get("controller")]
+    minimum = spec.get("minReplicas")
+    return Autoscaler(
+        name=metadata["name"],
+        maker=makers[0] if makers else "",
+        minimum=1 if minimum is None else minimum,
+        maximum=spec.get("maxReplicas") or 1,
+        metrics=tuple(_metric(metric) for metric in spec.get("metrics") or []),
+    )
+
+
+def _metric(metric: Object) -> str:
+    """``cpu at 70%``, ``s0-prometheus at 100 per replica``."""
+    sort = str(metric.get("type") or "")
+    source = metric.get(sort[:1].lower() + sort[1:]) or {}
+    name = source.get("name") or (source.get("metric") or {}).get("name") or sort
+    aim = source.get("target") or {}
+    if aim.get("averageUtilization") is not None:
+        return f"{name} at {aim['averageUtilization']}%"
+    if aim.get("averageValue") is not None:
+        return f"{name} at {aim['averageValue']} per replica"
+    return f"{name} at {aim['value']}" if aim.get("value") is not None else str(name)
