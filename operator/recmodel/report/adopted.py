@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recmodel.api.objective import Latency
+from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 
@@ -110,8 +111,15 @@ def prices(texts: Iterable[str]) -> dict[str, str]:
 
 
 def existing(kind: Kind, body: Object, autoscalers: Iterable[Object]) -> Existing:
-    """The workload as the API server has it, with those of the namespace's HorizontalPodAutoscalers that scale it."""
+    """The workload as the API server has it, with those of the namespace's HorizontalPodAutoscalers that scale it. ``ValueError``
+    for one that a RecModel made.
+    """
     name, spec = body["metadata"]["name"], body.get("spec") or {}
+    for maker in _makers(body):
+        if maker.startswith(f"{KIND} "):
+            raise ValueError(
+                f"{kind.kind} {name} is made by {maker}: it is a pool of that already, so there is nothing to adopt"
+            )
     containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or []
     replicas = spec.get("replicas")
     return Existing(
@@ -124,6 +132,12 @@ def existing(kind: Kind, body: Object, autoscalers: Iterable[Object]) -> Existin
         asks="; ".join(filter(None, (_asks(c, len(containers) > 1) for c in containers))),
         autoscalers=tuple(_autoscaler(body) for body in autoscalers if _scales(body, kind, name)),
     )
+
+
+def _makers(body: Object) -> list[str]:
+    """Kind and name of what made an object and keeps it: one at most."""
+    owners = body["metadata"].get("ownerReferences") or []
+    return [f"{owner.get('kind')} {owner.get('name')}" for owner in owners if owner.get("controller")]
 
 
 def _asks(container: Object, named: bool) -> str:
@@ -141,7 +155,7 @@ def _scales(autoscaler: Object, kind: Kind, name: str) -> bool:
 
 def _autoscaler(body: Object) -> Autoscaler:
     metadata, spec = body["metadata"], body.get("spec") or {}
-    makers = [f"{o.get('kind')} {o.get('name')}" for o in metadata.get("ownerReferences") or [] if o.get("controller")]
+    makers = _makers(body)
     minimum = spec.get("minReplicas")
     return Autoscaler(
         name=metadata["name"],

@@ -19,7 +19,7 @@ from recmodel.report.metric_checks import edge
 # Words of images and programs, the first that fits counts.
 _WORDS = (
     ("triton", "triton"), ("tensorflow-serving", "tensorflow-serving"), ("tensorflow/serving", "tensorflow-serving"),
-    ("tensorflow_model_server", "tensorflow-serving"), ("model_server", "openvino"), ("ovms", "openvino"),
+    ("tensorflow_model_server", "tensorflow-serving"), ("openvino", "openvino"), ("ovms", "openvino"),
     ("mlserver", "mlserver"), ("bentoml", "bentoml"), ("kserve", "kserve"),
 )  # fmt: skip
 _PORTS = (
@@ -103,8 +103,8 @@ def _fits(workload: Existing, series: Series) -> tuple[str, str] | None:
 
 def _guess(workload: Existing) -> tuple[str, str] | None:
     for texts, what in ((workload.images, "image"), (workload.programs, "command")):
-        for text in texts:
-            for word, profile in _WORDS:
+        for word, profile in _WORDS:  # before the containers: of a server and its side-car the server's word counts
+            for text in texts:
                 if word in text.lower():
                     return profile, f"the {what} {text}" if what == "image" else f"the word {word} in the command"
     for ports, profile in _PORTS:
@@ -140,7 +140,8 @@ def _measured(
         way_out = (
             profile.without_histogram or "let Prometheus read the pods (PodMonitor), with the labels namespace and pod"
         )
-        todo.append(f"Prometheus has no {name} of the pods of {', '.join(lacking)}: {way_out}.")
+        there = f" It has {', '.join(series.histograms[:MOST_NAMES])}." if series.histograms else ""
+        todo.append(f"Prometheus has no {name} of the pods of {', '.join(lacking)}: {way_out}.{there}")
     return said, todo
 
 

@@ -129,6 +129,21 @@ CASES = (
         limits=((1, 12),),
     ),
     Case(
+        "an image that fits, and other histograms",
+        (workload(image="kserve/agent:1", args=["mlserver", "start"]), workload("model-server", command=["model_server.py"])),
+        (
+            "Profile kserve fits by the image kserve/agent:1.",
+            "LOOK: Prometheus has no request_predict_seconds_bucket of the pods of ranker-cpu, model-server: let Prometheus read the "
+            "pods (PodMonitor), with the labels namespace and pod. It has other_seconds.",
+            "LOOK: nothing tells which server model-server runs",
+        ),
+        series=Series(histograms=("other_seconds",)),
+        profile="kserve",
+        limits=((1, 12), (1, 12)),
+        pools=("ranker-cpu", "model-server"),
+        prices=("1.0", "1.0"),
+    ),
+    Case(
         "nothing tells which server it is, and nothing scales it",
         (workload(replicas=None, image="registry.example/ranker:3", resources={}),),
         (
@@ -248,6 +263,7 @@ def test_a_recmodel_is_named_by_what_its_workloads_have_in_common() -> None:
         (lambda: objective("p95<11m"), "must be above 0 and at most 10m"),
         (lambda: prices(["cpu"]), "--cost 'cpu': write POOL=PRICE"),
         (lambda: adopted(prices={"tpu": "1"}), "--cost tpu: there is no such pool; there is ranker-cpu"),
+        (lambda: existing(names.DEPLOYMENT, ours(), []), "Deployment ranker-cpu is made by RecModel ranker: it is a pool of that"),
         (lambda: adopted(name="Ranker"), "the RecModel would be refused: "),
         (lambda: adopted(*(f"r-{n}" for n in range(9))), "9 workloads: a RecModel has at most 8 pools"),
     ],
@@ -256,6 +272,12 @@ def test_what_cannot_be_adopted_is_refused_with_the_way_out(asks: Any, says: str
     with pytest.raises(ValueError) as refused:  # noqa: PT011  the message is what is tested
         asks()
     assert says in str(refused.value)
+
+
+def ours() -> Object:
+    found = workload()
+    found["metadata"]["ownerReferences"] = [{"kind": "RecModel", "name": "ranker", "controller": True}]
+    return found
 
 
 def adopted(*workloads: str, **wanted: Any) -> str:
