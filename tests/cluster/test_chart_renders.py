@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from chart import CHART, URL, of_kind, render, run
+
+from recmodel.cluster.rights import Rights, needed
 
 pytestmark = pytest.mark.cluster
 
@@ -25,7 +27,9 @@ def test_without_a_prometheus_address_it_says_what_is_missing(helm: str) -> None
     assert "prometheus.url is required" in result.stderr
 
 
-@pytest.mark.parametrize("setting", ["tickSeconds=0", "watchNamespace=shop", "logLevel=loud", "prometheus.url=ftp://x"])
+@pytest.mark.parametrize(
+    "setting", ["tickSeconds=0", "watchNamespace=shop", "logLevel=loud", "rights=look", "prometheus.url=ftp://x"]
+)
 def test_a_wrong_value_is_refused(helm: str, setting: str) -> None:
     result = run(helm, "template", str(CHART), "--set", URL, "--set", setting)
     assert result.returncode != 0
@@ -84,6 +88,27 @@ def test_by_default_the_rights_are_cluster_wide(helm: str) -> None:
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": "recmodel-system"}
     ]
+
+
+@pytest.mark.parametrize("settings", [(), ("watchNamespaces={shop,news}",)])
+@pytest.mark.parametrize("rights", get_args(Rights))
+def test_the_value_rights_says_what_the_roles_grant_and_the_operator_is_told(
+    helm: str, rights: Rights, settings: tuple[str, ...]
+) -> None:
+    objects = render(helm, URL, f"rights={rights}", *settings)
+    roles = [
+        b
+        for b in [*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")]
+        if b["metadata"]["name"].endswith(".operator")
+    ]
+    assert len(roles) == (2 if settings else 1)
+    for role in roles:
+        granted = {
+            (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+        }
+        assert granted == {(right.resource, verb) for right in needed(rights) for verb in right.verbs}
+    (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RECMODEL_RIGHTS", "value": rights} in container["env"]
 
 
 def test_token_and_certificates_are_mounted(helm: str) -> None:

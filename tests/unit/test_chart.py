@@ -44,7 +44,7 @@ LEAVES = leaves(VALUES, SCHEMA)
 
 def rules() -> list[dict[str, Any]]:
     """What the operator's role allows."""
-    (text,) = re.findall(r'define "recmodel\.rules" -\}\}\n(.*?)\{\{- end', TEMPLATES["_helpers.tpl"], re.DOTALL)
+    (text,) = re.findall(r'define "recmodel\.rules\.act" -\}\}\n(.*?)\{\{- end', TEMPLATES["_helpers.tpl"], re.DOTALL)
     return list(yaml.safe_load(text))
 
 
@@ -128,6 +128,7 @@ def test_the_charts_defaults_are_the_operators() -> None:
     assert VALUES["prometheus"]["rateWindowSeconds"] == fields["rate_window_seconds"].default
     assert VALUES["prometheus"]["historySeconds"] == fields["history_seconds"].default
     assert VALUES["logLevel"] == fields["log_level"].default
+    assert VALUES["rights"] == fields["rights"].default
 
 
 def test_an_object_outside_the_releases_namespace_has_a_name_that_no_other_release_has() -> None:

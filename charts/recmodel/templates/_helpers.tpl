@@ -63,7 +63,7 @@ app.kubernetes.io/part-of: recmodel
 
 {{- /* What the operator may do with the objects of the namespaces that it serves. Each verb is one that its code uses:
        apply is patch, and create where the object is new. */ -}}
-{{- define "recmodel.rules" -}}
+{{- define "recmodel.rules.act" -}}
 - apiGroups: [recmodel.dev]
   resources: [recmodels]
   verbs: [list, watch]
@@ -110,6 +110,67 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [list, watch, create]
+# Whether Flagger or Argo Rollouts releases a pool's Deployment already.
+- apiGroups: [flagger.app]
+  resources: [canaries]
+  verbs: [list, watch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+# The claim that says which release acts in a namespace. A name cannot be asked for where an object is created.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [recmodel.dev, all.recmodel.dev]
+  verbs: [get, update]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+{{- end }}
+
+{{- /* The same where rights is observe: what it watches, its report, and the Leases. */ -}}
+{{- define "recmodel.rules.observe" -}}
+- apiGroups: [recmodel.dev]
+  resources: [recmodels]
+  verbs: [list, watch]
+- apiGroups: [recmodel.dev]
+  resources: [recmodels/status]
+  verbs: [patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch]
+# Pools by reference: only looked at.
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [list, watch]
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list, watch]
+# Records of variants. It asks for those with the label recmodel.dev/variants-of alone; a role cannot say so.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+# The Job of spec.optimisation, and how it ends. It asks for those with the label recmodel.dev/optimises alone.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch]
 # Whether Flagger or Argo Rollouts releases a pool's Deployment already.
 - apiGroups: [flagger.app]
   resources: [canaries]

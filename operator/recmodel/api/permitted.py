@@ -11,12 +11,14 @@ from recmodel.api.v1alpha1 import RecModelSpec
 @dataclass(frozen=True, slots=True)
 class Permitted:
     """The operator's settings that refuse a spec. ``gateways`` (``namespace/name``) and ``hostnames`` (``*.shop.example``
-    covers every name below ``shop.example``) set no limit where they are empty.
+    covers every name below ``shop.example``) set no limit where they are empty. ``acting`` is False where the operator has read
+    rights only: then a spec is valid, and nothing is made of it.
     """
 
     service_accounts: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     hostnames: tuple[str, ...] = ()
+    acting: bool = True
 
     def refusal(self, namespace: str, spec: RecModelSpec) -> str | None:
         """The field, the value and the rule of the first thing that is not allowed; None where all is."""

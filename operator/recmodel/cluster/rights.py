@@ -1,8 +1,14 @@
-"""What the operator's account must be allowed to do. The chart's roles grant exactly this, and a test compares the two."""
+"""What the operator's account must be allowed to do, by the chart's value ``rights``. The chart's roles grant exactly this, and a
+test compares the two.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
+
+# ``act``: it makes pools and changes them; ``observe``: it looks at what runs, and writes only of itself.
+Rights = Literal["act", "observe"]
 
 READ = ("list", "watch")
 KEPT = ("get", "list", "watch", "create", "patch", "delete")
@@ -45,3 +51,17 @@ NEEDED: tuple[Right, ...] = (
     Right("coordination.k8s.io", "leases", ("get", "update"), CLAIMS),
     Right("coordination.k8s.io", "leases", ("create",)),
 )
+# What it writes of itself, and cannot do without: its report, and which operator acts.
+OWN = frozenset({"recmodels/status", "events", "leases"})
+
+
+def needed(rights: Rights) -> tuple[Right, ...]:
+    """All that it does with these rights: with ``observe`` it reads what it watches, and writes its report and the Leases."""
+    if rights == "act":
+        return NEEDED
+    kept = (right if right.resource in OWN else replace(right, verbs=_read(right)) for right in NEEDED)
+    return tuple(right for right in kept if right.verbs)
+
+
+def _read(right: Right) -> tuple[str, ...]:
+    return tuple(verb for verb in right.verbs if verb in READ)

@@ -16,7 +16,7 @@ from kubernetes.aio.config import ConfigException
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.leases.claims import ALL_CLAIM, ALL_NAMESPACE, CLAIM
-from recmodel.cluster.rights import NEEDED, Right
+from recmodel.cluster.rights import Right, needed
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NotFound
@@ -92,7 +92,7 @@ async def _cluster(client: Client, settings: Settings) -> list[Check]:
     asked = [
         (where, right, verb, name)
         for where in places
-        for right in NEEDED
+        for right in needed(settings.rights)
         for verb in right.verbs
         for name in right.names or (None,)
     ]

@@ -79,7 +79,7 @@ class Registry:
             self._forget(owner.key)
             return
         if tracked is None:
-            tracked = self._reconciler.models[owner.key] = Tracked(owner, Desired(body=body))
+            tracked = self._reconciler.models[owner.key] = Tracked(owner, Desired(body, may_act=self._permitted.acting))
             self.recall(tracked)
         elif tracked.desired.generation == generation and tracked.desired.body.get("spec") == body.get("spec"):
             tracked.desired = replace(tracked.desired, body=body)  # its status, which another operator may have written
@@ -144,4 +144,6 @@ def learned(desired: Desired, owner: Owner, config_maps: Sequence[Mapping[str, A
     found = known_variants(written, config_maps, before.records if before else {})
     spec = found.spec
     job = job_name(owner, spec.optimisation) if spec.optimisation else None
-    return replace(desired, records=records, variants=found, spec=spec, model=spec.model(owner.key), job=job)
+    model = spec.model(owner.key)
+    model = replace(model, acts=model.acts and desired.may_act)
+    return replace(desired, records=records, variants=found, spec=spec, model=model, job=job)

@@ -44,7 +44,7 @@ class Rollouts:
         except Exception:  # those that wait for it wait on; the others go on
             logger.exception("the online quality of %d RecModels cannot be read", len(asked))
         for tracked in models:
-            if tracked.desired.paused or tracked.desired.variants is None:
+            if not tracked.desired.makes or tracked.desired.variants is None:
                 continue
             try:
                 self._one(tracked, states[tracked.key], quality.get(tracked.key, {}), now_seconds)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recmodel.api.permitted import Permitted
+from recmodel.cluster.rights import Rights
 from recmodel.cluster.transport.client import REPORTS_RATIO
 from recmodel.controller.status_refresh import RefreshPace
 from recmodel.prometheus import Connection, GatherSettings
@@ -107,6 +108,9 @@ class Settings(BaseModel):
     allow_hostnames: tuple[str, ...] = ()
     """Hostnames that a route may ask for, with commas between; ``*.shop.example`` covers all below; empty: any."""
 
+    rights: Rights = "act"
+    """What the chart lets the operator write: with ``observe`` nothing but its report and the Leases, so it does not try."""
+
     lease_name: str = ""
     """Lease that says which of several operators acts, in ``lease_namespace``; empty: this one always does."""
 
@@ -122,7 +126,8 @@ class Settings(BaseModel):
     @property
     def permitted(self) -> Permitted:
         """What the owners of RecModels may ask for."""
-        return Permitted(self.allow_service_accounts, self.allow_gateways, self.allow_hostnames)
+        acting = self.rights == "act"
+        return Permitted(self.allow_service_accounts, self.allow_gateways, self.allow_hostnames, acting)
 
     @property
     def refresh_pace(self) -> RefreshPace:

@@ -14,7 +14,15 @@ from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decisions import first_reason
 from recmodel.report.overdue_pods import Overdue, overdue_by_pool, pods_not_ready, pods_not_started
-from recmodel.report.pool_problems import missing, not_yet_ordered, others, pods_not_starting, pods_refused, pods_say
+from recmodel.report.pool_problems import (
+    missing,
+    not_yet_ordered,
+    others,
+    pods_not_starting,
+    pods_refused,
+    pods_say,
+    withheld,
+)
 from recmodel.report.recommendation import target_problem
 from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
 from recmodel.report.snapshot import Snapshot
@@ -90,9 +98,10 @@ def _troubles(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Overd
 
 
 def _ready(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequence[Reason]) -> tuple[str, Reason]:
-    told = (target_problem(pools), snapshot.applied.failed, snapshot.decided.undecided)
-    problems = [found for found in told if found is not None]
     desired = snapshot.desired
+    unmade = None if any(state.exists for state in pools.values()) else withheld(desired)
+    told = (target_problem(pools), snapshot.applied.failed, unmade, snapshot.decided.undecided)
+    problems = [found for found in told if found is not None]
     if (
         desired.spec is None and desired.invalid is not None
     ):  # an invalid edit of one that serves is reported by Stalled
@@ -198,6 +207,8 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Ov
     if absent := missing(pools):
         if snapshot.desired.paused:
             return "False", Reason(reasons.PAUSED, f"mode Paused: {absent}, and none is made")
+        if unmade := withheld(snapshot.desired):
+            return "False", Reason(unmade.reason, f"{absent}, and none is made: {unmade.message}")
         return "True", Reason(SCALING, absent)
     if ordered := not_yet_ordered(snapshot.decision if snapshot.desired.acts else None, pools):
         return "True", Reason(SCALING, f"decided, and not in the Deployment yet: {', '.join(ordered)}")
@@ -213,6 +224,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequ
         target_problem(pools),
         snapshot.applied.failed,
         snapshot.applied.lacking,
+        withheld(snapshot.desired),
         others(pools),
         snapshot.applied.overwritten,
         *troubles,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.waits import Waits
 from recmodel.core.types import Decision, Reason
+from recmodel.report.snapshot import Desired
 from recmodel.report.way_out import way_out
 
 # Reasons of conditions. API: never renamed.
@@ -14,6 +15,18 @@ ANOTHER_AUTOSCALER = "AnotherAutoscaler"
 ANOTHER_RELEASER = "AnotherReleaser"
 PODS_REFUSED = "PodsRefused"
 PODS_NOT_STARTING = "PodsNotStarting"
+RIGHTS_OBSERVE_ONLY = "RightsObserveOnly"
+
+
+def withheld(desired: Desired) -> Reason | None:
+    """That the operator may make and change none of the pools that the spec has a template of, and the way out."""
+    if not desired.withheld:
+        return None
+    return Reason(
+        RIGHTS_OBSERVE_ONLY,
+        "the operator is installed with rights: observe, so it makes and changes no pools: refer to workloads that run "
+        "(targetRef, mode Recommend), or install it with rights: act",
+    )
 
 
 def others(pools: Mapping[str, PoolState]) -> Reason | None:

@@ -36,6 +36,7 @@ class Desired:
     model: Model | None = None  # the same in the core's words
     job: str | None = None  # the name of the Job of the spec; None where it asks for none
     job_progress: JobProgress = field(default_factory=JobProgress)  # how far that one has come
+    may_act: bool = True  # False where the operator is installed with rights: observe
 
     @property
     def paused(self) -> bool:
@@ -45,12 +46,21 @@ class Desired:
     @property
     def makes(self) -> bool:
         """The children are made and kept. Never in mode Paused, and never of pools by reference, which have none."""
+        return self.may_act and self._has_children
+
+    @property
+    def withheld(self) -> bool:
+        """The children would be made and kept, and the operator has no right to."""
+        return not self.may_act and self._has_children
+
+    @property
+    def _has_children(self) -> bool:
         return self.spec is not None and not self.paused and not self.spec.by_reference
 
     @property
     def acts(self) -> bool:
         """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
-        return self.spec is not None and self.spec.mode == "Auto" and not self.spec.by_reference
+        return self.makes and self.spec is not None and self.spec.mode == "Auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from recmodel.api.records import RECORD_LABEL
 from recmodel.api.status import Condition
 from recmodel.core import reasons
 from recmodel.core.types import Reason
+from recmodel.report.pool_problems import withheld
 from recmodel.report.snapshot import Snapshot
 
 # Reasons of these conditions. API: never renamed.
@@ -52,6 +53,8 @@ def optimised(snapshot: Snapshot, job: str, before: Condition | None) -> tuple[s
         return "Unknown", Reason(
             OPTIMISATION_RUNNING, f"Job {job} has not ended; {job_progress.said}".removesuffix("; ")
         )
+    if unmade := withheld(snapshot.desired):
+        return "Unknown", Reason(unmade.reason, f"Job {job} is not started: {unmade.message}")
     if not snapshot.desired.acts:
         return "Unknown", Reason(reasons.MODE_RECOMMEND, f"Job {job} is not started: the mode is not Auto")
     return "Unknown", Reason(NOT_OBSERVED, f"no Job {job}: not started yet, or deleted before its end was seen")

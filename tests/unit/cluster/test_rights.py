@@ -1,19 +1,23 @@
-"""The rights that ``recmodel doctor`` asks for are those that the chart grants."""
+"""The rights that ``recmodel doctor`` asks for are those that the chart grants, with each value of ``rights``."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
+import pytest
 import yaml
 
-from recmodel.cluster.rights import NEEDED
+from recmodel.cluster.rights import NEEDED, OWN, Rights, needed
 
-HELPERS = Path(__file__).resolve().parents[3] / "charts" / "recmodel" / "templates" / "_helpers.tpl"
+TEMPLATES = Path(__file__).resolve().parents[3] / "charts" / "recmodel" / "templates"
 
 
-def test_the_chart_grants_exactly_what_is_needed() -> None:
-    found = re.search(r'define "recmodel.rules" -\}\}\n(.*?)\{\{- end \}\}', HELPERS.read_text(), re.DOTALL)
+@pytest.mark.parametrize("rights", get_args(Rights))
+def test_the_chart_grants_exactly_what_is_needed(rights: Rights) -> None:
+    text = (TEMPLATES / "_helpers.tpl").read_text()
+    found = re.search(rf'define "recmodel.rules.{rights}" -\}}\}}\n(.*?)\{{\{{- end \}}\}}', text, re.DOTALL)
     assert found is not None
     granted = {
         (group, resource, verb, tuple(rule.get("resourceNames", ())))
@@ -22,4 +26,25 @@ def test_the_chart_grants_exactly_what_is_needed() -> None:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert granted == {(right.group, right.resource, verb, right.names) for right in NEEDED for verb in right.verbs}
+    assert granted == {
+        (right.group, right.resource, verb, right.names) for right in needed(rights) for verb in right.verbs
+    }
+
+
+def test_who_observes_watches_all_that_it_would_act_on_and_writes_only_of_itself() -> None:
+    found = needed("observe")
+    writes = {(right.resource, verb) for right in found for verb in right.verbs if verb not in ("get", "list", "watch")}
+    assert writes == {("recmodels/status", "patch"), ("events", "create"), ("leases", "update"), ("leases", "create")}
+    assert {right.resource for right in found} >= OWN
+
+    def watched(rights: Rights) -> set[str]:
+        return {right.shown for right in needed(rights) if "watch" in right.verbs}
+
+    assert watched("observe") == watched("act") == {right.shown for right in NEEDED if "watch" in right.verbs}
+
+
+def test_every_role_of_the_operator_goes_by_the_value() -> None:
+    """Cluster-wide, and in each of ``watchNamespaces``."""
+    included = re.findall(r'include \(?(?:printf )?"recmodel\.rules[^}]*', (TEMPLATES / "rbac.yaml").read_text())
+    assert len(included) == 2
+    assert all('printf "recmodel.rules.%s" (default "act" ' in text for text in included)

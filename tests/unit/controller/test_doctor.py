@@ -128,6 +128,9 @@ CASES = (
     Case("Prometheus refuses", lambda: Scene(refused_queries="."), (
         ("PROBLEM", "Prometheus", "Prometheus refused the query with status 422 (bad_data): see whether prometheus.url of"),
     )),
+    Case("read rights are all that an operator needs that observes", lambda: Scene(denied={
+        ("create", "deployments"), ("patch", "scale"), ("delete", "services"), ("create", "jobs"), ("update", "recmodels"),
+    }), (), settings={"RIGHTS": "observe"}),
     Case("how often is scraped cannot be asked", lambda: Scene(refused_queries="count_over_time"), (
         ("WARNING", "profile mlserver", "how often it is scraped is not known: Prometheus refused the query"),
     )),

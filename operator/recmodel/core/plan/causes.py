@@ -205,8 +205,9 @@ class Cause(Enum):
     # change_nothing_unless_acting
     NOT_ACTING = (
         reasons.MODE_RECOMMEND,
-        "what runs is left alone, since the mode is not Auto or somebody else scales or releases a pool: else {before} would be decided",
-        "until the mode is Auto and nobody else scales or releases a pool",
+        "what runs is left alone, since the mode is not Auto, the operator may not act, or somebody else scales or releases a pool: "
+        "else {before} would be decided",
+        "until the mode is Auto, the operator may act, and nobody else scales or releases a pool",
     )
 
 

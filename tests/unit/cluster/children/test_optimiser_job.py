@@ -214,5 +214,5 @@ def test_its_account_must_be_allowed_by_the_operators_setting() -> None:
 
 def test_the_role_lets_the_operator_create_and_see_jobs_and_nothing_else_with_them() -> None:
     text = (ROOT / "charts/recmodel/templates/_helpers.tpl").read_text(encoding="utf-8")
-    rules = yaml.safe_load(text.split('define "recmodel.rules" -}}')[1].split("{{- end")[0])
+    rules = yaml.safe_load(text.split('define "recmodel.rules.act" -}}')[1].split("{{- end")[0])
     assert [rule["verbs"] for rule in rules if rule["resources"] == ["jobs"]] == [["list", "watch", "create"]]

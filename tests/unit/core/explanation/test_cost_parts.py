@@ -212,7 +212,7 @@ def test_a_mode_that_does_not_act_shows_what_it_would_save() -> None:
     assert found.cost_per_hour == 6.0
     (kept,) = [part for part in named(found, "Guard") if part.reason == "ModeRecommend"]
     assert kept.cost_per_hour > 0
-    assert kept.ends == "until the mode is Auto and nobody else scales or releases a pool"
+    assert kept.ends == "until the mode is Auto, the operator may act, and nobody else scales or releases a pool"
 
 
 def test_free_replicas_have_no_parts() -> None:
