@@ -6,17 +6,20 @@ import contextlib
 import copy
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
 from chart import CHART, URL, of_kind, run
-from kube import eventually
+from kube import Kube, eventually
 from serving import GPU, Pool, recmodel
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children import builders as build
+from recmodel.cluster.names import Kind
+from recmodel.cluster.rights import Right
 
+ACCESS_REVIEW = Kind("SubjectAccessReview", "authorization.k8s.io/v1", "subjectaccessreviews")
 Asked = subprocess.CompletedProcess[str]
 SETTINGS = (
     "routes.allowedGateways={demo/edge}",
@@ -54,11 +57,30 @@ def body(namespace: str, kind: str, owner: dict[str, Any] | None = None) -> dict
     return found
 
 
+def policies_hold(namespace: str, user: str) -> bool:
+    """Whether a write of the operator is judged by the chart's policies already."""
+    return "RecModel" in asked(user, "apply", body(namespace, "Service", owner={})).stderr
+
+
+def may(kube: Kube, user: str, verb: str, right: Right, name: str = "") -> bool:
+    """Whether the API server lets an account do this in some namespace, as ``kubectl auth can-i --as`` asks."""
+    resource, _, part = right.resource.partition("/")
+    attributes = {
+        "verb": verb, "group": right.group, "resource": resource, "subresource": part, "name": name, "namespace": "default",
+    }  # fmt: skip
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{user.split(':')[2]}", "system:authenticated"]
+    spec = {"user": user, "groups": groups, "resourceAttributes": attributes}
+    review = {"apiVersion": ACCESS_REVIEW.group_version, "kind": ACCESS_REVIEW.kind, "spec": spec}
+    return bool(kube.create(ACCESS_REVIEW, None, review)["status"]["allowed"])
+
+
 @contextlib.contextmanager
-def installed_account(helm: str) -> Iterator[tuple[str, str]]:
+def installed_account(
+    helm: str, *settings: str, in_force: Callable[[str, str], bool] = policies_hold
+) -> Iterator[tuple[str, str]]:
     """A namespace with the account of a release, its rights and its policies; and the account."""
     name = f"recmodel-rights-{uuid.uuid4().hex[:6]}"
-    flags = [part for setting in (URL, "rbac.aggregate=false", *SETTINGS) for part in ("--set", setting)]
+    flags = [part for setting in (URL, "rbac.aggregate=false", *SETTINGS, *settings) for part in ("--set", setting)]
     rendered = run(helm, "template", name, str(CHART), "--namespace", name, *flags)
     assert rendered.returncode == 0, rendered.stderr
     objects = [body for body in yaml.safe_load_all(rendered.stdout) if body]
@@ -77,11 +99,7 @@ def installed_account(helm: str) -> Iterator[tuple[str, str]]:
         applied = run("kubectl", "apply", "-f", "-", given=text)
         assert applied.returncode == 0, applied.stderr
         user = f"system:serviceaccount:{name}:{account}"
-        eventually(
-            "the policies are in force",
-            lambda: "RecModel" in asked(user, "apply", body(name, "Service", owner={})).stderr,
-            60.0,
-        )
+        eventually("rights and policies are in force", lambda: in_force(name, user), 60.0)
         yield name, user
     finally:
         run("kubectl", "delete", "--wait=false", "--ignore-not-found", "-f", "-", given=text)

@@ -6,12 +6,15 @@ The policies are those of a release of the test's own, so the operator of the cl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from chart import run
-from operator_account import FOREIGN, SOMEBODY, asked, body, made
+from kube import Kube
+from operator_account import FOREIGN, SOMEBODY, asked, body, installed_account, made, may
+
+from recmodel.cluster.rights import CLAIMS, NEEDED, Right, Rights, needed
 
 pytestmark = pytest.mark.cluster
 
@@ -84,3 +87,35 @@ def test_nobody_else_is_looked_at(released: tuple[str, str]) -> None:
     text = yaml.safe_dump({**FOREIGN, "metadata": {"name": "other", "namespace": released[0]}})
     answer = run("kubectl", "create", "--dry-run=server", "-f", "-", given=text)
     assert answer.returncode == 0, answer.stderr
+
+
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+ASKED = {(right.group, right.resource) for right in NEEDED} | {
+    ("", "secrets"),
+    ("", "pods/exec"),
+    ("apps", "statefulsets/scale"),
+}
+
+
+@pytest.mark.parametrize("rights", get_args(Rights))
+def test_the_account_may_do_what_the_value_rights_says_and_nothing_else(kube: Kube, helm: str, rights: Rights) -> None:
+    """The cluster's own answer for each resource, verb and name: with ``observe`` every write but of itself is refused."""
+    first, granted = needed(rights)[0], set[tuple[str, str, str, str]]()
+    with installed_account(
+        helm,
+        f"rights={rights}",
+        "admissionPolicy.enabled=false",
+        in_force=lambda _, user: may(kube, user, "list", first),
+    ) as (_, user):
+        for group, resource in ASKED:
+            for verb in VERBS:
+                for name in ("", *CLAIMS) if resource == "leases" else ("",):
+                    if may(kube, user, verb, Right(group, resource, ()), name):
+                        granted.add((group, resource, verb, name))
+    expected = {
+        (r.group, r.resource, verb, name) for r in needed(rights) for verb in r.verbs for name in r.names or ("",)
+    }
+    expected |= {
+        ("coordination.k8s.io", "leases", "create", name) for name in CLAIMS
+    }  # which no role can keep to a name
+    assert granted == expected
