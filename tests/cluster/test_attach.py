@@ -4,10 +4,13 @@ runs and what would run, and changes nothing.
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
+import yaml
 from figures import measured
+from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import Kube, Object, Refused, eventually, throughout
 from requests_sent import Load
 from serving import Pool, Served
@@ -153,6 +156,36 @@ def test_a_target_that_is_missing_is_named_and_found_when_it_comes(kube: Kube, n
     assert f"there is no Deployment {namespace}/shop-ranker: create it" in served.condition("Ready")["message"]
     existing(kube, namespace)
     eventually("both are found", served.has("Ready", "True"), 60.0)
+
+
+@together
+def test_what_adopt_prints_is_taken_as_it_is_printed(kube: Kube, namespace: str) -> None:
+    existing(kube, namespace)
+    for kind, name in WORKLOADS:
+        eventually(
+            f"{name} answers",
+            lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1,
+            60.0,
+        )
+
+    def adopted() -> str:
+        inside = ("kubectl", "exec", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}", "--", "recmodel", "adopt")
+        asked = (f"{kind.kind.lower()}/{name}" for kind, name in WORKLOADS)
+        answer = subprocess.run(
+            [*inside, *asked, "-n", namespace, "--cost", "spare=3.0"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        assert 'name: "request_seconds"' in answer.stdout, answer.stdout
+        return answer.stdout
+
+    text = eventually("the pods' histogram is found", adopted, 60.0)
+    assert "HorizontalPodAutoscaler shop-ranker scales it on cpu at 70%" in text
+    as_printed = ["kubectl", "apply", "--dry-run=server", "-f", "-"]
+    subprocess.run(as_printed, input=text, text=True, timeout=60, check=True)
+    served = Served(kube, yaml.safe_load(text))
+    eventually("both workloads are found", served.has("Ready", "True"), 60.0)
+    assert served.body()["spec"]["pools"][0]["replicas"] == {"min": 1, "max": 4}
 
 
 def test_templates_cannot_become_references(kube: Kube, namespace: str) -> None:
