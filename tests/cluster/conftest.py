@@ -15,6 +15,7 @@ from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, TICK_SECONDS
 from kube import Kube, eventually, run
 from namespaces import SAID, fresh_namespace, namespaces_left, said_of
 from operator_account import installed_account
+from second_release import second_release
 from serving import Served
 from side_by_side import SideBySide, serving
 
@@ -25,6 +26,7 @@ ORDER = (
     "test_hostile.py",
     "test_modes.py",
     "test_attach.py",
+    "test_observing.py",
     "test_doctor.py",
     "test_children.py",
     "test_routes.py",
@@ -141,6 +143,13 @@ def namespace(kube: Kube, operator: None, request: pytest.FixtureRequest) -> Ite
     with fresh_namespace(kube) as name:
         request.node.stash[SAID] = lambda: said_of(name)
         yield name
+
+
+@pytest.fixture
+def other(kube: Kube, operator: None) -> Iterator[Callable[..., None]]:
+    """Installs a second release in a namespace of its own, with these settings; gone again afterwards."""
+    with second_release(kube) as install:
+        yield install
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from figures import measured
 from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, operator_pod
 from kube import NAMESPACE, Kube, Refused, eventually, run, throughout
 from requests_sent import Load, failed
-from serving import Pool, Served, recmodel
-from test_attach import existing, referring, standing
+from second_release import OTHER, OTHER_NAMESPACE, claim, values
+from serving import Pool, Served
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
@@ -30,16 +30,7 @@ pytestmark = pytest.mark.cluster
 CLUSTER_ROLE = Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles")
 CRD = Kind("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
 QUOTA = Kind("ResourceQuota", "v1", "resourcequotas")
-WRITTEN = (names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
 SMALL = Pool("small", least=1, most=2, service_ms=20.0, slots=1)
-OTHER, OTHER_NAMESPACE = "recmodel-other", "recmodel-other"
-
-
-def values() -> list[str]:
-    """The settings of the release under test, for another one; the namespaces aside."""
-    found = json.loads(run("helm", "get", "values", RELEASE, "-n", OPERATOR_NAMESPACE, "-o", "json"))
-    kept = {name: found[name] for name in ("image", "prometheus", "tickSeconds") if name in found}
-    return [part for name, value in kept.items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
 
 
 def documented(command: str) -> list[str]:
@@ -50,22 +41,6 @@ def documented(command: str) -> list[str]:
     for written, meant in here.items():
         line = line.replace(written, meant)
     return shlex.split(line)
-
-
-@pytest.fixture
-def other(kube: Kube, operator: None) -> Iterator[Callable[..., None]]:
-    """Installs a second release in a namespace of its own, with these settings; gone again afterwards."""
-
-    def install(*settings: str) -> None:
-        more = [part for setting in settings for part in ("--set", setting)]
-        run(
-            "helm", "install", OTHER, str(CHART), "-n", OTHER_NAMESPACE, "--create-namespace", *values(), *more,
-            "--wait", "--timeout", "120s", seconds=150.0,
-        )  # fmt: skip
-
-    yield install
-    run("helm", "uninstall", OTHER, "-n", OTHER_NAMESPACE, "--ignore-not-found", seconds=120.0)
-    kube.delete(NAMESPACE, None, OTHER_NAMESPACE)
 
 
 @pytest.fixture
@@ -122,10 +97,6 @@ def ready(served: Served) -> dict[str, Any]:
     return next((c for c in served.status().get("conditions", []) if c["type"] == "Ready"), {})
 
 
-def claim(kube: Kube, namespace: str) -> str:
-    return str(kube.get(names.LEASE, namespace, "recmodel.dev")["spec"].get("holderIdentity") or "")
-
-
 def test_a_second_release_over_the_same_namespace_stands_by_and_says_who_acts(
     kube: Kube, serve: Callable[..., Served], other: Callable[..., None]
 ) -> None:
@@ -145,41 +116,6 @@ def test_a_second_release_over_the_same_namespace_stands_by_and_says_who_acts(
     assert f'recmodel_stands_by{{namespace="{served.namespace}",release="{OPERATOR_NAMESPACE}/{RELEASE}"}} 1.0' in page
     said = run("kubectl", "logs", "-n", OTHER_NAMESPACE, f"deployment/{OTHER}")
     assert f"stands by in namespace {served.namespace}: the operator of {OPERATOR_NAMESPACE}/{RELEASE} acts" in said
-
-
-def test_a_release_that_observes_recommends_and_acts_after_an_upgrade(
-    kube: Kube, namespace: str, other: Callable[..., None]
-) -> None:
-    """It has the namespace before the first release does, and read rights. It tries no write, until an upgrade lets it act."""
-    existing(kube, namespace)
-    other(f"watchNamespaces={{{namespace}}}", "rights=observe")
-    observing = f"{OTHER_NAMESPACE}/{OTHER}"
-    eventually("it has the namespace", lambda: claim(kube, namespace) == observing, 30.0)
-    reference, templated = Served(kube, referring(namespace)), Served(kube, recmodel(namespace, "own", SMALL))
-    eventually("the way out is told", templated.has("Ready", "False", "RightsObserveOnly"), 30.0)
-    assert templated.has("Degraded", "True", "RightsObserveOnly")()
-    said = eventually("what runs is told", lambda: reference.status().get("recommendation", {}).get("message"), 30.0)
-    measured("rights: observe, of a Deployment and a StatefulSet", said)
-    assert said.startswith("runs cpu 1, spare 1 at 4.00 an hour (HorizontalPodAutoscaler shop-ranker scales cpu)")
-    before = standing(kube, namespace)
-    throughout(6.0, lambda: _unwritten(kube, namespace))  # longer than a tick
-    assert standing(kube, namespace).keys() == before.keys()
-    log = run("kubectl", "logs", "-n", OTHER_NAMESPACE, f"deployment/{OTHER}")
-    assert "forbidden" not in log
-    upgrade = ("helm", "upgrade", OTHER, str(CHART), "-n", OTHER_NAMESPACE, "--reuse-values", "--set", "rights=act")
-    run(*upgrade, "--wait", "--timeout", "120s", seconds=150.0)
-    eventually("its pool is made", lambda: kube.find(names.DEPLOYMENT, namespace, "own-small"), 60.0)
-    assert claim(kube, namespace) == observing
-
-
-def _unwritten(kube: Kube, namespace: str) -> None:
-    found = {kind.kind: [o["metadata"]["name"] for o in kube.list(kind, namespace)] for kind in WRITTEN}
-    assert found == {
-        "Deployment": ["shop-ranker"],
-        "Service": ["shop-ranker"],
-        "PodDisruptionBudget": [],
-        "HTTPRoute": [],
-    }
 
 
 def test_an_upgrade_with_other_namespaces_never_has_two_acting_and_leaves_no_model_unserved_and_ready(
