@@ -153,13 +153,13 @@ def _parsed(name: str, pools: int) -> tuple[str, tuple[float, ...]]:
     match kind, numbers:
         case "engine" | "static", ():
             return kind, numbers
-        case "hpa" | "keda", (target, share) if target > 0.0 and 0.0 <= share <= 1.0 and pools <= 2:
+        case "hpa" | "keda", (target, share) if 0.0 < target <= 1.0 and 0.0 <= share <= 1.0 and pools <= 2:
             return kind, numbers
         case "best", (ratio,) if 0.0 <= ratio <= 1.0 and pools <= 2:
             return kind, numbers
     raise ValueError(
         f"--controller {name}: must be engine, static, or, for one or two pools (here are {pools}), hpa:TARGET:SHARE, "
-        "keda:TARGET:SHARE or best:RATIO with TARGET above 0, SHARE and RATIO in 0..1"
+        "keda:TARGET:SHARE or best:RATIO with TARGET above 0, and TARGET, SHARE and RATIO at most 1"
     )
 
 

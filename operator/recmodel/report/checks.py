@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from recmodel.cluster.rights import Right
-from recmodel.report.causes import by_cause, told
+from recmodel.report.by_cause import by_cause, told
 
 Level = Literal["ok", "warning", "problem"]
 OLD_LEASE_SECONDS = 30.0  # renewed every two seconds; the clocks of nodes differ

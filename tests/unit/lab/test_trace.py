@@ -105,6 +105,8 @@ def test_a_comparison_is_a_table_and_a_picture(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="--controller magic: must be engine"):
         compare(scenario, day, ["magic"])
+    with pytest.raises(ValueError, match=r"--controller hpa:70:0: must be .* at most 1"):
+        compare(scenario, day, ["hpa:70:0"])  # in percent, as an HPA has it
 
 
 def test_a_backtest_judges_the_last_days_with_what_lay_before_them() -> None:
