@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,9 @@ spec:
     template: {spec: {containers: [{name: server, image: "server:1", resources: {limits: {nvidia.com/gpu: "1"}}}]}}
 """
 
-# The documented example, letter by letter.
-EXAMPLE = (
-    '{"time": 86400.0, "pools": {"cpu": {"desired": 4, "ready": 4, "unschedulable": 0, "weight": 60.0, '
-    '"startupSeconds": 46.0, "rate": 118.2, "errors": 0.0, "latency": {"0.05": 101.0, "0.1": 115.3, "+Inf": 118.2}, '
-    '"utilisation": 0.61, "queue": 3.0}, "gpu": {}}}'
-)
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "decide.md").read_text(encoding="utf-8")
+EXAMPLE, ANSWER = re.findall(r"^```json\n(.*)\n```$", PAGE, re.MULTILINE)  # the documented ones, letter by letter
 
 
 @pytest.fixture
@@ -50,6 +48,10 @@ def line(time: float, rate: float | None = 118.2, **cpu: Any) -> str:
     good = None if rate is None else {"0.05": 0.8 * rate, "0.1": 0.98 * rate, "+Inf": rate}
     seen = {"desired": 4, "ready": 4, "weight": 60.0, "rate": rate, "errors": 0.0, "latency": good, **cpu}
     return json.dumps({"time": time, "pools": {"cpu": seen, "gpu": {"desired": 0, "ready": 0}}})
+
+
+def test_the_documented_answer_is_the_one_that_is_given() -> None:
+    assert list(decide([EXAMPLE], read_model(ROOT / "manifests" / "samples" / "minimal.yaml"))) == [ANSWER]
 
 
 def test_the_documented_example_is_answered_in_the_documented_shape(model: Model) -> None:
