@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recmodel.core.engine import step
-from recmodel.core.explanation.decisions import Decisions
+from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex
 from recmodel.core.types import Model, Observation, Pool, PoolObservation

@@ -12,7 +12,7 @@ import pytest
 from builders import virtual_time
 from builders.fake_cluster import OWNER, FakeCluster, pool, spec
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, weight_steps
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller.metrics import Metrics
@@ -112,8 +112,8 @@ def run_story(
         return world
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(traffic, "LEAVE_SETTLE_SECONDS", LEAVE_SECONDS)
-        patch.setattr(traffic, "JOIN_SETTLE_SECONDS", JOIN_SECONDS)
+        patch.setattr(weight_steps, "LEAVE_SETTLE_SECONDS", LEAVE_SECONDS)
+        patch.setattr(weight_steps, "JOIN_SETTLE_SECONDS", JOIN_SECONDS)
         return virtual_time.run(run())
 
 

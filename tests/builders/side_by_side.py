@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Barrier
 
 from recmodel.core.engine import step
-from recmodel.core.explanation.decisions import Decisions
+from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Decision, Observation
 from recmodel.lab.simulator.result import Result

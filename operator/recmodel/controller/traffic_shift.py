@@ -1,4 +1,4 @@
-"""Weights and replicas of one RecModel, brought a step nearer to what was decided: ``cluster.traffic`` says the step,
+"""Weights and replicas of one RecModel, brought a step nearer to what was decided: ``cluster.weight_steps`` says the step,
 and here it is written.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.builders import initial_weights
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
@@ -44,7 +44,7 @@ class TrafficShift:
         if not any(state.exists for state in states.values()):
             return None
         now = self.weights(tracked, spec)
-        step = traffic.step(
+        step = weight_steps.step(
             {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
             settled_seconds=started - tracked.traffic.changed_at,
             routed=spec.route is not None,
@@ -165,7 +165,7 @@ def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDe
     if before.keys() != after.keys() or any((before[n].weight > 0) != (after[n].weight > 0) for n in after):
         return True
     shares = [{name: pool.weight for name, pool in pools.items()} for pools in (before, after)]
-    return traffic.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
+    return weight_steps.differs(shares[0], shares[1], SHARE_TOLERANCE_RATIO)
 
 
 def _overwritten(
@@ -182,10 +182,10 @@ def _overwritten(
     )
 
 
-def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> traffic.PoolTraffic:
+def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> weight_steps.PoolTraffic:
     wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
     if wanted is None or state.autoscaler is not None:
         replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
     else:
         replicas, share = (wanted.replicas if pool in tracked.traffic.pending else state.desired), wanted.weight
-    return traffic.PoolTraffic(weight, state.ready, state.desired, replicas, share)
+    return weight_steps.PoolTraffic(weight, state.ready, state.desired, replicas, share)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from recmodel.api.pool import PoolSpec
 from recmodel.api.quantity import amount
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
 from recmodel.cluster.observed.backends import Backend
 from recmodel.cluster.observed.pool_state import PoolState
@@ -138,7 +138,7 @@ def measured_weights(tracked: Tracked) -> dict[str, int]:
     known = {name: rate for name, rate in rates.items() if rate is not None}
     if len(known) < len(rates) or not sum(known.values()):
         return {}
-    return {**dict.fromkeys(known, 0), **traffic.spread({name: rate for name, rate in known.items() if rate > 0})}
+    return {**dict.fromkeys(known, 0), **weight_steps.spread({name: rate for name, rate in known.items() if rate > 0})}
 
 
 def _requested(tracked: Tracked) -> bool:

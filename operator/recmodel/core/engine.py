@@ -18,7 +18,7 @@ from recmodel.core.arrays.observed import Observed, see, total_load
 from recmodel.core.capacity import posterior, probe, samples, sustained
 from recmodel.core.capacity.estimate import Capacity, estimate
 from recmodel.core.explanation.cost_split import CostSplit
-from recmodel.core.explanation.decisions import Decisions
+from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.failures import load_independent
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.forecast import candidates
@@ -27,7 +27,7 @@ from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.memory import Memory
 from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import guard
-from recmodel.core.plan.holds import left_seconds
+from recmodel.core.plan.hold_times import left_seconds
 from recmodel.core.plan.mix import propose
 from recmodel.core.plan.situation import Proposal, Situation, assumed_capacity, least_replicas
 from recmodel.core.pods import Pods

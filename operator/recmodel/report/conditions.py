@@ -12,7 +12,7 @@ from recmodel.core import reasons
 from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdict
-from recmodel.report.decisions import first_reason
+from recmodel.report.decision_status import first_reason
 from recmodel.report.overdue_pods import Overdue, overdue_by_pool, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import (
     missing,

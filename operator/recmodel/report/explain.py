@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from recmodel.report.decisions import cost_sentence, shown_costs
+from recmodel.report.decision_status import cost_sentence, shown_costs
 
 
 def explain(text: str) -> str:

@@ -27,7 +27,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
-from recmodel.report.decisions import cost_parts, first_reason, message, past_decisions, pool_decision
+from recmodel.report.decision_status import cost_parts, first_reason, message, past_decisions, pool_decision
 from recmodel.report.recommendation import recommendation
 from recmodel.report.snapshot import Snapshot
 from recmodel.rollout.known_variants import BY_HAND

@@ -10,7 +10,7 @@ import pytest
 
 from builders.operator_stage import Api, operated, recmodel
 from builders.virtual_time import until
-from recmodel.cluster import traffic
+from recmodel.cluster import weight_steps
 from recmodel.cluster.leases import lease as lease_module
 from recmodel.controller.operator import Operator
 
@@ -83,7 +83,7 @@ def test_the_pause_before_a_stale_child_is_deleted_rechecks_and_is_no_failure_of
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.1)
-    monkeypatch.setattr(traffic, "LEAVE_SETTLE_SECONDS", 1.0)
+    monkeypatch.setattr(weight_steps, "LEAVE_SETTLE_SECONDS", 1.0)
     caplog.set_level("INFO")
     two = recmodel()
     extra = copy.deepcopy(two["spec"]["pools"][0]) | {"name": "more"}

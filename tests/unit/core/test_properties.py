@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from builders.any_model import NAMES, days, examples, models, nonsense
 from recmodel.core.arrays.fleet import Fleet
 from recmodel.core.engine import step
-from recmodel.core.explanation.decisions import Decisions
+from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation

@@ -21,7 +21,7 @@ from recmodel.core.memory import begin
 from recmodel.core.pods import UNSCHEDULABLE_RETRY_SECONDS
 from recmodel.core.types import CostPart, Decision, Model, Observation, Pool, PoolDecision, PoolObservation, Reason
 from recmodel.decide import show
-from recmodel.report.decisions import message, pool_decision, shown_costs
+from recmodel.report.decision_status import message, pool_decision, shown_costs
 from recmodel.report.explain import explain
 from recmodel.report.status import as_object, worth_writing
 

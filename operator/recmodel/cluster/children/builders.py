@@ -17,7 +17,7 @@ from typing import Any
 
 from recmodel.api.pool import PoolSpec
 from recmodel.api.v1alpha1 import API_VERSION, KIND, RecModelSpec
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.pod_template import pod_template
 from recmodel.cluster.children.versions import AS_WRITTEN, VERSION_ON_TRIAL, Serving, annotation
 
@@ -114,7 +114,7 @@ def initial_replicas(spec: RecModelSpec) -> dict[str, int]:
 def initial_weights(spec: RecModelSpec) -> dict[str, int]:
     """Weights at creation: even over the pools that start with replicas."""
     started = {name: 1.0 for name, replicas in initial_replicas(spec).items() if replicas > 0}
-    return {**dict.fromkeys((pool.name for pool in spec.pools), 0), **traffic.spread(started)}
+    return {**dict.fromkeys((pool.name for pool in spec.pools), 0), **weight_steps.spread(started)}
 
 
 def deployment(owner: Owner, pool: PoolSpec, serving: Serving = AS_WRITTEN, wait_seconds: int = 0) -> Object:

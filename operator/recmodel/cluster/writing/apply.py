@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children import builders, optimiser_job
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.backends import is_marked
@@ -96,7 +96,7 @@ class Actor:
             attempts.left |= {_child_of(kind, obj) for kind, obj in stale}
         if any(_child_of(kind, obj) not in attempts.left for kind, obj in stale):
             # Requests under way in a pool that has left the route end before its pods do.
-            await asyncio.sleep(traffic.LEAVE_SETTLE_SECONDS)
+            await asyncio.sleep(weight_steps.LEAVE_SETTLE_SECONDS)
         for kind, obj in stale:
             await attempts.make(_child_of(kind, obj), partial(self._writer.remove, owner, kind, obj), serves=False)
 
@@ -247,7 +247,7 @@ class Actor:
             backend["weight"] = 1
         body = builders.as_child(names.ROUTE, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
         await self._writer.apply(owner, names.ROUTE, body, live)
-        await asyncio.sleep(traffic.JOIN_SETTLE_SECONDS)
+        await asyncio.sleep(weight_steps.JOIN_SETTLE_SECONDS)
 
     def _weights_to_keep(self, owner: builders.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
         """The weights as they are; the first ones where there is no route yet, or where no pool that stays bears
@@ -261,9 +261,9 @@ class Actor:
 
 def scaled(weights: Mapping[str, int]) -> dict[str, int]:
     """The same proportions out of 1,000, as somebody else may have written any total; 0 stays 0."""
-    if sum(weights.values()) == traffic.TOTAL:
+    if sum(weights.values()) == weight_steps.TOTAL:
         return dict(weights)
-    bearing = traffic.spread({name: float(weight) for name, weight in weights.items() if weight > 0})
+    bearing = weight_steps.spread({name: float(weight) for name, weight in weights.items() if weight > 0})
     return {name: bearing.get(name, 0) for name in weights}
 
 

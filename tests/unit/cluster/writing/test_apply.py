@@ -10,7 +10,7 @@ import pytest
 
 from builders.fake_cluster import OWNER, FakeCluster, actor, apply, pool, spec
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import traffic
+from recmodel.cluster import weight_steps
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.transport.errors import ApiUnavailable, NameTaken
 from recmodel.cluster.writing.apply import scaled
@@ -18,8 +18,8 @@ from recmodel.cluster.writing.apply import scaled
 
 @pytest.fixture(autouse=True)
 def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic, "LEAVE_SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(traffic, "JOIN_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(weight_steps, "LEAVE_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(weight_steps, "JOIN_SETTLE_SECONDS", 0.0)
 
 
 def test_a_new_model_gets_all_its_children_and_a_second_look_writes_nothing() -> None:

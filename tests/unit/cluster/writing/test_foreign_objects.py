@@ -8,13 +8,13 @@ import copy
 import pytest
 
 from builders.fake_cluster import OWNER, FakeCluster, actor, apply, pool, spec
-from recmodel.cluster import names, traffic
+from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.transport.errors import NameTaken
 
 
 def test_nothing_of_a_foreign_route_or_deployment_is_ever_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic, "LEAVE_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(weight_steps, "LEAVE_SETTLE_SECONDS", 0.0)
     cluster = FakeCluster()
     two = spec(pool("cpu", 1), pool("gpu", 1))
     apply(cluster, two)

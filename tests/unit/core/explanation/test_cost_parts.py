@@ -15,7 +15,7 @@ from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.engine import step
 from recmodel.core.explanation import cost_parts
 from recmodel.core.explanation.cost_parts import split
-from recmodel.core.explanation.decisions import Decisions
+from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.memory import begin
 from recmodel.core.types import CostPart, Decision, Model, Observation, Pool, PoolObservation
 

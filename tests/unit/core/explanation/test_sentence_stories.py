@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.any_model import days, examples, models
-from builders.said import CHECKS, check
+from builders.sentence_checks import CHECKS, check
 from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from builders.any_model import days, examples, models
 from recmodel.core import reasons
 from recmodel.core.engine import step
-from recmodel.core.explanation.decisions import Decisions
+from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.memory import begin
 from recmodel.core.plan.causes import BY_CODE, Cause
 from recmodel.core.types import Model, Observation, Pool, PoolObservation

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recmodel.cluster.traffic import LEAVE_SETTLE_SECONDS, TOTAL, PoolTraffic, Step, differs, spread, step
+from recmodel.cluster.weight_steps import LEAVE_SETTLE_SECONDS, TOTAL, PoolTraffic, Step, differs, spread, step
 
 LONG = 60.0
 
