@@ -169,9 +169,11 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             startup_seconds=now.startup_seconds,
             slower=now.slower,
             allowed=learned.allowed,
+            dearer_seconds=memory.pods.dearer_ticks.astype(float) * fleet.tick_seconds,
         )
     )
     proposed = memory.pods.with_proposed(proposal.replicas, each)
+    proposed = proposed.with_dearer(proposal.cheapest < seen.desired, np.isfinite(learned.load))
     return (
         replace(memory, pods=proposed),
         proposal,

@@ -38,6 +38,9 @@ class PodsMemory:
     # requests/s that the proposed replicas were to carry
     proposed_loads: NDArray[np.float32] = field(metadata=axes("RMP"))
     readies: Counts = field(metadata=axes("RMP"))
+    dearer_ticks: Ints = field(
+        metadata=axes("MP")
+    )  # with fewer replicas cheaper than what ran, less those with as many
     tick: int
     seen_at: Floats = field(metadata=axes("M"))  # time of the newest known load; -inf before any
     late_ticks: Ints = field(metadata=axes("MP"))  # in a row over twice the late budget
@@ -52,6 +55,13 @@ class PodsMemory:
         """The memory with what this tick's proposal carries, ``each`` ``[M, P]`` requests/s a replica (NaN unknown)."""
         load = replicas * np.where(np.isfinite(each), each, 0.0)
         return replace(self, proposed_loads=pushed(self.proposed_loads, load))
+
+    def with_dearer(self, dearer: Bools, known: Bools) -> PodsMemory:
+        """The memory with whether fewer replicas than run would be cheaper ``[M, P]``, where the load is ``known`` ``[M]``. A tick in which
+        they would not be takes back one in which they would.
+        """
+        step = np.where(known[:, None], np.where(dearer, 1, -1), 0)
+        return replace(self, dearer_ticks=np.maximum(self.dearer_ticks + step, 0))
 
     def recently_proposed(self, ticks: Floats, each: Floats, most: Ints) -> Ints:
         """Replicas ``[M, P]``, at most ``most``, that carry the largest load proposed in the last ``ticks`` ``[M, P]`` at what each is
@@ -98,6 +108,7 @@ def empty(models: int, pools: int) -> PodsMemory:
         startup_seconds=np.full(shape, np.nan),
         proposed_loads=np.zeros((RING_TICKS, *shape), np.float32),
         readies=np.zeros((RING_TICKS, *shape), np.int32),
+        dearer_ticks=np.zeros(shape, np.int64),
         tick=0,
         seen_at=np.full(models, -np.inf),
         late_ticks=np.zeros(shape, np.int64),

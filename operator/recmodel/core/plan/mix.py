@@ -119,7 +119,7 @@ def _cheapest(situation: Situation) -> Proposal:
     """The cheapest mix, pool by pool, from the slowest to the fastest."""
     fleet, ordered = situation.fleet, _ordered(situation)
     models, pools = fleet.exists.shape
-    replicas, alternative = np.zeros((models, pools), np.int64), np.zeros((models, pools), np.int64)
+    replicas, alternative, free = (np.zeros((models, pools), np.int64) for _ in range(3))
     chosen_capacity = np.zeros((models, 1))  # of the pools decided so far
     ready_capacity = np.zeros((models, 1))
     other_capacity = np.zeros((models, 1))  # of the next best mix, all of it ready
@@ -130,10 +130,12 @@ def _cheapest(situation: Situation) -> Proposal:
             upper = situation.forecast.upper[pool.at][:, None]
             best, feasible = _last(pool, upper - ready_capacity)
             second, _ = _last(pool, upper - other_capacity)
+            cheapest = best
         else:
-            best, second = _with_recourse(ordered, rank, pool, chosen_capacity)
+            best, second, cheapest = _with_recourse(ordered, rank, pool, chosen_capacity)
         best = np.where(np.isfinite(best), best, pool.current)
         replicas[pool.at] = best.astype(np.int64)
+        free[pool.at] = np.where(np.isfinite(cheapest), cheapest, pool.current).astype(np.int64)
         alternative[pool.at] = np.where(np.isfinite(second), second, pool.current).astype(np.int64)
         chosen_capacity = chosen_capacity + pool.may_carry(best)
         other_capacity = other_capacity + pool.carries(second)
@@ -146,6 +148,7 @@ def _cheapest(situation: Situation) -> Proposal:
         per_replica=situation.each,
         runner_up=alternative,
         runner_up_cost=(alternative * fleet.cost_per_hour).sum(1),
+        cheapest=free,
         last=ordered.order[:, -1],
     )
 
@@ -158,9 +161,9 @@ def _last(pool: RankedPool, load: Floats) -> tuple[Floats, Bools]:
     return np.clip(wanted, pool.floor, pool.ceiling), (wanted <= pool.most) | ~np.isfinite(wanted)
 
 
-def _with_recourse(ordered: Ordered, rank: int, pool: RankedPool, chosen: Floats) -> tuple[Floats, Floats]:
+def _with_recourse(ordered: Ordered, rank: int, pool: RankedPool, chosen: Floats) -> tuple[Floats, Floats, Floats]:
     """Replicas ``[M]`` of a pool that faster ones stand behind: the size with the smallest mean cost over the deciles of the load,
-    and the next best. ``chosen`` ``[M, 1]`` is what the pools before it may carry.
+    the next best, and the cheapest if changes cost nothing. ``chosen`` ``[M, 1]`` is what the pools before it may carry.
     """
     forecast, rows = ordered.situation.forecast, pool.at[0]
     deciles = forecast.deciles
@@ -170,11 +173,13 @@ def _with_recourse(ordered: Ordered, rank: int, pool: RankedPool, chosen: Floats
     # What is left to the faster pools they will carry with a margin of their own.
     rest = deciles[pool.at] * margin - chosen
     candidates = _candidates(pool, rest)
-    cost = _mean_cost(ordered, rank, pool, candidates, rest) + _change_cost(ordered, pool, candidates, chosen, margin)
+    running = _mean_cost(ordered, rank, pool, candidates, rest)
+    cheapest = candidates[rows, np.argsort(running, axis=1, kind="stable")[:, 0]]
+    cost = running + _change_cost(ordered, pool, candidates, chosen, margin)
     best = candidates[rows, np.argsort(cost, axis=1, kind="stable")[:, 0]]
     differs = candidates != best[:, None]
     runner = np.argmin(np.where(differs, cost, np.inf), axis=1)
-    return best, np.where(differs.any(1), candidates[rows, runner], best)
+    return best, np.where(differs.any(1), candidates[rows, runner], best), cheapest
 
 
 def _candidates(pool: RankedPool, load: Floats) -> Floats:
@@ -203,13 +208,15 @@ def _mean_cost(ordered: Ordered, rank: int, pool: RankedPool, candidates: Floats
 
 def _change_cost(ordered: Ordered, pool: RankedPool, candidates: Floats, chosen: Floats, margin: Floats) -> Floats:
     """Cost per hour ``[M, K]`` of the starts that lead to each candidate, spread over what the load that needs it has lasted, with
-    the ``margin`` ``[M, 1]`` that whoever carries it has. One less may have to be started again.
+    the ``margin`` ``[M, 1]`` that whoever carries it has. One less may have to be started again, and is as likely as not to be
+    the cheaper choice for as long as it has been.
     """
     situation = ordered.situation
     fewer = carried(np.maximum(candidates - 1.0, 0.0), pool.hope, pool.hoped, pool.guess)
     lasted = lasted_seconds(situation.recent_loads, situation.fleet.tick_seconds, (chosen + fewer) / margin)
     more = candidates - pool.current[:, None]
-    spread = np.where(more > 0, lasted, LARGEST_LASTING_SECONDS)
+    dearer = situation.dearer_seconds[pool.at][:, None]
+    spread = np.where(more > 0, lasted, np.maximum(LARGEST_LASTING_SECONDS, dearer))
     start = situation.fleet.cost_per_hour[pool.at] * situation.startup_seconds[pool.at]
     result: Floats = start[:, None] / spread * np.abs(more)
     return result
@@ -219,14 +226,19 @@ def _filled(ordered: Ordered, rank: int, rest: Floats) -> tuple[Floats, Floats]:
     """Cost per hour of the pools faster than the one at ``rank``, the cheapest first, that fill a ``rest`` ``[M, K, D]`` of the
     load; and what they leave of it.
     """
-    fleet, rows, later = ordered.situation.fleet, np.arange(len(rest)), ordered.order[:, rank + 1 :]
+    situation, rows, later = ordered.situation, np.arange(len(rest)), ordered.order[:, rank + 1 :]
+    fleet = situation.fleet
     unit = np.take_along_axis(fleet.cost_per_hour / np.maximum(ordered.situation.each, 1e-9), later, 1)
     unit = np.where(np.take_along_axis(fleet.exists, later, 1), unit, np.inf)
     cheapest = np.take_along_axis(later, np.argsort(unit, axis=1, kind="stable"), 1)
     cost = np.zeros_like(rest)
     for position in range(later.shape[1]):
         at = rows, cheapest[:, position]
-        carries = np.maximum(ordered.situation.each[at], 1e-9)[:, None, None]
+        law = Capacity(**{name: values[at][:, None, None] for name, values in vars(situation.capacity).items()})
+        one, guess = situation.each[at][:, None, None], situation.assumed[at][:, None, None]
+        # By how many it would be, not by how many are ready: a pool that is small now would share better.
+        many = np.ceil(rest / np.maximum(one, 1e-9))
+        carries = np.maximum(np.where(guess, one, law.per_replica(np.maximum(many, 1.0))), 1e-9)
         have = np.where(fleet.exists[at], ordered.most[at], 0)[:, None, None]
         least = ordered.situation.least[at][:, None, None]
         used = np.clip(np.ceil(rest / carries - 1e-6), least, np.maximum(have, least))

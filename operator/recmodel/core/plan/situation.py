@@ -32,6 +32,7 @@ class Situation:
     startup_seconds: Floats  # [M, P]
     slower: Bools  # [M, P] than the fastest pool, see ``pods.slower``
     allowed: Floats  # [M, P] share of the traffic that each pool's variant may answer: no more of it is counted
+    dearer_seconds: Floats  # [M, P] for which fewer replicas than run would have been cheaper, had changes cost nothing
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Proposal:
     per_replica: Floats  # [M, P] requests/s a replica that the plan counted on
     runner_up: Ints  # [M, P] the next best mix
     runner_up_cost: Floats  # [M]
+    cheapest: Ints  # [M, P] what the plan would want if changes cost nothing
     last: Ints  # [M] the pool that fills what the others leave, for its upper forecast
 
 

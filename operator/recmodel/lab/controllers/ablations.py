@@ -111,6 +111,7 @@ class WithoutLearning:
                 startup_seconds=startup,
                 slower=later,
                 allowed=every,
+                dearer_seconds=np.zeros(startup.shape),
             )
         )
         wanted = proposal.replicas if np.isfinite(self._seen_at) else seen.desired
