@@ -97,12 +97,12 @@ def rows(run: Run, measures: Measures) -> list[Row]:
 
 def _given(hpa: HpaRun | None) -> str:
     if hpa is None:
-        return "not computed: the operator had found no capacity or start-up time of a CPU pool"
+        return "not computed: no capacity, start-up time or CPU use of a CPU pool was found"
     rules = hpa.rules
     return (
         "computed, not run: HPA v2 with its defaults on the CPU pool alone, the load as Prometheus measured it, target "
-        f"{HPA_TARGET_RATIO:.0%} of {rules.capacity_per_replica:.1f}/s a replica, ready after "
-        f"{rules.startup_seconds:.0f} s (both found in this run), {rules.min_replicas} to {rules.max_replicas} replicas"
+        f"{HPA_TARGET_RATIO:.0%} of the CPU that a replica requests, which {rules.full_per_replica:.1f}/s use, ready after "
+        f"{rules.startup_seconds:.0f} s (both measured in this run), {rules.min_replicas} to {rules.max_replicas} replicas"
     )
 
 

@@ -34,7 +34,10 @@ class HpaRules:
     findings.
     """
 
-    capacity_per_replica: float  # requests/s at the objective
+    full_per_replica: (
+        float  # requests/s at which a replica uses all of the CPU that it requests: an HPA's utilisation of 1
+    )
+    capacity_per_replica: float  # requests/s at the objective, to say when its replicas were too few
     startup_seconds: float
     start_replicas: int
     min_replicas: int
@@ -63,11 +66,11 @@ def plain_hpa(load_per_second: Sequence[float], rules: HpaRules) -> HpaRun:
     """HPA v2 with its default behaviour on one pool, computed second by second on a measured load (NaN: unknown, it
     stays).
 
-    Every 15 s: replicas = ceil(ready x utilisation / 0.7), utilisation = load / (ready x capacity), with HPA's
+    Every 15 s: replicas = ceil(ready x utilisation / 0.7), utilisation = load / (ready x full), with HPA's
     tolerance, its
     scale-up policies and its 300 s scale-down window (``recmodel.lab.controllers.baselines``). New replicas are ready after the
     start-up time.
-    Worked: 100/s, capacity 30/s, 2 ready: 2 x (100/60) / 0.7 = 4.8, so 5.
+    Worked: 100/s, of which 30/s fill a replica, 2 ready: 2 x (100/60) / 0.7 = 4.8, so 5.
     """
     stabiliser = Stabiliser()
     desired = min(max(rules.start_replicas, rules.min_replicas, 1), rules.max_replicas)
@@ -77,7 +80,7 @@ def plain_hpa(load_per_second: Sequence[float], rules: HpaRules) -> HpaRun:
         ready = min(ready + sum(pods for at, pods in starting if at <= second), desired)
         starting = [(at, pods) for at, pods in starting if at > second]
         if second % HPA_SYNC_SECONDS == 0:
-            utilisation = None if np.isnan(load) else load / (ready * rules.capacity_per_replica)
+            utilisation = None if np.isnan(load) else load / (ready * rules.full_per_replica)
             wanted = hpa_recommendation(
                 PoolObservation(desired, ready, utilisation_ratio=utilisation), HPA_TARGET_RATIO
             )

@@ -74,6 +74,7 @@ class Past:
     def __init__(self, start_seconds: float) -> None:
         self._start = start_seconds
         self._last: Snapshot | None = None
+        self._all: list[Snapshot] = []
         self._cost = 0.0
         self._cost_known = True
         self._first_replicas: Mapping[str, int | None] = {}
@@ -89,6 +90,7 @@ class Past:
             else:
                 self._cost += cost * (snapshot.time_seconds - max(self._last.time_seconds, self._start)) / 3600.0
         self._last = snapshot
+        self._all.append(snapshot)
         second = math.floor(snapshot.time_seconds - self._start)
         if second < 0 or not self._first_replicas:
             self._first_replicas = {pool.name: pool.desired for pool in snapshot.pools}
@@ -103,7 +105,7 @@ class Past:
 
     def hpa_spent(self, model: Model, devices: Mapping[str, str]) -> float | None:
         """What a plain HPA on the first CPU pool would have spent by now; None while its inputs are unknown."""
-        rules = hpa_rules(model, devices, [self._last] if self._last else [], self._first_replicas)
+        rules = hpa_rules(model, devices, self._all, self._first_replicas)
         if rules is None or not self.loads:
             return None
         return float(plain_hpa(filled(self.loads), rules).cost()[-1])
@@ -121,8 +123,8 @@ def filled(by_second: Mapping[int, float]) -> list[float]:
 def hpa_rules(
     model: Model, devices: Mapping[str, str], snapshots: Sequence[Snapshot], first_replicas: Mapping[str, int | None]
 ) -> HpaRules | None:
-    """The computed HPA's inputs: the newest known capacity and start-up time of the first pool on CPUs; None without
-    them.
+    """The computed HPA's inputs: the CPU that a request takes, of all snapshots together, and the newest known capacity and start-up
+    time of the first pool on CPUs; None without them. 0.12 cores at 40 requests/s fill a replica that requests 0.1 at 33/s.
     """
     pool = next((pool for pool in model.pools if devices[pool.name] == "cpu"), None)
     if pool is None:
@@ -130,9 +132,12 @@ def hpa_rules(
     seen = [p for snapshot in snapshots for p in snapshot.pools if p.name == pool.name]
     capacity = next((p.capacity_per_replica for p in reversed(seen) if p.capacity_per_replica), None)
     startup = next((p.startup_seconds for p in reversed(seen) if p.startup_seconds), None)
-    if capacity is None or startup is None:
+    requested = next((p.cores_requested for p in reversed(seen) if p.cores_requested), None)
+    measured = [(p.load_per_second, p.cores_used) for p in seen if p.load_per_second and p.cores_used]
+    if capacity is None or startup is None or requested is None or not measured:
         return None
     return HpaRules(
+        full_per_replica=requested * sum(load for load, _ in measured) / sum(cores for _, cores in measured),
         capacity_per_replica=capacity,
         startup_seconds=startup,
         start_replicas=first_replicas.get(pool.name) or 1,

@@ -35,7 +35,7 @@ SCHEDULE = Schedule(tuple(20.0 + second / 10.0 for second in range(600)), flash_
 def snapshot(second: float, cpu: int = 2, gpu: int = 1, load: float | None = 60.0) -> Snapshot:
     """At ``second`` of the replay: all is well, unless told otherwise."""
     pools = (
-        PoolSnapshot("cpu", "cpu", False, 1.0, cpu, cpu, 600, 36.0, Bracket(0.05, 0.06), 25.0, 12.0),
+        PoolSnapshot("cpu", "cpu", False, 1.0, cpu, cpu, 600, 36.0, Bracket(0.05, 0.06), 25.0, 12.0, 0.12, 0.1),
         PoolSnapshot("gpu", "nvidia.com/gpu", True, 1.6, gpu, gpu, 400, 24.0, Bracket(0.04, 0.049), 40.0, 14.0),
     )
     decision = DecisionSeen(

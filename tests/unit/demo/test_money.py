@@ -28,7 +28,13 @@ def test_the_cost_is_unknown_once_a_pools_replicas_were() -> None:
 
 
 RULES = HpaRules(
-    capacity_per_replica=30.0, startup_seconds=20.0, start_replicas=2, min_replicas=1, max_replicas=6, cost_per_hour=1.0
+    full_per_replica=30.0,
+    capacity_per_replica=30.0,
+    startup_seconds=20.0,
+    start_replicas=2,
+    min_replicas=1,
+    max_replicas=6,
+    cost_per_hour=1.0,
 )
 
 
@@ -54,10 +60,16 @@ def test_a_plain_hpa_stays_while_the_load_is_unknown() -> None:
 def test_the_computed_hpa_needs_a_capacity_and_a_startup_time_that_were_found() -> None:
     seen = demo.snapshot(0.0)
     rules = hpa_rules(demo.MODEL, demo.DEVICES, [seen], {"cpu": 3})
-    assert rules == HpaRules(25.0, 12.0, 3, 1, 6, 1.0)
+    assert rules == HpaRules(pytest.approx(0.1 * 36.0 / 0.12), 25.0, 12.0, 3, 1, 6, 1.0)
     blind = replace(seen, pools=tuple(replace(pool, capacity_per_replica=None) for pool in seen.pools))
     assert hpa_rules(demo.MODEL, demo.DEVICES, [blind], {"cpu": 3}) is None
     assert hpa_rules(demo.MODEL, demo.DEVICES, [seen, blind], {"cpu": 3}) == rules, "the newest one that is known"
+    idle = replace(seen, pools=tuple(replace(pool, cores_used=None) for pool in seen.pools))
+    assert hpa_rules(demo.MODEL, demo.DEVICES, [idle], {"cpu": 3}) is None, "an HPA goes by the CPU that is used"
+    twice = replace(seen, pools=tuple(replace(p, load_per_second=12.0, cores_used=0.12) for p in seen.pools))
+    both = hpa_rules(demo.MODEL, demo.DEVICES, [seen, twice], {"cpu": 3})
+    assert both is not None
+    assert both.full_per_replica == pytest.approx(0.1 * 48.0 / 0.24), "of all that was measured"
 
 
 def test_gaps_keep_the_value_before() -> None:

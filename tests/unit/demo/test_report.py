@@ -37,6 +37,7 @@ def test_a_sound_run() -> None:
     assert found.cost == pytest.approx((510 * 3.6 + 90 * 6.2) / 3600)
     assert found.hpa is not None
     assert found.hpa.rules.capacity_per_replica == 25.0
+    assert found.hpa.rules.full_per_replica == pytest.approx(30.0)
     assert found.problems() == []
 
 

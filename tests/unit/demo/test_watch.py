@@ -79,13 +79,27 @@ def test_a_reading_becomes_a_snapshot_of_what_was_answered() -> None:
             },
         },
         {
-            "cpu": {"spec": {"replicas": 2}, "status": {"readyReplicas": 1}},
+            "cpu": {
+                "spec": {
+                    "replicas": 2,
+                    "template": {"spec": {"containers": [{"resources": {"requests": {"cpu": "100m"}}}]}},
+                },
+                "status": {"readyReplicas": 1},
+            },
             "gpu": {"spec": {"replicas": 0}, "status": {}},
         },
         {
             asked.requests: Vector(((cluster, 60.0),)),
             asked.pool_buckets: Vector(buckets),
             asked.forecast: Vector((({"pool": "gpu"}, 91.0),)),
+            asked.cores: Vector(
+                (
+                    ({"pod": "ranker-cpu-5d9c8b7f6d-x7k2p"}, 0.05),
+                    ({"pod": "ranker-cpu-5d9c8b7f6d-z8w4q"}, 0.07),
+                    ({"pod": "ranker-cpu-batch-5d9c8b7f6d-x7k2p"}, 1.0),
+                    ({"pod": "generator"}, 0.4),
+                )
+            ),
         },
     )
     found = judge(reading, seen, asked)
@@ -93,6 +107,8 @@ def test_a_reading_becomes_a_snapshot_of_what_was_answered() -> None:
     assert (cpu.desired, cpu.ready, cpu.weight, cpu.load_per_second) == (2, 1, 1000, 60.0)
     assert cpu.percentile_seconds == Bracket(0.05, 0.1), "95 % lie between the edges of 50 and 100 ms"
     assert (cpu.capacity_per_replica, cpu.startup_seconds) == (25.5, 12.0)
+    assert (cpu.cores_used, cpu.cores_requested) == (pytest.approx(0.12), 0.1)
+    assert (gpu.cores_used, gpu.cores_requested) == (None, None)
     assert (gpu.desired, gpu.ready, gpu.load_per_second, gpu.emulated) == (0, 0, None, True)
     assert found.within_ratio == Bracket(58 / 60, 58 / 60)
     assert found.forecast_upper_per_second == 91.0, "the operator's metric is newer than its status"
