@@ -73,7 +73,6 @@ class Past:
 
     def __init__(self, start_seconds: float) -> None:
         self._start = start_seconds
-        self._last: Snapshot | None = None
         self._all: list[Snapshot] = []
         self._cost = 0.0
         self._cost_known = True
@@ -83,13 +82,13 @@ class Past:
 
     def add(self, snapshot: Snapshot) -> None:
         """The next snapshot; those from before the replay only say what it began with."""
-        if self._last is not None and snapshot.time_seconds > self._start:
-            cost = self._last.cost_per_hour()
+        if self._all and snapshot.time_seconds > self._start:
+            last = self._all[-1]
+            cost = last.cost_per_hour()
             if cost is None:
                 self._cost_known = False
             else:
-                self._cost += cost * (snapshot.time_seconds - max(self._last.time_seconds, self._start)) / 3600.0
-        self._last = snapshot
+                self._cost += cost * (snapshot.time_seconds - max(last.time_seconds, self._start)) / 3600.0
         self._all.append(snapshot)
         second = math.floor(snapshot.time_seconds - self._start)
         if second < 0 or not self._first_replicas:
@@ -101,7 +100,7 @@ class Past:
 
     def spent(self) -> float | None:
         """Cost since the replay began; None once a pool's replicas were unknown for a while."""
-        return self._cost if self._cost_known and self._last is not None else None
+        return self._cost if self._cost_known and self._all else None
 
     def hpa_spent(self, model: Model, devices: Mapping[str, str]) -> float | None:
         """What a plain HPA on the first CPU pool would have spent by now; None while its inputs are unknown."""

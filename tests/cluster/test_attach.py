@@ -52,6 +52,15 @@ def existing(kube: Kube, namespace: str) -> None:
     )
 
 
+def wait_until_it_answers(kube: Kube, namespace: str) -> None:
+    for kind, name in WORKLOADS:
+        eventually(
+            f"{name} answers",
+            lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1,
+            60.0,
+        )
+
+
 def made(kube: Kube, namespace: str, kind: names.Kind, name: str, spec: Object) -> None:
     body = {"apiVersion": kind.group_version, "kind": kind.kind, "metadata": {"name": name}, "spec": spec}
     kube.create(kind, namespace, body)
@@ -103,12 +112,7 @@ def writers(kube: Kube, namespace: str) -> set[str]:
 @together
 def test_what_stands_is_looked_at_and_nothing_of_it_is_written(kube: Kube, namespace: str) -> None:
     existing(kube, namespace)
-    for kind, name in WORKLOADS:
-        eventually(
-            f"{name} answers",
-            lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1,
-            60.0,
-        )
+    wait_until_it_answers(kube, namespace)
     before = standing(kube, namespace)
     served = Served(kube, referring(namespace))
     with Load(served, CALM_PER_SECOND, url=f"http://shop-ranker.{namespace}/") as load:
@@ -161,12 +165,7 @@ def test_a_target_that_is_missing_is_named_and_found_when_it_comes(kube: Kube, n
 @together
 def test_what_adopt_prints_is_taken_as_it_is_printed(kube: Kube, namespace: str) -> None:
     existing(kube, namespace)
-    for kind, name in WORKLOADS:
-        eventually(
-            f"{name} answers",
-            lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1,
-            60.0,
-        )
+    wait_until_it_answers(kube, namespace)
 
     def adopted() -> str:
         inside = ("kubectl", "exec", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}", "--", "recmodel", "adopt")

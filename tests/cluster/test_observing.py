@@ -11,7 +11,7 @@ from kube import Kube, eventually, run
 from requests_sent import Load
 from second_release import OTHER, OTHER_NAMESPACE, claim
 from serving import Pool, Served, recmodel
-from test_attach import CALM_PER_SECOND, WORKLOADS, existing, referring, standing
+from test_attach import CALM_PER_SECOND, existing, referring, standing, wait_until_it_answers
 
 from recmodel.cluster import names
 
@@ -34,8 +34,7 @@ def test_a_release_that_observes_recommends_and_acts_after_an_upgrade(
     existing(kube, namespace)
     other(f"watchNamespaces={{{namespace}}}", "rights=observe")
     eventually("it has the namespace", lambda: claim(kube, namespace) == OBSERVING, 30.0)
-    for kind, name in WORKLOADS:
-        eventually(name, lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1, 60.0)
+    wait_until_it_answers(kube, namespace)
     before = standing(kube, namespace)
     small = Pool("small", least=1, most=2, service_ms=20.0, slots=1)
     templated = Served(kube, recmodel(namespace, "own", small))

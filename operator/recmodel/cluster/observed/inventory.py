@@ -21,10 +21,9 @@ from recmodel.cluster.observed.conflicting_controllers import ConflictingControl
 from recmodel.cluster.observed.deployments import DeploymentState
 from recmodel.cluster.observed.objects import Known, identity_of, read, uid_of
 from recmodel.cluster.observed.pods import PodState
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.pool_state import PoolState, pool_state
 from recmodel.cluster.observed.startups import StartUps
 from recmodel.cluster.observed.unreadable import UnreadableObjects
-from recmodel.cluster.observed.waits import together
 from recmodel.cluster.transport.errors import Unreadable
 
 Object = dict[str, Any]
@@ -125,28 +124,11 @@ class Inventory:
         startup = self._startups.of(key, pool)
         if known is not None and uid is not None and _left_behind(known.body, uid):
             deployment, pods = None, []
-        waiting = sum(pod.waits_for_node is not None for pod in pods)
-        refused = []
-        if deployment is not None and deployment.forbidden is not None:
-            refused = [("", "", (deployment.forbidden,))]
-            waiting += max(0, deployment.desired - len(pods))
-        return PoolState(
-            exists=deployment is not None,
-            desired=deployment.desired if deployment else 0,
-            ready=sum(pod.ready for pod in pods),
-            unschedulable=waiting,
-            starting_seconds=startup.starting_seconds,
-            scheduling_seconds=startup.scheduling_seconds,
-            pods=tuple(sorted(pod.name for pod in pods)),
-            updating=deployment is not None and deployment.updating,
-            unseen=deployment is not None and deployment.unseen,
+        return replace(
+            pool_state(deployment, pods, startup),
             autoscaler=self._conflicting.autoscaler(identity),
             serving=deployment.serving if deployment else AS_WRITTEN,
-            stalled=deployment is not None and deployment.stalled,
             releaser=self._conflicting.releaser(identity),
-            gated=sum(pod.gated for pod in pods),
-            waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
-            unready=tuple(pod.unready for pod in pods if pod.unready is not None),
         )
 
     def weights(self, key: str, pools: list[str]) -> dict[str, int] | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from recmodel.cluster.children.versions import AS_WRITTEN, Serving
+from recmodel.cluster.observed.pods import PodState
+from recmodel.cluster.observed.startups import StartUp
 from recmodel.cluster.observed.unready import Unready
-from recmodel.cluster.observed.waits import Waits
+from recmodel.cluster.observed.waits import Waits, together
 from recmodel.core.types import Reason
 
 
@@ -53,3 +57,43 @@ class PoolState:
         if self.starting_seconds is None:
             return self.recalled_startup_seconds
         return self.starting_seconds + (self.scheduling_seconds or 0.0)
+
+
+class Replicated(Protocol):
+    """What replicates the pods of a pool: a Deployment of ours, or a workload that a pool refers to."""
+
+    @property
+    def desired(self) -> int: ...
+    @property
+    def updating(self) -> bool: ...
+    @property
+    def unseen(self) -> bool: ...
+    @property
+    def stalled(self) -> bool: ...
+    @property
+    def forbidden(self) -> Waits | None: ...
+
+
+def pool_state(workload: Replicated | None, pods: Sequence[PodState], startup: StartUp) -> PoolState:
+    """The pool of a ``workload`` (None: it is not there) and its pods. Pods that the API refuses to create wait, too."""
+    waiting = sum(pod.waits_for_node is not None for pod in pods)
+    refused = []
+    if workload is not None and workload.forbidden is not None:
+        refused = [("", "", (workload.forbidden,))]
+        waiting += max(0, workload.desired - len(pods))
+    return PoolState(
+        exists=workload is not None,
+        desired=workload.desired if workload is not None else 0,
+        ready=sum(pod.ready for pod in pods),
+        unschedulable=waiting,
+        starting_seconds=startup.starting_seconds,
+        scheduling_seconds=startup.scheduling_seconds,
+        pods=tuple(sorted(pod.name for pod in pods)),
+        updating=workload is not None and workload.updating,
+        unseen=workload is not None and workload.unseen,
+        autoscaler=None,
+        stalled=workload is not None and workload.stalled,
+        gated=sum(pod.gated for pod in pods),
+        waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
+        unready=tuple(pod.unready for pod in pods if pod.unready is not None),
+    )

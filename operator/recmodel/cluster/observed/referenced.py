@@ -6,16 +6,15 @@ Two RecModels may refer to one workload: it is known once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recmodel.cluster import names
 from recmodel.cluster.observed.conflicting_controllers import Identity
 from recmodel.cluster.observed.objects import identity_of, read_pod, read_workload
 from recmodel.cluster.observed.pods import PodState
-from recmodel.cluster.observed.pool_state import PoolState, Reference
+from recmodel.cluster.observed.pool_state import PoolState, Reference, pool_state
 from recmodel.cluster.observed.startups import StartUps
-from recmodel.cluster.observed.waits import together
 from recmodel.cluster.observed.workloads import WorkloadState
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
 from recmodel.core.types import Reason
@@ -135,26 +134,8 @@ class Referenced:
             problem = Reason(
                 TARGET_MISSING, f"there is no {workload.shown}: create it, or correct the pool's targetRef"
             )
-        startup = self._startups.of(workload.shown, "")
-        refused = [("", "", (state.forbidden,))] if state is not None and state.forbidden is not None else []
-        waiting = sum(pod.waits_for_node is not None for pod in pods)
-        if state is not None and refused:
-            waiting += max(0, state.desired - len(pods))
-        return PoolState(
-            exists=state is not None,
-            desired=state.desired if state else 0,
-            ready=sum(pod.ready for pod in pods),
-            unschedulable=waiting,
-            starting_seconds=startup.starting_seconds,
-            scheduling_seconds=startup.scheduling_seconds,
-            pods=tuple(sorted(pod.name for pod in pods)),
-            updating=state is not None and state.updating,
-            unseen=state is not None and state.unseen,
-            autoscaler=None,  # whoever scales it is not in our way: see reference.acting
-            stalled=state is not None and state.stalled,
-            gated=sum(pod.gated for pod in pods),
-            waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
-            unready=tuple(pod.unready for pod in pods if pod.unready is not None),
+        return replace(  # whoever scales it is not in our way: see reference.acting
+            pool_state(state, pods, self._startups.of(workload.shown, "")),
             reference=Reference(
                 shown=f"{workload.kind.kind} {workload.name}",
                 acting=self._acting(workload.kind, (workload.namespace, workload.name)),

@@ -101,12 +101,11 @@ def _with_room(replicas: Ints, context: GuardContext) -> Ints:
     seen, rows = context.seen, np.arange(len(replicas))
     need, leaves = _needed_to_release(context), (replicas < seen.desired) & _answers(context)
     order = np.argsort(context.fleet.cost_per_hour * (1.0 + 1e-9 * context.fleet.name_rank), axis=1, kind="stable")
+    replicas = replicas.copy()
     for rank in range(replicas.shape[1]):
         at = rows, order[:, rank]
         narrow = _carried(np.minimum(replicas, seen.ready), context) < need
-        kept = np.where(leaves[at] & narrow, np.minimum(replicas[at] + 1, seen.desired[at]), replicas[at])
-        replicas = replicas.copy()
-        replicas[at] = kept
+        replicas[at] = np.where(leaves[at] & narrow, np.minimum(replicas[at] + 1, seen.desired[at]), replicas[at])
     return replicas
 
 
