@@ -182,7 +182,7 @@ def show(decision: Decision) -> str:
                 name: {"perReplica": estimate.capacity_per_replica, "lower": estimate.capacity_lower}
                 for name, estimate in decision.estimates.items()
             },
-            "wish": dict(decision.proposed_replicas),
+            "proposedReplicas": dict(decision.proposed_replicas),
             "costPerHour": decision.cost_per_hour,
             "costParts": [_cost_part(part) for part in decision.cost_parts],
             "accuracyBudgetLeft": decision.accuracy_budget_left_ratio,

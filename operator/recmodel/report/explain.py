@@ -150,8 +150,8 @@ def _of_record(record: Mapping[str, Any]) -> str:
     weights = {name: pool["weight"] for name, pool in record["pools"].items()}
     lines = [f"at {record['time']:g} s: {_mix(replicas)} ({record['state']}), {record.get('costPerHour')} an hour"]
     lines.append(f"  traffic: {', '.join(f'{name} {weight:g} %' for name, weight in weights.items())}")
-    if record.get("wish") and record["wish"] != replicas:
-        lines.append(f"  the plan wanted {_mix(record['wish'])}")
+    if record.get("proposedReplicas") and record["proposedReplicas"] != replicas:
+        lines.append(f"  the plan wanted {_mix(record['proposedReplicas'])}")
     lines += [f"  {reason['reason']}: {reason['message']}" for reason in record["reasons"]]
     lines += _cost_of_record(record)
     for name, forecast in (record.get("forecast") or {}).items():
