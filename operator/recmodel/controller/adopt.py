@@ -17,6 +17,7 @@ from kubernetes.aio.config import ConfigException
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError
@@ -76,9 +77,9 @@ async def read(client: Client, namespace: str, asked: Sequence[tuple[Kind, str]]
     listed = {kind: (await client.list(kind, namespace))[0] for kind in sorted(kinds, key=lambda kind: kind.plural)}
     found = []
     for kind, name in asked:
-        body = next((body for body in listed[kind] if body["metadata"]["name"] == name), None)
+        body = next((body for body in listed[kind] if identity_of(body)[1] == name), None)
         if body is None:
-            there = sorted(body["metadata"]["name"] for body in listed[kind])
+            there = sorted(identity_of(body)[1] for body in listed[kind])
             more = f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else ""
             has = f"there is {', '.join(there[:MOST_NAMES])}{more}" if there else "the namespace has none"
             raise ValueError(

@@ -11,6 +11,8 @@ from recmodel.api.objective import Latency
 from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.objects import identity_of
+from recmodel.report.adopted_shapes import AutoscalerShape, Container, Metric, WorkloadShape, read, scales
 
 Object = Mapping[str, Any]
 KIND_WORDS = {
@@ -112,68 +114,52 @@ def prices(texts: Iterable[str]) -> dict[str, str]:
 
 def existing(kind: Kind, body: Object, autoscalers: Iterable[Object]) -> Existing:
     """The workload as the API server has it, with those of the namespace's HorizontalPodAutoscalers that scale it. ``ValueError``
-    for one that a RecModel made.
+    for one that a RecModel made, and for what cannot be read.
     """
-    name, spec = body["metadata"]["name"], body.get("spec") or {}
-    for maker in _makers(body):
-        if maker.startswith(f"{KIND} "):
-            raise ValueError(
-                f"{kind.kind} {name} is made by {maker}: it is a pool of that already, so there is nothing to adopt"
-            )
-    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or []
-    replicas = spec.get("replicas")
+    workload = read(WorkloadShape, body, " ".join((kind.kind, identity_of(body)[1])))
+    name, containers = workload.metadata.name, workload.spec.template.spec.containers
+    maker = workload.metadata.maker
+    if maker is not None and maker.kind == KIND:
+        raise ValueError(
+            f"{kind.kind} {name} is made by {KIND} {maker.name}: it is a pool of that already, so there is nothing to adopt"
+        )
     return Existing(
         kind=kind.kind,
         name=name,
-        replicas=1 if replicas is None else replicas,
-        images=tuple(str(c.get("image") or "") for c in containers),
-        programs=tuple(" ".join(map(str, [*(c.get("command") or []), *(c.get("args") or [])])) for c in containers),
-        ports=frozenset(port["containerPort"] for c in containers for port in c.get("ports") or []),
-        asks="; ".join(filter(None, (_asks(c, len(containers) > 1) for c in containers))),
-        autoscalers=tuple(_autoscaler(body) for body in autoscalers if _scales(body, kind, name)),
+        replicas=workload.spec.replicas,
+        images=tuple(container.image for container in containers),
+        programs=tuple(" ".join([*container.command, *container.args]) for container in containers),
+        ports=frozenset(port.container_port for container in containers for port in container.ports),
+        asks="; ".join(filter(None, (_asks(container, len(containers) > 1) for container in containers))),
+        autoscalers=tuple(_autoscaler(scaler) for scaler in autoscalers if scales(scaler, kind.kind, name)),
     )
 
 
-def _makers(body: Object) -> list[str]:
-    """Kind and name of what made an object and keeps it: one at most."""
-    owners = body["metadata"].get("ownerReferences") or []
-    return [f"{owner.get('kind')} {owner.get('name')}" for owner in owners if owner.get("controller")]
-
-
-def _asks(container: Object, named: bool) -> str:
+def _asks(container: Container, named: bool) -> str:
     """``cpu 2, memory 4Gi, nvidia.com/gpu 1``: the requests, and where there are none the limits."""
-    resources = container.get("resources") or {}
-    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    amounts = {**container.resources.limits, **container.resources.requests}
     said = ", ".join(f"{resource} {amount}" for resource, amount in sorted(amounts.items()))
-    return f"{container.get('name')}: {said}" if said and named else said
-
-
-def _scales(autoscaler: Object, kind: Kind, name: str) -> bool:
-    scaled = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
-    return (scaled.get("kind"), scaled.get("name")) == (kind.kind, name)
+    return f"{container.name}: {said}" if said and named else said
 
 
 def _autoscaler(body: Object) -> Autoscaler:
-    metadata, spec = body["metadata"], body.get("spec") or {}
-    makers = _makers(body)
-    minimum = spec.get("minReplicas")
+    found = read(AutoscalerShape, body, f"HorizontalPodAutoscaler {identity_of(body)[1]}")
+    maker = found.metadata.maker
     return Autoscaler(
-        name=metadata["name"],
-        maker=makers[0] if makers else "",
-        minimum=1 if minimum is None else minimum,
-        maximum=spec.get("maxReplicas") or 1,
-        metrics=tuple(_metric(metric) for metric in spec.get("metrics") or []),
+        name=found.metadata.name,
+        maker=f"{maker.kind} {maker.name}" if maker is not None else "",
+        minimum=found.spec.min_replicas,
+        maximum=max(1, found.spec.max_replicas),
+        metrics=tuple(_metric(metric) for metric in found.spec.metrics),
     )
 
 
-def _metric(metric: Object) -> str:
+def _metric(metric: Metric) -> str:
     """``cpu at 70%``, ``s0-prometheus at 100 per replica``."""
-    sort = str(metric.get("type") or "")
-    source = metric.get(sort[:1].lower() + sort[1:]) or {}
-    name = source.get("name") or (source.get("metric") or {}).get("name") or sort
-    aim = source.get("target") or {}
-    if aim.get("averageUtilization") is not None:
-        return f"{name} at {aim['averageUtilization']}%"
-    if aim.get("averageValue") is not None:
-        return f"{name} at {aim['averageValue']} per replica"
-    return f"{name} at {aim['value']}" if aim.get("value") is not None else str(name)
+    source = metric.source
+    name, aim = source.name or source.metric.name or metric.type, source.target
+    if aim.average_utilization is not None:
+        return f"{name} at {aim.average_utilization}%"
+    if aim.average_value is not None:
+        return f"{name} at {aim.average_value} per replica"
+    return f"{name} at {aim.value}" if aim.value is not None else name

@@ -20,6 +20,7 @@ LONGEST_NAME, LONGEST_TOGETHER = 40, 52  # of a pool, and of a RecModel with any
 MOST_REPLICAS = 10_000
 MOST_POOLS = 8
 UNKNOWN_PRICE = "1.0"
+_PLAIN = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]*")
 _WIDTH = 110
 _SHOWN = 300  # characters of what others wrote
 
@@ -170,5 +171,5 @@ def _wrapped(text: str, width: int) -> Iterable[str]:
 
 
 def _word(text: str) -> str:
-    """As YAML takes it for a string: in quotes where it looks like something else."""
-    return text if yaml.safe_load(text) == text else json.dumps(text)
+    """As YAML takes it for a string: in quotes where it looks like something else, or may end what is around it."""
+    return text if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text else json.dumps(text)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from builders.hostile_objects import HOSTILE, paths, spoiled
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.controller.adopt import written
@@ -272,6 +273,51 @@ def test_what_cannot_be_adopted_is_refused_with_the_way_out(asks: Any, says: str
     with pytest.raises(ValueError) as refused:  # noqa: PT011  the message is what is tested
         asks()
     assert says in str(refused.value)
+
+
+def test_whatever_stands_in_a_workload_or_an_autoscaler_it_is_adopted_or_refused_in_a_sentence() -> None:
+    good = of_keda("ranker-cpu")
+    good["spec"]["metrics"] += autoscaler("x")["spec"]["metrics"]
+    body = ours()
+    body["metadata"]["ownerReferences"][0]["kind"] = "Application"
+    body["spec"]["template"]["spec"]["containers"][0] |= {
+        "image": TRITON, "command": ["a"], "args": ["b"], "ports": [{"containerPort": 8000}],
+    }  # fmt: skip
+    wanted = Wanted("shop", None, None, {})
+    for whole in (body, good):
+        for place in [*paths(whole), ()]:
+            for value in HOSTILE:
+                changed = spoiled(whole, place, value)
+                pair = (changed, good) if whole is body else (body, changed)
+                try:
+                    found = existing(names.DEPLOYMENT, pair[0], [autoscaler("other"), pair[1]])
+                    spec_of(written([found], Series(), wanted))
+                except ValueError as error:
+                    said = str(error)
+                    assert "cannot be read: " in said or "would be refused: " in said, said
+
+
+def test_an_autoscaler_of_something_else_may_hold_anything() -> None:
+    other = autoscaler("other", minReplicas="few")
+    assert (
+        existing(names.DEPLOYMENT, workload(image=TRITON), [other, autoscaler("ranker-cpu")]).autoscalers[0].maximum
+        == 40
+    )
+    with pytest.raises(
+        ValueError, match=r"HorizontalPodAutoscaler x cannot be read: spec\.minReplicas is 'few': Input should be"
+    ):
+        existing(names.DEPLOYMENT, workload(image=TRITON), [autoscaler("ranker-cpu", "x", minReplicas="few")])
+
+
+@pytest.mark.parametrize("name", ["*x", "'x", "%x", "a: b", "a, b}", "@", "\x00", "no"])
+def test_a_name_that_yaml_takes_for_something_else_is_refused_as_a_name_or_quoted(name: str) -> None:
+    try:
+        text = adopted(name=name)
+    except ValueError as error:
+        said = str(error)
+        assert "would be refused" in said
+    else:
+        assert yaml.safe_load(text)["metadata"]["name"] == name
 
 
 def ours() -> Object:

@@ -36,6 +36,8 @@ LabelText = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,512}$")]
 Said = Annotated[str, AfterValidator(lambda text: text.encode(errors="replace").decode())]
 Labels = Annotated[dict[str, LabelText], BeforeValidator(_present)]
 Texts = Annotated[dict[str, str], BeforeValidator(_present)]
+Written = Annotated[Said | float, Field(union_mode="left_to_right")]  # a quantity, which is only shown
+Amounts = Annotated[dict[str, Written], BeforeValidator(_present)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Code = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Generation = Annotated[int, Field(ge=0, le=2**63 - 1)]
