@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -103,8 +103,10 @@ def read_history(path: Path) -> History:
     return load.seconds, load.per_second
 
 
-def parse(text: str, model: Model) -> Observation:
-    """The observation of one line; ``ValueError`` says what is wrong with it."""
+def parse(text: str, model: Model, decided: Mapping[str, int] | None = None) -> Observation:
+    """The observation of one line; ``ValueError`` says what is wrong with it. A pool of which it says nothing has the replicas that
+    were ``decided`` for it, of which none is known to be ready; none where nothing was.
+    """
     try:
         body = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -116,7 +118,7 @@ def parse(text: str, model: Model) -> Observation:
     strangers = sorted(set(line.pools) - names)
     if strangers:
         raise ValueError(f"pools.{strangers[0]}: the model has no such pool, only {', '.join(sorted(names))}")
-    pools = {}
+    pools = {name: PoolObservation(desired=replicas, ready=0) for name, replicas in (decided or {}).items()}
     for name, found in line.pools.items():
         if not found:
             continue
@@ -219,12 +221,12 @@ def _cost_part(part: CostPart) -> dict[str, str | float]:
 def decide(lines: Iterable[str], model: Model, history: History | None = None) -> Iterator[str]:
     """One answer for each non-empty line, in order."""
     memory = begin([model], history=[history])
-    newest = -math.inf
+    newest, decided = -math.inf, dict[str, int]()  # of each pool that was seen
     for text in lines:
         if not text.strip():
             continue
         try:
-            observation = parse(text, model)
+            observation = parse(text, model, decided)
             if observation.time_seconds <= newest:
                 raise ValueError(f"time: {observation.time_seconds} is not after {newest}")
         except ValueError as error:
@@ -232,4 +234,5 @@ def decide(lines: Iterable[str], model: Model, history: History | None = None) -
             continue
         newest = observation.time_seconds
         memory, decisions = step(memory, [observation], observation.time_seconds)
+        decided = {name: decisions[0].pools[name].replicas for name in observation.pools}
         yield show(decisions[0])

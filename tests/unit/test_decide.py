@@ -133,6 +133,19 @@ def test_what_is_unknown_may_be_null_or_absent_or_not_a_number_and_is_the_same(m
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("pools", [{}, {"cpu": {}}, {"cpu": {}, "gpu": {"desired": 0, "ready": 0}}])
+def test_a_pool_of_which_a_line_says_nothing_keeps_what_was_decided(pools: dict[str, Any], model: Model) -> None:
+    """A line that a collector cut short is no fleet of nothing."""
+    known = [line(15.0 * tick, 900.0, desired=20, ready=20) for tick in range(1, 9)]
+    cut = [json.dumps({"time": 15.0 * tick, "pools": pools}) for tick in (9, 10)]
+    answers = [json.loads(text) for text in decide([*known, *cut], model)]
+    before = answers[7]["pools"]["cpu"]["replicas"]
+    assert before > 10
+    assert [(a["state"], a["pools"]["cpu"]) for a in answers[8:]] == [
+        ("Holding", {"replicas": before, "weight": 0.0})
+    ] * 2
+
+
 @pytest.mark.parametrize("bucket", [-5.0, 1e300, None])
 def test_a_bucket_that_no_rate_can_be_says_nothing_of_who_was_late(bucket: float | None, model: Model) -> None:
     odd = {"0.05": 80.0, "0.1": bucket, "+Inf": 118.2}

@@ -152,6 +152,28 @@ def test_while_the_load_is_unknown_nothing_is_released_though_the_clock_was_put_
         assert (decisions[0].state, decisions[0].pools["cpu"].replicas) == ("Holding", 20)
 
 
+@pytest.mark.parametrize("tiny", [1e-300, 5e-324])
+@pytest.mark.parametrize("field", ["rate", "errors", "weight", "utilisation", "startupSeconds"])
+def test_a_number_too_small_to_divide_by_is_zero(tiny: float, field: str) -> None:
+    model = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0), Pool("gpu", 0, 9, 2.0)))
+    seen = {
+        "desired": 3,
+        "ready": 3,
+        "weight": 60.0,
+        "rate": 50.0,
+        "errors": 20.0,
+        "utilisation": 0.5,
+        "startupSeconds": 30.0,
+    }
+
+    def answers(value: float) -> list[str]:
+        pool = {**seen, "latency": {"0.1": 50.0, "+Inf": 50.0}, field: value}
+        told = [{"time": 15.0 * tick, "pools": {"cpu": pool, "gpu": seen}} for tick in range(1, 9)]
+        return list(decide(map(json.dumps, told), model))
+
+    assert answers(tiny) == answers(0.0)
+
+
 @given(st.data())
 @lines
 def test_weights_go_to_ready_pools_alone_and_replicas_stay_within_their_limits(data: st.DataObject) -> None:

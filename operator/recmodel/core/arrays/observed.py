@@ -13,7 +13,7 @@ from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.types import Observation
 
 LARGEST_NUMBER = 1e9  # a thousand million requests/s, or thirty years: more is a fault of who counts
-
+SMALLEST_NUMBER = 1e-9  # a request in thirty years: less is none, and its quotients would leave a double's range
 
 LEAST_SHARE = 0.1  # %: a pool that has just become ready gets so much, until a decision is made with it
 
@@ -70,8 +70,10 @@ def _neighbours(bounds: tuple[float, ...], threshold_seconds: float) -> tuple[fl
 
 
 def _known(value: float | None) -> float:
-    """The number, or NaN for None and for what no rate, share or time can be: infinite, negative, or beyond 1e9."""
-    return math.nan if value is None or not 0.0 <= value <= LARGEST_NUMBER else float(value)
+    """The number, or NaN for None and for what no rate, share or time can be: infinite, negative, or beyond 1e9. Below 1e-9 it is 0."""
+    if value is None or not 0.0 <= value <= LARGEST_NUMBER:
+        return math.nan
+    return float(value) if value >= SMALLEST_NUMBER else 0.0
 
 
 def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
