@@ -6,6 +6,7 @@ its own, and such a thread is left behind.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict, deque
@@ -115,8 +116,10 @@ class PrometheusClient:
 
         def read(result: Any, partial: bool, ahead_seconds: float) -> Matrix:
             shift = round(ahead_seconds)
-            rows = ((_labels(row), tuple((float(t) - shift, float(v)) for t, v in row["values"])) for row in result)
-            return Matrix(tuple(rows), partial)
+            samples = ((_labels(row), map(_sample, row["values"])) for row in result)
+            return Matrix(
+                tuple((labels, tuple((t - shift, v) for t, v in pairs)) for labels, pairs in samples), partial
+            )
 
         def question(connect: PrometheusConnect, ahead_seconds: float) -> Any:
             shift = round(ahead_seconds)
@@ -168,7 +171,7 @@ class PrometheusClient:
 
     def _instant(self, query: str, at_seconds: float, deadline: float) -> Vector:
         def read(result: Any, partial: bool, _ahead_seconds: float) -> Vector:
-            return Vector(tuple((_labels(row), float(row["value"][1])) for row in result), partial)
+            return Vector(tuple((_labels(row), _sample(row["value"])[1]) for row in result), partial)
 
         def question(connect: PrometheusConnect, ahead_seconds: float) -> Any:
             return connect.custom_query(query, params={"time": f"{at_seconds + ahead_seconds:.3f}"})
@@ -196,7 +199,7 @@ class PrometheusClient:
                 if not left or time.monotonic() + _RETRY_PAUSE_SECONDS >= session.deadline:
                     raise
                 time.sleep(_RETRY_PAUSE_SECONDS)
-            except (TypeError, KeyError, ValueError, IndexError):
+            except (TypeError, KeyError, ValueError, IndexError, OverflowError):
                 raise AnswerUnusable("Prometheus' answer is not of the form that was asked for") from None
             finally:
                 session.release()
@@ -221,6 +224,16 @@ def _asked(question: Callable[[], Any]) -> Any:
 
 def _labels(row: Any) -> Mapping[str, str]:
     labels = row["metric"]
-    if not isinstance(labels, dict):
-        raise TypeError("labels must be an object")
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise TypeError("labels must be an object of texts")
     return labels
+
+
+def _sample(pair: Any) -> tuple[float, float]:
+    """Time and value of ``[1700000000.0, "2.5"]``; the value may be NaN or infinite, for the reader to judge."""
+    if not isinstance(pair, list) or len(pair) != 2 or isinstance(pair[1], bool):
+        raise TypeError("a sample must be a time and a value")
+    seconds, value = float(pair[0]), float(pair[1])
+    if not math.isfinite(seconds):
+        raise ValueError("a time must be finite")
+    return seconds, value

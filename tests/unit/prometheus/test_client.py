@@ -95,6 +95,35 @@ def test_an_answer_that_cannot_be_read_is_an_error_of_its_own(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "odd"),
+    [
+        ("metric", {"namespace": ["shop"]}),
+        ("metric", {"namespace": 7}),
+        ("metric", {"namespace": None}),
+        ("value", "15"),
+        ("value", {"1": "5"}),
+        ("value", [300, "1", "2"]),
+        ("value", [300, True]),
+        ("value", [300, 10**400]),
+        ("value", [None, "1"]),
+        ("value", [float("nan"), "1"]),
+        ("value", [float("inf"), "1"]),
+        ("value", ["soon", "1"]),
+    ],
+)
+def test_a_row_that_is_none_is_an_error_of_its_own(
+    server: Server, client: PrometheusClient, field: str, odd: object
+) -> None:
+    """Whose it is cannot be known, so it is nobody's: behind this each label is a text, and each time and value a number."""
+    row = {"metric": {}, "value": [300, "1"], field: odd}
+    server.replies = [success([row]), success([{"metric": row["metric"], "values": [row["value"]]}])]
+    with pytest.raises(AnswerUnusable):
+        client.query("up", 300)
+    with pytest.raises(AnswerUnusable):
+        client.query_range("up", 300, 600, 300)
+
+
 def test_the_budget_of_a_tick_is_shared_by_its_queries(server: Server, client: PrometheusClient) -> None:
     server.replies = [server.hang]
     began = time.monotonic()
