@@ -20,6 +20,8 @@ Owner = Callable[[Mapping[str, str]], PoolKey | None]
 
 # So few requests expected in the window make it no surprise that none came: e^-3 is 5 %.
 UNSURPRISING_REQUESTS = 3.0
+# Digits: a route has fewer backends. Whoever exports a series names its cluster, and Python reads no number of 5,000 digits.
+LONGEST_INDEX = 9
 
 
 def owner_of(profile: Profile, models: Sequence[ModelView]) -> Owner:
@@ -85,7 +87,7 @@ def _owner_by_cluster(pattern: re.Pattern[str], label: str, models: Sequence[Mod
     @cache  # each name comes once for every query and bucket
     def owner_of_cluster(name: str) -> PoolKey | None:
         match = pattern.fullmatch(name)
-        if match is None:
+        if match is None or len(match["index"]) > LONGEST_INDEX:
             return None
         key, index = f"{match['namespace']}/{match['model']}", int(match["index"])
         mine = places.get(key, [])

@@ -259,3 +259,12 @@ def test_nobody_to_ask_for_is_no_question() -> None:
 def test_the_window_holds_four_scrapes() -> None:
     assert GatherSettings(window_seconds=60, scrape_interval_seconds=30).rate_window_seconds == 120
     assert GatherSettings(window_seconds=60, scrape_interval_seconds=5).rate_window_seconds == 60
+
+
+@pytest.mark.parametrize("index", ["9" * 5_000, "9" * 300, "\u0663", "\u00b2", "-1", "2"])
+def test_a_cluster_that_names_no_place_of_the_route_is_nobodys(index: str) -> None:
+    """Any pod may export a series of this name: it breaks the gathering for nobody."""
+    named = f"httproute/demo/ranker/rule/0/backend/{index}"
+    strange = Vector((*by_pool({0: 100.0, 1: 100.0}).rows, ({"envoy_cluster_name": named}, 7.0)))
+    found = read(requests=strange).pools
+    assert [found[name].rate_per_second for name in ("cpu", "gpu")] == [100.0, 100.0]
