@@ -37,6 +37,14 @@ async def change_of(line: bytes) -> tuple[str, Object]:
     return change, found
 
 
+def status_of(found: Object) -> int:
+    """The HTTP status that a Status object tells; 500 where it tells none, ``ValueError`` where it is no number."""
+    code = found.get("code") or 500
+    if not isinstance(code, int):
+        raise ValueError(f"the code is {shown(code)}: no HTTP status")
+    return code
+
+
 async def whatever(response: aiohttp.ClientResponse) -> Any:
     """The body of an answer that refuses: JSON, else text."""
     try:

@@ -18,11 +18,12 @@ from typing import Any
 import aiohttp
 
 from recmodel.cluster.names import ACCESS_REVIEW, EVENT, LEASE, REPAIRING, Kind
-from recmodel.cluster.transport.answers import as_object, change_of, patience_seconds, whatever
+from recmodel.cluster.transport.answers import as_object, change_of, patience_seconds, status_of, whatever
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.transport.request import Request, apply_request, selected
+from recmodel.cluster.transport.resource_version import version_of
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
 
@@ -104,7 +105,7 @@ class Client:
                 items += page["items"] or []
                 query["continue"] = page["metadata"].get("continue") or ""
                 if not query["continue"]:
-                    return items, page["metadata"]["resourceVersion"]
+                    return items, str(page["metadata"]["resourceVersion"])
             except (KeyError, TypeError, AttributeError) as error:
                 raise ApiUnavailable(f"{doing}: the answer is no list: {error!r}") from error
             if query["continue"] in tokens:
@@ -116,7 +117,7 @@ class Client:
         """The resource version at which the API server stands now, of a list of one object at most."""
         query = {"limit": "1", **selected(labels, fields)}
         page = await self._call(Request("GET", kind, kind.path(namespace), query))
-        return str((page.get("metadata") or {}).get("resourceVersion", ""))
+        return version_of(page)
 
     async def watch(
         self, kind: Kind, version: str, namespace: str | None = None, labels: str = "", fields: str = ""
@@ -146,7 +147,7 @@ class Client:
                 async for line in response.content:
                     change, found = await change_of(line)
                     if change == "ERROR":
-                        raise refused(doing, int(found.get("code") or 500), found)
+                        raise refused(doing, status_of(found), found)
                     yield change, found
         except aiohttp.SocketTimeoutError:
             return  # silent: quiet or dead, which only a fresh watch shows

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from recmodel.cluster.names import Kind
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiUnavailable, ClusterError, Gone, NotFound, Rewound
-from recmodel.cluster.transport.resource_version import as_number
+from recmodel.cluster.transport.resource_version import as_number, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -135,8 +135,9 @@ async def _watch(client: Client, selection: Selection, follower: Follower, place
             first = False
             changes = client.watch(kind, place.version, selection.namespace, selection.labels, selection.fields)
             async for change, obj in changes:
-                place.check(obj["metadata"]["resourceVersion"], doing)
-                place.version = obj["metadata"]["resourceVersion"]
+                version = version_of(obj)
+                place.check(version, doing)
+                place.version = version or place.version
                 if change != "BOOKMARK":
                     follower.see(kind, change, obj)
         except ApiUnavailable as error:

@@ -83,7 +83,7 @@ def test_a_watch_whose_place_is_lost_is_gone() -> None:
 
 @pytest.mark.parametrize(
     "line", [b"null", b"[]", b"1", b"{}", b'{"type": "ADDED"}', b'{"type": 1, "object": {}}', b'{"type": "ERROR", "object": 1}',
-             b'{"type": "ERROR", "object": {"code": "x"}}']
+             b'{"type": "ERROR", "object": {"code": "x"}}', b'{"type": "ERROR", "object": {"code": [1]}}']
 )  # fmt: skip
 def test_a_line_of_a_watch_that_tells_of_no_object_is_unavailable(line: bytes) -> None:
     with pytest.raises(ApiUnavailable):

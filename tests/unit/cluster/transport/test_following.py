@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -87,6 +89,38 @@ def test_a_list_that_does_not_end_or_is_none_is_given_up(
     with pytest.raises(ApiUnavailable, match=problem):
         served(answer, lambda client: client.list(POD))
     assert len(asked) <= 20
+
+
+@pytest.mark.parametrize(
+    "odd", [{}, {"metadata": None}, {"metadata": "x"}, {"metadata": {}}, {"metadata": {"resourceVersion": 7}}], ids=repr
+)
+def test_an_object_without_a_resource_version_ends_no_watch(odd: dict[str, Any]) -> None:
+    """Whoever follows the kind judges the object; the watch goes on from the last version that was told."""
+    seen: list[Any] = []
+
+    class Watching(Server):
+        async def watch(self, kind: Any, version: str, *_: Any) -> AsyncIterator[tuple[str, Any]]:
+            self.asked.append(f"watch {version}")
+            if len(self.asked) > 2:
+                await asyncio.sleep(600)
+            yield "MODIFIED", odd
+            yield "MODIFIED", {"metadata": {"resourceVersion": "12"}}
+            yield "MODIFIED", odd
+
+    class Following(Recorder):
+        def see(self, kind: Any, change: str, obj: dict[str, Any]) -> None:
+            seen.append(obj)
+
+    server = Watching()
+
+    async def run() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await follow(server, Selection(POD), Following(), synced=asyncio.Event())  # type: ignore[arg-type]
+
+    virtual_time.run(run())
+    assert seen == [odd, {"metadata": {"resourceVersion": "12"}}, odd]
+    assert server.asked == ["list", "watch 10", "watch 12"]
 
 
 def test_a_follower_that_dies_is_begun_again_and_the_process_counts_as_alive(
