@@ -107,10 +107,11 @@ def _deployment() -> Object:
 
 def _route() -> Object:
     parent = {"name": "edge", "namespace": "gateways", "sectionName": "http", "port": 80}
-    rules = [{"backendRefs": [{"name": "victim-cpu", "weight": 1000}]}]
+    matches = [{"path": {"type": "PathPrefix", "value": "/x"}}]
+    rules = [{"matches": matches, "backendRefs": [{"name": "victim-cpu", "weight": 1000}]}]
     answer = {"parentRef": parent, "conditions": [_condition("Accepted"), _condition("ResolvedRefs", "False")]}
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": _metadata(MODEL),
-            "spec": {"parentRefs": [parent], "rules": rules}, "status": {"parents": [answer]}}  # fmt: skip
+            "spec": {"parentRefs": [parent], "hostnames": ["victim.example"], "rules": rules}, "status": {"parents": [answer]}}  # fmt: skip
 
 
 def _acting(field: str) -> Object:

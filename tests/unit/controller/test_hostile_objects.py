@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from builders.fake_cluster import OWNER, FakeCluster, pool, spec
-from builders.hostile_objects import ANYTHING, CHOICES, GOOD, MODEL, NAMESPACE, changed, chosen
+from builders.hostile_objects import ANYTHING, CHOICES, GOOD, HOSTILE, MODEL, NAMESPACE, changed, chosen, paths
 from builders.operator_stage import Seeing, recmodel
 from builders.reconciler_world import World, run_story
 from builders.served_api import served
 from recmodel.cluster import names
+from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.route_status import route_status
 from recmodel.cluster.transport.client import Client
@@ -28,6 +29,7 @@ from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
 from recmodel.controller.settings import Settings
 from recmodel.prometheus import GatherSettings
+from recmodel.report.overlapping_routes import overlaps
 
 OBJECTS, BATCHES = 100, 100
 VICTIM = f"{NAMESPACE}/{MODEL}"
@@ -207,6 +209,19 @@ def test_an_unreadable_child_is_there_all_the_same(known: bool) -> None:
         assert (world.reports[-1:] == ["UnreadableObject"]) is not known
 
     run_story(spec(pool("cpu", 1)), story)
+
+
+def test_a_route_that_holds_anything_hides_no_overlap_of_others() -> None:
+    """All routes are compared at once: one that cannot be read stays as it was known."""
+    others = [(Owner("shop", name, name), changed(names.ROUTE, ("metadata", "name"), name, 1)) for name in ("a", "b")]
+    assert overlaps(others).lost.keys() == {"shop/b"}
+    for place in [*paths(GOOD[names.ROUTE]), ()]:
+        for value in HOSTILE:
+            inventory = Inventory()
+            inventory.see(names.ROUTE, "ADDED", changed(names.ROUTE, place, value, 6))
+            odd = inventory.child(names.ROUTE, NAMESPACE, MODEL)
+            found = overlaps([*others, (Owner(NAMESPACE, MODEL, "z"), odd)])
+            assert "shop/b" in found.lost, (place, value)
 
 
 def test_a_list_with_an_object_nested_too_deep_is_read() -> None:

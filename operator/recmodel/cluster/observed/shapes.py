@@ -175,9 +175,22 @@ class Backend(Shape):
     weight: Count = 1
 
 
+class PathMatch(Shape):
+    """The path that a request must have."""
+
+    value: Said = ""
+
+
+class Match(Shape):
+    """Which requests a rule is for."""
+
+    path: PathMatch = PathMatch()
+
+
 class Rule(Shape):
     """One rule of a route."""
 
+    matches: Listed[Match] = []
     backend_refs: Listed[Backend] = []
 
 
@@ -194,6 +207,7 @@ class ParentReference(Shape):
 class RouteSpec(Shape):
     """Where a route leads."""
 
+    hostnames: Listed[Said] = []
     rules: Listed[Rule] = []
     parent_refs: Listed[ParentReference] = []
 
