@@ -153,8 +153,16 @@ class Decider:
                 self._parked = {key: row for key, row in self._parked.items() if key not in {m.key for m in models}}
 
     def quality(self, asked: Sequence[Asked], now_seconds: float) -> dict[str, dict[str, Rates]]:
-        """Online quality by RecModel and pool; for a thread."""
-        return read_quality(self._client, asked, now_seconds, self._settings)
+        """Online quality by RecModel and pool; for a thread. Of a RecModel that breaks it nothing is known."""
+
+        def ask(some: Sequence[Asked]) -> dict[str, dict[str, Rates]]:
+            return read_quality(self._client, some, now_seconds, self._settings)
+
+        def alone(one: Asked, error: Exception) -> None:
+            logger.error("%s: its online quality cannot be read", one.key, exc_info=error)
+
+        parts = halved(ask, asked, alone)
+        return {key: rates for part in parts for key, rates in part.items()}
 
     def decide(
         self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float

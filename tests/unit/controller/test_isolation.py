@@ -12,6 +12,7 @@ import pytest
 
 from builders.deciders import decider
 from builders.operator_stage import Api, Seeing, operated, recmodel
+from recmodel.api.v1alpha1 import Quality, Series
 from recmodel.cluster import names
 from recmodel.controller import decider as decider_module
 from recmodel.controller import tick as tick_module
@@ -22,7 +23,7 @@ from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.core.memory import Memory
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
-from recmodel.prometheus import GatherSettings, History, ModelView, Readings
+from recmodel.prometheus import Asked, GatherSettings, History, ModelView, Rates, Readings
 
 POISON = "shop/poison"
 
@@ -124,6 +125,21 @@ def test_a_model_that_breaks_the_gathering_or_the_past_takes_nothing_from_the_ot
     assert {key for key, knows in zip(keys, learned, strict=True) if knows} >= others
     _, failed = judge.decide(models, [Observation(0.0, {}) for _ in models], 0.0)
     assert failed == {POISON: "asking for its metrics failed: KeyError: 'le'"}
+
+
+def test_a_model_that_breaks_the_online_quality_takes_nothing_from_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(client: Any, asked: Sequence[Asked], *_: Any) -> dict[str, dict[str, Rates]]:
+        if POISON in [one.key for one in asked]:
+            raise KeyError("pool")
+        return {one.key: {"cpu": Rates(1.0, 10.0)} for one in asked}
+
+    monkeypatch.setattr(decider_module, "read_quality", read)
+    wanted = Quality(successes=Series(name="clicks"), trials=Series(name="shown"))
+    asked = [Asked("shop", name, wanted) for name in ("a", "b", "poison", "c")]
+    assert Halving().quality(asked, 0.0).keys() == {"shop/a", "shop/b", "shop/c"}
+    assert f"{POISON}: its online quality cannot be read" in caplog.text
 
 
 def fleet(count: int) -> tuple[list[Model], list[Observation]]:
