@@ -117,6 +117,8 @@ class Reconciler:
             key = await self._queue.get()
             try:
                 await self._take(key)
+            except Exception:  # not even reporting a failure works for this one; the others go on
+                logger.exception("%s: left alone until it changes", key)
             finally:
                 self._queue.done(key)
 
@@ -130,10 +132,9 @@ class Reconciler:
         async with tracked.lock:
             try:
                 await self._look(key, tracked)
-            except Exception:  # not even reporting a failure works for this one; the others go on
-                logger.exception("%s: left alone until it changes", key)
-        if key not in self.models:  # it went while it was looked at
-            self._actor.forget(key)
+            finally:
+                if key not in self.models:  # it went while it was looked at
+                    self._actor.forget(key)
 
     async def _sweep(self) -> None:
         """Wakes the models that are not as wanted, over and over: a change that no watch reported is found, too."""

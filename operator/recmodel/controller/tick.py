@@ -55,10 +55,9 @@ class Tick:
         """Gather, decide, act. Whatever fails for one RecModel, at any stage, leaves out that one and says so."""
         failed: dict[str, str] = {}
         models = [t for t in self.reconciler.models.values() if t.spec is not None]
-        for tracked in models:
-            if missing := self.missing(tracked):
-                failed[tracked.key] = f"not known yet: {', '.join(missing)}"
-        waiting = set(failed)
+        missing = each(models, "looking for what it needs", self.missing, failed)
+        waiting = {key for key, lacks in missing.items() if lacks}
+        failed |= {key: f"not known yet: {', '.join(missing[key])}" for key in waiting}
         self._count(models)
         each(models, "taking over its records", self.registry.learn, failed)
         self.compare_routes(models)

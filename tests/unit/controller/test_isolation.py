@@ -19,6 +19,7 @@ from recmodel.controller import tick as tick_module
 from recmodel.controller.decider import QUARANTINE_TICKS, Decider
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.operator import Operator
+from recmodel.controller.reference_watch import ReferenceWatch
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.core.memory import Memory
@@ -40,6 +41,7 @@ def poisoned(work: Any, key: Callable[..., str]) -> Any:
 
 
 STAGES = {
+    "what is known of it": (ReferenceWatch, "missing", lambda watch, tracked: tracked.key),
     "the records": (
         Registry,
         "learn",
