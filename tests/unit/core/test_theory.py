@@ -16,6 +16,7 @@ from recmodel.core.capacity import evidence
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.posterior import law
 from recmodel.core.forecast import candidates
+from recmodel.core.reindex import OLD_VERSION_REQUESTS
 
 NAN = math.nan
 
@@ -95,6 +96,25 @@ def test_too_much_at_less_than_was_known_is_news_within_a_bin_that_is_full() -> 
     assert known.smallest_bad(np.array([[0.05]]))[0, 0] < 81.0 * (1.0 + evidence.CONTRADICTION / math.sqrt(2000.0))
 
 
+def test_a_load_is_tried_in_vain_once_it_was_asked_for_long_and_until_more_is_good_or_a_version_is_new() -> None:
+    rows, known, planned = (np.array([0]), np.array([0])), evidence.empty(1, 1), np.array([[0.0325]])
+
+    def ends(known: evidence.Evidence) -> float:
+        return float(known.tried_in_vain(planned, known.proven(planned)[0])[0, 0])
+
+    def asked(known: evidence.Evidence, load: float, most_late: float) -> evidence.Evidence:
+        return evidence.add(known, rows, replace(told(load, 0.0), late_high=np.array([most_late])))[1]
+
+    known = asked(asked(known, 100.0, 0.0), 130.0, 0.07)
+    assert ends(known) == math.inf  # one tick may be a moment's trouble
+    for _ in range(3):
+        known = asked(known, 130.0, 0.07)
+    assert ends(known) == pytest.approx(130.0)
+    assert ends(asked(known, 100.0, 0.0)) == pytest.approx(130.0)  # the same is no news
+    assert ends(asked(known, 140.0, 0.01)) == math.inf
+    assert ends(replace(known, weight=np.minimum(known.weight, OLD_VERSION_REQUESTS))) == math.inf
+
+
 @pytest.mark.parametrize(("night", "kept"), [((20.0, 0.21), True), ((50.0, 0.35), False)], ids=["night", "lighter"])
 def test_a_quiet_night_on_shared_cores_forgets_nothing_of_the_day(night: tuple[float, float], kept: bool) -> None:
     """Two threads of a core are in each other's way: 10 ms a request alone, 15 ms where all are busy. At 20 requests/s it is 10.5 ms
@@ -124,6 +144,7 @@ def capacity(sharpness: float = 12.0) -> Capacity:
         proven=0.0 * one,
         limit=np.inf * one,
         ceiling=np.inf * one,
+        tried_in_vain=np.inf * one,
         promised=np.zeros((1, 1)),
         untroubled=one < 0,
         known=one > 0,

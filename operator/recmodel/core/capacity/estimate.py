@@ -49,6 +49,7 @@ WORKER_LIMIT = 0.94  # ... which no balancing fills beyond this share without qu
 LEAST_CARRIED_RATIO = (
     0.15  # of X, that a replica carries at least: at a p99 the law's softest shape would leave it nothing
 )
+UNTRIED_FROM = 1.5  # times what its price makes it worth: what known pools carry before an untried one gets any; less would not fill it
 KNOWN_SPREAD = 0.15  # of log capacity, a standard deviation: a belief that is wider is not planned with
 LEARNED_SHARE = 0.9  # of what is believed: a trust region that reaches it teaches nothing more
 NOTHING_LATE = 0.001  # a late share that no histogram distinguishes from none
@@ -65,6 +66,7 @@ class Capacity:
     proven: Floats  # [M, P] load per replica that was good, or that utilisation says is; 0: none
     limit: Floats  # [M, P] trust region: largest load per replica that may be planned
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
+    tried_in_vain: Floats  # [M, P] load per replica that was tried for long and not found to be good; inf: none
     promised: Floats  # [M, P] load per replica worth a try in need, by utilisation alone or by one reading; 0: unknown
     untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says that the end is near
     known: Bools  # [M, P] enough was seen to plan with
@@ -114,7 +116,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     slack_used = (by_shape * slack).sum(-1)
     effective = np.minimum(sharpness * np.maximum(ready, 1) ** SHARING, LARGEST_SHARPNESS)
     saturation = np.exp(mean) / np.maximum(1.0 - slack_used / effective, LEAST_CARRIED_RATIO)
-    proven, limit, ceiling, promised, untroubled = _trusted(memory, fleet, ready)
+    proven, limit, ceiling, tried_in_vain, promised, untroubled = _trusted(memory, fleet, ready)
     return Capacity(
         saturation=saturation,
         sharpness=sharpness,
@@ -123,6 +125,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
         proven=proven,
         limit=limit,
         ceiling=ceiling,
+        tried_in_vain=tried_in_vain,
         promised=promised,
         untroubled=untroubled,
         known=np.isfinite(memory.origin) & (spread < KNOWN_SPREAD),
@@ -141,9 +144,9 @@ def _moments(log_belief: Small) -> Floats:
     return result
 
 
-def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats, Floats, Floats, Floats, Bools]:
-    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none), what
-    utilisation alone promises; and whether the pool is untroubled.
+def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats, Floats, Floats, Floats, Floats, Bools]:
+    """Loads per replica ``[M, P]``: proven (0: none), the largest that may be planned, where all belief ends (inf: none), what was
+    tried in vain (inf: none), what utilisation alone promises; and whether the pool is untroubled.
 
     The second is a step beyond what was good. Lateness rises exponentially with the load, so the step is measured by the logarithm of
     what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
@@ -155,7 +158,9 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], ready.shape)
     inherent = memory.evidence.inherent(budget)
     queueing = np.maximum(PLANNED_LATE_RATIO * budget - inherent, LEAST_QUEUEING_RATIO * budget)
-    good, late_there, slow_there = memory.evidence.proven(np.minimum(inherent + queueing, budget))
+    planned = np.minimum(inherent + queueing, budget)
+    good, late_there, slow_there = memory.evidence.proven(planned)
+    tried_in_vain = memory.evidence.tried_in_vain(planned, good)
     bad = memory.evidence.smallest_bad(budget)
     nothing = np.minimum(NOTHING_LATE, 0.5 * queueing)
     left = np.log(queueing / np.maximum(late_there - inherent, nothing)) / np.log(queueing / nothing)
@@ -179,7 +184,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     trusted = np.maximum(trusted, np.minimum(seen, ceiling))
     proven = np.minimum(np.maximum(seen, safe), ceiling)
     promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.sampling.readings, fleet)), ceiling)
-    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, promised, untroubled
+    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, tried_in_vain, promised, untroubled
 
 
 def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recmodel.core.arrays.fleet import Ints
+from recmodel.core.capacity.estimate import UNTRIED_FROM
 from recmodel.core.failures.load_independent import UNPROVEN_REPLICAS
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
@@ -13,14 +14,13 @@ LATE_TICKS_BEFORE_HELP = 2
 HELP_RATIO = 0.2  # of the ready replicas, added when the objective is missed although the plan thought it was kept
 UNKNOWN_GROWTH = 1.0  # per start-up time: while the capacity is not known, replicas may double, not more
 FILLED_SHARE = 0.7  # of the trust region
-TRIED_FROM_REPLICAS = 1.5  # of an untried pool, in price, that the known pools must cost before one of it is tried: less would not fill it
 
 
 def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known."""
     fleet, proposal = context.fleet, context.proposal
     spend = np.where(proposal.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
-    could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend >= TRIED_FROM_REPLICAS * fleet.cost_per_hour)
+    could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend >= UNTRIED_FROM * fleet.cost_per_hour)
     tried = np.where(could_fill, 1, context.least)
     kept = np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), context.least)
     replicas = np.where(proposal.assumed, kept, replicas)

@@ -7,7 +7,8 @@ nobody behind it: with what the slow pools have *ready*, it carries the upper qu
 of each other the one with the cheapest replica is last: it fills what is left in its small steps.
 
 What a pool may turn out to carry (its belief) decides whether it is worth having; what it is known to carry (its trust region)
-decides what it is counted for: so a cheaper pool is tried until it is known not to be cheaper, and nobody waits for it.
+decides what it is counted for: so a cheaper pool is tried until it is known not to be cheaper, and nobody waits for it. Hope ends
+at a load that was tried for long and not found to be good. A new version, or a larger load that is good, brings it back.
 
 Shapes: ``[M, P]`` pools, ``[M]`` one pool of every model, ``K`` candidate sizes.
 """
@@ -23,7 +24,7 @@ from recmodel.core.capacity.estimate import Capacity, carried
 from recmodel.core.plan.lasting import LARGEST_LASTING_SECONDS, lasted_seconds
 from recmodel.core.plan.situation import Proposal, Situation, needed
 
-HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it: it is being tried
+HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it, until that was tried in vain
 LIMITED_SECONDS = 1e9  # slower than any start-up
 UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of the objective costs more than any replica
 
@@ -54,7 +55,8 @@ class Ordered:
         at = np.arange(len(self.order)), self.order[:, rank]
         law = Capacity(**{name: values[at][:, None] for name, values in vars(capacity).items()})
         one, guess = situation.each[at][:, None], situation.assumed[at][:, None]
-        hope = replace(law, limit=np.minimum(law.limit * HOPE, law.ceiling), caution=np.ones_like(law.caution))
+        end = np.minimum(np.maximum(law.tried_in_vain, law.limit), law.ceiling)
+        hope = replace(law, limit=np.minimum(law.limit * HOPE, end), caution=np.ones_like(law.caution))
         floor = situation.least[at]
         most = np.where(fleet.exists[at], self.most[at], 0)
         ceiling = np.maximum(most, floor)

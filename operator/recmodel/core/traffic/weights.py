@@ -6,11 +6,8 @@ import numpy as np
 
 from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
 from recmodel.core.arrays.observed import LEAST_SHARE, Observed, least_weight
-from recmodel.core.capacity.estimate import carried
+from recmodel.core.capacity.estimate import UNTRIED_FROM, carried
 from recmodel.core.traffic.context import TrafficContext
-
-# Of what the known pools carry, that one of which nothing is known gets at most: the plan does not try one that would be more.
-UNTRIED_RATIO = 1.0 / 1.5
 
 
 def weigh(context: TrafficContext) -> Floats:
@@ -25,9 +22,9 @@ def weigh(context: TrafficContext) -> Floats:
     staying, ready = context.staying, context.ready
     assumed = ~np.isfinite(capacity.saturation)
     able = np.where(ready, carried(staying.astype(float), capacity, each, assumed), 0.0)
-    # By its price alone an owner's minimum of one dear replica would get nearly all.
+    # By its price alone an owner's minimum of one dear replica would get nearly all. The plan tries none that would be worth more.
     known = np.where(assumed, 0.0, able).sum(1, keepdims=True)
-    able = np.where(assumed & (known > 0), np.minimum(able, known * UNTRIED_RATIO), able)
+    able = np.where(assumed & (known > 0), np.minimum(able, known / UNTRIED_FROM), able)
     # Nothing known of any pool: by count of replicas, which is what equal pods would deserve.
     able = np.where(able.sum(1, keepdims=True) > 0, able, np.where(ready, staying, 0))
     total = able.sum(1, keepdims=True)

@@ -98,6 +98,7 @@ def law(each: list[float], counted: list[float]) -> Capacity:
     return Capacity(
         saturation=shape, sharpness=np.ones_like(shape), slack=np.zeros_like(shape), caution=np.array([counted]) / shape,
         proven=np.zeros_like(shape), limit=np.full_like(shape, np.inf), ceiling=np.full_like(shape, np.inf),
+        tried_in_vain=np.full_like(shape, np.inf),
         promised=np.zeros_like(shape), untroubled=np.zeros_like(shape, bool), known=np.ones_like(shape, bool),
     )  # fmt: skip
 
