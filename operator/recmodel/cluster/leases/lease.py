@@ -21,6 +21,8 @@ from recmodel.cluster.transport.errors import ClusterError, Conflict, NotFound
 
 logger = logging.getLogger(__name__)
 
+UNREADABLE = (TypeError, ValueError, AttributeError, KeyError, OverflowError)  # what a Lease that is none raises
+
 LEASE_SECONDS = 10  # without a renewal for so long, others may take it
 # Of another holder's word: claims lie in the namespaces of tenants, who may write Leases.
 LONGEST_LEASE_SECONDS = 120.0
@@ -119,6 +121,8 @@ class Lease:
             self.problem = f"no answer within {CALL_SECONDS:.0f} s"
         except ClusterError as error:
             self.problem = str(error)
+        except UNREADABLE as error:  # it says who acts: in doubt somebody else does
+            self.problem = f"it cannot be read ({type(error).__name__}: {error}): delete it"
         else:
             self.problem, self._conflicted = "", False
         self._report()
@@ -145,7 +149,7 @@ class Lease:
                     await self._client.replace_lease(lease)
         except NotFound:
             return  # with its namespace
-        except (ClusterError, TimeoutError) as error:
+        except (ClusterError, TimeoutError, *UNREADABLE) as error:
             logger.warning("the lease %s is not given back: %s", self.place, error or type(error).__name__)
 
     async def _take(self) -> bool:
@@ -159,6 +163,8 @@ class Lease:
             return True
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
+        if not isinstance(holder, str):
+            raise TypeError("holderIdentity is no text")
         if holder not in ("", self._identity.holder) and not self._has_run_out(holder, spec):
             self._acts_until, self.other = -math.inf, holder
             return False

@@ -12,6 +12,7 @@ from typing import Any
 
 from recmodel.cluster.leases.lease import LEASE_SECONDS, LeaseIdentity
 from recmodel.cluster.names import LEASE
+from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ClusterError
 
@@ -43,8 +44,11 @@ class Predecessors:
         return not acting
 
     def _acts(self, lease: dict[str, Any]) -> bool:
-        name, spec = lease["metadata"]["name"], lease.get("spec") or {}
+        name, said = identity_of(lease)[1], lease.get("spec")
+        spec = said if isinstance(said, dict) else {}
         holder = spec.get("holderIdentity") or ""
+        if not isinstance(holder, str):
+            return False
         if name == self._own or not _NAME.fullmatch(name) or not holder or _deployment(holder) != self._deployment:
             return False
         renewal = (holder, spec.get("renewTime"))

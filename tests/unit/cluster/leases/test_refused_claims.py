@@ -67,6 +67,37 @@ def test_the_claim_for_all_namespaces_that_is_refused_is_named_so(caplog: pytest
     run_story(story)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "abc",
+        ["x"],
+        7,
+        {"holderIdentity": ["x"], "leaseDurationSeconds": {}},
+        {"holderIdentity": "other/release", "leaseDurationSeconds": "soon"},
+        {"holderIdentity": "", "leaseTransitions": "many"},
+        {"holderIdentity": "other/release", "leaseDurationSeconds": 10**400},
+    ],
+    ids=lambda spec: repr(spec)[:60],
+)
+def test_a_claim_that_cannot_be_read_stops_its_own_namespace_alone(spec: object) -> None:
+    """Whoever may write Leases in one namespace takes no other one from the operator."""
+
+    async def story(world: World) -> None:
+        metadata = {"name": "recmodel.dev", "namespace": "shop", "resourceVersion": "1"}
+        world.api.stored["shop/recmodel.dev"] = {"metadata": metadata, "spec": spec}
+        world.api.stored["ops/recmodel-0123abcd"] = {"metadata": {"name": 7}, "spec": spec}
+        pod = world.pod("a", serves=("shop", "news"))
+        await world.passes(20.0)
+        assert (world.acting("shop"), world.acting("news")) == ([], ["a"])
+        assert "cannot be read" in pod.claims.refused["shop"]
+        del world.api.stored["shop/recmodel.dev"]
+        await world.passes(8.0)
+        assert (world.acting("shop"), pod.claims.refused) == (["a"], {})
+
+    run_story(story)
+
+
 def test_a_race_for_a_claim_is_no_refusal() -> None:
     async def story(world: World) -> None:
         world.api.refuses["shop"] = 409, "the object has been modified"
