@@ -63,7 +63,7 @@ class Operator:
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
-        self.referenced = Referenced(self.inventory.acting_on)
+        self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable)
         self._references = ReferenceWatch(client, self.referenced, self._tasks)
         self.reconciler = Reconciler(self._actor, self.inventory, metrics, self._report, self._may_act, self._knows)
         self._registry = Registry(

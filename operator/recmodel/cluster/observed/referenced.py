@@ -15,6 +15,7 @@ from recmodel.cluster.observed.objects import identity_of, read_pod, read_worklo
 from recmodel.cluster.observed.pods import PodState
 from recmodel.cluster.observed.pool_state import PoolState, Reference, pool_state
 from recmodel.cluster.observed.startups import StartUps
+from recmodel.cluster.observed.unreadable import UnreadableObjects
 from recmodel.cluster.observed.workloads import WorkloadState
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
 from recmodel.core.types import Reason
@@ -48,10 +49,13 @@ class _Standing:
 
 
 class Referenced:
-    """Of each workload what stands. ``acting`` says who scales or releases one, by kind and identity."""
+    """Of each workload what stands. ``acting`` says who scales or releases one, by kind and identity; ``unreadable`` counts."""
 
-    def __init__(self, acting: Callable[[names.Kind, Identity], tuple[str, ...]]) -> None:
+    def __init__(
+        self, acting: Callable[[names.Kind, Identity], tuple[str, ...]], unreadable: UnreadableObjects
+    ) -> None:
         self._acting = acting
+        self._unreadable = unreadable
         self._standing: dict[Workload, _Standing] = {}
         self._startups = StartUps()
 
@@ -63,6 +67,8 @@ class Referenced:
         """One that nobody refers to any more."""
         self._standing.pop(workload, None)
         self._startups.forget(workload.shown)
+        for kind in (workload.kind, names.POD):
+            self._unreadable.listed(kind, (), None, workload.shown)
 
     def selector(self, workload: Workload) -> str | None:
         """Of its pods; None where it is not there or cannot be read."""
@@ -74,14 +80,17 @@ class Referenced:
         standing = self._standing.get(workload)
         if standing is None:
             return
+        identity = workload.namespace, workload.name
         try:
             standing.state = read_workload(workload.kind, obj) if obj is not None else None
         except Unreadable as problem:
             standing.problems["object"] = Reason(TARGET_UNREADABLE, str(problem))
+            self._unreadable.add(workload.kind, identity, f"{problem}; {_kept(standing.state)}", workload.shown)
             return
         standing.problems.pop("object", None)
+        self._unreadable.remove(workload.kind, identity, workload.shown)
         if standing.state is None:
-            standing.pods.clear()
+            self.list_pods(workload, [])
 
     def looked(self, workload: Workload, kind: names.Kind, error: Exception | None) -> bool:
         """What came of the last look at the workload or its pods; None: they were read. Returns whether that is an answer: that
@@ -102,7 +111,9 @@ class Referenced:
         standing = self._standing.get(workload)
         if standing is None:
             return
-        there = {identity_of(obj)[1] for obj in objects}
+        seen = {identity_of(obj) for obj in objects}
+        self._unreadable.listed(names.POD, seen, None, workload.shown)
+        there = {name for _, name in seen}
         for name in [name for name in standing.pods if name not in there]:
             self._startups.gone(standing.pods.pop(name).uid)
         for obj in objects:
@@ -113,12 +124,15 @@ class Referenced:
         standing = self._standing.get(workload)
         if standing is None:
             return
-        name = identity_of(obj)[1]
+        identity = identity_of(obj)
+        name = identity[1]
         known = standing.pods.get(name)
         try:
             pod = read_pod(obj, workload.shown) if change != "DELETED" else None
-        except Unreadable:
+        except Unreadable as problem:
+            self._unreadable.add(names.POD, identity, f"{problem}; {_kept(known)}", workload.shown)
             return
+        self._unreadable.remove(names.POD, identity, workload.shown)
         if known is not None and (pod is None or pod.over or pod.uid != known.uid):
             self._startups.gone(standing.pods.pop(name).uid)
         if pod is not None and not pod.over:
@@ -143,3 +157,7 @@ class Referenced:
                 cpu_limit_cores=state.cpu_limit_cores if state else None,
             ),
         )
+
+
+def _kept(known: object | None) -> str:
+    return "what was known of it stays in effect" if known is not None else "it is left out"

@@ -12,28 +12,32 @@ logger = logging.getLogger(__name__)
 
 
 class UnreadableObjects:
-    """Those that cannot be read now. ``on_count`` is called with a kind's name and how many of it there are."""
+    """Those that cannot be read now. ``on_count`` is called with a kind's name and how many of it there are.
+
+    ``of`` keeps lists apart: what is not in the list of one workload's pods may be in another one's.
+    """
 
     def __init__(self, on_count: Callable[[str, int], None]) -> None:
         self._on_count = on_count
-        self._found: dict[names.Kind, set[Identity]] = {}
+        self._found: dict[names.Kind, set[tuple[str, Identity]]] = {}
 
-    def add(self, kind: names.Kind, identity: Identity, problem: str) -> None:
+    def add(self, kind: names.Kind, identity: Identity, problem: str, of: str = "") -> None:
         """One that was just seen; what is known of it already is not logged again."""
         found = self._found.setdefault(kind, set())
-        if identity not in found:
-            found.add(identity)
+        if (of, identity) not in found:
+            found.add((of, identity))
             logger.warning("%s", problem)
             self._on_count(kind.kind, len(found))
 
-    def remove(self, kind: names.Kind, identity: Identity) -> None:
+    def remove(self, kind: names.Kind, identity: Identity, of: str = "") -> None:
         """One that can be read again, or is gone."""
         found = self._found.get(kind)
-        if found and identity in found:
-            found.remove(identity)
+        if found and (of, identity) in found:
+            found.remove((of, identity))
             self._on_count(kind.kind, len(found))
 
-    def listed(self, kind: names.Kind, seen: Collection[Identity], namespace: str | None) -> None:
+    def listed(self, kind: names.Kind, seen: Collection[Identity], namespace: str | None, of: str = "") -> None:
         """All that there is of a kind, in one namespace or in all: the others are gone."""
-        for identity in [i for i in self._found.get(kind, ()) if i not in seen and namespace in (None, i[0])]:
-            self.remove(kind, identity)
+        found = [identity for owner, identity in self._found.get(kind, ()) if owner == of]
+        for identity in [i for i in found if i not in seen and namespace in (None, i[0])]:
+            self.remove(kind, identity, of)

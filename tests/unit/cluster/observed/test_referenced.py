@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,13 +14,18 @@ from recmodel.cluster.observed.conflicting_controllers import target_of
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.objects import read_workload
 from recmodel.cluster.observed.referenced import TARGET_MISSING, TARGET_UNREADABLE, Referenced, Workload
+from recmodel.cluster.observed.unreadable import UnreadableObjects
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, Unreadable
 
 CPU = Workload(names.DEPLOYMENT, "shop", "ranker-cpu")
 
 
-def known(*pods: dict[str, Any], obj: dict[str, Any] | None = None) -> Referenced:
-    found = Referenced(lambda kind, identity: ())
+def known(
+    *pods: dict[str, Any],
+    obj: dict[str, Any] | None = None,
+    on_unreadable: Callable[[str, int], None] = lambda kind, count: None,
+) -> Referenced:
+    found = Referenced(lambda kind, identity: (), UnreadableObjects(on_unreadable))
     found.begin(CPU)
     found.see(CPU, obj or workload())
     found.list_pods(CPU, list(pods))
@@ -113,6 +119,26 @@ def test_what_is_refused_or_unreadable_says_so_and_keeps_what_was_known() -> Non
     again = found.pool(CPU).reference
     assert again is not None
     assert again.problem is None
+
+
+def test_what_cannot_be_read_is_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    counted: list[tuple[str, int]] = []
+    found = known(pod("a"), on_unreadable=lambda *count: counted.append(count))
+    odd = [{"metadata": pod(name)["metadata"], "status": {"conditions": 3}} for name in ("a", "new")]
+    for _ in range(3):
+        for one in odd:
+            found.see_pod(CPU, "MODIFIED", one)
+        found.see(CPU, workload(replicas="many"))
+    assert counted == [("Pod", 1), ("Pod", 2), ("Deployment", 1)]
+    said = [record.message for record in caplog.records]
+    assert said[0].startswith("Pod shop/a cannot be read: status.conditions is 3")
+    assert [line.rpartition("; ")[2] for line in said] == [
+        "what was known of it stays in effect", "it is left out", "what was known of it stays in effect",
+    ]  # fmt: skip
+    found.see_pod(CPU, "DELETED", odd[1])
+    found.list_pods(CPU, [pod("a")])
+    found.end(CPU)
+    assert counted[3:] == [("Pod", 1), ("Pod", 0), ("Deployment", 0)]
 
 
 def test_a_stateful_set_rolls_out_while_its_revisions_differ() -> None:
