@@ -162,3 +162,23 @@ def test_explain_refuses_what_it_does_not_know(
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     assert main(["explain"]) == 2
     assert "neither a RecModel" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"pools": {}, "reasons": []}',
+        '{"time": "x", "pools": {"cpu": 7}, "reasons": [], "state": "Tracking"}',
+        '{"kind": "RecModel", "metadata": {"name": "a"}, "status": {"conditions": "x"}}',
+        '{"kind": "RecModel", "metadata": {"name": "a"}, "status": {"pools": [{"name": "cpu"}]}}',
+        '{"kind": "RecModel", "metadata": {"name": "a"}, "status": "abc"}',
+    ],
+)
+def test_explain_refuses_what_was_changed_or_cut_short_in_one_line(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["explain"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("recmodel explain: a field of it is not as recmodel writes it")
+    assert said.count("\n") == 1

@@ -16,8 +16,18 @@ def explain(text: str) -> str:
     """The story of a RecModel (``kubectl get recmodel NAME -o json``), of each one of a list (``kubectl get recmodels -o json``), or
     of the last decision line that ``recmodel decide`` wrote.
 
-    ``ValueError`` when the text is none of these.
+    ``ValueError`` when the text is none of these, or was changed since it was written.
     """
+    try:
+        return _told(text)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"a field of it is not as recmodel writes it ({said}): pass on what was printed, whole"
+        ) from error
+
+
+def _told(text: str) -> str:
     for line in reversed(text.strip().splitlines()):
         try:
             record = json.loads(line)
