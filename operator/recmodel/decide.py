@@ -57,7 +57,7 @@ def read_model(path: Path) -> Model:
     """The model of a manifest with one RecModel in it; :class:`InvalidManifest` says which field is wrong and why."""
     try:
         bodies = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, RecursionError) as error:
         raise InvalidManifest(f"{path}: {error}") from error
     try:
         return model_of(bodies)

@@ -177,6 +177,7 @@ def test_answers_come_line_by_line_before_the_input_ends(model: Model) -> None:
     [
         ("{", "model.yaml"),
         ("kind: Pod", "not a RecModel of recmodel.dev/v1alpha1"),
+        ("a: " + "[" * 3000 + "]" * 3000, "maximum recursion depth exceeded"),
         (MANIFEST.replace("max: 60", "max: 0"), r"spec\.pools\.1\.replicas\.max: 0: Input should be greater"),
         (MANIFEST.replace("100ms", "fast"), r"spec\.objective\.latency\.threshold: 'fast': String should match"),
         (MANIFEST.replace("port: 8080", "prot: 8080", 1), r"spec\.pools\.0\.prot: 8080: Extra inputs"),
