@@ -39,6 +39,7 @@ LARGER_RATIO = 1.5  # times the load, that the larger one may be: on cores that 
 LOAD_SPREAD = 0.25  # of log load, before the slope of utilisation says what kind of pool it is
 NEAR_RATIO = 0.35  # of the largest load
 LOW_RATIO = 0.7  # of the largest load seen: what is late there is not so for lack of replicas
+BINNED = ("load", "replicas", "late_low", "late_high", "weight", "slow", "utilisation", "scrapes")
 ENOUGH_WEIGHT = 20.0  # independent requests for a bin to prove anything
 
 
@@ -181,18 +182,8 @@ def _places(index: Ints) -> tuple[Ints, Ints, Ints]:
 
 def empty(models: int, pools: int) -> Evidence:
     """Nothing was seen."""
-    zero = np.zeros((models, pools, BINS), np.float32)
-    return Evidence(
-        zero,
-        zero.copy(),
-        zero.copy(),
-        zero.copy(),
-        zero.copy(),
-        zero.copy(),
-        zero.copy(),
-        zero.copy(),
-        np.zeros((models, pools), np.int32),
-    )
+    bins = {name: np.zeros((models, pools, BINS), np.float32) for name in BINNED}
+    return Evidence(**bins, newest=np.zeros((models, pools), np.int64))
 
 
 def restored(now: Evidence, before: Evidence, rows: tuple[Ints, Ints], beyond: Floats) -> Evidence:
@@ -226,6 +217,28 @@ def _forget_heavier(
     return np.asarray(late.any(-1), bool)
 
 
+def _move(arrays: dict[str, Small], rows: tuple[Ints, Ints], moved: Bools, ratio: Floats) -> None:
+    """Takes what was seen in the ``moved`` bins ``[N, B]`` to lie by ``ratio`` ``[N]`` further up, in the bins of those loads: in its
+    old one the next sample of that load would wipe it. Of two that meet, the one at the smaller load stays.
+    """
+    some = np.flatnonzero(moved.any(-1))
+    at, moved = (rows[0][some], rows[1][some]), moved[some]
+    load = arrays["load"][at] * np.where(moved, 1.0 + ratio[some, None], 1.0)
+    index = np.where(moved, np.floor(np.log(np.maximum(load, 1e-9)) / BIN_STEP) % BINS, np.arange(BINS)).astype(
+        np.int64
+    )
+    order = np.argsort(
+        np.where(moved, -load, -np.inf), axis=-1, kind="stable"
+    )  # of several in a bin the last one stays
+    to = np.take_along_axis(index, order, -1)
+    arrays["load"][at] = load
+    for values in arrays.values():
+        there = values[at]
+        kept = np.where(moved, np.float32(0.0), there)
+        np.put_along_axis(kept, to, np.take_along_axis(there, order, -1), -1)
+        values[at] = kept
+
+
 def _differs(sample: Sample, load: Floats, late_low: Floats, late_high: Floats) -> Bools:
     """Where a sample says something else ``[N]`` than its bin, which is full. Too much at less load than was known, by more than the
     noise, is that: else the plan would stay at the smaller load, within a bin that is bad.
@@ -245,17 +258,14 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     newest = evidence.newest.copy()
     newest[rows] = index
     before = replace(evidence, newest=newest)
-    arrays = {
-        n: getattr(evidence, n).copy()
-        for n in ("load", "replicas", "late_low", "late_high", "weight", "slow", "utilisation", "scrapes")
-    }
+    arrays = {name: getattr(evidence, name).copy() for name in BINNED}
     count = TEMPER * np.minimum(sample.requests, LARGEST_WEIGHT)
 
-    weight = arrays["weight"][rows]  # [N, B]
-    load, low, high = arrays["load"][rows], arrays["late_low"][rows], arrays["late_high"][rows]
+    weight, low = arrays["weight"][rows], arrays["late_low"][rows]  # [N, B]
     retested = (weight > 0) & (low > sample.budget[:, None]) & (sample.retest_ratio > 0)[:, None]
-    load = np.where(retested, load * (1.0 + sample.retest_ratio[:, None]), load).astype(np.float32)
-    arrays["load"][rows] = load
+    _move(arrays, rows, retested, sample.retest_ratio)
+    weight, load = arrays["weight"][rows], arrays["load"][rows]
+    low, high = arrays["late_low"][rows], arrays["late_high"][rows]
     error = np.sqrt(
         (np.clip(sample.late_high, LEAST_VARIED_SHARE, MOST_VARIED_SHARE) / np.maximum(count, 1.0))[:, None]
         + np.clip(high, LEAST_VARIED_SHARE, MOST_VARIED_SHARE) / np.maximum(weight, 1.0)
