@@ -13,17 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recmodel.core.arrays.axes import axes
 from recmodel.core.arrays.fleet import Bools, Floats, Ints
-
-Small = NDArray[np.float32]
+from recmodel.core.capacity.bins import BIN_STEP, BINS, Small, bin_of, move
 
 PLANNED_LATE_RATIO = 0.65  # of the budget: at the whole budget on average, every second minute would be over it
 
-BINS = 72
-BIN_STEP = 0.06  # of log load: the bins span a factor of 75 and are used as a ring
 TEMPER = 0.35  # neighbouring requests meet the same queue: their lateness says less than as many independent ones would
 LARGEST_WEIGHT = 1500.0  # of a bin, in independent requests: more of the same says no more
 RESOLUTION = 0.08  # of the budget: neither histogram nor law distinguishes late shares below it from nothing
@@ -217,28 +213,6 @@ def _forget_heavier(
     return np.asarray(late.any(-1), bool)
 
 
-def _move(arrays: dict[str, Small], rows: tuple[Ints, Ints], moved: Bools, ratio: Floats) -> None:
-    """Takes what was seen in the ``moved`` bins ``[N, B]`` to lie by ``ratio`` ``[N]`` further up, in the bins of those loads: in its
-    old one the next sample of that load would wipe it. Of two that meet, the one at the smaller load stays.
-    """
-    some = np.flatnonzero(moved.any(-1))
-    at, moved = (rows[0][some], rows[1][some]), moved[some]
-    load = arrays["load"][at] * np.where(moved, 1.0 + ratio[some, None], 1.0)
-    index = np.where(moved, np.floor(np.log(np.maximum(load, 1e-9)) / BIN_STEP) % BINS, np.arange(BINS)).astype(
-        np.int64
-    )
-    order = np.argsort(
-        np.where(moved, -load, -np.inf), axis=-1, kind="stable"
-    )  # of several in a bin the last one stays
-    to = np.take_along_axis(index, order, -1)
-    arrays["load"][at] = load
-    for values in arrays.values():
-        there = values[at]
-        kept = np.where(moved, np.float32(0.0), there)
-        np.put_along_axis(kept, to, np.take_along_axis(there, order, -1), -1)
-        values[at] = kept
-
-
 def _differs(sample: Sample, load: Floats, late_low: Floats, late_high: Floats) -> Bools:
     """Where a sample says something else ``[N]`` than its bin, which is full. Too much at less load than was known, by more than the
     noise, is that: else the plan would stay at the smaller load, within a bin that is bad.
@@ -254,7 +228,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
     """The evidence before (with ``newest`` at the bin of this sample) and after a tick; then, for each of the ``N`` pools,
     whether other bins changed too, and whether the sample is news to its bin (more of the same is not).
     """
-    index = (np.floor(np.log(sample.load) / BIN_STEP) % BINS).astype(np.int64)
+    index = bin_of(sample.load)
     newest = evidence.newest.copy()
     newest[rows] = index
     before = replace(evidence, newest=newest)
@@ -263,7 +237,7 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
 
     weight, low = arrays["weight"][rows], arrays["late_low"][rows]  # [N, B]
     retested = (weight > 0) & (low > sample.budget[:, None]) & (sample.retest_ratio > 0)[:, None]
-    _move(arrays, rows, retested, sample.retest_ratio)
+    move(arrays, rows, retested, sample.retest_ratio)
     weight, load = arrays["weight"][rows], arrays["load"][rows]
     low, high = arrays["late_low"][rows], arrays["late_high"][rows]
     error = np.sqrt(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recmodel.core.capacity import evidence as evidences
+from recmodel.core.capacity.bins import BIN_STEP
 from recmodel.core.capacity.evidence import Evidence, Sample
 
 BUDGET = np.array([[0.05]])
@@ -39,7 +40,7 @@ def test_a_load_near_an_end_that_is_tried_again_does_not_wipe_it(near: float) ->
 
 
 def test_of_two_ends_that_meet_the_one_at_the_smaller_load_stays() -> None:
-    low, high, further = (float(np.exp(evidences.BIN_STEP * bins)) for bins in (88.9, 89.2, 0.2))
+    low, high, further = (float(np.exp(BIN_STEP * bins)) for bins in (88.9, 89.2, 0.2))
     evidence = shown(shown(evidences.empty(1, 1), low, 0.4), high, 0.6)
     evidence = shown(evidence, 150.0, 0.0, further - 1.0)
     bad = (evidence.weight > 0) & (evidence.late_low > BUDGET[..., None])
