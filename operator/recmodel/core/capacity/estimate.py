@@ -152,8 +152,8 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     what is left to the planned share, net of what is late at any load; it is a larger one where the requests do not even come
     near the threshold. Utilisation, where it is known, widens it: a worker that is busy for a share u of the time saturates at
     load / u, and a batching pool later still, so load * 0.7 / u is safe for both; not in one leap, though, since a server that
-    waits for a remote store is not busy either. Where it rose in proportion to the load it is that of workers, and load / u is
-    where they saturate.
+    waits for a remote store is not busy either; and not where the pool was late at much less. Where it rose in proportion to the
+    load it is that of workers, and load / u is where they saturate.
     """
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], ready.shape)
     inherent = memory.evidence.inherent(budget)
@@ -168,7 +168,8 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     trusted = good * (1.0 + growth * np.clip(left, 0.0, 1.0))
     busy, slope = memory.evidence.busy(budget)
     busy = np.where(np.isfinite(busy), busy, memory.evidence.busy_together(budget))
-    known = (good > 0) & np.isfinite(busy)
+    # Late more than one such step before its utilisation says that it may be: of such a pool utilisation shows a part of the work.
+    known = (good > 0) & np.isfinite(busy) & (SAFE_GROWTH * bad * busy > SAFE_UTILISATION)
     idle = np.where(known, SAFE_UTILISATION / np.where(known, busy, 1.0), 0.0)
     safe = np.minimum(idle, SAFE_GROWTH * good)
     trusted = np.maximum(trusted, safe)
