@@ -129,7 +129,9 @@ class World:
     def _seen(self, kind: Kind) -> PoolObservation:
         name = kind.pool.name
         pods, ready = self.pods[name], self.ready(name)
-        counts = PoolObservation(len(pods), ready, unschedulable=max(0, len(pods) - self.nodes.get(name, 10**6)))
+        # The weights stand in the route, which the API server shows without any metrics.
+        unplaced = max(0, len(pods) - self.nodes.get(name, 10**6))
+        counts = PoolObservation(len(pods), ready, unschedulable=unplaced, weight=self.weights.get(name, 0.0))
         if self.blind[0] < self.now <= self.blind[1]:
             return counts
         seconds = TICK_SECONDS * max(len(self.window[name]), 1)
@@ -137,7 +139,6 @@ class World:
         good = rate - sum(late for _, late in self.window[name]) / seconds
         return replace(
             counts,
-            weight=self.weights.get(name, 0.0),
             startup_seconds=kind.startup_seconds if ready else None,
             rate_per_second=rate,
             errors_per_second=0.0,

@@ -45,7 +45,7 @@ class Model:
     pools: tuple[Pool, ...]
     accuracy_budget_ratio: float | None = None  # None: no budget, any variant may serve
     minutes_over_budget_ratio: float = 0.005  # share of the minutes of a week that may be over the latency objective
-    acts: bool = True  # False (modes Recommend and Paused): decide and report, but ask for no change
+    acts: bool = True  # False (Recommend, Paused, or somebody else scales): decide and report, but ask for no change
     paused: bool = False  # mode Paused: nothing acts, which its state says
     calendar: Calendar = UTC  # of the people whose days and weeks the load follows
 

@@ -73,6 +73,16 @@ def test_without_metrics_all_is_held_and_said_and_work_goes_on_when_they_return(
     assert story.late_share(1200) < 0.02
 
 
+@of(World((workers(), batches()), (6, 2), load=900.0, seconds=2100, blind=(1200.0, 1800.0)))
+def test_without_metrics_the_weights_stay_as_they_stand(story: World) -> None:
+    def weights(since: float, until: float) -> set[tuple[float, ...]]:
+        between = [decision for decision in story.decisions if since < decision.time_seconds <= until]
+        return {tuple(round(pool.weight, 1) for pool in decision.pools.values()) for decision in between}
+
+    assert len(weights(0.0, 1200.0)) > 3, "they move while the load is known"
+    assert weights(1200.0, 1800.0) == weights(1185.0, 1200.0)
+
+
 @of(World((workers(),), (14,), load=1300.0, seconds=2700, slower=steps(1.0, 1.3, 1800.0)))
 def test_a_model_that_becomes_slower_is_given_what_it_needs(story: World) -> None:
     assert story.ordered()[-1] * 126.0 >= 1300.0 * 1.3

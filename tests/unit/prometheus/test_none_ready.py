@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from builders.envoy_page import CPU, GPU, NOTHING, NOW, SETTINGS, Canned, by_pool, read, view
-from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics
+from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics, ProfileName
 from recmodel.prometheus import readings as r
 from recmodel.prometheus.client import Vector
 from recmodel.prometheus.gather import gather
@@ -18,12 +19,8 @@ from recmodel.prometheus.readings import ModelReading, ModelView, Verdict
 from recmodel.prometheus.session import PrometheusError
 
 CUSTOM = CustomMetrics(latency=LatencySeries(name="took", unit="s"))
-PROFILES = {
-    name: Metrics(profile=name, custom=CUSTOM if name == "custom" else None)
-    for name in (
-        "envoy-gateway", "istio", "linkerd", "triton", "tensorflow-serving", "openvino", "mlserver", "bentoml", "kserve", "custom"
-    )
-}  # fmt: skip
+EVERY = [Metrics(profile=name, custom=CUSTOM if name == "custom" else None) for name in get_args(ProfileName)]
+PROFILES = {str(metrics.profile): metrics for metrics in EVERY if not profile_for(metrics).refusal}
 
 
 def labels(profile: Profile, pool: str) -> dict[str, str]:

@@ -80,5 +80,5 @@ def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints,
 
 
 def change_nothing_unless_acting(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """Modes Recommend and Paused: what runs stays; the report has the proposed replicas."""
+    """Modes Recommend and Paused, or somebody else scales: what runs stays; the report has the proposed replicas."""
     return np.where(context.fleet.acts[:, None], replicas, context.seen.desired), Cause.NOT_ACTING.code
