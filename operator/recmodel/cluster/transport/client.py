@@ -24,6 +24,7 @@ from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.transport.request import Request, apply_request, selected
 from recmodel.cluster.transport.resource_version import version_of
+from recmodel.cluster.transport.retries import RETRIES, Retries
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
 
@@ -33,7 +34,6 @@ CONNECT_SECONDS = 5.0
 CALL_SECONDS = 15.0
 WATCH_SECONDS = 300  # asked of the server; a fresh watch now and then heals what went silent
 WATCH_SILENCE_SECONDS = 90.0  # a half-open connection never ends by itself; quiet kinds are silent for as long, too
-RETRIES = 4
 REPORTS_RATIO = 0.5  # of what writes may take: what keeps the traffic right has the rest for itself
 LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
 PAGE = 500
@@ -58,6 +58,7 @@ class Client:
         self._reports = TokenBucket(acts_per_second * REPORTS_RATIO, max(1, acts_burst // 2))
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self._retries = Retries()
         self.fence: Fence = unfenced  # of whoever decides who acts; the Lease itself is written through this client
 
     async def __aenter__(self) -> Client:
@@ -212,13 +213,9 @@ class Client:
         """
         plural, _, subresource = resource.partition("/")
         asked = {
-            "verb": verb,
-            "group": group,
-            "resource": plural,
-            "subresource": subresource,
-            "namespace": namespace,
-            "name": name,
-        }
+            "verb": verb, "group": group, "resource": plural,
+            "subresource": subresource, "namespace": namespace, "name": name,
+        }  # fmt: skip
         body = {"spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}}}
         answer = await self._call(Request("POST", ACCESS_REVIEW, ACCESS_REVIEW.path(), body=body))
         return bool((answer.get("status") or {}).get("allowed"))
@@ -254,7 +251,8 @@ class Client:
         wait_seconds = 0.0
         answer: Any = None
         status: int | None = None
-        for attempt in range(RETRIES + 1):
+        retries = self._retries.of(request)
+        for attempt in range(retries + 1):
             try:
                 headers = {"Content-Type": request.content_type, **await self._credentials.headers()}
                 data = None if request.body is None else json.dumps(request.body)
@@ -273,10 +271,12 @@ class Client:
                 async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
                     self._on_call(request.method, request.kind.plural, response.status)
                     if response.status < 300:
+                        self._retries.succeeded(request)
                         return await as_object(response)
                     before, answer, status = answer, await whatever(response), response.status
                     refusal = refuses(status, answer, before)
-                    if status < 400 or (refusal and not _unauthorised_once(status, attempt)):
+                    # A token that rotates just now is refused once; the next attempt reads the new one.
+                    if status < 400 or (refusal and (status, attempt, retries) != (401, 0, RETRIES)):
                         raise refused(str(request), status, answer)
                     problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
                     wait_seconds = patience_seconds(response)
@@ -284,17 +284,13 @@ class Client:
                 self._on_call(request.method, request.kind.plural, 0)
                 answer, status = None, None
                 problem, wait_seconds = str(error) or type(error).__name__, 0.0
-            if attempt < RETRIES:
+            if attempt < retries:
                 backoff_seconds = 0.2 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
                 await asyncio.sleep(min(LONGEST_WAIT_SECONDS, max(wait_seconds, backoff_seconds)))
-        raise ApiUnavailable(f"{request}: {problem}, {RETRIES + 1} times", status)
+        self._retries.exhausted(request, status)
+        raise ApiUnavailable(f"{request}: {problem}" + (f", {retries + 1} times" if retries else ""), status)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise RuntimeError("the client is used outside of its 'async with'")
         return self._session
-
-
-def _unauthorised_once(status: int, attempt: int) -> bool:
-    """A token that rotates just now is refused once; the next attempt reads the new one."""
-    return status == 401 and attempt == 0

@@ -31,6 +31,10 @@ _IN_TROUBLE = (
 )  # fmt: skip
 
 
+# Statuses of an ApiUnavailable that are about the API server, not about the object; None is no answer at all.
+SERVER_IN_TROUBLE = (None, 429, 502, 503)
+
+
 class ClusterError(Exception):
     """Anything that the Kubernetes API did not do."""
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from recmodel.cluster import names
-from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, NameTaken, Unreadable
+from recmodel.cluster.transport.errors import (
+    SERVER_IN_TROUBLE,
+    ApiRefused,
+    ApiUnavailable,
+    ClusterError,
+    NameTaken,
+    Unreadable,
+)
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure
 
@@ -39,5 +46,5 @@ class Attempts:
 def stops_all(error: Exception) -> bool:
     """Whether the next child would fare no better: the API server is in trouble, not the object."""
     if isinstance(error, ApiUnavailable):
-        return error.status in (None, 429, 502, 503)
+        return error.status in SERVER_IN_TROUBLE
     return isinstance(error, ClusterError) and not isinstance(error, ApiRefused | NameTaken | Unreadable)
