@@ -24,7 +24,7 @@ from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
 from recmodel.cluster.transport.request import Request, apply_request, selected
 from recmodel.cluster.transport.resource_version import version_of
-from recmodel.cluster.transport.retries import RETRIES, Retries
+from recmodel.cluster.transport.retries import Retries
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
 
@@ -276,7 +276,7 @@ class Client:
                     before, answer, status = answer, await whatever(response), response.status
                     refusal = refuses(status, answer, before)
                     # A token that rotates just now is refused once; the next attempt reads the new one.
-                    if status < 400 or (refusal and (status, attempt, retries) != (401, 0, RETRIES)):
+                    if status < 400 or (refusal and not (status == 401 and attempt == 0 < retries)):
                         raise refused(str(request), status, answer)
                     problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
                     wait_seconds = patience_seconds(response)

@@ -237,7 +237,8 @@ def add(evidence: Evidence, rows: tuple[Ints, Ints], sample: Sample) -> tuple[Ev
 
     weight, low = arrays["weight"][rows], arrays["late_low"][rows]  # [N, B]
     retested = (weight > 0) & (low > sample.budget[:, None]) & (sample.retest_ratio > 0)[:, None]
-    move(arrays, rows, retested, sample.retest_ratio)
+    if retested.any():  # of one pool once in half an hour at most
+        move(arrays, rows, retested, sample.retest_ratio)
     weight, load = arrays["weight"][rows], arrays["load"][rows]
     low, high = arrays["late_low"][rows], arrays["late_high"][rows]
     error = np.sqrt(
