@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import defaultdict
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -11,6 +12,7 @@ from recmodel.cluster import names
 from recmodel.cluster.children.builders import Owner, initial_replicas
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.errors import ApiUnavailable, Conflict, NotFound
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.apply import Actor
 from recmodel.prometheus.profile import profile_for
 
@@ -31,7 +33,7 @@ def spec(*pools: dict[str, Any], **more: Any) -> RecModelSpec:
 
 class FakeCluster:
     """The client's surface over a dictionary. ``writes`` is what was written; ``fail_at`` breaks off at that one; ``refused``
-    are the errors of those that are refused, by ``"Kind name"``.
+    are the errors of those that are refused, by ``"Kind name"``; ``retries`` how often each attempt might have been sent again.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class FakeCluster:
         self.writes: list[str] = []
         self.fail_at: int | None = None
         self.refused: dict[str, Exception] = {}
+        self.retries: dict[str, list[int]] = defaultdict(list)
         self._version = 0
 
     async def get(self, kind: names.Kind, namespace: str, name: str) -> dict[str, Any]:
@@ -48,11 +51,14 @@ class FakeCluster:
             raise NotFound(f"{kind.kind} {name}", 404)
         return copy.deepcopy(self.objects[kind.kind, name])
 
-    async def apply(self, kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+    async def apply(
+        self, kind: names.Kind, body: dict[str, Any], force: bool = True, retries: int = RETRIES
+    ) -> dict[str, Any]:
         name = body["metadata"]["name"]
         what = f"{kind.kind} {name}"
         where = (kind.kind, name)
         live = self.objects.get(where)
+        self.retries[what].append(retries)
         if error := self.refused.get(what):
             raise error
         self._check(what, body["metadata"].get("uid"), live, force)
@@ -71,10 +77,11 @@ class FakeCluster:
         return self._store(where, new, live)
 
     async def apply_replicas(
-        self, kind: names.Kind, namespace: str, name: str, uid: str, replicas: int
+        self, kind: names.Kind, namespace: str, name: str, uid: str, replicas: int, retries: int = RETRIES
     ) -> dict[str, Any]:
         where = (kind.kind, name)
         live = self.objects[where]
+        self.retries[f"scale {name}"].append(retries)
         if error := self.refused.get(f"scale {name}"):
             raise error
         self._check(f"scale {name}", uid, live, True)
@@ -111,7 +118,7 @@ class FakeCluster:
         if not force and live is not None:
             raise Conflict(f"{what}: conflict with its field manager", 409)
 
-    async def delete(self, kind: names.Kind, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, kind: names.Kind, namespace: str, name: str, uid: str, retries: int = RETRIES) -> None:
         if error := self.refused.get(f"{kind.kind} {name}"):
             raise error
         self._write(f"delete {kind.kind} {name}")

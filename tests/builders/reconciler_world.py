@@ -38,11 +38,24 @@ class World:
             Metrics(),
             lambda t: self.reports.append(t.applied.failed.reason if t.applied.failed else None),
         )
-        self.tracked = Tracked(OWNER, Desired(generation=1, spec=wanted))
-        self.reconciler.models[OWNER.key] = self.tracked
+        self.tracked = self._tracked(wanted)
         if cluster is not None:  # a new process lists what stands before anything is woken
             for (kind, _), obj in cluster.objects.items():
                 self.inventory.see(KINDS[kind], "ADDED", copy.deepcopy(obj))
+        self.reconciler.wake(OWNER.key)
+
+    def _tracked(self, wanted: RecModelSpec) -> Tracked:
+        tracked = self.reconciler.models[OWNER.key] = Tracked(OWNER, Desired(generation=1, spec=wanted))
+        return tracked
+
+    def made_again(self, wanted: RecModelSpec) -> None:
+        """The RecModel is deleted, its children go with it, and another one takes its name."""
+        self.reconciler.forget(OWNER.key)
+        self.inventory.forget(OWNER.key)
+        for (kind, _), obj in self.cluster.objects.items():
+            self.inventory.see(KINDS[kind], "DELETED", obj)
+        self.cluster.objects.clear()
+        self.tracked = self._tracked(wanted)
         self.reconciler.wake(OWNER.key)
 
     def specify(self, wanted: RecModelSpec, generation: int) -> None:

@@ -22,6 +22,7 @@ from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport import errors as errors_module
 from recmodel.cluster.transport.errors import ClusterError, LeadershipLost
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.transport.watch import backoff_seconds
 from recmodel.cluster.writing.apply import Actor
 from recmodel.cluster.writing.attempts import Attempts
@@ -273,7 +274,7 @@ class Reconciler:
         if waits := tracked.retries.waits([child], time.monotonic()):
             return waits[child]
         try:
-            await self._actor.optimise(tracked.owner, spec)
+            await self._actor.optimise(tracked.owner, spec, RETRIES if tracked.applied.unstarted is None else 0)
         except LeadershipLost:
             raise
         except Exception as error:

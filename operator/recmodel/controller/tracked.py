@@ -32,6 +32,7 @@ class Traffic:
 
     wanted: Mapping[str, PoolDecision] | None = None  # by pool, the last decision; None: as it stands in the cluster
     pending: frozenset[str] = frozenset()  # pools whose decided replicas are not written yet
+    refused: frozenset[str] = frozenset()  # of these, the ones whose last write failed
     written_weights: Mapping[str, int] | None = None  # by pool, those that this process wrote last
     changed_at: float = -math.inf  # on the monotonic clock: when it wrote them
 

@@ -15,6 +15,7 @@ from recmodel.cluster.children.builders import initial_weights
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport.errors import ClusterError
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.apply import Actor, scaled
 from recmodel.cluster.writing.attempts import stops_all
 from recmodel.controller.metrics import Metrics
@@ -113,15 +114,19 @@ class TrafficShift:
     async def _scale(
         self, tracked: Tracked, pool: str, state: PoolState, replicas: int, refused: list[ClusterError]
     ) -> bool:
-        """Writes a pool's replicas and returns whether it did; a refusal is added to ``refused``."""
+        """Writes a pool's replicas and returns whether it did; a refusal is added to ``refused``. What was refused before is sent
+        once, as the weights wait behind it.
+        """
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
         if pool not in tracked.traffic.pending or state.autoscaler is not None or not state.exists:
             return False
+        before = tracked.traffic.refused
         try:
-            await self._actor.apply_replicas(tracked.owner, pool, replicas)
+            await self._actor.apply_replicas(tracked.owner, pool, replicas, 0 if pool in before else RETRIES)
         except ClusterError as error:
             if stops_all(error):
                 raise
+            tracked.traffic = replace(tracked.traffic, refused=before | {pool})
             refused.append(error)
             return False
         _written(tracked, {pool: replicas})
@@ -135,13 +140,15 @@ def want(tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) 
         wanted = {name: PoolDecision(pool.replicas, before[name].weight) for name, pool in wanted.items()}
     moved = wanted != before or any(states[n].desired != pool.replicas for n, pool in wanted.items())
     pending = frozenset(wanted) if moved else tracked.traffic.pending
-    tracked.traffic = replace(tracked.traffic, wanted=wanted, pending=pending)
+    tracked.traffic = replace(
+        tracked.traffic, wanted=wanted, pending=pending, refused=tracked.traffic.refused & pending
+    )
     return moved
 
 
 def forget_wanted(tracked: Tracked) -> None:
     """Weights and replicas stay as they stand in the cluster until the next decision."""
-    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset())
+    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset(), refused=frozenset())
 
 
 def forget_written_weights(tracked: Tracked) -> None:
@@ -157,7 +164,8 @@ def _written(tracked: Tracked, replicas: Mapping[str, int]) -> None:
         for name, count in replicas.items()
         if wanted is None or (name in wanted and wanted[name].replicas == count)
     }
-    tracked.traffic = replace(tracked.traffic, pending=tracked.traffic.pending - done)
+    pending = tracked.traffic.pending - done
+    tracked.traffic = replace(tracked.traffic, pending=pending, refused=tracked.traffic.refused & pending)
 
 
 def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:

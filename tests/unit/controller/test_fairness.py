@@ -69,11 +69,13 @@ def test_whatever_is_put_comes_out_once_and_nothing_stays_behind(puts: list[tupl
 class Hanging(FakeCluster):
     """A webhook of namespace ``bad`` does not answer."""
 
-    async def apply(self, kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+    async def apply(
+        self, kind: names.Kind, body: dict[str, Any], force: bool = True, retries: int = 0
+    ) -> dict[str, Any]:
         if body["metadata"]["namespace"] == "bad":
             await asyncio.sleep(2.0)
             raise ApiUnavailable("PATCH x: HTTP 500: failed calling webhook, 5 times", 500)
-        return await super().apply(kind, body, force)
+        return await super().apply(kind, body, force, retries)
 
 
 def test_a_namespace_whose_writes_hang_does_not_keep_traffic_on_a_dead_pool_of_another() -> None:

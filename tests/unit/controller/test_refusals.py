@@ -19,6 +19,7 @@ from recmodel.cluster import names
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, NameTaken, NotFound
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.apply import Actor
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller import reconciler
@@ -113,6 +114,42 @@ def test_a_refused_child_of_a_running_model_does_not_stop_the_shift_of_traffic(c
     run_story(MONITORED, story)
 
 
+@pytest.mark.parametrize("write", ["PodDisruptionBudget feed-cpu", "scale feed-cpu"])
+def test_what_failed_at_every_retry_is_sent_once_until_it_succeeds(write: str) -> None:
+    """A webhook that is down: the weights of the model wait for no further retries. Of a model that is gone nothing stays."""
+
+    async def story(world: World) -> None:
+        await world.all_ready()
+        retries = world.cluster.retries[write]
+        retries.clear()
+        world.cluster.refused[write] = ERRORS["a webhook that is down"]
+        if write.startswith("scale"):
+            world.decide(cpu=(5, 0.7), gpu=(3, 0.3))
+        else:
+            world.cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "maxUnavailable", value=7)
+            world.see("PodDisruptionBudget", "feed-cpu")
+        await world.until(lambda: len(retries) >= 3, 60.0)
+        assert (retries[0], set(retries[1:])) == (RETRIES, {0})
+        world.cluster.refused.clear()
+        await world.rest(70.0)
+        assert (retries[0], set(retries[1:])) == (RETRIES, {0})  # and the last one succeeded
+        retries.clear()
+        world.cluster.refused[write] = ERRORS["a webhook that is down"]
+        if write.startswith("scale"):
+            world.decide(cpu=(6, 0.7), gpu=(3, 0.3))
+        else:
+            world.cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "maxUnavailable", value=7)
+            world.see("PodDisruptionBudget", "feed-cpu")
+        await world.until(lambda: len(retries) >= 2, 60.0)
+        assert (retries[0], set(retries[1:])) == (RETRIES, {0})
+        retries.clear()
+        world.made_again(MONITORED)
+        await world.until(lambda: len(retries) >= 1, 60.0)
+        assert retries[0] == RETRIES
+
+    run_story(MONITORED, story)
+
+
 def test_each_refused_child_is_tried_again_at_intervals_of_its_own() -> None:
     """One is refused for minutes; another one that is refused for a moment then is there a second later."""
     fought, brief = "Service feed-gpu", "PodMonitor feed"
@@ -122,9 +159,9 @@ def test_each_refused_child_is_tried_again_at_intervals_of_its_own() -> None:
         attempts: dict[str, list[float]] = defaultdict(list)
         apply = world.cluster.apply
 
-        async def noted(kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+        async def noted(kind: names.Kind, body: dict[str, Any], force: bool = True, retries: int = 0) -> dict[str, Any]:
             attempts[f"{kind.kind} {body['metadata']['name']}"].append(asyncio.get_running_loop().time())
-            return await apply(kind, body, force)
+            return await apply(kind, body, force, retries)
 
         world.cluster.apply = noted  # type: ignore[method-assign]
         world.cluster.refused[fought] = ERRORS["a quota"]
@@ -184,7 +221,8 @@ def test_a_refused_job_and_a_refused_route_are_tried_again_at_intervals_of_their
     async def story(world: World) -> None:
         attempts: list[float] = []
 
-        async def create(kind: names.Kind, body: dict[str, Any]) -> dict[str, Any]:
+        async def create(kind: names.Kind, body: dict[str, Any], retries: int) -> dict[str, Any]:
+            assert retries == (0 if attempts else RETRIES)
             attempts.append(asyncio.get_running_loop().time())
             raise ERRORS["a quota"]
 

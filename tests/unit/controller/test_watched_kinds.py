@@ -8,7 +8,7 @@ import pytest
 
 from builders.operator_stage import Api, operated, recmodel
 from builders.virtual_time import until
-from recmodel.cluster.transport import retries
+from recmodel.cluster.transport import client as client_module
 from recmodel.cluster.transport import watch as watch_module
 from recmodel.controller import watches
 from recmodel.controller.operator import Operator
@@ -61,7 +61,7 @@ def test_a_crd_that_is_installed_late_deleted_and_installed_again_is_served() ->
 
 
 def test_an_api_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "RETRIES", 0)
+    monkeypatch.setattr(client_module, "RETRY_SECONDS", 0.001)
     for module in (watches, watch_module):
         monkeypatch.setattr(module, "backoff_seconds", lambda failures: 0.1)
 

@@ -23,7 +23,7 @@ from recmodel.cluster.observed.objects import Known, identity_of, read, uid_of
 from recmodel.cluster.observed.pods import PodState
 from recmodel.cluster.observed.pool_state import PoolState, pool_state
 from recmodel.cluster.observed.startups import StartUps
-from recmodel.cluster.observed.unreadable import UnreadableObjects
+from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
 from recmodel.cluster.transport.errors import Unreadable
 
 Object = dict[str, Any]
@@ -86,8 +86,7 @@ class Inventory:
         except Unreadable as problem:
             if known is not None and uid_of(obj) not in (None, known.uid):  # what was known is of one that is gone
                 self._forget(kind, identity)
-            kept = "what was known of it stays in effect" if identity in self._known[kind] else "it is left out"
-            self.unreadable.add(kind, identity, f"{problem}; {kept}")
+            self.unreadable.add(kind, identity, consequence(problem, identity in self._known[kind]))
             return
         if known is not None and known.uid == found.uid and found.version and known.version >= found.version:
             return  # nothing new; a successor of the same name has another uid, and always is

@@ -15,7 +15,7 @@ from recmodel.cluster.observed.objects import identity_of, read_pod, read_worklo
 from recmodel.cluster.observed.pods import PodState
 from recmodel.cluster.observed.pool_state import PoolState, Reference, pool_state
 from recmodel.cluster.observed.startups import StartUps
-from recmodel.cluster.observed.unreadable import UnreadableObjects
+from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
 from recmodel.cluster.observed.workloads import WorkloadState
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
 from recmodel.core.types import Reason
@@ -85,7 +85,9 @@ class Referenced:
             standing.state = read_workload(workload.kind, obj) if obj is not None else None
         except Unreadable as problem:
             standing.problems["object"] = Reason(TARGET_UNREADABLE, str(problem))
-            self._unreadable.add(workload.kind, identity, f"{problem}; {_kept(standing.state)}", workload.shown)
+            self._unreadable.add(
+                workload.kind, identity, consequence(problem, standing.state is not None), workload.shown
+            )
             return
         standing.problems.pop("object", None)
         self._unreadable.remove(workload.kind, identity, workload.shown)
@@ -130,7 +132,7 @@ class Referenced:
         try:
             pod = read_pod(obj, workload.shown) if change != "DELETED" else None
         except Unreadable as problem:
-            self._unreadable.add(names.POD, identity, f"{problem}; {_kept(known)}", workload.shown)
+            self._unreadable.add(names.POD, identity, consequence(problem, known is not None), workload.shown)
             return
         self._unreadable.remove(names.POD, identity, workload.shown)
         if known is not None and (pod is None or pod.over or pod.uid != known.uid):
@@ -157,7 +159,3 @@ class Referenced:
                 cpu_limit_cores=state.cpu_limit_cores if state else None,
             ),
         )
-
-
-def _kept(known: object | None) -> str:
-    return "what was known of it stays in effect" if known is not None else "it is left out"

@@ -7,8 +7,14 @@ from collections.abc import Callable, Collection
 
 from recmodel.cluster import names
 from recmodel.cluster.observed.conflicting_controllers import Identity
+from recmodel.cluster.transport.errors import Unreadable
 
 logger = logging.getLogger(__name__)
+
+
+def consequence(problem: Unreadable, known: bool) -> str:
+    """What is wrong with an object, and what becomes of it; ``known``: whether it could be read before."""
+    return f"{problem}; {'what was known of it stays in effect' if known else 'it is left out'}"
 
 
 class UnreadableObjects:

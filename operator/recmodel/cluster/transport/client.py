@@ -22,9 +22,8 @@ from recmodel.cluster.transport.answers import as_object, change_of, patience_se
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
-from recmodel.cluster.transport.request import Request, apply_request, selected
+from recmodel.cluster.transport.request import RETRIES, Request, apply_request, selected
 from recmodel.cluster.transport.resource_version import version_of
-from recmodel.cluster.transport.retries import Retries
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
 
@@ -35,6 +34,7 @@ CALL_SECONDS = 15.0
 WATCH_SECONDS = 300  # asked of the server; a fresh watch now and then heals what went silent
 WATCH_SILENCE_SECONDS = 90.0  # a half-open connection never ends by itself; quiet kinds are silent for as long, too
 REPORTS_RATIO = 0.5  # of what writes may take: what keeps the traffic right has the rest for itself
+RETRY_SECONDS = 0.2  # before the first retry; twice as long before each further one
 LONGEST_WAIT_SECONDS = 10.0  # also for a Retry-After
 PAGE = 500
 MOST_PAGES = 400  # 200,000 objects, more than a cluster's pods; a list with more does not end
@@ -58,7 +58,6 @@ class Client:
         self._reports = TokenBucket(acts_per_second * REPORTS_RATIO, max(1, acts_burst // 2))
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
-        self._retries = Retries()
         self.fence: Fence = unfenced  # of whoever decides who acts; the Lease itself is written through this client
 
     async def __aenter__(self) -> Client:
@@ -155,10 +154,11 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ApiUnavailable(f"{doing}: {error or type(error).__name__}") from error
 
-    async def apply(self, kind: Kind, body: Object, force: bool = True) -> Object:
+    async def apply(self, kind: Kind, body: Object, force: bool = True, retries: int = RETRIES) -> Object:
         """Server-side apply of the whole of what we own of an object; returns it as it stands then."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
-        return await self._write(apply_request(kind, kind.path(namespace, name), body, force), namespace, self._acts)
+        request = apply_request(kind, kind.path(namespace, name), body, force, retries)
+        return await self._write(request, namespace, self._acts)
 
     async def patch(self, kind: Kind, metadata: Mapping[str, Any], body: Any, form: str) -> Object:
         """A patch in one of the forms (``strategic-merge-patch``, ``json-patch``) that can take away what others own. What it
@@ -168,7 +168,9 @@ class Client:
         request = Request("PATCH", kind, path, {"fieldManager": REPAIRING}, body, f"application/{form}+json")
         return await self._write(request, namespace, self._acts)
 
-    async def apply_replicas(self, kind: Kind, namespace: str, name: str, uid: str, replicas: int) -> Object:
+    async def apply_replicas(
+        self, kind: Kind, namespace: str, name: str, uid: str, replicas: int, retries: int = RETRIES
+    ) -> Object:
         """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
         touches it; ``Conflict`` where another object has taken the name since.
         """
@@ -177,7 +179,7 @@ class Client:
             "metadata": {"namespace": namespace, "name": name, "uid": uid}, "spec": {"replicas": replicas},
         }  # fmt: skip
         path = kind.path(namespace, name, "scale")
-        return await self._write(apply_request(kind, path, body), namespace, self._acts)
+        return await self._write(apply_request(kind, path, body, retries=retries), namespace, self._acts)
 
     async def apply_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Object:
         """Server-side apply of the whole status; ``Conflict`` where another object has taken the name since."""
@@ -188,20 +190,21 @@ class Client:
         path = kind.path(namespace, name, "status")
         return await self._write(apply_request(kind, path, body), namespace, self._reports)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, retries: int = RETRIES) -> None:
         """Deletes the object with this uid, and what it owns with it; nothing happens where it is gone already."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        request = Request("DELETE", kind, kind.path(namespace, name), body=body)
+        request = Request("DELETE", kind, kind.path(namespace, name), body=body, retries=retries)
         try:
             await self._write(request, namespace, self._acts)
         except ApiRefused as error:
             if error.status != 404:
                 raise
 
-    async def create(self, kind: Kind, body: Object) -> Object:
+    async def create(self, kind: Kind, body: Object, retries: int = RETRIES) -> Object:
         """Creates an object; ``Conflict`` where it exists."""
         namespace = body["metadata"]["namespace"]
-        return await self._write(Request("POST", kind, kind.path(namespace), body=body), namespace, self._acts)
+        request = Request("POST", kind, kind.path(namespace), body=body, retries=retries)
+        return await self._write(request, namespace, self._acts)
 
     async def create_event(self, namespace: str, body: Object) -> Object:
         """Creates a Kubernetes Event."""
@@ -251,8 +254,7 @@ class Client:
         wait_seconds = 0.0
         answer: Any = None
         status: int | None = None
-        retries = self._retries.of(request)
-        for attempt in range(retries + 1):
+        for attempt in range(request.retries + 1):
             try:
                 headers = {"Content-Type": request.content_type, **await self._credentials.headers()}
                 data = None if request.body is None else json.dumps(request.body)
@@ -271,12 +273,11 @@ class Client:
                 async with asyncio.timeout(min(CALL_SECONDS, left)), sent as response:
                     self._on_call(request.method, request.kind.plural, response.status)
                     if response.status < 300:
-                        self._retries.succeeded(request)
                         return await as_object(response)
                     before, answer, status = answer, await whatever(response), response.status
                     refusal = refuses(status, answer, before)
                     # A token that rotates just now is refused once; the next attempt reads the new one.
-                    if status < 400 or (refusal and not (status == 401 and attempt == 0 < retries)):
+                    if status < 400 or (refusal and not (status == 401 and attempt == 0 < request.retries)):
                         raise refused(str(request), status, answer)
                     problem = f"HTTP {status}: {sentence(answer)}".removesuffix(": ")
                     wait_seconds = patience_seconds(response)
@@ -284,11 +285,11 @@ class Client:
                 self._on_call(request.method, request.kind.plural, 0)
                 answer, status = None, None
                 problem, wait_seconds = str(error) or type(error).__name__, 0.0
-            if attempt < retries:
-                backoff_seconds = 0.2 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
+            if attempt < request.retries:
+                backoff_seconds = RETRY_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, no secret
                 await asyncio.sleep(min(LONGEST_WAIT_SECONDS, max(wait_seconds, backoff_seconds)))
-        self._retries.exhausted(request, status)
-        raise ApiUnavailable(f"{request}: {problem}" + (f", {retries + 1} times" if retries else ""), status)
+        times = f", {request.retries + 1} times" if request.retries else ""
+        raise ApiUnavailable(f"{request}: {problem}{times}", status)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from recmodel.cluster.names import FIELD_MANAGER, Kind
 
+RETRIES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -19,15 +21,18 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str = "application/json"
+    retries: int = RETRIES  # how often it is sent again where the API server could not do it
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
-def apply_request(kind: Kind, path: str, body: Mapping[str, Any], force: bool = True) -> Request:
+def apply_request(
+    kind: Kind, path: str, body: Mapping[str, Any], force: bool = True, retries: int = RETRIES
+) -> Request:
     """A server-side apply; with ``force`` it also takes over the fields that others own."""
     query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
-    return Request("PATCH", kind, path, query, body, "application/apply-patch+yaml")
+    return Request("PATCH", kind, path, query, body, "application/apply-patch+yaml", retries)
 
 
 def selected(labels: str, fields: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from recmodel.cluster.observed.backends import is_marked
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.transport.client import Client, Object
 from recmodel.cluster.transport.errors import Conflict, NameTaken
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.attempts import Attempts
 from recmodel.cluster.writing.drift import Child, applied_hash
 from recmodel.cluster.writing.outcome import Failure, Outcome
@@ -124,7 +125,9 @@ class Actor:
             or not _contains(live["spec"], body["spec"])
         )
 
-    async def apply_weights(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
+    async def apply_weights(
+        self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int], retries: int = RETRIES
+    ) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
         if spec.route is None:
             return False
@@ -132,7 +135,7 @@ class Actor:
         body = self._permitted_route(owner, spec, weights)
         if body is None or not self.route_differs(owner, spec, weights):
             return False
-        await self._writer.apply(owner, names.ROUTE, body, live)
+        await self._writer.apply(owner, names.ROUTE, body, live, retries)
         return True
 
     def _permitted_route(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
@@ -146,9 +149,9 @@ class Actor:
             spec = spec.model_copy(update={"route": route})
         return builders.route(owner, spec, weights)
 
-    async def apply_replicas(self, owner: builders.Owner, pool: str, replicas: int) -> None:
+    async def apply_replicas(self, owner: builders.Owner, pool: str, replicas: int, retries: int = RETRIES) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
-        await self._writer.apply_replicas(owner, pool, replicas)
+        await self._writer.apply_replicas(owner, pool, replicas, retries)
 
     async def overwriters(self, owner: builders.Owner, child: Child, body: Object) -> list[str]:
         """The field managers that hold fields which we apply of a child."""
@@ -165,7 +168,7 @@ class Actor:
         service = (names.SERVICE, names.child_name(owner.name, pool))
         return any(f.child == service for f in failures) and self._writer.ours(owner, *service) is None
 
-    async def optimise(self, owner: builders.Owner, spec: RecModelSpec) -> str | None:
+    async def optimise(self, owner: builders.Owner, spec: RecModelSpec, retries: int = RETRIES) -> str | None:
         """Starts the Job of ``spec.optimisation`` unless it was started before; its name, None where there is none. ``NameTaken``
         while there is one that an earlier RecModel of this name has left behind.
         """
@@ -174,7 +177,7 @@ class Actor:
             return None
         name = str(body["metadata"]["name"])
         try:
-            self._inventory.see(names.JOB, "MODIFIED", await self._client.create(names.JOB, body))
+            self._inventory.see(names.JOB, "MODIFIED", await self._client.create(names.JOB, body, retries))
         except Conflict as error:  # it exists
             live = self._inventory.child(names.JOB, owner.namespace, name)
             if live is not None and not owner.owns(live):
@@ -184,19 +187,21 @@ class Actor:
                 ) from error
         return name
 
-    async def _child(self, owner: builders.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int]) -> bool:
+    async def _child(
+        self, owner: builders.Owner, kind: names.Kind, body: Object, replicas: Mapping[str, int], retries: int
+    ) -> bool:
         """Brings one child to ``body``; returns whether it was written."""
         live = await self._writer.live(owner, kind, body["metadata"]["name"])
         if live is not None and self._writer.stands(owner, kind, body):
             return False
         if kind == names.DEPLOYMENT:
-            await self._deployment(owner, body, live, replicas)
+            await self._deployment(owner, body, live, replicas, retries)
         else:
-            await self._writer.apply(owner, kind, body, live)
+            await self._writer.apply(owner, kind, body, live, retries)
         return True
 
     async def _deployment(
-        self, owner: builders.Owner, body: Object, live: Object | None, replicas: Mapping[str, int]
+        self, owner: builders.Owner, body: Object, live: Object | None, replicas: Mapping[str, int], retries: int
     ) -> None:
         """Applies a Deployment without replicas; a new one gets its first replicas in the same write.
 
@@ -205,12 +210,12 @@ class Actor:
         """
         pool = body["metadata"]["labels"][names.POOL_LABEL]
         if live is not None:
-            await self.apply_replicas(owner, pool, int(live["spec"].get("replicas", 1)))
+            await self.apply_replicas(owner, pool, int(live["spec"].get("replicas", 1)), retries)
         else:
             body = {**body, "spec": {**body["spec"], "replicas": replicas[pool]}}
-        await self._writer.apply(owner, names.DEPLOYMENT, body, live)
+        await self._writer.apply(owner, names.DEPLOYMENT, body, live, retries)
         if live is None:
-            await self.apply_replicas(owner, pool, replicas[pool])
+            await self.apply_replicas(owner, pool, replicas[pool], retries)
 
     async def _route(
         self,
@@ -218,12 +223,12 @@ class Actor:
         spec: RecModelSpec,
         stale: list[tuple[names.Kind, Object]],
         cut_off: Collection[str],
+        retries: int,
     ) -> bool:
         await self._drain(owner, stale)
         weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
-        return await self.apply_weights(
-            owner, spec, {n: 0 if n in cut_off else weight for n, weight in weights.items()}
-        )
+        serving = {name: 0 if name in cut_off else weight for name, weight in weights.items()}
+        return await self.apply_weights(owner, spec, serving, retries)
 
     def _stale(self, owner: builders.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
         found = self._inventory.children_of(owner.key)

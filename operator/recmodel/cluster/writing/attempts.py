@@ -13,6 +13,7 @@ from recmodel.cluster.transport.errors import (
     NameTaken,
     Unreadable,
 )
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure
 
@@ -29,13 +30,17 @@ class Attempts:
         self.failures: list[Failure] = []
         self._refused = {failure.child: failure for failure in refused}
 
-    async def make(self, child: Child, work: Callable[[], Awaitable[bool]], serves: bool = True) -> None:
-        """Does the work on a child, which says whether it wrote; raises only what would stop all others, too."""
+    async def make(self, child: Child, work: Callable[[int], Awaitable[bool]], serves: bool = True) -> None:
+        """Does the work on a child, which says whether it wrote; raises only what would stop all others, too.
+
+        The work is told how often its write may be sent again. One that failed before is sent once: it comes back by itself,
+        and the weights wait behind it. With a webhook that is down, the retries of two PodDisruptionBudgets take six seconds.
+        """
         if child in self.left:
             self.failures += [self._refused[child]] if child in self._refused else []
             return
         try:
-            if await work():
+            if await work(0 if child in self._refused else RETRIES):
                 self.written.append(f"{child[0].kind} {child[1]}")
         except Exception as error:
             if stops_all(error):

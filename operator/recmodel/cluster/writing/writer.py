@@ -18,6 +18,7 @@ from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.objects import read
 from recmodel.cluster.transport.client import Client, Object
 from recmodel.cluster.transport.errors import ApiRefused, Conflict, NameTaken, NotFound
+from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.drift import Child, Drift
 
 INVALID = 422
@@ -77,26 +78,28 @@ class Writer:
         """Lets go of a RecModel that is gone."""
         self._drift.forget(key)
 
-    async def apply(self, owner: Owner, kind: names.Kind, body: Object, live: Object | None) -> None:
+    async def apply(
+        self, owner: Owner, kind: names.Kind, body: Object, live: Object | None, retries: int = RETRIES
+    ) -> None:
         """Applies a child: over ``live``, which is known to be ours, and over no other; None makes it."""
         if kind == names.ROUTE:
             body = self._with_times(owner, body, live)
         if live is None:
-            answer = await self._client.apply(kind, body, force=False)
+            answer = await self._client.apply(kind, body, force=False, retries=retries)
         else:
             with self._forgetting(kind, live):
                 metadata = {**body["metadata"], "uid": live["metadata"]["uid"]}
-                answer = await self._over(kind, {**body, "metadata": metadata})
+                answer = await self._over(kind, {**body, "metadata": metadata}, retries)
         self._drift.applied(owner.key, kind, body, answer)
         self._inventory.see(kind, "MODIFIED", answer)
 
-    async def _over(self, kind: names.Kind, body: Object) -> Object:
+    async def _over(self, kind: names.Kind, body: Object, retries: int) -> Object:
         """Applies over what stands. Where the API does not take our fields beside those that somebody else has put in their
         place, these are taken away first.
         """
         metadata = body["metadata"]
         try:
-            return await self._client.apply(kind, body)
+            return await self._client.apply(kind, body, retries=retries)
         except ApiRefused as refusal:
             if refusal.status != INVALID or kind not in MERGED:
                 raise
@@ -120,14 +123,14 @@ class Writer:
             free.left(where, self._inventory.clock())  # the watch has not reported yet that it is gone
         return backends.with_times(route, live, self._inventory.clock(), free.since(where))
 
-    async def remove(self, owner: Owner, kind: names.Kind, obj: Object) -> bool:
+    async def remove(self, owner: Owner, kind: names.Kind, obj: Object, retries: int = RETRIES) -> bool:
         """Deletes a child that is known to be ours."""
         metadata = obj["metadata"]
-        await self._client.delete(kind, metadata["namespace"], metadata["name"], metadata["uid"])
+        await self._client.delete(kind, metadata["namespace"], metadata["name"], metadata["uid"], retries)
         self._drift.forget(owner.key, (kind, metadata["name"]))
         return True
 
-    async def apply_replicas(self, owner: Owner, pool: str, replicas: int) -> None:
+    async def apply_replicas(self, owner: Owner, pool: str, replicas: int, retries: int = RETRIES) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
         name = names.child_name(owner.name, pool)
         live = await self.live(owner, names.DEPLOYMENT, name)
@@ -135,7 +138,7 @@ class Writer:
             raise NotFound(f"Deployment {owner.namespace}/{name} is not there to be scaled", 404)
         uid = live["metadata"]["uid"]
         with self._forgetting(names.DEPLOYMENT, live):
-            scale = await self._client.apply_replicas(names.DEPLOYMENT, owner.namespace, name, uid, replicas)
+            scale = await self._client.apply_replicas(names.DEPLOYMENT, owner.namespace, name, uid, replicas, retries)
         # The answer is a Scale; with its version and number the Deployment is what the watch will say soon.
         updated = copy.deepcopy(live)
         metadata, before = updated["metadata"], updated["spec"].get("replicas", 1)

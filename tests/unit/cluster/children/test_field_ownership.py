@@ -47,11 +47,13 @@ def taken_away(patch: Any, path: str) -> Iterator[str]:
 class Choosing(FakeCluster):
     """Takes no budget of two sorts, as the API server does; and patches."""
 
-    async def apply(self, kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+    async def apply(
+        self, kind: names.Kind, body: dict[str, Any], force: bool = True, retries: int = 0
+    ) -> dict[str, Any]:
         live = self.objects.get((kind.kind, body["metadata"]["name"]), {"spec": {}})
         if live["spec"].get("minAvailable") is not None:
             raise ApiRefused("refused", 422, "minAvailable and maxUnavailable cannot be both set")
-        answer = await super().apply(kind, body, force)
+        answer = await super().apply(kind, body, force, retries)
         owned = live["metadata"]["managedFields"] if "metadata" in live else []
         answer["metadata"]["managedFields"] += [entry for entry in owned if entry["manager"] == names.REPAIRING]
         self.objects[kind.kind, body["metadata"]["name"]] = copy.deepcopy(answer)

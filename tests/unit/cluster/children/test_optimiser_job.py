@@ -118,7 +118,7 @@ class Creating:
         self.created: list[str] = []
         self.refuses = refuses
 
-    async def create(self, kind: names.Kind, made: dict[str, Any]) -> dict[str, Any]:
+    async def create(self, kind: names.Kind, made: dict[str, Any], retries: int) -> dict[str, Any]:
         assert kind == names.JOB
         if self.refuses:
             raise ApiRefused("jobs are forbidden", 403)

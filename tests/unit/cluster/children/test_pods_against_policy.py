@@ -34,9 +34,11 @@ class Policed(FakeCluster):
                 "PATCH x: HTTP 422", 422, "ValidatingAdmissionPolicy 'pods' denied request: no hostNetwork"
             )
 
-    async def apply(self, kind: names.Kind, body: dict[str, Any], force: bool = True) -> dict[str, Any]:
+    async def apply(
+        self, kind: names.Kind, body: dict[str, Any], force: bool = True, retries: int = 0
+    ) -> dict[str, Any]:
         self._police(body)
-        return await super().apply(kind, body, force)
+        return await super().apply(kind, body, force, retries)
 
     async def patch(self, kind: names.Kind, metadata: dict[str, Any], body: Any, form: str) -> dict[str, Any]:
         obj = self.objects[kind.kind, metadata["name"]]

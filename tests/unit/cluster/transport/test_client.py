@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Any
 
@@ -107,30 +106,15 @@ def test_a_server_in_trouble_is_tried_again_and_its_sentence_is_kept(
     assert (message in str(raised.value), raised.value.status) == (True, status)
 
 
-def test_what_failed_at_every_retry_is_sent_once_until_it_succeeds() -> None:
-    """A webhook that is down: the weights of the model wait for no further retries of a budget that cannot be written."""
-    down = {"message": "Internal error occurred: failed calling webhook: connection refused", "reason": "InternalError"}
-    seen: list[str] = []
-    broken = True
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        seen.append(request.path.rpartition("/")[2])
-        return web.json_response(down if broken else {}, status=500 if broken else 200)
-
-    async def asked(client: Client) -> list[int]:
-        nonlocal broken
-        counts = []
-        for healthy in (False, False, True, False):
-            broken, before = not healthy, len(seen)
-            with contextlib.suppress(ApiUnavailable):
-                await client.apply(names.DISRUPTION_BUDGET, BODY)
-            counts.append(len(seen) - before)
-        broken, before = True, len(seen)
-        with contextlib.suppress(ApiUnavailable):
-            await client.apply(names.SERVICE, BODY)
-        return [*counts, len(seen) - before]
-
-    assert served(handler, asked) == [5, 1, 1, 5, 5]
+def test_a_write_is_sent_again_as_often_as_its_sender_says() -> None:
+    down = "Internal error occurred: failed calling webhook: connection refused"
+    handler, seen = says(down, 500, "InternalError")
+    with pytest.raises(ApiUnavailable, match=r"connection refused$"):
+        served(handler, lambda c: c.apply(names.DISRUPTION_BUDGET, BODY, retries=0))
+    assert len(seen) == 1
+    with pytest.raises(ApiUnavailable, match=r"connection refused, 3 times$"):
+        served(handler, lambda c: c.apply_replicas(names.DEPLOYMENT, "shop", "feed-cpu", "u-1", 3, retries=2))
+    assert len(seen) == 4
 
 
 def test_a_long_refusal_keeps_the_object_and_the_rule() -> None:
