@@ -28,7 +28,9 @@ def risen(ring_load: Small, newest: Floats, tick_seconds: float, window_seconds:
     ticks = max(int(window_seconds / tick_seconds + 1e-9), 1)
     if ticks < 2 or ticks > len(ring_load):
         return newest
-    now, last, before = np.exp(newest), np.exp(ring_load[0].astype(float)), np.exp(ring_load[ticks - 1].astype(float))
+    # A rate that fell within the window comes back to what it was, and is no jump.
+    highest = np.maximum(ring_load[0], np.fmax.reduce(ring_load[:ticks]))
+    now, last, before = (np.exp(log.astype(float)) for log in (newest, highest, ring_load[ticks - 1]))
     noise = np.sqrt((now + before) * tick_seconds) / (ticks * tick_seconds)
     jump = np.maximum(before + (ticks - 1) * (now - last), now)
     return np.where(now - last > JUMP_ERRORS * noise, log_load(jump), newest)

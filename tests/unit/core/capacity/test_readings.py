@@ -200,6 +200,20 @@ def test_readings_that_are_wrong_for_less_than_a_rate_window_let_go_of_a_step_at
     holds()
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.25, 0.5, 0.8])
+def test_a_rate_that_comes_back_from_a_dip_is_no_jump(factor: float) -> None:
+    """A reading lacks some requests, or all, and the next one is right: a rise by so much within a tick would be a crowd of four times
+    the load, had the rate not stood there a moment ago.
+    """
+    fleets = settled(list(FLEETS.values()))
+    undisturbed = fleets.copy()
+    for i in range(20):
+        fleets.tick([counted(factor) if i in (0, 3) else None] * len(FLEETS))
+        undisturbed.tick([None] * len(FLEETS))
+        for name, pods, carried in zip(FLEETS, fleets.pods, undisturbed.carry(), strict=True):
+            assert pods.carries() <= 1.25 * carried, name
+
+
 @pytest.mark.parametrize("factor", [2.0, 10.0, 1000.0])
 def test_one_reading_of_more_load_in_time_releases_nothing_of_a_fleet_that_stands_still(factor: float) -> None:
     seen = PoolObservation(32, 32, 0, 1.0, 30.0, 1600.0, 0.0, {0.05: 1520.0, 0.1: 1576.0, math.inf: 1600.0})
