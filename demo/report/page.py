@@ -72,6 +72,7 @@ def rows(run: Run, measures: Measures) -> list[Row]:
         Row("Answered", f"{measures.answered:,}", client),
         Row("Failed (error or broken connection)", f"{measures.failed:,}", client),
         Row("Timed out", f"{measures.timeouts:,}", client),
+        Row("Of these two, in the flash crowd", f"{measures.lost_in_crowd:,}", client),
         Row("Not sent (the generator's own limit)", f"{measures.unsent:,}", client),
         Row("Answered late", f"{measures.late:,} ({share(measures.late_ratio)})", client),
         Row(

@@ -43,13 +43,7 @@ class Scene:
     @property
     def in_flash(self) -> bool:
         """The flash crowd is on."""
-        start, end = self.schedule.flash_start, self.schedule.flash_end
-        return (
-            self.elapsed_seconds is not None
-            and start is not None
-            and end is not None
-            and start <= self.elapsed_seconds < end
-        )
+        return self.elapsed_seconds is not None and self.schedule.in_crowd(self.elapsed_seconds)
 
 
 def clients(log: ClientLog) -> Clients | None:

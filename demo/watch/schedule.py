@@ -24,6 +24,12 @@ class Schedule:
         """Its length."""
         return len(self.rates)
 
+    def in_crowd(self, second: float) -> bool:
+        """Whether the flash crowd is on."""
+        return (
+            self.flash_start is not None and self.flash_end is not None and self.flash_start <= second < self.flash_end
+        )
+
 
 def read(path: Path) -> Schedule:
     """Raises ValueError for a file without rows, and KeyError for one without the columns rps and mark."""

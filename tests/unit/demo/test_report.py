@@ -54,7 +54,17 @@ def test_one_in_a_hundred_lost_is_not_sound(lost: int, unsound: bool) -> None:
     seconds = [demo.client_second(s, lost=lost if s % 10 == 0 else 0, late=0) for s in range(600)]
     found = measures(demo.run(seconds))
     assert bool(found.problems()) is unsound
-    assert found.failed_ratio == pytest.approx(lost / 600)
+    assert found.lost_in_crowd == (4 * lost if lost else 0)
+    assert found.lost_ratio == pytest.approx(56 * lost / 36_000)
+
+
+def test_what_a_flash_crowd_loses_is_shown_and_is_no_fault_of_the_run() -> None:
+    seconds = [demo.client_second(s, lost=20 if 400 <= s < 440 else 0, late=0) for s in range(600)]
+    run = demo.run(seconds)
+    found = measures(run)
+    assert (found.problems(), found.lost_in_crowd) == ([], 800)
+    shown = {row.what: row.figure for row in rows(run, found)}
+    assert shown["Of these two, in the flash crowd"] == "800"
 
 
 def test_a_run_without_decisions_or_answers_is_not_sound() -> None:
