@@ -27,7 +27,8 @@ def models(draw: st.DrawFn, key: str = "shop/feed", pools: int | None = None) ->
         low = draw(st.integers(0, 3))
         high = low + draw(st.integers(1, 40))
         chosen.append(Pool(name, low, high, draw(st.sampled_from([0.5, 1.0, 2.5, 4.1]))))
-    return Model(key, draw(st.sampled_from([0.9, 0.95, 0.99])), 0.1, tuple(chosen), acts=draw(st.integers(0, 9)) > 0)
+    within, lot = draw(st.sampled_from([0.9, 0.95, 0.99])), draw(st.integers(0, 9))
+    return Model(key, within, 0.1, tuple(chosen), acts=lot > 0, routed=lot not in (1, 2))
 
 
 @st.composite

@@ -76,6 +76,7 @@ class World:
     seconds: float  # how long it runs
     seed: int = 1
     acts: bool = True
+    routed: bool = True  # else the traffic stays split as the replicas are at first, which nobody is told
     slower: OfTime | float = 1.0  # times the work of a request
     blind: tuple[float, float] = (0.0, 0.0)  # from and until when no metrics are there
     nodes: Mapping[str, int] = field(default_factory=dict)  # most pods that find a node
@@ -94,7 +95,9 @@ class World:
 
     def model(self, key: str = "shop/feed") -> Model:
         """The RecModel, as the engine knows it."""
-        return Model(key, 0.95, THRESHOLD_SECONDS, tuple(kind.pool for kind in self.kinds), acts=self.acts)
+        return Model(
+            key, 0.95, THRESHOLD_SECONDS, tuple(kind.pool for kind in self.kinds), acts=self.acts, routed=self.routed
+        )
 
     def desired(self, name: str) -> int:
         """Pods that were ordered."""
@@ -131,7 +134,8 @@ class World:
         pods, ready = self.pods[name], self.ready(name)
         # The weights stand in the route, which the API server shows without any metrics.
         unplaced = max(0, len(pods) - self.nodes.get(name, 10**6))
-        counts = PoolObservation(len(pods), ready, unschedulable=unplaced, weight=self.weights.get(name, 0.0))
+        weight = self.weights.get(name, 0.0) if self.routed else None
+        counts = PoolObservation(len(pods), ready, unschedulable=unplaced, weight=weight)
         if self.blind[0] < self.now <= self.blind[1]:
             return counts
         seconds = TICK_SECONDS * max(len(self.window[name]), 1)
@@ -154,7 +158,8 @@ class World:
             pods, wanted = self.pods[name], decision.pools[name].replicas
             started = self.now + kind.startup_seconds
             self.pods[name] = sorted(pods)[:wanted] + [started] * (wanted - len(pods))
-        self.weights = {name: pool.weight for name, pool in decision.pools.items()}
+        if self.routed:
+            self.weights = {name: pool.weight for name, pool in decision.pools.items()}
 
     def ordered(self, name: str = "cpu", since: float = 0.0) -> list[int]:
         """The replicas of each decision from ``since`` on."""

@@ -122,6 +122,10 @@ def at_minimum(said: Said) -> None:
         assert said.number(r"carry the ([\d.]+)/s") == pytest.approx(least, abs=0.06)
     elif "minimum of" in said.reason.message:
         assert said.number(r"minimum of (\d+)") == said.pool.min_replicas == said.decided
+    elif "does not share out this traffic" in said.reason.message:
+        assert not said.model.routed
+        assert said.at.desired > 0
+        assert said.decided == 1
     else:
         assert sum(pool.replicas for pool in said.decision.pools.values()) == said.decided == 1
 

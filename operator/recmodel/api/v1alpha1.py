@@ -156,8 +156,8 @@ class RecModelSpec(Strict):
     mode: Annotated[
         Literal["Auto", "Recommend", "Paused"],
         Field(
-            description="Auto acts; Recommend makes the pools, decides and reports, but changes neither replicas nor weights, and "
-            "of pools with a targetRef writes nothing at all; Paused leaves all as it is."
+            description="Auto acts; Recommend makes the pools, decides and reports, but changes neither replicas nor weights; Paused "
+            "leaves all as it is. Of pools with a targetRef only Auto writes anything, and only their replicas."
         ),
     ] = "Auto"
     objective: Objective
@@ -205,7 +205,7 @@ class RecModelSpec(Strict):
 
     @property
     def by_reference(self) -> bool:
-        """Whether the pools are workloads that stand already, of which nothing is written."""
+        """Whether the pools are workloads that stand already, of which at most the replicas are written."""
         return any(pool.target_ref is not None for pool in self.pools)
 
     def accuracy_loss_ratios(self) -> dict[str, float]:
@@ -231,8 +231,9 @@ class RecModelSpec(Strict):
             threshold_seconds=self.objective.latency.threshold_seconds,
             minutes_over_budget_ratio=self.objective.latency.minutes_over_budget_ratio,
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
-            acts=self.mode == "Auto" and not self.by_reference,
+            acts=self.mode == "Auto",
             paused=self.mode == "Paused",
+            routed=not self.by_reference,
             calendar=replace(calendar(self.time_zone), holidays=days(self.holidays)),
             pools=tuple(
                 core.Pool(
@@ -241,6 +242,8 @@ class RecModelSpec(Strict):
                     max_replicas=pool.replicas.max,
                     cost_per_hour=float(pool.cost_per_hour),
                     accuracy_loss_ratio=losses.get(self.variant_of(pool) or ""),
+                    # What was learned of one workload is but a hint for another.
+                    version=f"{pool.target_ref.kind} {pool.target_ref.name}" if pool.target_ref is not None else "",
                 )
                 for pool in self.pools
             ),

@@ -47,6 +47,9 @@ class Model:
     minutes_over_budget_ratio: float = 0.005  # share of the minutes of a week that may be over the latency objective
     acts: bool = True  # False (Recommend, Paused, or somebody else scales): decide and report, but ask for no change
     paused: bool = False  # mode Paused: nothing acts, which its state says
+    routed: bool = (
+        True  # False: the weights are not ours, so that each pool has to carry the part of the requests that it gets
+    )
     calendar: Calendar = UTC  # of the people whose days and weeks the load follows
 
 

@@ -38,7 +38,9 @@ def test_whatever_is_seen_the_limits_hold_and_weights_belong_to_ready_pools(data
         for pool in model.pools:
             chosen, seen = decision.pools[pool.name], observation.pools[pool.name]
             if model.acts:
-                assert pool.min_replicas <= chosen.replicas <= pool.max_replicas
+                # What was there before us may run more while its load is not known: see test_own_share.py.
+                most = pool.max_replicas if model.routed else max(pool.max_replicas, seen.desired)
+                assert pool.min_replicas <= chosen.replicas <= most
             else:
                 assert chosen.replicas == seen.desired
             assert chosen.weight >= 0.0

@@ -53,6 +53,18 @@ def test_far_too_many_replicas_are_released_and_never_more_are_ordered(story: Wo
     assert story.late_share(0) < 0.01
 
 
+@of(World((workers(), batches()), (8, 2), load=steps(600.0, 900.0, at=2400), seconds=4800, routed=False))
+def test_where_the_traffic_is_not_ours_to_share_each_pool_carries_its_own_part(story: World) -> None:
+    """The cheapest mix would be GPUs alone, but eight of ten requests go to the CPUs whatever is decided."""
+    assert story.late_share(120) < 0.03  # what is planned, of the 0.05 allowed
+    assert (
+        1 <= min(story.ordered("gpu")) <= max(story.ordered("gpu")) <= 3
+    )  # the cheapest mix of the first load has none
+    before, after = (story.ordered("cpu", since)[:100] for since in (1200, 3300))
+    assert 4 <= min(before) <= max(before[:80]) <= 6  # 480 requests/s, of which each carries 121
+    assert 6 <= min(after) <= max(after) <= 9  # 720 requests/s
+
+
 @of(World((workers(),), (1,), load=600.0, seconds=1200))
 def test_from_one_replica_the_objective_is_reached_in_four_minutes_without_passing_twice_and_a_half_the_need(
     story: World,

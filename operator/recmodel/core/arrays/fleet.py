@@ -43,6 +43,7 @@ class Fleet:
     late_budget_ratio: Floats = field(metadata=axes("M"))  # 0.05 for a p95 objective
     minutes_over_budget_ratio: Floats = field(metadata=axes("M"))  # share of a week's minutes that may be over it
     acts: Bools = field(metadata=axes("M"))
+    routed: Bools = field(metadata=axes("M"))  # False: the weights are not ours
     tick_seconds: float
     rate_window_seconds: float  # over which the observed rates were taken
 
@@ -55,6 +56,12 @@ class Fleet:
     def span_ticks(self) -> int:
         """Ticks that a rate window and the age of its newest sample reach back: 6 for a minute at ticks of 15 s."""
         return self.window_ticks + SCRAPE_AGE_TICKS
+
+    @property
+    def own_shares(self) -> Bools:
+        """Models ``[M]`` of several pools, each of which has to carry the part of the requests that it gets."""
+        result: Bools = ~self.routed & (self.exists.sum(1) > 1)
+        return result
 
     @cached_property
     def calendars(self) -> Calendars:
@@ -97,6 +104,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
         late_budget_ratio=np.array([1.0 - m.within_ratio for m in models], float),
         minutes_over_budget_ratio=np.array([m.minutes_over_budget_ratio for m in models], float),
         acts=np.array([m.acts for m in models], bool),
+        routed=np.array([m.routed for m in models], bool),
         tick_seconds=tick_seconds,
         rate_window_seconds=rate_window_seconds,
     )

@@ -155,6 +155,8 @@ class CostSplit:
     def _beyond(self, i: int) -> Iterator[str]:
         """What else the plan knows that the cheapest mix does not."""
         seen, proposed = self.context.seen, self.context.proposal.replicas[i]
+        if self._own_shares[i]:
+            yield "each pool carries the part of the requests that it gets"
         for k, pool in enumerate(self.context.fleet.models[i].pools):
             if proposed[k] and self._learning[i, k]:
                 yield f"{pool.name} may carry more than is known"
@@ -162,6 +164,11 @@ class CostSplit:
                 yield f"{seen.ready[i, k]} of {proposed[k]} {pool.name} are ready"
             if self.context.given_up[i, k] or seen.unschedulable[i, k]:
                 yield f"pods of {pool.name} find no node"
+
+    @cached_property
+    def _own_shares(self) -> list[bool]:
+        own: list[bool] = self.context.fleet.own_shares.tolist()
+        return own
 
     @cached_property
     def _learning(self) -> Bools:

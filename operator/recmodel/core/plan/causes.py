@@ -202,6 +202,11 @@ class Cause(Enum):
         "no pool would have a replica: the cheapest keeps one",
         "until the plan wants a replica",
     )
+    LAST_OF_ITS_OWN = (
+        reasons.AT_MINIMUM,
+        "requests may be sent to it, since the operator does not share out this traffic: it keeps a replica",
+        "until the plan wants a replica",
+    )
     # change_nothing_unless_acting
     NOT_ACTING = (
         reasons.MODE_RECOMMEND,

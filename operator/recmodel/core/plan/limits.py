@@ -35,11 +35,15 @@ def hold_when_blind(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
 
 
 def within_limits(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """The owner's minimum and maximum are never left."""
-    fleet = context.fleet
+    """The owner's minimum and maximum are never left. Only a workload that was there before us may run more while its load is not
+    known: doubt takes none of them away.
+    """
+    fleet, seen = context.fleet, context.seen
     low = np.where(fleet.exists, fleet.min_replicas, 0)
-    why = first_cause((replicas < low, Cause.BELOW_MINIMUM), otherwise=Cause.ABOVE_MAXIMUM)
-    return np.where(fleet.exists, np.clip(replicas, low, np.maximum(fleet.max_replicas, low)), 0), why
+    high = np.maximum(fleet.max_replicas, low)
+    kept = ~fleet.routed[:, None] & (context.blind_seconds > 0)[:, None] & (seen.desired > high)
+    why = first_cause((replicas < low, Cause.BELOW_MINIMUM), (kept, Cause.BLIND_KEEPS), otherwise=Cause.ABOVE_MAXIMUM)
+    return np.where(fleet.exists, np.clip(replicas, low, np.where(kept, seen.desired, high)), 0), why
 
 
 def keep_trials_running(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
@@ -56,6 +60,7 @@ def order_elsewhere(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
     blocked = context.given_up | ((seen.unschedulable > 0) & (seen.unschedulable >= seen.desired))
     ordered = replicas > 0
     out = (seen.ready.sum(1) == 0) & (blocked | ~ordered).all(1) & blocked.any(1)
+    out &= fleet.routed  # else no request would move there
     patient = (~(blocked & ordered) | (context.unplaced_seconds >= UNPLACED_PATIENCE_SECONDS)).all(1, keepdims=True)
     able = fleet.exists & ~blocked & (fleet.max_replicas > 0) & (context.allowed > 0.0)
     starting = able & (seen.desired > 0)
@@ -68,15 +73,21 @@ def order_elsewhere(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
 
 
 def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """At least one replica of some pool stays, or nothing could ever be measured again."""
+    """At least one replica of some pool stays, or nothing could ever be measured again.
+
+    Where the traffic is not ours to share out, requests may be sent to any pool that runs: each keeps one. And one that somebody else
+    has taken to 0 stays there.
+    """
     fleet = context.fleet
-    none = replicas.sum(1) == 0
+    none = (replicas.sum(1) == 0) & fleet.routed
     price = np.where(fleet.exists & (fleet.max_replicas > 0), fleet.cost_per_hour, np.inf)
     first = np.argmin(price, axis=1)
     result = replicas.copy()
     rows = np.nonzero(none)[0]
     result[rows, first[rows]] = np.minimum(1, fleet.max_replicas[rows, first[rows]])
-    return result, Cause.LAST_OF_ALL.code
+    runs = fleet.exists & ~fleet.routed[:, None] & (context.seen.desired > 0)
+    why = first_cause((runs, Cause.LAST_OF_ITS_OWN), otherwise=Cause.LAST_OF_ALL)
+    return np.where(runs, np.maximum(result, 1), result), why
 
 
 def change_nothing_unless_acting(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:

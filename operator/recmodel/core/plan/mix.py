@@ -22,6 +22,7 @@ import numpy as np
 from recmodel.core.arrays.fleet import Bools, Floats, Ints
 from recmodel.core.capacity.estimate import Capacity, carried
 from recmodel.core.plan.lasting import LARGEST_LASTING_SECONDS, lasted_seconds
+from recmodel.core.plan.own_share import with_own_shares
 from recmodel.core.plan.situation import Proposal, Situation, needed
 
 HOPE = 4.0  # a pool whose limit is the trust region is kept if it would pay at up to this many times of it, until that was tried in vain
@@ -31,7 +32,7 @@ UNMET_PRICE = 50.0  # of a replica-hour of the dearest pool: a request out of th
 
 def propose(situation: Situation) -> Proposal:
     """The cheapest mix. A model of which no pool's capacity is known keeps what it has, and what may answer nothing is not tried."""
-    proposal = _cheapest(situation)
+    proposal = with_own_shares(situation, _cheapest(situation))
     return replace(
         proposal,
         replicas=np.where(np.isfinite(proposal.per_replica), proposal.replicas, situation.seen.desired),

@@ -33,6 +33,7 @@ def make_room_where_it_costs_less(replicas: Ints, context: GuardContext) -> tupl
     known = fleet.exists & ~proposal.assumed & (context.capacity.proven > 0)
     free = (replicas >= seen.desired) & (replicas < fleet.max_replicas) & (seen.unschedulable == 0)
     free &= ~context.given_up & ~context.slow  # a slow one would come too late to be of use
+    free &= fleet.routed[:, None]  # else no request would move to it
     enough = proposal.per_replica >= short[:, None]
     cheaper = known & free & enough & (price < kept_price) & np.isfinite(kept_price) & (short > 0)[:, None]
     cheapest = np.argmin(np.where(cheaper, price * (1.0 + 1e-9 * fleet.name_rank), np.inf), axis=1)[:, None]
