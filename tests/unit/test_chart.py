@@ -12,6 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from recmodel.api.crd import crd_yaml
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.leases.claims import ALL_CLAIM, CLAIM
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
@@ -143,7 +144,7 @@ def test_an_object_outside_the_releases_namespace_has_a_name_that_no_other_relea
         if kind and name and (kind[1] in wide or "\n  namespace: {{ . }}\n" in text):
             assert "recmodel.wideName" in name[1] or name[1] == "{{ $name }}", text
             found += 1
-    assert found == 10
+    assert found == 12
 
 
 def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
@@ -165,7 +166,7 @@ def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
     verbs = {resource: set(rule["verbs"]) for rule in rules() for resource in rule["resources"]}
     for read in ("pods", "recmodels", "horizontalpodautoscalers", "configmaps", "canaries", "rollouts"):
         assert verbs[read] == {"list", "watch"}
-    assert verbs["recmodels/status"] == verbs["deployments/scale"] == {"patch"}
+    assert verbs["recmodels/status"] == verbs["deployments/scale"] == verbs["statefulsets/scale"] == {"patch"}
     assert verbs["events"] == {"create"}
     leases = [(rule.get("resourceNames"), rule["verbs"]) for rule in rules() if rule["resources"] == ["leases"]]
     assert leases == [([CLAIM, ALL_CLAIM], ["get", "update"]), (None, ["create"])]
@@ -208,6 +209,19 @@ def test_the_policies_cover_every_kind_that_the_operator_creates() -> None:
     assert covered("pods", "CREATE") == covered("pods", "UPDATE") == {("apps", "deployments"), ("batch", "jobs")}
     for policy in policies.values():
         assert all(check["message"] and check["expression"] for check in policy["validations"])
+
+
+def test_the_policy_for_authors_looks_at_each_pool_that_a_recmodel_may_have_and_at_each_kind() -> None:
+    """What the operator scales in mode Auto is what the author may scale: tests/cluster/test_rights.py asks the API server."""
+    text = TEMPLATES["admissionpolicy.yaml"]
+    (most,) = (str(m.max_length) for m in RecModelSpec.model_fields["pools"].metadata if hasattr(m, "max_length"))
+    assert re.findall(r"until (\d+)", text) == [most]
+    for kind in names.REFERABLE.values():
+        assert f"'{kind.plural}'" in text
+        (scale,) = [rule for rule in rules() if rule["resources"] == [f"{kind.plural}/scale"]]
+        assert (scale["apiGroups"], scale["verbs"]) == ([kind.group_version.partition("/")[0]], ["patch"])
+    assert set(re.findall(r"check\('(\w+)'\)", text)) == {"update", "patch"}
+    assert "resources: [recmodels]}" in text  # not the status, which the operator writes
 
 
 def test_the_pod_fits_pod_security_restricted() -> None:

@@ -80,10 +80,13 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [patch]
-# Pools by reference: only looked at.
+# Pools by reference: looked at, and scaled in mode Auto.
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [statefulsets/scale]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

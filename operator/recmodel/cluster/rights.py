@@ -37,6 +37,7 @@ NEEDED: tuple[Right, ...] = (
     Right("apps", "deployments", KEPT),
     Right("apps", "deployments/scale", ("patch",)),
     Right("apps", "statefulsets", READ),
+    Right("apps", "statefulsets/scale", ("patch",)),
     Right("", "services", KEPT),
     Right("policy", "poddisruptionbudgets", KEPT),
     Right("gateway.networking.k8s.io", "httproutes", KEPT),
