@@ -14,10 +14,15 @@ from builders.fake_cluster import OWNER, FakeCluster, pool, spec
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names, weight_steps
 from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.referenced import Referenced
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.reference_pools import ReferencePools
+from recmodel.controller.reference_watch import ReferenceWatch
+from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Tracked
+from recmodel.controller.traffic_shift import TrafficShift
 from recmodel.core.types import Decision, PoolDecision
 from recmodel.report.snapshot import Desired
 
@@ -32,10 +37,20 @@ class World:
         self.cluster = cluster or FakeCluster()
         self.inventory = Inventory(lambda key: self.reconciler.wake(key))
         self.reports: list[str | None] = []
+        actor = Actor(self.cluster, self.inventory)  # type: ignore[arg-type]
+        referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable)
+        watch = ReferenceWatch(self.cluster, referenced, Tasks())  # type: ignore[arg-type]
+        references = ReferencePools(
+            self.cluster,  # type: ignore[arg-type]
+            referenced,
+            watch,
+            lambda key: self.reconciler.models.get(key),
+            lambda _: [],
+        )
         self.reconciler = Reconciler(
-            Actor(self.cluster, self.inventory),  # type: ignore[arg-type]
+            actor,
             self.inventory,
-            Metrics(),
+            TrafficShift(actor, self.inventory, references, Metrics()),
             lambda t: self.reports.append(t.applied.failed.reason if t.applied.failed else None),
         )
         self.tracked = self._tracked(wanted)

@@ -75,7 +75,8 @@ def pod(name: str, ready: bool = True, app: str = "ranker-cpu", **metadata: Any)
 
 class ExistingWorkloads(Api):
     """An API server that has workloads, pods and autoscalers of others, by the plural of their kind. ``forbidden`` are the kinds
-    that may not be listed in a namespace. ``selections`` is what was asked for of them.
+    that may not be listed in a namespace. ``selections`` is what was asked for of them. Replicas are written through their scale,
+    over the version that the write names; ``scales`` are the bodies, ``refused`` a status and a sentence for all of them.
     """
 
     def __init__(self, **objects: list[Object]) -> None:
@@ -83,6 +84,8 @@ class ExistingWorkloads(Api):
         self.existing = {"deployments": [], "statefulsets": [], "pods": [], "horizontalpodautoscalers": [], **objects}
         self.forbidden: set[str] = set()
         self.selections: list[tuple[str, str]] = []
+        self.scales: list[tuple[str, Object]] = []
+        self.refused: tuple[int, str] | None = None
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -91,6 +94,9 @@ class ExistingWorkloads(Api):
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         kind = request.path.rsplit("/", 1)[-1]
+        if request.method == "PATCH" and kind == "scale" and request.content_type == "application/merge-patch+json":
+            self.requests.append((request.method, request.path))
+            return self._scaled(request.path, await request.json())
         if request.method != "GET" or kind not in self.existing or request.query.get("watch"):
             return await super().answer(request)
         self.requests.append((request.method, request.path))
@@ -102,6 +108,43 @@ class ExistingWorkloads(Api):
             self.selections.append((kind, labels or fields))
         found = [obj for obj in self.existing[kind] if _chosen(obj, labels, fields)]
         return web.json_response({"items": found, "metadata": {"resourceVersion": "9"}})
+
+    def write(self, name: str, replicas: int, manager: str) -> None:
+        """Somebody writes the replicas of a workload, and is in ``managedFields`` for it."""
+        for kind in ("deployments", "statefulsets"):
+            for at, obj in enumerate(self.existing[kind]):
+                if obj["metadata"]["name"] == name:
+                    self.existing[kind][at] = _written(obj, replicas, manager)
+
+    def _scaled(self, path: str, body: Object) -> web.Response:
+        kind, name = path.split("/")[-3:-1]
+        found = next((obj for obj in self.existing[kind] if obj["metadata"]["name"] == name), None)
+        if self.refused is not None:
+            return _status(*self.refused)
+        if found is None:
+            return _status(404, f"{kind} {name} not found")
+        self.scales.append((name, body))
+        if any(found["metadata"].get(key) != value for key, value in body["metadata"].items()):
+            return _status(409, f"{kind} {name}: the object has been modified")
+        self.write(name, body["spec"]["replicas"], "recmodel")
+        (now,) = (obj for obj in self.existing[kind] if obj["metadata"]["name"] == name)
+        count = now["spec"]["replicas"]
+        return web.json_response({"metadata": now["metadata"], "spec": {"replicas": count} if count else {}})
+
+
+def _written(obj: Object, replicas: int, manager: str) -> Object:
+    found = copy.deepcopy(obj)
+    metadata = found["metadata"]
+    metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
+    metadata["generation"] += 1
+    found["spec"]["replicas"] = replicas
+    fields: Object = {"f:spec": {"f:replicas": {}}}
+    metadata["managedFields"] = [{"manager": manager, "operation": "Update", "fieldsV1": fields}]
+    return found
+
+
+def _status(code: int, said: str) -> web.Response:
+    return web.json_response({"kind": "Status", "message": said, "code": code}, status=code)
 
 
 def _chosen(obj: Object, labels: str, fields: str) -> bool:

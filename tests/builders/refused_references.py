@@ -17,8 +17,6 @@ _SERVED = [{"name": "full", "version": "2"}]
 REFUSED_REFERENCES = [
     Case("spec", spec, says)
     for spec, says in (
-        (reference_spec(mode="Auto"), "can only be recommended for so far: set mode: Recommend"),
-        (reference_spec(mode="Paused"), "can only be recommended for so far: set mode: Recommend"),
         (reference_spec(referring(), _OWN), "make one RecModel of each sort"),
         (reference_spec(route=_ROUTE), "leave spec.route out, their traffic stays as it is"),
         (reference_spec(optimisation=_JOB), "leave spec.optimisation out"),
@@ -42,7 +40,10 @@ TAKEN_REFERENCES = [
     Case("spec", spec)
     for spec in (
         reference_spec(),
+        reference_spec(mode="Auto"),
+        reference_spec(mode="Paused"),
         reference_spec(referring(), _OTHER),
+        reference_spec(referring(), _OTHER, mode="Auto"),
         reference_spec(referring({"kind": "StatefulSet", "name": "ranker.a"})),
         reference_spec(referring(variant="full"), variants=[{"name": "full"}]),
         reference_spec(metrics={"profile": "triton", "model": "ranker"}),

@@ -1,17 +1,20 @@
 """Workloads that stand already, with a Service, an autoscaler and traffic of their own: a RecModel that refers to them says what
-runs and what would run, and changes nothing.
+runs and what would run, and changes nothing; in mode Auto it scales them, and changes nothing else.
 """
 
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import Any
 
 import pytest
 import yaml
+from chart import run
 from figures import measured
 from installed import OPERATOR_NAMESPACE, RELEASE
-from kube import Kube, Object, Refused, eventually, throughout
+from kube import FIELD_MANAGER, Kube, Object, Refused, eventually, throughout
+from operator_account import asked
 from requests_sent import Load
 from serving import Pool, Served
 from side_by_side import together
@@ -151,6 +154,117 @@ def test_what_stands_is_looked_at_and_nothing_of_it_is_written(kube: Kube, names
 
 def _same(now: dict[str, Object], before: dict[str, Object]) -> None:
     assert now == before
+
+
+@together
+def test_what_stands_is_scaled_and_nothing_else_of_it_is_written(kube: Kube, namespace: str) -> None:
+    existing(kube, namespace)
+    wait_until_it_answers(kube, namespace)
+    before = standing(kube, namespace)
+    body = referring(namespace, mode="Auto")
+    for pool, least in zip(body["spec"]["pools"], (1, 2), strict=True):
+        pool["replicas"]["min"] = least
+    served = Served(kube, body)
+    eventually("who scales is named", served.has("Degraded", "True", "AnotherAutoscaler"), 60.0)
+    assert "delete HorizontalPodAutoscaler shop-ranker" in served.condition("Degraded")["message"]
+    throughout(6.0, lambda: _same(standing(kube, namespace), before))
+    kube.delete(names.AUTOSCALER, namespace, "shop-ranker")
+    eventually("the minimum is kept", lambda: replicas(kube, namespace)["shop-spare"] == 2, 60.0)
+    with Load(served, CALM_PER_SECOND, url=f"http://shop-ranker.{namespace}/") as load:
+        eventually("what a pod carries is learned", lambda: served.status()["pools"][0].get("capacityPerReplica"), 90.0)
+        assert replicas(kube, namespace)["shop-ranker"] == 1
+        load.rate(PER_SECOND)
+        found = eventually("more replicas run", lambda: more_than_one(kube, namespace), 60.0)
+        measured("A Deployment by reference in mode Auto, at 45/s of 50/s a pod", f"{found} replicas")
+        eventually("nothing is in the way", served.has("Degraded", "False"), 30.0)
+    for kind, name in WORKLOADS:
+        now = kube.get(kind, namespace, name)
+        assert but_replicas(now) == but_replicas(before[name])
+        (ours,) = [entry for entry in now["metadata"]["managedFields"] if entry["manager"] == names.FIELD_MANAGER]
+        assert (ours["subresource"], ours["fieldsV1"]) == ("scale", {"f:spec": {"f:replicas": {}}})
+    for _ in range(3):  # as a tool does that keeps the number from Git
+        kube.merge(names.STATEFUL_SET, namespace, "shop-spare", {"spec": {"replicas": 1}})
+        eventually("it is put right, or left alone", lambda: put_right(kube, served), 60.0)
+    eventually("the writer is named", served.has("Degraded", "True", "Contested"), 60.0)
+    assert f"the field manager {FIELD_MANAGER} keeps writing" in served.condition("Degraded")["message"]
+    throughout(10.0, lambda: _same(replicas(kube, namespace), {**replicas(kube, namespace), "shop-spare": 1}))
+    last = {kind: kube.get(kind, namespace, name) for kind, name in WORKLOADS}
+    kube.delete(names.RECMODEL, namespace, "ranker")
+    eventually("the RecModel is gone", lambda: kube.find(names.RECMODEL, namespace, "ranker") is None, 30.0)
+    time.sleep(5.0)
+    for kind, name in WORKLOADS:
+        now = kube.get(kind, namespace, name)
+        assert (but_replicas(now), now["spec"]["replicas"]) == (
+            but_replicas(last[kind]),
+            last[kind]["spec"]["replicas"],
+        )
+
+
+def replicas(kube: Kube, namespace: str) -> dict[str, int]:
+    return {name: kube.get(kind, namespace, name)["spec"]["replicas"] for kind, name in WORKLOADS}
+
+
+def more_than_one(kube: Kube, namespace: str) -> int:
+    found = replicas(kube, namespace)["shop-ranker"]
+    return found if found > 1 else 0
+
+
+def put_right(kube: Kube, served: Served) -> bool:
+    contested = served.condition("Degraded")["reason"] == "Contested"
+    return contested or replicas(kube, served.namespace)["shop-spare"] == 2
+
+
+def but_replicas(obj: Object) -> Object:
+    """All but the number, and what the API server and the workload's own controller keep of it."""
+    metadata = {
+        key: value
+        for key, value in obj["metadata"].items()
+        if key not in ("resourceVersion", "generation", "managedFields")
+    }
+    spec = {key: value for key, value in obj["spec"].items() if key != "replicas"}
+    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata, "spec": spec}
+
+
+@together
+def test_who_may_not_scale_a_workload_gets_no_recmodel_that_does(kube: Kube, namespace: str) -> None:
+    """The operator's own writes of the status, and mode Recommend, are not looked at."""
+    author = f"author-{namespace}"
+    granted(namespace, author, "writes", "recmodel.dev", "recmodels", ["create", "get", "patch"])
+    acts, looks = (referring(namespace, mode=mode) for mode in ("Auto", "Recommend"))
+    eventually("the author may write RecModels", lambda: asked(author, "create", looks).returncode == 0, 30.0)
+    refused = asked(author, "create", acts)
+    assert refused.returncode != 0
+    said = f"spec.pools[0].targetRef is Deployment shop-ranker: in mode Auto it is scaled, and {author} may neither update nor patch"
+    assert f"{said} deployments/scale of it in namespace {namespace}" in refused.stderr
+    granted(namespace, author, "one", "apps", "deployments/scale", ["update"])
+    eventually("of two targets one may be scaled", lambda: "pools[1]" in asked(author, "create", acts).stderr, 30.0)
+    granted(namespace, author, "other", "apps", "statefulsets/scale", ["patch"])
+    eventually("both may be scaled", lambda: asked(author, "create", acts).returncode == 0, 30.0)
+    served = Served(kube, looks)
+    eventually("the operator writes the status", served.has("Ready", "False", "TargetMissing"), 60.0)
+    mode = ("recmodel", "ranker", "-n", namespace, "--type=merge", "--dry-run=server", "-p", '{"spec":{"mode":"Auto"}}')
+    assert run("kubectl", "--as", author, "patch", *mode).returncode == 0
+    run("kubectl", "-n", namespace, "delete", "rolebinding", "other")
+
+    def refuses() -> bool:
+        answer = run("kubectl", "--as", author, "patch", *mode)
+        return answer.returncode != 0 and "statefulsets/scale" in answer.stderr
+
+    eventually("an edit is refused as well", refuses, 30.0)
+
+
+def granted(namespace: str, user: str, name: str, group: str, resource: str, verbs: list[str]) -> None:
+    """Lets somebody do something in the namespace."""
+    metadata, api = {"name": name, "namespace": namespace}, "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs}]
+    role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
+    binding = {
+        "apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+        "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
+    }  # fmt: skip
+    answer = run("kubectl", "apply", "-f", "-", given=yaml.safe_dump_all([role, binding]))
+    assert answer.returncode == 0, answer.stderr
 
 
 @together

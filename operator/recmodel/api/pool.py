@@ -31,7 +31,7 @@ class Replicas(Strict):
 
 
 class PoolSpec(Strict):
-    """A pool: one variant on one kind of device, with limits and a price. The operator makes it from a template, or only looks at
+    """A pool: one variant on one kind of device, with limits and a price. The operator makes it from a template, or it is
     the workload that a targetRef names.
     """
 
@@ -81,8 +81,8 @@ class PoolSpec(Strict):
     target_ref: Annotated[
         TargetRef | None,
         Field(
-            description="A workload that runs already, in place of a template. Nothing of it is written: mode Recommend says what "
-            "it costs now and what the operator would run."
+            description="A workload that runs already, in place of a template. Mode Recommend says what it costs now and what the "
+            "operator would run; mode Auto writes its replicas, and nothing else of it."
         ),
     ] = None
 

@@ -1,6 +1,7 @@
 """Pools by reference: a workload that stands already, and what a spec with such pools may hold.
 
-Nothing of a referenced workload is written. So what only makes sense for a template of ours is refused, and not ignored.
+Of a referenced workload only the number of replicas is written. So what only makes sense for a template of ours is refused, and not
+ignored.
 """
 
 from __future__ import annotations
@@ -66,13 +67,6 @@ RULES: tuple[ReferenceRule, ...] = (
         "pools",
         lambda spec: [pool.name for pool in spec.pools if pool.target_ref is None],
         lambda spec: _none(spec) or all(pool.target_ref is not None for pool in spec.pools),
-    ),
-    ReferenceRule(
-        f"{_NONE} || self.mode == 'Recommend'",
-        "a pool with a targetRef can only be recommended for so far: set mode: Recommend",
-        "mode",
-        lambda spec: spec.mode,
-        lambda spec: _none(spec) or spec.mode == "Recommend",
     ),
     ReferenceRule(
         f"{_NONE} || !has(self.route)",

@@ -196,7 +196,7 @@ class MixStatus(Written):
 
 
 class RecommendationStatus(Written):
-    """Of pools by reference: what runs, and what the operator would run."""
+    """Of pools by reference that the operator does not scale: what runs, and what it would run."""
 
     message: Annotated[str, Field(max_length=2048, description="Both in a sentence, with who scales the pools now.")]
     running: Annotated[MixStatus, Field(description="What the workloads ask for.")]

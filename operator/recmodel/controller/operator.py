@@ -27,6 +27,7 @@ from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.recmodel_watch import RecModelWatch
 from recmodel.controller.reconciler import Reconciler
+from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import ReferenceWatch, workloads
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
@@ -37,6 +38,7 @@ from recmodel.controller.tasks import Tasks
 from recmodel.controller.tick import Tick
 from recmodel.controller.tick_loop import Loop
 from recmodel.controller.tracked import Tracked
+from recmodel.controller.traffic_shift import TrafficShift, forget_wanted
 from recmodel.controller.views import core_model, pool_state
 from recmodel.controller.watches import Watches, served
 from recmodel.core.types import Model
@@ -65,7 +67,15 @@ class Operator:
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
         self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable)
         self._references = ReferenceWatch(client, self.referenced, self._tasks)
-        self.reconciler = Reconciler(self._actor, self.inventory, metrics, self._report, self._may_act, self._knows)
+        self._reference_pools = ReferencePools(
+            client,
+            self.referenced,
+            self._references,
+            lambda key: self.reconciler.models.get(key),
+            self._watches.scalers_unlisted,
+        )
+        shift = TrafficShift(self._actor, self.inventory, self._reference_pools, metrics)
+        self.reconciler = Reconciler(self._actor, self.inventory, shift, self._report, self._may_act, self._knows)
         self._registry = Registry(
             self.reconciler, self.inventory, decider, settings.permitted, self._report, self.forget
         )
@@ -85,15 +95,16 @@ class Operator:
     def observe(self, body: Mapping[str, Any]) -> None:
         """A RecModel as it stands now. Only another spec or a new object means work."""
         self._registry.observe(body)
-        if (tracked := self.reconciler.models.get("/".join(identity_of(body)))) is not None:
-            self._references.want(tracked.key, workloads(tracked.owner.namespace, tracked.spec).values())
+        tracked = self.reconciler.models.get("/".join(identity_of(body)))
+        if tracked and self._references.want(tracked.key, workloads(tracked.owner.namespace, tracked.spec)):
+            forget_wanted(tracked)  # it was decided for other workloads
         if self.claims is not None:
             self.claims.wake()
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
         self.inventory.forget(key)
-        self._references.want(key, ())
+        self._references.want(key, {})
         self._registry.gone(key)
         self.reconciler.forget(key)
         self.reporter.forget(key)
@@ -251,8 +262,7 @@ class Operator:
         if spec is None:
             return {}
         if spec.by_reference:
-            referred = workloads(tracked.owner.namespace, spec)
-            return {n: pool_state(tracked, n, self.referenced.pool(workload)) for n, workload in referred.items()}
+            return {n: pool_state(tracked, n, s) for n, s in self._reference_pools.states(tracked).items()}
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
         cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}

@@ -29,7 +29,6 @@ from recmodel.cluster.writing.attempts import Attempts
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure, Outcome
 from recmodel.controller.fairness import FairQueue
-from recmodel.controller.metrics import Metrics
 from recmodel.controller.overwriting import overwriting
 from recmodel.controller.rollouts import adopt, forget_serving
 from recmodel.controller.tracked import Tracked
@@ -54,14 +53,14 @@ class Reconciler:
         self,
         actor: Actor,
         inventory: Inventory,
-        metrics: Metrics,
+        traffic_shift: TrafficShift,
         report: Callable[[Tracked], object],
         may_act: Callable[[str], bool] = lambda namespace: True,  # noqa: ARG005
         known: Callable[[Tracked], bool] = lambda tracked: True,  # noqa: ARG005
     ) -> None:
         self._actor = actor
         self._inventory = inventory
-        self._traffic_shift = TrafficShift(actor, inventory, metrics)
+        self._traffic_shift = traffic_shift
         self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
         self._may_act = may_act  # in a namespace; False while another operator does: then nothing is looked at
         self._known = known  # False while what stands in the cluster of a RecModel is not: then it is left as it is

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,22 +49,25 @@ class ReferenceWatch:
         self._referenced = referenced
         self._tasks = tasks
         self._watched: dict[Workload, _Watched] = {}
-        self._of: dict[str, frozenset[Workload]] = {}  # by RecModel
+        self._of: dict[str, Mapping[str, Workload]] = {}  # by RecModel, by pool
 
-    def want(self, key: str, wanted: Iterable[Workload]) -> None:
-        """What a RecModel refers to from now on; nothing: it is gone, or its pools have templates."""
-        now, before = frozenset(wanted), self._of.pop(key, frozenset())
-        if now:
-            self._of[key] = now
-        for workload in now - before:
+    def want(self, key: str, wanted: Mapping[str, Workload]) -> bool:
+        """What each pool of a RecModel refers to from now on; nothing: it is gone, or its pools have templates. Returns whether it is
+        other than before.
+        """
+        before = self._of.pop(key, {})
+        if wanted:
+            self._of[key] = dict(wanted)
+        for workload in {*wanted.values()} - {*before.values()}:
             self._begin(workload, key)
-        for workload in before - now:
+        for workload in {*before.values()} - {*wanted.values()}:
             self._end(workload, key)
+        return before != wanted
 
     def missing(self, tracked: Tracked) -> list[str]:
         """What deciding for a RecModel needs and was never read; empty where all is known, or known to be refused."""
         found = []
-        for workload in self._of.get(tracked.key, ()):
+        for workload in self._of.get(tracked.key, {}).values():
             answered = self._watched[workload].answered
             if workload.kind.plural not in answered:
                 found.append(workload.shown)
@@ -78,7 +81,7 @@ class ReferenceWatch:
         if watched.task is None:
             self._referenced.begin(workload)
             selection = Selection(workload.kind, workload.namespace, fields=f"metadata.name={workload.name}")
-            watched.task = self._follow(workload, selection, _ItselfFollower(self, workload))
+            watched.task = self._follow(workload, selection, _ItselfFollower(self, self._referenced, workload))
 
     def _end(self, workload: Workload, key: str) -> None:
         watched = self._watched[workload]
@@ -90,6 +93,11 @@ class ReferenceWatch:
                 self._tasks.end(task)
         del self._watched[workload]
         self._referenced.end(workload)
+
+    def referring(self, workload: Workload) -> frozenset[str]:
+        """The keys of the RecModels that refer to it."""
+        watched = self._watched.get(workload)
+        return frozenset(watched.by) if watched is not None else frozenset()
 
     def seen(self, workload: Workload, obj: Object | None) -> None:
         """The workload as it stands now; None: it is not there. Its pods are followed by the selector that it has."""
@@ -133,6 +141,7 @@ class _ItselfFollower:
     """Receives the workload: a list of one, or of none."""
 
     watch: ReferenceWatch
+    referenced: Referenced
     workload: Workload
 
     def replace(self, kind: names.Kind, objects: list[Object], namespace: str | None) -> None:  # noqa: ARG002
@@ -141,8 +150,8 @@ class _ItselfFollower:
     def see(self, kind: names.Kind, change: str, obj: Object) -> None:  # noqa: ARG002
         self.watch.seen(self.workload, obj if change != "DELETED" else None)
 
-    def rewound(self, kind: names.Kind, namespace: str | None) -> None:
-        """Nothing is remembered by its resource version."""
+    def rewound(self, kind: names.Kind, namespace: str | None) -> None:  # noqa: ARG002
+        self.referenced.rewound(self.workload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from recmodel.cluster.observed.backends import Backend
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.pool_state import PoolState, ours_to_change
 from recmodel.controller.decider import Decider
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
@@ -116,8 +116,8 @@ class Tick:
 
     def _take_over(self, tracked: Tracked, states: dict[str, PoolState], decisions: Mapping[str, Decision]) -> None:
         decision = decisions.get(tracked.key)
-        # The spec may have changed while the tick was deciding: then this was decided for other pools.
-        if decision is not None and set(decision.pools) == self.pools(tracked).keys():
+        # The spec may have changed while the tick was deciding: then this was decided for other pools, or other workloads.
+        if decision is not None and set(decision.pools) == states.keys() and _same(states, self.pools(tracked)):
             tracked.decided = replace(tracked.decided, decision=decision)
             if self.may_act(tracked.owner.namespace):
                 self.act(tracked, decision, states)
@@ -131,7 +131,7 @@ class Tick:
 
     def act(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
         """Has a decision carried out, and shows it in the metrics."""
-        if tracked.desired.acts and not any(state.autoscaler or state.releaser for state in states.values()):
+        if tracked.desired.acts and ours_to_change(states):
             self.reconciler.decided(tracked, decision, states)
         else:
             forget_wanted(tracked)
@@ -165,6 +165,12 @@ def _read(tracked: Tracked, reading: ModelReading | None) -> None:
     """Takes over what Prometheus said in this tick; None: it was not asked."""
     counted = tracked.decided.counted or (reading is not None and reading.counts)
     tracked.decided = replace(tracked.decided, reading=reading, counted=counted)
+
+
+def _same(before: Mapping[str, PoolState], now: Mapping[str, PoolState]) -> bool:
+    """Whether these are the same pools, and refer to the same workloads."""
+    referred = [{n: s.reference.shown for n, s in pools.items() if s.reference is not None} for pools in (before, now)]
+    return before.keys() == now.keys() and referred[0] == referred[1]
 
 
 def _decidable(states: Mapping[str, PoolState]) -> bool:

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
-from recmodel.controller.backoff import Backoffs
+from recmodel.cluster.writing.drift import Child
+from recmodel.controller.backoff import Backoffs, Pace
 from recmodel.controller.recalled import Recalled
-from recmodel.core.types import Decision, PoolDecision
+from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions, for_pools_of
 
+# Of replicas of workloads that are not ours. What somebody writes over them twice is put back by the next decision. The third time in
+# a row it is a fight, which starts pods and ends them again, so each further write comes later. It ends with a number that stands
+# for longer than those before it did: see ``reference_pools.over``.
+CONTESTS = Pace(free=3, first_seconds=120.0, longest_seconds=600.0, fighting=3, calm_seconds=math.inf)
 OWNERS = {
     "desired": "registry",
     "recalled": "registry",
@@ -27,6 +32,22 @@ OWNERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """Replicas of a workload that is not ours, as this process wrote them."""
+
+    replicas: int  # the last time
+    at: float  # since when they are ours, on the monotonic clock
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """That somebody else wrote over such replicas: who it was the last time, and how long a number of ours has stood at most."""
+
+    who: Reason
+    stood_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """Weights and replicas on their way to what was decided."""
 
@@ -35,6 +56,8 @@ class Traffic:
     refused: frozenset[str] = frozenset()  # of these, the ones whose last write failed
     written_weights: Mapping[str, int] | None = None  # by pool, those that this process wrote last
     changed_at: float = -math.inf  # on the monotonic clock: when it wrote them
+    scaled: Mapping[Child, Scaled] = field(default_factory=dict)  # by workload that is referred to
+    overwritten: Mapping[Child, Overwritten] = field(default_factory=dict)  # the same
 
 
 @dataclass
@@ -51,6 +74,7 @@ class Tracked:
     route: Route = field(default_factory=Route)
     backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
     retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused, by child; of the Job, too
+    contests: Backoffs = field(default_factory=lambda: Backoffs(CONTESTS))  # of what others wrote over, by workload
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

@@ -18,9 +18,13 @@ from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.apply import Actor, scaled
 from recmodel.cluster.writing.attempts import stops_all
+from recmodel.cluster.writing.drift import Child
 from recmodel.controller.metrics import Metrics
-from recmodel.controller.tracked import Tracked
+from recmodel.controller.reference_pools import ReferencePools, child_of, over
+from recmodel.controller.reference_watch import workloads
+from recmodel.controller.tracked import Overwritten, Scaled, Tracked
 from recmodel.core.types import Decision, PoolDecision
+from recmodel.report.reference_holds import contested
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +34,10 @@ SHARE_TOLERANCE_RATIO = 0.01  # smaller moves of the weights than this share of 
 class TrafficShift:
     """Keeps nothing: what was wanted and written is in ``Tracked``, what stands in the inventory."""
 
-    def __init__(self, actor: Actor, inventory: Inventory, metrics: Metrics) -> None:
+    def __init__(self, actor: Actor, inventory: Inventory, references: ReferencePools, metrics: Metrics) -> None:
         self._actor = actor
         self._inventory = inventory
+        self._references = references
         self._metrics = metrics
 
     async def shift(self, tracked: Tracked) -> float | None:
@@ -41,10 +46,13 @@ class TrafficShift:
         if spec is None or not tracked.desired.acts:
             return None
         started = time.monotonic()
-        states = {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+        states = self._states(tracked, spec)
         if not any(state.exists for state in states.values()):
             return None
-        now = self.weights(tracked, spec)
+        if spec.by_reference:
+            _count_overwritten(tracked, states, started)
+            states = self._states(tracked, spec)  # which may be contested from now on
+        now = self.weights(tracked, spec) if spec.route is not None else {}
         step = weight_steps.step(
             {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
             settled_seconds=started - tracked.traffic.changed_at,
@@ -95,6 +103,11 @@ class TrafficShift:
         logger.info("%s: weights %s", tracked.key, dict(weights))
         return None
 
+    def _states(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, PoolState]:
+        if spec.by_reference:
+            return self._references.states(tracked)
+        return {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+
     def _state(self, tracked: Tracked, pool: str) -> PoolState:
         """What stands for a pool; one whose Deployment or Service could not be made, or is somebody else's, has
         nothing to shift.
@@ -118,11 +131,20 @@ class TrafficShift:
         once, as the weights wait behind it.
         """
         # Only for a fresh decision: somebody else's change of the number is seen, and judged, by the next one.
-        if pool not in tracked.traffic.pending or state.autoscaler is not None or not state.exists:
+        if pool not in tracked.traffic.pending or state.left_alone or not state.exists:
             return False
         before = tracked.traffic.refused
+        retries = 0 if pool in before else RETRIES
+        workload = workloads(tracked.owner.namespace, tracked.spec).get(pool)
         try:
-            await self._actor.apply_replicas(tracked.owner, pool, replicas, 0 if pool in before else RETRIES)
+            if workload is None:
+                await self._actor.apply_replicas(tracked.owner, pool, replicas, retries)
+            elif await self._references.write(workload, replicas, retries):
+                child, scaled = child_of(workload), tracked.traffic.scaled
+                ours = replace(scaled.get(child, Scaled(replicas, time.monotonic())), replicas=replicas)
+                tracked.traffic = replace(tracked.traffic, scaled={**scaled, child: ours})
+            else:
+                return False
         except ClusterError as error:
             if stops_all(error):
                 raise
@@ -148,7 +170,7 @@ def want(tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) 
 
 def forget_wanted(tracked: Tracked) -> None:
     """Weights and replicas stay as they stand in the cluster until the next decision."""
-    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset(), refused=frozenset())
+    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset(), refused=frozenset(), scaled={})
 
 
 def forget_written_weights(tracked: Tracked) -> None:
@@ -166,6 +188,32 @@ def _written(tracked: Tracked, replicas: Mapping[str, int]) -> None:
     }
     pending = tracked.traffic.pending - done
     tracked.traffic = replace(tracked.traffic, pending=pending, refused=tracked.traffic.refused & pending)
+
+
+def _count_overwritten(tracked: Tracked, states: Mapping[str, PoolState], now: float) -> None:
+    """Where other replicas stand than this process wrote last, somebody else wrote them: that counts once, with who it was. A number
+    that no other field manager owns is ours, though its answer was lost.
+    """
+    traffic, referred = tracked.traffic, workloads(tracked.owner.namespace, tracked.spec)
+    children = {pool: child_of(workload) for pool, workload in referred.items()}
+    overwritten = {
+        child: one
+        for child, one in traffic.overwritten.items()
+        if child in children.values() and not over(tracked, child, now)
+    }
+    tracked.contests.keep(overwritten)
+    scaled: dict[Child, Scaled] = {}
+    for pool, child in children.items():
+        state, written = states[pool], traffic.scaled.get(child)
+        if written is None or state.reference is None or state.left_alone or not state.exists:
+            continue
+        if state.desired == written.replicas or not state.reference.replicas_holders:
+            scaled[child] = replace(written, replicas=state.desired)
+            continue
+        stood_seconds = max(now - written.at, overwritten[child].stood_seconds if child in overwritten else 0.0)
+        overwritten[child] = Overwritten(contested(state.reference, child[1]), stood_seconds)
+        tracked.contests.made([child], now)
+    tracked.traffic = replace(traffic, scaled=scaled, overwritten=overwritten)
 
 
 def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:
@@ -192,7 +240,7 @@ def _overwritten(
 
 def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> weight_steps.PoolTraffic:
     wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
-    if wanted is None or state.autoscaler is not None:
+    if wanted is None or state.left_alone:
         replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
     else:
         replicas, share = (wanted.replicas if pool in tracked.traffic.pending else state.desired), wanted.weight

@@ -10,7 +10,7 @@ from recmodel.api.quantity import amount
 from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
 from recmodel.cluster.observed.backends import Backend
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.pool_state import PoolState, ours_to_change
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Model, Observation
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView, pod_prefix
@@ -80,7 +80,7 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     spec, model = tracked.spec, tracked.desired.model
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
-    acts = model.acts and not any(state.autoscaler or state.releaser for state in pools.values())
+    acts = model.acts and ours_to_change(pools)
     serving = {name: tracked.versions.serving.get(name, state.serving) for name, state in pools.items()}
     if all(found.now is None and found.trial is None for found in serving.values()):
         return model if acts == model.acts else replace(model, acts=acts)

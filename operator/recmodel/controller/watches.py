@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
@@ -97,7 +97,16 @@ class Watches:
             kinds.append(names.ROUTE)
         if tracked.spec is not None and tracked.spec.variants:
             kinds.append(names.CONFIG_MAP)
-        places: list[Place] = [(kind.plural, where) for kind in kinds for where in (None, tracked.owner.namespace)]
+        return self._unlisted(kinds, tracked.owner.namespace)
+
+    def scalers_unlisted(self, namespace: str) -> list[str]:
+        """The kinds of those that scale or release workloads that were never listed: of a workload that is not ours it is not known
+        then whether one does.
+        """
+        return self._unlisted(TARGET_FIELDS, namespace)
+
+    def _unlisted(self, kinds: Iterable[names.Kind], namespace: str) -> list[str]:
+        places: list[Place] = [(kind.plural, where) for kind in kinds for where in (None, namespace)]
         return [_shown(p) for p in places if p in self._synced and not self._synced[p].is_set()]
 
     def _follow(self, selection: Selection, follower: Follower, absent_seconds: float = ABSENT_KIND_SECONDS) -> None:

@@ -211,7 +211,8 @@ def _progressing(snapshot: Snapshot, pools: Mapping[str, PoolState], overdue: Ov
             return "False", Reason(unmade.reason, f"{absent}, and none is made: {unmade.message}")
         return "True", Reason(SCALING, absent)
     if ordered := not_yet_ordered(snapshot.decision if snapshot.desired.acts else None, pools):
-        return "True", Reason(SCALING, f"decided, and not in the Deployment yet: {', '.join(ordered)}")
+        of = "workload" if snapshot.desired.spec is not None and snapshot.desired.spec.by_reference else "Deployment"
+        return "True", Reason(SCALING, f"decided, and not in the {of} yet: {', '.join(ordered)}")
     return "False", Reason(SETTLED, "all replicas are ready")
 
 

@@ -19,9 +19,14 @@ RIGHTS_OBSERVE_ONLY = "RightsObserveOnly"
 
 
 def withheld(desired: Desired) -> Reason | None:
-    """That the operator may make and change none of the pools that the spec has a template of, and the way out."""
+    """That the operator may make and change none of the pools, and the way out."""
     if not desired.withheld:
         return None
+    if desired.spec is not None and desired.spec.by_reference:
+        return Reason(
+            RIGHTS_OBSERVE_ONLY,
+            "the operator is installed with rights: observe, so it scales nothing: set mode: Recommend, or install it with rights: act",
+        )
     return Reason(
         RIGHTS_OBSERVE_ONLY,
         "the operator is installed with rights: observe, so it makes and changes no pools: refer to workloads that run "
@@ -30,7 +35,7 @@ def withheld(desired: Desired) -> Reason | None:
 
 
 def others(pools: Mapping[str, PoolState]) -> Reason | None:
-    """Who else scales or releases the pools."""
+    """Who else scales or releases the pools, or writes over their replicas."""
     if owners := {name: state.autoscaler for name, state in pools.items() if state.autoscaler}:
         said = ", ".join(f"{owner} scales pool {name}" for name, owner in owners.items())
         return Reason(ANOTHER_AUTOSCALER, f"{said}: delete it, or take the pool out; its replicas are left alone")
@@ -38,7 +43,11 @@ def others(pools: Mapping[str, PoolState]) -> Reason | None:
         said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
         said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
         return Reason(ANOTHER_RELEASER, said)
-    return None
+    told = [(name, s.reference.held or s.reference.contested) for name, s in pools.items() if s.reference]
+    found = [(name, reason) for name, reason in told if reason is not None]
+    return (
+        Reason(found[0][1].reason, "; ".join(f"pool {name}: {one.message}" for name, one in found)) if found else None
+    )
 
 
 def missing(pools: Mapping[str, PoolState]) -> str:

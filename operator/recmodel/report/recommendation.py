@@ -17,9 +17,11 @@ MESSAGE_CHARACTERS = 2048
 
 
 def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> RecommendationStatus | None:
-    """What runs and what would run; None for pools that the operator makes, and while a workload is not known."""
+    """What runs and what would run; None for pools that the operator makes or scales, and while a workload is not known."""
     spec = snapshot.desired.spec
     if spec is None or not spec.by_reference or target_problem(pools) is not None:
+        return None
+    if snapshot.desired.acts and not any(state.left_alone for state in pools.values()):
         return None
     price = {pool.name: float(pool.cost_per_hour) for pool in spec.pools}
     runs = {name: state.desired for name, state in pools.items()}

@@ -50,8 +50,9 @@ class Desired:
 
     @property
     def withheld(self) -> bool:
-        """The children would be made and kept, and the operator has no right to."""
-        return not self.may_act and self._has_children
+        """The children would be made and kept, or a workload scaled, and the operator has no right to."""
+        scales = self.spec is not None and self.spec.by_reference and self.spec.mode == "Auto"
+        return not self.may_act and (self._has_children or scales)
 
     @property
     def _has_children(self) -> bool:
@@ -59,8 +60,8 @@ class Desired:
 
     @property
     def acts(self) -> bool:
-        """Mode Auto: weights and replicas follow the decisions. In Recommend they stay as they were created."""
-        return self.makes and self.spec is not None and self.spec.mode == "Auto"
+        """Mode Auto: replicas, and weights of routes of ours, follow the decisions. In Recommend they stay as they are."""
+        return self.may_act and self.spec is not None and self.spec.mode == "Auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def _pool(
     rate = reading.rate_per_second if reading else None
     return PoolStatus(
         name=name,
-        desired=wanted.replicas if wanted else state.desired,
+        desired=wanted.replicas if wanted and not state.left_alone else state.desired,
         ready=state.ready,
         weight=weight,
         load_per_second=_number(rate) if rate is not None else None,

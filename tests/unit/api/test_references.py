@@ -25,14 +25,20 @@ def test_what_makes_no_sense_for_a_reference_is_refused_with_the_way_out(case: C
 
 
 @pytest.mark.parametrize("case", TAKEN_REFERENCES, ids=lambda case: case.name)
-def test_what_is_taken_never_acts_and_no_child_can_be_built_of_it(case: Case) -> None:
+def test_what_is_taken_acts_in_mode_auto_alone_and_no_child_can_be_built_of_it(case: Case) -> None:
     spec = read_spec(case.body())
     assert isinstance(spec, RecModelSpec), spec
     assert spec.by_reference
-    assert not spec.model("shop/feed").acts
-    assert not model_of([case.body()]).acts
+    assert spec.model("shop/feed").acts == model_of([case.body()]).acts == (spec.mode == "Auto")
     with pytest.raises(ValueError, match="is a reference and has no"):
         children(Owner("shop", "feed", "u"), spec, monitors=True, page=("metrics", "/metrics"))
+
+
+def test_another_target_is_another_version_to_the_engine_and_its_traffic_is_not_ours() -> None:
+    spec = read_spec(TAKEN_REFERENCES[0].body())
+    assert isinstance(spec, RecModelSpec)
+    model = spec.model("shop/feed")
+    assert ([pool.version for pool in model.pools], model.routed) == (["Deployment ranker-cpu"], False)
 
 
 def test_a_template_needs_its_port() -> None:

@@ -156,7 +156,7 @@ def test_without_a_known_load_nothing_is_recommended() -> None:
 
 @pytest.mark.parametrize("mode", ["Recommend", "Auto", "Paused"])
 def test_the_reconciler_writes_nothing_for_references_whatever_it_is_told(mode: str) -> None:
-    """Also where an older CRD, or a fault, lets another mode through: the spec alone decides that nothing is written."""
+    """No child in any mode; and in mode Auto no replicas of what no watch of references knows."""
     spec = RecModelSpec.model_validate(reference_spec()).model_copy(update={"mode": mode})
 
     async def story(world: World) -> None:
@@ -192,5 +192,5 @@ def test_a_selector_that_changes_is_followed_anew() -> None:
 
 def test_nothing_is_asked_of_a_recmodel_without_references() -> None:
     watch = ReferenceWatch(None, None, Tasks())  # type: ignore[arg-type]
-    watch.want("shop/feed", ())
+    watch.want("shop/feed", {})
     assert watch._of == watch._watched == {}

@@ -74,6 +74,12 @@ def holders(body: Mapping[str, Any], obj: Mapping[str, Any], paths: list[str]) -
     return sorted({str(e["manager"]) for e in _others(obj) if not sought <= set(_missing(part, e["fieldsV1"], ""))})
 
 
+def replicas_holders(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """The other field managers that own ``spec.replicas`` of any object now."""
+    found = (entry for entry in _others(obj) if "f:replicas" in _spec_of(entry["fieldsV1"]))
+    return tuple(sorted({str(entry["manager"]) for entry in found if entry.get("manager")}))
+
+
 def cleared(body: Mapping[str, Any], obj: Mapping[str, Any]) -> Object | None:
     """``body`` as a strategic merge patch that takes away what others have set of ``obj`` in the place of what we lost, and
     the rights that they gave our pods; None where there is nothing of that kind.

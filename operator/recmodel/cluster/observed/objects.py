@@ -66,7 +66,9 @@ def read(kind: names.Kind, obj: Any) -> Known:
 
 def read_workload(kind: names.Kind, obj: Any) -> WorkloadState:
     """What stands of a workload that is referred to. Raises ``Unreadable`` on anything else."""
-    return _guarded(kind, obj, lambda: workload_state(WorkloadShape.model_validate(obj)))
+    return _guarded(
+        kind, obj, lambda: workload_state(WorkloadShape.model_validate(obj), ownership.replicas_holders(obj))
+    )
 
 
 def read_pod(obj: Any, key: str) -> PodState:

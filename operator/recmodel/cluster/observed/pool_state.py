@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,10 @@ class Reference:
     acting: tuple[str, ...] = ()  # who scales or releases it now, as "HorizontalPodAutoscaler ranker-cpu"
     problem: Reason | None = None  # why it is not there or cannot be read
     cpu_limit_cores: float | None = None  # of one of its pods
+    made_by: str | None = None  # the name of the RecModel whose child it is
+    replicas_holders: tuple[str, ...] = ()  # the field managers that own its replicas, ours aside
+    held: Reason | None = None  # why it is not scaled, though the mode is Auto
+    contested: Reason | None = None  # who keeps writing over the replicas that were written here
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,12 @@ class PoolState:
     reference: Reference | None = None  # None: the pool's children are ours
 
     @property
+    def left_alone(self) -> bool:
+        """Whether its replicas are not ours to change: somebody else scales or releases it."""
+        held = self.reference is not None and self.reference.held is not None
+        return held or self.autoscaler is not None or self.releaser is not None
+
+    @property
     def startup_seconds(self) -> float | None:
         """What a new replica takes from its creation to Ready, where a node can be had: as pods have shown, else as is
         recalled; None where neither is known.
@@ -57,6 +67,15 @@ class PoolState:
         if self.starting_seconds is None:
             return self.recalled_startup_seconds
         return self.starting_seconds + (self.scheduling_seconds or 0.0)
+
+
+def ours_to_change(pools: Mapping[str, PoolState]) -> bool:
+    """Whether decisions for these pools may be carried out. The weights of a route need all of its pools; workloads that are referred
+    to are scaled each for itself.
+    """
+    by_reference = any(state.reference is not None for state in pools.values())
+    alone = [state.left_alone for state in pools.values()]
+    return not all(alone) if by_reference else not any(alone)
 
 
 class Replicated(Protocol):

@@ -18,6 +18,7 @@ from recmodel.cluster.observed.startups import StartUps
 from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
 from recmodel.cluster.observed.workloads import WorkloadState
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
+from recmodel.cluster.transport.resource_version import as_number, version_of
 from recmodel.core.types import Reason
 
 # Reasons of conditions. API: never renamed.
@@ -76,13 +77,17 @@ class Referenced:
         return standing.state.selector if standing is not None and standing.state is not None else None
 
     def see(self, workload: Workload, obj: Object | None) -> None:
-        """The workload as it stands; None: it is not there. Where it cannot be read, what was known of it stays."""
+        """The workload as it stands; None: it is not there. Where it cannot be read, what was known of it stays. What a watch says
+        of the time before an answer to our own write is no news.
+        """
         standing = self._standing.get(workload)
         if standing is None:
             return
         identity = workload.namespace, workload.name
         try:
-            standing.state = read_workload(workload.kind, obj) if obj is not None else None
+            found = read_workload(workload.kind, obj) if obj is not None else None
+            if found is None or standing.state is None or not _older(found, standing.state):
+                standing.state = found
         except Unreadable as problem:
             standing.problems["object"] = Reason(TARGET_UNREADABLE, str(problem))
             self._unreadable.add(
@@ -93,6 +98,35 @@ class Referenced:
         self._unreadable.remove(workload.kind, identity, workload.shown)
         if standing.state is None:
             self.list_pods(workload, [])
+
+    def rewound(self, workload: Workload) -> None:
+        """The API server's resource versions went back: its next word counts, whatever its version."""
+        standing = self._standing.get(workload)
+        if standing is not None and standing.state is not None:
+            standing.state = replace(standing.state, resource_version="")
+
+    def state(self, workload: Workload) -> WorkloadState | None:
+        """The workload itself, as it was last seen; None where it is not there or was never read."""
+        standing = self._standing.get(workload)
+        return standing.state if standing is not None else None
+
+    def scaled(self, workload: Workload, scale: Object) -> None:
+        """The answer to our own write of its replicas, which the watch will tell of soon, or has told of already."""
+        standing = self._standing.get(workload)
+        if standing is None or standing.state is None:
+            return
+        if as_number(version_of(scale)) <= as_number(standing.state.resource_version):
+            return
+        desired = int(scale["spec"].get("replicas", 0))
+        changed = desired != standing.state.desired
+        standing.state = replace(
+            standing.state,
+            desired=desired,
+            resource_version=version_of(scale),
+            updating=changed or standing.state.updating,
+            unseen=changed or standing.state.unseen,
+            replicas_holders=() if changed else standing.state.replicas_holders,
+        )
 
     def looked(self, workload: Workload, kind: names.Kind, error: Exception | None) -> bool:
         """What came of the last look at the workload or its pods; None: they were read. Returns whether that is an answer: that
@@ -150,12 +184,20 @@ class Referenced:
             problem = Reason(
                 TARGET_MISSING, f"there is no {workload.shown}: create it, or correct the pool's targetRef"
             )
-        return replace(  # whoever scales it is not in our way: see reference.acting
+        return replace(  # whoever scales it is in our way in mode Auto alone: see reference.acting and reference.held
             pool_state(state, pods, self._startups.of(workload.shown, "")),
             reference=Reference(
                 shown=f"{workload.kind.kind} {workload.name}",
                 acting=self._acting(workload.kind, (workload.namespace, workload.name)),
                 problem=problem,
                 cpu_limit_cores=state.cpu_limit_cores if state else None,
+                made_by=state.made_by if state else None,
+                replicas_holders=state.replicas_holders if state else (),
             ),
         )
+
+
+def _older(found: WorkloadState, known: WorkloadState) -> bool:
+    """Whether ``found`` is what the same object was before; a version of 0 tells nothing."""
+    before, after = as_number(found.resource_version), as_number(known.resource_version)
+    return found.uid == known.uid and 0 < before < after

@@ -11,6 +11,7 @@ from typing import Any
 
 from recmodel.api.quantity import amount
 from recmodel.api.shown import shown
+from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster.observed.deployments import forbidden
 from recmodel.cluster.observed.shapes import (
     Count,
@@ -105,10 +106,15 @@ class WorkloadState:
     stalled: bool  # its new pods did not become ready in time
     forbidden: Waits | None  # why the API refuses to create its pods; None: it does not
     cpu_limit_cores: float | None  # of one pod; None where a container has none
+    uid: str
+    resource_version: str  # of the object that says all this
+    made_by: str | None  # the name of the RecModel whose child it is
+    replicas_holders: tuple[str, ...]  # the field managers that own its replicas, ours aside
 
 
-def workload_state(workload: WorkloadShape) -> WorkloadState:
+def workload_state(workload: WorkloadShape, replicas_holders: tuple[str, ...] = ()) -> WorkloadState:
     """The workload's state; ``ValueError`` where its selector is none that the API would take."""
+    owners = workload.metadata.owner_references
     spec, status = workload.spec, workload.status
     progress = status.condition("Progressing")
     stale = status.observed_generation < workload.metadata.generation
@@ -124,6 +130,10 @@ def workload_state(workload: WorkloadShape) -> WorkloadState:
         stalled=progress is not None and progress.reason == "ProgressDeadlineExceeded",
         forbidden=forbidden(status),
         cpu_limit_cores=_cpu_limit_cores(spec.template.spec),
+        uid=workload.metadata.uid,
+        resource_version=workload.metadata.resource_version,
+        made_by=next((owner.name for owner in owners if owner.controller and owner.kind == KIND), None),
+        replicas_holders=replicas_holders,
     )
 
 

@@ -22,7 +22,7 @@ from recmodel.cluster.transport.answers import as_object, change_of, patience_se
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, LeadershipLost, refused, refuses, sentence
-from recmodel.cluster.transport.request import RETRIES, Request, apply_request, selected
+from recmodel.cluster.transport.request import RETRIES, Request, apply_request, scale_request, selected
 from recmodel.cluster.transport.resource_version import version_of
 from recmodel.cluster.transport.token_bucket import TokenBucket
 from recmodel.cluster.transport.write_fence import Fence, unfenced
@@ -171,22 +171,24 @@ class Client:
     async def apply_replicas(
         self, kind: Kind, namespace: str, name: str, uid: str, replicas: int, retries: int = RETRIES
     ) -> Object:
-        """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never
-        touches it; ``Conflict`` where another object has taken the name since.
+        """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never touches it;
+        ``Conflict`` where another object has taken the name since.
         """
-        body = {
-            "apiVersion": "autoscaling/v1", "kind": "Scale",
-            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "spec": {"replicas": replicas},
-        }  # fmt: skip
+        metadata = {"namespace": namespace, "name": name, "uid": uid}
+        body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}}
         path = kind.path(namespace, name, "scale")
         return await self._write(apply_request(kind, path, body, retries=retries), namespace, self._acts)
 
+    async def scale(
+        self, kind: Kind, identity: tuple[str, str], seen: Mapping[str, str], replicas: int, retries: int = RETRIES
+    ) -> Object:
+        """Writes ``spec.replicas`` of what is not ours; ``Conflict`` where it is not as ``seen`` (``uid``, ``resourceVersion``)."""
+        return await self._write(scale_request(kind, identity, seen, replicas, retries), identity[0], self._acts)
+
     async def apply_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> Object:
         """Server-side apply of the whole status; ``Conflict`` where another object has taken the name since."""
-        body = {
-            "apiVersion": kind.group_version, "kind": kind.kind,
-            "metadata": {"namespace": namespace, "name": name, "uid": uid}, "status": dict(status),
-        }  # fmt: skip
+        metadata = {"namespace": namespace, "name": name, "uid": uid}
+        body = {"apiVersion": kind.group_version, "kind": kind.kind, "metadata": metadata, "status": dict(status)}
         path = kind.path(namespace, name, "status")
         return await self._write(apply_request(kind, path, body), namespace, self._reports)
 

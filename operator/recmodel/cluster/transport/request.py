@@ -35,6 +35,17 @@ def apply_request(
     return Request("PATCH", kind, path, query, body, "application/apply-patch+yaml", retries)
 
 
+def scale_request(
+    kind: Kind, identity: tuple[str, str], seen: Mapping[str, str], replicas: int, retries: int
+) -> Request:
+    """A merge patch of the scale subresource: it owns what it changes, as an autoscaler does, and 409 says that the object is no
+    longer as it was ``seen``. A JSON patch has 422 for that, and no field to replace where there are 0 replicas.
+    """
+    body = {"metadata": dict(seen), "spec": {"replicas": replicas}}
+    path, query = kind.path(*identity, "scale"), {"fieldManager": FIELD_MANAGER}
+    return Request("PATCH", kind, path, query, body, "application/merge-patch+json", retries)
+
+
 def selected(labels: str, fields: str) -> dict[str, str]:
     """The query that names objects by their labels and fields; empty: any."""
     return {**({"labelSelector": labels} if labels else {}), **({"fieldSelector": fields} if fields else {})}

@@ -87,6 +87,27 @@ def test_pods_come_and_go_and_a_start_up_that_was_seen_teaches() -> None:
     assert found.pool(CPU).startup_seconds is None
 
 
+def test_the_answer_to_a_write_counts_unless_the_watch_has_told_of_a_later_one() -> None:
+    found = known(pod("a"))
+    assert found.pool(CPU).updating is False
+    found.scaled(CPU, {"metadata": {"resourceVersion": "8"}, "spec": {"replicas": 5}})
+    assert (found.pool(CPU).desired, found.pool(CPU).updating) == (5, True)
+    later = workload(replicas=2)
+    later["metadata"] |= {"resourceVersion": "11", "managedFields": [entry("argocd-controller"), entry("recmodel")]}
+    found.see(CPU, later)
+    found.scaled(CPU, {"metadata": {"resourceVersion": "10"}, "spec": {}})
+    state = found.pool(CPU)
+    assert state.desired == 2
+    assert state.reference is not None
+    assert state.reference.replicas_holders == ("argocd-controller",)
+    found.scaled(CPU, {"metadata": {"resourceVersion": "12"}, "spec": {}})  # as the API says 0
+    assert found.pool(CPU).desired == 0
+
+
+def entry(manager: str) -> dict[str, Any]:
+    return {"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+
+
 def test_a_workload_that_is_not_there_says_the_way_out_and_one_that_comes_is_known() -> None:
     found = known()
     found.see(CPU, None)

@@ -84,7 +84,7 @@ def test_whoever_keeps_overwriting_it_is_named_and_answered_at_growing_intervals
         await world.rest(0.03)
         world.pods("cpu", 1)
         backoff = world.tracked.backoffs._of[names.SERVICE, "feed-cpu"] = Backoff()
-        backoff._gap_seconds = 8.0  # four corrections have been made
+        backoff._attempts = 4  # corrections have been made
         writes = len(world.cluster.writes)
         for n in range(5):
             world.cluster.edit("Service", "feed-cpu", "spec", "selector", value={"n": str(n)}, manager="argocd")

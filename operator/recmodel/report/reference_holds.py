@@ -1,0 +1,95 @@
+"""Why a workload that a pool refers to is not scaled in mode Auto, and the way out: somebody else scales or releases it, or writes
+over its replicas. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from recmodel.cluster import names
+from recmodel.cluster.observed.pool_state import Reference
+from recmodel.core.types import Reason
+from recmodel.report.pool_problems import ANOTHER_AUTOSCALER, ANOTHER_RELEASER
+
+# Reasons of conditions. API: never renamed.
+ANOTHER_RECMODEL = "AnotherRecModel"
+CONTESTED = "Contested"
+SCALERS_UNKNOWN = "ScalersUnknown"
+
+_SCALED_OBJECT = re.compile(r"\((ScaledObject \S+)\)$")
+
+
+def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) -> Reason | None:
+    """Who scales or releases the workload; None: nobody, so it is ours to scale. ``older`` is the name of an older RecModel that
+    acts on it, ``unlisted`` are the kinds of which it is not known whether one does.
+    """
+    shown = reference.shown
+    if scalers := [who for who in reference.acting if who.startswith(names.AUTOSCALER.kind)]:
+        outs = "; ".join(dict.fromkeys(_handed_over(who) for who in scalers))
+        scales = "scales" if len(scalers) == 1 else "scale"
+        return Reason(
+            ANOTHER_AUTOSCALER, f"{', '.join(scalers)} {scales} {shown}, so its replicas are left alone: {outs}"
+        )
+    if reference.acting:
+        who = ", ".join(reference.acting)
+        return Reason(
+            ANOTHER_RELEASER,
+            f"{who} releases {shown}, so its replicas are left alone: delete it, or set mode: Recommend",
+        )
+    if reference.made_by is not None:
+        return Reason(
+            ANOTHER_RECMODEL,
+            f"{shown} is made and scaled by RecModel {reference.made_by}, so its replicas are left alone: refer to another "
+            "workload, or set mode: Recommend",
+        )
+    if older is not None:
+        return Reason(
+            ANOTHER_RECMODEL,
+            f"RecModel {older} scales {shown}, too, and is older, so its replicas are left alone here: set mode: Recommend in "
+            "one of the two, or delete one",
+        )
+    if unlisted:
+        kinds = ", ".join(unlisted)
+        return Reason(
+            SCALERS_UNKNOWN,
+            f"it is not known whether somebody else scales or releases {shown}, so its replicas are left alone: let the operator's "
+            f"account list and watch {kinds}",
+        )
+    return None
+
+
+def contested(reference: Reference, name: str) -> Reason:
+    """Who wrote over the replicas of the workload ``name``, by the field managers that own them now, and what keeps it from that."""
+    writers = reference.replicas_holders
+    who = f"the field manager {' and '.join(writers)}" if writers else "somebody"
+    return Reason(
+        CONTESTED,
+        f"{who} keeps writing over spec.replicas of {reference.shown}: they are written at growing intervals of up to ten minutes, and "
+        f"left alone meanwhile; {_left_alone(reference.shown.partition(' ')[0], name, writers)}, or set mode: Recommend",
+    )
+
+
+def _handed_over(who: str) -> str:
+    if found := _SCALED_OBJECT.search(who):
+        return f'pause {found[1]} (annotation autoscaling.keda.sh/paused: "true"), or delete it'
+    return f"delete {who}"
+
+
+def _left_alone(kind: str, name: str, writers: tuple[str, ...]) -> str:
+    """The lines for the tool, by the field manager that it is known by."""
+    pointer = '"/spec/replicas"'
+    if any(writer.startswith("argocd") for writer in writers):
+        return (
+            f"put ignoreDifferences: [{{group: apps, kind: {kind}, name: {name}, jsonPointers: [{pointer}]}}] into the spec of its "
+            "Argo CD Application, and RespectIgnoreDifferences=true into syncPolicy.syncOptions"
+        )
+    if "kustomize-controller" in writers:
+        patch = f'patch: \'[{{"op": "remove", "path": {pointer}}}]\''
+        return f"put patches: [{{target: {{kind: {kind}, name: {name}}}, {patch}}}] into the spec of its Flux Kustomization"
+    if "helm-controller" in writers:
+        return (
+            f"put driftDetection: {{mode: enabled, ignore: [{{paths: [{pointer}], target: {{kind: {kind}, name: {name}}}}}]}} into the "
+            "spec of its Flux HelmRelease"
+        )
+    return "have it leave spec.replicas alone"
