@@ -217,6 +217,8 @@ def profile_lines() -> Iterator[str]:
         yield item(f"Requests: {series(profile.requests)}")
         if profile.failures:
             yield item(f"Failures: {series(profile.failures)}")
+        if profile.grpc:
+            yield item(f"Failures with protocol GRPC, where they are more: {series((profile.grpc.failures,))}")
         if profile.queue:
             yield f"- Queue: `{profile.queue.name}`"
         yield f"- Page: port `{profile.scrape.port}`, path `{profile.scrape.path}`"

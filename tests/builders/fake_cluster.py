@@ -62,7 +62,7 @@ class FakeCluster:
         if error := self.refused.get(what):
             raise error
         self._check(what, body["metadata"].get("uid"), live, force)
-        if kind == names.ROUTE:
+        if kind in names.ROUTES:
             what += " " + " ".join(str(b["weight"]) for b in body["spec"]["rules"][0]["backendRefs"])
         self._write(what)
         new = copy.deepcopy(body)
@@ -144,8 +144,8 @@ class FakeCluster:
         self.objects[where] = new
         return copy.deepcopy(new)
 
-    def weights(self, model: str = "feed") -> list[int]:
-        route = self.objects["HTTPRoute", model]
+    def weights(self, model: str = "feed", kind: names.Kind = names.ROUTE) -> list[int]:
+        route = self.objects[kind.kind, model]
         return [backend["weight"] for backend in route["spec"]["rules"][0]["backendRefs"]]
 
     def replicas(self, name: str) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import typing
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,7 +18,7 @@ from recmodel.prometheus.session import Connection
 
 PAGES = Path(__file__).parents[1] / "data" / "metrics"
 FILES = {
-    "envoy-gateway": ["envoy_gateway.txt"],
+    "envoy-gateway": ["envoy_gateway.txt"],  # and envoy_gateway_grpc.txt, of gRPC calls
     "istio": ["istio.txt"],
     "linkerd": ["linkerd.txt"],
     "triton": ["triton.txt", "triton_histogram.txt"],
@@ -59,6 +60,15 @@ def matches(labels: Mapping[str, str], matcher: tuple[str, str]) -> bool:
     return value != text[2:] if text.startswith("!=") else value == text[1:]
 
 
+def together(vectors: Iterable[Vector], combined: Callable[[float, float], float]) -> Vector:
+    """One row for each set of labels."""
+    found: dict[tuple[tuple[str, str], ...], float] = {}
+    for labels, value in (row for vector in vectors for row in vector.rows):
+        key = tuple(sorted(labels.items()))
+        found[key] = combined(found[key], value) if key in found else value
+    return Vector(tuple((dict(key), value) for key, value in found.items()))
+
+
 class PageClient(PrometheusClient):
     """Answers a profile's queries from one page, as if all of it had happened in the window and was read just now."""
 
@@ -81,6 +91,12 @@ class PageClient(PrometheusClient):
         ):
             if query:
                 self.answers[query] = group([s for part in several for s in chosen(samples, part)], by, WINDOW_SECONDS)
+        if profile.calls and queries.grpc and queries.failures:
+            of_grpc = group(chosen(samples, profile.calls.failures), by, WINDOW_SECONDS)
+            both = (self.answers[queries.failures], of_grpc)
+            self.answers[queries.failures] = together(both, max if profile.calls.in_both else operator.add)
+            told = (profile.calls.statuses, *profile.calls.without_status)
+            self.answers[queries.grpc] = group([s for part in told for s in chosen(samples, part)], by, WINDOW_SECONDS)
         if profile.latency and queries.buckets:
             self.answers[queries.buckets] = group(
                 chosen(samples, profile.latency, "_bucket"), (*by, "le"), WINDOW_SECONDS

@@ -33,6 +33,7 @@ ORDER = (
     "test_drift.py",
     "test_optimise_end.py",
     "test_ranker.py",
+    "test_grpc.py",
     "test_weights.py",
     "test_rollout.py",
     "test_scaling.py",

@@ -49,7 +49,7 @@ def namespaces_left(kube: Kube) -> list[str]:
 def said_of(namespace: str) -> str:
     """RecModels, children and Events of a namespace, and the operator's last words."""
     parts = [
-        ("kubectl", "get", "deployments,pods,httproutes", "-n", namespace, "-o", "wide"),
+        ("kubectl", "get", "deployments,pods,httproutes,grpcroutes", "-n", namespace, "-o", "wide"),
         ("kubectl", "get", "recmodels", "-n", namespace, "-o", "jsonpath={range .items[*]}{.status}{'\\n'}{end}"),
         ("kubectl", "get", "events", "-n", namespace, "--sort-by=.lastTimestamp"),
         ("kubectl", "logs", "-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}", "--tail=60"),

@@ -23,19 +23,21 @@ class Answer:
 
     sent: float
     seconds: float
-    came: str  # "200", another status, or the failure's name
+    came: str  # "200", another status, the name of a gRPC status, or the failure's name
     pool: str
 
     @property
     def ok(self) -> bool:
-        """Answered with 200."""
-        return self.came == "200"
+        """Answered with 200, or with the gRPC status OK."""
+        return self.came in ("200", "OK")
 
 
 class Load:
     """A running load pod; ``with`` ends it. Answers count from ``begin``. Not ``answered``: nobody answers well yet, and it sends
     all the same. ``url``: where it sends to; else to the gateway.
     """
+
+    _image, _script = IMAGE, "load.py"
 
     def __init__(
         self, served: Served, per_second: float, name: str = "load", answered: bool = True, url: str | None = None
@@ -52,9 +54,9 @@ class Load:
 
     def __enter__(self) -> Load:
         environment = {
-            "URL": self._url,
             "HOST": self._served.host,
             "RATE": str(min(self._rate, 5.0)),  # until the route answers
+            **self._environment(),
         }
         self._kube.create(names.POD, self._namespace, {
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": self._name},
@@ -63,8 +65,8 @@ class Load:
                 "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 20,
                 "containers": [{
-                    "name": "load", "image": IMAGE, "imagePullPolicy": "IfNotPresent",
-                    "command": ["python", "/scripts/load.py"],
+                    "name": "load", "image": self._image, "imagePullPolicy": "IfNotPresent",
+                    "command": ["python", f"/scripts/{self._script}"],
                     "env": [{"name": name, "value": value} for name, value in environment.items()],
                     "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
                     "volumeMounts": [{"name": "scripts", "mountPath": "/scripts", "readOnly": True}],
@@ -83,6 +85,9 @@ class Load:
             raise
         self._since = self.now()
         return self
+
+    def _environment(self) -> dict[str, str]:
+        return {"URL": self._url}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -135,6 +140,19 @@ class Load:
 
     def _execute(self, command: str) -> str:
         return run("kubectl", "exec", "-n", self._namespace, self._name, "--", "sh", "-c", command, seconds=30.0)
+
+
+class GrpcLoad(Load):
+    """The same with calls of the V2 protocol, by gRPC, of which so large a share asks what the model cannot answer."""
+
+    _image, _script = IMAGE.replace("recmodel:", "recmodel-ranker:"), "grpc_load.py"
+
+    def __init__(self, served: Served, per_second: float, failing: float = 0.0) -> None:
+        super().__init__(served, per_second, answered=not failing)
+        self._failing = failing
+
+    def _environment(self) -> dict[str, str]:
+        return {"TARGET": f"{os.environ['GATEWAY_ADDRESS']}:80", "FAILING": str(self._failing)}
 
 
 def failed(answers: Sequence[Answer]) -> dict[str, int]:

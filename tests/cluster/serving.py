@@ -106,6 +106,7 @@ class Served:
         self.kube = kube
         self.namespace, self.name = body["metadata"]["namespace"], body["metadata"]["name"]
         self.pools = [pool["name"] for pool in body["spec"]["pools"]]
+        self.route_kind = names.GRPC_ROUTE if body["spec"]["pools"][0].get("protocol") == "GRPC" else names.ROUTE
         kube.create(names.RECMODEL, self.namespace, body)
 
     @property
@@ -150,8 +151,8 @@ class Served:
         return {pool: int(self.deployment(pool)["status"].get("readyReplicas", 0)) for pool in self.pools}
 
     def route(self) -> Object:
-        """The HTTPRoute."""
-        return self.kube.get(names.ROUTE, self.namespace, self.name)
+        """The HTTPRoute, or the GRPCRoute."""
+        return self.kube.get(self.route_kind, self.namespace, self.name)
 
     def weights(self) -> dict[str, int]:
         """The weights in the route, by pool."""
@@ -185,10 +186,12 @@ class Served:
         eventually(f"ready and weighted: {wanted}", look, READY_SECONDS)
 
 
-def generate(served: Served, prefix: str, per_second: int, seconds: int) -> None:
-    """Starts the demo's load generator as the pod ``generator``; its log has a line a second, and a summary at the end."""
+def generate(served: Served, prefix: str, per_second: int, seconds: int, *more: str) -> None:
+    """Starts the demo's load generator as the pod ``generator``; its log has a line a second, and a summary at the end. ``more``:
+    further arguments.
+    """
     target = f"http://{os.environ['GATEWAY_ADDRESS']}/v2/models/ranker/infer"
-    arguments = ["--url", target, "--host", served.host, "--rps", str(per_second), "--seconds", str(seconds)]
+    arguments = ["--url", target, "--host", served.host, "--rps", str(per_second), "--seconds", str(seconds), *more]
     served.kube.create(names.POD, served.namespace, {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "generator"},
         "spec": {

@@ -13,12 +13,13 @@ import yaml
 from kube import CONFIG_MAP, Kube, Object, Refused, eventually
 from serving import GPU, Pool, Served, recmodel
 
+from builders.protocol_specs import EDITED_PROTOCOLS, REFUSED_PROTOCOLS, TAKEN_PROTOCOLS
 from builders.refused_references import REFUSED_REFERENCES, TAKEN_REFERENCES
 from builders.refused_specs import REFUSED
 from builders.taken_specs import TAKEN
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children.builders import Owner, children, route
+from recmodel.cluster.children.builders import Owner, children, route, route_kind
 
 pytestmark = pytest.mark.cluster
 
@@ -97,7 +98,7 @@ def test_the_model_of_these_cases_is_valid_without_the_mistake(kube: Kube, opera
 
 def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, operator: None) -> None:
     wrong = []
-    for case in (*REFUSED, *REFUSED_REFERENCES):
+    for case in (*REFUSED, *REFUSED_REFERENCES, *REFUSED_PROTOCOLS):
         try:
             kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
             wrong += [f"{case.name} is taken"] if case.by_schema else []
@@ -107,7 +108,7 @@ def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, 
                 any(f"{place}: " in said or f"{place}[" in said for place in above(case.field)) or case.field in said
             )
             wrong += [] if named and case.says in said and case.by_schema else [f"{case.name}: {error}"]
-    for case in (*TAKEN, *TAKEN_REFERENCES):
+    for case in (*TAKEN, *TAKEN_REFERENCES, *TAKEN_PROTOCOLS):
         try:
             kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
         except Refused as error:
@@ -118,16 +119,34 @@ def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, 
 def test_the_children_of_whatever_is_taken_are_taken(kube: Kube, operator: None) -> None:
     """By server-side apply, which alone refuses what stands twice under one key."""
     wrong = []
-    for case in TAKEN:
+    for case in (*TAKEN, *TAKEN_PROTOCOLS):
         body = case.body()
         spec, owner = RecModelSpec.model_validate(body["spec"]), Owner("default", body["metadata"]["name"], "u-1")
-        made = [*children(owner, spec, monitors=False), (names.ROUTE, route(owner, spec, {"cpu": 1000}))]
+        made = children(owner, spec, monitors=False)
+        if (of_gateway := route(owner, spec, {"cpu": 1000})) is not None:
+            made.append((route_kind(spec), of_gateway))
         for kind, child in made:
-            assert child is not None
             try:
                 kube.apply(kind, child)
             except Refused as error:
                 wrong.append(f"{case.name}: {kind.kind}: {error}")
+    assert wrong == []
+
+
+def test_the_protocol_of_a_pool_stays(kube: Kube, operator: None) -> None:
+    """An edit of it is refused with the way out; pools come and go as ever."""
+    wrong = []
+    for index, (before, after, says) in enumerate(EDITED_PROTOCOLS):
+        body = recmodel("default", f"edited-{index}", Pool())
+        body["spec"] = {**before, "mode": "Paused"}  # nothing is made of it
+        kube.create(names.RECMODEL, "default", body)
+        try:
+            kube.merge(names.RECMODEL, "default", f"edited-{index}", {"spec": {**after, "mode": "Paused"}})
+            wrong += [f"{index} is taken"] if says else []
+        except Refused as error:
+            wrong += [] if says and says in error.message else [f"{index}: {error}"]
+        finally:
+            kube.delete(names.RECMODEL, "default", f"edited-{index}")
     assert wrong == []
 
 

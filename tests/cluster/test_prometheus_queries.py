@@ -65,6 +65,11 @@ LABELLED = [*map(load_profile, PROFILE_NAMES), profile_for(CUSTOM)]
 POOLS = (PoolView("cpu", pod_prefix=pod_prefix("ran-ker")), PoolView("gpu", pod_prefix=pod_prefix("ran.ker-gpu")))
 WORKLOADS = [ModelView("de.mo", name, 0.1, 0.95, Metrics(), POOLS) for name in ("ran-ker", "b")]
 PROFILES = [*LABELLED, *(by_name(profile, WORKLOADS) for profile in LABELLED if profile.scope == "pod")]
+PROFILES += [profile.over_grpc() for profile in LABELLED if profile.grpc]
+
+
+def shown(profile: Profile) -> str:
+    return f"{profile.name}{' by name' if profile.identity.named else ' over gRPC' if profile.calls else ''}"
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def client() -> Iterator[PrometheusClient]:
     made.close()
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda p: f"{p.name} by name" if p.identity.named else p.name)
+@pytest.mark.parametrize("profile", PROFILES, ids=shown)
 def test_every_query_of_a_profile_is_valid(client: PrometheusClient, profile: Profile) -> None:
     queries = list(profile_queries(profile, 60).all())
     queries += [scrape_spacing(profile), *usage_queries(["demo", "a.b"], 60, (), matchers(WORKLOADS)).all()]

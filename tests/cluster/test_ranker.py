@@ -42,9 +42,9 @@ def test_the_sample_ranker_answers_inference_requests_through_the_gateway(kube: 
     eventually("the operator saw the traffic", served.has("MetricsAvailable", "True"), 60.0)
 
 
-def generated(served: Served, prefix: str) -> Object:
+def generated(served: Served, prefix: str, *more: str) -> Object:
     """The summary of the demo's load generator, run as a pod."""
-    generate(served, prefix, 10, SECONDS)
+    generate(served, prefix, 10, SECONDS, *more)
 
     def through() -> bool:
         phase = served.kube.get(names.POD, served.namespace, "generator")["status"].get("phase")

@@ -194,7 +194,8 @@ def test_the_policies_cover_every_kind_that_the_operator_creates() -> None:
 
     def covered(name: str, operation: str) -> set[tuple[str, str]]:
         found = policies[name]["matchConstraints"]["resourceRules"]
-        return {(r["apiGroups"][0], r["resources"][0]) for r in found if operation in r["operations"]}
+        of_it = (rule for rule in found if operation in rule["operations"])
+        return {(rule["apiGroups"][0], resource) for rule in of_it for resource in rule["resources"]}
 
     created = {
         (group, resource)
@@ -206,6 +207,8 @@ def test_the_policies_cover_every_kind_that_the_operator_creates() -> None:
     created -= {("", "events"), ("coordination.k8s.io", "leases")}
     for operation in ("CREATE", "UPDATE", "DELETE"):
         assert covered("owned", operation) == created
+    routes = {("gateway.networking.k8s.io", kind.plural) for kind in names.ROUTES}
+    assert covered("routes", "CREATE") == covered("routes", "UPDATE") == routes
     assert covered("pods", "CREATE") == covered("pods", "UPDATE") == {("apps", "deployments"), ("batch", "jobs")}
     for policy in policies.values():
         assert all(check["message"] and check["expression"] for check in policy["validations"])

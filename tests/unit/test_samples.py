@@ -44,7 +44,7 @@ def recmodels(text: str) -> list[dict[str, Any]]:
 def test_there_are_the_samples_that_the_readme_names() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {path.name for path in SAMPLES} == {
-        "attach.yaml", "custom-metrics.yaml", "minimal.yaml", "ranker.yaml", "rollout.yaml", "three-pools.yaml", "triton.yaml",
+        "attach.yaml", "custom-metrics.yaml", "grpc.yaml", "minimal.yaml", "ranker.yaml", "rollout.yaml", "three-pools.yaml", "triton.yaml",
     }  # fmt: skip
     assert [path.name for path in SAMPLES if path.name not in readme] == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -57,6 +57,11 @@ class PoolSpec(Strict):
             ),
         ),
         _restarts("Always"),
+        Rule(
+            "!has(self.protocol) || has(self.template)",
+            "protocol is for pools with a template: leave it out",
+            lambda pool: pool.protocol is None or pool.template is not None,
+        ),
     )
 
     name: Name
@@ -74,6 +79,13 @@ class PoolSpec(Strict):
     ] = "1.0"
     port: Annotated[
         Port | None, Field(description="Port on which the pods of the template answer requests, by TCP.")
+    ] = None
+    # No default in the schema: the API server would write it into every object, and an older operator refuses what it does not know.
+    protocol: Annotated[
+        Literal["HTTP", "H2C", "GRPC"] | None,
+        Field(
+            description="What the pods answer on port: HTTP/1.1, the default; H2C, HTTP/2 without TLS; or gRPC, with a GRPCRoute."
+        ),
     ] = None
     template: Annotated[
         PodTemplate | None, Field(description="Template of the pods. The operator creates a Deployment from it.")

@@ -6,13 +6,11 @@ ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from recmodel.api.strict import Strict
+from recmodel.api.strict import SpecRule, Strict
 from recmodel.api.text import Subdomain
 
 # Whose histograms are of the pods themselves. A gateway counts by route, and these pools have none of ours.
@@ -25,23 +23,6 @@ class TargetRef(Strict):
     api_version: Annotated[Literal["apps/v1"], Field(description="API group and version of the workload.")] = "apps/v1"
     kind: Annotated[Literal["Deployment", "StatefulSet"], Field(description="Kind of the workload.")]
     name: Annotated[Subdomain, Field(description="Name of the workload.")]
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceRule:
-    """A rule on a spec whose pools are references, for the API server in CEL and for the operator as a predicate."""
-
-    cel: str  # over the spec
-    message: str
-    field: str  # of the spec, that breaks it
-    value: Callable[[Any], object]  # of that field
-    holds: Callable[[Any], bool]
-
-    def broken_by(self, spec: Any) -> str | None:
-        """The field, the value and the rule; None where the spec keeps it."""
-        if self.holds(spec):
-            return None
-        return f"spec.{self.field} is {self.value(spec)!r}: {self.message}"
 
 
 _NONE = "!self.pools.exists(p, has(p.targetRef))"
@@ -60,29 +41,29 @@ def _versions(spec: Any) -> list[str]:
     return [variant.name for variant in spec.variants if variant.version or variant.uri or variant.sha256]
 
 
-RULES: tuple[ReferenceRule, ...] = (
-    ReferenceRule(
+RULES: tuple[SpecRule, ...] = (
+    SpecRule(
         f"{_NONE} || self.pools.all(p, has(p.targetRef))",
         "so far all pools of a RecModel have a template, or all have a targetRef: make one RecModel of each sort",
         "pools",
         lambda spec: [pool.name for pool in spec.pools if pool.target_ref is None],
         lambda spec: _none(spec) or all(pool.target_ref is not None for pool in spec.pools),
     ),
-    ReferenceRule(
+    SpecRule(
         f"{_NONE} || !has(self.route)",
         "the operator makes no route to pools with a targetRef: leave spec.route out, their traffic stays as it is",
         "route",
         lambda spec: str(spec.route)[:_SHOWN],
         lambda spec: _none(spec) or spec.route is None,
     ),
-    ReferenceRule(
+    SpecRule(
         f"{_NONE} || !has(self.optimisation)",
         "the operator starts no Job for pools with a targetRef: leave spec.optimisation out",
         "optimisation",
         lambda spec: str(spec.optimisation)[:_SHOWN],
         lambda spec: _none(spec) or spec.optimisation is None,
     ),
-    ReferenceRule(
+    SpecRule(
         f"{_NONE} || self.metrics.profile in [{', '.join(repr(name) for name in POD_PROFILES)}]",
         f"pools with a targetRef are measured at their pods: set metrics.profile to their model server, one of "
         f"{', '.join(POD_PROFILES)}",
@@ -90,7 +71,7 @@ RULES: tuple[ReferenceRule, ...] = (
         lambda spec: spec.metrics.profile,
         lambda spec: _none(spec) or spec.metrics.profile in POD_PROFILES,
     ),
-    ReferenceRule(
+    SpecRule(
         f"{_NONE} || !(has(self.metrics.port) || has(self.metrics.path))",
         "the operator makes no PodMonitor for pools with a targetRef: leave metrics.port and metrics.path out, Prometheus must "
         "read the pods already",
@@ -98,7 +79,7 @@ RULES: tuple[ReferenceRule, ...] = (
         lambda spec: {"port": spec.metrics.port, "path": spec.metrics.path},
         lambda spec: _none(spec) or (spec.metrics.port is None and spec.metrics.path is None),
     ),
-    ReferenceRule(
+    SpecRule(
         f"{_NONE} || self.pools.all(p, self.pools.exists_one(q, has(p.targetRef) && has(q.targetRef) && "
         "p.targetRef.name == q.targetRef.name))",
         "each targetRef.name may stand once, as pods are told apart by it",
@@ -106,7 +87,7 @@ RULES: tuple[ReferenceRule, ...] = (
         _targets,
         lambda spec: len({*_targets(spec)}) == len(_targets(spec)),
     ),
-    ReferenceRule(
+    SpecRule(
         f"{_NONE} || self.variants.all(v, !has(v.version) && !has(v.uri) && !has(v.sha256))",
         "versions are rolled out by templates, and pools with a targetRef serve what they serve: leave version, uri and sha256 "
         "out",

@@ -33,7 +33,9 @@ def _parents_are_distinct(parents: list[ParentRef]) -> bool:
 
 
 class Route(Strict):
-    """The traffic that the model answers. The operator makes one HTTPRoute from it and sets its weights."""
+    """The traffic that the model answers. The operator makes one route from it and sets its weights: an HTTPRoute, or a
+    GRPCRoute where the pools have protocol GRPC.
+    """
 
     parent_refs: Annotated[
         list[ParentRef],

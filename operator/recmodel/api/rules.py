@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from recmodel.api.reference import RULES
+from recmodel.api import protocol, reference
 from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, RecModelSpec
 
 SERVICE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -21,7 +21,7 @@ def broken_rule(name: str, spec: RecModelSpec) -> str | None:
             f"metadata.name is {name!r}: must match {SERVICE_NAME} and have at most {LONGEST_MODEL_NAME} characters, as it begins "
             "the names of Services"
         )
-    return _names_once(spec) or _accuracies(spec) or _pools(name, spec) or _metrics(spec) or _references(spec)
+    return _names_once(spec) or _accuracies(spec) or _pools(name, spec) or _metrics(spec) or _between_fields(spec)
 
 
 def _names_once(spec: RecModelSpec) -> str | None:
@@ -62,5 +62,5 @@ def _metrics(spec: RecModelSpec) -> str | None:
     return None
 
 
-def _references(spec: RecModelSpec) -> str | None:
-    return next(filter(None, (rule.broken_by(spec) for rule in RULES)), None)
+def _between_fields(spec: RecModelSpec) -> str | None:
+    return next(filter(None, (rule.broken_by(spec) for rule in (*reference.RULES, *protocol.RULES))), None)

@@ -63,6 +63,23 @@ class Rule(_Annotation):
 
 
 @dataclass(frozen=True, slots=True)
+class SpecRule:
+    """A rule between the fields of a spec, for the API server in CEL and for the operator as a predicate."""
+
+    cel: str  # over the spec
+    message: str
+    field: str  # of the spec, that breaks it
+    value: Callable[[Any], object]  # of that field
+    holds: Callable[[Any], bool]
+
+    def broken_by(self, spec: Any) -> str | None:
+        """The field, the value and the rule; None where the spec keeps it."""
+        if self.holds(spec):
+            return None
+        return f"spec.{self.field} is {self.value(spec)!r}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
 class Keyed(_Annotation):
     """A list of objects of which no two have the same values in these required fields."""
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from recmodel.api import protocol, reference
 from recmodel.api.objective import Objective, Variant
 from recmodel.api.pool import Optimisation, PoolSpec
 from recmodel.api.quantity import ABOVE_ZERO, Duration, LabelName, MetricName, Percent, at_most, ratio, seconds
-from recmodel.api.reference import CEL_RULES
 from recmodel.api.route import Route
 from recmodel.api.strict import Distinct, Rule, Strict
 from recmodel.api.text import PagePath, PortName
@@ -80,7 +80,7 @@ class Metrics(Strict):
         PortName | None,
         Field(
             description="Name of the container port with the metrics page, for the PodMonitor; else the one that the "
-            "profile names where all pools have it, else the port that a pool serves on."
+            "profile names where all pools have it, else the port that a pool serves on, unless that is gRPC."
         ),
     ] = None
     path: Annotated[PagePath | None, Field(description="Path of the metrics page. Default: that of the profile.")] = (
@@ -200,13 +200,19 @@ class RecModelSpec(Strict):
     metrics: Metrics = Metrics()
     rollout: Rollout = Rollout()
     route: Annotated[
-        Route | None, Field(description="HTTPRoute for the pools. Without it, the operator routes no traffic to them.")
+        Route | None,
+        Field(description="HTTPRoute or GRPCRoute for the pools. Without it, the operator routes no traffic to them."),
     ] = None
 
     @property
     def by_reference(self) -> bool:
         """Whether the pools are workloads that stand already, of which at most the replicas are written."""
         return any(pool.target_ref is not None for pool in self.pools)
+
+    @property
+    def grpc(self) -> bool:
+        """Whether the pools answer gRPC, so that the route is a GRPCRoute."""
+        return protocol.speaks_grpc(self)
 
     def accuracy_loss_ratios(self) -> dict[str, float]:
         """Loss of each measured variant against the best: ``{"full": 0.0, "int8": 0.004}``."""
@@ -274,7 +280,8 @@ SPEC_RULES = [
         "message": "metrics.profile torchserve has no latency histogram, only a mean, which says nothing of a percentile: "
         "use a gateway's profile (envoy-gateway, istio, linkerd)",
     },
-    *CEL_RULES,
+    *reference.CEL_RULES,
+    *protocol.CEL_RULES,
 ]
 ROOT_RULES = [
     {

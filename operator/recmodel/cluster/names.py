@@ -43,6 +43,7 @@ POD = Kind("Pod", "v1", "pods")
 SERVICE = Kind("Service", "v1", "services")
 DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
+GRPC_ROUTE = Kind("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes")
 POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 JOB = Kind("Job", "batch/v1", "jobs")
@@ -54,7 +55,8 @@ AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodaut
 CANARY = Kind("Canary", "flagger.app/v1beta1", "canaries")
 ARGO_ROLLOUT = Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")
 
-CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, ROUTE, POD_MONITOR)
+ROUTES = (ROUTE, GRPC_ROUTE)  # a RecModel has one of them, by what its pools speak
+CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, *ROUTES, POD_MONITOR)
 
 
 # Whose replicas and pods a pool by reference may be, by the kind's name.

@@ -41,6 +41,7 @@ NEEDED: tuple[Right, ...] = (
     Right("", "services", KEPT),
     Right("policy", "poddisruptionbudgets", KEPT),
     Right("gateway.networking.k8s.io", "httproutes", KEPT),
+    Right("gateway.networking.k8s.io", "grpcroutes", KEPT),
     Right("monitoring.coreos.com", "podmonitors", KEPT),
     Right("", "pods", READ),
     Right("autoscaling", "horizontalpodautoscalers", READ),

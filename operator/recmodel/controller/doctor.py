@@ -46,12 +46,15 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
     found: list[Check] = []
     bodies: list[Mapping[str, Any]] = []
     known: dict[str, Mapping[str, Any]] = {}
+    specs: dict[str, RecModelSpec | Reason] = {}
     unlisted: Collection[str | None] = settings.namespaces or (None,)
     try:
         async with Client(await credentials.load()) as client:
             found += await _cluster(client, settings)
             bodies, unlisted = await _recmodels(client, settings)
             known = {_key(body): body for body in bodies if not only or _key(body) in only}
+            specs = {key: read_spec(body, settings.permitted) for key, body in known.items()}
+            found += await _grpc_routes(client, specs)
             found += await _claims(client, settings, {body["metadata"]["namespace"] for body in known.values()})
     except ConfigException as error:
         found.append(
@@ -68,7 +71,6 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
         )
         found.append(Check("problem", "API server", said))
     lacking = {key: _why_lacking(key, bodies, settings, unlisted) for key in only if key not in known}
-    specs = {key: read_spec(body, settings.permitted) for key, body in known.items()}
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}
     found += await asyncio.to_thread(doctor_metrics.examine, prometheus, settings, valid)
     refused = {key: spec.message for key, spec in specs.items() if isinstance(spec, Reason)}
@@ -102,6 +104,12 @@ async def _cluster(client: Client, settings: Settings) -> list[Check]:
         if no and (right, verb) not in lacking.get(where, []):
             lacking.setdefault(where, []).append((right, verb))
     return [*checks.kinds(served), *checks.rights(lacking), *await _lease(client, settings)]
+
+
+async def _grpc_routes(client: Client, specs: Mapping[str, RecModelSpec | Reason]) -> list[Check]:
+    """Whether the cluster has the kind of route that some of these RecModels need; asked for no other."""
+    needed_by = [key for key, spec in specs.items() if isinstance(spec, RecModelSpec) and spec.grpc and spec.route]
+    return checks.grpc_routes(needed_by) if needed_by and not await client.serves(names.GRPC_ROUTE) else []
 
 
 async def _lease(client: Client, settings: Settings) -> list[Check]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.controller.settings import Settings
 from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile, pod_prefix
-from recmodel.prometheus.answers import spacing_seconds
+from recmodel.prometheus.answers import owner_of, spacing_seconds
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.gather import reason_of
 from recmodel.prometheus.grouping import by_profile
 from recmodel.prometheus.own_edges import own_edges
-from recmodel.prometheus.queries import scrape_spacing
+from recmodel.prometheus.queries import scrape_spacing, statuses_of
 from recmodel.prometheus.session import PrometheusError
 from recmodel.report import metric_checks
 from recmodel.report.checks import Check
@@ -45,7 +45,24 @@ def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str
                 continue
             pools = {pool.name: own.counts.get((model.key, pool.name), {}) for pool in model.pools}
             found += metric_checks.edges(model.key, specs[model.key], profile, pools)
+        found += _statuses(prometheus, looked, profile, models)
     return found
+
+
+def _statuses(
+    prometheus: PrometheusClient, looked: GatherSettings, profile: Profile, models: Sequence[ModelView]
+) -> list[Check]:
+    """Of each of these models, where their pools answer gRPC, whether the statuses of its calls are known at all."""
+    if profile.calls is None:
+        return []
+    query = statuses_of(profile.calls.statuses, profile, looked.scope)
+    answer = prometheus.query_all([query], time.time(), BUDGET_SECONDS)[query]
+    if isinstance(answer, PrometheusError):
+        said = f"whether gRPC statuses are counted is not known: {answer}; look again, or see Prometheus' log"
+        return [Check("warning", metric_checks.about(profile), said)]
+    whose = owner_of(profile, models)
+    counted = {pool[0] for labels, _ in answer.rows if (pool := whose(labels)) is not None}
+    return [metric_checks.statuses(model.key, profile.calls.needs) for model in models if model.key not in counted]
 
 
 def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: list[Profile]) -> list[Check]:
@@ -76,4 +93,6 @@ def _view(key: str, spec: RecModelSpec) -> ModelView:
         PoolView(pool.name, pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None)
         for pool in spec.pools
     )
-    return ModelView(namespace, name, latency.threshold_seconds, latency.within_ratio, spec.metrics, pools)
+    return ModelView(
+        namespace, name, latency.threshold_seconds, latency.within_ratio, spec.metrics, pools, grpc=spec.grpc
+    )

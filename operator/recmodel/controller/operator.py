@@ -32,7 +32,7 @@ from recmodel.controller.reference_watch import ReferenceWatch, workloads
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.rollouts import Rollouts
-from recmodel.controller.routes import compare_routes, read_route
+from recmodel.controller.routes import backends, compare_routes, read_route
 from recmodel.controller.settings import Settings
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tick import Tick
@@ -83,7 +83,7 @@ class Operator:
         self.rollouts = Rollouts(decider, self.reconciler.wake, lambda t: self.tick.weights(t), settings.tick_seconds)
         self.tick = Tick(
             settings, decider, metrics, self.reconciler, self._registry, self.history_loader, self.rollouts,
-            self._pools, self.inventory.backends, self._missing, self._compare_routes, self._may_act, self._report,
+            self._pools, lambda t: backends(t, self.inventory), self._missing, self._compare_routes, self._may_act, self._report,
         )  # fmt: skip
         self.loop = Loop(self.tick.run, settings.tick_seconds, metrics)
         self._recmodel_watch = RecModelWatch(self.reconciler.models, self.observe, self.forget, self.listed)

@@ -17,7 +17,7 @@ from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children.builders import initial_replicas
+from recmodel.cluster.children.builders import initial_replicas, route_kind
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport import errors as errors_module
@@ -209,7 +209,7 @@ class Reconciler:
             refused = {refusal.child for refusal in tracked.applied.refusals}
             others = drifted.keys() - refused
             if tracked.desired.acts:  # whoever writes the weights puts the route right as well
-                left = others & {(names.ROUTE, tracked.owner.name)}
+                left = others & {(route_kind(spec), tracked.owner.name)}
                 others -= left
             too_soon = tracked.backoffs.waits(others, now) | tracked.retries.waits(refused, now)
             left |= too_soon.keys()
@@ -234,7 +234,7 @@ class Reconciler:
         """
         stands = intended if not outcome.held else None
         tracked.applied = replace(tracked.applied, intended=stands, refusals=outcome.failures)
-        if f"{names.ROUTE.kind} {tracked.owner.name}" in outcome.written:
+        if any(f"{kind.kind} {tracked.owner.name}" in outcome.written for kind in names.ROUTES):
             forget_written_weights(tracked)
         if outcome.written:
             logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from recmodel.cluster import names
-from recmodel.cluster.children.builders import wide_open
+from recmodel.cluster.children.builders import route_kind, wide_open
+from recmodel.cluster.observed.backends import Backend
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.route_status import route_status
 from recmodel.controller.tracked import Tracked
@@ -15,11 +15,18 @@ from recmodel.report.overlapping_routes import Object, overlaps
 
 def read_route(tracked: Tracked, inventory: Inventory) -> None:
     """Takes over what the gateways say of the route as it stands, and whether it is withheld."""
+    if tracked.spec is None:
+        return
     route = _route_of(tracked, inventory)
-    status = route_status(route)
-    if tracked.spec is not None and wide_open(tracked.spec) and (route is None or route["spec"].get("hostnames")):
+    status = route_status(route, route_kind(tracked.spec))
+    if wide_open(tracked.spec) and (route is None or route["spec"].get("hostnames")):
         status = replace(status, withheld=True)
     tracked.route = replace(tracked.route, status=status)
+
+
+def backends(tracked: Tracked, inventory: Inventory) -> tuple[Backend, ...]:
+    """The backends of a RecModel's route in their order, each with the time since when it stands there."""
+    return inventory.backends(tracked.key, route_kind(tracked.spec)) if tracked.spec is not None else ()
 
 
 def compare_routes(models: Sequence[Tracked], inventory: Inventory) -> None:
@@ -30,10 +37,12 @@ def compare_routes(models: Sequence[Tracked], inventory: Inventory) -> None:
             tracked.route,
             overlap=found.lost.get(tracked.key),
             younger=found.younger.get(tracked.key, frozenset()),
+            mixed=found.mixed.get(tracked.key),
         )
 
 
 def _route_of(tracked: Tracked, inventory: Inventory) -> Object | None:
-    """The HTTPRoute of a RecModel as it stands; None where it has or wants none."""
-    routed = tracked.spec is not None and tracked.spec.route is not None
-    return inventory.child(names.ROUTE, tracked.owner.namespace, tracked.owner.name) if routed else None
+    """The route of a RecModel as it stands; None where it has or wants none."""
+    if tracked.spec is None or tracked.spec.route is None:
+        return None
+    return inventory.child(route_kind(tracked.spec), tracked.owner.namespace, tracked.owner.name)

@@ -43,7 +43,7 @@ class Tick:
     history_loader: HistoryLoader
     rollouts: Rollouts
     pools: Callable[[Tracked], dict[str, PoolState]]
-    backends: Callable[[str], Sequence[Backend]]  # of a RecModel's route, in their order
+    backends: Callable[[Tracked], Sequence[Backend]]  # of its route, in their order
     missing: Callable[[Tracked], list[str]]  # what deciding needs and was never listed
     compare_routes: Callable[[Sequence[Tracked]], None]  # finds which are in the way of which
     may_act: Callable[[str], bool]  # in a namespace
@@ -88,7 +88,7 @@ class Tick:
             self.decided_at = time.monotonic()
 
     def _view(self, tracked: Tracked, states: Mapping[str, PoolState]) -> ModelView:
-        return model_view(tracked, states, self.weights(tracked), self.backends(tracked.key))
+        return model_view(tracked, states, self.weights(tracked), self.backends(tracked))
 
     def _question(
         self, tracked: Tracked, states: Mapping[str, PoolState], now_seconds: float

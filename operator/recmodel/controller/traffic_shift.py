@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import names, weight_steps
-from recmodel.cluster.children.builders import initial_weights
+from recmodel.cluster import weight_steps
+from recmodel.cluster.children.builders import initial_weights, route_kind
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport.errors import ClusterError
@@ -69,7 +69,7 @@ class TrafficShift:
         refusal: ClusterError | None = None
         if self._actor.route_differs(tracked.owner, spec, step.weights):
             overwritten = (
-                [(names.ROUTE, tracked.owner.name)] if _overwritten(tracked, now, step.weights, states) else []
+                [(route_kind(spec), tracked.owner.name)] if _overwritten(tracked, now, step.weights, states) else []
             )
             if waits := tracked.backoffs.waits(overwritten, started):
                 return min(waits.values())
@@ -121,7 +121,7 @@ class TrafficShift:
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
-        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools])
+        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools], route_kind(spec))
         return initial_weights(spec) if weights is None else scaled(weights)
 
     async def _scale(

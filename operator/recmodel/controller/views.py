@@ -70,6 +70,7 @@ def model_view(
         if routed
         else None,
         counted=tracked.counted,
+        grpc=spec.grpc,
     )
 
 

@@ -2,7 +2,7 @@
 them a RecModel waits for.
 
 Deciding for a RecModel needs the Deployments (how many replicas there are) and the pods (which of them answer), its
-HTTPRoute where it has one (the weights), and the ConfigMaps where it has variants (their accuracy and version): without
+route where it has one (the weights), and the ConfigMaps where it has variants (their accuracy and version): without
 one of these, what was merely not listed yet would look like nothing. It waits for those of its own namespace, for as long
 as it takes; the others go on. Services, PodDisruptionBudgets and PodMonitors are read one by one where they are not known,
 other autoscalers and releasers count as absent until they are known, and a Job's end is only reported: for these the
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from recmodel.api.records import RECORD_LABEL
 from recmodel.cluster import names
+from recmodel.cluster.children.builders import route_kind
 from recmodel.cluster.children.optimiser_job import OPTIMISES_LABEL
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
 from recmodel.cluster.observed.inventory import Inventory
@@ -31,7 +32,7 @@ from recmodel.controller.tracked import Tracked
 logger = logging.getLogger(__name__)
 
 # Pods and children are watched by our label, so that the API server sends nothing else.
-LABELLED = (names.POD, names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, names.ROUTE)
+LABELLED = (names.POD, names.DEPLOYMENT, names.SERVICE, names.DISRUPTION_BUDGET, *names.ROUTES)
 ABSENT_RECMODELS_SECONDS = 3.0  # a CRD that is installed late, or again, is served within seconds
 START_SECONDS = 10.0  # how long the start waits for what it does not need
 
@@ -94,7 +95,7 @@ class Watches:
         by_reference = tracked.spec is not None and tracked.spec.by_reference
         kinds = [] if by_reference else [names.DEPLOYMENT, names.POD]
         if tracked.spec is not None and tracked.spec.route is not None:
-            kinds.append(names.ROUTE)
+            kinds.append(route_kind(tracked.spec))
         if tracked.spec is not None and tracked.spec.variants:
             kinds.append(names.CONFIG_MAP)
         return self._unlisted(kinds, tracked.owner.namespace)

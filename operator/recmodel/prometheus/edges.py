@@ -101,4 +101,4 @@ def nearest(edges: Iterable[str], histogram: Histogram, thresholds_seconds: Iter
 
 def _key(profile: Profile) -> str:
     series = profile.latency.model_dump_json() if profile.latency else profile.name
-    return f"{series} by name" if profile.identity.named else series
+    return f"{series}{' by name' if profile.identity.named else ' over gRPC' if profile.calls else ''}"

@@ -27,6 +27,7 @@ class Found:
     answered: Values
     errors: Values
     errors_known: bool
+    grpc: Values  # gRPC calls of which is known how they ended, of a profile that tells
     failures_are_labels: bool
     latency: Buckets
     queue: Values
@@ -61,6 +62,7 @@ def found_in(profile: Profile, queries: ProfileQueries, answers: Answers, models
         rates=rates,
         answered=read(queries.answered),
         errors=read(queries.failures),
+        grpc=read(queries.grpc),
         failures_are_labels=profile.failures_are_labels,
         errors_known=queries.failures is not None and isinstance(answers[queries.failures], Vector),
         latency=buckets(histogram, owner, profile.latency, uneven if isinstance(uneven, Vector) else Vector(()))

@@ -55,6 +55,9 @@ def by_profile(models: Sequence[ModelView], most_custom: float = math.inf) -> Gr
                 continue
             profiles[shape] = profile
         profile = profiles[shape]
+        if model.grpc and profile.grpc is not None:
+            shape = f"{shape} over gRPC"
+            profile = profiles.setdefault(shape, profile.over_grpc())
         if profile.refusal:
             refused[model.key] = Reason(readings.PROFILE_REFUSED, f"{profile.refusal}: {profile.remedy}")
         else:

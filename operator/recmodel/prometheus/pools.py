@@ -146,11 +146,21 @@ def _errors(key: PoolKey, rate: float, found: Found) -> float | None:
     # A failure that is a label of the requests' own counter has no series before the first failure: absent means none.
     absent = 0.0 if found.failures_are_labels else None
     errors = found.errors.known.get(key, absent)
-    if errors is None:
+    if errors is None or _untold(key, rate, errors, found):
         return None
     # Those that got no answer failed too. A change of the number of requests inside looks the same, but is small.
     unanswered = rate - found.answered.known.get(key, rate)
     return min(rate, errors + (unanswered if unanswered > UNANSWERED_NOISE_RATIO * rate else 0.0))
+
+
+def _untold(key: PoolKey, rate: float, errors: float, found: Found) -> bool:
+    """Whether gRPC calls were answered of which no status is known: a status of a call is no HTTP status, so all of them may have
+    failed, though they look as if they had been answered well.
+    """
+    if found.profile.calls is None:
+        return False
+    told = max(found.grpc.known.get(key, 0.0), errors)
+    return found.answered.known.get(key, rate) - told > UNANSWERED_NOISE_RATIO * rate
 
 
 def _coverage(pool: PoolView, up: float | None, profile: Profile) -> float | None:

@@ -115,6 +115,21 @@ class Identity(_Part):
         return (pod.namespace, pod.model, pod.pool) if pod else ()
 
 
+class GrpcCalls(_Part):
+    """What is other with pools that answer gRPC: a gateway counts the statuses of their calls, which are no HTTP statuses."""
+
+    cluster: ClusterLabel | None = None  # in place of the profile's, where the gateway names the route's kind there
+    statuses: Selector  # whichever they are
+    without_status: tuple[
+        Selector, ...
+    ] = ()  # calls that have none and are failures all the same, where these are known apart
+    failures: Selector  # those that are failures
+    in_both: (
+        bool  # some of these are among the profile's ``failures`` as well: the larger of the two counts, not the sum
+    )
+    needs: str  # what has to be set for it
+
+
 class Downstream(_Part):
     """What a gateway answered to its clients, all routes together: failures that no pool's series shows are in it."""
 
@@ -143,6 +158,10 @@ class Profile(_Part):
         Selector, ...
     ] = ()  # summed: those of them that got any answer; the rest were given up by their clients
     failures: tuple[Selector, ...] = ()  # summed; none: the number of failures is unknown
+    grpc: GrpcCalls | None = None  # how pools that answer gRPC are asked for
+    calls: GrpcCalls | None = (
+        None  # the same, where this is the profile of such pools: of no file, but made by ``over_grpc``
+    )
     queue: Selector | None = None  # gauge of requests that wait
     in_flight: Selector | None = None  # gauge of requests inside, waiting or not
     page: Selector | None = None  # a series that is on the page from the start on; pods have ``up`` for this
@@ -167,6 +186,13 @@ class Profile(_Part):
     def pod_page(self) -> tuple[str, str] | None:
         """Name of the container port and path of the metrics page, where the pods have it; None: it is the gateway's."""
         return (self.scrape.port, self.scrape.path) if self.scope == "pod" else None
+
+    def over_grpc(self) -> Profile:
+        """The profile of pools that answer gRPC; the same where it makes no difference. Whoever has none of them asks nothing more."""
+        if self.grpc is None:
+            return self
+        identity = Identity(cluster=self.grpc.cluster) if self.grpc.cluster else self.identity
+        return self.model_copy(update={"calls": self.grpc, "identity": identity})
 
     @property
     def failures_are_labels(self) -> bool:

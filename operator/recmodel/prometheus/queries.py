@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recmodel.prometheus.lost_pages import lost_query
 from recmodel.prometheus.pod_names import beginning_with, by_workload, scrapes_by_pod, up_by_pod
-from recmodel.prometheus.profile import Downstream, Profile, Selector
+from recmodel.prometheus.profile import Downstream, GrpcCalls, Profile, Selector
 from recmodel.prometheus.promql import any_of, duration, literal, ours, quoted, rates, selector, unnamed
 from recmodel.prometheus.readings import ModelView
 
@@ -23,6 +23,7 @@ class ProfileQueries:
     requests: str  # requests/s by identity
     answered: str | None
     failures: str | None
+    grpc: str | None  # gRPC calls/s of which is known how they ended, by identity
     buckets: str | None  # cumulative requests/s by identity and ``le``
     uneven: (
         str | None
@@ -47,6 +48,7 @@ class ProfileQueries:
         single = (
             self.answered,
             self.failures,
+            self.grpc,
             self.buckets,
             self.uneven,
             self.queue,
@@ -76,7 +78,8 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
     return ProfileQueries(
         requests=rates(profile.requests, mine, by, f"[{window}]"),
         answered=rates(profile.answered, mine, by, f"[{window}]") if profile.answered else None,
-        failures=rates(profile.failures, mine, by, f"[{window}]") if profile.failures else None,
+        failures=_failures(profile, mine, by, window),
+        grpc=_told(profile.calls, mine, by, window) if profile.calls else None,
         buckets=f"sum by ({by}, le) (rate({selector(profile.latency, mine, '_bucket')}[{window}]))"
         if profile.latency
         else None,
@@ -95,6 +98,25 @@ def profile_queries(profile: Profile, window_seconds: float, scope: Sequence[str
     )
 
 
+def _failures(profile: Profile, matchers: Sequence[str], by: str, window: str) -> str | None:
+    """Failed requests/s; of gRPC calls those by either kind of status."""
+    calls = profile.calls
+    if not profile.failures:
+        return None
+    if calls is not None and not calls.in_both:
+        return rates([*profile.failures, calls.failures], matchers, by, f"[{window}]")
+    of_http = rates(profile.failures, matchers, by, f"[{window}]")
+    if calls is None:
+        return of_http
+    of_grpc = rates([calls.failures], matchers, by, f"[{window}]")
+    parts = [f'label_replace({part}, "part", "{i}", "", "")' for i, part in enumerate((of_http, of_grpc))]
+    return f"max by ({by}) ({' or '.join(parts)})"
+
+
+def _told(calls: GrpcCalls, matchers: Sequence[str], by: str, window: str) -> str:
+    return rates([calls.statuses, *calls.without_status], matchers, by, f"[{window}]")
+
+
 def _uneven(buckets: str, by: str, window: str) -> str:
     """Of the series that the window holds: those of now, and those that ended within it."""
     counts = f"count by ({by}, le) ({buckets} or {buckets} offset {window})"
@@ -106,6 +128,11 @@ def edges_of(profile: Profile, scope: Sequence[str] = ()) -> str:
     if profile.latency is None:
         raise ValueError(f"profile {profile.name} has no histogram")
     return f"count by (le) ({selector(profile.latency, (*ours(profile), *scope), '_bucket')})"
+
+
+def statuses_of(statuses: Selector, profile: Profile, scope: Sequence[str] = ()) -> str:
+    """How many series of gRPC statuses there are, by identity."""
+    return f"count by ({', '.join(profile.identity.labels)}) ({selector(statuses, (*ours(profile), *scope))})"
 
 
 def with_edges(query: str, profile: Profile, edges: Iterable[str], scope: Sequence[str] = ()) -> str:

@@ -75,7 +75,7 @@ class BackendView:
 class ModelView:
     """A RecModel as the gathering needs it: ``pools`` in the order of spec.pools, ``pods`` from pod to pool name, and
     ``backends`` as they stand in the route (None: as ``pools``, for ever). ``counted``: a request of it was counted at some
-    time, so that series which are not there are missing.
+    time, so that series which are not there are missing. ``grpc``: its pools answer gRPC, and its route is a GRPCRoute.
     """
 
     namespace: str
@@ -87,6 +87,7 @@ class ModelView:
     pods: Mapping[str, str] = field(default_factory=dict)
     backends: tuple[BackendView, ...] | None = None
     counted: bool = True
+    grpc: bool = False
 
     @property
     def key(self) -> str:

@@ -55,6 +55,18 @@ def kinds(served: Mapping[str, bool]) -> list[Check]:
     return found
 
 
+def grpc_routes(needed_by: Sequence[str]) -> list[Check]:
+    """The cluster does not serve GRPCRoutes; ``needed_by``: the RecModels that have one."""
+    if not needed_by:
+        return []
+    return [
+        Check(
+            "problem", "CRD", "grpcroutes.gateway.networking.k8s.io is not served as v1, and the route of pools with protocol GRPC is "
+            f"one ({_listed(needed_by)}): install the Gateway API 1.1 or later",
+        )
+    ]  # fmt: skip
+
+
 def rights(denied: Mapping[str | None, Sequence[tuple[Right, str]]]) -> list[Check]:
     """What may not be done, by namespace (None: in all of them)."""
     found = []

@@ -31,7 +31,8 @@ def unanswered(url: str, why: Reason) -> Check:
 
 def about(profile: Profile) -> str:
     """What a check of a profile's pages is on."""
-    return f"profile {profile.name}{', pods of a targetRef' if profile.identity.named else ''}"
+    which = ", pods of a targetRef" if profile.identity.named else ", gRPC" if profile.calls else ""
+    return f"profile {profile.name}{which}"
 
 
 def spacing(profile: Profile, seconds: float, interval_seconds: float, window_seconds: float) -> Check:
@@ -87,6 +88,16 @@ def edges(key: str, spec: RecModelSpec, profile: Profile, pools: Mapping[str, Ma
         Check(level, key, f"pool{'s' if len(names) > 1 else ''} {', '.join(names)}: {message}")
         for (level, message), names in said.items()
     ]
+
+
+def statuses(key: str, needs: str) -> Check:
+    """Prometheus has no status of the gRPC calls of a RecModel; ``needs``: what has to be set for it."""
+    return Check(
+        "warning",
+        key,
+        f"Prometheus has no gRPC status of its calls, so how many of them fail is not known: send a call, and set {needs} "
+        "(docs/metrics.md, gRPC)",
+    )
 
 
 def edge(found: Mapping[float, float], threshold_seconds: float, histogram: Histogram) -> tuple[Level, str]:

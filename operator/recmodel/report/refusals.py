@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from recmodel.cluster import names
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NameTaken, NotFound, Unreadable, shortened
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure
@@ -16,6 +17,9 @@ API_UNAVAILABLE = "ApiUnavailable"
 UNREADABLE_OBJECT = "UnreadableObject"
 INTERNAL_ERROR = "InternalError"
 FIELDS_OVERWRITTEN = "FieldsOverwritten"
+
+# By kind, what installs its CRD.
+_BROUGHT = {names.ROUTE: "The Gateway API 1.0 or later", names.GRPC_ROUTE: "The Gateway API 1.1 or later"}
 
 NAMED_AT_MOST = 5
 CHARACTERS = 3000  # all together: half of what fits into a condition
@@ -70,7 +74,8 @@ def _of_child(namespace: str, failure: Failure) -> str:
     if isinstance(error, NameTaken | Unreadable):
         return str(error)
     if isinstance(error, NotFound):
-        return f"{where}: HTTP 404: {error.said}: is the CRD of {kind.kind} ({kind.group_version}) installed?"
+        brought = f" {_BROUGHT[kind]} has it" if kind in _BROUGHT else ""
+        return f"{where}: HTTP 404: {error.said}: is the CRD of {kind.kind} ({kind.group_version}) installed?{brought}"
     if isinstance(error, ApiRefused):
         return with_way_out(f"{where} is refused: HTTP {error.status}: {error.said}", error)
     return with_way_out(f"{where}: {str(error) or type(error).__name__}", error)

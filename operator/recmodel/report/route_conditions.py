@@ -51,7 +51,11 @@ def impaired(route: Route) -> Reason | None:
 
 
 def contested(route: Route) -> Reason | None:
-    """That a gateway names other routes for the same requests, and that not all of them are known to be younger."""
+    """That a route of the other kind has the same hostname; or that a gateway names other routes for the same requests, and that
+    not all of them are known to be younger.
+    """
+    if route.overlap is None and route.mixed is not None:
+        return Reason(ROUTE_OVERLAPS, "; ".join([route.mixed, *_doubted(route)]))
     if route.overlap is not None or not (doubted := _doubted(route)):
         return None
     return Reason(
@@ -68,7 +72,7 @@ def noted(route: Route) -> list[str]:
         names = [f"RecModel {name}" for name in sorted(route.younger)]
         names = names[:MOST_NAMES] + ([f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else [])
         told.append(f"younger routes ask for requests of this one and do not get them: {', '.join(names)}")
-    if _doubted(route):
+    if route.mixed is not None or _doubted(route):
         told.append("another route may get the requests: see the condition Degraded")
     return told
 

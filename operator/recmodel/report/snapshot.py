@@ -117,6 +117,7 @@ class Route:
     status: RouteStatus = field(default_factory=RouteStatus)  # what the gateways say of it
     overlap: str | None = None  # which other RecModel gets the requests that it asks for
     younger: frozenset[str] = frozenset()  # RecModels that ask for requests of this route and do not get them
+    mixed: str | None = None  # which other RecModel has a route of the other kind for one of its hostnames
 
 
 @dataclass(frozen=True, slots=True)

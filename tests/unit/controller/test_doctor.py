@@ -75,6 +75,17 @@ class Case:
 
 
 OTHERS = server_edges("shop", "feed", "0.05", "0.1") + server_edges("ads", "rank", "0.25")
+
+
+def grpc() -> dict[str, Any]:
+    """One whose pool answers gRPC, behind a gateway that counts no status of its calls."""
+    body = recmodel(profile="envoy-gateway")
+    (pool,) = body["spec"]["pools"]
+    pool["protocol"] = "GRPC"
+    body["spec"]["route"] = {"parentRefs": [{"name": "edge"}]}
+    return body
+
+
 CASES = (
     Case("the CRD is missing", lambda: Scene(kinds={"httproutes"}), (
         ("PROBLEM", "CRD", "recmodels.recmodel.dev is not served: install the chart with crds.install=true"),
@@ -84,6 +95,16 @@ CASES = (
         ("PROBLEM", "shop/feed", "the RecModels of its namespace could not be listed, for the reason above"),
     ), ("shop/feed",)),
     Case("no Gateway API", lambda: Scene(kinds={"recmodels"}), (("WARNING", "CRD", "spec.route needs the Gateway API"),)),
+    Case("a Gateway API without GRPCRoutes", lambda: Scene(recmodels=[grpc()]), (
+        ("PROBLEM", "CRD", "grpcroutes.gateway.networking.k8s.io is not served as v1"),
+        ("WARNING", "shop/feed", "Prometheus has no histogram of its pools"),
+        ("WARNING", "shop/feed", "no gRPC status of its calls"),
+    )),
+    Case("gRPC without statuses", lambda: Scene(kinds={"recmodels", "httproutes", "grpcroutes"}, recmodels=[grpc()]), (
+        ("WARNING", "shop/feed", "Prometheus has no histogram of its pools"),
+        ("WARNING", "shop/feed", "no gRPC status of its calls, so how many of them fail is not known: send a call, and set the tags "
+         "grpc_called and grpc_status in the EnvoyProxy's bootstrap"),
+    )),
     Case("a right is missing", lambda: Scene(denied={("patch", "poddisruptionbudgets")}), (
         ("PROBLEM", "rights", "may not patch poddisruptionbudgets.policy in all namespaces: install the chart"),
     )),

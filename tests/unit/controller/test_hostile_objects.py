@@ -135,8 +135,8 @@ def test_null_is_absent() -> None:
     route["spec"]["rules"][0]["backendRefs"].append(None)
     route["status"]["parents"][0]["conditions"] = None
     inventory.see(names.ROUTE, "ADDED", route)
-    assert inventory.weights(VICTIM, ["cpu"]) == {"cpu": 1000}
-    assert route_status(inventory.child(names.ROUTE, NAMESPACE, MODEL)).silent
+    assert inventory.weights(VICTIM, ["cpu"], names.ROUTE) == {"cpu": 1000}
+    assert route_status(inventory.child(names.ROUTE, NAMESPACE, MODEL), names.ROUTE).silent
 
 
 def test_what_cannot_be_read_is_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -109,7 +109,7 @@ def test_a_hundred_recmodels_that_come_and_go_leave_nothing_behind() -> None:
         assert series(operator) == known
         after = sizes(operator)
         free = operator.inventory.free_routes
-        free.left(("shop", "another"), operator.inventory.clock() + REMEMBERED_SECONDS + 1.0)
+        free.left(names.ROUTE, ("shop", "another"), operator.inventory.clock() + REMEMBERED_SECONDS + 1.0)
         assert len(free._left) == 1  # since when a name is free is known for two hours, and no longer
         after.pop(".inventory.free_routes._left")
         assert {path: (before.get(path), size) for path, size in after.items() if size > before.get(path, 0)} == {}

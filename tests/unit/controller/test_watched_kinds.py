@@ -76,7 +76,9 @@ def test_an_api_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pyte
     operated(story, listed=[recmodel(resourceVersion="1")], away=True)
 
 
-@pytest.mark.parametrize("hidden", ["services", "poddisruptionbudgets", "horizontalpodautoscalers", "configmaps"])
+@pytest.mark.parametrize(
+    "hidden", ["services", "poddisruptionbudgets", "horizontalpodautoscalers", "grpcroutes", "configmaps"]
+)
 def test_a_kind_that_cannot_be_followed_stops_only_those_who_need_it(hidden: str) -> None:
     async def story(operator: Operator, api: Api) -> None:
         variants = recmodel(name="tested", uid="t")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 import typing
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from builders.metric_pages import FILES, PageClient, Sample, chosen, page
 from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, CustomMetrics, LatencySeries, Metrics, ProfileName, Series
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.gather import gather
+from recmodel.prometheus.grouping import by_profile
 from recmodel.prometheus.histogram import percentile_bracket
 from recmodel.prometheus.profile import CUSTOM, PROFILE_NAMES, Identity, Profile, load_profile, profile_for
 from recmodel.prometheus.queries import profile_queries
@@ -34,11 +38,13 @@ def test_there_is_one_file_for_each_name_of_the_api_and_no_other() -> None:
 @pytest.mark.parametrize("name", PROFILE_NAMES)
 def test_the_series_that_a_profile_names_are_on_its_servers_page(name: str) -> None:
     profile = load_profile(name)
-    samples = page(profile, FILES[name])
+    samples = page(profile, [*FILES[name], *(["envoy_gateway_grpc.txt"] if name == "envoy-gateway" else [])])
     for series in profile.requests + profile.answered:
         assert chosen(samples, series), f"{series.name} {series.match} selects nothing"
     for failure in profile.failures:  # a failure may have no series yet, but the counter must be there
         assert any(s[0] == failure.name and set(failure.match) <= set(s[1]) for s in samples)
+    for status in (profile.grpc.statuses, profile.grpc.failures) if profile.grpc else ():
+        assert chosen(samples, status), status
     for gauge in (profile.queue, profile.in_flight, profile.page):
         assert gauge is None or chosen(samples, gauge), gauge
     owned = chosen(samples, profile.requests[0])
@@ -90,6 +96,115 @@ def test_envoys_page_gives_the_numbers_that_envoy_counted() -> None:
     assert readings.gateway is not None
     assert readings.gateway.rate_per_second == pytest.approx(6005 / 60)  # the admin's and probes' listeners left out
     assert readings.gateway.no_cluster_per_second == 0.0
+
+
+CALLS = page(load_profile("envoy-gateway"), ["envoy_gateway_grpc.txt"])
+
+
+def calls(samples: list[Sample], name: ProfileName = "envoy-gateway") -> ModelReading:
+    """Of pools that answer gRPC."""
+    model = replace(view(Metrics(profile=name)), grpc=True)
+    return gather(PageClient(load_profile(name).over_grpc(), samples), [model], 1e9).models["demo/ranker"]
+
+
+def counted(series: str, count: float, index: int = 0, **labels: str) -> Sample:
+    return series, {"envoy_cluster_name": f"grpcroute/demo/ranker/rule/0/backend/{index}", **labels}, count
+
+
+def test_of_grpc_calls_those_count_as_failed_whose_status_is_a_servers_fault() -> None:
+    """Of 25 to the first pool, all with HTTP status 200: UNKNOWN, INTERNAL and UNAVAILABLE, not INVALID_ARGUMENT and
+    RESOURCE_EXHAUSTED. The one to the second pool found no server: Envoy answered, and counted it as 5xx, too.
+    """
+    pools = calls(CALLS).pools
+    assert (pools["cpu"].rate_per_second, pools["cpu"].errors_per_second) == pytest.approx((25 / 60, 3 / 60))
+    assert (pools["gpu"].rate_per_second, pools["gpu"].errors_per_second) == pytest.approx((1 / 60, 1 / 60))
+    assert pools["cpu"].latency is not None
+
+
+def test_without_the_statuses_the_share_of_failed_calls_is_unknown_and_not_zero() -> None:
+    untagged = [s for s in CALLS if "grpc_status" not in s[1]]  # the EnvoyProxy has no such tag
+    assert calls(untagged).pools["cpu"].errors_per_second is None
+    assert calls(untagged).pools["cpu"].rate_per_second == pytest.approx(25 / 60)
+
+
+XX, TOTAL, STATUS = "envoy_cluster_upstream_rq_xx", "envoy_cluster_upstream_rq_total", "envoy_cluster_grpc"
+
+
+@pytest.mark.parametrize(
+    ("samples", "errors"),
+    [
+        # One of two Envoys has the tag: of half of the calls nobody knows how they ended.
+        ([counted(XX, 100, envoy_response_code_class="2"), counted(STATUS, 50, grpc_status="0")], None),
+        ([counted(XX, 100, envoy_response_code_class="2"), counted(STATUS, 99, grpc_status="0")], 0.0),
+        # A server that speaks no gRPC: there is no status, and no doubt.
+        ([counted(XX, 100, envoy_response_code_class="5")], 100 / 60),
+        # Nothing is answered at all: the clients gave up.
+        ([counted(XX, 0, envoy_response_code_class="2")], 100 / 60),
+        # What any client causes that calls a method which is not there.
+        ([counted(XX, 100, envoy_response_code_class="2"), counted(STATUS, 100, grpc_status="12")], 0.0),
+    ],
+    ids=["half are told", "nearly all are told", "no gRPC", "no answer", "UNIMPLEMENTED"],
+)
+def test_only_calls_that_were_answered_without_a_word_are_in_doubt(samples: list[Sample], errors: float | None) -> None:
+    cpu = calls([counted(TOTAL, 100), *samples]).pools["cpu"]
+    assert cpu.rate_per_second == pytest.approx(100 / 60)
+    assert cpu.errors_per_second == (errors if errors is None else pytest.approx(errors))
+
+
+def test_istio_counts_calls_that_broke_off_and_calls_that_failed_and_none_twice() -> None:
+    labels = {"reporter": "source", "destination_service_namespace": "demo", "destination_service_name": "ranker-cpu"}
+    series = [
+        ({"response_code": "0", "grpc_response_status": ""}, 30),
+        ({"response_code": "503", "grpc_response_status": "14"}, 10),
+        ({"response_code": "200", "grpc_response_status": "13"}, 20),
+        ({"response_code": "200", "grpc_response_status": "0"}, 40),
+    ]
+    samples: list[Sample] = [("istio_requests_total", {**labels, **more}, value) for more, value in series]
+    assert calls(samples, "istio").pools["cpu"].errors_per_second == pytest.approx(60 / 60)
+    untold: list[Sample] = [(name, {**found, "grpc_response_status": ""}, value) for name, found, value in samples]
+    assert calls(untold, "istio").pools["cpu"].errors_per_second is None
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_tags_of_the_docs_are_those_of_the_cluster_and_make_one_name_of_all_methods() -> None:
+    documents = yaml.safe_load_all((ROOT / "hack/cluster/manifests/gateway-class.yaml").read_text(encoding="utf-8"))
+    proxy = next(found for found in documents if found["kind"] == "EnvoyProxy")
+    patches = proxy["spec"]["bootstrap"]["jsonPatches"]
+    tags = [patch for patch in patches if patch["path"].endswith("stats_tags/-")]
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert [yaml.safe_load(line[2:]) for line in text.splitlines() if line.startswith("- {op: add")] == tags
+    for called in ("inference.GRPCInferenceService.ModelInfer", "Ranker.Rank", "a.b.c.Ranker.Rank"):
+        stat = f"cluster.grpcroute/demo/ranker/rule/0/backend/0.grpc.{called}.14"
+        found = {tag["value"]["tag_name"]: re.search(tag["value"]["regex"], stat) for tag in tags}
+        assert {name: match and match[2] for name, match in found.items()} == {
+            "grpc_called": called,
+            "grpc_status": "14",
+        }
+        for match in found.values():
+            assert match is not None
+            stat = stat.replace(match[1], "", 1)  # as Envoy does: the first group leaves the name
+        assert stat == "cluster.grpcroute/demo/ranker/rule/0/backend/0.grpc"
+
+
+def test_the_route_of_the_other_kind_by_the_models_name_is_somebody_elses() -> None:
+    """Somebody has an HTTPRoute beside a model's GRPCRoute, and the other way round."""
+    profile = load_profile("envoy-gateway")
+    both = [*page(profile, FILES["envoy-gateway"]), *CALLS]
+    assert calls(both).pools["cpu"].rate_per_second == pytest.approx(25 / 60)
+    by_http = gather(PageClient(profile, both), [view(Metrics())], 1e9).models["demo/ranker"]
+    assert by_http.pools["cpu"].rate_per_second == pytest.approx(4181 / 60)
+
+
+@pytest.mark.parametrize("name", PROFILE_NAMES)
+def test_whoever_has_no_pool_that_answers_grpc_asks_nothing_of_it(name: str) -> None:
+    """Method names of gRPC calls come from clients: their series must not weigh on models that have none."""
+    profile = load_profile(name)
+    assert all("grpc" not in query for query in profile_queries(profile, 60).all())
+    models = [replace(view(Metrics(profile=typing.cast(ProfileName, name))), grpc=grpc) for grpc in (False, True)]
+    asked = [part for part, _ in by_profile(models).members]
+    assert asked == ([] if profile.refusal else [profile, profile.over_grpc()] if profile.grpc else [profile])
 
 
 def test_openvinos_readiness_calls_are_no_load() -> None:

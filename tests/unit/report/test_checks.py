@@ -24,6 +24,10 @@ def levels(found: list[checks.Check]) -> list[str]:
 def test_a_kind_that_is_not_served_is_named_with_what_needs_it() -> None:
     assert levels(checks.kinds({"recmodels": True, "httproutes": True})) == ["ok"]
     assert levels(checks.kinds({"recmodels": False, "httproutes": False})) == ["problem", "warning"]
+    assert checks.grpc_routes([]) == []
+    (old,) = checks.grpc_routes(["shop/a", "shop/b"])  # before 1.1 it was v1alpha2
+    assert old.level == "problem"
+    assert "is one (shop/a, shop/b): install the Gateway API 1.1 or later" in old.message
 
 
 def test_missing_rights_are_one_line_for_each_resource_and_place() -> None:

@@ -85,8 +85,8 @@ def test_no_request_yet_is_told_from_missing_series(case: str, reading: Any, rea
 
 def test_the_message_says_what_to_do_if_requests_are_sent() -> None:
     assert read(NEW, **NOTHING).message == (
-        "pool cpu: no request was counted yet (Envoy Gateway, one Envoy cluster per backend of the model's HTTPRoute); pool gpu: "
-        "no request was counted yet (Envoy Gateway, one Envoy cluster per backend of the model's HTTPRoute): the series begin "
+        "pool cpu: no request was counted yet (Envoy Gateway, one Envoy cluster per backend of the model's route); pool gpu: "
+        "no request was counted yet (Envoy Gateway, one Envoy cluster per backend of the model's route): the series begin "
         "with the first request; if some are sent, Prometheus does not scrape where they are counted"
     )
 

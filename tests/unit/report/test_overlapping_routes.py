@@ -89,6 +89,37 @@ def test_the_winner_knows_all_that_lose_to_it_and_a_loser_those_that_would(rever
     assert found.lost.keys() == {"shop/b", "ads/a"}
 
 
+def grpc(name: str, created: str, parent: dict[str, str] | None = None) -> Model:
+    """One with a GRPCRoute, which has no matches."""
+    owner, body = model(name, created, parent=parent)
+    return owner, {**(body or {}), "spec": {**(body or {})["spec"], "rules": [{"backendRefs": []}]}}
+
+
+def test_grpc_routes_are_compared_with_each_other_by_hostname() -> None:
+    found = overlaps([grpc("a", "1"), grpc("b", "2")])
+    assert found.lost.keys() == {"shop/b"}
+    assert "RecModel shop/a has the older route for a.example of Gateway infra/edge" in found.lost["shop/b"]
+    assert found.lost["shop/b"].endswith("give one of the two another hostname")
+    assert found.mixed == {}
+
+
+def test_of_a_grpc_route_and_an_http_route_with_one_hostname_both_are_told_and_none_wins() -> None:
+    """Whatever path the other one has: the Gateway API gives a hostname to one of the two kinds."""
+    found = overlaps([grpc("a", "1"), model("c", "2", paths=("/v2",)), model("d", "3", ("d.example",))])
+    assert found.lost == {}
+    assert found.mixed == {
+        key: f"RecModel {other} has {theirs} for a.example of Gateway infra/edge, and this one {its}: a gateway serves one of them; "
+        "give one of the two another hostname"
+        for key, other, theirs, its in (
+            ("shop/a", "shop/c", "an HTTPRoute", "a GRPCRoute"),
+            ("shop/c", "shop/a", "a GRPCRoute", "an HTTPRoute"),
+        )
+    }
+    x, y = model("x", "1", parent={"sectionName": "x"}), grpc("y", "2", parent={"sectionName": "y"})
+    assert overlaps([x, y]).mixed == {}
+    assert overlaps([x, grpc("z", "2")]).mixed.keys() == {"shop/x", "shop/z"}
+
+
 def test_a_spec_that_is_not_written_claims_nothing() -> None:
     """What an edit asks for counts once its route has it: until then the requests still go where they went."""
     owner, body = OLD

@@ -118,6 +118,19 @@ def test_a_route_that_may_get_no_requests_is_a_warning_and_its_end_is_told() -> 
     assert [(kind, reason.reason) for kind, reason in changes(calm, warned)] == [("Normal", "AsWished")]
 
 
+def test_a_hostname_with_routes_of_both_kinds_is_a_warning_and_none_is_called_the_loser() -> None:
+    model = tracked(spec=ROUTED)
+    inventory = Inventory()
+    inventory.see(names.ROUTE, "ADDED", a_route("shop/feed", OLDER, []))
+    read_route(model, inventory)
+    model.route = replace(model.route, mixed="RecModel shop/calls has a GRPCRoute for a.example")
+    found = {c.type: c for c in status(model, {"cpu": READY}).conditions}
+    assert found["Ready"].status == "True"
+    assert "see the condition Degraded" in found["Ready"].message
+    assert (found["Degraded"].status, found["Degraded"].reason) == ("True", "RouteOverlaps")
+    assert found["Degraded"].message == "RecModel shop/calls has a GRPCRoute for a.example"
+
+
 def test_many_newcomers_are_named_in_few_words() -> None:
     found = judged({"shop/home": OLDER} | {f"ads/n{n:03}": YOUNGER for n in range(100)})["shop/home"]["Ready"]
     assert found.status == "True"

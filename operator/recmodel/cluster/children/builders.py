@@ -1,6 +1,6 @@
 """The children of a RecModel as plain dictionaries. Pure: the same spec gives the same objects, byte for byte.
 
-Per pool a Deployment, a Service and a PodDisruptionBudget; one HTTPRoute over all pools; a PodMonitor where the
+Per pool a Deployment, a Service and a PodDisruptionBudget; one HTTPRoute or GRPCRoute over all pools; a PodMonitor where the
 cluster knows that kind and the metrics come from the pods. All carry an owner reference, so deleting the RecModel
 deletes them, with the operator up or down.
 """
@@ -28,6 +28,8 @@ PROGRESS_DEADLINE_SECONDS = 1800  # a GPU pod may load its tables for many minut
 # millions must not fill the store of all. Prometheus refuses a longer page as a whole.
 SAMPLE_LIMIT = 5000
 SERVICE_PORT = 80
+# What a Service says that its pods speak, by the Gateway API's GEP-1911. That has no word for gRPC, which is HTTP/2 in any case.
+APP_PROTOCOLS = {"H2C": "kubernetes.io/h2c", "GRPC": "kubernetes.io/h2c"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def children(
     page: tuple[str, str] | None = None,
     serving: Mapping[str, Serving] = MappingProxyType({}),
 ) -> list[tuple[names.Kind, Object]]:
-    """All children but the HTTPRoute, each with its kind.
+    """All children but the route, each with its kind.
 
     ``monitors``: whether the cluster knows PodMonitors; ``page``: name of the port and path of the profile's metrics
     page, where the spec has none; None: it is the gateway's; ``serving``: the version of each pool that has one. Deployments come after the
@@ -88,13 +90,18 @@ def children(
 
 
 def expected(owner: Owner, spec: RecModelSpec, monitored: bool) -> set[tuple[names.Kind, str]]:
-    """Kind and name of every child that the spec asks for, the HTTPRoute included. ``monitored``: a PodMonitor, too."""
-    result = {(names.ROUTE, owner.name)} if spec.route is not None else set()
+    """Kind and name of every child that the spec asks for, the route included. ``monitored``: a PodMonitor, too."""
+    result = {(route_kind(spec), owner.name)} if spec.route is not None else set()
     if monitored:
         result.add((names.POD_MONITOR, owner.name))
     for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
         result |= {(kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
     return result
+
+
+def route_kind(spec: RecModelSpec) -> names.Kind:
+    """The kind of the model's route, by what its pools speak. The one place where that is decided."""
+    return names.GRPC_ROUTE if spec.grpc else names.ROUTE
 
 
 def wide_open(spec: RecModelSpec) -> bool:
@@ -136,10 +143,12 @@ def deployment(owner: Owner, pool: PoolSpec, serving: Serving = AS_WRITTEN, wait
 
 
 def service(owner: Owner, pool: PoolSpec) -> Object:
-    """A pool's Service: port 80 to the pool's port. The gateway sends to its pods directly."""
+    """A pool's Service: port 80 to the pool's port, and what is spoken there. The gateway sends to its pods directly."""
+    word = APP_PROTOCOLS.get(pool.protocol or "HTTP")
+    spoken = {"appProtocol": word} if word else {}
     return _child(names.SERVICE, owner, pool.name, {
         "selector": {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name},
-        "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": pool.own_port}],
+        "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": pool.own_port, **spoken}],
         "type": "ClusterIP",
     })  # fmt: skip
 
@@ -157,7 +166,7 @@ def disruption_budget(owner: Owner, pool: PoolSpec) -> Object:
 
 
 def route(owner: Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
-    """The HTTPRoute with weights of 1,000 by pool; None without ``spec.route``.
+    """The route with weights of 1,000 by pool; None without ``spec.route``. A GRPCRoute matches all calls of its hostnames.
 
     ``rules`` and ``backendRefs`` are atomic lists, so the whole is ours. The filter on each backend makes Envoy
     Gateway build one Envoy cluster a pool (its per-pool statistics); ``group`` and ``kind`` are written out since
@@ -180,17 +189,18 @@ def route(owner: Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Objec
         {"group": "gateway.networking.k8s.io", "kind": "Gateway", **ref.model_dump(by_alias=True, exclude_none=True)}
         for ref in spec.route.parent_refs
     ]
-    matches = [{"path": {"type": "PathPrefix", "value": path}} for path in spec.route.paths]
+    paths = [{"path": {"type": "PathPrefix", "value": path}} for path in spec.route.paths]
+    matches: Object = {} if spec.grpc else {"matches": paths}
     body: Object = {
         "parentRefs": parents,
         "hostnames": list(
             spec.route.hostnames or []
         ),  # written where there is none, too: then those of others are not ours
-        "rules": [{"matches": matches, "backendRefs": backends}],
+        "rules": [{**matches, "backendRefs": backends}],
     }
-    result = _child(names.ROUTE, owner, None, body)
+    result = _child(route_kind(spec), owner, None, body)
     # Weights change with every decision; the hash says whether the rest does.
-    unweighted = _child(names.ROUTE, owner, None, _unweighted(body))
+    unweighted = _child(route_kind(spec), owner, None, _unweighted(body))
     result["metadata"]["annotations"] = unweighted["metadata"]["annotations"]
     return result
 
@@ -203,14 +213,14 @@ def wants_monitor(spec: RecModelSpec, page: tuple[str, str] | None) -> bool:
 def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None = None) -> Object:
     """The PodMonitor: the pods' metrics page, with model and pool as labels of each series.
 
-    The port is the one that the spec names; else the one of ``page`` where each pool's containers have a port of that name;
-    else the ports that the pools serve on.
+    The port is the one that the spec names; else the one of ``page`` where each pool's containers have a port of that name, or
+    where the pools serve gRPC, by which no page is read; else the ports that the pools serve on.
     """
     port, path = page or (None, None)
     path = spec.metrics.path or path
     common: Object = {"interval": "5s", "scrapeTimeout": "4s", **({"path": path} if path else {})}
     named = [{p.name for c in pool.own_template.spec.containers for p in c.ports or []} for pool in spec.pools]
-    chosen = spec.metrics.port or (port if all(port in ports for ports in named) else None)
+    chosen = spec.metrics.port or (port if spec.grpc or all(port in ports for ports in named) else None)
     ports: list[Object] = [{"port": chosen}] if chosen else []
     return _child(names.POD_MONITOR, owner, None, {
         "sampleLimit": SAMPLE_LIMIT,

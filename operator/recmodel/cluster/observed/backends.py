@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recmodel.cluster.children.ownership import changed_seconds
-from recmodel.cluster.names import BACKENDS_ANNOTATION
+from recmodel.cluster.names import BACKENDS_ANNOTATION, Kind
 
 REMEMBERED_SECONDS = 7200.0  # a route that is gone: longer than any window of a rate
 Object = dict[str, Any]
@@ -74,32 +74,31 @@ def with_times(
 
 
 class FreeNames:
-    """Since when there is no route of a name, as far as was watched."""
+    """Since when there is no route of a kind and name, as far as was watched."""
 
     def __init__(self) -> None:
-        self._listed: dict[
-            str | None, float
-        ] = {}  # by namespace, None for all of them: when its routes were first listed
-        self._left: dict[Identity, float] = {}
+        # By kind and namespace, None for all of them: when its routes were first listed.
+        self._listed: dict[tuple[Kind, str | None], float] = {}
+        self._left: dict[tuple[Kind, Identity], float] = {}
 
-    def listed(self, namespace: str | None, now_seconds: float) -> None:
-        """All routes of a namespace (None: of all) are known from now on."""
-        self._listed.setdefault(namespace, now_seconds)
+    def listed(self, kind: Kind, namespace: str | None, now_seconds: float) -> None:
+        """All routes of a kind in a namespace (None: in all) are known from now on."""
+        self._listed.setdefault((kind, namespace), now_seconds)
 
-    def left(self, route: Identity, now_seconds: float) -> None:
+    def left(self, kind: Kind, route: Identity, now_seconds: float) -> None:
         """A route is gone."""
         for old in [name for name, left in self._left.items() if left < now_seconds - REMEMBERED_SECONDS]:
             del self._left[old]
-        self._left[route] = now_seconds
+        self._left[kind, route] = now_seconds
 
-    def taken(self, route: Identity) -> None:
+    def taken(self, kind: Kind, route: Identity) -> None:
         """A route that is not watched has the name, and nothing reports when it goes."""
-        self._left[route] = math.inf
+        self._left[kind, route] = math.inf
 
-    def since(self, route: Identity) -> float | None:
+    def since(self, kind: Kind, route: Identity) -> float | None:
         """Unix time since when the name is free; infinity: it may have been taken until now; None: not known."""
-        listed = [self._listed[place] for place in (route[0], None) if place in self._listed]
-        return max(min(listed), self._left.get(route, -math.inf)) if listed else None
+        listed = [self._listed[kind, place] for place in (route[0], None) if (kind, place) in self._listed]
+        return max(min(listed), self._left.get((kind, route), -math.inf)) if listed else None
 
 
 def _marks(route: Mapping[str, Any]) -> list[Backend]:

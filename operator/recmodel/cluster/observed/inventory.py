@@ -61,8 +61,8 @@ class Inventory:
         for identity in [i for i in self._known[kind] if i not in seen and namespace in (None, i[0])]:
             self._forget(kind, identity)
         self.unreadable.listed(kind, seen, namespace)
-        if kind == names.ROUTE:
-            self.free_routes.listed(namespace, self.clock())
+        if kind in names.ROUTES:
+            self.free_routes.listed(kind, namespace, self.clock())
         for obj in objects:
             self.see(kind, "MODIFIED", obj)
 
@@ -130,10 +130,10 @@ class Inventory:
             releaser=self._conflicting.releaser(identity),
         )
 
-    def weights(self, key: str, pools: list[str]) -> dict[str, int] | None:
-        """The route's weights by pool as they stand in the cluster, of whatever total; None without a route."""
+    def weights(self, key: str, pools: list[str], kind: names.Kind) -> dict[str, int] | None:
+        """The weights by pool of the route of this kind as they stand in the cluster, of whatever total; None without a route."""
         namespace, model = key.split("/", 1)
-        route = self.child(names.ROUTE, namespace, model)
+        route = self.child(kind, namespace, model)
         if route is None:
             return None
         by_service: dict[str, int] = defaultdict(int)
@@ -146,10 +146,10 @@ class Inventory:
         """Who scales or releases a workload, of whoever it is."""
         return self._conflicting.acting_on(kind, workload)
 
-    def backends(self, key: str) -> tuple[Backend, ...]:
-        """The backends of a model's route in their order, each with the time since when it stands there."""
+    def backends(self, key: str, kind: names.Kind) -> tuple[Backend, ...]:
+        """The backends of a model's route of this kind in their order, each with the time since when it stands there."""
         namespace, model = key.split("/", 1)
-        route = self.child(names.ROUTE, namespace, model)
+        route = self.child(kind, namespace, model)
         return standing(route) if route is not None else ()
 
     # --- inside ---
@@ -209,8 +209,8 @@ class Inventory:
         elif kind == names.CONFIG_MAP and known.key:
             _drop(self._records, known.key, identity)
         elif kind in names.CHILD_KINDS and known.key:
-            if kind == names.ROUTE:
-                self.free_routes.left(identity, self.clock())
+            if kind in names.ROUTES:
+                self.free_routes.left(kind, identity, self.clock())
             _drop(self._children, known.key, (kind, identity))
             if known.key not in self._children:
                 self.forget(known.key)

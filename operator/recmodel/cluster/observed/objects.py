@@ -52,8 +52,8 @@ class Known:
 
 
 SHAPES: Mapping[names.Kind, type[PodShape | DeploymentShape | RouteShape | JobShape | ConfigMapShape]] = {
-    names.POD: PodShape, names.DEPLOYMENT: DeploymentShape, names.ROUTE: RouteShape, names.JOB: JobShape,
-    names.CONFIG_MAP: ConfigMapShape,
+    names.POD: PodShape, names.DEPLOYMENT: DeploymentShape, names.ROUTE: RouteShape, names.GRPC_ROUTE: RouteShape,
+    names.JOB: JobShape, names.CONFIG_MAP: ConfigMapShape,
 }  # fmt: skip
 LONGEST_NAME = 253  # the API server takes none longer
 LABELS: Mapping[names.Kind, str] = {names.CONFIG_MAP: RECORD_LABEL}  # that names the model; of all other kinds, ours
@@ -146,7 +146,7 @@ def _body(kind: names.Kind, shape: Shape, obj: Mapping[str, Any]) -> Object:
 def _plain(kind: names.Kind, obj: Mapping[str, Any]) -> Object:
     """The object without nulls and without what is large and never read."""
     body = {"spec": {}, **_without_nulls(obj)} if kind in names.CHILD_KINDS else _without_nulls(obj)
-    if kind == names.ROUTE:
+    if kind in names.ROUTES:
         body["spec"].setdefault("rules", [])
     ownership.keep_ours(body)
     return body

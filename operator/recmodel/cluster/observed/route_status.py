@@ -13,8 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recmodel.cluster import names
+
 Object = Mapping[str, Any]
-_NAMED = re.compile(r"(?:HTTPRoute )?([a-z0-9-]+/[a-z0-9.-]+)")
+_NAMED = {
+    names.ROUTE: re.compile(r"(?:HTTPRoute )?([a-z0-9-]+/[a-z0-9.-]+)"),
+    names.GRPC_ROUTE: re.compile(r"GRPCRoute ([a-z0-9-]+/[a-z0-9.-]+)"),
+}
 
 READ_APART = ("Accepted", "ResolvedRefs")
 OVERLAP = "Overlap"
@@ -37,7 +42,8 @@ class Contested:
     """A gateway says that other routes match requests of this one. It says so of all of them, also of the one that wins."""
 
     said: str
-    others: frozenset[str]  # HTTPRoutes as ``namespace/name``; empty where the gateway does not name each of them so
+    # Routes of its kind as ``namespace/name``; empty where the gateway does not name each of them so, or one of another kind.
+    others: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,9 @@ class RouteStatus:
     withheld: bool = False  # the mode allows no such route: there is none, or an older one with other hostnames stays
 
 
-def route_status(route: Object | None) -> RouteStatus:
-    """What stands in the status of an HTTPRoute; that of an older generation counts until it is replaced. Without a
-    route there is nothing to accept.
+def route_status(route: Object | None, kind: names.Kind) -> RouteStatus:
+    """What stands in the status of a route of this kind; that of an older generation counts until it is replaced. Without
+    a route there is nothing to accept.
     """
     if route is None:
         return RouteStatus()
@@ -74,9 +80,10 @@ def route_status(route: Object | None) -> RouteStatus:
         ]
         bad = [c for c in conditions if c["type"] not in READ_APART and c["status"] == _bad(c["type"])]
         impaired += [_as_sentence(name, c) for c in bad if OVERLAP not in c["type"]]
-        contested += [Contested(_as_sentence(name, c), _others(c)) for c in bad if OVERLAP in c["type"]]
+        contested += [Contested(_as_sentence(name, c), _others(c, kind)) for c in bad if OVERLAP in c["type"]]
         if not any(c["type"] == "Accepted" and c["status"] != "Unknown" for c in conditions):
-            silent.append(f"{name} does not answer for the route: is it there, and does somebody serve its class?")
+            served = "serve its class" if kind == names.ROUTE else f"serve its class and know {kind.kind}s"
+            silent.append(f"{name} does not answer for the route: is it there, and does somebody {served}?")
     return RouteStatus(tuple(refused), tuple(unresolved), tuple(silent), tuple(impaired), tuple(contested))
 
 
@@ -90,9 +97,11 @@ def refused_by(route: Object, parent: Object) -> bool:
     )
 
 
-def _others(condition: Object) -> frozenset[str]:
-    """The HTTPRoutes that a condition names at its end: ``: HTTPRoute shop/feed, HTTPRoute ads/feed``, or without the kind."""
-    named = [_NAMED.fullmatch(one.strip()) for one in (condition.get("message") or "").rpartition(":")[2].split(",")]
+def _others(condition: Object, kind: names.Kind) -> frozenset[str]:
+    """The routes that a condition names at its end: ``: HTTPRoute shop/feed, HTTPRoute ads/feed``, those without the kind, too."""
+    named = [
+        _NAMED[kind].fullmatch(one.strip()) for one in (condition.get("message") or "").rpartition(":")[2].split(",")
+    ]
     return frozenset(one[1] for one in named if one) if all(named) else frozenset()
 
 

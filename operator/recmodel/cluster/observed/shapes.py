@@ -225,7 +225,7 @@ class RouteStatus(Shape):
 
 
 class RouteShape(Shape):
-    """An HTTPRoute."""
+    """An HTTPRoute or a GRPCRoute."""
 
     metadata: Metadata
     spec: RouteSpec

@@ -44,13 +44,13 @@ class Actor:
         still has the mark that it had when it was last as wanted.
         """
         route = self._permitted_route(owner, spec, builders.initial_weights(spec))
-        expected = self._expected(owner, spec, page) - ({(names.ROUTE, owner.name)} if route is None else set())
+        expected = self._expected(owner, spec, page) - ({_route_of(owner, spec)} if route is None else set())
         suspects = {child for child in expected if self._writer.suspect(owner, child)}
         if not suspects:
             return {}
         wanted = builders.children(owner, spec, self.monitors, page, serving)
         if route is not None:
-            wanted.append((names.ROUTE, route))
+            wanted.append((builders.route_kind(spec), route))
         bodies = {(kind, body["metadata"]["name"]): body for kind, body in wanted}
         return {child: bodies[child] for child in suspects if not self._writer.stands(owner, child[0], bodies[child])}
 
@@ -83,16 +83,17 @@ class Actor:
         held = self.holds(owner, spec)
         if not held:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
-            await attempts.make((names.ROUTE, owner.name), partial(self._route, owner, spec, stale, away))
+            await attempts.make(_route_of(owner, spec), partial(self._route, owner, spec, stale, away))
         for kind, body in observing:
             await attempts.make(_child_of(kind, body), partial(self._child, owner, kind, body, replicas))
         if not held:
-            await self._remove(owner, stale, attempts)
+            await self._remove(_route_of(owner, spec), owner, stale, attempts)
         return Outcome(tuple(attempts.written), tuple(attempts.failures), held)
 
-    async def _remove(self, owner: builders.Owner, stale: list[tuple[names.Kind, Object]], attempts: Attempts) -> None:
+    async def _remove(
+        self, route: Child, owner: builders.Owner, stale: list[tuple[names.Kind, Object]], attempts: Attempts
+    ) -> None:
         """Removes what the spec no longer asks for; not while the route is left as somebody else has made it."""
-        route = (names.ROUTE, owner.name)
         if route in attempts.left and all(failure.child != route for failure in attempts.failures):
             attempts.left |= {_child_of(kind, obj) for kind, obj in stale}
         if any(_child_of(kind, obj) not in attempts.left for kind, obj in stale):
@@ -117,10 +118,11 @@ class Actor:
         body = self._permitted_route(owner, spec, weights)
         if body is None or self.holds(owner, spec):
             return False
-        live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
+        kind = builders.route_kind(spec)
+        live = self._inventory.child(kind, owner.namespace, owner.name)
         return (
             live is None
-            or not self._writer.stands(owner, names.ROUTE, body)
+            or not self._writer.stands(owner, kind, body)
             or not is_marked(live, self._inventory.clock())
             or not _contains(live["spec"], body["spec"])
         )
@@ -131,11 +133,12 @@ class Actor:
         """Applies the route with these weights where it differs; returns whether it did."""
         if spec.route is None:
             return False
-        live = await self._writer.live(owner, names.ROUTE, owner.name)
+        kind = builders.route_kind(spec)
+        live = await self._writer.live(owner, kind, owner.name)
         body = self._permitted_route(owner, spec, weights)
         if body is None or not self.route_differs(owner, spec, weights):
             return False
-        await self._writer.apply(owner, names.ROUTE, body, live, retries)
+        await self._writer.apply(owner, kind, body, live, retries)
         return True
 
     def _permitted_route(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
@@ -143,7 +146,7 @@ class Actor:
         that stands.
         """
         if spec.route is not None and builders.wide_open(spec):
-            if (live := self._writer.ours(owner, names.ROUTE, owner.name)) is None:
+            if (live := self._writer.ours(owner, *_route_of(owner, spec))) is None:
                 return None
             route = spec.route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
             spec = spec.model_copy(update={"route": route})
@@ -225,7 +228,7 @@ class Actor:
         cut_off: Collection[str],
         retries: int,
     ) -> bool:
-        await self._drain(owner, stale)
+        await self._drain(owner, builders.route_kind(spec), stale)
         weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
         serving = {name: 0 if name in cut_off else weight for name, weight in weights.items()}
         return await self.apply_weights(owner, spec, serving, retries)
@@ -234,12 +237,12 @@ class Actor:
         found = self._inventory.children_of(owner.key)
         return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in expected and owner.owns(o)]
 
-    async def _drain(self, owner: builders.Owner, stale: list[tuple[names.Kind, Object]]) -> None:
+    async def _drain(self, owner: builders.Owner, kind: names.Kind, stale: list[tuple[names.Kind, Object]]) -> None:
         """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
         error.
         """
-        live = self._inventory.child(names.ROUTE, owner.namespace, owner.name)
-        leaving = {obj["metadata"]["name"] for kind, obj in stale if kind == names.SERVICE}
+        live = self._inventory.child(kind, owner.namespace, owner.name)
+        leaving = {obj["metadata"]["name"] for of, obj in stale if of == names.SERVICE}
         if live is None or not leaving or not owner.owns(live):
             return
         rules = copy.deepcopy(live["spec"].get("rules") or [])
@@ -250,15 +253,15 @@ class Actor:
             return
         for backend in heavy:
             backend["weight"] = 1
-        body = builders.as_child(names.ROUTE, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
-        await self._writer.apply(owner, names.ROUTE, body, live)
+        body = builders.as_child(kind, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
+        await self._writer.apply(owner, kind, body, live)
         await asyncio.sleep(weight_steps.JOIN_SETTLE_SECONDS)
 
     def _weights_to_keep(self, owner: builders.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
         """The weights as they are; the first ones where there is no route yet, or where no pool that stays bears
         any.
         """
-        weights = self._inventory.weights(owner.key, pools)
+        weights = self._inventory.weights(owner.key, pools, builders.route_kind(spec))
         if weights is None or not any(weights.values()):
             return builders.initial_weights(spec)
         return scaled(weights)
@@ -270,6 +273,10 @@ def scaled(weights: Mapping[str, int]) -> dict[str, int]:
         return dict(weights)
     bearing = weight_steps.spread({name: float(weight) for name, weight in weights.items() if weight > 0})
     return {name: bearing.get(name, 0) for name in weights}
+
+
+def _route_of(owner: builders.Owner, spec: RecModelSpec) -> Child:
+    return builders.route_kind(spec), owner.name
 
 
 def _child_of(kind: names.Kind, body: Object) -> Child:

@@ -45,8 +45,8 @@ class Writer:
             return None
         read(kind, live)  # one that cannot be read is there all the same: it is neither made again nor overwritten
         if not owner.owns(live):
-            if kind == names.ROUTE:
-                self._inventory.free_routes.taken((owner.namespace, name))
+            if kind in names.ROUTES:
+                self._inventory.free_routes.taken(kind, (owner.namespace, name))
             raise NameTaken(
                 f"{kind.kind} {owner.namespace}/{name} exists and is not owned by this RecModel (uid {owner.uid}): "
                 "delete or rename one of the two"
@@ -82,8 +82,8 @@ class Writer:
         self, owner: Owner, kind: names.Kind, body: Object, live: Object | None, retries: int = RETRIES
     ) -> None:
         """Applies a child: over ``live``, which is known to be ours, and over no other; None makes it."""
-        if kind == names.ROUTE:
-            body = self._with_times(owner, body, live)
+        if kind in names.ROUTES:
+            body = self._with_times(owner, kind, body, live)
         if live is None:
             answer = await self._client.apply(kind, body, force=False, retries=retries)
         else:
@@ -117,11 +117,11 @@ class Writer:
             answer = await self._client.patch(kind, metadata, ownership.without(names.REPAIRING, answer), "json-patch")
         return answer
 
-    def _with_times(self, owner: Owner, route: Object, live: Object | None) -> Object:
+    def _with_times(self, owner: Owner, kind: names.Kind, route: Object, live: Object | None) -> Object:
         where, free = (owner.namespace, owner.name), self._inventory.free_routes
-        if live is None and self._inventory.child(names.ROUTE, *where) is not None:
-            free.left(where, self._inventory.clock())  # the watch has not reported yet that it is gone
-        return backends.with_times(route, live, self._inventory.clock(), free.since(where))
+        if live is None and self._inventory.child(kind, *where) is not None:
+            free.left(kind, where, self._inventory.clock())  # the watch has not reported yet that it is gone
+        return backends.with_times(route, live, self._inventory.clock(), free.since(kind, where))
 
     async def remove(self, owner: Owner, kind: names.Kind, obj: Object, retries: int = RETRIES) -> bool:
         """Deletes a child that is known to be ours."""

@@ -16,6 +16,7 @@ from recmodel.cluster.children.builders import (
     children,
     deployment,
     disruption_budget,
+    expected,
     initial_replicas,
     initial_weights,
     pod_monitor,
@@ -178,6 +179,26 @@ def test_the_route_has_one_rule_with_backends_in_the_order_of_the_pools() -> Non
     assert other_weights["metadata"] == made["metadata"], "the hash says nothing of weights"
 
 
+def test_a_grpc_route_matches_all_calls_of_its_hostnames_and_its_bytes_are_stable() -> None:
+    """No ``matches`` at all: the Gateway API gives none to a GRPCRoute, so what stands is what was applied."""
+    spoken = [{**pool(name), "protocol": "GRPC"} for name in ("gpu", "cpu")]
+    grpc = spec(*spoken, route={"parentRefs": [{"name": "edge"}], "hostnames": ["a.b"]})
+    http = spec(pool("gpu"), pool("cpu"), route={"parentRefs": [{"name": "edge"}], "hostnames": ["a.b"]})
+    made, beside = route(OWNER, grpc, {"cpu": 999, "gpu": 1}), route(OWNER, http, {"cpu": 999, "gpu": 1})
+    assert made is not None
+    assert beside is not None
+    assert (made["apiVersion"], made["kind"]) == ("gateway.networking.k8s.io/v1", "GRPCRoute")
+    (rule,), (other,) = made["spec"]["rules"], beside["spec"]["rules"]
+    assert rule == {"backendRefs": other["backendRefs"]}, "the weights and filters of an HTTPRoute"
+    assert {**made["spec"], "rules": 0} == {**beside["spec"], "rules": 0}
+    again = route(OWNER, grpc, {"cpu": 500, "gpu": 500})
+    assert again is not None
+    assert again["metadata"] == made["metadata"], "the hash says nothing of weights"
+    assert expected(OWNER, grpc, monitored=False) - expected(OWNER, http, monitored=False) == {
+        (names.GRPC_ROUTE, "home-feed")
+    }
+
+
 def test_without_spec_route_there_is_no_route() -> None:
     assert route(OWNER, spec(pool()), {}) is None
 
@@ -209,6 +230,12 @@ def test_the_pod_monitor_reads_each_port_once() -> None:
     assert [e["port"] for e in known["spec"]["podMetricsEndpoints"]] == ["metrics"]
     named = pod_monitor(OWNER, spec(pool(), metrics={"profile": "triton", "port": "metrics", "path": "/m"}))
     assert [(e["port"], e["path"]) for e in named["spec"]["podMetricsEndpoints"]] == [("metrics", "/m")]
+
+
+def test_no_page_is_read_from_a_port_that_answers_grpc() -> None:
+    grpc = spec({**pool(), "protocol": "GRPC"}, metrics={"profile": "triton"})
+    (read,) = pod_monitor(OWNER, grpc, ("metrics", "/metrics"))["spec"]["podMetricsEndpoints"]
+    assert (read.get("port"), read.get("portNumber")) == ("metrics", None)
 
 
 def test_a_pod_monitor_bounds_what_one_pod_may_bring_into_prometheus() -> None:

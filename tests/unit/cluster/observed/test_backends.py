@@ -83,7 +83,7 @@ def test_a_route_without_the_times_is_written_again_and_then_left_alone(told: st
         weights = initial_weights(wanted)
         assert await actor.apply_weights(OWNER, wanted, weights)
         assert not await actor.apply_weights(OWNER, wanted, weights)
-        assert all(since is not None for _, since in inventory.backends("demo/ranker"))
+        assert all(since is not None for _, since in inventory.backends("demo/ranker", names.ROUTE))
         live = cluster.objects[names.ROUTE.kind, "ranker"]
         del live["metadata"]["annotations"][names.BACKENDS_ANNOTATION]  # an older operator's
         if told is not None:
@@ -157,7 +157,9 @@ class Watched:
 
     def reason(self) -> str | None:
         """Why nothing is known of the load 5 s later, as all 200 requests/s are counted; None: it is."""
-        places = tuple(BackendView(s.removeprefix("ranker-"), t) for s, t in self.inventory.backends("demo/ranker"))
+        places = tuple(
+            BackendView(s.removeprefix("ranker-"), t) for s, t in self.inventory.backends("demo/ranker", names.ROUTE)
+        )
         model = ModelView(
             "demo", "ranker", 0.1, 0.95, Metrics(), (PoolView("cpu", 1.0, 1), PoolView("gpu", 1.0, 1)), backends=places
         )
@@ -239,18 +241,18 @@ def test_no_pool_is_given_anothers_numbers_whatever_becomes_of_the_route_and_the
     past: list[tuple[float, list[str]]] = []  # since when which pools stood in the route
     now = NOW - sum(seconds + (away or 0.0) for _, seconds, away, _ in changes)
     free, name = FreeNames(), ("demo", "ranker")
-    free.listed(None, now - watched_seconds)
+    free.listed(names.ROUTE, None, now - watched_seconds)
     past.append((now - watched_seconds - 300.0, ["tpu"]))  # before anybody watched there may have been anything
     past.append((now - watched_seconds, []))
     for order, seconds, away, restarted in changes:
         if away is not None:
             past.append((now, []))
-            free.left(name, now)
+            free.left(names.ROUTE, name, now)
             now, live = now + away, None
         if restarted:
             free = FreeNames()
-            free.listed(None, now)
-        live = written(order, live, now, free.since(name))
+            free.listed(names.ROUTE, None, now)
+        live = written(order, live, now, free.since(names.ROUTE, name))
         past.append((now, order))
         now += seconds
     assert live is not None

@@ -140,8 +140,8 @@ def test_weights_are_read_by_service_name() -> None:
         "spec": {"rules": [{"backendRefs": backends}]},
     }
     found, _ = inventory((names.ROUTE, route))
-    assert found.weights(KEY, ["cpu", "gpu"]) == {"cpu": 1, "gpu": 3}
-    assert found.weights("shop/other", ["cpu"]) is None
+    assert found.weights(KEY, ["cpu", "gpu"], names.ROUTE) == {"cpu": 1, "gpu": 3}
+    assert found.weights("shop/other", ["cpu"], names.ROUTE) is None
 
 
 def test_what_is_large_and_never_read_is_not_kept() -> None:

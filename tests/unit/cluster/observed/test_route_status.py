@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from recmodel.cluster import names
 from recmodel.cluster.observed.route_status import Contested, RouteStatus, refused_by, route_status
 
 EDGE = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "namespace": "demo"}
@@ -98,7 +99,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_the_gateways_say(case: str) -> None:
     given, expected = CASES[case]
-    assert route_status(given) == expected
+    assert route_status(given, names.ROUTE) == expected
 
 
 NAMED = {
@@ -114,10 +115,27 @@ NAMED = {
 }
 
 
+def test_a_gateway_that_knows_no_grpc_routes_is_silent() -> None:
+    (said,) = route_status(route([EDGE]), names.GRPC_ROUTE).silent
+    assert said.endswith("is it there, and does somebody serve its class and know GRPCRoutes?")
+
+
+def test_of_a_grpc_route_others_of_its_kind_are_known() -> None:
+    said = {"type": "RouteRulesOverlap", "status": "True", "reason": "RouteRulesOverlap"}
+    for names_others, known in (
+        ("with route(s): GRPCRoute ads/fifth, GRPCRoute shop/six", {"ads/fifth", "shop/six"}),
+        ("with route(s): HTTPRoute ads/fifth", set()),  # which of the two the gateway takes is for the gateway to say
+        ("with route(s): ads/fifth", set()),
+    ):
+        answer = (EDGE, [*TAKEN, {**said, "message": names_others}])
+        (found,) = route_status(route([EDGE], answer), names.GRPC_ROUTE).contested
+        assert found.others == known
+
+
 @pytest.mark.parametrize("message", NAMED)
 def test_the_other_routes_are_known_only_where_the_gateway_names_each_of_them(message: str) -> None:
     said = {"type": "RouteRulesOverlap", "status": "True", "reason": "RouteRulesOverlap", "message": message}
-    (found,) = route_status(route([EDGE], (EDGE, [*TAKEN, said]))).contested
+    (found,) = route_status(route([EDGE], (EDGE, [*TAKEN, said])), names.ROUTE).contested
     assert found.others == NAMED[message]
     assert message in found.said
 
