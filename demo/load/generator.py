@@ -2,6 +2,7 @@
 
     python generator.py --url http://GATEWAY/v2/models/ranker/infer --host ranker.example --schedule schedule.csv
     python generator.py --url ... --rps 50 --seconds 60
+    python generator.py --url ... --rps 50 --grpc
 
 Prints one JSON line a second of arrivals, then a summary line; exits 0 when the schedule is through (a failing
 server is a measurement, not an error), 2 on a wrong argument. SIGTERM and SIGINT end it early, with the summary of what
@@ -16,29 +17,17 @@ import contextlib
 import json
 import signal
 import time
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import aiohttp
 import numpy as np
 from arrivals import Series, poisson, read_schedule
+from clients import Client, Target, by_grpc, by_http, place
 from prometheus_client import CollectorRegistry, start_http_server
-from tally import CONNECTION, OK, TIMEOUT, UNSENT, LoadMetrics, Tally
+from tally import OK, UNSENT, LoadMetrics, Tally
 
-# Who answered: set by a gateway, or by MLServer (its MLSERVER_SERVER_NAME).
-POOL_HEADERS = ("x-recmodel-pool", "ce-inferenceservicename")
 # The event loop's timers are about this exact; shorter sleeps only cost wake-ups. What falls due meanwhile leaves then.
 SHORTEST_SLEEP_SECONDS = 0.002
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where requests go, and when an answer counts as lost."""
-
-    url: str
-    host: str | None
-    timeout_seconds: float
-    in_flight_limit: int
 
 
 def payloads(count: int, users: int, items: int, generator: np.random.Generator) -> list[bytes]:
@@ -56,26 +45,19 @@ def payloads(count: int, users: int, items: int, generator: np.random.Generator)
 class Generator:
     """Sends what is due when it is due. One instance runs once."""
 
-    def __init__(
-        self, target: Target, arrivals: Series, bodies: list[bytes], tally: Tally, metrics: LoadMetrics
-    ) -> None:
-        self._target = target
+    def __init__(self, in_flight_limit: int, arrivals: Series, tally: Tally, metrics: LoadMetrics) -> None:
+        self._in_flight_limit = in_flight_limit
         self._arrivals = arrivals
-        self._bodies = bodies
         self._tally = tally
         self._metrics = metrics
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._headers = {"content-type": "application/json"} | ({"host": target.host} if target.host else {})
 
-    async def run(self, rates: Series, stop: asyncio.Event) -> None:
+    async def run(self, connected: AbstractAsyncContextManager[Client], rates: Series, stop: asyncio.Event) -> None:
         """Plays all arrivals (or until ``stop``), then waits for the answers still due. Prints the lines meanwhile."""
-        # No limit in the connector: a request that waits for a connection would no longer be open loop.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0)
-        timeout = aiohttp.ClientTimeout(total=self._target.timeout_seconds)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+        async with connected as client:
             started = time.monotonic()
             reporting = asyncio.create_task(self._report(started, rates))
-            await self._send_all(session, started, stop)
+            await self._send_all(client, started, stop)
             if self._in_flight:
                 await asyncio.wait(self._in_flight)
             if not stop.is_set():
@@ -84,34 +66,23 @@ class Generator:
             reporting.cancel()
             self._print(time.monotonic() - started)
 
-    async def _send_all(self, session: aiohttp.ClientSession, started: float, stop: asyncio.Event) -> None:
+    async def _send_all(self, client: Client, started: float, stop: asyncio.Event) -> None:
         for number, due in enumerate(self._arrivals.tolist()):
             wait = started + due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(max(wait, SHORTEST_SLEEP_SECONDS))
             if stop.is_set():
                 return
-            if len(self._in_flight) >= self._target.in_flight_limit:
+            if len(self._in_flight) >= self._in_flight_limit:
                 self._tally.record(int(due), UNSENT)
                 continue
-            body = self._bodies[number % len(self._bodies)]
-            task = asyncio.create_task(self._send(session, body, int(due), started + due))
+            task = asyncio.create_task(self._send(client, number, int(due), started + due))
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
 
-    async def _send(self, session: aiohttp.ClientSession, body: bytes, second: int, intended: float) -> None:
-        try:
-            async with session.post(self._target.url, data=body, headers=self._headers) as answer:
-                await answer.read()
-                pool = next((answer.headers[name] for name in POOL_HEADERS if name in answer.headers), "")
-                if answer.status == 200:
-                    self._tally.record(second, OK, time.monotonic() - intended, pool)
-                else:
-                    self._tally.record(second, str(answer.status), pool=pool)
-        except TimeoutError:
-            self._tally.record(second, TIMEOUT)
-        except (aiohttp.ClientError, OSError):
-            self._tally.record(second, CONNECTION)
+    async def _send(self, client: Client, number: int, second: int, intended: float) -> None:
+        outcome, pool = await client.send(number)
+        self._tally.record(second, outcome, time.monotonic() - intended if outcome == OK else None, pool)
 
     async def _report(self, started: float, rates: Series) -> None:
         while True:
@@ -130,6 +101,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="open-loop load for a V2 ranker")
     parser.add_argument("--url", required=True)
     parser.add_argument("--host", help="Host header, when the URL names a gateway")
+    parser.add_argument(
+        "--grpc",
+        action="store_true",
+        help="call the model of the URL by gRPC, at the URL's address (the demo's view shows HTTPRoutes alone)",
+    )
     parser.add_argument("--schedule", type=Path, help="CSV with seconds,rps; one row a second")
     parser.add_argument("--rps", type=float, help="a steady rate instead of a schedule")
     parser.add_argument("--seconds", type=int, default=60, help="length of the steady rate")
@@ -145,6 +121,11 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if (arguments.schedule is None) == (arguments.rps is None):
         parser.error("give either --schedule or --rps")
+    if arguments.grpc:
+        try:
+            place(arguments.url)
+        except ValueError as problem:
+            parser.error(str(problem))
     return arguments
 
 
@@ -167,7 +148,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await Generator(target, arrivals, bodies, tally, metrics).run(rates, stop)
+    connected = (by_grpc if arguments.grpc else by_http)(target, bodies)
+    await Generator(target.in_flight_limit, arrivals, tally, metrics).run(connected, rates, stop)
     print(json.dumps(tally.summary()), flush=True)
 
 

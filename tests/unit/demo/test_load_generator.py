@@ -29,6 +29,7 @@ LOAD = Path(__file__).resolve().parents[3] / "demo" / "load"
 sys.path.insert(0, str(LOAD))
 
 import generator  # noqa: E402
+from clients import place  # noqa: E402
 from generator import payloads  # noqa: E402
 from tally import OK, TIMEOUT, UNSENT, Tally  # noqa: E402
 
@@ -67,6 +68,27 @@ def test_late_answers_do_not_slow_the_arrivals(monkeypatch: pytest.MonkeyPatch) 
     assert 800.0 <= summary["p50_ms"] <= 810.0
     assert summary["within"] == 0
     assert [line["second"] for line in lines[:-1]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        (f"http://ranker{PATH}", ("ranker:80", "ranker")),
+        ("http://10.0.0.1:8080/v2/models/other/infer", ("10.0.0.1:8080", "other")),
+    ],
+)
+def test_by_grpc_the_url_says_the_address_and_the_model(url: str, found: tuple[str, str]) -> None:
+    assert place(url) == found
+
+
+def test_a_url_without_a_model_is_a_wrong_argument(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["generator.py", "--url", "http://ranker/", "--rps", "1", "--grpc"])
+    with pytest.raises(SystemExit) as ended:
+        generator._arguments()
+    assert ended.value.code == 2
+    assert "from which gRPC takes the address and the model" in capsys.readouterr().err
 
 
 def test_a_stall_is_charged_to_all_that_arrived_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
