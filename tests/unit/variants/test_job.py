@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from recmodel.api.records import config_map
-from recmodel.cli import _parser
+from recmodel.arguments import parser
 from recmodel.cluster.names import RECMODEL
 from recmodel.variants.command import task_of
 from recmodel.variants.record import read_target
@@ -27,7 +27,7 @@ def manifest() -> dict[str, Any]:
 
 def test_the_arguments_are_the_commands(manifest: dict[str, Any]) -> None:
     (container,) = manifest["Job"]["spec"]["template"]["spec"]["containers"]
-    options = _parser().parse_args(container["args"])
+    options = parser().parse_args(container["args"])
     task = task_of(options)
     assert task.budget_ratio == 0.01
     assert list(task.designs) == ["narrow", "two-tower"]

@@ -1,0 +1,137 @@
+"""The arguments of each command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recmodel import __version__
+
+CONTROLLERS = ("engine", "hpa:0.7:0.0", "keda:0.7:0.5")
+CONTROLLERS_OF_MANY_POOLS = ("engine", "static")  # a fixed share splits the traffic of two pools only
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; ``command`` of what it gives is the command's name."""
+    found = argparse.ArgumentParser(
+        prog="recmodel", description="RecModel, a Kubernetes operator for elastic recommender inference."
+    )
+    found.add_argument("--version", action="version", version=__version__)
+    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    commands.add_parser("crds", help="print the CustomResourceDefinition")
+
+    decide = commands.add_parser(
+        "decide", help="read one observation per line from stdin and write one decision per line"
+    )
+    decide.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
+    decide.add_argument("--history", type=Path, metavar="CSV", help="past load: header seconds,rps, uniform step")
+
+    explain = commands.add_parser(
+        "explain", help="explain the replicas of a RecModel (kubectl get -o json) or of recorded decisions"
+    )
+    explain.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: standard input")
+
+    _adopt_arguments(
+        commands.add_parser(
+            "adopt", help="print a RecModel in mode Recommend for workloads that run; nothing is written"
+        )
+    )
+
+    doctor = commands.add_parser(
+        "doctor", help="check the installation, in the operator's pod; exit code 1 where something is wrong"
+    )
+    doctor.add_argument("names", nargs="*", metavar="NAMESPACE/NAME", help="RecModels to check (default: all)")
+
+    simulate = commands.add_parser(
+        "simulate", help="simulate a day of load under several controllers, request by request"
+    )
+    simulate.add_argument(
+        "--day", type=int, metavar="N", help="day of the load to judge, from 0 (default: the last whole day)"
+    )
+    backtest = commands.add_parser(
+        "backtest", help="simulate the last days of your own load: what the operator would have run"
+    )
+    backtest.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
+    for command in (simulate, backtest):
+        _simulation_arguments(command)
+
+    _optimise_arguments(
+        commands.add_parser(
+            "optimise", help="make and measure lighter variants of a model, and choose the fastest within the budget"
+        )
+    )
+    return found
+
+
+def _adopt_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("workloads", nargs="+", metavar="KIND/NAME", help="deployment/ranker-cpu statefulset/ranker-gpu ...")
+    add("-n", "--namespace", default="", metavar="NAME", help="namespace of the workloads (default: default)")
+    add("--name", metavar="NAME", help="name of the RecModel (default: what the workloads' names begin with)")
+    add("--objective", metavar="'pN<TIME'", help="such as 'p95<100ms', in quotes")
+    add("--cost", action="append", default=[], metavar="POOL=PRICE", help="price of one replica per hour: cpu=0.20")
+    add("--prometheus", metavar="URL", help="where Prometheus answers (default: RECMODEL_PROMETHEUS_URL)")
+
+
+def _simulation_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
+    command.add_argument(
+        "--load", type=Path, required=True, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
+    )
+    command.add_argument("--peak", type=_above_zero, metavar="RPS", help="rescale the load to this peak")
+    command.add_argument(
+        "--accelerated", action="append", default=[], metavar="POOL", help="simulate this pool as a batching one"
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="POOL.FIELD=NUMBER",
+        help="how a pool serves: cpu.workers=4 cpu.service_seconds=0.03 cpu.startup_seconds=60 gpu.max_batch=32 "
+        "gpu.base_seconds=0.01 gpu.item_seconds=0.001 ...; what is assumed is printed first",
+    )
+    command.add_argument(
+        "--controller", action="append", metavar="NAME",
+        help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)}; "
+        f"with more than two pools {' '.join(CONTROLLERS_OF_MANY_POOLS)})",
+    )  # fmt: skip
+    command.add_argument("--figure", type=Path, metavar="PNG", help="write a figure")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+def _optimise_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--model", type=Path, required=True, metavar="ONNX", help="the full model, fp32; a probability a row")
+    add("--evaluation", type=Path, required=True, metavar="NPZ", help="later rows: the inputs, label, and group")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the result, the kept models, and the state that a rerun continues from",
+    )
+    add("--budget", default="1%", metavar="PERCENT", help="largest relative loss of the metric (default 1%%)")
+    add("--metric", default="auc", metavar="NAME", help="auc, log_loss or ndcg (default auc)")
+    add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8-bit variants are tried")
+    add("--adapter", metavar="MODULE:CLASS", help="training adapter (default: JAX, for any ONNX graph)")
+    add("--design", action="append", default=[], metavar="NAME=ONNX", help="a lighter untrained graph, same inputs")
+    add("--recipes", type=Path, metavar="JSON", help="how to train: fineTune, fromScratch, designs")
+    add("--quantisers", metavar="LIST", help="quantisers for 8 bits: onnxruntime, nncf (default: those installed)")
+    add("--widths", default="50,25,12.5", metavar="LIST", help="per cent of the hidden units that pruning keeps")
+    add("--sizes", default="1,50,200", metavar="LIST", help="candidates in a request (default 1,50,200)")
+    add("--serving-size", type=int, metavar="N", help="the size that decides (default: the largest)")
+    add("--server", type=Path, metavar="DIR", help="MLServer's folder: model-settings.json and the runtime class")
+    add("--server-program", type=Path, metavar="FILE", help="MLServer's executable; with --server")
+    add("--core", type=int, metavar="N", help="core of the servers (default: the last one)")
+    add("--seed", type=int, default=7)
+    add("--record", metavar="NAMESPACE/RECMODEL", help="write the record of the kept variants to the cluster")
+    add("--record-file", type=Path, metavar="YAML", help="write the same ConfigMap to a file")
+    add("--record-uri", default="", metavar="PREFIX", help="location of the kept models (default: DIR/models)")
