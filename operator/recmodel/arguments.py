@@ -38,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
         )
     )
 
+    for name, does in (
+        ("handover", "hand the workloads of a RecModel by reference over to the operator, from what scales them now"),
+        ("handback", "give them back, with their autoscalers exactly as they were"),
+    ):
+        _handover_arguments(commands.add_parser(name, help=f"{does}; without --yes only the plan is shown"))
+
     doctor = commands.add_parser(
         "doctor", help="check the installation, in the operator's pod; exit code 1 where something is wrong"
     )
@@ -72,6 +78,13 @@ def _adopt_arguments(command: argparse.ArgumentParser) -> None:
     add("--objective", metavar="'pN<TIME'", help="such as 'p95<100ms', in quotes")
     add("--cost", action="append", default=[], metavar="POOL=PRICE", help="price of one replica per hour: cpu=0.20")
     add("--prometheus", metavar="URL", help="where Prometheus answers (default: RECMODEL_PROMETHEUS_URL)")
+
+
+def _handover_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("name", metavar="NAME", help="the RecModel")
+    add("-n", "--namespace", default="default", metavar="NAME", help="its namespace (default: default)")
+    add("--yes", action="store_true", help="carry it out")
 
 
 def _simulation_arguments(command: argparse.ArgumentParser) -> None:

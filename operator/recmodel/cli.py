@@ -1,4 +1,4 @@
-"""The command line: ``recmodel crds | decide | explain | adopt | doctor | simulate | backtest | optimise``.
+"""The command line: ``recmodel crds | decide | explain | adopt | handover | handback | doctor | simulate | backtest | optimise``.
 
 Unpacks arguments, calls one function, prints. Imports stand inside the commands, so that ``recmodel decide`` never waits
 for the lab's compiler.
@@ -7,6 +7,7 @@ for the lab's compiler.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +71,23 @@ def _adopt(options: argparse.Namespace) -> int:
     wanted = Wanted(options.namespace, options.name, latency, prices(options.cost))
     print(asyncio.run(run(options.workloads, wanted, options.prometheus)), end="")
     return 0
+
+
+def _handover(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from recmodel.controller.handover import run
+
+    try:
+        return asyncio.run(run(options.command, options.namespace, options.name, options.yes, _say))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+
+
+def _say(text: str) -> None:
+    """At once, and for as long as somebody reads it: what is under way ends even if nobody does."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -156,8 +174,8 @@ def _report(what: str, done: float) -> None:
 
 
 COMMANDS: dict[str, Callable[[Any], int]] = {
-    "crds": _crds, "decide": _decide, "explain": _explain, "adopt": _adopt, "doctor": _doctor,
-    "simulate": _simulate, "backtest": _backtest, "optimise": _optimise,
+    "crds": _crds, "decide": _decide, "explain": _explain, "adopt": _adopt, "handover": _handover, "handback": _handover,
+    "doctor": _doctor, "simulate": _simulate, "backtest": _backtest, "optimise": _optimise,
 }  # fmt: skip
 
 

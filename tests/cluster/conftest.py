@@ -26,6 +26,7 @@ ORDER = (
     "test_hostile.py",
     "test_modes.py",
     "test_attach.py",
+    "test_handover.py",
     "test_observing.py",
     "test_doctor.py",
     "test_children.py",

@@ -8,6 +8,7 @@ from recmodel.api.v1alpha1 import GROUP, KIND, PLURAL, VERSION
 
 FIELD_MANAGER = "recmodel"
 REPAIRING = "recmodel-repair"  # the field manager of the rare write that is no apply
+HANDING_OVER = "recmodel-handover"  # the field manager of a user who hands workloads over or back
 MODEL_LABEL = f"{GROUP}/model"
 POOL_LABEL = f"{GROUP}/pool"
 APPLIED_ANNOTATION = f"{GROUP}/applied"  # hash of what was applied: a child that carries it needs no write
@@ -15,6 +16,7 @@ OWNER_ANNOTATION = f"{GROUP}/owner-uid"  # of the RecModel: whose a child is tha
 BACKENDS_ANNOTATION = f"{GROUP}/backends"  # since when each place among the route's backends is whose
 SERVING_ANNOTATION = f"{GROUP}/serving"  # which version of its model a Deployment was made for
 VERSION_LABEL = f"{GROUP}/version"  # on pods, where a version is known
+HANDOVER_LABEL = f"{GROUP}/handover-of"  # on the ConfigMap that keeps what scaled the pools of a RecModel
 POOL_HEADER = "x-recmodel-pool"
 
 
@@ -25,6 +27,16 @@ class Kind:
     kind: str
     group_version: str
     plural: str
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.group_version.rpartition("/")[0]
+
+    @property
+    def resource(self) -> str:
+        """As kubectl and RBAC name it: ``deployments.apps``."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """The URL path; without a namespace all namespaces, without a name the whole list."""
@@ -51,6 +63,7 @@ LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 EVENT = Kind("Event", "v1", "events")
 ACCESS_REVIEW = Kind("SelfSubjectAccessReview", "authorization.k8s.io/v1", "selfsubjectaccessreviews")
 AUTOSCALER = Kind("HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers")
+SCALED_OBJECT = Kind("ScaledObject", "keda.sh/v1alpha1", "scaledobjects")
 # Tools that replace a Deployment's pods, or shift its traffic, by themselves.
 CANARY = Kind("Canary", "flagger.app/v1beta1", "canaries")
 ARGO_ROLLOUT = Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")

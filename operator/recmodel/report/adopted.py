@@ -131,7 +131,7 @@ def existing(kind: Kind, body: Object, autoscalers: Iterable[Object]) -> Existin
         programs=tuple(" ".join([*container.command, *container.args]) for container in containers),
         ports=frozenset(port.container_port for container in containers for port in container.ports),
         asks="; ".join(filter(None, (_asks(container, len(containers) > 1) for container in containers))),
-        autoscalers=tuple(_autoscaler(scaler) for scaler in autoscalers if scales(scaler, kind.kind, name)),
+        autoscalers=tuple(autoscaler_of(scaler) for scaler in autoscalers if scales(scaler, kind.kind, name)),
     )
 
 
@@ -142,7 +142,8 @@ def _asks(container: Container, named: bool) -> str:
     return f"{container.name}: {said}" if said and named else said
 
 
-def _autoscaler(body: Object) -> Autoscaler:
+def autoscaler_of(body: Object) -> Autoscaler:
+    """A HorizontalPodAutoscaler as the API server has it; ``ValueError`` for one that cannot be read."""
     found = read(AutoscalerShape, body, f"HorizontalPodAutoscaler {identity_of(body)[1]}")
     maker = found.metadata.maker
     return Autoscaler(

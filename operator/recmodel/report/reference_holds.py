@@ -25,17 +25,14 @@ def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) 
     acts on it, ``unlisted`` are the kinds of which it is not known whether one does.
     """
     shown = reference.shown
-    if scalers := [who for who in reference.acting if who.startswith(names.AUTOSCALER.kind)]:
-        outs = "; ".join(dict.fromkeys(_handed_over(who) for who in scalers))
-        scales = "scales" if len(scalers) == 1 else "scale"
-        return Reason(
-            ANOTHER_AUTOSCALER, f"{', '.join(scalers)} {scales} {shown}, so its replicas are left alone: {outs}"
-        )
-    if reference.acting:
-        who = ", ".join(reference.acting)
+    scalers = [who for who in reference.acting if who.startswith(names.AUTOSCALER.kind)]
+    # An autoscaler comes last: whoever takes it away must know that nothing else keeps us from scaling.
+    if len(scalers) < len(reference.acting):
+        releasers = ", ".join(who for who in reference.acting if who not in scalers)
+        too = f", and {', '.join(scalers)} scales it, too" if scalers else ""
         return Reason(
             ANOTHER_RELEASER,
-            f"{who} releases {shown}, so its replicas are left alone: delete it, or set mode: Recommend",
+            f"{releasers} releases {shown}, so its replicas are left alone: delete it, or set mode: Recommend{too}",
         )
     if reference.made_by is not None:
         return Reason(
@@ -56,6 +53,12 @@ def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) 
             f"it is not known whether somebody else scales or releases {shown}, so its replicas are left alone: let the operator's "
             f"account list and watch {kinds}",
         )
+    if scalers:
+        outs = "; ".join(dict.fromkeys(_handed_over(who) for who in scalers))
+        scales = "scales" if len(scalers) == 1 else "scale"
+        return Reason(
+            ANOTHER_AUTOSCALER, f"{', '.join(scalers)} {scales} {shown}, so its replicas are left alone: {outs}"
+        )
     return None
 
 
@@ -72,8 +75,10 @@ def contested(reference: Reference, name: str) -> Reason:
 
 def _handed_over(who: str) -> str:
     if found := _SCALED_OBJECT.search(who):
-        return f'pause {found[1]} (annotation autoscaling.keda.sh/paused: "true"), or delete it'
-    return f"delete {who}"
+        return (
+            f'run recmodel handover, or pause {found[1]} (annotation autoscaling.keda.sh/paused: "true"), or delete it'
+        )
+    return f"run recmodel handover, which keeps what it is, or delete {who}"
 
 
 def _left_alone(kind: str, name: str, writers: tuple[str, ...]) -> str:

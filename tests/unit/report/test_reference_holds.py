@@ -21,6 +21,10 @@ SHOWN = "Deployment ranker-cpu"
             Reference(SHOWN, ("HorizontalPodAutoscaler keda-hpa-ranker (ScaledObject ranker)",)), None,
             "AnotherAutoscaler", 'pause ScaledObject ranker (annotation autoscaling.keda.sh/paused: "true"), or delete it',
         ),
+        (
+            Reference(SHOWN, ("Canary ranker", "HorizontalPodAutoscaler ranker")), None,
+            "AnotherReleaser", "set mode: Recommend, and HorizontalPodAutoscaler ranker scales it, too",
+        ),
         (Reference(SHOWN, ("Canary ranker",)), None, "AnotherReleaser", "delete it, or set mode: Recommend"),
         (Reference(SHOWN, made_by="feed"), None, "AnotherRecModel", "refer to another workload"),
         (Reference(SHOWN), "feed", "AnotherRecModel", "set mode: Recommend in one of the two"),

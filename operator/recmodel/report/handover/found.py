@@ -1,0 +1,215 @@
+"""What stands, as values: the pools of a RecModel, what scales each of them now, and what was stored of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from recmodel.cluster import names
+from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.objects import identity_of, uid_of
+from recmodel.report.adopted import autoscaler_of
+from recmodel.report.adopted_shapes import read, scales
+from recmodel.report.handover.shapes import RecModelShape, Replicated, ScaledObjectShape
+from recmodel.report.handover.store import Object, Stored, restorable
+
+PAUSED = "autoscaling.keda.sh/paused"  # KEDA leaves the replicas as they are, and removes its autoscaler
+HELD = "autoscaling.keda.sh/paused-replicas"  # KEDA keeps them at this number, so it still scales
+FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})  # to KEDA any other value of PAUSED pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler that scales a pool."""
+
+    name: str
+    uid: str
+    maker: str  # what made it and keeps it, as ``ScaledObject ranker-gpu``; empty: nothing does
+    said: str  # what it does: ``2 to 40, on cpu at 70%``
+    body: Object  # as it is stored and restored
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledObject:
+    """A ScaledObject that scales a pool, or did. ``pause`` and ``held``: its annotations, None where they are absent; ``ours``:
+    ``recmodel handover`` has set the former.
+    """
+
+    name: str
+    pause: str | None = None
+    held: str | None = None
+    ours: bool = False
+    body: Mapping[str, Any] = field(default_factory=dict)
+    autoscalers: tuple[str, ...] = ()  # that KEDA made of it
+
+    @property
+    def paused(self) -> bool:
+        """Whether KEDA leaves the replicas alone by the annotation."""
+        return self.pause is not None and self.pause not in FALSE
+
+    @property
+    def scales(self) -> bool:
+        """Whether KEDA scales by it."""
+        return self.held is not None or not self.paused
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool by reference, and what scales its workload."""
+
+    name: str
+    workload: str  # with its kind
+    replicas: int | None  # asked for; None: there is no such workload
+    ready: int
+    least: int
+    most: int
+    autoscalers: tuple[Autoscaler, ...] = ()  # KEDA's are with their ScaledObject
+    scaled_objects: tuple[ScaledObject, ...] = ()
+
+    @property
+    def scaled(self) -> bool:
+        """Whether something else than the operator scales it."""
+        return bool(self.autoscalers) or any(one.scales for one in self.scaled_objects)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that a plan is made of. ``mode`` is None where there is no such RecModel, or ``unread`` says why it is left alone."""
+
+    namespace: str
+    name: str
+    mode: str | None = None
+    pools: tuple[Pool, ...] = ()
+    store: Stored | None = None
+    recmodel: Mapping[str, Any] = field(default_factory=dict)
+    autoscalers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # all of the namespace, by name
+    scaled_objects: Mapping[str, ScaledObject] = field(default_factory=dict)  # the same
+    keda_unread: bool = False  # KEDA is installed, and its objects may not be read
+    unread: str = ""
+
+    @property
+    def replicas(self) -> str:
+        """Of all pools: ``cpu 6, gpu 1``."""
+        return ", ".join(f"{pool.name} {pool.replicas}" for pool in self.pools if pool.replicas is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the API server listed of a namespace. ``scaled_objects`` is None where they may not be listed."""
+
+    recmodel: Mapping[str, Any] | None
+    workloads: Mapping[tuple[str, str], Mapping[str, Any]]  # by kind and name
+    autoscalers: Sequence[Mapping[str, Any]]
+    scaled_objects: Sequence[Mapping[str, Any]] | None
+    store: Stored | None
+
+
+def targets(recmodel: Mapping[str, Any], key: str) -> list[tuple[Kind, str]]:
+    """The workloads that the pools refer to; ``ValueError`` where a pool refers to none."""
+    shape = read(RecModelShape, recmodel, f"RecModel {key}")
+    without = [pool.name for pool in shape.spec.pools if pool.target_ref is None]
+    if without or not shape.spec.pools:
+        raise ValueError(
+            f"RecModel {key} has no targetRef in pool {', '.join(without) or '(it has none)'}: the operator has made what it scales, "
+            "so there is nothing to hand over"
+        )
+    refs = [pool.target_ref for pool in shape.spec.pools if pool.target_ref is not None]
+    strange = [ref.kind for ref in refs if ref.kind not in names.REFERABLE]
+    if strange:
+        raise ValueError(
+            f"RecModel {key} refers to a {strange[0]}, and this version knows {', '.join(names.REFERABLE)}"
+        )
+    return [(names.REFERABLE[ref.kind], ref.name) for ref in refs]
+
+
+def standing(namespace: str, name: str, found: Answers) -> Standing:
+    """The same as values; ``ValueError`` where something that is needed cannot be read, with the field, the value and the rule."""
+    makers = [(body, _maker(body)) for body in found.autoscalers]
+    scaled = {one.name: one for one in (_scaled_object(body, makers) for body in found.scaled_objects or ()) if one}
+    shape = read(RecModelShape, found.recmodel or {}, f"RecModel {namespace}/{name}")
+    refs = targets(found.recmodel, f"{namespace}/{name}") if found.recmodel is not None else []
+    return Standing(
+        namespace,
+        name,
+        mode=shape.spec.mode if found.recmodel is not None else None,
+        pools=tuple(
+            _pool(pool.name, (pool.replicas.min, pool.replicas.max), target, found, scaled)
+            for pool, target in zip(shape.spec.pools, refs, strict=True)
+        ),
+        store=found.store,
+        recmodel=found.recmodel or {},
+        autoscalers={identity_of(body)[1]: body for body in found.autoscalers},
+        scaled_objects=scaled,
+        keda_unread=found.scaled_objects is None,
+    )
+
+
+def without_recmodel(namespace: str, name: str, found: Answers, why: ValueError) -> Standing:
+    """What is stored, where the RecModel is none whose pools could be given back: that needs only the store."""
+    return replace(standing(namespace, name, replace(found, recmodel=None)), unread=str(why))
+
+
+def _pool(
+    name: str,
+    limits: tuple[int, int],
+    target: tuple[Kind, str],
+    found: Answers,
+    scaled: Mapping[str, ScaledObject],
+) -> Pool:
+    kind, workload = target
+    body = found.workloads.get((kind.kind, workload))
+    shape = read(Replicated, body, f"{kind.kind} {workload}") if body is not None else None
+    mine = [_autoscaler(body) for body in found.autoscalers if scales(body, kind.kind, workload)]
+    of_keda = {one.name: one for one in scaled.values() if _target(one.body) == (kind.kind, workload)}
+    for one in mine:  # also where the ScaledObjects may not be read
+        made_by, _, maker = one.maker.partition(" ")
+        if made_by == names.SCALED_OBJECT.kind and maker not in of_keda:
+            of_keda[maker] = scaled.get(maker, ScaledObject(maker, autoscalers=(one.name,)))
+    return Pool(
+        name,
+        f"{kind.kind} {workload}",
+        shape.spec.replicas if shape else None,
+        shape.status.ready_replicas if shape else 0,
+        *limits,
+        autoscalers=tuple(one for one in mine if not one.maker.startswith(f"{names.SCALED_OBJECT.kind} ")),
+        scaled_objects=tuple(of_keda.values()),
+    )
+
+
+def _autoscaler(body: Mapping[str, Any]) -> Autoscaler:
+    found = autoscaler_of(body)
+    return Autoscaler(found.name, uid_of(body) or "", found.maker, does(body), restorable(body))
+
+
+def does(autoscaler: Mapping[str, Any]) -> str:
+    """What a HorizontalPodAutoscaler does: ``2 to 40, on cpu at 70%``."""
+    found = autoscaler_of(autoscaler)
+    on = f", on {', '.join(found.metrics)}" if found.metrics else ""
+    return f"{found.minimum} to {found.maximum}{on}"
+
+
+def _maker(body: Mapping[str, Any]) -> str:
+    try:
+        return autoscaler_of(body).maker
+    except ValueError:  # of another workload, or told where it is one of ours
+        return ""
+
+
+def _scaled_object(body: Mapping[str, Any], makers: Iterable[tuple[Mapping[str, Any], str]]) -> ScaledObject | None:
+    """One that cannot be read scales nothing: KEDA cannot read it either."""
+    name = identity_of(body)[1]
+    try:
+        metadata = ScaledObjectShape.model_validate(body).metadata
+    except ValidationError:
+        return None
+    made = tuple(identity_of(one)[1] for one, maker in makers if maker == f"{names.SCALED_OBJECT.kind} {name}")
+    ours = names.HANDING_OVER in metadata.owner_of(PAUSED)
+    return ScaledObject(name, metadata.annotations.get(PAUSED), metadata.annotations.get(HELD), ours, body, made)
+
+
+def _target(body: Mapping[str, Any]) -> tuple[str, str]:
+    found = ScaledObjectShape.model_validate(body).spec.scale_target_ref
+    return found.kind, found.name
