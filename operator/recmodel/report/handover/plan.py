@@ -1,7 +1,7 @@
 """The plan: from what stands to the steps that hand over or back.
 
-Handing over, the mode becomes ``Auto`` before an autoscaler goes. The operator leaves a RecModel alone while another scales any of its
-pools. So it begins at once when no autoscaler is left, and one that does not act is noticed before anything was taken away. Handing
+Handing over, the mode becomes ``Auto`` before an autoscaler goes. The operator leaves alone each workload that another scales. So it
+begins with one as soon as its autoscaler is gone, and an operator that does not act is noticed before anything was taken away. Handing
 back is the mirror image: the autoscalers first, then the mode.
 """
 
@@ -47,7 +47,7 @@ def hand_over(found: Standing) -> Plan:
     of_keda = [name for pool in found.pools for one in pool.scaled_objects for name in one.autoscalers]
     steps = [*_storing(found, going, pausing)]
     if found.mode != AUTO:
-        steps.append(_mode(found, AUTO, "the operator leaves it alone while another scales a pool"))
+        steps.append(_mode(found, AUTO, "the operator leaves alone each workload that another scales"))
     if steps or going or pausing:
         steps.append(_noted(found, bool(going or of_keda)))
     for scaled in pausing:
@@ -155,7 +155,7 @@ def _mode(found: Standing, mode: str, why: str) -> Write:
 def _noted(found: Standing, autoscaled: bool) -> Wait:
     return Wait(
         "left alone" if autoscaled else "noted", names.RECMODEL, found.name,
-        "wait until the operator has taken note" + (", and says that it leaves it alone" if autoscaled else ""),
+        "wait until the operator has taken note" + (", and says that it leaves alone what another scales" if autoscaled else ""),
         "This run touched no autoscaler: those that stand scale as before. In the operator's pod `recmodel doctor "
         f"{found.namespace}/{found.name}` says what is wrong",
     )  # fmt: skip

@@ -68,14 +68,11 @@ def left(plan: Plan, numbers: Iterable[int]) -> str:
     """The steps that were not begun, and how to go on or back."""
     lines = [f"  {number}. not done: {plan.steps[number - 1].said}" for number in numbers]
     if plan.command == "handover":
-        lines.append(
-            "An autoscaler that stands scales its pool. While one of any pool stands, the operator scales none, and a pool without "
-            "one keeps its replicas."
-        )
+        lines.append("An autoscaler that stands scales its pool. In mode Auto the operator scales a pool without one.")
         lines.append(f"To go on: {command(plan)}. To go back: {command(plan, 'handback')}")
     else:
         lines.append(
-            "What could not be restored is stored still. While an autoscaler of any pool stands, the operator scales none."
+            "What could not be restored is stored still. In mode Auto the operator scales a pool without an autoscaler."
         )
         lines.append(f"To go on: {command(plan)}")
     return "\n".join(lines)
