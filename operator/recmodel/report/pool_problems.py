@@ -45,9 +45,11 @@ def others(pools: Mapping[str, PoolState]) -> Reason | None:
         return Reason(ANOTHER_RELEASER, said)
     told = [(name, s.reference.held or s.reference.contested) for name, s in pools.items() if s.reference]
     found = [(name, reason) for name, reason in told if reason is not None]
-    return (
-        Reason(found[0][1].reason, "; ".join(f"pool {name}: {one.message}" for name, one in found)) if found else None
-    )
+    if not found:
+        return None
+    # An autoscaler that is handed over keeps nobody from scaling then; what else holds a pool does, so it is the reason.
+    first = next((one for _, one in found if one.reason != ANOTHER_AUTOSCALER), found[0][1])
+    return Reason(first.reason, "; ".join(f"pool {name}: {one.message}" for name, one in found))
 
 
 def missing(pools: Mapping[str, PoolState]) -> str:

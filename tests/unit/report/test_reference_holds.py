@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from builders.status_scene import STATE
 from recmodel.cluster.observed.pool_state import Reference
+from recmodel.core.types import Reason
+from recmodel.report.pool_problems import others
 from recmodel.report.reference_holds import contested, held
 
 SHOWN = "Deployment ranker-cpu"
@@ -70,3 +75,13 @@ def test_who_writes_back_is_named_with_the_lines_for_its_configuration(writers: 
     assert said in found.message
     assert " and ".join(writers) in found.message
     assert found.message.endswith("or set mode: Recommend")
+
+
+def test_of_several_pools_what_an_autoscaler_does_not_explain_is_the_reason() -> None:
+    """Who hands over an autoscaler must not take away that of a pool which something else keeps from being scaled."""
+    said = {"cpu": ("AnotherAutoscaler", "an autoscaler"), "gpu": ("AnotherReleaser", "a Canary")}
+    pools = {name: replace(STATE, reference=Reference(name, held=Reason(*reason))) for name, reason in said.items()}
+    found = others(pools)
+    assert found is not None
+    assert found.reason == "AnotherReleaser"
+    assert found.message == "pool cpu: an autoscaler; pool gpu: a Canary"
