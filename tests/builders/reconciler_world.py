@@ -145,7 +145,13 @@ def run_story(
         return virtual_time.run(run())
 
 
+def answering_grpc(one: dict[str, Any]) -> dict[str, Any]:
+    """A pool whose pods answer gRPC."""
+    return {**one, "protocol": "GRPC"}
+
+
 TWO = spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"))
+TWO_OF_GRPC = spec(answering_grpc(pool("cpu", 1)), answering_grpc(pool("gpu", 0, cost="2.0")))
 
 
 def deployment_version(cluster: FakeCluster, name: str) -> str | None:

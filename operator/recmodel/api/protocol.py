@@ -58,4 +58,4 @@ TRANSITION_RULES = (
         "first",
     },
 )
-CEL_RULES = [*({"rule": rule.cel, "message": rule.message} for rule in RULES), *TRANSITION_RULES]
+CEL_RULES = [*(rule.for_the_api_server for rule in RULES), *TRANSITION_RULES]

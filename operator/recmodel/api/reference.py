@@ -102,4 +102,4 @@ TRANSITION_RULE = {
     "rule": f"{_NONE} || oldSelf.pools.exists(p, has(p.targetRef))",
     "message": "pools with a template cannot become references: make another RecModel with a targetRef",
 }
-CEL_RULES = [*({"rule": rule.cel, "message": rule.message} for rule in RULES), TRANSITION_RULE]
+CEL_RULES = [*(rule.for_the_api_server for rule in RULES), TRANSITION_RULE]

@@ -72,6 +72,11 @@ class SpecRule:
     value: Callable[[Any], object]  # of that field
     holds: Callable[[Any], bool]
 
+    @property
+    def for_the_api_server(self) -> dict[str, str]:
+        """As it stands in the CRD."""
+        return {"rule": self.cel, "message": self.message}
+
     def broken_by(self, spec: Any) -> str | None:
         """The field, the value and the rule; None where the spec keeps it."""
         if self.holds(spec):

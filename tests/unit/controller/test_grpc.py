@@ -4,43 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import Any
 
 from builders.fake_cluster import OWNER, pool, spec
 from builders.operator_stage import Api, operated, recmodel
-from builders.reconciler_world import World, run_story
-from recmodel.api.v1alpha1 import RecModelSpec
+from builders.reconciler_world import TWO_OF_GRPC, World, answering_grpc, run_story
 from recmodel.cluster import names
 from recmodel.cluster.transport.errors import NotFound
 from recmodel.controller.operator import Operator
 
 ROUTE = ("GRPCRoute", "feed")
-
-
-def grpc(*pools: dict[str, Any], **more: Any) -> RecModelSpec:
-    return spec(*({**one, "protocol": "GRPC"} for one in pools), **more)
-
-
-TWO = grpc(pool("cpu", 1), pool("gpu", 0))
-
-
-def test_a_pool_comes_and_goes_over_a_grpc_route_in_the_order_that_answers_every_request() -> None:
-    async def story(world: World) -> None:
-        assert (await world.rest())[-1] == "GRPCRoute feed 1000 0"
-        world.pods("cpu", 1)
-        assert await world.rest() == []
-        world.decide(cpu=(1, 0.5), gpu=(2, 0.5))
-        assert await world.rest() == ["scale feed-gpu 2"]
-        world.pods("gpu", 1)
-        assert await world.rest() == ["GRPCRoute feed 999 1", "GRPCRoute feed 500 500"]
-        world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
-        assert await world.rest() == ["GRPCRoute feed 1 999", "GRPCRoute feed 0 1000", "scale feed-cpu 0"]
-        world.pods("cpu", 0)
-        world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
-        assert await world.rest() == []
-        assert ("HTTPRoute", "feed") not in world.cluster.objects
-
-    run_story(TWO, story)
 
 
 def test_a_lost_pod_and_a_pool_that_leaves_the_spec_give_back_their_weight() -> None:
@@ -54,12 +26,12 @@ def test_a_lost_pod_and_a_pool_that_leaves_the_spec_give_back_their_weight() -> 
         assert await world.rest(0.05) == ["GRPCRoute feed 1000 0"]
         world.pods("gpu", 1)
         assert await world.rest() == ["GRPCRoute feed 999 1", "GRPCRoute feed 500 500"]
-        world.specify(grpc(pool("cpu", 1)), 2)
+        world.specify(spec(answering_grpc(pool("cpu", 1))), 2)
         world.reconciler.wake(OWNER.key)
         written = await world.rest()
         assert [what for what in written if "Route" in what] == ["GRPCRoute feed 500 1", "GRPCRoute feed 1000"]
 
-    run_story(TWO, story)
+    run_story(TWO_OF_GRPC, story)
 
 
 def test_what_somebody_changes_or_deletes_of_a_grpc_route_is_put_back() -> None:
@@ -75,7 +47,7 @@ def test_what_somebody_changes_or_deletes_of_a_grpc_route_is_put_back() -> None:
         world.inventory.see(names.GRPC_ROUTE, "DELETED", gone)
         assert await world.rest(1.5) == ["GRPCRoute feed 1000 0"]
 
-    run_story(TWO, story)
+    run_story(TWO_OF_GRPC, story)
 
 
 def test_a_new_process_goes_on_with_the_weights_of_the_grpc_route() -> None:
@@ -86,7 +58,7 @@ def test_a_new_process_goes_on_with_the_weights_of_the_grpc_route() -> None:
         world.decide(cpu=(1, 0.7), gpu=(1, 0.3))
         await world.rest()
 
-    cluster = run_story(TWO, before).cluster
+    cluster = run_story(TWO_OF_GRPC, before).cluster
     assert cluster.weights(kind=names.GRPC_ROUTE) == [700, 300]
     standing = copy.deepcopy(cluster.objects[ROUTE])
 
@@ -99,7 +71,7 @@ def test_a_new_process_goes_on_with_the_weights_of_the_grpc_route() -> None:
         assert None not in (cpu[1], gpu[1])  # since when each has its place is known from the route itself
         assert world.inventory.backends(OWNER.key, names.ROUTE) == ()
 
-    run_story(TWO, after, cluster)
+    run_story(TWO_OF_GRPC, after, cluster)
     assert cluster.objects[ROUTE] == standing
 
 

@@ -118,16 +118,20 @@ def test_a_refused_child_of_a_running_model_does_not_stop_the_shift_of_traffic(c
 def test_what_failed_at_every_retry_is_sent_once_until_it_succeeds(write: str) -> None:
     """A webhook that is down: the weights of the model wait for no further retries. Of a model that is gone nothing stays."""
 
+    def due(world: World, replicas: int) -> None:
+        """The write has to be made."""
+        if write.startswith("scale"):
+            world.decide(cpu=(replicas, 0.7), gpu=(3, 0.3))
+        else:
+            world.cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "maxUnavailable", value=7)
+            world.see("PodDisruptionBudget", "feed-cpu")
+
     async def story(world: World) -> None:
         await world.all_ready()
         retries = world.cluster.retries[write]
         retries.clear()
         world.cluster.refused[write] = ERRORS["a webhook that is down"]
-        if write.startswith("scale"):
-            world.decide(cpu=(5, 0.7), gpu=(3, 0.3))
-        else:
-            world.cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "maxUnavailable", value=7)
-            world.see("PodDisruptionBudget", "feed-cpu")
+        due(world, 5)
         await world.until(lambda: len(retries) >= 3, 60.0)
         assert (retries[0], set(retries[1:])) == (RETRIES, {0})
         world.cluster.refused.clear()
@@ -135,11 +139,7 @@ def test_what_failed_at_every_retry_is_sent_once_until_it_succeeds(write: str) -
         assert (retries[0], set(retries[1:])) == (RETRIES, {0})  # and the last one succeeded
         retries.clear()
         world.cluster.refused[write] = ERRORS["a webhook that is down"]
-        if write.startswith("scale"):
-            world.decide(cpu=(6, 0.7), gpu=(3, 0.3))
-        else:
-            world.cluster.edit("PodDisruptionBudget", "feed-cpu", "spec", "maxUnavailable", value=7)
-            world.see("PodDisruptionBudget", "feed-cpu")
+        due(world, 6)
         await world.until(lambda: len(retries) >= 2, 60.0)
         assert (retries[0], set(retries[1:])) == (RETRIES, {0})
         retries.clear()

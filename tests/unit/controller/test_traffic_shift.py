@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import copy
 
-from builders.reconciler_world import TWO, World, run_story
+import pytest
+
+from builders.reconciler_world import TWO, TWO_OF_GRPC, World, run_story
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 
 
-def test_a_pool_comes_and_goes_in_the_order_that_answers_every_request() -> None:
+@pytest.mark.parametrize(("two", "route"), [(TWO, "HTTPRoute"), (TWO_OF_GRPC, "GRPCRoute")])
+def test_a_pool_comes_and_goes_in_the_order_that_answers_every_request(two: RecModelSpec, route: str) -> None:
     async def story(world: World) -> None:
-        await world.rest()
+        assert (await world.rest())[-1] == f"{route} feed 1000 0"
         world.pods("cpu", 1)
         assert await world.rest() == []
         world.decide(cpu=(1, 0.5), gpu=(2, 0.5))
         assert await world.rest() == ["scale feed-gpu 2"]
         world.pods("gpu", 1)
-        assert await world.rest() == ["HTTPRoute feed 999 1", "HTTPRoute feed 500 500"]
+        assert await world.rest() == [f"{route} feed 999 1", f"{route} feed 500 500"]
         world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
-        assert await world.rest() == ["HTTPRoute feed 1 999", "HTTPRoute feed 0 1000", "scale feed-cpu 0"]
+        assert await world.rest() == [f"{route} feed 1 999", f"{route} feed 0 1000", "scale feed-cpu 0"]
         world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
         assert await world.rest() == []
+        world.pods("cpu", 0)
+        world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
+        assert await world.rest() == []
+        assert [kind for kind, _ in world.cluster.objects if kind.endswith("Route")] == [route]
 
-    run_story(TWO, story)
+    run_story(two, story)
 
 
 def test_the_last_ready_pod_of_a_pool_takes_its_weight_with_it_without_a_tick() -> None:

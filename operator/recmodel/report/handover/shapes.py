@@ -64,11 +64,10 @@ class Replicated(Shape):
     status: WorkloadStatus = WorkloadStatus()
 
 
-class ScaledTarget(Shape):
+class ScaledTarget(Target):
     """What a ScaledObject scales: a Deployment where it names no kind."""
 
     kind: Said = "Deployment"
-    name: Said = ""
 
 
 class Scaled(Shape):
