@@ -18,7 +18,7 @@ def follow(
     upper, came = [], []
     for tick in range(len(load) - ticks):
         now = start + 15.0 * tick
-        memory = candidates.observe(memory, load[tick], now, 15.0)
+        memory = candidates.observe(memory, load[tick], now, candidates.Counting(15.0))
         told_now, memory = candidates.predict(memory, horizon, now, np.zeros(load.shape[1]))
         upper.append(told_now.quantiles(0.95)[:, 0, 0])
         came.append(load[tick + 1 : tick + 1 + ticks].max(0))

@@ -22,7 +22,8 @@ from recmodel.core.explanation.sentences import Decisions
 from recmodel.core.failures import load_independent
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.forecast import candidates
-from recmodel.core.forecast.candidates import LoadForecast
+from recmodel.core.forecast.candidates import Counting, LoadForecast
+from recmodel.core.forecast.moved import misread_ratio
 from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.memory import Memory
 from recmodel.core.plan.guard_context import GuardContext
@@ -116,10 +117,12 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
         memory.failing, memory.capacity, fleet, observed, load, readies
     )
     pods_memory, now = pods.observe(memory.pods, fleet, failing.seen, failing.late_ratio, load, now_seconds)
-    forecaster = candidates.observe(
-        memory.forecast, load, now_seconds, fleet.tick_seconds, fleet.rate_window_seconds, fleet.calendars
-    )
     capacity_memory = posterior.learn(believed, fleet, failing.learnable, load)
+    shares = capacity_memory.sampling.readings.ring_share[: fleet.span_ticks + 1]
+    ready = pods_memory.recent_ready(fleet.span_ticks + 1)
+    timing = fleet.tick_seconds, fleet.rate_window_seconds
+    counting = Counting(*timing, misread_ratio(shares, ready, *timing))
+    forecaster = candidates.observe(memory.forecast, load, now_seconds, counting, fleet.calendars)
     horizon = pods.horizon(fleet, now.startup_seconds)
     forecast, forecaster = candidates.predict(forecaster, horizon, now_seconds, now.blind_seconds, fleet.calendars)
     forecast = replace(forecast, upper_quantile=budget.upper_quantile(latency_budget.event_seconds(fleet, horizon)))

@@ -16,6 +16,7 @@ from recmodel.core.capacity import evidence
 from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.posterior import law
 from recmodel.core.forecast import candidates
+from recmodel.core.forecast.candidates import Counting
 from recmodel.core.reindex import OLD_VERSION_REQUESTS
 
 NAN = math.nan
@@ -166,7 +167,7 @@ def test_the_worked_numbers_of_the_law() -> None:
 
 def test_the_worked_numbers_of_the_prior_head_room() -> None:
     horizon = np.array([[60.0, 240.0]])
-    memory = candidates.observe(candidates.empty(1, 15.0), np.array([100.0]), 15.0, 15.0)
+    memory = candidates.observe(candidates.empty(1, 15.0), np.array([100.0]), 15.0, Counting(15.0))
     told_now, _ = candidates.predict(memory, horizon, 15.0, np.zeros(1))
     assert told_now.quantiles(0.95)[0, :, 0] == pytest.approx([128.0, 173.0], rel=0.01)
     quantiles = told_now.quantiles(0.1, 0.5, 0.9, 0.99)[0, 0].tolist()
@@ -202,7 +203,7 @@ def after_a_crowd(minutes: float, crowds: int) -> tuple[float, Floats, Floats]:
     memory, upper = candidates.empty(8, tick_seconds), np.empty_like(loads)
     horizon = np.full((8, 1), 30.0)
     for i, load in enumerate(loads):
-        memory = candidates.observe(memory, load, tick_seconds * i, tick_seconds, 20.0)
+        memory = candidates.observe(memory, load, tick_seconds * i, Counting(tick_seconds, 20.0))
         forecast, memory = candidates.predict(memory, horizon, tick_seconds * i, np.zeros(8))
         upper[i] = forecast.upper[:, 0]
     came = np.array([loads[i + 1 : i + 7].max(0) for i in range(ticks // 2, ticks - 7)])
@@ -228,7 +229,7 @@ def climbs_of(loads: Floats, window_seconds: float, tick_seconds: float = 15.0) 
     memory, told = candidates.empty(1, tick_seconds), []
     for i in range(ticks, len(loads) + 1):
         seen = np.array([loads[i - ticks : i].mean()])
-        memory = candidates.observe(memory, seen, tick_seconds * i, tick_seconds, window_seconds)
+        memory = candidates.observe(memory, seen, tick_seconds * i, Counting(tick_seconds, window_seconds))
         told.append(memory.climb[0])
     return np.array(told)
 
@@ -257,7 +258,7 @@ def test_what_a_rate_is_on_its_way_to_is_known_from_its_first_step(per_tick: int
     levels = []
     for i in range(ticks, len(loads) + 1):
         seen = np.array([loads[i - ticks : i].mean()])
-        memory = candidates.observe(memory, seen, tick_seconds * i, tick_seconds, window_seconds)
+        memory = candidates.observe(memory, seen, tick_seconds * i, Counting(tick_seconds, window_seconds))
         levels.append(math.exp(memory.level[0]))
     risen = levels[40 * per_tick - ticks + 1 :]
     assert risen[0] == pytest.approx(500.0 + 1500.0 * (ticks - 1) / ticks)
@@ -272,7 +273,7 @@ def test_the_noise_of_counting_is_no_jump() -> None:
     counts = np.random.default_rng(4).poisson(60.0 * 5.0, (1200, 48)) / 5.0
     memory, highest = candidates.empty(48, 5.0), np.zeros(48)
     for i in range(4, len(counts)):
-        memory = candidates.observe(memory, counts[i - 4 : i].mean(0), 5.0 * i, 5.0, 20.0)
+        memory = candidates.observe(memory, counts[i - 4 : i].mean(0), 5.0 * i, Counting(5.0, 20.0))
         highest = np.maximum(highest, np.exp(memory.level))
     assert highest.max() <= counts_of_a_window_at_most(counts)
 

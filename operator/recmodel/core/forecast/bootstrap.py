@@ -202,7 +202,7 @@ def _replay(
     replayed = replace(forecasts.empty(len(fine), REPLAY_STEP_SECONDS), season=memory.season)
     for column, now in enumerate(times):
         load = loads[:, column]
-        replayed = forecasts.observe(replayed, load, float(now), REPLAY_STEP_SECONDS, calendars=calendars)
+        replayed = forecasts.observe(replayed, load, float(now), forecasts.Counting(REPLAY_STEP_SECONDS), calendars)
         blind = np.where(np.isfinite(load), 0.0, REPLAY_STEP_SECONDS)
         replayed = forecasts.remembered(replayed, float(now), blind, calendars)
     replayed = forecasts.with_quantiles(replayed)

@@ -74,6 +74,15 @@ class ForecastMemory:
 
 
 @dataclass(frozen=True)
+class Counting:
+    """How the loads of a tick were counted."""
+
+    tick_seconds: float
+    window_seconds: float = 60.0
+    misread: Floats | float = 0.0  # [M] ratio by which a load may be wrong, see :mod:`recmodel.core.forecast.moved`
+
+
+@dataclass(frozen=True)
 class LoadForecast:
     """The distribution of the largest load within each pool's horizon, in requests/s."""
 
@@ -143,19 +152,13 @@ def empty(models: int, tick_seconds: float) -> ForecastMemory:
 
 
 def observe(
-    memory: ForecastMemory,
-    load: Floats,
-    now_seconds: float,
-    tick_seconds: float,
-    window_seconds: float = 60.0,
-    calendars: Calendars = ALL_UTC,
+    memory: ForecastMemory, load: Floats, now_seconds: float, counting: Counting, calendars: Calendars = ALL_UTC
 ) -> ForecastMemory:
-    """The memory after one tick with the loads ``[M]`` in requests/s over ``window_seconds`` (NaN: unknown; then nothing is
-    learned of that model).
-    """
+    """The memory after one tick with the loads ``[M]`` in requests/s (NaN: unknown; then nothing is learned of that model)."""
+    tick_seconds, window_seconds = counting.tick_seconds, counting.window_seconds
     known = np.isfinite(load)
     log_load = seasons.log_load(np.where(known, load, 1.0))
-    risen = rises.risen(memory.ring_load, log_load, tick_seconds, window_seconds)
+    risen = rises.risen(memory.ring_load, log_load, counting.misread, tick_seconds, window_seconds)
     fresh = known & ~np.isfinite(memory.level)
     gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** (tick_seconds / 15.0)
     before = np.where(fresh | ~np.isfinite(memory.level), log_load, memory.level)

@@ -87,9 +87,8 @@ class WithoutLearning:
         load = total_load(fleet, seen)
         self._seen_at = now if np.isfinite(load[0]) else self._seen_at
         startup = np.where(np.isfinite(seen.startup_seconds), seen.startup_seconds, STARTUP_SECONDS_UNKNOWN)
-        self._forecast = candidates.observe(
-            self._forecast, load, now, fleet.tick_seconds, fleet.rate_window_seconds, fleet.calendars
-        )
+        counting = candidates.Counting(fleet.tick_seconds, fleet.rate_window_seconds)
+        self._forecast = candidates.observe(self._forecast, load, now, counting, fleet.calendars)
         blind_seconds = np.array([now - self._seen_at])
         ahead, self._forecast = candidates.predict(
             self._forecast, horizon(fleet, startup), now, blind_seconds, fleet.calendars
