@@ -20,6 +20,8 @@ Reply = Callable[[BaseHTTPRequestHandler], None]
 class Quiet(ThreadingHTTPServer):
     """Prints nothing of what is no fault."""
 
+    request_queue_size = 128  # of five, more connections at once wait a second for TCP to try again
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes without the answer is none of the server's errors."""
         if not isinstance(sys.exception(), ConnectionError):
