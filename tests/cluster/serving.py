@@ -32,6 +32,7 @@ class Pool:
     accelerators: int = 0
     variant: str | None = None
     start_seconds: float = 0.0  # before it listens
+    unready_after: int = 1  # readiness probes that fail, one a second
     behaviour: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of other versions of its model
 
     def spec(self) -> Object:
@@ -61,7 +62,7 @@ class Pool:
                     "ports": [{"name": "http", "containerPort": 8080}],
                     "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": limits},
                     "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1,
-                                       "timeoutSeconds": 3, "failureThreshold": 1},
+                                       "timeoutSeconds": 3, "failureThreshold": self.unready_after},
                     "securityContext": {"runAsNonRoot": True, "readOnlyRootFilesystem": False},
                     "volumeMounts": [{"name": "scripts", "mountPath": "/scripts", "readOnly": True}],
                 }],

@@ -19,8 +19,9 @@ pytestmark = pytest.mark.cluster
 
 CALM, SPIKE = 35.0, 100.0  # requests a second
 SPIKE_SECONDS, NOTICED_SECONDS = 60.0, 30.0  # a scrape, a tick, and the end of the queue that grew until then
-# 25 requests/s a pod, and three quarters of a minute to start one; the light variant's pod carries 200, and stands by.
-FULL = Pool("full", least=2, most=5, variant="full", service_ms=40.0, slots=1, start_seconds=45.0)
+# 25 requests/s a pod, and three quarters of a minute to start one; the light variant's pod carries 200, and stands by. A pod with a
+# queue stays ready: were no full one ready, the light one would answer everything, measured or not, since an answer beats an error.
+FULL = Pool("full", least=2, most=5, variant="full", service_ms=40.0, slots=1, start_seconds=45.0, unready_after=100)
 LIGHT = Pool("light", least=1, most=1, variant="light", service_ms=5.0, slots=1)
 BUDGET = {"latency": {"percentile": 95, "threshold": "400ms"}, "accuracy": {"maxLoss": "1%"}}
 
