@@ -23,7 +23,7 @@ from recmodel.core.failures import load_independent
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.candidates import Counting, LoadForecast
-from recmodel.core.forecast.moved import misread_ratio
+from recmodel.core.forecast.moved import moved_ratio
 from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.memory import Memory
 from recmodel.core.plan.guard_context import GuardContext
@@ -119,9 +119,8 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
     pods_memory, now = pods.observe(memory.pods, fleet, failing.seen, failing.late_ratio, load, now_seconds)
     capacity_memory = posterior.learn(believed, fleet, failing.learnable, load)
     shares = capacity_memory.sampling.readings.ring_share[: fleet.span_ticks + 1]
-    ready = pods_memory.recent_ready(fleet.span_ticks + 1)
-    timing = fleet.tick_seconds, fleet.rate_window_seconds
-    counting = Counting(*timing, misread_ratio(shares, ready, *timing))
+    moved = moved_ratio(shares, pods_memory.recent_ready(fleet.span_ticks + 1))
+    counting = Counting(fleet.tick_seconds, fleet.rate_window_seconds, moved)
     forecaster = candidates.observe(memory.forecast, load, now_seconds, counting, fleet.calendars)
     horizon = pods.horizon(fleet, now.startup_seconds)
     forecast, forecaster = candidates.predict(forecaster, horizon, now_seconds, now.blind_seconds, fleet.calendars)

@@ -79,7 +79,7 @@ class Counting:
 
     tick_seconds: float
     window_seconds: float = 60.0
-    misread: Floats | float = 0.0  # [M] ratio by which a load may be wrong, see :mod:`recmodel.core.forecast.moved`
+    moved_ratio: Floats | float = 0.0  # [M] share of the load that changed pods within the window
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def observe(
     tick_seconds, window_seconds = counting.tick_seconds, counting.window_seconds
     known = np.isfinite(load)
     log_load = seasons.log_load(np.where(known, load, 1.0))
-    risen = rises.risen(memory.ring_load, log_load, counting.misread, tick_seconds, window_seconds)
+    risen = rises.risen(memory.ring_load, log_load, counting.moved_ratio, tick_seconds, window_seconds)
     fresh = known & ~np.isfinite(memory.level)
     gain = 1.0 - (1.0 - LEVEL_GAIN_PER_15_SECONDS) ** (tick_seconds / 15.0)
     before = np.where(fresh | ~np.isfinite(memory.level), log_load, memory.level)

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from recmodel.core.arrays.fleet import Floats
 
 
-def misread_ratio(share: Floats, ready: NDArray[np.integer], tick_seconds: float, window_seconds: float) -> Floats:
-    """By how much of the load ``[M]`` the sum of the rates may be wrong.
+def moved_ratio(share: Floats, ready: NDArray[np.integer]) -> Floats:
+    """The share 0..1 of the load ``[M]`` that moved from pods to others; what moved several times counts as often.
 
     ``share`` ``[T, M, P]`` is what each ready replica gets of the requests by the weights (NaN unknown: it is taken to have stayed),
-    ``ready`` ``[T, M, P]`` their number, both over a window and the age of its newest sample. With four ticks a window, two pods of a
-    replica each whose weights go from 60 and 40 to 100 and 0 move 40 % of the requests: 0.133. A third replica beside two takes a
-    third of the requests from them: 0.111.
+    ``ready`` ``[T, M, P]`` their number, both over a window and the age of its newest sample. Two pods of a replica each whose
+    weights go from 60 and 40 to 100 and 0 move 40 % of the requests. A third replica beside two takes a third of them.
     """
-    intervals = max(int(window_seconds / tick_seconds + 1e-9) - 1, 1)
     ticks = min(len(share), len(ready))
     share, count = share[:ticks], ready[:ticks].astype(float)
     (after, before), (now, then) = (share[:-1], share[1:]), (count[:-1], count[1:])
@@ -34,5 +32,5 @@ def misread_ratio(share: Floats, ready: NDArray[np.integer], tick_seconds: float
     left = np.where(then > now, (then - now) * before, 0.0)
     # Each request left one replica and came to another.
     moved = 0.5 * sum(np.nansum(part, axis=(0, 2)) for part in (gained, arrived, left))
-    result: Floats = np.minimum(moved, 1.0) / intervals
+    result: Floats = np.minimum(moved, 1.0)
     return result

@@ -18,15 +18,15 @@ LARGEST_TREND = 0.7  # of log load: a rise is not carried on beyond twice the lo
 
 
 def risen(
-    ring_load: Small, newest: Floats, misread: Floats | float, tick_seconds: float, window_seconds: float
+    ring_load: Small, newest: Floats, moved_ratio: Floats | float, tick_seconds: float, window_seconds: float
 ) -> Floats:
     """Log of the load ``[M]`` that a rate (``newest``, its log) is on its way to, where it rises by more than the noise of counting.
 
     A rate is a mean over its window, so a jump shows in it bit by bit, and takes a window to show whole. The requests of the newest
     tick are known from what the mean rose by: ``x = r[t - n] + n (r[t] - r[t - 1])`` for ``n`` ticks a window, with a steady load
     before. Of the ``n`` scrapes that a window holds, ``n - 1`` intervals count. 500 requests/s whose rate over a minute becomes 875
-    within a tick of 15 s are 1,625 at least. A rise by no more than ``misread`` ``[M]``, the ratio by which the rate may be wrong, is
-    none.
+    within a tick of 15 s are 1,625 at least. Where ``moved_ratio`` ``[M]`` of the load changed pods, a rise by no more
+    than ``1 / (n - 1)`` of that is none, see :mod:`recmodel.core.forecast.moved`: 0.133 of the load for 40 % and four ticks.
     """
     ticks = max(int(window_seconds / tick_seconds + 1e-9), 1)
     if ticks < 2 or ticks > len(ring_load):
@@ -36,7 +36,8 @@ def risen(
     now, last, before = (np.exp(log.astype(float)) for log in (newest, highest, ring_load[ticks - 1]))
     noise = np.sqrt((now + before) * tick_seconds) / (ticks * tick_seconds)
     jump = np.maximum(before + (ticks - 1) * (now - last), now)
-    return np.where(now - last > JUMP_ERRORS * noise + misread * now, log_load(jump), newest)
+    misread = moved_ratio / (ticks - 1) * now
+    return np.where(now - last > JUMP_ERRORS * noise + misread, log_load(jump), newest)
 
 
 def climbs(

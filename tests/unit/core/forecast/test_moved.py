@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recmodel.core.engine import step
-from recmodel.core.forecast.moved import misread_ratio
+from recmodel.core.forecast.moved import moved_ratio
+from recmodel.core.forecast.rises import risen
 from recmodel.core.memory import begin
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
 
@@ -16,22 +17,33 @@ NAN = math.nan
 
 
 @pytest.mark.parametrize(
-    ("share", "ready", "wrong"),
+    ("share", "ready", "moved"),
     [
-        ([[1.0, 0.0], [0.6, 0.4]], [[1, 1], [1, 1]], 0.4 / 3),
-        ([[0.0, 1.0], [0.5, 0.5]], [[0, 1], [1, 1]], 0.5 / 3),  # a pool goes
-        ([[1 / 3, 0.0], [0.5, 0.0]], [[3, 0], [2, 0]], 1 / 3 / 3),  # a replica comes
-        ([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[1, 1]] * 3, 1 / 3),  # there and back: never more than all of them
+        ([[1.0, 0.0], [0.6, 0.4]], [[1, 1], [1, 1]], 0.4),
+        ([[0.0, 1.0], [0.5, 0.5]], [[0, 1], [1, 1]], 0.5),  # a pool goes
+        ([[NAN, 1.0], [0.5, 0.5]], [[0, 1], [1, 1]], 0.5),  # as the readings have one without ready replicas
+        ([[1 / 3, 0.0], [0.5, 0.0]], [[3, 0], [2, 0]], 1 / 3),  # a replica comes
+        ([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [[1, 1]] * 3, 1.0),  # there and back: never more than all of them
         ([[0.1, 0.0], [0.1, 0.0]], [[10, 0], [10, 0]], 0.0),
         ([[NAN, NAN], [0.5, 0.5]], [[1, 1], [1, 1]], 0.0),
         ([[0.5, 0.5]], [[1, 1]], 0.0),
     ],
 )
-def test_a_sum_of_rates_is_wrong_by_a_scrapes_part_of_what_moved(
-    share: list[list[float]], ready: list[list[int]], wrong: float
+def test_what_moved_is_what_one_replica_lost_and_another_got(
+    share: list[list[float]], ready: list[list[int]], moved: float
 ) -> None:
-    told = misread_ratio(np.array(share)[:, None], np.array(ready)[:, None], 15.0, 60.0)
-    assert told == pytest.approx([wrong])
+    assert moved_ratio(np.array(share)[:, None], np.array(ready)[:, None]) == pytest.approx([moved])
+
+
+@pytest.mark.parametrize(
+    ("moved", "wrong"), [(0.4, 0.4 / 3), (0.5, 0.5 / 3), (1 / 3, 1 / 3 / 3), (1.0, 1 / 3), (0.0, 0.0)]
+)
+def test_a_sum_of_rates_is_wrong_by_a_scrapes_part_of_what_moved(moved: float, wrong: float) -> None:
+    """A million requests/s, which hardly have a noise, of which a rise by a little less than that is none."""
+    steady = np.full((8, 1), math.log(1e6), np.float32)
+    for rise, is_jump in ((wrong - 0.003, False), (wrong + 0.003, True)):
+        newest = np.array([math.log(1e6 / (1.0 - rise))])
+        assert (risen(steady, newest, np.array([moved]), 15.0, 60.0) > newest) == [is_jump]
 
 
 def seen(desired: int, weight: float, rate: float) -> PoolObservation:
