@@ -83,8 +83,8 @@ class Cause(Enum):
     )
     NOT_ALL_READY = (
         reasons.SCALE_DOWN_STABILISED,
-        "{ready} of {desired} are ready: a release waits until all are",
-        "until all are ready",
+        "{ready} of {desired} are ready: a release waits until all that have a node are",
+        "until all that have a node are ready",
     )
     WINDOW_HOLDS_CHANGE = (
         reasons.SCALE_DOWN_STABILISED,

@@ -45,17 +45,20 @@ def release_in_steps(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes
     """A release rests on what was measured at today's size: the rate window must hold no change of it, lateness be known, and some
     load have been seen to be good. One that is right by no more than the noise of counting keeps one replica, of the cheapest pool
     where one of it is enough: the next count would bring it back. A pool whose weight is gone already does not come back for noise.
+
+    Pods that find no node hold up none of it. Where fewer are wanted than have one, they go at once: they answer nothing.
     """
     seen = context.seen
     down = replicas < seen.desired
+    standing = _standing(replicas, context)
     late_unknown = ~np.isfinite(seen.late_upper_ratio)
     unseen = (seen.rate_per_second > 0) & (late_unknown | (context.capacity.proven <= 0))
     roomy = _with_room(replicas, context)
     part = np.where(context.failing.gives_back, roomy, _a_part_at_a_time(roomy, context))
     unseen &= ~context.failing.gives_back  # there is a judgement
-    all_ready = seen.ready == seen.desired
+    all_ready = seen.ready == standing
     waits = down & (~context.unchanged | ~all_ready | unseen)
-    result = np.where(waits, seen.desired, part)
+    result = np.where(waits, standing, part)
     why = first_cause(
         (waits & (result != part) & ~all_ready, Cause.NOT_ALL_READY),
         (waits & (result != part) & ~context.unchanged, Cause.WINDOW_HOLDS_CHANGE),
@@ -65,6 +68,17 @@ def release_in_steps(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes
         otherwise=Cause.WITHIN_NOISE,
     )
     return result, why
+
+
+def _standing(replicas: Ints, context: GuardContext) -> Ints:
+    """Replicas ``[M, P]`` of which ``replicas`` are a release: those that run or start. Pods without a node count among them as long
+    as all that have one are wanted, since a plan that knows of no more room asks for no more.
+
+    Of 5 ordered and 4 ready, one without a node: where 2 are wanted it is a release from 4; where 4 are, the fifth goes on waiting.
+    """
+    seen = context.seen
+    placed = np.minimum(np.maximum(seen.ready, seen.desired - seen.unschedulable), seen.desired)
+    return np.where(replicas < placed, placed, seen.desired)
 
 
 def _needed_to_release(context: GuardContext) -> Floats:
@@ -99,14 +113,14 @@ def _answers(context: GuardContext) -> Bools:
 
 def _with_room(replicas: Ints, context: GuardContext) -> Ints:
     """One replica more of the pools that release some, the cheapest first, until what stays *ready* is known to be enough."""
-    seen, rows = context.seen, np.arange(len(replicas))
+    seen, rows, standing = context.seen, np.arange(len(replicas)), _standing(replicas, context)
     need, leaves = _needed_to_release(context), (replicas < seen.desired) & _answers(context)
     order = np.argsort(context.fleet.cost_per_hour * (1.0 + 1e-9 * context.fleet.name_rank), axis=1, kind="stable")
     replicas = replicas.copy()
     for rank in range(replicas.shape[1]):
         at = rows, order[:, rank]
         narrow = _carried(np.minimum(replicas, seen.ready), context) < need
-        replicas[at] = np.where(leaves[at] & narrow, np.minimum(replicas[at] + 1, seen.desired[at]), replicas[at])
+        replicas[at] = np.where(leaves[at] & narrow, np.minimum(replicas[at] + 1, standing[at]), replicas[at])
     return replicas
 
 
