@@ -15,9 +15,10 @@ _ROUTE = {"parentRefs": [{"name": "edge"}], "hostnames": ["feed.example"]}
 _SERVED = [{"name": "full", "version": "2"}]
 
 REFUSED_REFERENCES = [
+    Case("spec", reference_spec(referring(), _OWN), "make one RecModel of each sort", unsaid="may stand once"),
+] + [
     Case("spec", spec, says)
     for spec, says in (
-        (reference_spec(referring(), _OWN), "make one RecModel of each sort"),
         (reference_spec(route=_ROUTE), "leave spec.route out, their traffic stays as it is"),
         (reference_spec(optimisation=_JOB), "leave spec.optimisation out"),
         (reference_spec(metrics={"profile": "envoy-gateway"}), "set metrics.profile to their model server, one of triton"),

@@ -18,12 +18,16 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """A value at a path; ``says`` is what each refusal names beside the field, ``by_schema`` whether the API server refuses it, too."""
+    """A value at a path; ``says`` is what each refusal names beside the field, ``by_schema`` whether the API server refuses it, too.
+
+    ``unsaid``: words of a rule that the value keeps, which the API server, unlike us, would say beside the other.
+    """
 
     path: str
     value: Any
     says: str = ""
     by_schema: bool = True
+    unsaid: str = ""
 
     @property
     def name(self) -> str:

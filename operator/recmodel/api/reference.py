@@ -80,8 +80,8 @@ RULES: tuple[SpecRule, ...] = (
         lambda spec: _none(spec) or (spec.metrics.port is None and spec.metrics.path is None),
     ),
     SpecRule(
-        f"{_NONE} || self.pools.all(p, self.pools.exists_one(q, has(p.targetRef) && has(q.targetRef) && "
-        "p.targetRef.name == q.targetRef.name))",
+        "self.pools.all(p, !has(p.targetRef) || self.pools.exists_one(q, has(q.targetRef) && "
+        "q.targetRef.name == p.targetRef.name))",
         "each targetRef.name may stand once, as pods are told apart by it",
         "pools",
         _targets,
