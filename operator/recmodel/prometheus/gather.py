@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 from recmodel.core.types import Reason
@@ -94,18 +95,21 @@ def _grouped(wanted: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:
 def _learn_edges(
     client: PrometheusClient, asked: Sequence[_Asked], edges: EdgeMemory, now_seconds: float, settings: GatherSettings
 ) -> dict[str, Vector | PrometheusError]:
-    questions = {}
+    questions: dict[str, list[Profile]] = defaultdict(
+        list
+    )  # a profile has the same question over gRPC where both count alike
     for profile, members, _ in asked:
         question = edges.question(profile, _size(members), now_seconds, settings.scope)
         if question:
-            questions[question] = profile
+            questions[question].append(profile)
     if not questions:
         return {}
     # Half of the budget at most: without an answer all edges are asked for, as for a small fleet.
     answers = client.query_all({question: question for question in questions}, now_seconds, settings.budget_seconds / 2)
     for question, answer in answers.items():
         if isinstance(answer, Vector):
-            edges.learn(questions[question], answer, now_seconds)
+            for profile in questions[question]:
+                edges.learn(profile, answer, now_seconds)
     return answers
 
 

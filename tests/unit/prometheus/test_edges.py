@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,21 @@ def test_a_large_fleet_learns_its_edges_once_and_then_asks_for_those_it_needs() 
     assert client.asked.count(edges_of(ENVOY)) == 2
 
 
+def test_what_is_learned_from_one_question_is_known_to_each_profile_that_asked_it() -> None:
+    """Istio counts gRPC and HTTP alike, in two profiles."""
+    edges, memory = edges_of(load_profile("istio")), EdgeMemory()
+    fleet = [
+        replace(model, name=f"{model.name}-{grpc}", metrics=Metrics(profile="istio"), grpc=grpc)
+        for model in models(LARGE_FLEET_MODELS)
+        for grpc in (False, True)
+    ]
+    asked = []
+    for tick in range(2):
+        gather(client := Answering(known()), fleet, NOW + 15 * tick, GatherSettings(), memory)
+        asked += client.all_asked
+    assert asked.count(edges) == 1
+
+
 def test_a_small_fleet_is_asked_for_all_edges() -> None:
     client = Fleet(known())
     gather(client, models(3), NOW, GatherSettings(), EdgeMemory())
@@ -102,11 +118,13 @@ class Answering(PrometheusClient):
         super().__init__(Connection(url="http://127.0.0.1:1"))
         self.answer = answer
         self.asked: list[str] = []
+        self.all_asked: list[str] = []
 
     def query_all(
         self, queries: Iterable[str], at_seconds: float, budget_seconds: float
     ) -> dict[str, Vector | PrometheusError]:
         self.asked = list(queries)
+        self.all_asked += self.asked
         return dict.fromkeys(self.asked, self.answer)
 
 

@@ -275,6 +275,20 @@ def test_the_edges_are_counted_by_workload() -> None:
     assert found.counts == {("shop/feed", "cpu"): {"0.1": 2.0, "+Inf": 2.0}}
 
 
+def test_each_of_several_models_that_look_at_one_workload_has_its_edges_and_its_error() -> None:
+    row = {"namespace": "shop", "recmodel_pod_prefix": "feed-", "le": "+Inf"}, 2.0
+    groups = by_profile([deployment(), replace(deployment(), name="again"), replace(deployment(), name="third")])
+    found = own_edges(client := Asked(Vector((row,))), groups, NOW, 10.0)
+    assert found.counts == {(f"shop/{name}", "cpu"): {"+Inf": 2.0} for name in ("feed", "again", "third")}
+    assert len(client.questions) == 1
+
+    class Down(Asked):
+        def query_all(self, queries: Iterable[str], *_: float) -> dict[str, Vector | PrometheusError]:
+            return dict.fromkeys(queries, PrometheusUnavailable("no"))
+
+    assert own_edges(Down(), groups, NOW, 10.0).failed.keys() == {"shop/feed", "shop/again", "shop/third"}
+
+
 def test_the_past_is_that_of_the_pods_of_yesterday_one_row_a_workload() -> None:
     class Past(Asked):
         def query_range(self, query: str, *_: float, **__: float) -> Matrix:
