@@ -76,7 +76,9 @@ def _adopt_arguments(command: argparse.ArgumentParser) -> None:
     add("-n", "--namespace", default="", metavar="NAME", help="namespace of the workloads (default: default)")
     add("--name", metavar="NAME", help="name of the RecModel (default: what the workloads' names begin with)")
     add("--objective", metavar="'pN<TIME'", help="such as 'p95<100ms', in quotes")
-    add("--cost", action="append", default=[], metavar="POOL=PRICE", help="price of one replica per hour: cpu=0.20")
+    add(
+        "--cost", action="append", default=[], metavar="WORKLOAD=PRICE", help="of one replica, an hour: ranker-cpu=0.20"
+    )
     add("--prometheus", metavar="URL", help="where Prometheus answers (default: RECMODEL_PROMETHEUS_URL)")
 
 

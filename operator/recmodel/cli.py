@@ -67,9 +67,13 @@ def _adopt(options: argparse.Namespace) -> int:
     from recmodel.report.adopted import objective, prices
     from recmodel.report.adoption import Wanted
 
-    latency = objective(options.objective) if options.objective else None
-    wanted = Wanted(options.namespace, options.name, latency, prices(options.cost))
-    print(asyncio.run(run(options.workloads, wanted, options.prometheus)), end="")
+    try:
+        latency = objective(options.objective) if options.objective else None
+        wanted = Wanted(options.namespace, options.name, latency, prices(options.cost))
+        text = asyncio.run(run(options.workloads, wanted, options.prometheus))
+    except ValueError as error:  # a shell has emptied the file behind > before
+        raise ValueError(f"{error}. No RecModel was printed: a file that this was to go to is empty") from error
+    print(text, end="")
     return 0
 
 

@@ -102,12 +102,12 @@ def objective(text: str) -> Latency:
 
 
 def prices(texts: Iterable[str]) -> dict[str, str]:
-    """``cpu=0.20`` by pool or workload; ``ValueError`` for another form."""
+    """``ranker-cpu=0.20`` by workload or pool; ``ValueError`` for another form."""
     found = {}
     for text in texts:
         name, sign, price = text.partition("=")
         if not sign or not name or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", price):
-            raise ValueError(f"--cost {text!r}: write POOL=PRICE, such as cpu=0.20, in one currency for all pools")
+            raise ValueError(f"--cost {text!r}: write WORKLOAD=PRICE, such as ranker-cpu=0.20, in one currency for all")
         found[name] = price
     return found
 

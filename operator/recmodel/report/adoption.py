@@ -39,13 +39,20 @@ DEFAULT_LATENCY = Latency(percentile="95", threshold="100ms")
 
 
 def adoption(workloads: Sequence[Existing], choice: Choice, wanted: Wanted) -> str:
-    """The whole text; ``ValueError`` where no RecModel can have these pools, or a price is for none of them."""
+    """The whole text; ``ValueError`` where no RecModel can have these pools, or a price is for none of them.
+
+    A price is known by the workload's name, or by its pool's.
+    """
     if len(workloads) > MOST_POOLS:
         raise ValueError(f"{len(workloads)} workloads: a RecModel has at most {MOST_POOLS} pools")
     name, pools = _names([workload.name for workload in workloads], wanted.name)
-    strange = wanted.prices.keys() - {*pools, *(workload.name for workload in workloads)}
-    if strange:
-        raise ValueError(f"--cost {min(strange)}: there is no such pool; there is {', '.join(pools)}")
+    named = [workload.name for workload in workloads]
+    if strange := wanted.prices.keys() - {*named, *pools}:
+        there = ", ".join(
+            workload if workload == pool else f"{workload} (pool {pool})"
+            for workload, pool in zip(named, pools, strict=True)
+        )
+        raise ValueError(f"--cost {min(strange)}: none of the workloads is called so; there is {there}")
     lines = [
         *_comment(
             0,
@@ -63,7 +70,8 @@ def adoption(workloads: Sequence[Existing], choice: Choice, wanted: Wanted) -> s
         "  pools:",
     ]
     for pool, workload in zip(pools, workloads, strict=True):
-        lines += _pool(pool, workload, wanted.prices.get(pool, wanted.prices.get(workload.name)))
+        by_pool = None if pool in named else wanted.prices.get(pool)  # a workload's name is that of no other's pool
+        lines += _pool(pool, workload, wanted.prices.get(workload.name, by_pool))
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +135,7 @@ def _pool(pool: str, workload: Existing, price: str | None) -> list[str]:
         lines += _comment(
             4,
             f"{LOOK}the price of one replica per hour is not known, and {UNKNOWN_PRICE} is only a place for it. {asks}, in one "
-            f"currency for all pools, or run it with --cost {pool}=PRICE.",
+            f"currency for all pools, or run it with --cost {workload.name}=PRICE.",
         )
     lines.append(f'    costPerHour: "{price or UNKNOWN_PRICE}"')
     lines.append(f"    targetRef: {{apiVersion: apps/v1, kind: {workload.kind}, name: {_word(workload.name)}}}")

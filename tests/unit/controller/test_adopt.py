@@ -90,7 +90,7 @@ BOTH = ("deployment/ranker-cpu", "deploy/ranker-gpu", "-n", "shop")
 def test_what_runs_is_read_and_printed_and_nothing_is_written(
     shop: Shop, profile: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert adopt(monkeypatch, shop, *BOTH, "--objective", "p99<100ms", "--cost", "gpu=1.90") == 0
+    assert adopt(monkeypatch, shop, *BOTH, "--objective", "p99<100ms", "--cost", "ranker-gpu=1.90") == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     found = yaml.safe_load(printed.out)
@@ -112,6 +112,8 @@ def test_what_runs_is_read_and_printed_and_nothing_is_written(
         (("deployment/ranker-cpu",), "", "there is no Deployment default/ranker-cpu; the namespace has none: "),
         (("statefulset/ranker-cpu", "-n", "shop"), "", "there is no StatefulSet shop/ranker-cpu; the namespace has none"),
         (("job/ranker", "-n", "shop"), "", "not to the kind 'job'"),
+        ((*BOTH, "--cost", "a=1"), "", "(pool gpu). No RecModel was printed: a file that this was to go to is empty"),
+        ((*BOTH, "--objective", "p95"), "", "No RecModel was printed: a file that this was to go to is empty"),
         (BOTH, "deployments", "deployments is forbidden: the account must be able to list this kind in namespace shop"),
     ],
 )  # fmt: skip

@@ -103,7 +103,7 @@ CASES = (
             "One replica asks for cpu 8, nvidia.com/gpu 1",
             "Deployment ranker-gpu runs 1 replica.",
         ),
-        ("no objective was given", "--cost cpu=PRICE"),
+        ("no objective was given", "--cost ranker-cpu=PRICE"),
         autoscalers=(autoscaler("ranker-cpu"), of_keda("ranker-gpu")),
         wanted={"latency": objective("p99.5<250ms"), "prices": {"cpu": "0.20"}},
         limits=((2, 40), (1, 40)),
@@ -250,6 +250,16 @@ def test_a_recmodel_is_named_by_what_its_workloads_have_in_common() -> None:
         assert (yaml.safe_load(text)["metadata"]["name"], [p.name for p in spec_of(text).pools]) == (name, pools)
 
 
+def test_a_price_is_known_by_the_workload_or_its_pool_and_never_by_another_ones_name() -> None:
+    for given, expected in (
+        ({"p-x": "1", "p-p-x": "2"}, ["1", "2"]),
+        ({"x": "1"}, ["1", "1.0"]),
+        ({"p-x": "1"}, ["1", "1.0"]),  # which the pool of p-p-x is called as well
+    ):
+        pools = spec_of(adopted("p-x", "p-p-x", prices=given)).pools
+        assert ([pool.name for pool in pools], [pool.cost_per_hour for pool in pools]) == (["x", "p-x"], expected)
+
+
 @pytest.mark.parametrize(
     ("asks", "says"),
     [
@@ -262,8 +272,12 @@ def test_a_recmodel_is_named_by_what_its_workloads_have_in_common() -> None:
         (lambda: objective("p95"), "write 'p95<100ms', in quotes, as a shell takes < for itself"),
         (lambda: objective("p20<100ms"), "--objective 'p20<100ms': "),
         (lambda: objective("p95<11m"), "must be above 0 and at most 10m"),
-        (lambda: prices(["cpu"]), "--cost 'cpu': write POOL=PRICE"),
-        (lambda: adopted(prices={"tpu": "1"}), "--cost tpu: there is no such pool; there is ranker-cpu"),
+        (lambda: prices(["cpu"]), "--cost 'cpu': write WORKLOAD=PRICE"),
+        (lambda: adopted(prices={"cpu": "1"}), "--cost cpu: none of the workloads is called so; there is ranker-cpu"),
+        (
+            lambda: adopted("ranker-cpu", "ranker-gpu", prices={"ranker": "1"}),
+            "--cost ranker: none of the workloads is called so; there is ranker-cpu (pool cpu), ranker-gpu (pool gpu)",
+        ),
         (lambda: existing(names.DEPLOYMENT, ours(), []), "Deployment ranker-cpu is made by RecModel ranker: it is a pool of that"),
         (lambda: adopted(name="Ranker"), "the RecModel would be refused: "),
         (lambda: adopted(*(f"r-{n}" for n in range(9))), "9 workloads: a RecModel has at most 8 pools"),
