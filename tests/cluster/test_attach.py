@@ -4,6 +4,7 @@ runs and what would run, and changes nothing; in mode Auto it scales them, and c
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from typing import Any
@@ -62,6 +63,12 @@ def wait_until_it_answers(kube: Kube, namespace: str) -> None:
             lambda k=kind, n=name: kube.get(k, namespace, n)["status"].get("readyReplicas") == 1,
             60.0,
         )
+
+
+# The cluster has no metrics of CPU, which the autoscaler finds out after a while.
+NAMED_AS_IT_IS = re.compile(
+    r"HorizontalPodAutoscaler shop-ranker (?:scales cpu|\(cannot scale now: FailedGetResourceMetric\) is to scale cpu)"
+)
 
 
 def made(kube: Kube, namespace: str, kind: names.Kind, name: str, spec: Object) -> None:
@@ -131,7 +138,7 @@ def test_what_stands_is_looked_at_and_nothing_of_it_is_written(kube: Kube, names
         found = eventually("more is recommended than runs", told, 40.0)
         measured("A Deployment by reference under load", found["message"])
         assert found["running"] == {"replicas": {"cpu": 1, "spare": 1}, "costPerHour": "4.00"}
-        assert "HorizontalPodAutoscaler shop-ranker scales cpu" in found["message"]
+        assert NAMED_AS_IT_IS.search(found["message"]), found["message"]
         running, wanted = (float(found[mix]["costPerHour"]) for mix in ("running", "recommended"))
         assert float(found["savingPerHour"]) == pytest.approx(running - wanted)
         throughout(10.0, lambda: _same(standing(kube, namespace), before))
@@ -294,7 +301,7 @@ def test_what_adopt_prints_is_taken_as_it_is_printed(kube: Kube, namespace: str)
         return answer.stdout
 
     text = eventually("the pods' histogram is found", adopted, 60.0)
-    assert "HorizontalPodAutoscaler shop-ranker scales it on cpu at 70%" in text
+    assert re.search("HorizontalPodAutoscaler shop-ranker (scales|is to scale) it on cpu at 70%", text)
     as_printed = ["kubectl", "apply", "--dry-run=server", "-f", "-"]
     subprocess.run(as_printed, input=text, text=True, timeout=60, check=True)
     served = Served(kube, yaml.safe_load(text))

@@ -11,6 +11,7 @@ from recmodel.api.objective import Latency
 from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.hindrance import hindrance
 from recmodel.cluster.observed.objects import identity_of
 from recmodel.report.adopted_shapes import AutoscalerShape, Container, Metric, WorkloadShape, read, scales
 
@@ -33,6 +34,7 @@ class Autoscaler:
     minimum: int
     maximum: int
     metrics: tuple[str, ...]  # what it acts on now: ``cpu at 70%``
+    hindrance: str = ""  # why it cannot scale now
 
     @property
     def shown(self) -> str:
@@ -152,6 +154,7 @@ def autoscaler_of(body: Object) -> Autoscaler:
         minimum=found.spec.min_replicas,
         maximum=max(1, found.spec.max_replicas),
         metrics=tuple(_metric(metric) for metric in found.spec.metrics),
+        hindrance=hindrance(found.status),
     )
 
 

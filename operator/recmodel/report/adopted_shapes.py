@@ -153,6 +153,7 @@ class AutoscalerShape(Shape):
 
     metadata: Named
     spec: AutoscalerSpec = AutoscalerSpec()
+    status: Any = None
 
 
 def read(shape: type[AnyShape], body: Any, what: str) -> AnyShape:

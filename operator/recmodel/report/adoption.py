@@ -164,6 +164,10 @@ def _limits(workload: Existing) -> tuple[int, int, list[str]]:
 
 def _acts(autoscaler: Autoscaler) -> str:
     on = f" on {', '.join(autoscaler.metrics)}" if autoscaler.metrics else ""
+    if autoscaler.hindrance:
+        return (
+            f"{LOOK}{autoscaler.shown} is to scale it{on}, and cannot now: {autoscaler.hindrance}. The limits are its."
+        )
     return f"{autoscaler.shown} scales it{on}; the limits are its."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recmodel.api.status import MixStatus, RecommendationStatus
-from recmodel.cluster import names
+from recmodel.cluster.observed.conflicting_controllers import does
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
@@ -28,7 +28,7 @@ def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> Recomm
     running = _mix(runs, price)
     said = f"runs {_said(runs)} at {running.cost_per_hour} an hour"
     acting = [
-        f"{who} {'scales' if who.startswith(names.AUTOSCALER.kind) else 'releases'} {name}"
+        f"{who} {does(who)} {name}"
         for name, state in pools.items()
         if state.reference
         for who in state.reference.acting

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from recmodel.cluster import names
+from recmodel.cluster.observed.conflicting_controllers import does
 from recmodel.cluster.observed.pool_state import Reference
 from recmodel.core.types import Reason
 from recmodel.report.pool_problems import ANOTHER_AUTOSCALER, ANOTHER_RELEASER
@@ -17,7 +18,7 @@ ANOTHER_RECMODEL = "AnotherRecModel"
 CONTESTED = "Contested"
 SCALERS_UNKNOWN = "ScalersUnknown"
 
-_SCALED_OBJECT = re.compile(r"\((ScaledObject \S+)\)$")
+_SCALED_OBJECT = re.compile(r"\((ScaledObject [^\s;)]+)")
 
 
 def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) -> Reason | None:
@@ -29,7 +30,7 @@ def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) 
     # An autoscaler comes last: whoever takes it away must know that nothing else keeps us from scaling.
     if len(scalers) < len(reference.acting):
         releasers = ", ".join(who for who in reference.acting if who not in scalers)
-        too = f", and {', '.join(scalers)} scales it, too" if scalers else ""
+        too = "".join(f", and {who} {does(who)} it, too" for who in scalers)
         return Reason(
             ANOTHER_RELEASER,
             f"{releasers} releases {shown}, so its replicas are left alone: delete it, or set mode: Recommend{too}",
@@ -55,10 +56,8 @@ def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) 
         )
     if scalers:
         outs = "; ".join(dict.fromkeys(_handed_over(who) for who in scalers))
-        scales = "scales" if len(scalers) == 1 else "scale"
-        return Reason(
-            ANOTHER_AUTOSCALER, f"{', '.join(scalers)} {scales} {shown}, so its replicas are left alone: {outs}"
-        )
+        said = ", and ".join(f"{who} {does(who)} {shown}" for who in scalers)
+        return Reason(ANOTHER_AUTOSCALER, f"{said}, so its replicas are left alone: {outs}")
     return None
 
 
@@ -78,7 +77,7 @@ def _handed_over(who: str) -> str:
         return (
             f'run recmodel handover, or pause {found[1]} (annotation autoscaling.keda.sh/paused: "true"), or delete it'
         )
-    return f"run recmodel handover, which keeps what it is, or delete {who}"
+    return f"run recmodel handover, which keeps what it is, or delete {who.partition(' (')[0]}"
 
 
 def _left_alone(kind: str, name: str, writers: tuple[str, ...]) -> str:

@@ -55,6 +55,18 @@ def test_what_scales_is_stored_and_taken_away_and_comes_back_byte_for_byte(mode:
     assert shop.run("handback")[1].endswith("is not there, so nothing is stored to be given back.")
 
 
+def test_what_cannot_scale_is_not_said_to_scale() -> None:
+    shop = Namespace()
+    blind = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}
+    for body in shop.objects["horizontalpodautoscalers"].values():
+        body["status"]["conditions"] = [blind]
+    _, said = shop.run("handover", yes=False)
+    cannot = "and cannot now: FailedGetResourceMetric"
+    assert f"HorizontalPodAutoscaler ranker-cpu is to scale it (2 to 40, on cpu at 70%) {cannot}" in said
+    assert f"ScaledObject ranker-gpu is to scale it (by HorizontalPodAutoscaler keda-hpa-ranker-gpu) {cannot}" in said
+    assert shop.run("handover")[0] == 0, "it is taken away as any other"
+
+
 @pytest.mark.parametrize("command", ["handover", "handback"])
 def test_without_yes_the_plan_is_shown_and_nothing_is_written(command: str) -> None:
     shop = Namespace()

@@ -200,6 +200,15 @@ CASES = (
         limits=((2, 10_000),),
     ),
     Case(
+        "an autoscaler that knows no metrics",
+        (workload(image=TRITON),),
+        ("LOOK: HorizontalPodAutoscaler ranker-cpu is to scale it on cpu at 70%, and cannot now: FailedGetScale. The limits are its.",),
+        autoscalers=(
+            autoscaler("ranker-cpu")
+            | {"status": {"conditions": [{"type": "AbleToScale", "status": "False", "reason": "FailedGetScale"}]}},
+        ),
+    ),
+    Case(
         "texts that are no YAML stay in their comments",
         (workload(image="\x85- triton\n  x: {\x07\u2028#", resources={"requests": {"cpu": "1\nspec: {}"}}),),
         ("fits by the image - triton x: { #", "cpu 1 spec: {}"),

@@ -57,6 +57,13 @@ def test_less_is_said_with_the_difference() -> None:
     )
 
 
+def test_an_autoscaler_that_cannot_scale_is_not_said_to_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    stands = f"{HPA} (cannot scale now: FailedGetResourceMetric)"
+    monkeypatch.setitem(POOLS, "cpu", replace(POOLS["cpu"], reference=Reference("Deployment ranker-cpu", (stands,))))
+    said = found(decided({"cpu": 6, "gpu": 1})).message
+    assert said.startswith(f"runs cpu 6, gpu 1 at 11.25 an hour ({stands} is to scale cpu); ")
+
+
 def test_more_is_said_as_more_and_what_a_guard_adds_counts() -> None:
     said = found(decided({"cpu": 6, "gpu": 1}, {"cpu": 8, "gpu": 1}))
     assert said.message == f"{RUNS}; would run cpu 8, gpu 1 at 14.25 an hour, 3.00 more"

@@ -27,6 +27,15 @@ SHOWN = "Deployment ranker-cpu"
             "AnotherAutoscaler", 'pause ScaledObject ranker (annotation autoscaling.keda.sh/paused: "true"), or delete it',
         ),
         (
+            Reference(SHOWN, ("HorizontalPodAutoscaler ranker (cannot scale now: FailedGetScale)",)), None, "AnotherAutoscaler",
+            "ranker (cannot scale now: FailedGetScale) is to scale Deployment ranker-cpu, so its replicas are left alone: run recmodel "
+            "handover, which keeps what it is, or delete HorizontalPodAutoscaler ranker",
+        ),
+        (
+            Reference(SHOWN, ("HorizontalPodAutoscaler keda-hpa-ranker (ScaledObject ranker; cannot scale now: FailedGetScale)",)), None,
+            "AnotherAutoscaler", "pause ScaledObject ranker (annotation",
+        ),
+        (
             Reference(SHOWN, ("Canary ranker", "HorizontalPodAutoscaler ranker")), None,
             "AnotherReleaser", "set mode: Recommend, and HorizontalPodAutoscaler ranker scales it, too",
         ),

@@ -15,6 +15,8 @@ from recmodel.cluster import names
 Identity = tuple[str, str]  # namespace, name
 Acting = tuple[str, Identity]  # who acts: the kind's name, and which one
 
+CANNOT_SCALE = "cannot scale now: "
+
 # The kinds, and the field of theirs that names what they act on.
 TARGET_FIELDS = {names.AUTOSCALER: "scaleTargetRef", names.CANARY: "targetRef", names.ARGO_ROLLOUT: "workloadRef"}
 
@@ -26,6 +28,12 @@ class Target:
     name: str | None
     kind: str = names.DEPLOYMENT.kind
     maker: str = ""  # kind and name of what made the object and keeps it: ScaledObject ranker-cpu
+    hindrance: str = ""  # why an autoscaler cannot scale now: FailedGetResourceMetric
+
+    @property
+    def notes(self) -> str:
+        """What is to be said of it behind its name."""
+        return "; ".join(filter(None, (self.maker, self.hindrance and f"{CANNOT_SCALE}{self.hindrance}")))
 
 
 def target_of(kind: names.Kind, spec: Mapping[str, Any], maker: str = "") -> Target:
@@ -44,11 +52,18 @@ def target_of(kind: names.Kind, spec: Mapping[str, Any], maker: str = "") -> Tar
     return Target(name, of if isinstance(of, str) else names.DEPLOYMENT.kind, maker)
 
 
+def does(who: str) -> str:
+    """What one of ``acting_on`` does with its workload: a verb."""
+    if not who.startswith(names.AUTOSCALER.kind):
+        return "releases"
+    return "is to scale" if CANNOT_SCALE in who else "scales"
+
+
 class ConflictingControllers:
     """Which of them acts on which workload."""
 
     def __init__(self) -> None:
-        self._acting: dict[Acting, tuple[Acting, str]] = {}  # on which workload, and who made it
+        self._acting: dict[Acting, tuple[Acting, str]] = {}  # on which workload, and what is said of it
         self._acted_on: dict[Acting, set[Acting]] = {}  # and back
 
     def see(self, kind: names.Kind, identity: Identity, target: Target) -> None:
@@ -56,7 +71,7 @@ class ConflictingControllers:
         self.forget(kind, identity)
         if target.name is not None:
             workload = target.kind, (identity[0], target.name)
-            self._acting[kind.kind, identity] = workload, target.maker
+            self._acting[kind.kind, identity] = workload, target.notes
             self._acted_on.setdefault(workload, set()).add((kind.kind, identity))
 
     def forget(self, kind: names.Kind, identity: Identity) -> None:
@@ -79,12 +94,12 @@ class ConflictingControllers:
         return f"{min(found)[0]} {'/'.join(min(found)[1])}" if found else None
 
     def acting_on(self, kind: names.Kind, workload: Identity) -> tuple[str, ...]:
-        """All of them, by kind and name, each with what made it: ``HorizontalPodAutoscaler keda-hpa-a (ScaledObject a)``."""
+        """All of them, by kind and name, each with what made it: ``HorizontalPodAutoscaler keda-hpa-a (ScaledObject a)``. See ``does``."""
         found = sorted(self._acted_on.get((kind.kind, workload), ()))
-        makers = [self._acting[one][1] for one in found]
+        notes = [self._acting[one][1] for one in found]
         return tuple(
-            f"{who} {name}" + (f" ({maker})" if maker else "")
-            for (who, (_, name)), maker in zip(found, makers, strict=True)
+            f"{who} {name}" + (f" ({said})" if said else "")
+            for (who, (_, name)), said in zip(found, notes, strict=True)
         )
 
     def _on(self, deployment: Identity) -> set[Acting]:

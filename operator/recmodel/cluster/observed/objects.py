@@ -5,7 +5,7 @@ that nothing behind it can stumble over, or ``Unreadable``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from recmodel.cluster.children import ownership
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS, Identity, Target, target_of
 from recmodel.cluster.observed.deployments import DeploymentState, deployment_state
+from recmodel.cluster.observed.hindrance import hindrance
 from recmodel.cluster.observed.pod_shapes import PodShape
 from recmodel.cluster.observed.pods import PodState, labelled_pod_state, pod_state
 from recmodel.cluster.observed.shapes import (
@@ -128,7 +129,8 @@ def _facts(kind: names.Kind, shape: Shape, metadata: Metadata) -> Facts:
     if not isinstance(shape, Plain) or kind not in TARGET_FIELDS:
         return None
     makers = [f"{owner.kind} {owner.name}" for owner in metadata.owner_references if owner.controller and owner.kind]
-    return target_of(kind, shape.spec, next(iter(makers), ""))
+    target = target_of(kind, shape.spec, next(iter(makers), ""))
+    return replace(target, hindrance=hindrance(shape.status)) if kind == names.AUTOSCALER else target
 
 
 def _pod(shape: PodShape, key: str) -> PodState:

@@ -100,10 +100,11 @@ class Conditions(Shape):
 
 
 class Plain(Shape):
-    """An object of which only the metadata is read here."""
+    """An object of which only the metadata is read here; the rest is read by who knows its kind."""
 
     metadata: Metadata
     spec: dict[str, Any] = {}
+    status: Any = None
 
 
 class ConfigMapShape(Shape):

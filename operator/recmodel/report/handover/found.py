@@ -30,6 +30,7 @@ class Autoscaler:
     maker: str  # what made it and keeps it, as ``ScaledObject ranker-gpu``; empty: nothing does
     said: str  # what it does: ``2 to 40, on cpu at 70%``
     body: Object  # as it is stored and restored
+    hindrance: str = ""  # why it cannot scale now
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class ScaledObject:
     ours: bool = False
     body: Mapping[str, Any] = field(default_factory=dict)
     autoscalers: tuple[str, ...] = ()  # that KEDA made of it
+    hindrance: str = ""  # why these cannot scale now
 
     @property
     def paused(self) -> bool:
@@ -167,7 +169,7 @@ def _pool(
     for one in mine:  # also where the ScaledObjects may not be read
         made_by, _, maker = one.maker.partition(" ")
         if made_by == names.SCALED_OBJECT.kind and maker not in of_keda:
-            of_keda[maker] = scaled.get(maker, ScaledObject(maker, autoscalers=(one.name,)))
+            of_keda[maker] = scaled.get(maker, ScaledObject(maker, autoscalers=(one.name,), hindrance=one.hindrance))
     return Pool(
         name,
         f"{kind.kind} {workload}",
@@ -181,7 +183,9 @@ def _pool(
 
 def _autoscaler(body: Mapping[str, Any]) -> Autoscaler:
     found = autoscaler_of(body)
-    return Autoscaler(found.name, uid_of(body) or "", found.maker, does(body), restorable(body))
+    return Autoscaler(
+        found.name, uid_of(body) or "", found.maker, does(body), restorable(body), hindrance=found.hindrance
+    )
 
 
 def does(autoscaler: Mapping[str, Any]) -> str:
@@ -205,9 +209,16 @@ def _scaled_object(body: Mapping[str, Any], makers: Iterable[tuple[Mapping[str, 
         metadata = ScaledObjectShape.model_validate(body).metadata
     except ValidationError:
         return None
-    made = tuple(identity_of(one)[1] for one, maker in makers if maker == f"{names.SCALED_OBJECT.kind} {name}")
-    ours = names.HANDING_OVER in metadata.owner_of(PAUSED)
-    return ScaledObject(name, metadata.annotations.get(PAUSED), metadata.annotations.get(HELD), ours, body, made)
+    made = [one for one, maker in makers if maker == f"{names.SCALED_OBJECT.kind} {name}"]
+    return ScaledObject(
+        name,
+        pause=metadata.annotations.get(PAUSED),
+        held=metadata.annotations.get(HELD),
+        ours=names.HANDING_OVER in metadata.owner_of(PAUSED),
+        body=body,
+        autoscalers=tuple(identity_of(one)[1] for one in made),
+        hindrance=next(filter(None, (autoscaler_of(one).hindrance for one in made)), ""),
+    )
 
 
 def _target(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -102,8 +102,13 @@ def _runs(pool: Pool) -> str:
 
 
 def _scaled(pool: Pool) -> str:
-    said = [f"HorizontalPodAutoscaler {one.name} scales it ({one.said})" for one in pool.autoscalers]
+    said = [_does(f"HorizontalPodAutoscaler {one.name}", f" ({one.said})", one.hindrance) for one in pool.autoscalers]
     for scaled in pool.scaled_objects:
         by = f" (by HorizontalPodAutoscaler {', '.join(scaled.autoscalers)})" if scaled.autoscalers else ""
-        said.append(f"ScaledObject {scaled.name} {'is paused' if not scaled.scales else 'scales it'}{by}")
+        who = f"ScaledObject {scaled.name}"
+        said.append(_does(who, by, scaled.hindrance) if scaled.scales else f"{who} is paused{by}")
     return ", ".join(said) or "no autoscaler scales it"
+
+
+def _does(who: str, how: str, hindrance: str) -> str:
+    return f"{who} is to scale it{how} and cannot now: {hindrance}" if hindrance else f"{who} scales it{how}"

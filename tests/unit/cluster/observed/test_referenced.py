@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -188,6 +189,31 @@ def test_who_scales_it_now_is_named_with_its_maker(kind: str) -> None:
     others = {"Deployment": names.STATEFUL_SET, "StatefulSet": names.DEPLOYMENT}
     assert inventory.acting_on(others[kind], ("shop", "ranker-cpu")) == ()
     assert target_of(names.AUTOSCALER, {"scaleTargetRef": {"kind": "Rollout", "name": "x"}}).name is None
+
+
+def test_an_autoscaler_that_cannot_scale_is_named_with_why_until_it_can() -> None:
+    inventory, version = Inventory(), itertools.count(1)
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "ranker-cpu"}}
+
+    def said(status: Any) -> tuple[str, ...]:
+        metadata = {"namespace": "shop", "name": "hpa", "uid": "h", "resourceVersion": str(next(version))}
+        inventory.see(names.AUTOSCALER, "MODIFIED", {"metadata": metadata, "spec": spec, "status": status})
+        return inventory.acting_on(names.DEPLOYMENT, ("shop", "ranker-cpu"))
+
+    def condition(kind: str, status: str, reason: str) -> dict[str, str]:
+        return {"type": kind, "status": status, "reason": reason, "message": "m"}
+
+    scales = ("HorizontalPodAutoscaler hpa",)
+    able = condition("AbleToScale", "True", "SucceededGetScale")
+    blind = condition("ScalingActive", "False", "FailedGetResourceMetric")
+    assert said({"conditions": [able, blind]}) == (f"{scales[0]} (cannot scale now: FailedGetResourceMetric)",)
+    assert said({"conditions": [condition("AbleToScale", "False", "FailedGetScale"), blind]})[0].endswith(
+        "FailedGetScale)"
+    )
+    assert said({"conditions": [condition("ScalingActive", "False", "a b; c")]})[0].endswith("ScalingActive is False)")
+    assert said({"conditions": [able, condition("ScalingActive", "True", "ValidMetricFound")]}) == scales
+    for unread in (None, {}, [], "x", {"conditions": 3}, {"conditions": [{"type": "ScalingActive", "status": False}]}):
+        assert said(unread) == scales
 
 
 def test_whatever_stands_in_a_workload_or_a_pod_nothing_is_raised_and_the_rest_stays_known() -> None:
