@@ -29,6 +29,7 @@ _COLUMNS = [
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
     ("Objective", "string", '.status.conditions[?(@.type=="ObjectiveMet")].status', 0),
     ("Within", "string", ".status.withinThreshold", 0),
+    ("Metrics", "string", '.status.conditions[?(@.type=="MetricsAvailable")].reason', 0),
     ("Load/s", "string", ".status.loadPerSecond", 0),
     ("Replicas", "string", ".status.replicas", 0),
     ("Cost/h", "string", ".status.costPerHour", 0),

@@ -72,7 +72,7 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
         found.append(Check("problem", "API server", said))
     lacking = {key: _why_lacking(key, bodies, settings, unlisted) for key in only if key not in known}
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}
-    found += await asyncio.to_thread(doctor_metrics.examine, prometheus, settings, valid)
+    found += await asyncio.to_thread(doctor_metrics.examine, prometheus, settings, valid, checks.metrics_said(known))
     refused = {key: spec.message for key, spec in specs.items() if isinstance(spec, Reason)}
     if not bodies and not unlisted and not only:
         found.append(checks.none_at_all(settings.namespaces))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.controller.settings import Settings
@@ -11,19 +11,25 @@ from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile, po
 from recmodel.prometheus.answers import owner_of, spacing_seconds
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.gather import reason_of
-from recmodel.prometheus.grouping import by_profile
+from recmodel.prometheus.grouping import Groups, by_profile
 from recmodel.prometheus.own_edges import own_edges
 from recmodel.prometheus.queries import scrape_spacing, statuses_of
+from recmodel.prometheus.readings import NO_EDGE_NEAR_THRESHOLD, THRESHOLD_ABOVE_EDGES
 from recmodel.prometheus.session import PrometheusError
 from recmodel.report import metric_checks
 from recmodel.report.checks import Check
 
+EDGE_REASONS = (THRESHOLD_ABOVE_EDGES, NO_EDGE_NEAR_THRESHOLD)
 BUDGET_SECONDS = 10.0  # of a round of questions
 LEAST_SPAN_SECONDS = 60.0  # over which scrapes are counted
 
 
-def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec]) -> list[Check]:
-    """All of it, for the RecModels of these valid specs, by ``namespace/name``."""
+def examine(
+    prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec], said: Mapping[str, str]
+) -> list[Check]:
+    """All of it, for the RecModels of these valid specs, by ``namespace/name``. ``said``: the reason why metrics are missing, of
+    those whose status has one; what it says is not said again.
+    """
     url, looked = settings.prometheus_url, settings.gathering
     started = time.time()
     try:
@@ -34,7 +40,8 @@ def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str
     if prometheus.clock.is_noticed:
         found.append(Check("warning", "Prometheus", f"its clock is {prometheus.clock}: keep both in step (NTP)"))
     groups = by_profile([_view(key, spec) for key, spec in specs.items()], looked.max_custom_profiles)
-    found += _spacings(prometheus, looked, [profile for profile, _ in groups.members])
+    spacings, silent = _spacings(prometheus, looked, groups)
+    found += spacings
     found += [Check("problem", key, reason.message) for key, reason in groups.refused.items()]
     own = own_edges(prometheus, groups, time.time(), BUDGET_SECONDS, looked.scope)
     for profile, models in groups.members:
@@ -44,7 +51,9 @@ def examine(prometheus: PrometheusClient, settings: Settings, specs: Mapping[str
                 found.append(Check("warning", model.key, said))
                 continue
             pools = {pool.name: own.counts.get((model.key, pool.name), {}) for pool in model.pools}
-            found += metric_checks.edges(model.key, specs[model.key], profile, pools)
+            if any(pools.values()) or model.key not in {*said, *silent}:
+                looked_at = metric_checks.edges(model.key, specs[model.key], profile, pools)
+                found += [one for one in looked_at if one.level == "ok" or said.get(model.key) not in EDGE_REASONS]
         found += _statuses(prometheus, looked, profile, models)
     return found
 
@@ -65,25 +74,29 @@ def _statuses(
     return [metric_checks.statuses(model.key, profile.calls.needs) for model in models if model.key not in counted]
 
 
-def _spacings(prometheus: PrometheusClient, looked: GatherSettings, profiles: list[Profile]) -> list[Check]:
+def _spacings(
+    prometheus: PrometheusClient, looked: GatherSettings, groups: Groups
+) -> tuple[list[Check], Collection[str]]:
+    """How often the pages of each profile are read, and the models of the profiles that have none."""
     span_seconds = max(LEAST_SPAN_SECONDS, looked.rate_window_seconds)
-    asked = {
-        (metric_checks.about(profile), scrape_spacing(profile, looked.scope, span_seconds)): profile
-        for profile in profiles
-    }
+    asked: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
+    for profile, models in groups.members:
+        question = metric_checks.about(profile), scrape_spacing(profile, looked.scope, span_seconds)
+        asked.setdefault(question, (profile, []))[1].extend(model.key for model in models)
     answers = prometheus.query_all(dict.fromkeys(query for _, query in asked), time.time(), BUDGET_SECONDS)
-    found = []
-    for (about, query), profile in asked.items():
+    found, silent = [], set()
+    for (about, query), (profile, keys) in asked.items():
         answer = answers[query]
         if isinstance(answer, PrometheusError):
             said = f"how often it is scraped is not known: {answer}; look again, or see Prometheus' log"
             found.append(Check("warning", about, said))
         elif (seconds := spacing_seconds(answer)) is None:
-            found.append(metric_checks.no_series(profile, span_seconds))
+            found.append(metric_checks.no_series(profile, span_seconds, keys))
+            silent.update(keys)
         else:
             interval, window = looked.scrape_interval_seconds, looked.rate_window_seconds
             found.append(metric_checks.spacing(profile, seconds, interval, window))
-    return found
+    return found, silent
 
 
 def _view(key: str, spec: RecModelSpec) -> ModelView:

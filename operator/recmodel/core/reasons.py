@@ -12,7 +12,7 @@ PAUSED = "Paused"  # mode Paused: the same, and nothing that belongs to the RecM
 # Why replicas or weights are what they are.
 FORECAST_RISE = "ForecastRise"  # more: the upper forecast is above what the present replicas are planned to carry
 FORECAST_FALL = "ForecastFall"  # less: it is below
-MIX_CHANGED = "MixChanged"  # the replicas change, and the forecast is not why
+MIX_CHANGED = "MixChanged"  # the replicas change, and neither the forecast nor one guard alone is why
 STEADY = "Steady"
 OBJECTIVE_AT_RISK = "ObjectiveAtRisk"
 EXPLORING = "Exploring"

@@ -11,9 +11,15 @@ from recmodel.prometheus.profile import Histogram
 _SAME = 1e-9  # relative: 0.17 / 0.001 is 170
 
 
-def milliseconds(seconds: float) -> str:
-    """For messages, and as ``spec.objective.latency.threshold`` takes it: 0.1 is ``100ms``."""
-    return "infinity" if math.isinf(seconds) else f"{seconds * 1000:g}ms"
+def shown_time(seconds: float) -> str:
+    """For messages, and as ``spec.objective.latency.threshold`` takes it: 0.1 is ``100ms``, 2.5 is ``2.5s``."""
+    if math.isinf(seconds):
+        return "infinity"
+    if seconds >= 1.0 and math.isclose(
+        seconds, round(seconds, 3), rel_tol=_SAME
+    ):  # it takes three digits behind the point
+        return f"{round(seconds, 3):.10g}s"
+    return f"{seconds * 1000:.10g}ms"
 
 
 def configured(bound_seconds: float, histogram: Histogram) -> str | None:
@@ -33,7 +39,7 @@ def shown_edge(bound_seconds: float, histogram: Histogram) -> str:
     """``200ms``; of whole units with what is configured: ``151ms (le="150")``."""
     said = histogram.whole_units and 0 < bound_seconds < math.inf
     label = configured(bound_seconds, histogram) if said else None
-    return milliseconds(bound_seconds) + (f' (le="{label}")' if label is not None else "")
+    return shown_time(bound_seconds) + (f' (le="{label}")' if label is not None else "")
 
 
 def place(nearest: Bracket, histogram: Histogram) -> str:
@@ -53,7 +59,7 @@ def way_to_an_edge(threshold_seconds: float, nearest: Bracket, histogram: Histog
         return f"times are cut to whole {histogram.unit}, so no edge can be there: {take}"
     if not histogram.whole_units:
         return f'configure an edge there (le="{label}", in {histogram.unit}), or {take}'
-    cut = f"times are cut to whole {histogram.unit}, so it holds all under {milliseconds(threshold_seconds)}"
+    cut = f"times are cut to whole {histogram.unit}, so it holds all under {shown_time(threshold_seconds)}"
     return f'configure the edge le="{label}" ({cut}), or {take}'
 
 

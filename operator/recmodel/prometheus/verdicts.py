@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from recmodel.core.types import Reason
 from recmodel.prometheus import readings
-from recmodel.prometheus.edge_words import milliseconds, place, shown_edge, way_to_an_edge
+from recmodel.prometheus.edge_words import place, shown_edge, shown_time, way_to_an_edge
 from recmodel.prometheus.histogram import Bracket, edge_bracket, served_bracket
 from recmodel.prometheus.known import (
     COVERED_RATIO,
@@ -149,7 +149,7 @@ def _edges(
     edges = edge_bracket(latency, threshold_seconds)
     if math.isclose(edges.lower, edges.upper, rel_tol=1e-6):
         return Verdict.AVAILABLE, readings.METRICS_FOUND, "the latency histogram has an edge at the threshold"
-    lies = f"the threshold, {milliseconds(threshold_seconds)}, is {place(edges, histogram)}"
+    lies = f"the threshold, {shown_time(threshold_seconds)}, is {place(edges, histogram)}"
     some = ", ".join(shown_edge(edge, histogram) for edge in uneven[:MOST_EDGES])
     some += ", ..." if len(uneven) > MOST_EDGES else ""
     rest = f"; left out as not all servers have them: {some}: give all of them the same edges" if uneven else ""

@@ -62,7 +62,7 @@ def grpc_routes(needed_by: Sequence[str]) -> list[Check]:
     return [
         Check(
             "problem", "CRD", "grpcroutes.gateway.networking.k8s.io is not served as v1, and the route of pools with protocol GRPC is "
-            f"one ({_listed(needed_by)}): install the Gateway API 1.1 or later",
+            f"one ({listed(needed_by)}): install the Gateway API 1.1 or later",
         )
     ]  # fmt: skip
 
@@ -109,7 +109,7 @@ def claims(held: Mapping[str, Mapping[str, Any]], release: str, now: datetime) -
         places.setdefault(str(spec.get("holderIdentity") or "") if lives else "", []).append(place)
     found = []
     for holder, held_by_it in places.items():
-        named = _listed(held_by_it)
+        named = listed(held_by_it)
         if holder == release:
             found.append(Check("ok", "claims", f"this release holds {named}, so it acts there"))
         elif holder:
@@ -164,6 +164,16 @@ def recmodel(body: Mapping[str, Any], now: datetime, refused: str | None, old_af
     return found or [Check("ok", key, str(status.get("message") or "nothing is wrong with it"))]
 
 
+def metrics_said(bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Of each RecModel whose status says that its metrics are missing, or not known: the reason, by ``namespace/name``."""
+    return {
+        key: condition["reason"]
+        for key, body in bodies.items()
+        for condition in (body.get("status") or {}).get("conditions") or []
+        if condition["type"] == "MetricsAvailable" and condition["status"] != "True"
+    }
+
+
 def none_at_all(namespaces: Collection[str]) -> Check:
     """There is nothing that the operator could serve."""
     where = f"in {', '.join(namespaces)}, and watchNamespaces has no other" if namespaces else "in any namespace"
@@ -187,12 +197,12 @@ def absent(key: str, namespaces: Collection[str], known: Collection[str]) -> str
     return f"there is no such RecModel{_perhaps(alike)}"
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     return ", ".join(words[:MOST_NAMES]) + (", ..." if len(words) > MOST_NAMES else "")
 
 
 def _perhaps(alike: Sequence[str]) -> str:
-    return f"; there is {_listed(alike)}" if alike else ": `kubectl get recmodels -A` lists those there are"
+    return f"; there is {listed(alike)}" if alike else ": `kubectl get recmodels -A` lists those there are"
 
 
 def exit_code(checks: Collection[Check]) -> int:

@@ -155,6 +155,8 @@ def _objective(snapshot: Snapshot) -> tuple[str, Reason]:
         if vain:
             return "False", Reason(reasons.FAILING_AT_ANY_LOAD, "; ".join([said, *vain]))
         return "False", Reason(OBJECTIVE_MISSED, said)
+    if reading.verdict != Verdict.AVAILABLE:  # above all edges, or with none near it
+        return "Unknown", Reason(reading.reason, f"{said}: {reading.message}")
     return "Unknown", Reason(BRACKET_TOO_WIDE, f"{said}: the threshold lies inside a histogram bucket")
 
 

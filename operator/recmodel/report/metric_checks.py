@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.core.types import Reason
-from recmodel.prometheus.edge_words import bounds, milliseconds, place, way_to_an_edge
+from recmodel.prometheus.edge_words import bounds, place, shown_time, way_to_an_edge
 from recmodel.prometheus.histogram import edge_bracket
 from recmodel.prometheus.profile import Histogram, Profile
 from recmodel.prometheus.readings import PROMETHEUS_UNAVAILABLE
-from recmodel.report.checks import Check, Level
+from recmodel.report.checks import Check, Level, listed
 
 WINDOW_SCRAPES = 4  # samples that a rate window must hold
 SPACING_TOLERANCE_RATIO = 1.5  # of the setting: scrapes come with some delay, and the span may lack one
@@ -53,14 +53,13 @@ def spacing(profile: Profile, seconds: float, interval_seconds: float, window_se
     return Check("ok", whose, f"scraped every {every}, rates over {window_seconds:g} s")
 
 
-def no_series(profile: Profile, span_seconds: float) -> Check:
-    """Prometheus has no sample of a profile within the span."""
+def no_series(profile: Profile, span_seconds: float, needed_by: Sequence[str]) -> Check:
+    """Prometheus has no sample of a profile within the span; ``needed_by``: the RecModels that it is to measure."""
     where = "the gateway's pods" if profile.scope == "gateway" else "the pools' pods"
     return Check(
-        "warning",
-        about(profile),
-        f"Prometheus has had no series of {profile.title} for {span_seconds:g} s: let it scrape {where}",
-    )
+        "warning", about(profile), f"Prometheus has had no series of {profile.title} for {span_seconds:g} s, which "
+        f"{listed(needed_by)} {'need' if len(needed_by) > 1 else 'needs'}: let it scrape {where}",
+    )  # fmt: skip
 
 
 def edges(key: str, spec: RecModelSpec, profile: Profile, pools: Mapping[str, Mapping[str, float]]) -> list[Check]:
@@ -80,7 +79,7 @@ def edges(key: str, spec: RecModelSpec, profile: Profile, pools: Mapping[str, Ma
         return [
             Check(
                 "warning", key, f"Prometheus has no histogram of its pools ({profile.latency.name}_bucket), so whether there is an "
-                f"edge at objective.latency.threshold, {milliseconds(threshold)}, is not known: send a request, and see its "
+                f"edge at objective.latency.threshold, {shown_time(threshold)}, is not known: send a request, and see its "
                 "condition MetricsAvailable",
             )
         ]  # fmt: skip
@@ -106,7 +105,7 @@ def edge(found: Mapping[float, float], threshold_seconds: float, histogram: Hist
     """
     every = found.get(math.inf, max(found.values()))
     nearest = edge_bracket({bound: count for bound, count in found.items() if count >= every}, threshold_seconds)
-    threshold = milliseconds(threshold_seconds)
+    threshold = shown_time(threshold_seconds)
     if nearest.lower == nearest.upper:
         return "ok", f"there is an edge at {threshold}"
     some = edge_bracket(found, threshold_seconds)

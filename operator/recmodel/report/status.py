@@ -143,7 +143,7 @@ def _pool(
         weight=weight,
         load_per_second=_number(rate) if rate is not None else None,
         within_threshold=shown_share(within),
-        latency_percentile=_milliseconds(percentile),
+        latency_percentile=_times(percentile),
         capacity_per_replica=_number(capacity) if capacity is not None and math.isfinite(capacity) else None,
         planned_per_replica=_number(planned) if planned is not None and math.isfinite(planned) else None,
         startup_seconds=f"{startup:.0f}" if startup is not None else None,
@@ -201,11 +201,14 @@ def _whole_percent(ratio: float | None) -> str | None:
     return f"{100 * ratio:.0f}%" if ratio is not None and math.isfinite(ratio) else None
 
 
-def _milliseconds(bracket: Bracket | None) -> str | None:
+def _times(bracket: Bracket | None) -> str | None:
     if bracket is None:
         return None
-    high = f"{1000 * bracket.upper:.0f}ms" if math.isfinite(bracket.upper) else "unbounded"
-    return f"{1000 * bracket.lower:.0f}ms-{high}"
+    low, high = (
+        f"{1000 * bound:.0f}ms" if bound < 1.0 else f"{bound:.4g}s" if math.isfinite(bound) else "unbounded"
+        for bound in bracket
+    )
+    return f"{low}-{high}"
 
 
 # Never alone worth a write: it goes with the next one, within a minute by the age of last_decision_time.

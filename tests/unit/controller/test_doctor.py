@@ -63,6 +63,12 @@ def condition(kind: str, status: str, reason: str, message: str) -> dict[str, st
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
+def without_metrics(status: str, reason: str, message: str) -> list[dict[str, Any]]:
+    """With the two conditions that say so."""
+    objective = condition("ObjectiveMet", "Unknown", reason, message)
+    return with_status(conditions=[condition("MetricsAvailable", status, reason, message), objective])
+
+
 @dataclass(frozen=True)
 class Case:
     """What is wrong, and each line that is not ``ok``: its mark, what it is about, and words of it."""
@@ -156,8 +162,22 @@ CASES = (
         ("WARNING", "profile mlserver", "how often it is scraped is not known: Prometheus refused the query"),
     )),
     Case("nobody scrapes", lambda: Scene(spacing_seconds=None, edges=[]), (
-        ("WARNING", "profile mlserver", "Prometheus has had no series of MLServer (REST) for 60 s: let it scrape the pools' pods"),
-        ("WARNING", "shop/feed", "Prometheus has no histogram of its pools"),
+        ("WARNING", "profile mlserver", "no series of MLServer (REST) for 60 s, which shop/feed needs: let it scrape the pools' pods"),
+    )),
+    Case("nobody scrapes, as the status says", lambda: Scene(edges=[], recmodels=without_metrics("False", "NoSeries", "no series")), (
+        ("PROBLEM", "shop/feed", "MetricsAvailable is False, ObjectiveMet is Unknown: NoSeries: no series"),
+    )),
+    Case("no request came yet", lambda: Scene(edges=[], recmodels=without_metrics("Unknown", "NoRequestsSeen", "send some")), (
+        ("WARNING", "shop/feed", "MetricsAvailable is Unknown, ObjectiveMet is Unknown: NoRequestsSeen: send some"),
+    )),
+    Case("the threshold is above all edges, as the status says", lambda: Scene(
+        edges=server_edges("shop", "feed", "0.05"), recmodels=without_metrics("False", "ThresholdAboveEdges", "above all"),
+    ), (("PROBLEM", "shop/feed", "ThresholdAboveEdges: above all"),)),
+    Case("the threshold is above all edges, and too few pods report", lambda: Scene(
+        edges=server_edges("shop", "feed", "0.05"), recmodels=without_metrics("False", "PodsMissing", "too few"),
+    ), (
+        ("WARNING", "shop/feed", "is above the highest edge, 50ms"),
+        ("PROBLEM", "shop/feed", "PodsMissing: too few"),
     )),
     Case("scraped too rarely", lambda: Scene(spacing_seconds=30.0), (
         ("PROBLEM", "profile mlserver", "prometheus.scrapeIntervalSeconds is 15: set it to 30"),

@@ -12,7 +12,7 @@ from recmodel.api.status import Condition, RecModelStatus
 from recmodel.cluster.observed.route_status import RouteStatus
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
-from recmodel.prometheus import Bracket
+from recmodel.prometheus import Bracket, Verdict
 from recmodel.report.events import changes
 from recmodel.report.snapshot import Route
 from recmodel.report.status import worth_writing
@@ -62,6 +62,9 @@ CASES = {
         tracked(reading=reading(Bracket(0.9, 0.9))), {"cpu": STATE}, "ObjectiveMet", ("False", "ObjectiveMissed")),
     "a threshold inside a bucket": (
         tracked(reading=reading(Bracket(0.9, 0.99))), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "BracketTooWide")),
+    "a threshold above all edges": (
+        tracked(reading=replace(reading(Bracket(0.9, 1.0)), verdict=Verdict.UNUSABLE, reason="ThresholdAboveEdges")), {"cpu": STATE},
+        "ObjectiveMet", ("Unknown", "ThresholdAboveEdges")),
     "no metrics, objective": (
         tracked(reading=reading(None, None)), {"cpu": STATE}, "ObjectiveMet", ("Unknown", "NoSeries")),
     "no metrics": (tracked(reading=reading(None, None)), {"cpu": STATE}, "MetricsAvailable", ("False", "NoSeries")),

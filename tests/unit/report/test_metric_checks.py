@@ -34,8 +34,11 @@ def test_scrapes_and_windows_that_do_not_fit(
 
 @pytest.mark.parametrize(("profile", "where"), [(GATEWAY, "the gateway's pods"), (SERVER, "the pools' pods")])
 def test_a_profile_without_series_is_to_be_scraped(profile: Profile, where: str) -> None:
-    check = metric_checks.no_series(profile, 60.0)
-    assert (check.level, check.message.endswith(f"for 60 s: let it scrape {where}")) == ("warning", True)
+    check = metric_checks.no_series(profile, 60.0, ["shop/feed", "shop/rank"])
+    assert (
+        check.level,
+        check.message.endswith(f"for 60 s, which shop/feed, shop/rank need: let it scrape {where}"),
+    ) == ("warning", True)
 
 
 def spec(threshold: str, *pools: str) -> RecModelSpec:
@@ -60,7 +63,7 @@ def spec(threshold: str, *pools: str) -> RecModelSpec:
          'configure the edge le="169" (times are cut to whole ms, so it holds all under 170ms), or take 151ms (le="150") or '
          '201ms (le="200") as the threshold'),
         (GATEWAY, "20s", ["150", "5000.0", "+Inf"], "warning",
-         'configure the edge le="19999" (times are cut to whole ms, so it holds all under 20000ms), or take 5001ms (le="5000") '
+         'configure the edge le="19999" (times are cut to whole ms, so it holds all under 20s), or take 5.001s (le="5000") '
          'as the threshold'),
     ],
 )  # fmt: skip

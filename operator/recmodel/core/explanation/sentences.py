@@ -15,6 +15,7 @@ from recmodel.core.capacity.estimate import Capacity
 from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.explanation import unknown_load
 from recmodel.core.explanation.cost_split import CostSplit
+from recmodel.core.explanation.mover import mover
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.latency_budget import LatencyBudget
@@ -283,14 +284,16 @@ class Decisions:
         return Reason(self._change(i, k), f"load {self.load[i]:.1f}/s, {expected}; {planned}")
 
     def _change(self, i: int, k: int) -> str:
-        """Whether the forecast, that of pool ``k``, is why the replicas change."""
+        """Whether the forecast, that of pool ``k``, is why the replicas change; else the guard that is, where it is one alone."""
         if (self.replicas[i] == self.seen.desired[i]).all():
             return reasons.STEADY
         each, upper = np.nan_to_num(self.proposal.per_replica[i]), self.forecast.upper[i, k]
         runs, stays = float(each @ self.seen.desired[i]), float(each @ self.replicas[i])
         if runs < min(upper, stays):
             return reasons.FORECAST_RISE
-        return reasons.FORECAST_FALL if runs > max(upper, stays) else reasons.MIX_CHANGED
+        if runs > max(upper, stays):
+            return reasons.FORECAST_FALL
+        return mover(i, self.seen.desired, self.proposal.replicas, self.guarded) or reasons.MIX_CHANGED
 
 
 def _number(value: float, digits: int = 3) -> float | None:

@@ -119,6 +119,20 @@ def story(pool: Pool, seen: PoolObservation, ticks: int = 12, *others: tuple[Poo
     return decisions
 
 
+def test_replicas_that_are_added_for_late_requests_have_that_reason() -> None:
+    """While the plan wants no more than runs: else it is the forecast, at a capacity that was learned to be smaller."""
+    memory, runs, first = begin([Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 20, 1.0),))]), 4, set()
+    for tick in range(1, 30):
+        latency = {0.1: 99.0 if tick < 20 else 80.0, math.inf: 100.0}
+        seen = PoolObservation(runs, runs, 0, 1000.0, 20.0, 100.0, 0.0, latency)
+        memory, decisions = step(memory, [Observation(15.0 * tick, {"cpu": seen})], 15.0 * tick)
+        decided, planned = int(decisions.replicas[0, 0]), int(decisions.proposal.replicas[0, 0])
+        if decided > runs >= planned:
+            first.add(decisions[0].reasons[0].reason)
+        runs = decided
+    assert first == {reasons.OBJECTIVE_AT_RISK}
+
+
 def test_a_raise_to_the_minimum_pages_nobody() -> None:
     seen = PoolObservation(0, 0, unschedulable=0, rate_per_second=0.0)
     found = story(Pool("cpu", 2, 9, 1.0), seen)[0]
