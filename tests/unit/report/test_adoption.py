@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,6 +259,21 @@ def test_a_recmodel_is_named_by_what_its_workloads_have_in_common() -> None:
         found = [existing(names.DEPLOYMENT, workload(one, image=TRITON), []) for one in workloads]
         text = written(found, Series(), wanted)
         assert (yaml.safe_load(text)["metadata"]["name"], [p.name for p in spec_of(text).pools]) == (name, pools)
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    scaled = of_keda("ranker-gpu")
+    scaled["spec"]["maxReplicas"] = 8
+    found = [
+        existing(names.DEPLOYMENT, workload(name, replicas), [autoscaler("ranker-cpu"), scaled])
+        for name, replicas in (("ranker-cpu", 6), ("ranker-gpu", 1))
+    ]
+    edges = {"0.05": 1.0, "0.1": 1.0, "+Inf": 1.0}
+    series = Series(edges={"mlserver": {"ranker-cpu": edges, "ranker-gpu": edges}})
+    given = {"ranker-cpu": "0.20", "ranker-gpu": "1.90"}
+    text = written(found, series, Wanted("shop", None, objective("p95<100ms"), given))
+    page = (Path(__file__).resolve().parents[3] / "docs" / "attach.md").read_text(encoding="utf-8")
+    assert textwrap.indent(text, "   ") in page
 
 
 def test_a_price_is_known_by_the_workload_or_its_pool_and_never_by_another_ones_name() -> None:
