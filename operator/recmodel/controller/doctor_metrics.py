@@ -25,9 +25,9 @@ LEAST_SPAN_SECONDS = 60.0  # over which scrapes are counted
 
 
 def examine(
-    prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec], said: Mapping[str, str]
+    prometheus: PrometheusClient, settings: Settings, specs: Mapping[str, RecModelSpec], missing: Mapping[str, str]
 ) -> list[Check]:
-    """All of it, for the RecModels of these valid specs, by ``namespace/name``. ``said``: the reason why metrics are missing, of
+    """All of it, for the RecModels of these valid specs, by ``namespace/name``. ``missing``: the reason why metrics are missing, of
     those whose status has one; what it says is not said again.
     """
     url, looked = settings.prometheus_url, settings.gathering
@@ -51,9 +51,9 @@ def examine(
                 found.append(Check("warning", model.key, said))
                 continue
             pools = {pool.name: own.counts.get((model.key, pool.name), {}) for pool in model.pools}
-            if any(pools.values()) or model.key not in {*said, *silent}:
+            if any(pools.values()) or model.key not in {*missing, *silent}:
                 looked_at = metric_checks.edges(model.key, specs[model.key], profile, pools)
-                found += [one for one in looked_at if one.level == "ok" or said.get(model.key) not in EDGE_REASONS]
+                found += [one for one in looked_at if one.level == "ok" or missing.get(model.key) not in EDGE_REASONS]
         found += _statuses(prometheus, looked, profile, models)
     return found
 
