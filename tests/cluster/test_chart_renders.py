@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import yaml
 from chart import CHART, URL, of_kind, render, run
+from kube import Kube
 
+from recmodel.cluster import names
 from recmodel.cluster.rights import Rights, needed
 
 pytestmark = pytest.mark.cluster
@@ -25,6 +28,22 @@ def test_without_a_prometheus_address_it_says_what_is_missing(helm: str) -> None
     result = run(helm, "template", str(CHART))
     assert result.returncode != 0
     assert "prometheus.url is required" in result.stderr
+
+
+def test_the_notes_say_where_another_release_acts(helm: str, kube: Kube, namespace: str) -> None:
+    body = {"apiVersion": names.LEASE.group_version, "kind": names.LEASE.kind, "metadata": {"name": "recmodel.dev"}}
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    kube.create(names.LEASE, namespace, {**body, "spec": {"holderIdentity": "first/recmodel", "renewTime": now}})
+
+    def notes(release: str, where: str) -> str:
+        settings = ("--set", URL, "--set", f"watchNamespaces={{{namespace}}}")
+        result = run(helm, "install", release, str(CHART), "--namespace", where, "--dry-run=server", *settings)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    another = f"the release of Lease first/recmodel acts in namespace {namespace}, and this one stands by there"
+    assert another in notes("second", "second")
+    assert another not in notes("recmodel", "first"), "it is that release"
 
 
 @pytest.mark.parametrize(
