@@ -31,7 +31,7 @@ RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-di
 # operator does it for just the modules that it loads, and a module that is missing fails the build and not the cluster.
 RUN cd /opt/recmodel/lib/python3.11/site-packages/kubernetes \
  && find client/api client/models aio/client/api aio/client/models -type f ! -name __init__.py -delete \
- && /opt/recmodel/bin/python -c 'import recmodel.controller.__main__, recmodel.cli, recmodel.decide, recmodel.api.crd'
+ && /opt/recmodel/bin/python -c 'import recmodel.controller.__main__, recmodel.controller.keda.scaler, recmodel.cli, recmodel.decide, recmodel.api.crd'
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="recmodel" \

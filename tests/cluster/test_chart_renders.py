@@ -139,6 +139,35 @@ def test_token_and_certificates_are_mounted(helm: str) -> None:
         assert any(environment[name].startswith(f"{mount}/") for mount in mounts)
 
 
+def test_without_the_setting_nothing_of_keda_is_rendered_and_with_it_port_service_and_policy_are(helm: str) -> None:
+    assert "external-scaler" not in yaml.safe_dump_all(render(helm, URL, "networkPolicy.enabled=true"))
+    tls = ("keda.externalScaler.tls.secret=pair", "keda.externalScaler.tls.knownClientsOnly=true")
+    objects = render(
+        helm,
+        URL,
+        "networkPolicy.enabled=true",
+        "keda.externalScaler.enabled=true",
+        "keda.externalScaler.port=9191",
+        *tls,
+    )
+    pod = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert environment["RECMODEL_EXTERNAL_SCALER_PORT"] == "9191"
+    assert environment["RECMODEL_EXTERNAL_SCALER_KNOWN_CLIENTS"] == "true"
+    (mount,) = [m for m in container["volumeMounts"] if m["name"] == "external-scaler"]
+    assert mount["mountPath"] == environment["RECMODEL_EXTERNAL_SCALER_CERTIFICATES"]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "external-scaler"]
+    assert volume["secret"]["optional"] is True  # without it the operator runs, and says what is missing
+    (port,) = [p for p in container["ports"] if p["name"] == "external-scaler"]
+    (service,) = [s for s in of_kind(objects, "Service") if s["metadata"]["name"] == "recmodel-external-scaler"]
+    assert (port["containerPort"], service["spec"]["ports"][0]["port"]) == (9191, 9191)
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    (rule,) = [r for r in policy["spec"]["ingress"] if "from" in r]
+    assert rule["ports"] == [{"port": "external-scaler", "protocol": "TCP"}]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}]
+
+
 def lease_of(objects: list[dict[str, Any]]) -> str:
     """The name of the Lease that the operator asks for; its role must allow that one and no other."""
     (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
@@ -178,6 +207,8 @@ EVERYTHING = (
     "prometheus.headers.X-Scope-OrgID=shop",
     "prometheus.parameters.partial_response=no",
     'prometheus.matchers[0]=cluster="eu-1"',
+    "keda.externalScaler.enabled=true",
+    "keda.externalScaler.tls.secret=pair",
 )
 
 

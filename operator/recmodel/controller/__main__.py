@@ -54,6 +54,12 @@ async def run(settings: Settings) -> None:
     operator = Operator(settings, client, decider, metrics)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.listen_address, registry=metrics.registry)
+    scaler = None
+    if settings.external_scaler_port:
+        from recmodel.controller.keda.scaler import external_scaler  # gRPC is loaded only where it is asked for
+
+        scaler = external_scaler(settings, operator, metrics)
+        scaler.start()
     health = f"http://{settings.listen_address}:{settings.health_port}/healthz" if settings.health_port else None
     try:
         await kopf.operator(
@@ -64,6 +70,8 @@ async def run(settings: Settings) -> None:
             liveness_endpoint=health,
         )
     finally:
+        if scaler is not None:
+            scaler.stop()
         prometheus.close()
 
 

@@ -21,6 +21,7 @@ from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError, NotFound
 from recmodel.controller import doctor_metrics
+from recmodel.controller.doctor_scaler import external_scaler
 from recmodel.controller.settings import Settings, from_environment
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
@@ -70,6 +71,8 @@ async def examine(settings: Settings, prometheus: PrometheusClient, only: Collec
             f"{error}: see whether the API server is up, and whether a NetworkPolicy lets the operator's pod go there"
         )
         found.append(Check("problem", "API server", said))
+    if settings.external_scaler_port:
+        found.append(await asyncio.to_thread(external_scaler, settings))
     lacking = {key: _why_lacking(key, bodies, settings, unlisted) for key in only if key not in known}
     valid = {key: spec for key, spec in specs.items() if isinstance(spec, RecModelSpec)}
     found += await asyncio.to_thread(doctor_metrics.examine, prometheus, settings, valid, checks.metrics_said(known))

@@ -139,6 +139,12 @@ class Metrics:
         "1 while the newest spec is refused (condition Stalled) and the last valid one, if any, stays in effect.",
         (*MODEL, "reason"),
     )
+    scaler_failed = Series(
+        Gauge,
+        "recmodel_external_scaler_failed",
+        "1 while KEDA's external scaler is switched on and cannot be served here; the log says why.",
+    )
+    scaler_answers = Series(Counter, "recmodel_external_scaler_answers", "Answers to KEDA, by gRPC status.", ("code",))
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -6,9 +6,9 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from recmodel.api.permitted import Permitted
 from recmodel.cluster.rights import Rights
@@ -96,8 +96,17 @@ class Settings(BaseModel):
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of /healthz; 0 for none."""
 
+    external_scaler_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port on which KEDA's external scaler is served; 0: it is not."""
+
+    external_scaler_certificates: str | None = None
+    """Folder with tls.crt and tls.key for it, read again as they are renewed; None: no TLS."""
+
+    external_scaler_known_clients: bool = False
+    """Whether a client of it must show a certificate that ca.crt in that folder has signed."""
+
     listen_address: str = "0.0.0.0"  # noqa: S104  kubelet and Prometheus come from outside of the pod
-    """Address that both listen on."""
+    """Address that all of them listen on."""
 
     allow_service_accounts: tuple[str, ...] = ()
     """Service accounts that pods of a pool may use, with commas between; a spec that names another one is refused."""
@@ -161,6 +170,12 @@ class Settings(BaseModel):
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _certificates(self) -> Self:
+        if self.external_scaler_known_clients and self.external_scaler_certificates is None:
+            raise ValueError("external_scaler_known_clients needs external_scaler_certificates, the folder with ca.crt")
+        return self
 
     @field_validator("prometheus_parameters")
     @classmethod

@@ -97,6 +97,16 @@ def lease(body: Mapping[str, Any], now: datetime) -> Check:
     return Check("ok", "Lease", f"{holder} acts")
 
 
+def external_scaler(failed: bool | None, why: str = "") -> Check:
+    """Whether KEDA's external scaler, which is switched on, can be served by this pod; None: ``why`` that is not known."""
+    if failed is None:
+        return Check("warning", "external scaler", f"it is not known whether it is served: {why}")
+    if failed:
+        said = "it cannot be served, so KEDA keeps what runs: the log of this pod says why, in the line 'external scaler cannot be served'"
+        return Check("problem", "external scaler", said)
+    return Check("ok", "external scaler", "KEDA is answered while this pod acts")
+
+
 def claims(held: Mapping[str, Mapping[str, Any]], release: str, now: datetime) -> list[Check]:
     """Which release acts in which namespace. ``held``: the claims by ``namespace/name``, an empty one where there is none;
     ``release``: this one's Lease, ``namespace/name``.

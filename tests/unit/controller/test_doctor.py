@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException
+from prometheus_client import CollectorRegistry, start_http_server
 
 from builders.doctor_scene import RELEASE, Scene, ago, held, recmodel, server_edges
 from recmodel.cli import main
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.credentials import Credentials
+from recmodel.controller.metrics import Metrics
 
 
 def doctor(patch: pytest.MonkeyPatch, scene: Scene, names: tuple[str, ...], **settings: str) -> int:
@@ -233,3 +235,30 @@ def test_outside_of_the_cluster_without_a_kubeconfig_the_rest_is_looked_at(
     lines = capsys.readouterr().out.splitlines()
     assert "No configuration found: run this in the operator's pod, or set KUBECONFIG" in lines[0]
     assert lines[1].startswith("ok       Prometheus")
+
+
+@pytest.mark.parametrize(
+    ("page", "mark", "said"),
+    [
+        (False, "ok", "KEDA is answered while this pod acts"),
+        (True, "PROBLEM", "it cannot be served, so KEDA keeps what runs"),
+        ("another", "WARNING", "has no recmodel_external_scaler_failed"),
+        ("none", "WARNING", "the operator does not answer at http://127.0.0.1:1/metrics: run this in its pod"),
+    ],
+)
+def test_where_keda_is_answered_the_running_operator_says_how_that_goes(
+    page: bool | str, mark: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = Metrics()
+    metrics.scaler_failed.set(page is True)
+    registry = CollectorRegistry() if page == "another" else metrics.registry
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    port = 1 if page == "none" else server.server_port
+    settings = {"EXTERNAL_SCALER_PORT": "9091", "LISTEN_ADDRESS": "127.0.0.1", "METRICS_PORT": str(port)}
+    doctor(monkeypatch, Scene(), (), **settings)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "external scaler" in line]
+    assert line.startswith(mark)
+    assert said in line
