@@ -64,6 +64,16 @@ class PoolDecisionStatus(Written):
     ] = None  # fmt: skip
 
 
+class ContestStatus(Written):
+    """Who keeps writing over the replicas of a targetRef. An operator that restarts continues from it."""
+
+    target: str
+    writers: Annotated[list[str], Field(max_length=16, description="Field managers.")] = []
+    times: Annotated[int, Field(ge=1, description="In a row.")]
+    last_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    stood_seconds: Annotated[int, Field(ge=0, description="How long the operator's number stood at most.")]
+
+
 class PoolStatus(Written):
     """What is known of one pool. Numbers are strings with a fixed number of digits: the API has no floats."""
 
@@ -103,6 +113,10 @@ class PoolStatus(Written):
     ] = None
     scheduling_seconds: Annotated[
         str | None, Field(description="Median wait for a node, of recent pods that had one within ten minutes.")
+    ] = None
+    contested: Annotated[
+        ContestStatus | None,
+        Field(description="Who keeps writing over its replicas; absent: nobody."),
     ] = None
     unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
     version: Annotated[str | None, Field(description="What the Deployment of the pool serves, as VARIANT@VERSION.")] = (

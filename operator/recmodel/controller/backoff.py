@@ -46,6 +46,15 @@ class Backoff:
         self._attempts = 1 if self.calm(now) else self._attempts + 1
         self._last_at = now
 
+    def recall(self, attempts: int, last_at: float) -> None:
+        """Goes on where another process stood."""
+        self._attempts, self._last_at = attempts, last_at
+
+    @property
+    def attempts(self) -> int:
+        """In a row."""
+        return self._attempts
+
     def fighting(self, now: float) -> bool:
         """Whether there have been several attempts in a row, and the last one not long ago."""
         return self._attempts >= self._pace.fighting and not self.calm(now)
@@ -72,6 +81,14 @@ class Backoffs:
         self._of = {child: backoff for child, backoff in self._of.items() if not backoff.calm(now)}
         for child in children:
             self._of.setdefault(child, Backoff(self._pace)).made(now)
+
+    def recall(self, child: Child, attempts: int, last_at: float) -> None:
+        """Goes on with attempts that another process counted."""
+        self._of.setdefault(child, Backoff(self._pace)).recall(attempts, last_at)
+
+    def attempts(self, child: Child) -> int:
+        """In a row."""
+        return self._of[child].attempts if child in self._of else 0
 
     def keep(self, children: Collection[Child]) -> None:
         """Starts again with all but these."""

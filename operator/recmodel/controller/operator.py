@@ -20,6 +20,7 @@ from recmodel.cluster.observed.referenced import Referenced
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
 from recmodel.cluster.writing.apply import Actor
+from recmodel.controller.contests import recall_contests
 from recmodel.controller.decider import Decider
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
@@ -242,6 +243,7 @@ class Operator:
     def _taken_over(self, tracked: Tracked, acting: bool) -> None:
         self.reporter.forget(tracked.key)  # another operator may have written since
         self._registry.recall(tracked)
+        recall_contests(tracked, time.monotonic(), time.time())
         if not acting:
             self._metrics.forget(tracked.key)
         elif tracked.decision is not None:  # a tick old at most, and made from all that was seen

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from recmodel.api.quantity import ratio
-from recmodel.api.status import RecModelStatus
+from recmodel.api.status import ContestStatus, RecModelStatus
 from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
 from recmodel.core.reasons import HOLDING
 from recmodel.prometheus.readings import NO_READY_POOL, NO_SERIES
 from recmodel.rollout.trial import Trial, recalled
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledContest:
+    """That somebody else keeps writing over the replicas of a workload."""
+
+    target: str  # the workload: "Deployment ranker-cpu"
+    writers: tuple[str, ...]  # field managers
+    times: int  # in a row
+    time_seconds: float  # of the last time, Unix
+    stood_seconds: float  # how long a number of the operator's has stood at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,7 @@ class Recalled:
     counted: bool = False  # requests were counted
     trials: Mapping[str, Trial] | None = None  # by pool: the last rollout; None: not known
     latency_budget_left_ratio: float | None = None  # 0..1; None: not known
+    contests: Mapping[str, RecalledContest] = field(default_factory=dict)  # by pool
 
 
 def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Recalled:
@@ -42,6 +55,7 @@ def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Rec
         before.counted or _counted(status),
         {found.pool: recalled(found, now_seconds) for found in status.rollouts},
         _budget_left_ratio(status.latency_budget_left),
+        {pool.name: found for pool in status.pools if (found := _contest(pool.contested)) is not None},
     )
 
 
@@ -67,6 +81,17 @@ def _counted(status: RecModelStatus) -> bool:
         or any(pool.capacity_per_replica is not None for pool in status.pools)
         or status.load_per_second not in (None, "0")
     )
+
+
+def _contest(found: ContestStatus | None) -> RecalledContest | None:
+    """None where there is none, or where its time is somebody else's word."""
+    if found is None:
+        return None
+    try:
+        time_seconds, stood_seconds = datetime.fromisoformat(found.last_time).timestamp(), float(found.stood_seconds)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return RecalledContest(found.target, tuple(found.writers), found.times, time_seconds, stood_seconds)
 
 
 def _budget_left_ratio(text: str | None) -> float | None:

@@ -9,13 +9,11 @@ from dataclasses import replace
 from recmodel.cluster.observed.pool_state import PoolState, Reference
 from recmodel.cluster.observed.referenced import Referenced, Workload
 from recmodel.cluster.transport.client import Client
-from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.reference_scale import ReferenceScale
+from recmodel.controller.contests import child_of, over
 from recmodel.controller.reference_watch import ReferenceWatch, workloads
 from recmodel.controller.tracked import Tracked
 from recmodel.report.reference_holds import held
-
-STANDS_SECONDS = 300.0  # longer than Argo CD takes to look at what nothing has told it of
 
 
 class ReferencePools:
@@ -54,10 +52,9 @@ class ReferencePools:
 
     def _judged(self, tracked: Tracked, workload: Workload, reference: Reference) -> Reference:
         child, now = child_of(workload), time.monotonic()
-        overwritten = tracked.traffic.overwritten.get(child)
         fought = child in tracked.contests.fighting(now) and not over(tracked, child, now)
-        contested = overwritten.who if overwritten is not None and fought else None
-        waits = contested if tracked.contests.waits([child], now) else None
+        contested = tracked.contested.contests.get(child) if fought else None
+        waits = contested.said if contested is not None and tracked.contests.waits([child], now) else None
         others = held(reference, self._older(tracked, workload), self._unlisted(workload.namespace))
         return replace(reference, held=others or waits, contested=contested)
 
@@ -69,21 +66,6 @@ class ReferencePools:
         acting = [other for other in others if other is not None and other.desired.acts]
         first = min(acting, key=_age, default=tracked)
         return first.owner.name if _age(first) < _age(tracked) else None
-
-
-def child_of(workload: Workload) -> Child:
-    """The workload as corrections and refusals are counted by."""
-    return workload.kind, workload.name
-
-
-def over(tracked: Tracked, child: Child, now: float) -> bool:
-    """Whether nobody writes over the replicas any more: a number of ours has stood for twice as long as any before it, and for five
-    minutes. A tool that looks once an hour leaves each for an hour at most.
-    """
-    written, overwritten = tracked.traffic.scaled.get(child), tracked.traffic.overwritten.get(child)
-    if written is None or overwritten is None:
-        return False
-    return now - written.at > max(STANDS_SECONDS, 2.0 * overwritten.stood_seconds)
 
 
 def _age(tracked: Tracked) -> tuple[str, str]:

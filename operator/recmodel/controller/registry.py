@@ -18,6 +18,7 @@ from recmodel.cluster.children.optimiser_job import job_name, job_progress
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.objects import RecModelObject, identity_of, read_recmodel
 from recmodel.cluster.transport.errors import Unreadable
+from recmodel.controller.contests import recall_contests
 from recmodel.controller.decider import Decider
 from recmodel.controller.last_valid_spec import packed, unpacked
 from recmodel.controller.recalled import recall
@@ -78,6 +79,7 @@ class Registry:
         if found.leaving:
             self._forget(owner.key)
             return
+        new = tracked is None
         if tracked is None:
             tracked = self._reconciler.models[owner.key] = Tracked(owner, Desired(body, may_act=self._permitted.acting))
             self.recall(tracked)
@@ -91,6 +93,8 @@ class Registry:
         elif not isinstance(spec, Reason):
             tracked.desired = replace(tracked.desired, kept=packed(body["spec"]))
         self._read(tracked, spec)
+        if new:
+            recall_contests(tracked, time.monotonic(), time.time())  # of the workloads that the spec names
         self._reconciler.wake(owner.key)
 
     def recall(self, tracked: Tracked) -> None:

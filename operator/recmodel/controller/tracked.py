@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
+from recmodel.cluster.observed.pool_state import Contest
 from recmodel.cluster.writing.drift import Child
 from recmodel.controller.backoff import Backoffs, Pace
 from recmodel.controller.recalled import Recalled
-from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.core.types import Decision, PoolDecision
 from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions, for_pools_of
 
 # Of replicas of workloads that are not ours. What somebody writes over them twice is put back by the next decision. The third time in
 # a row it is a fight, which starts pods and ends them again, so each further write comes later. It ends with a number that stands
-# for longer than those before it did: see ``reference_pools.over``.
+# for longer than those before it did: see ``contests.over``.
 CONTESTS = Pace(free=3, first_seconds=120.0, longest_seconds=600.0, fighting=3, calm_seconds=math.inf)
 OWNERS = {
     "desired": "registry",
@@ -26,6 +27,7 @@ OWNERS = {
     "decided": "tick",
     "applied": "reconciler",
     "traffic": "traffic_shift",
+    "contested": "contests",
     "route": "routes",
 }
 """By part of what is tracked: the module that alone replaces it. Others ask that one."""
@@ -40,11 +42,11 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class Overwritten:
-    """That somebody else wrote over such replicas: who it was the last time, and how long a number of ours has stood at most."""
+class Contested:
+    """Of workloads that are referred to: the replicas that were written, and who wrote over them."""
 
-    who: Reason
-    stood_seconds: float
+    scaled: Mapping[Child, Scaled] = field(default_factory=dict)
+    contests: Mapping[Child, Contest] = field(default_factory=dict)  # once or more often: a fight after three times
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,6 @@ class Traffic:
     refused: frozenset[str] = frozenset()  # of these, the ones whose last write failed
     written_weights: Mapping[str, int] | None = None  # by pool, those that this process wrote last
     changed_at: float = -math.inf  # on the monotonic clock: when it wrote them
-    scaled: Mapping[Child, Scaled] = field(default_factory=dict)  # by workload that is referred to
-    overwritten: Mapping[Child, Overwritten] = field(default_factory=dict)  # the same
 
 
 @dataclass
@@ -71,6 +71,7 @@ class Tracked:
     decided: Decided = field(default_factory=Decided)
     applied: Applied = field(default_factory=Applied)
     traffic: Traffic = field(default_factory=Traffic)
+    contested: Contested = field(default_factory=Contested)
     route: Route = field(default_factory=Route)
     backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
     retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused, by child; of the Job, too

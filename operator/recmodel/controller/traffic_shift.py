@@ -18,13 +18,12 @@ from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.apply import Actor, scaled
 from recmodel.cluster.writing.attempts import stops_all
-from recmodel.cluster.writing.drift import Child
+from recmodel.controller import contests
 from recmodel.controller.metrics import Metrics
-from recmodel.controller.reference_pools import ReferencePools, child_of, over
+from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import workloads
-from recmodel.controller.tracked import Overwritten, Scaled, Tracked
+from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision
-from recmodel.report.reference_holds import contested
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class TrafficShift:
         if not any(state.exists for state in states.values()):
             return None
         if spec.by_reference:
-            _count_overwritten(tracked, states, started)
+            contests.count_overwritten(tracked, states, started, time.time())
             states = self._states(tracked, spec)  # which may be contested from now on
         now = self.weights(tracked, spec) if spec.route is not None else {}
         step = weight_steps.step(
@@ -140,9 +139,7 @@ class TrafficShift:
             if workload is None:
                 await self._actor.apply_replicas(tracked.owner, pool, replicas, retries)
             elif await self._references.write(workload, replicas, retries):
-                child, scaled = child_of(workload), tracked.traffic.scaled
-                ours = replace(scaled.get(child, Scaled(replicas, time.monotonic())), replicas=replicas)
-                tracked.traffic = replace(tracked.traffic, scaled={**scaled, child: ours})
+                contests.written(tracked, contests.child_of(workload), replicas, time.monotonic())
             else:
                 return False
         except ClusterError as error:
@@ -170,7 +167,8 @@ def want(tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) 
 
 def forget_wanted(tracked: Tracked) -> None:
     """Weights and replicas stay as they stand in the cluster until the next decision."""
-    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset(), refused=frozenset(), scaled={})
+    tracked.traffic = replace(tracked.traffic, wanted=None, pending=frozenset(), refused=frozenset())
+    contests.forget_written(tracked)
 
 
 def forget_written_weights(tracked: Tracked) -> None:
@@ -188,32 +186,6 @@ def _written(tracked: Tracked, replicas: Mapping[str, int]) -> None:
     }
     pending = tracked.traffic.pending - done
     tracked.traffic = replace(tracked.traffic, pending=pending, refused=tracked.traffic.refused & pending)
-
-
-def _count_overwritten(tracked: Tracked, states: Mapping[str, PoolState], now: float) -> None:
-    """Where other replicas stand than this process wrote last, somebody else wrote them: that counts once, with who it was. A number
-    that no other field manager owns is ours, though its answer was lost.
-    """
-    traffic, referred = tracked.traffic, workloads(tracked.owner.namespace, tracked.spec)
-    children = {pool: child_of(workload) for pool, workload in referred.items()}
-    overwritten = {
-        child: one
-        for child, one in traffic.overwritten.items()
-        if child in children.values() and not over(tracked, child, now)
-    }
-    tracked.contests.keep(overwritten)
-    scaled: dict[Child, Scaled] = {}
-    for pool, child in children.items():
-        state, written = states[pool], traffic.scaled.get(child)
-        if written is None or state.reference is None or state.left_alone or not state.exists:
-            continue
-        if state.desired == written.replicas or not state.reference.replicas_holders:
-            scaled[child] = replace(written, replicas=state.desired)
-            continue
-        stood_seconds = max(now - written.at, overwritten[child].stood_seconds if child in overwritten else 0.0)
-        overwritten[child] = Overwritten(contested(state.reference, child[1]), stood_seconds)
-        tracked.contests.made([child], now)
-    tracked.traffic = replace(traffic, scaled=scaled, overwritten=overwritten)
 
 
 def _other_shares(before: Mapping[str, PoolDecision], after: Mapping[str, PoolDecision]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.pool_state import PoolState, Reference
 from recmodel.cluster.observed.waits import Waits
 from recmodel.core.types import Decision, Reason
 from recmodel.report.snapshot import Desired
@@ -43,13 +43,17 @@ def others(pools: Mapping[str, PoolState]) -> Reason | None:
         said = ", ".join(f"{tool} releases pool {name}" for name, tool in releasers.items())
         said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
         return Reason(ANOTHER_RELEASER, said)
-    told = [(name, s.reference.held or s.reference.contested) for name, s in pools.items() if s.reference]
+    told = [(name, s.reference.held or _fought(s.reference)) for name, s in pools.items() if s.reference]
     found = [(name, reason) for name, reason in told if reason is not None]
     if not found:
         return None
     # An autoscaler that is handed over keeps nobody from scaling then; what else holds a pool does, so it is the reason.
     first = next((one for _, one in found if one.reason != ANOTHER_AUTOSCALER), found[0][1])
     return Reason(first.reason, "; ".join(f"pool {name}: {one.message}" for name, one in found))
+
+
+def _fought(reference: Reference) -> Reason | None:
+    return reference.contested.said if reference.contested is not None else None
 
 
 def missing(pools: Mapping[str, PoolState]) -> str:

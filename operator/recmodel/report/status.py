@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from recmodel.api.status import (
     Condition,
+    ContestStatus,
     ForecastStatus,
     PoolStatus,
     RecModelStatus,
@@ -23,7 +24,7 @@ from recmodel.api.status import (
     VariantStatus,
     timestamp,
 )
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.pool_state import PoolState, Reference
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
@@ -148,9 +149,23 @@ def _pool(
         planned_per_replica=_number(planned) if planned is not None and math.isfinite(planned) else None,
         startup_seconds=f"{startup:.0f}" if startup is not None else None,
         scheduling_seconds=f"{state.scheduling_seconds:.0f}" if state.scheduling_seconds is not None else None,
+        contested=_contested(state.reference),
         unschedulable=state.unschedulable,
         version=state.serving.now.name if state.serving.now else None,
         decision=pool_decision(snapshot.decision, name) if snapshot.decision else None,
+    )
+
+
+def _contested(reference: Reference | None) -> ContestStatus | None:
+    contest = reference.contested if reference is not None else None
+    if reference is None or contest is None:
+        return None
+    return ContestStatus(
+        target=reference.shown,
+        writers=list(contest.writers[:16]),
+        times=contest.times,
+        last_time=timestamp(datetime.fromtimestamp(contest.time_seconds, UTC)),
+        stood_seconds=round(contest.stood_seconds),
     )
 
 

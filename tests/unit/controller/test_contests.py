@@ -12,9 +12,8 @@ from builders.status_scene import STATE
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.observed.pool_state import Reference
-from recmodel.controller.reference_pools import over
-from recmodel.controller.tracked import Scaled, Tracked
-from recmodel.controller.traffic_shift import _count_overwritten
+from recmodel.controller.contests import count_overwritten, over, written
+from recmodel.controller.tracked import Tracked
 from recmodel.report.snapshot import Desired
 
 CHILD = names.DEPLOYMENT, TARGET["name"]
@@ -34,10 +33,10 @@ def test_a_tool_is_named_after_three_looks_for_as_long_as_it_writes_and_no_longe
         if looks and stands != GIT and tick * TICK_SECONDS < ends:
             stands, holders = GIT, ("kustomize-controller",)
         reference = Reference("Deployment ranker-cpu", replicas_holders=holders)
-        _count_overwritten(tracked, {"cpu": replace(STATE, desired=stands, reference=reference)}, now)
+        count_overwritten(tracked, {"cpu": replace(STATE, desired=stands, reference=reference)}, now, now)
         if stands != OURS and not tracked.contests.waits([CHILD], now):
             stands, holders, writes = OURS, (), writes + 1
-            tracked.traffic = replace(tracked.traffic, scaled={CHILD: Scaled(OURS, now)})
+            written(tracked, CHILD, OURS, now)
         if CHILD in tracked.contests.fighting(now) and not over(tracked, CHILD, now):
             named.append(tick * TICK_SECONDS)
     assert named[0] <= 4 * 60.0 * minutes + 60.0

@@ -325,6 +325,90 @@ def test_replicas_that_somebody_writes_back_three_times_are_left_alone_and_the_w
     operated(story, Deciding(), api=existing())
 
 
+def restarted(operator: Operator, api: ExistingWorkloads, **status: Any) -> None:
+    """All that this process knows of the RecModel is gone, and another one begins with the status that stands."""
+    operator.forget("shop/feed")
+    operator.observe({**automatic(), "status": {**copy.deepcopy(api.status), **status}})
+
+
+def test_a_restart_goes_on_with_a_contest_where_it_stood() -> None:
+    async def story(operator: Operator, api: ExistingWorkloads) -> None:
+        operator.observe(automatic())
+        operator.listed()
+        for _ in range(3):
+            await overwritten(operator, api)
+        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        said = condition(api, "Degraded")
+        for _ in range(5):
+            await minutes(0.3)
+            restarted(operator, api)
+            await minutes(0.05)
+            assert condition(api, "Degraded") == said
+        assert written(api) == [5, 5, 5], "it is left alone for the two minutes that it would have been"
+        await until(lambda: len(api.scales) == 4, 30.0)
+        put_back(operator, api, "argocd-controller")
+        await minutes(0.1)
+        assert api.status["pools"][0]["contested"]["times"] == 4
+        restarted(operator, api)
+        await minutes(3.5)
+        assert written(api) == [5, 5, 5, 5], "and then for twice as long"
+        await until(lambda: len(api.scales) == 5, 60.0)
+        await minutes(0.1)
+        restarted(operator, api)  # the field stays, and this process has written none of it
+        await minutes(2)
+        assert condition(api, "Degraded")["reason"] == "Contested"
+        await minutes(10)
+        assert condition(api, "Degraded")["status"] == "False"
+        assert "contested" not in api.status["pools"][0]
+        assert written(api) == [5] * 5
+
+    operated(story, Deciding(), api=existing())
+
+
+def test_a_contest_of_another_workload_or_that_cannot_be_read_is_not_gone_on_with() -> None:
+    async def story(operator: Operator, api: ExistingWorkloads) -> None:
+        operator.observe(automatic())
+        operator.listed()
+        for _ in range(3):
+            await overwritten(operator, api)
+        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        (pool,) = copy.deepcopy(api.status["pools"])
+        for change in ({"target": "Deployment others"}, {"lastTime": "soon"}, {"times": "x"}):
+            put_back(operator, api, "argocd-controller")
+            count = len(api.scales)
+            restarted(operator, api, pools=[{**pool, "contested": {**pool["contested"], **change}}])
+            await until(lambda: len(api.scales) == count + 1, 20.0)  # noqa: B023
+            await until(lambda: condition(api, "Degraded")["status"] == "False", 20.0)
+
+    operated(story, Deciding(), api=existing())
+
+
+def test_whoever_takes_over_goes_on_with_a_contest() -> None:
+    async def story(operator: Operator, api: ExistingWorkloads) -> None:
+        body = automatic()
+        operator.observe(body)
+        operator.listed()
+        for _ in range(3):
+            await overwritten(operator, api)
+        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        operator._acting_changed("shop", False)
+        operator.observe({**body, "status": copy.deepcopy(api.status)})
+        operator._acting_changed("shop", True)
+        await minutes(1.5)
+        assert written(api) == [5, 5, 5]
+        assert condition(api, "Degraded")["reason"] == "Contested"
+        await until(lambda: len(api.scales) == 4, 40.0)
+        await minutes(20)
+        assert condition(api, "Degraded")["status"] == "False"
+        another = copy.deepcopy(api.status)  # in which another process says that it is over
+        operator.reconciler.models["shop/feed"].contests.made([(names.DEPLOYMENT, "ranker-cpu")] * 3, 1e9)
+        operator.observe({**body, "status": another})
+        operator._acting_changed("shop", True)
+        assert operator.reconciler.models["shop/feed"].contests.fighting(0.0) == set()
+
+    operated(story, Deciding(), api=existing())
+
+
 def test_a_change_by_hand_is_put_back_by_the_next_decision_and_is_no_contest() -> None:
     async def story(operator: Operator, api: ExistingWorkloads) -> None:
         operator.observe(automatic())

@@ -15,6 +15,17 @@ from recmodel.core.types import Reason
 
 
 @dataclass(frozen=True, slots=True)
+class Contest:
+    """That somebody else keeps writing over replicas that were written here."""
+
+    said: Reason  # who it is, and the way out
+    writers: tuple[str, ...]  # the field managers, as they were the last time
+    times: int  # in a row
+    time_seconds: float  # of the last time, Unix
+    stood_seconds: float  # how long a number that was written here has stood at most
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Of a pool that refers to a workload which is not ours."""
 
@@ -25,7 +36,7 @@ class Reference:
     made_by: str | None = None  # the name of the RecModel whose child it is
     replicas_holders: tuple[str, ...] = ()  # the field managers that own its replicas, ours aside
     held: Reason | None = None  # why it is not scaled, though the mode is Auto
-    contested: Reason | None = None  # who keeps writing over the replicas that were written here
+    contested: Contest | None = None
 
 
 @dataclass(frozen=True, slots=True)
