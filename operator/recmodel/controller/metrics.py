@@ -142,7 +142,7 @@ class Metrics:
     scaler_failed = Series(
         Gauge,
         "recmodel_external_scaler_failed",
-        "1 while KEDA's external scaler is switched on and cannot be served here; the log says why.",
+        "1 while KEDA's external scaler is switched on and cannot be served, or not with its newest certificates; the log says why.",
     )
     scaler_answers = Series(Counter, "recmodel_external_scaler_answers", "Answers to KEDA, by gRPC status.", ("code",))
 

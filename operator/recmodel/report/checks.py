@@ -102,7 +102,7 @@ def external_scaler(failed: bool | None, why: str = "") -> Check:
     if failed is None:
         return Check("warning", "external scaler", f"it is not known whether it is served: {why}")
     if failed:
-        said = "it cannot be served, so KEDA keeps what runs: the log of this pod says why, in the line 'external scaler cannot be served'"
+        said = "it cannot be served, or not with its newest certificates: the log of this pod says why, at 'KEDA's external scaler'"
         return Check("problem", "external scaler", said)
     return Check("ok", "external scaler", "KEDA is answered while this pod acts")
 

@@ -241,7 +241,7 @@ def test_outside_of_the_cluster_without_a_kubeconfig_the_rest_is_looked_at(
     ("page", "mark", "said"),
     [
         (False, "ok", "KEDA is answered while this pod acts"),
-        (True, "PROBLEM", "it cannot be served, so KEDA keeps what runs"),
+        (True, "PROBLEM", "it cannot be served, or not with its newest certificates"),
         ("another", "WARNING", "has no recmodel_external_scaler_failed"),
         ("none", "WARNING", "the operator does not answer at http://127.0.0.1:1/metrics: run this in its pod"),
     ],

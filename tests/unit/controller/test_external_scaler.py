@@ -296,14 +296,16 @@ def test_a_port_that_another_process_has_is_told_and_taken_when_it_is_free(caplo
         with operator.listening(Place("127.0.0.1", port)):
             until(lambda: operator.told)
             assert "Address already in use" in str(operator.told[0])
-            assert "external scaler cannot be served" in caplog.text
+            assert f"KEDA's external scaler at 127.0.0.1:{port} cannot be served" in caplog.text
             other.close()
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
                 assert Client(channel).active() is True
             until(lambda: operator.told[-1] is None)
 
 
-def test_with_certificates_it_waits_for_them_takes_renewed_ones_and_may_want_the_clients(tmp_path: Path) -> None:
+def test_with_certificates_it_waits_for_them_takes_renewed_ones_and_may_want_the_clients(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     operator, port, authority = Operator(), free_port(), Authority(tmp_path / "authority")
     folder = tmp_path / "secret"
     folder.mkdir()
@@ -340,6 +342,8 @@ def test_with_certificates_it_waits_for_them_takes_renewed_ones_and_may_want_the
         (folder / "tls.key").write_bytes(authority.signed("localhost")[0])
         until(lambda: operator.told[-1] is not None)  # key and certificate are not of each other
         assert "mismatch" in str(operator.told[-1]).lower()
+        assert active(renewed, *renewed.signed("keda")) is True  # it goes on with those that it has
+        assert "goes on with the certificates that it has" in caplog.text
 
 
 def test_without_it_no_grpc_is_loaded_and_no_port_is_opened() -> None:

@@ -125,7 +125,7 @@ class Listener:
                 except Exception as error:
                     failures += 1
                     pause = backoff_seconds(failures)
-                    self._say(_sentence(error))
+                    self._say(_sentence(error), served=server is not None)
                 await asyncio.to_thread(self._stopped.wait, pause)
         finally:
             if server is not None:
@@ -153,9 +153,10 @@ class Listener:
             raise
         return server
 
-    def _say(self, problem: str | None) -> None:
+    def _say(self, problem: str | None, served: bool = False) -> None:
         if problem is not None and problem != self._problem:
-            logger.error("KEDA's external scaler cannot be served at %s: %s", self._place, problem)
+            how = "goes on with the certificates that it has" if served else "cannot be served"
+            logger.error("KEDA's external scaler at %s %s: %s", self._place, how, problem)
         self._problem = problem
         self._told(problem)
 
