@@ -40,6 +40,7 @@ class _PoolLine(BaseModel):
     unschedulable: Count | None = None
     weight: Unknown = None
     startupSeconds: Unknown = None  # noqa: N815  the protocol's name
+    readyForSeconds: list[Unknown] | None = None  # noqa: N815
     rate: Unknown = None
     errors: Unknown = None
     latency: dict[str, Unknown] | None = None
@@ -129,6 +130,7 @@ def parse(text: str, model: Model, decided: Mapping[str, int] | None = None) -> 
             unschedulable=pool.unschedulable,
             weight=pool.weight,
             startup_seconds=pool.startupSeconds,
+            ready_for_seconds=tuple(age for age in pool.readyForSeconds or () if age is not None),
             rate_per_second=pool.rate,
             errors_per_second=pool.errors,
             latency=_latency(name, pool.latency),

@@ -26,7 +26,8 @@ def models(draw: st.DrawFn, key: str = "shop/feed", pools: int | None = None) ->
     for name in NAMES[:count]:
         low = draw(st.integers(0, 3))
         high = low + draw(st.integers(1, 40))
-        chosen.append(Pool(name, low, high, draw(st.sampled_from([0.5, 1.0, 2.5, 4.1]))))
+        price, warm_up = draw(st.sampled_from([0.5, 1.0, 2.5, 4.1])), draw(st.sampled_from([0.0, 0.0, 120.0]))
+        chosen.append(Pool(name, low, high, price, warm_up_seconds=warm_up))
     within, lot = draw(st.sampled_from([0.9, 0.95, 0.99])), draw(st.integers(0, 9))
     return Model(key, within, 0.1, tuple(chosen), acts=lot > 0, routed=lot not in (1, 2))
 
@@ -45,6 +46,7 @@ def seen_pools(draw: st.DrawFn, wild: bool = False) -> PoolObservation:
         errors_per_second=draw(st.sampled_from([0.0, None])),
         latency={0.05: 0.5 * rate * (1 - late), 0.1: rate * (1 - late), math.inf: rate},
         utilisation_ratio=draw(st.sampled_from([None, 0.02, 0.6, 1.0])),
+        ready_for_seconds=draw(st.sampled_from([(), (500.0,), (10.0, 70.0), (0.0,) * 40, (math.nan, -1.0)])),
     )
     if not wild:
         return known

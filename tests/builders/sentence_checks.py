@@ -89,6 +89,11 @@ def release_waits(said: Said) -> None:
         ready = said.number(r"\((\d+) of \d+ are ready"), said.number(r"of (\d+) are ready")
         assert ready == (said.at.ready, said.at.desired)
         assert ready[0] != ready[1]
+    if said.reason.reason == "PodsWarming":
+        young = [age for age in said.at.ready_for_seconds if 0.0 <= age < said.pool.warm_up_seconds]
+        warming = said.number(r"\((\d+) of its"), said.number(r"of its (\d+) ready replicas are younger")
+        assert warming == (min(len(young), said.at.ready), said.at.ready)
+        assert warming[0] > 0
     if "how many of its requests are late" in said.reason.message:
         assert said.at.latency is None or not said.at.latency or said.at.rate_per_second
 
@@ -235,6 +240,7 @@ def cell_alone(said: Said) -> None:
 
 CHECKS: dict[str, Callable[[Said], None]] = {
     "ForecastRise": rising, "Steady": rising, "ForecastFall": rising, "MixChanged": rising, "ScaleDownStabilised": release_waits,
+    "PodsWarming": release_waits,
     "ReleaseUnproven": release_waits, "ReleaseWithinNoise": release_waits, "RoomForRelease": room_for_release, "ReleaseInSteps": in_steps,
     "ScalingInFlight": in_flight, "ObjectiveAtRisk": at_risk, "AtMinimum": at_minimum, "AtMaximum": at_maximum,
     "PoolAtMaximum": pool_at_maximum, "PoolUnschedulable": unschedulable, "ModeRecommend": not_acting, "Infeasible": infeasible,

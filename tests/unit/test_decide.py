@@ -117,7 +117,17 @@ def test_a_line_that_is_no_observation_is_answered_by_one_error_and_changes_noth
 
 def test_what_is_unknown_may_be_null_or_absent_or_not_a_number_and_is_the_same(model: Model) -> None:
     known = [line(15.0 * tick, 400.0) for tick in range(1, 9)]
-    fields = ("unschedulable", "weight", "startupSeconds", "rate", "errors", "latency", "utilisation", "queue")
+    fields = (
+        "unschedulable",
+        "weight",
+        "startupSeconds",
+        "rate",
+        "errors",
+        "latency",
+        "utilisation",
+        "queue",
+        "readyForSeconds",
+    )
     null = json.dumps({"time": 200.0, "pools": {"cpu": {"desired": 4, "ready": 4, **dict.fromkeys(fields)}}})
     absent = json.dumps({"time": 200.0, "pools": {"cpu": {"desired": 4, "ready": 4}}})
     nan = (

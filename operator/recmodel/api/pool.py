@@ -90,6 +90,14 @@ class PoolSpec(Strict):
     template: Annotated[
         PodTemplate | None, Field(description="Template of the pods. The operator creates a Deployment from it.")
     ] = None
+    # No default here either.
+    warm_up: Annotated[
+        Annotated[Duration, at_most("30m")] | None,
+        Field(
+            description="How long a pod that is Ready is slower than it will be: caches fill, code is compiled. Until then it gets "
+            "requests and does not count in full. At most 30m; default: Ready is warm."
+        ),
+    ] = None
     target_ref: Annotated[
         TargetRef | None,
         Field(
@@ -97,6 +105,11 @@ class PoolSpec(Strict):
             "operator would run; mode Auto writes its replicas, and nothing else of it."
         ),
     ] = None
+
+    @property
+    def warm_up_seconds(self) -> float:
+        """``2m`` is 120; 0 where Ready is warm."""
+        return seconds(self.warm_up) if self.warm_up is not None else 0.0
 
     @property
     def own_template(self) -> PodTemplate:

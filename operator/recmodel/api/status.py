@@ -82,6 +82,9 @@ class PoolStatus(Written):
         int, Field(description="Replicas that the operator decided on; of a targetRef those that it asks for.")
     ]
     ready: Annotated[int, Field(description="Replicas that are ready.")]
+    warming: Annotated[
+        int | None, Field(description="Of those, the ones younger than the pool's warmUp. Absent without one.")
+    ] = None
     weight: Annotated[
         int | None,
         Field(description="Share of the traffic, of 1000; of a targetRef as it was measured, absent while unknown."),

@@ -116,6 +116,7 @@ def observation(
     """What was seen of a RecModel: the cluster's part and Prometheus' part."""
     readings = tracked.decided.reading.pools if tracked.decided.reading is not None else {}
     routed = tracked.spec is not None and tracked.spec.route is not None
+    warm_ups = {pool.name: pool.warm_up_seconds for pool in tracked.spec.pools} if tracked.spec is not None else {}
     return Observation(
         time_seconds=now_seconds,
         pools={
@@ -125,6 +126,7 @@ def observation(
                 unschedulable=state.unschedulable,
                 weight=float(weights.get(name, 0)) if routed else None,
                 startup_seconds=state.startup_seconds,
+                ready_for_seconds=state.warming_for(now_seconds, warm_ups.get(name, 0.0)),
             )
             for name, state in pools.items()
         },

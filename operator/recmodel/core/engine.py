@@ -107,7 +107,7 @@ def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
 def learn(memory: Memory, observations: Sequence[Observation], now_seconds: float) -> tuple[Memory, Learned]:
     """What the observations say of failures, pods, load and capacity, and the memory that has learned from them."""
     fleet = memory.fleet
-    observed = see(fleet, observations)
+    observed = pods.with_cold(memory.pods, fleet, see(fleet, observations))
     observed, load, doubted = sustained.without_doubted(
         fleet, observed, total_load(fleet, observed), posterior.recent_totals(memory.capacity, fleet)
     )

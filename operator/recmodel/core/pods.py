@@ -46,6 +46,7 @@ class PodsMemory:
     late_ticks: Ints = field(metadata=axes("MP"))  # in a row over twice the late budget
     # for which pods were unschedulable; below 0: ticks until more are tried again
     stuck_ticks: Ints = field(metadata=axes("MP"))
+    warm_ticks: Ints = field(metadata=axes("MP"))  # since a pod was seen to warm
 
     def recent_ready(self, ticks: int) -> Counts:
         """The ready replicas ``[T, M, P]`` of the newest ``ticks``, as far as there were any."""
@@ -85,7 +86,7 @@ class PodsMemory:
 class Pods:
     """What holds of every pool's pods in this tick ``[M, P]``."""
 
-    startup_seconds: Floats  # the default where none was seen to start
+    startup_seconds: Floats  # until a new replica counts in full; the default where none was seen to start
     slower: Bools  # a faster pool of the same model can fill the gap meanwhile
     late_ticks: Ints
     given_up: Bools  # pods were unschedulable for long: none are ordered for a while
@@ -113,6 +114,7 @@ def empty(models: int, pools: int) -> PodsMemory:
         seen_at=np.full(models, -np.inf),
         late_ticks=np.zeros(shape, np.int64),
         stuck_ticks=np.zeros(shape, np.int64),
+        warm_ticks=np.full(shape, RING_TICKS),
     )
 
 
@@ -134,8 +136,10 @@ def observe(
         seen_at=seen_at,
         late_ticks=np.where(late, memory.late_ticks + 1, 0),
         stuck_ticks=stuck_ticks,
+        warm_ticks=np.where(seen.warming > 0, 0, memory.warm_ticks + 1),
     )
     startup = np.where(np.isfinite(memory.startup_seconds), memory.startup_seconds, STARTUP_SECONDS_UNKNOWN)
+    startup = startup + fleet.warm_up_seconds  # until then a new pod does not carry its part
     pods = Pods(
         startup_seconds=startup,
         slower=slower(fleet, startup),
@@ -149,6 +153,11 @@ def observe(
         blind_seconds=np.where(known, 0.0, np.maximum(now_seconds - seen_at, fleet.tick_seconds)),
     )
     return memory, pods
+
+
+def with_cold(memory: PodsMemory, fleet: Fleet, seen: Observed) -> Observed:
+    """What was seen, with the pools marked of which a pod warms now, or did in the time that the rate window reaches back."""
+    return replace(seen, cold=(seen.warming > 0) | (memory.warm_ticks < fleet.span_ticks))
 
 
 def slower(fleet: Fleet, startup_seconds: Floats) -> Bools:

@@ -19,6 +19,7 @@ class Pool:
     accuracy_loss_ratio: float | None = None  # of the pool's variant, relative to the best one; None: not measured
     version: str = ""  # of what it serves; a change carries the capacity belief over with less weight
     traffic_limit_ratio: float = 1.0  # largest share of the model's traffic that it may answer now: set by its rollout
+    warm_up_seconds: float = 0.0  # after Ready, until a pod counts in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class PoolObservation:
     latency: Mapping[float, float] | None = None  # cumulative requests/s by upper bound in seconds; inf for all
     utilisation_ratio: float | None = None
     queue: float | None = None
+    ready_for_seconds: tuple[float, ...] = ()  # of the youngest ready pods, for how long; the others count as warm
 
 
 @dataclass(frozen=True, slots=True)

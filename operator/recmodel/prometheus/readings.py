@@ -131,6 +131,7 @@ class PoolReading:
         unschedulable: int | None = None,
         weight: float | None = None,
         startup_seconds: float | None = None,
+        ready_for_seconds: tuple[float, ...] = (),
     ) -> PoolObservation:
         """The core's value: what is known of this, and what the inventory knows."""
         return PoolObservation(
@@ -139,6 +140,7 @@ class PoolReading:
             unschedulable=unschedulable,
             weight=weight,
             startup_seconds=startup_seconds,
+            ready_for_seconds=ready_for_seconds,
             rate_per_second=self.rate_per_second,
             errors_per_second=self.errors_per_second,
             latency=self.latency if self.share_is_known else None,

@@ -61,7 +61,8 @@ def _of_status(body: Mapping[str, Any]) -> str:
     for pool in status.get("pools", []):
         weight = pool.get("weight")  # of a reference it is not known without a load
         facts = [
-            f"{pool['ready']} of {pool['desired']} ready",
+            f"{pool['ready']} of {pool['desired']} ready"
+            + (f" ({pool['warming']} warming)" if pool.get("warming") else ""),
             "weight not known" if weight is None else f"weight {weight} of 1000",
         ]
         counted = (

@@ -73,7 +73,7 @@ def judge(
         if decision
         else written.last_decision_time,
         pools=[
-            _pool(snapshot, name, state, weights.get(name, None if state.reference else 0), readings.get(name))
+            _pool(snapshot, name, state, weights.get(name, None if state.reference else 0), readings.get(name), now)
             for name, state in pools.items()
         ],
         recommendation=recommendation(snapshot, pools),
@@ -121,12 +121,18 @@ def as_object(status: RecModelStatus) -> dict[str, Any]:
 
 
 def _pool(
-    snapshot: Snapshot, name: str, state: PoolState, weight: int | None, reading: PoolReading | None
+    snapshot: Snapshot,
+    name: str,
+    state: PoolState,
+    weight: int | None,
+    reading: PoolReading | None,
+    now: datetime,
 ) -> PoolStatus:
     estimate = snapshot.decision.estimates.get(name) if snapshot.decision else None
     wanted = snapshot.decision.pools.get(name) if snapshot.decision and snapshot.desired.acts else None
     latency = reading.latency if reading else None
     spec = snapshot.desired.spec
+    warm_up = next((pool.warm_up_seconds for pool in spec.pools if pool.name == name), 0.0) if spec else 0.0
     within = percentile = None
     if latency and spec is not None:
         threshold = spec.objective.latency.threshold_seconds
@@ -141,6 +147,7 @@ def _pool(
         name=name,
         desired=wanted.replicas if wanted and not state.left_alone else state.desired,
         ready=state.ready,
+        warming=len(state.warming_for(now.timestamp(), warm_up)) if warm_up else None,
         weight=weight,
         load_per_second=_number(rate) if rate is not None else None,
         within_threshold=shown_share(within),

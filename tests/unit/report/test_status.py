@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -10,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from builders.status_scene import NOW, STATE, decision, reading, status, tracked, with_records
+from builders.status_scene import NOW, SPEC, STATE, decision, reading, status, tracked, with_records
 from builders.variant_records import config_map, record
 from recmodel.api.status import RecModelStatus
 from recmodel.controller.recalled import Recalled, recall
@@ -19,6 +20,7 @@ from recmodel.core.engine import step
 from recmodel.core.memory import begin
 from recmodel.core.types import LatencyBudgetUse, Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import Bracket
+from recmodel.report.explain import explain
 from recmodel.report.status import as_object, worth_writing, written_status
 
 
@@ -46,6 +48,18 @@ def test_a_healthy_model_in_all_its_numbers() -> None:
         ("cpu", 76, "120", "150")
     ]
     assert all(c.observed_generation == 2 for c in found.conditions)
+
+
+def test_ready_pods_that_warm_are_counted_where_the_pool_has_a_warm_up() -> None:
+    warms = SPEC.model_copy(update={"pools": [SPEC.pools[0].model_copy(update={"warm_up": "2m"})]})
+    now = NOW.timestamp()
+    for ages, warming in (((10.0, 119.0, 120.0), 2), ((-3.0, 500.0), 1), ((), 0)):
+        state = replace(STATE, ready_since=tuple(now - age for age in ages))
+        found = status(tracked(spec=warms), {"cpu": state})
+        assert (found.pools[0].warming, found.pools[0].ready) == (warming, 3)
+        assert status(pools={"cpu": state}).pools[0].warming is None
+        told = {"kind": "RecModel", "metadata": {"name": "feed"}, "status": as_object(found)}
+        assert (f"3 of 3 ready ({warming} warming)" in explain(json.dumps(told))) == (warming > 0)
 
 
 def test_noise_is_not_worth_a_write() -> None:

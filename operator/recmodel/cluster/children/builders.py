@@ -126,19 +126,21 @@ def initial_weights(spec: RecModelSpec) -> dict[str, int]:
 
 def deployment(owner: Owner, pool: PoolSpec, serving: Serving = AS_WRITTEN, wait_seconds: int = 0) -> Object:
     """A pool's Deployment, without ``spec.replicas``: those belong to the loop alone and are applied through the
-    scale subresource. While a version is on trial, each new pod serves for ``wait_seconds`` before an old one goes;
-    the way back takes no such time.
+    scale subresource. A new pod is warm before an old one goes, and while a version is on trial it serves for
+    ``wait_seconds`` at least; the way back takes no such time.
     """
     selector = {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name}
-    paced = serving.trial == VERSION_ON_TRIAL and wait_seconds > 0
+    pause = 0 if serving.refused is not None else math.ceil(pool.warm_up_seconds)
+    if serving.trial == VERSION_ON_TRIAL:
+        pause = max(pause, wait_seconds)
     return _child(names.DEPLOYMENT, owner, pool.name, {
         "selector": {"matchLabels": selector},
         "template": pod_template(owner.name, pool, serving.now),
         # New pods first, and no old one goes before a new one is Ready.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS + (wait_seconds if paced else 0),
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS + pause,
         "revisionHistoryLimit": 3,
-        **({"minReadySeconds": wait_seconds} if paced else {}),
+        **({"minReadySeconds": pause} if pause else {}),
     }, annotation(serving))  # fmt: skip
 
 

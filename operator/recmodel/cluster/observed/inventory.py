@@ -20,7 +20,7 @@ from recmodel.cluster.observed.backends import Backend, FreeNames, standing
 from recmodel.cluster.observed.conflicting_controllers import ConflictingControllers, Identity, Target
 from recmodel.cluster.observed.deployments import DeploymentState
 from recmodel.cluster.observed.objects import Known, identity_of, read, uid_of
-from recmodel.cluster.observed.pods import PodState
+from recmodel.cluster.observed.pods import PodState, still_warm
 from recmodel.cluster.observed.pool_state import PoolState, pool_state
 from recmodel.cluster.observed.startups import StartUps
 from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
@@ -187,6 +187,7 @@ class Inventory:
             return
         known = self._pods[pod.key].get(pod.name)
         first = known is None or known.uid != pod.uid
+        pod = still_warm(pod, known)
         if known is not None and first:
             self._startups.gone(known.uid)
         self._startups.see(pod, first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recmodel.cluster.names import MODEL_LABEL, POOL_LABEL
 from recmodel.cluster.observed.pod_shapes import ContainerState, PodShape
@@ -36,6 +36,10 @@ class PodState:
     unready: Unready | None = field(
         default=None, compare=False
     )  # since when it is not Ready, where no word of waits says why
+    ready_since: float | None = field(
+        default=None, compare=False
+    )  # Unix time, see still_warm; None: not yet, or unknown
+    restarts: int = field(default=0, compare=False)  # of all its containers
 
     @property
     def gated(self) -> bool:
@@ -55,7 +59,7 @@ def pod_state(pod: PodShape, version: int, key: str, pool: str) -> PodState:
     metadata, status = pod.metadata, pod.status
     ready, scheduled = status.condition("Ready"), status.condition("PodScheduled")
     answers = ready is not None and ready.status == "True"
-    restarted = any(container.restart_count for container in status.container_statuses)
+    restarts = sum(container.restart_count for container in status.container_statuses)
     # Not Ready alone is no beginning, it may be a blip; a pod of which a container never ran has never answered.
     unstarted = any(c.state.waiting is not None and c.last_state == ContainerState() for c in status.container_statuses)
     placed = scheduled.last_transition_time if scheduled is not None and scheduled.status == "True" else None
@@ -71,15 +75,27 @@ def pod_state(pod: PodShape, version: int, key: str, pool: str) -> PodState:
         version=version,
         ready=answers and not leaving,
         answers=answers,
-        begins=ready is None or (not answers and unstarted and not restarted),
-        restarted=restarted,
+        begins=ready is None or (not answers and unstarted and not restarts),
+        restarted=restarts > 0,
         over=status.phase in OVER,
         waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
         scheduling_seconds=_between(metadata.creation_timestamp, placed),
         starting_seconds=_between(began, ready.last_transition_time if ready is not None and answers else None),
         waits=waits,
         unready=None if answers or leaving or waits else unready_of(pod),
+        ready_since=ready.last_transition_time if ready is not None and answers else None,
+        restarts=restarts,
     )
+
+
+def still_warm(pod: PodState, before: PodState | None) -> PodState:
+    """The pod, Ready since the first time that it was, as far as it was seen ``before``: a probe that fails for a moment empties no
+    cache. A container that was started again does.
+    """
+    same = before is not None and before.uid == pod.uid and before.restarts == pod.restarts
+    if before is None or not same or before.ready_since is None:
+        return pod
+    return replace(pod, ready_since=before.ready_since)
 
 
 def _between(begin: float | None, end: float | None) -> float | None:

@@ -63,12 +63,18 @@ class PoolState:
     unseen: bool = False  # the cluster has not acted on the Deployment's newest spec, of whatever change
     recalled_startup_seconds: float | None = None  # as another process had learned it
     reference: Reference | None = None  # None: the pool's children are ours
+    ready_since: tuple[float, ...] = ()  # Unix time, of the ready pods of which it is known, the youngest first
 
     @property
     def left_alone(self) -> bool:
         """Whether its replicas are not ours to change: somebody else scales or releases it."""
         held = self.reference is not None and self.reference.held is not None
         return held or self.autoscaler is not None or self.releaser is not None
+
+    def warming_for(self, now_seconds: float, warm_up_seconds: float) -> tuple[float, ...]:
+        """For how many seconds those pods have been ready that still warm, the youngest first."""
+        ages = (max(now_seconds - since, 0.0) for since in self.ready_since)
+        return tuple(age for age in ages if age < warm_up_seconds)
 
     @property
     def startup_seconds(self) -> float | None:
@@ -126,4 +132,7 @@ def pool_state(workload: Replicated | None, pods: Sequence[PodState], startup: S
         gated=sum(pod.gated for pod in pods),
         waits=together([*refused, *((pod.name, pod.uid, pod.waits) for pod in pods if pod.waits)]),
         unready=tuple(pod.unready for pod in pods if pod.unready is not None),
+        ready_since=tuple(
+            sorted((pod.ready_since for pod in pods if pod.ready and pod.ready_since is not None), reverse=True)
+        ),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from recmodel.cluster import names
 from recmodel.cluster.observed.conflicting_controllers import Identity
 from recmodel.cluster.observed.objects import identity_of, read_pod, read_workload
-from recmodel.cluster.observed.pods import PodState
+from recmodel.cluster.observed.pods import PodState, still_warm
 from recmodel.cluster.observed.pool_state import PoolState, Reference, pool_state
 from recmodel.cluster.observed.startups import StartUps
 from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
@@ -173,7 +173,7 @@ class Referenced:
             self._startups.gone(standing.pods.pop(name).uid)
         if pod is not None and not pod.over:
             self._startups.see(pod, known is None or known.uid != pod.uid)
-            standing.pods[name] = pod
+            standing.pods[name] = still_warm(pod, known)
 
     def pool(self, workload: Workload) -> PoolState:
         """What stands for a pool that refers to it. One that is not there has no replicas, and says why."""

@@ -10,10 +10,12 @@ from functools import lru_cache
 import numpy as np
 
 from recmodel.core.arrays.fleet import Bools, Fleet, Floats, Ints
-from recmodel.core.types import Observation
+from recmodel.core.types import Observation, PoolObservation
 
 LARGEST_NUMBER = 1e9  # a thousand million requests/s, or thirty years: more is a fault of who counts
 SMALLEST_NUMBER = 1e-9  # a request in thirty years: less is none, and its quotients would leave a double's range
+
+LEAST_WARM = 0.1  # of what a warm pod gets, for one that has just become ready: without requests it never warms
 
 LEAST_SHARE = 0.1  # %: a pool that has just become ready gets so much, until a decision is made with it
 
@@ -24,6 +26,9 @@ class Observed:
 
     desired: Ints
     ready: Ints
+    warming: Ints  # of the ready ones: younger than the pool's warm-up
+    warmed_ratio: Floats  # what one of those counts for in the weights, on average; 1 where there is none
+    cold: Bools  # a pod warms in the rate window: what is late in it says nothing of the capacity
     unschedulable: Ints
     weight: Floats
     startup_seconds: Floats
@@ -35,6 +40,11 @@ class Observed:
     queue: Floats
     utilisation_ratio: Floats
     requested: Bools  # [M] False: no request was counted yet
+
+    @property
+    def warm(self) -> Ints:
+        """Ready replicas ``[M, P]`` that count in full."""
+        return self.ready - self.warming
 
 
 def late_bracket(
@@ -80,7 +90,7 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
     """The observations as arrays, aligned with the fleet. A pool that an observation lacks is wholly unknown, at its minimum."""
     shape = fleet.exists.shape
     desired, ready = np.where(fleet.exists, fleet.min_replicas, 0), np.zeros(shape, np.int64)
-    unschedulable = np.zeros(shape, np.int64)
+    unschedulable, warming, warmed = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.ones(shape)
     columns = {
         name: np.full(shape, np.nan)
         for name in ("weight", "startup", "rate", "errors", "low", "high", "slow", "queue", "busy")
@@ -92,6 +102,7 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
                 continue
             desired[i, k], ready[i, k] = seen.desired, seen.ready
             unschedulable[i, k] = seen.unschedulable or 0
+            warming[i, k], warmed[i, k] = _warming(seen, pool.warm_up_seconds)
             rate, errors = _known(seen.rate_per_second), _known(seen.errors_per_second)
             columns["weight"][i, k] = _known(seen.weight)
             columns["startup"][i, k] = _known(seen.startup_seconds)
@@ -106,6 +117,9 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
     return Observed(
         desired=desired,
         ready=ready,
+        warming=warming,
+        warmed_ratio=warmed,
+        cold=warming > 0,
         unschedulable=unschedulable,
         weight=columns["weight"],
         startup_seconds=columns["startup"],
@@ -118,6 +132,18 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
         utilisation_ratio=columns["busy"],
         requested=np.array([observation.requested for observation in observations], bool),
     )
+
+
+def _warming(seen: PoolObservation, warm_up_seconds: float) -> tuple[int, float]:
+    """How many of the ready pods are younger than the warm-up, and what one of them counts for on average: by the part of it that is
+    over. Of pods that have been ready for 30 and 90 of 120 s, 2 warm and count for a half each.
+    """
+    if warm_up_seconds <= 0.0:
+        return 0, 1.0
+    young = sorted(age for age in seen.ready_for_seconds if 0.0 <= age < warm_up_seconds)[: max(seen.ready, 0)]
+    if not young:
+        return 0, 1.0
+    return len(young), sum(max(age / warm_up_seconds, LEAST_WARM) for age in young) / len(young)
 
 
 def total_load(fleet: Fleet, seen: Observed) -> Floats:

@@ -1,6 +1,7 @@
 """What of a tick may be learned of a capacity: which pools were seen at one load for long enough, and at which.
 
-A good rate window that spans a change of ready replicas says nothing of any load per replica; a bad one does. What is not too
+A good rate window that spans a change of ready replicas says nothing of any load per replica; a bad one does. One in which pods warm says
+nothing at all. What is not too
 much counts where the load lasted for longer than a window, see :mod:`recmodel.core.capacity.sustained`.
 
 Shapes: ``[M, P]`` pools, ``R`` ticks in a ring, ``N`` the pools with a sample in a tick.
@@ -75,11 +76,12 @@ def take(
     late = np.clip(0.5 * (seen.late_lower_ratio + seen.late_upper_ratio), 0.0, 1.0)
     budget = np.broadcast_to(fleet.late_budget_ratio[:, None], load.shape)
     good = seen.late_upper_ratio <= PLANNED_LATE_RATIO * budget
-    too_much = fleet.exists & (seen.late_lower_ratio > budget) & (seen.ready > 0)
+    too_much = fleet.exists & (seen.late_lower_ratio > budget) & (seen.ready > 0) & ~seen.cold
     settled = np.where(seen.ready == memory.ready_before, memory.settled_ticks + 1, 0)
     # A queue that built up drains for a while: lateness that falls from a peak belongs to a load that is over.
     draining = memory.late_before > np.maximum(DRAINING_BUDGETS * budget, DRAINING_FALL * late)
     clean = fleet.exists & (settled > fleet.span_ticks) & np.isfinite(load) & (load > 0) & np.isfinite(late) & ~draining
+    clean &= ~seen.cold  # warming pods are slower and busier than they will be
 
     now = _newest(memory.readings, fleet, total_load)
     recent, peak, steady = _recent(memory.recent_loads, _shared_out(seen, fleet, now), fleet.span_ticks)

@@ -162,6 +162,8 @@ class CostSplit:
                 yield f"{pool.name} may carry more than is known"
             if proposed[k] > seen.ready[i, k]:
                 yield f"{seen.ready[i, k]} of {proposed[k]} {pool.name} are ready"
+            if seen.warming[i, k]:
+                yield f"{seen.warming[i, k]} of {seen.ready[i, k]} ready {pool.name} are still warming"
             if self.context.given_up[i, k] or seen.unschedulable[i, k]:
                 yield f"pods of {pool.name} find no node"
 

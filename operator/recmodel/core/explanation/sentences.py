@@ -175,9 +175,7 @@ class Decisions:
             cause = BY_CODE[int(self.guarded.why[i, k])]
             said = cause.sentence.format(
                 before=self.guarded.before[i, k],
-                desired=seen.desired[i, k],
-                ready=seen.ready[i, k],
-                unschedulable=seen.unschedulable[i, k],
+                **{name: getattr(seen, name)[i, k] for name in ("desired", "ready", "warming", "unschedulable")},
                 minimum=pool.min_replicas,
                 maximum=pool.max_replicas,
                 load=self.load[i],

@@ -95,7 +95,8 @@ def judge(
     """
     budget = fleet.late_budget_ratio[:, None]
     loads = load_per_replica(seen, readies, fleet.span_ticks), load_per_replica(seen, readies, fleet.window_ticks)
-    known = fleet.exists & np.isfinite(loads[0]) & (loads[0] > 0) & np.isfinite(seen.late_upper_ratio)
+    # What cold pods answer late is neither for nor against more replicas.
+    known = fleet.exists & np.isfinite(loads[0]) & (loads[0] > 0) & np.isfinite(seen.late_upper_ratio) & ~seen.cold
     trouble = known & (seen.late_lower_ratio > budget)
     noise = NOISE * standard_error(seen.late_upper_ratio, seen.rate_per_second * fleet.rate_window_seconds)
 

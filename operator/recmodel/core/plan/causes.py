@@ -1,7 +1,7 @@
 """Why a guard moved the replicas of a pool: one row a cause, with the reason that users alert on, its sentence, and what ends it.
 
-A sentence may name ``{before}`` (replicas that the checks before it let pass), ``{desired}``, ``{ready}``, ``{unschedulable}``,
-``{minimum}`` and ``{maximum}`` of the pool, and ``{load}`` of the model in requests/s.
+A sentence may name ``{before}`` (replicas that the checks before it let pass), ``{desired}``, ``{ready}``, ``{warming}``,
+``{unschedulable}``, ``{minimum}`` and ``{maximum}`` of the pool, and ``{load}`` of the model in requests/s.
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ class Cause(Enum):
         "{ready} of {desired} are ready: a release waits until all that have a node are",
         "until all that have a node are ready",
     )
+    NOT_ALL_WARM = (
+        reasons.PODS_WARMING,
+        "{warming} of its {ready} ready replicas are younger than its warmUp: a release waits until they are warm",
+        "until all are warm",
+    )
     WINDOW_HOLDS_CHANGE = (
         reasons.SCALE_DOWN_STABILISED,
         "its ready replicas were not seen unchanged for a whole rate window yet: a release waits",
@@ -107,6 +112,11 @@ class Cause(Enum):
         reasons.SCALING_IN_FLIGHT,
         "what would stay ready is not known to carry the load of {load:.3g}/s: replacements must be ready first",
         "until what would stay ready carries the load",
+    )
+    STAYING_COLD = (
+        reasons.SCALING_IN_FLIGHT,
+        "what would stay ready and warm is not known to carry the load of {load:.3g}/s: replacements must be ready and warm first",
+        "until what would stay ready and warm carries the load",
     )
     NOBODY_STAYS = (
         reasons.LAST_READY_REPLICA,

@@ -39,10 +39,10 @@ def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
 
 def help_when_late(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """Late for two ticks with everything ready: the plan was wrong, so a fifth is added whatever it says; but not to a slow pool while
-    any grows, or where the rate window holds a change: that help comes sooner, or has come.
+    any grows, or where the rate window holds a change: that help comes sooner, or has come. Nor while pods warm, which are that help.
     """
     fleet, seen = context.fleet, context.seen
-    late = (context.late_ticks >= LATE_TICKS_BEFORE_HELP) & (seen.ready >= seen.desired)
+    late = (context.late_ticks >= LATE_TICKS_BEFORE_HELP) & (seen.warm >= seen.desired)
     helped = fleet.exists & ((replicas > seen.ready) | ~context.unchanged)
     late &= ~(context.slow & helped.any(1, keepdims=True))
     more = seen.ready + np.ceil(HELP_RATIO * seen.ready).astype(np.int64)

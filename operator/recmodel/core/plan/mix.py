@@ -142,7 +142,7 @@ def _cheapest(situation: Situation) -> Proposal:
         alternative[pool.at] = np.where(np.isfinite(second), second, pool.current).astype(np.int64)
         chosen_capacity = chosen_capacity + pool.may_carry(best)
         other_capacity = other_capacity + pool.carries(second)
-        soon = np.minimum(np.maximum(best, situation.held[pool.at]), situation.seen.ready[pool.at])
+        soon = np.minimum(np.maximum(best, situation.held[pool.at]), situation.seen.warm[pool.at])
         ready_capacity = ready_capacity + pool.carries(soon)
     return Proposal(
         replicas=replicas,

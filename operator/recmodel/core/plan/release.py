@@ -56,11 +56,12 @@ def release_in_steps(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes
     roomy = _with_room(replicas, context)
     part = np.where(context.failing.gives_back, roomy, _a_part_at_a_time(roomy, context))
     unseen &= ~context.failing.gives_back  # there is a judgement
-    all_ready = seen.ready == standing
-    waits = down & (~context.unchanged | ~all_ready | unseen)
+    all_ready, warming = seen.ready == standing, seen.warming > 0
+    waits = down & (~context.unchanged | ~all_ready | warming | unseen)
     result = np.where(waits, standing, part)
     why = first_cause(
         (waits & (result != part) & ~all_ready, Cause.NOT_ALL_READY),
+        (waits & (result != part) & warming, Cause.NOT_ALL_WARM),
         (waits & (result != part) & ~context.unchanged, Cause.WINDOW_HOLDS_CHANGE),
         (waits & (result != part) & late_unknown, Cause.LATENESS_UNKNOWN),
         (waits & (result != part), Cause.NO_LOAD_PROVEN),
@@ -119,7 +120,7 @@ def _with_room(replicas: Ints, context: GuardContext) -> Ints:
     replicas = replicas.copy()
     for rank in range(replicas.shape[1]):
         at = rows, order[:, rank]
-        narrow = _carried(np.minimum(replicas, seen.ready), context) < need
+        narrow = _carried(np.minimum(replicas, seen.warm), context) < need
         replicas[at] = np.where(leaves[at] & narrow, np.minimum(replicas[at] + 1, standing[at]), replicas[at])
     return replicas
 
@@ -130,24 +131,27 @@ def _a_part_at_a_time(replicas: Ints, context: GuardContext) -> Ints:
     Of 32 ready replicas 22 stay at least, then 15; of two, one. A pool may leave at once where others carry its part.
     """
     seen = context.seen
-    able = [_carried(count, context) for count in (np.minimum(replicas, seen.ready), seen.ready)]
+    able = [_carried(count, context) for count in (np.minimum(replicas, seen.warm), seen.warm)]
     part = np.minimum(np.ceil(seen.ready / SAFE_GROWTH).astype(np.int64), np.maximum(seen.ready - 1, 0))
     steep = (able[0] * SAFE_GROWTH < able[1])[:, None] & (replicas < np.minimum(part, seen.desired))
     return np.where(steep, np.minimum(part, seen.desired), replicas)
 
 
 def keep_ready_capacity(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """No pool shrinks before what stays ready carries the present load: replacements must be ready first.
+    """No pool shrinks before what stays ready carries the present load: replacements must be ready, and warm, first.
 
     Nor does the last pool with ready replicas let all of them go, even without any load: the next request would find nobody.
     """
     fleet, seen, proposal = context.fleet, context.seen, context.proposal
-    staying = np.minimum(replicas, seen.ready).astype(float)
-    able = carried(staying, context.capacity, proposal.per_replica, proposal.assumed)
+    staying, warm = np.minimum(replicas, seen.ready), np.minimum(replicas, seen.warm).astype(float)
+    able = carried(warm, context.capacity, proposal.per_replica, proposal.assumed)
     load = np.where(np.isfinite(context.load), context.load, 0.0)
     able = np.minimum(able, np.where(context.allowed < 1.0, context.allowed * load[:, None], np.inf))
     down = replicas < seen.desired
-    nobody = (np.where(fleet.exists, staying, 0.0).sum(1) == 0) & (seen.ready > 0).any(1)
+    nobody = (np.where(fleet.exists, staying, 0).sum(1) == 0) & (seen.ready > 0).any(1)
     too_few = np.where(fleet.exists, able, 0.0).sum(1) < load
-    why = first_cause((too_few[:, None] & ~nobody[:, None], Cause.STAYING_TOO_FEW), otherwise=Cause.NOBODY_STAYS)
+    cold: Bools = np.any((seen.warming > 0) & fleet.exists, axis=1)
+    why = first_cause(
+        (nobody[:, None], Cause.NOBODY_STAYS), (cold[:, None], Cause.STAYING_COLD), otherwise=Cause.STAYING_TOO_FEW
+    )
     return np.where(down & (too_few | nobody)[:, None], seen.desired, replicas), why

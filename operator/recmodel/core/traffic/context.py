@@ -31,6 +31,16 @@ class TrafficContext:
         return np.minimum(self.seen.ready, self.replicas)
 
     @property
+    def counted(self) -> Floats:
+        """The same as the weights count them: a warming one by the part of its warm-up that is over, so that its pool's share grows as
+        it warms. Of 4 that stay with 2 that are halfway, 3.
+        """
+        seen, staying = self.seen, self.staying
+        warm = np.minimum(seen.warm, staying)
+        result: Floats = warm + (staying - warm) * seen.warmed_ratio
+        return result
+
+    @property
     def ready(self) -> Bools:
         """Pools ``[M, P]`` with ready replicas that stay."""
         result: Bools = self.fleet.exists & (self.staying > 0)

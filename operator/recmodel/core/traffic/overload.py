@@ -23,9 +23,9 @@ def ready_capacity(context: TrafficContext) -> tuple[Floats, Floats]:
     """Requests/s ``[M, P]`` of the ready replicas that stay: what is known, and what they may turn out to carry (the middle of
     the belief, or what utilisation or a single reading promises), since in need hope counts more than caution. Both are 0 where unknown.
     """
-    staying, capacity = context.staying, context.capacity
-    sure = np.where(np.isfinite(context.each), staying * context.each, 0.0)
-    believed = staying * np.fmax(capacity.hoped(np.maximum(staying, 1)), capacity.promised)
+    staying, counted, capacity = context.staying, context.counted, context.capacity
+    sure = np.where(np.isfinite(context.each), counted * context.each, 0.0)
+    believed = counted * np.fmax(capacity.hoped(np.maximum(staying, 1)), capacity.promised)
     beyond = np.where(beyond_its_end(context), SAFE_GROWTH * context.seen.rate_per_second, 0.0)
     return sure, np.fmax(np.fmax(sure, believed), beyond)
 

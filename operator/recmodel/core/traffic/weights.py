@@ -19,14 +19,14 @@ def weigh(context: TrafficContext) -> Floats:
     and 100 requests/s get 75 and 25.
     """
     fleet, capacity, each = context.fleet, context.capacity, context.each
-    staying, ready = context.staying, context.ready
+    staying, counted, ready = context.staying, context.counted, context.ready
     assumed = ~np.isfinite(capacity.saturation)
-    able = np.where(ready, carried(staying.astype(float), capacity, each, assumed), 0.0)
+    able = np.where(ready, carried(counted, capacity, each, assumed), 0.0)
     # By its price alone an owner's minimum of one dear replica would get nearly all. The plan tries none that would be worth more.
     known = np.where(assumed, 0.0, able).sum(1, keepdims=True)
     able = np.where(assumed & (known > 0), np.minimum(able, known / UNTRIED_FROM), able)
     # Nothing known of any pool: by count of replicas, which is what equal pods would deserve.
-    able = np.where(able.sum(1, keepdims=True) > 0, able, np.where(ready, staying, 0))
+    able = np.where(able.sum(1, keepdims=True) > 0, able, np.where(ready, counted, 0))
     total = able.sum(1, keepdims=True)
     share = np.divide(able, total, out=np.zeros_like(able), where=total > 0)
     # Weights cost nothing, so they are what explores: of the pools that are being learned, the one that promises the most for
@@ -34,7 +34,7 @@ def weigh(context: TrafficContext) -> Floats:
     hoped = np.where(assumed, each, capacity.hoped(np.maximum(staying, 1)))
     demand = np.where(np.isfinite(context.load), context.load, np.inf)[:, None]
     fillable = ready & ~assumed & capacity.learning(np.maximum(staying, 1)) & (able < demand) & (demand < total)
-    fillable &= ~context.rises[:, None]
+    fillable &= ~context.rises[:, None] & ~context.seen.cold  # nothing would be learned of it
     fillable &= context.slower | ~(fillable & context.slower).any(1, keepdims=True)
     promise = np.where(fillable, hoped / np.maximum(fleet.cost_per_hour, 1e-9), 0.0)
     first = np.argmax(promise * (1.0 - 1e-9 * fleet.name_rank), axis=1)[:, None]

@@ -279,6 +279,20 @@ def test_the_pods_are_told_their_version_and_the_deployment_keeps_the_one_before
     assert "minReadySeconds" not in back["spec"]
 
 
+def test_an_old_pod_goes_when_the_new_one_is_warm_and_on_the_way_back_at_once() -> None:
+    warms = spec({**pool(), "warmUp": "90.5s"}).pools[0]
+    for serving, wait_seconds, pause in (
+        (Serving(), 30, 91),
+        (Serving(INT8, trial=VERSION_ON_TRIAL), 30, 91),
+        (Serving(INT8, trial=VERSION_ON_TRIAL), 200, 200),
+        (Serving(INT8, refused="int8@9"), 30, None),
+    ):
+        made = deployment(OWNER, warms, serving, wait_seconds)["spec"]
+        assert made.get("minReadySeconds") == pause
+        assert made["progressDeadlineSeconds"] == 1800 + (pause or 0), "the API wants it to be larger"
+    assert "minReadySeconds" not in deployment(OWNER, spec(pool()).pools[0], Serving(), 30)["spec"]
+
+
 def test_a_pool_without_a_version_is_as_it_always_was() -> None:
     written = spec(pool()).pools[0]
     assert deployment(OWNER, written, Serving(), wait_seconds=30) == deployment(OWNER, written)

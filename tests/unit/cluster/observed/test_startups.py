@@ -141,3 +141,31 @@ def test_what_was_learned_survives_a_restart_by_the_status(written: str | None, 
     assert startup_seconds() == known
     Pod(inventory).tell("ADDED").scheduled(3).tell().ready(True, 13).tell()
     assert startup_seconds() == 13.0
+
+
+def test_a_pod_warms_from_when_it_was_first_ready_unless_a_container_of_it_began_again() -> None:
+    inventory = Inventory()
+    zero = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+
+    def since() -> tuple[float, ...]:
+        return tuple(time - zero for time in inventory.pool(KEY, "cpu").ready_since)
+
+    pod = Pod(inventory).tell("ADDED").scheduled(3).tell()
+    assert since() == ()
+    pod.ready(True, 43).tell()
+    assert since() == (43.0,)
+    pod.ready(False, 50).tell()
+    assert since() == (), "it is not ready"
+    pod.ready(True, 60).tell()
+    assert since() == (43.0,), "a probe that fails for a moment empties no cache"
+    pod.ready(False, 70, restarts=1).tell().ready(True, 80, restarts=1).tell()
+    assert since() == (80.0,)
+    Pod(inventory, "b").ready(True, 100).tell("ADDED")
+    assert since() == (100.0, 80.0)
+    state = inventory.pool(KEY, "cpu")
+    assert state.warming_for(zero + 130.0, 40.0) == (30.0,)
+    assert state.warming_for(zero + 90.0, 40.0) == (0.0, 10.0), "by a clock that is ahead it is as young as can be"
+    assert state.warming_for(zero + 90.0, 0.0) == ()
+    pod.conditions["Ready"].pop("lastTransitionTime")
+    pod.tell()
+    assert since() == (100.0, 80.0), "what was known stays"

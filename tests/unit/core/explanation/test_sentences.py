@@ -19,7 +19,10 @@ from recmodel.core.types import Model, Observation, Pool, PoolObservation
 
 MOVED = re.compile(r"^(\w+): the plan wanted (\d+), (\d+) run, (\d+) decided \((.*)\)$")
 WHAT_RUNS_STAYS = {Cause.NEVER_REQUESTED, Cause.NEVER_KNOWN, Cause.BLIND_KEEPS, Cause.RATE_DOUBTED}
-RELEASE_WAITS = {Cause.NOT_ALL_READY, Cause.WINDOW_HOLDS_CHANGE, Cause.LATENESS_UNKNOWN, Cause.NO_LOAD_PROVEN}
+RELEASE_WAITS = {
+    Cause.NOT_ALL_READY, Cause.NOT_ALL_WARM, Cause.WINDOW_HOLDS_CHANGE, Cause.LATENESS_UNKNOWN, Cause.NO_LOAD_PROVEN,
+}  # fmt: skip
+STAYS_FOR_OTHERS = {Cause.STAYING_TOO_FEW, Cause.STAYING_COLD, Cause.NOBODY_STAYS}
 
 
 def check(model: Model, observation: Observation, ready_before: dict[str, int], decisions: Decisions) -> None:
@@ -58,7 +61,7 @@ def check_cause(
     assert before != decided
     if cause in WHAT_RUNS_STAYS:  # also where a guard before it asked for more than the pool's maximum
         assert decided == desired
-    if cause in RELEASE_WAITS or cause in (Cause.LATE_NOW, Cause.STAYING_TOO_FEW, Cause.NOBODY_STAYS):
+    if cause in RELEASE_WAITS | STAYS_FOR_OTHERS or cause == Cause.LATE_NOW:
         assert before < decided == desired
     if cause == Cause.NOT_ALL_READY:
         assert seen.ready != desired
@@ -68,8 +71,11 @@ def check_cause(
                 0, [p.name for p in decisions.fleet.models[0].pools].index(pool.name)
             ]
         )
-    if cause == Cause.STAYING_TOO_FEW:
+    if cause == Cause.NOT_ALL_WARM:
+        assert pool.warm_up_seconds > 0.0
+    if cause in (Cause.STAYING_TOO_FEW, Cause.STAYING_COLD):
         assert load > 0.0
+        assert decisions.seen.warming.any() == (cause == Cause.STAYING_COLD)
     if cause in (Cause.NEVER_REQUESTED, Cause.NEVER_KNOWN, Cause.BLIND_KEEPS, Cause.BLIND_GROWS_LITTLE):
         assert math.isnan(load)
     if cause in (Cause.RATE_DOUBTED, Cause.DOUBTED_GROWS_LITTLE):
@@ -152,5 +158,5 @@ def test_a_pool_on_trial_is_kept_by_the_trial_and_not_by_a_minimum_that_nobody_w
 def test_each_cause_has_a_code_of_its_own_and_a_sentence_that_can_be_filled(cause: Cause) -> None:
     assert BY_CODE[cause.code] is cause
     assert cause.code > 0
-    cause.sentence.format(before=1, desired=2, ready=3, unschedulable=4, minimum=5, maximum=6, load=7.0)
+    cause.sentence.format(before=1, desired=2, ready=3, warming=1, unschedulable=4, minimum=5, maximum=6, load=7.0)
     assert cause.ends.format(minimum=5, maximum=6).startswith(("until ", "while "))
