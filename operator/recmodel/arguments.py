@@ -42,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
         ("handover", "hand the workloads of a RecModel by reference over to the operator, from what scales them now"),
         ("handback", "give them back, with their autoscalers exactly as they were"),
     ):
-        _handover_arguments(commands.add_parser(name, help=f"{does}; without --yes only the plan is shown"))
+        command = commands.add_parser(name, help=f"{does}; without --yes only the plan is shown")
+        _handover_arguments(command, keeps=name == "handover")
 
     doctor = commands.add_parser(
         "doctor", help="check the installation, in the operator's pod; exit code 1 where something is wrong"
@@ -82,11 +83,13 @@ def _adopt_arguments(command: argparse.ArgumentParser) -> None:
     add("--prometheus", metavar="URL", help="where Prometheus answers (default: RECMODEL_PROMETHEUS_URL)")
 
 
-def _handover_arguments(command: argparse.ArgumentParser) -> None:
+def _handover_arguments(command: argparse.ArgumentParser, keeps: bool) -> None:
     add = command.add_argument
     add("name", metavar="NAME", help="the RecModel")
     add("-n", "--namespace", default="default", metavar="NAME", help="its namespace (default: default)")
     add("--yes", action="store_true", help="carry it out")
+    if keeps:
+        add("--keep-on-delete", action="store_true", help="let deleting the RecModel give nothing back")
 
 
 def _simulation_arguments(command: argparse.ArgumentParser) -> None:

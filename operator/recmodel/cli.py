@@ -81,9 +81,11 @@ def _handover(options: argparse.Namespace) -> int:
     import asyncio
 
     from recmodel.controller.handover import run
+    from recmodel.report.handover.store import KEEP, RESTORE
 
     try:
-        return asyncio.run(run(options.command, options.namespace, options.name, options.yes, _say))
+        on_delete = KEEP if getattr(options, "keep_on_delete", False) else RESTORE
+        return asyncio.run(run(options.command, (options.namespace, options.name), options.yes, _say, on_delete))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 

@@ -22,11 +22,12 @@ from recmodel.cluster.transport.credentials import Credentials
 from recmodel.cluster.transport.user_client import UserClient
 from recmodel.controller import handover
 from recmodel.report.handover.found import FALSE, HELD, PAUSED
+from recmodel.report.handover.store import RESTORE
 
 Object = dict[str, Any]
 GROUPS = {
     "recmodels": "recmodel.dev/v1alpha1", "deployments": "apps/v1", "statefulsets": "apps/v1", "configmaps": "v1",
-    "horizontalpodautoscalers": "autoscaling/v2", "scaledobjects": "keda.sh/v1alpha1",
+    "horizontalpodautoscalers": "autoscaling/v2", "scaledobjects": "keda.sh/v1alpha1", "events": "v1",
 }  # fmt: skip
 LAG_READS = 7  # until KEDA and the operator have seen a write
 FUTURE = "2099-01-01T00:00:00Z"  # of a decision: never old
@@ -119,13 +120,13 @@ class Namespace:
     def autoscalers(self) -> list[str]:
         return sorted(self.objects["horizontalpodautoscalers"])
 
-    def run(self, command: str, *, yes: bool = True) -> tuple[int, str]:
+    def run(self, command: str, *, yes: bool = True, on_delete: str = RESTORE) -> tuple[int, str]:
         """The exit code and what is printed; a refusal counts 2, as in ``recmodel.cli``."""
         said: list[str] = []
 
         async def story(client: UserClient) -> int:
             try:
-                return await handover.perform(client, command, ("shop", "ranker"), yes, said.append)
+                return await handover.perform(client, command, ("shop", "ranker"), yes, said.append, on_delete)
             except ValueError as error:
                 said.append(str(error))
                 return 2

@@ -109,7 +109,9 @@ def test_by_default_the_rights_are_cluster_wide(helm: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("settings", [(), ("watchNamespaces={shop,news}",)])
+@pytest.mark.parametrize(
+    "settings", [(), ("watchNamespaces={shop,news}",), ("handback=false",), ("admissionPolicy.enabled=false",)]
+)
 @pytest.mark.parametrize("rights", get_args(Rights))
 def test_the_value_rights_says_what_the_roles_grant_and_the_operator_is_told(
     helm: str, rights: Rights, settings: tuple[str, ...]
@@ -120,14 +122,18 @@ def test_the_value_rights_says_what_the_roles_grant_and_the_operator_is_told(
         for b in [*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")]
         if b["metadata"]["name"].endswith(".operator")
     ]
-    assert len(roles) == (2 if settings else 1)
+    assert len(roles) == (2 if "watchNamespaces={shop,news}" in settings else 1)
+    handback = rights == "act" and not {"handback=false", "admissionPolicy.enabled=false"} & {*settings}
     for role in roles:
         granted = {
             (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
         }
-        assert granted == {(right.resource, verb) for right in needed(rights) for verb in right.verbs}
+        assert granted == {(right.resource, verb) for right in needed(rights, handback) for verb in right.verbs}
     (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
     assert {"name": "RECMODEL_RIGHTS", "value": rights} in container["env"]
+    assert {"name": "RECMODEL_HANDBACK", "value": str(handback).lower()} in container["env"]
+    policies = {body["metadata"]["name"].rsplit(".")[-1] for body in of_kind(objects, "ValidatingAdmissionPolicy")}
+    assert ({"handback", "going-on", "stores", "givers"} <= policies) == handback
 
 
 def test_token_and_certificates_are_mounted(helm: str) -> None:

@@ -59,6 +59,15 @@ def carried_out(command: str, served: Served) -> str:
     return done.stdout
 
 
+def given_back_by_deletion(kube: Kube, namespace: str, name: str) -> None:
+    """By the operator, which finds the store whose RecModel is gone."""
+    kube.delete(names.RECMODEL, namespace, name)
+    store = store_name(name)
+    eventually("the store is gone", lambda: kube.find(names.CONFIG_MAP, namespace, store) is None, 90.0)
+    told = [e["reason"] for e in kube.list(names.EVENT, namespace) if e["involvedObject"]["name"] == store]
+    assert sorted(told) == ["HandedBack", "HandingBack"]
+
+
 def test_a_workload_is_handed_over_and_back_and_the_operator_itself_may_do_neither(kube: Kube, namespace: str) -> None:
     existing(kube, namespace)
     wait_until_it_answers(kube, namespace)
@@ -92,6 +101,10 @@ def test_a_workload_is_handed_over_and_back_and_the_operator_itself_may_do_neith
         assert asked(kube.get(names.AUTOSCALER, namespace, "shop-ranker")) == before
         assert (replicas(kube, namespace), served.body()["spec"]["mode"]) == (running, "Recommend")
         assert kube.find(names.CONFIG_MAP, namespace, store_name("ranker")) is None
+
+        carried_out("handover", served)
+        given_back_by_deletion(kube, namespace, "ranker")
+        assert asked(kube.get(names.AUTOSCALER, namespace, "shop-ranker")) == before
     answers = load.answers()
     measured("Requests over a handover and back", f"{len(answers)}, failed: {failed(answers) or 'none'}")
     assert failed(answers) == {}
@@ -110,9 +123,6 @@ def test_a_scaled_object_is_paused_and_goes_on(kube: Kube, namespace: str) -> No
         paused = kube.get(names.SCALED_OBJECT, namespace, "shop-spare")
         assert (paused["metadata"]["annotations"], paused["spec"]) == ({PAUSED: "true"}, before[0])
         assert served.body()["spec"]["mode"] == "Auto"
-        kube.delete(names.RECMODEL, namespace, "spare")
-        eventually("the RecModel is gone", lambda: kube.find(names.RECMODEL, namespace, "spare") is None, 30.0)
-        carried_out("handback", served)
+        given_back_by_deletion(kube, namespace, "spare")
         assert asked(kube.get(names.SCALED_OBJECT, namespace, "shop-spare")) == before
-        assert kube.find(names.CONFIG_MAP, namespace, store_name("spare")) is None
         assert replicas(kube, namespace) == [1, 1]

@@ -5,18 +5,25 @@ The policies are those of a release of the test's own, so the operator of the cl
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
 import yaml
 from chart import run
-from kube import Kube
+from kube import Kube, eventually
 from operator_account import FOREIGN, SOMEBODY, asked, body, installed_account, made, may
 
-from recmodel.cluster.rights import CLAIMS, NEEDED, Right, Rights, needed
+from recmodel.cluster import names
+from recmodel.cluster.names import Kind
+from recmodel.cluster.rights import CLAIMS, HANDING_BACK, NEEDED, Right, Rights, needed
+from recmodel.report.handover.store import RESTORE, Stored, config_map
 
 pytestmark = pytest.mark.cluster
+
+RBAC_ROLE = Kind("Role", "rbac.authorization.k8s.io/v1", "roles")
+RBAC_BINDING = Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings")
 
 
 def pod(change: Callable[[dict[str, Any]], Any]) -> tuple[str, Callable[[dict[str, Any]], Any]]:
@@ -89,22 +96,85 @@ def test_nobody_else_is_looked_at(released: tuple[str, str]) -> None:
     assert answer.returncode == 0, answer.stderr
 
 
+AUTOSCALER: dict[str, Any] = {
+    "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "ranker"},
+    "spec": {"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker"}},
+}  # fmt: skip
+MADE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "a Deployment": (lambda o: None, ""),
+    "another kind": (
+        lambda o: o["spec"]["scaleTargetRef"].update(kind="Machines"),
+        "scale Deployments and StatefulSets",
+    ),
+    "another group": (
+        lambda o: o["spec"]["scaleTargetRef"].update(apiVersion="x.test/v1"),
+        "scale Deployments and StatefulSets",
+    ),
+    "a finalizer": (lambda o: o["metadata"].update(finalizers=["x.test/y"]), "no finalizers and no owner"),
+    "an owner": (lambda o: o["metadata"].update(ownerReferences=[SOMEBODY]), "no finalizers and no owner"),
+}
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_what_it_restores_scales_what_it_may_scale(released: tuple[str, str], case: str) -> None:
+    namespace, user = released
+    (change, said), wanted = MADE[case], copy.deepcopy(AUTOSCALER)
+    wanted["metadata"]["namespace"] = namespace
+    change(wanted)
+    answer = asked(user, "create", wanted)
+    assert (answer.returncode == 0) == (not said), answer.stderr
+    assert said in answer.stderr
+
+
+def test_it_deletes_no_config_map_but_a_store_and_whoever_writes_one_may_do_what_it_restores(
+    kube: Kube, released: tuple[str, str]
+) -> None:
+    namespace, user = released
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "update", "patch", "get"]}
+    author = f"system:serviceaccount:{namespace}:author"
+    made_by = (
+        (RBAC_ROLE, {"rules": [rule]}),
+        (RBAC_BINDING, {"roleRef": {"kind": "Role", "name": "author", "apiGroup": "rbac.authorization.k8s.io"},
+                        "subjects": [{"kind": "ServiceAccount", "name": "author", "namespace": namespace}]}),
+    )  # fmt: skip
+    for kind, body_of in made_by:
+        kube.create(kind, namespace, {"metadata": {"name": "author", "namespace": namespace}, **body_of})
+    store = config_map(namespace, "ranker", Stored(on_delete=RESTORE))
+    kept = config_map(namespace, "other", Stored())
+    plain = {**kept, "metadata": {"name": "plain", "namespace": namespace}}
+    eventually("the author may write", lambda: asked(author, "create", plain).returncode == 0, 30.0)
+    assert asked(author, "create", kept).returncode == 0
+    refused = asked(author, "create", store)
+    assert f"{author} may not create horizontalpodautoscalers.autoscaling in namespace {namespace}" in refused.stderr
+    assert "hand over with --keep-on-delete" in refused.stderr
+    for one in (store, kept, plain):
+        kube.create(names.CONFIG_MAP, namespace, copy.deepcopy(one))
+    assert asked(author, "apply", {**store, "data": {"mode": "Auto"}}).returncode != 0
+    assert asked(user, "delete", store).returncode == 0
+    for one in (kept, plain):
+        answer = asked(user, "delete", one)
+        assert "only deletes ConfigMaps that recmodel handover wrote" in answer.stderr, answer.stderr
+
+
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-ASKED = {(right.group, right.resource) for right in NEEDED} | {
+ASKED = {(right.group, right.resource) for right in (*NEEDED, *HANDING_BACK)} | {
     ("", "secrets"),
     ("", "pods/exec"),
     ("apps", "statefulsets/scale"),
 }
 
 
-@pytest.mark.parametrize("rights", get_args(Rights))
-def test_the_account_may_do_what_the_value_rights_says_and_nothing_else(kube: Kube, helm: str, rights: Rights) -> None:
+@pytest.mark.parametrize(("rights", "handback"), [("act", True), *((rights, False) for rights in get_args(Rights))])
+def test_the_account_may_do_what_the_value_rights_says_and_nothing_else(
+    kube: Kube, helm: str, rights: Rights, handback: bool
+) -> None:
     """The cluster's own answer for each resource, verb and name: with ``observe`` every write but of itself is refused."""
     first, granted = needed(rights)[0], set[tuple[str, str, str, str]]()
+    policies = f"admissionPolicy.enabled={str(handback).lower()}"  # without them it hands nothing back
     with installed_account(
         helm,
         f"rights={rights}",
-        "admissionPolicy.enabled=false",
+        policies,
         in_force=lambda _, user: may(kube, user, "list", first),
     ) as (_, user):
         for group, resource in ASKED:
@@ -113,7 +183,10 @@ def test_the_account_may_do_what_the_value_rights_says_and_nothing_else(kube: Ku
                     if may(kube, user, verb, Right(group, resource, ()), name):
                         granted.add((group, resource, verb, name))
     expected = {
-        (r.group, r.resource, verb, name) for r in needed(rights) for verb in r.verbs for name in r.names or ("",)
+        (r.group, r.resource, verb, name)
+        for r in needed(rights, handback)
+        for verb in r.verbs
+        for name in r.names or ("",)
     }
     expected |= {
         ("coordination.k8s.io", "leases", "create", name) for name in CLAIMS

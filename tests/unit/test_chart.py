@@ -16,6 +16,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.leases.claims import ALL_CLAIM, CLAIM
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
+from recmodel.cluster.rights import HANDING_BACK
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.settings import ALIASES, PREFIX, Settings
 from recmodel.core import reasons
@@ -144,7 +145,7 @@ def test_an_object_outside_the_releases_namespace_has_a_name_that_no_other_relea
         if kind and name and (kind[1] in wide or "\n  namespace: {{ . }}\n" in text):
             assert "recmodel.wideName" in name[1] or name[1] == "{{ $name }}", text
             found += 1
-    assert found == 12
+    assert found == 14
 
 
 def test_the_role_names_each_right_and_none_that_would_be_dangerous() -> None:
@@ -216,7 +217,7 @@ def test_the_policies_cover_every_kind_that_the_operator_creates() -> None:
 
 def test_the_policy_for_authors_looks_at_each_pool_that_a_recmodel_may_have_and_at_each_kind() -> None:
     """What the operator scales in mode Auto is what the author may scale: tests/cluster/test_rights.py asks the API server."""
-    text = TEMPLATES["admissionpolicy.yaml"]
+    text, givers = TEMPLATES["admissionpolicy.yaml"].split('"givers"')
     (most,) = (str(m.max_length) for m in RecModelSpec.model_fields["pools"].metadata if hasattr(m, "max_length"))
     assert re.findall(r"until (\d+)", text) == [most]
     for kind in names.REFERABLE.values():
@@ -225,6 +226,10 @@ def test_the_policy_for_authors_looks_at_each_pool_that_a_recmodel_may_have_and_
         assert (scale["apiGroups"], scale["verbs"]) == ([kind.group_version.partition("/")[0]], ["patch"])
     assert set(re.findall(r"check\('(\w+)'\)", text)) == {"update", "patch"}
     assert "resources: [recmodels]}" in text  # not the status, which the operator writes
+    # And what it makes when a RecModel is deleted is what the author of the store may make.
+    made = {right.resource: verb for right in HANDING_BACK for verb in right.verbs if right.resource != "configmaps"}
+    assert dict(re.findall(r"resource\('(\w+)'\)[^)]*\)\.check\('(\w+)'\)", givers)) == made
+    assert 'include "recmodel.handsBack"' in text
 
 
 def test_the_pod_fits_pod_security_restricted() -> None:

@@ -42,6 +42,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.watchNamespaces }}{{ join "," $result }}{{ end }}
 {{- end }}
 
+{{- /* Whether deleting a RecModel gives back what was handed over. Without the policies, who may write ConfigMaps could have the
+       operator make autoscalers. */ -}}
+{{- define "recmodel.handsBack" -}}
+{{- if and .Values.handback .Values.admissionPolicy.enabled (eq (default "act" .Values.rights) "act") }}true{{ else }}false{{ end }}
+{{- end }}
+
 {{- define "recmodel.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "recmodel.selector" . }}
@@ -131,6 +137,19 @@ app.kubernetes.io/part-of: recmodel
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
+{{- end }}
+
+{{- /* Beside these, to give back what was handed over when its RecModel is deleted. */ -}}
+{{- define "recmodel.rules.handback" -}}
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [create]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list, patch]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [delete]
 {{- end }}
 
 {{- /* The same where rights is observe: what it watches, its report, and the Leases. */ -}}

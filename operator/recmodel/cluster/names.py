@@ -17,6 +17,7 @@ BACKENDS_ANNOTATION = f"{GROUP}/backends"  # since when each place among the rou
 SERVING_ANNOTATION = f"{GROUP}/serving"  # which version of its model a Deployment was made for
 VERSION_LABEL = f"{GROUP}/version"  # on pods, where a version is known
 HANDOVER_LABEL = f"{GROUP}/handover-of"  # on the ConfigMap that keeps what scaled the pools of a RecModel
+ON_DELETE_ANNOTATION = f"{GROUP}/on-delete"  # on the same: whether deleting the RecModel restores what it holds
 POOL_HEADER = "x-recmodel-pool"
 
 

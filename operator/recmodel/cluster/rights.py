@@ -53,14 +53,20 @@ NEEDED: tuple[Right, ...] = (
     Right("coordination.k8s.io", "leases", ("get", "update"), CLAIMS),
     Right("coordination.k8s.io", "leases", ("create",)),
 )
+# With handback: to restore what was handed over when the RecModel is deleted.
+HANDING_BACK: tuple[Right, ...] = (
+    Right("autoscaling", "horizontalpodautoscalers", ("create",)),
+    Right("keda.sh", "scaledobjects", ("list", "patch")),
+    Right("", "configmaps", ("delete",)),
+)
 # What it writes of itself, and cannot do without: its report, and which operator acts.
 OWN = frozenset({"recmodels/status", "events", "leases"})
 
 
-def needed(rights: Rights) -> tuple[Right, ...]:
+def needed(rights: Rights, handback: bool = False) -> tuple[Right, ...]:
     """All that it does with these rights: with ``observe`` it reads what it watches, and writes its report and the Leases."""
     if rights == "act":
-        return NEEDED
+        return (*NEEDED, *HANDING_BACK) if handback else NEEDED
     kept = (right if right.resource in OWN else replace(right, verbs=_read(right)) for right in NEEDED)
     return tuple(right for right in kept if right.verbs)
 

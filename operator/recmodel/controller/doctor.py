@@ -97,7 +97,7 @@ async def _cluster(client: Client, settings: Settings) -> list[Check]:
     asked = [
         (where, right, verb, name)
         for where in places
-        for right in needed(settings.rights)
+        for right in needed(settings.rights, settings.handback)
         for verb in right.verbs
         for name in right.names or (None,)
     ]

@@ -19,13 +19,14 @@ from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport import credentials
+from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NotFound
 from recmodel.cluster.transport.user_client import UserClient
 from recmodel.report.handover import guards, text
 from recmodel.report.handover.found import Answers, Standing, standing, targets, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back, hand_over
 from recmodel.report.handover.steps import Step, Wait, Write, still_lacking
-from recmodel.report.handover.store import difference, leaving, restorable, store_name, stored
+from recmodel.report.handover.store import RESTORE, difference, leaving, restorable, store_name, stored
 from recmodel.report.way_out import with_way_out
 
 LOOK_SECONDS = 1.0  # between two looks at what is waited for
@@ -36,7 +37,7 @@ UNSURE = "; it may be done or not, and the next run sees which"
 Say = Callable[[str], None]
 
 
-async def run(command: str, namespace: str, name: str, yes: bool, say: Say) -> int:
+async def run(command: str, key: tuple[str, str], yes: bool, say: Say, on_delete: str) -> int:
     """The exit code: 0, or 1 where it stopped on its way. ``ValueError`` where nothing was done, with the way out."""
     task = asyncio.current_task()
     if task is not None:  # as Ctrl-C does: where it stopped is said
@@ -44,7 +45,7 @@ async def run(command: str, namespace: str, name: str, yes: bool, say: Say) -> i
     try:
         client = UserClient(await credentials.load())
         async with client:
-            return await perform(client, command, (namespace, name), yes, say)
+            return await perform(client, command, key, yes, say, on_delete)
     except ConfigException as error:
         said = f"{str(error).rstrip('.')}: set KUBECONFIG, or run this in a pod whose account may do it"
         raise ValueError(said) from error
@@ -52,7 +53,9 @@ async def run(command: str, namespace: str, name: str, yes: bool, say: Say) -> i
         raise ValueError(f"{error}: see whether the API server is up, and can be reached from here") from error
 
 
-async def perform(client: UserClient, command: str, key: tuple[str, str], yes: bool, say: Say) -> int:
+async def perform(
+    client: UserClient, command: str, key: tuple[str, str], yes: bool, say: Say, on_delete: str = RESTORE
+) -> int:
     """The same with a client; ``key``: namespace and name of the RecModel."""
     answers = await _look(client, *key)
     if answers.recmodel is None and (command == "handover" or answers.store is None):
@@ -63,7 +66,7 @@ async def perform(client: UserClient, command: str, key: tuple[str, str], yes: b
         if command == "handover" or answers.store is None:
             raise
         found = without_recmodel(*key, answers, error)
-    plan = (hand_over if command == "handover" else hand_back)(found)
+    plan = hand_over(found, on_delete) if command == "handover" else hand_back(found)
     refusals = await _refusals(client, plan)
     say(text.heading(plan))
     if not yes or not plan.steps:
@@ -115,7 +118,7 @@ async def _do(client: UserClient, found: Standing, step: Step) -> None:
     elif step.takes is not None:
         await _take(client, found, step)
     elif step.verb == "create":
-        await _create(client, namespace, step)
+        await created(client, namespace, step)
     elif step.verb == "patch":
         await client.merge(step.kind, namespace, step.name, step.body or {})
     else:
@@ -126,9 +129,9 @@ async def _do(client: UserClient, found: Standing, step: Step) -> None:
 async def _take(client: UserClient, found: Standing, step: Write) -> None:
     """Takes away what scales a pool, over the very version that was seen to be as it is stored; its status changes all the time."""
     for _ in range(ATTEMPTS):
-        recmodel = await _find(client, names.RECMODEL, found.namespace, found.name)
-        store = await _find(client, names.CONFIG_MAP, found.namespace, store_name(found.name))
-        live = await _find(client, step.kind, found.namespace, step.name)
+        recmodel = await find(client, names.RECMODEL, found.namespace, found.name)
+        store = await find(client, names.CONFIG_MAP, found.namespace, store_name(found.name))
+        live = await find(client, step.kind, found.namespace, step.name)
         if live is None or not guards.to_be_taken(step, recmodel, store, live):
             return
         seen = {key: str(live["metadata"].get(key) or "") for key in ("uid", "resourceVersion")}
@@ -148,13 +151,13 @@ async def _take(client: UserClient, found: Standing, step: Write) -> None:
     raise ValueError(f"it changed {ATTEMPTS} times while it was looked at: run this again")
 
 
-async def _create(client: UserClient, namespace: str, step: Write) -> None:
+async def created(client: Client, namespace: str, step: Write) -> None:
     """Creates it; one that an attempt before this one has created, or somebody else just like it, is as good."""
     wanted = step.body or {}
     try:
         made: dict[str, Any] | None = await client.create(step.kind, wanted)
     except Conflict:
-        made = await _find(client, step.kind, namespace, step.name)
+        made = await find(client, step.kind, namespace, step.name)
     if made is None or leaving(made):
         raise ValueError("one of this name is being deleted: run this again when it is gone")
     if step.kind == names.CONFIG_MAP:
@@ -170,7 +173,7 @@ async def _wait(client: UserClient, namespace: str, wait: Wait) -> None:
     """Until it has come; ``ValueError`` where it has not within its time, or will not."""
     deadline = asyncio.get_running_loop().time() + wait.seconds
     while True:
-        body = await _find(client, wait.kind, namespace, wait.name)
+        body = await find(client, wait.kind, namespace, wait.name)
         if not (lacks := still_lacking(wait, body, datetime.now(UTC))):
             return
         if asyncio.get_running_loop().time() > deadline:
@@ -180,20 +183,20 @@ async def _wait(client: UserClient, namespace: str, wait: Wait) -> None:
 
 async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     """All that stands of it."""
-    recmodel = await _find(client, names.RECMODEL, namespace, name)
+    recmodel = await find(client, names.RECMODEL, namespace, name)
     try:
         refs = targets(recmodel, f"{namespace}/{name}") if recmodel is not None else []
     except ValueError:  # which is told when the rest is read
         refs = []
-    found = {(kind.kind, ref): await _find(client, kind, namespace, ref) for kind, ref in refs}
+    found = {(kind.kind, ref): await find(client, kind, namespace, ref) for kind, ref in refs}
     workloads = {ref: body for ref, body in found.items() if body is not None}
-    autoscalers = await _list(client, names.AUTOSCALER, namespace)
-    scaled = await _scaled_objects(client, namespace)
-    kept = await _find(client, names.CONFIG_MAP, namespace, store_name(name))
+    autoscalers = await listed(client, names.AUTOSCALER, namespace)
+    scaled = await scaled_objects(client, namespace)
+    kept = await find(client, names.CONFIG_MAP, namespace, store_name(name))
     return Answers(recmodel, workloads, autoscalers, scaled, stored(kept) if kept is not None else None)
 
 
-async def _scaled_objects(client: UserClient, namespace: str) -> list[dict[str, Any]] | None:
+async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]] | None:
     """None where they may not be listed; none at all where KEDA is not installed."""
     if not await client.serves(names.SCALED_OBJECT):
         return []
@@ -205,12 +208,13 @@ async def _scaled_objects(client: UserClient, namespace: str) -> list[dict[str, 
         return None
 
 
-async def _find(client: UserClient, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+async def find(client: Client, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
     """By a list of that name, which is all that the operator's own account may do: so a plan can be shown in its pod."""
-    return next(iter(await _list(client, kind, namespace, f"metadata.name={name}")), None)
+    return next(iter(await listed(client, kind, namespace, f"metadata.name={name}")), None)
 
 
-async def _list(client: UserClient, kind: Kind, namespace: str, fields: str = "") -> list[dict[str, Any]]:
+async def listed(client: Client, kind: Kind, namespace: str, fields: str = "") -> list[dict[str, Any]]:
+    """All of a kind; ``ValueError`` where they may not be listed."""
     try:
         return (await client.list(kind, namespace, fields=fields))[0]
     except ApiRefused as error:
@@ -219,7 +223,7 @@ async def _list(client: UserClient, kind: Kind, namespace: str, fields: str = ""
 
 
 async def _absent(client: UserClient, namespace: str, name: str) -> str:
-    there = sorted(identity_of(body)[1] for body in await _list(client, names.RECMODEL, namespace))
+    there = sorted(identity_of(body)[1] for body in await listed(client, names.RECMODEL, namespace))
     has = f"there is {', '.join(there[:MOST_NAMES])}" if there else "the namespace has none"
     return f"there is no RecModel {namespace}/{name}; {has}: correct the name, or name the namespace with -n"
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from recmodel.cluster import names
@@ -22,6 +22,7 @@ from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller.contests import recall_contests
 from recmodel.controller.decider import Decider
+from recmodel.controller.giving_back import GivingBack
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
 from recmodel.controller.left_namespaces import LeftNamespaces
@@ -84,9 +85,11 @@ class Operator:
         self.rollouts = Rollouts(decider, self.reconciler.wake, lambda t: self.tick.weights(t), settings.tick_seconds)
         self.tick = Tick(
             settings, decider, metrics, self.reconciler, self._registry, self.history_loader, self.rollouts,
-            self._pools, lambda t: backends(t, self.inventory), self._missing, self._compare_routes, self._may_act, self._report,
+            self._pools, lambda t: backends(t, self.inventory), self._missing,
+            lambda models: compare_routes(models, self.inventory), self._may_act, self._report,
         )  # fmt: skip
         self.loop = Loop(self.tick.run, settings.tick_seconds, metrics)
+        self._giving_back = GivingBack(client, self.reconciler.models, self._may_act)
         self._recmodel_watch = RecModelWatch(self.reconciler.models, self.observe, self.forget, self.listed)
         self._first_models = asyncio.Event()
         self._settled = False
@@ -164,6 +167,9 @@ class Operator:
         """
         self._actor.monitors = await served(self._client, names.POD_MONITOR)
         self._watches.start(self._settings.namespaces, self._actor.monitors, self._recmodel_watch)
+        if self._settings.handback:
+            self._watches.stores(self._settings.namespaces, self._giving_back)
+            self._tasks.keep(self._giving_back.run, "giving back")
         await self._watches.settled()
         self._settled, self.tick.decided_at = True, time.monotonic()
         self._listed()
@@ -211,7 +217,7 @@ class Operator:
         """Those in which there is, or by the settings may be, something to do."""
         if self._settings.namespaces:
             return {*self._settings.namespaces, *(self._left_namespaces.left if self._left_namespaces else ())}
-        return {t.owner.namespace for t in self.reconciler.models.values()}
+        return {t.owner.namespace for t in self.reconciler.models.values()} | self._giving_back.namespaces
 
     def _may_act(self, namespace: str) -> bool:
         """False while another operator acts there: then this one watches, decides and learns along, and writes nothing."""
@@ -268,13 +274,6 @@ class Operator:
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
         cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
-
-    def _compare_routes(self, models: Sequence[Tracked]) -> None:
-        """Finds which routes are in the way of which; what cannot be compared stays as it was known."""
-        try:
-            compare_routes(models, self.inventory)
-        except Exception:
-            logger.exception("the routes of %d RecModels cannot be compared", len(models))
 
     def _models(self) -> list[Model]:
         models = [t for t in self.reconciler.models.values() if t.spec is not None]

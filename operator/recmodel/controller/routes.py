@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.route_status import route_status
 from recmodel.controller.tracked import Tracked
 from recmodel.report.overlapping_routes import Object, overlaps
+
+logger = logging.getLogger(__name__)
 
 
 def read_route(tracked: Tracked, inventory: Inventory) -> None:
@@ -30,8 +33,14 @@ def backends(tracked: Tracked, inventory: Inventory) -> tuple[Backend, ...]:
 
 
 def compare_routes(models: Sequence[Tracked], inventory: Inventory) -> None:
-    """Takes over, for each of all RecModels, whether it loses requests to another one, and which ones lose some to it."""
-    found = overlaps((t.owner, _route_of(t, inventory)) for t in models)
+    """Takes over, for each of all RecModels, whether it loses requests to another one, and which ones lose some to it. What cannot be
+    compared stays as it was known.
+    """
+    try:
+        found = overlaps((t.owner, _route_of(t, inventory)) for t in models)
+    except Exception:
+        logger.exception("the routes of %d RecModels cannot be compared", len(models))
+        return
     for tracked in models:
         tracked.route = replace(
             tracked.route,

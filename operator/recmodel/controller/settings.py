@@ -120,6 +120,9 @@ class Settings(BaseModel):
     rights: Rights = "act"
     """What the chart lets the operator write: with ``observe`` nothing but its report and the Leases, so it does not try."""
 
+    handback: bool = False
+    """Whether deleting a RecModel restores what was handed over; the chart grants the rights for it with its policies alone."""
+
     lease_name: str = ""
     """Lease that says which of several operators acts, in ``lease_namespace``; empty: this one always does."""
 

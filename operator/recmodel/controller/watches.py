@@ -79,6 +79,13 @@ class Watches:
         for namespace in namespaces or (None,):
             self._follow(Selection(kind, namespace, names.MODEL_LABEL), self._inventory)
 
+    def stores(self, namespaces: Sequence[str], follower: Follower) -> None:
+        """Follows what was handed over. Nothing waits for it."""
+        for namespace in namespaces or (None,):
+            selection = Selection(names.CONFIG_MAP, namespace, names.HANDOVER_LABEL)
+            following = functools.partial(follow, self._client, selection, follower, synced=asyncio.Event())
+            self._tasks.keep(following, f"following stores{f' in {namespace}' if namespace else ''}")
+
     async def settled(self) -> None:
         """Waits until all but the RecModels was listed once, but not for long."""
         awaited = {place: synced for place, synced in self._synced.items() if place[0] != names.RECMODEL.plural}

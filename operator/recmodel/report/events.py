@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from recmodel.api.status import RecModelStatus, timestamp
-from recmodel.api.v1alpha1 import API_VERSION, KIND
+from recmodel.cluster import names
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Reason
@@ -70,9 +70,11 @@ def changes(new: RecModelStatus, old: RecModelStatus) -> list[tuple[str, Reason]
     return found
 
 
-def event(owner: Mapping[str, Any], kind: str, reason: Reason, now: datetime) -> dict[str, Any]:
-    """The Event about a RecModel. Its name comes from its content, so that a repeated write is refused and not shown
-    twice.
+def event(
+    owner: Mapping[str, Any], kind: str, reason: Reason, now: datetime, about: names.Kind = names.RECMODEL
+) -> dict[str, Any]:
+    """The Event about a RecModel, or ``about`` an object of another kind. Its name comes from its content, so that a repeated write
+    is refused and not shown twice.
     """
     metadata = owner["metadata"]
     time = timestamp(now)
@@ -81,7 +83,7 @@ def event(owner: Mapping[str, Any], kind: str, reason: Reason, now: datetime) ->
         "apiVersion": "v1", "kind": "Event",
         "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
         "involvedObject": {
-            "apiVersion": API_VERSION, "kind": KIND, "name": metadata["name"],
+            "apiVersion": about.group_version, "kind": about.kind, "name": metadata["name"],
             "namespace": metadata["namespace"], "uid": metadata["uid"],
         },
         "reason": reason.reason, "message": shortened(reason.message, MESSAGE_CHARACTERS), "type": kind,

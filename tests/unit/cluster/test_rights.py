@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import yaml
 
-from recmodel.cluster.rights import NEEDED, OWN, Rights, needed
+from recmodel.cluster.rights import HANDING_BACK, NEEDED, OWN, Right, Rights, needed
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "charts" / "recmodel" / "templates"
 
 
-@pytest.mark.parametrize("rights", get_args(Rights))
-def test_the_chart_grants_exactly_what_is_needed(rights: Rights) -> None:
+Granted = set[tuple[str, str, str, tuple[str, ...]]]
+
+
+def granted(rules: str) -> Granted:
+    """By group, resource, verb and names."""
     text = (TEMPLATES / "_helpers.tpl").read_text()
-    found = re.search(rf'define "recmodel.rules.{rights}" -\}}\}}\n(.*?)\{{\{{- end \}}\}}', text, re.DOTALL)
+    found = re.search(rf'define "recmodel.rules.{rules}" -\}}\}}\n(.*?)\{{\{{- end \}}\}}', text, re.DOTALL)
     assert found is not None
-    granted = {
+    return {
         (group, resource, verb, tuple(rule.get("resourceNames", ())))
         for rule in yaml.safe_load(found[1])
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert granted == {
-        (right.group, right.resource, verb, right.names) for right in needed(rights) for verb in right.verbs
-    }
+
+
+def rights_of(rights: Iterable[Right]) -> Granted:
+    return {(right.group, right.resource, verb, right.names) for right in rights for verb in right.verbs}
+
+
+@pytest.mark.parametrize("rights", get_args(Rights))
+def test_the_chart_grants_exactly_what_is_needed(rights: Rights) -> None:
+    assert granted(rights) == rights_of(needed(rights))
+
+
+def test_the_chart_grants_what_handing_back_needs_beside() -> None:
+    assert granted("handback") == rights_of(HANDING_BACK)
+    assert needed("observe", handback=True) == needed("observe")
 
 
 def test_who_observes_watches_all_that_it_would_act_on_and_writes_only_of_itself() -> None:
@@ -46,5 +61,6 @@ def test_who_observes_watches_all_that_it_would_act_on_and_writes_only_of_itself
 def test_every_role_of_the_operator_goes_by_the_value() -> None:
     """Cluster-wide, and in each of ``watchNamespaces``."""
     included = re.findall(r'include \(?(?:printf )?"recmodel\.rules[^}]*', (TEMPLATES / "rbac.yaml").read_text())
-    assert len(included) == 2
-    assert all('printf "recmodel.rules.%s" (default "act" ' in text for text in included)
+    assert len(included) == 4
+    assert sum('"recmodel.rules.handback"' in text for text in included) == 2
+    assert all("handback" in text or 'printf "recmodel.rules.%s" (default "act" ' in text for text in included)

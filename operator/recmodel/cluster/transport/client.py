@@ -116,8 +116,7 @@ class Client:
     async def latest(self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = "") -> str:
         """The resource version at which the API server stands now, of a list of one object at most."""
         query = {"limit": "1", **selected(labels, fields)}
-        page = await self._call(Request("GET", kind, kind.path(namespace), query))
-        return version_of(page)
+        return version_of(await self._call(Request("GET", kind, kind.path(namespace), query)))
 
     async def watch(
         self, kind: Kind, version: str, namespace: str | None = None, labels: str = "", fields: str = ""
@@ -192,9 +191,12 @@ class Client:
         path = kind.path(namespace, name, "status")
         return await self._write(apply_request(kind, path, body), namespace, self._reports)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, retries: int = RETRIES) -> None:
-        """Deletes the object with this uid, and what it owns with it; nothing happens where it is gone already."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, uid: str, retries: int = RETRIES, version: str = ""
+    ) -> None:
+        """Deletes the object with this uid (and version), and what it owns with it; nothing happens where it is gone already."""
+        seen = {"uid": uid, "resourceVersion": version} if version else {"uid": uid}
+        body = {"propagationPolicy": "Background", "preconditions": seen}
         request = Request("DELETE", kind, kind.path(namespace, name), body=body, retries=retries)
         try:
             await self._write(request, namespace, self._acts)
@@ -231,8 +233,7 @@ class Client:
 
     async def replace_lease(self, body: Object) -> Object:
         """Writes a whole Lease as it was read before; ``Conflict`` where somebody wrote it since."""
-        metadata = body["metadata"]
-        path = LEASE.path(metadata["namespace"], metadata["name"])
+        path = LEASE.path(body["metadata"]["namespace"], body["metadata"]["name"])
         return await self._call(Request("PUT", LEASE, path, body=body))
 
     async def _write(self, request: Request, namespace: str, bucket: TokenBucket) -> Object:

@@ -15,9 +15,23 @@ from recmodel.report.handover import warnings
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing, does
 from recmodel.report.handover.guards import taken
 from recmodel.report.handover.steps import AUTO, Step, Wait, Write
-from recmodel.report.handover.store import Stored, config_map, difference, leaving, restorable, store_name
+from recmodel.report.handover.store import (
+    KEEP,
+    RESTORE,
+    Stored,
+    config_map,
+    difference,
+    leaving,
+    restorable,
+    store_name,
+)
 
 RECOMMEND = "Recommend"
+ON_DELETE = {
+    RESTORE: "Deleting the RecModel restores what is stored as well, unless the operator's chart has handback: false or no admission "
+    "policies: then hand back before you delete it.",
+    KEEP: "Deleting the RecModel gives nothing back: hand back before you delete it.",
+}
 NOT_ACTING = (RECOMMEND, "Paused")
 
 
@@ -31,6 +45,7 @@ class Plan:
     warnings: tuple[str, ...]
     settled: str
     then: str
+    different: bool = False  # what stands differs from what is stored, so the store stays
 
     @property
     def key(self) -> str:
@@ -38,14 +53,16 @@ class Plan:
         return f"{self.standing.namespace}/{self.standing.name}"
 
 
-def hand_over(found: Standing) -> Plan:
-    """From the autoscalers to the operator; ``ValueError`` where that cannot be, with the way out."""
+def hand_over(found: Standing, on_delete: str = RESTORE) -> Plan:
+    """From the autoscalers to the operator; ``ValueError`` where that cannot be, with the way out. ``on_delete`` is what deleting the
+    RecModel does with what is stored.
+    """
     for pool in found.pools:
         _handable(found, pool)
     going = [one for pool in found.pools for one in pool.autoscalers]
     pausing = [one for pool in found.pools for one in pool.scaled_objects if one.scales]
     of_keda = [name for pool in found.pools for one in pool.scaled_objects for name in one.autoscalers]
-    steps = [*_storing(found, going, pausing)]
+    steps = [*_storing(found, going, pausing, on_delete)]
     if found.mode != AUTO:
         steps.append(_mode(found, AUTO, "the operator leaves alone each workload that another scales"))
     if steps or going or pausing:
@@ -60,8 +77,7 @@ def hand_over(found: Standing) -> Plan:
     return Plan(
         "handover", found, tuple(steps), tuple(warnings.of_handover(found, going, pausing)),
         f"RecModel {found.namespace}/{found.name} is handed over: its mode is Auto, and no autoscaler scales its pools.",
-        "The operator scales from here on, beginning with the replicas that run. Deleting the RecModel gives nothing back: hand back "
-        "before you delete it.",
+        f"The operator scales from here on, beginning with the replicas that run. {ON_DELETE[on_delete]}",
     )  # fmt: skip
 
 
@@ -89,7 +105,7 @@ def hand_back(found: Standing) -> Plan:
     kept = f"What stands differs from what is stored, and was left as it is: {', '.join(different)}."
     return Plan(
         "handback", found, tuple(steps), tuple(warnings.of_handback(found, stored, different)),
-        kept if different else f"{nothing}.", _then(found, bool(restoring)),
+        kept if different else f"{nothing}.", _then(found, bool(restoring)), bool(different),
     )  # fmt: skip
 
 
@@ -114,7 +130,7 @@ def _handable(found: Standing, pool: Pool) -> None:
             )
 
 
-def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObject]) -> Iterator[Step]:
+def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObject], on_delete: str) -> Iterator[Step]:
     """What stands now replaces what was stored of the same name or workload, and what somebody else has paused since is not ours
     to go on with; what is gone stays stored.
     """
@@ -126,9 +142,10 @@ def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObjec
         {**gone, **{one.name: one.body for one in going}},
         {**{n: p for n, p in before.paused.items() if n not in theirs}, **{one.name: one.pause for one in pausing}},
         before.mode or (found.mode if found.mode in NOT_ACTING else "") or "",
+        on_delete,
     )
     unchanged = (now.autoscalers, now.paused) == (before.autoscalers, before.paused)
-    if unchanged and (before.uid or not (now.autoscalers or now.paused)):
+    if unchanged and (before.on_delete == on_delete if before.uid else not (now.autoscalers or now.paused)):
         return
     body, name = config_map(found.namespace, found.name, now), store_name(found.name)
     what = [f"HorizontalPodAutoscaler {one.name}" for one in going]
@@ -139,7 +156,10 @@ def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObjec
     said = f"store {' and '.join(what) or 'what is still to be given back'} in ConfigMap {name}"
     if before.uid:
         seen = {"uid": before.uid, "resourceVersion": before.version}
-        yield Write("patch", names.CONFIG_MAP, name, said, by_hand, {"metadata": seen, "data": body["data"]})
+        notes = {"annotations": body["metadata"]["annotations"]}
+        yield Write(
+            "patch", names.CONFIG_MAP, name, said, by_hand, {"metadata": {**seen, **notes}, "data": body["data"]}
+        )
     else:
         yield Write("create", names.CONFIG_MAP, name, said, by_hand, body)
 

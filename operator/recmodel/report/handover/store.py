@@ -19,6 +19,7 @@ Object = dict[str, Any]
 
 SUFFIX = "-handover"
 KUBECTLS = "kubectl.kubernetes.io/last-applied-configuration"  # restored as well, but kubectl create writes its own
+RESTORE, KEEP = "restore", "keep"
 AUTOSCALERS, PAUSED, MODE = "autoscalers.json", "paused.json", "mode"
 # What is restored of the metadata. The API server makes the rest, such as uid, resourceVersion and managedFields. An owner may be
 # another object by then, for which the garbage collector would delete what was restored.
@@ -34,6 +35,7 @@ class Stored:
     autoscalers: Mapping[str, Object] = field(default_factory=dict)
     paused: Mapping[str, str | None] = field(default_factory=dict)
     mode: str = ""
+    on_delete: str = KEEP  # ``RESTORE``: deleting the RecModel restores it, too
     uid: str = field(default="", compare=False)  # of the ConfigMap; empty before there is one
     version: str = field(default="", compare=False)  # its resource version
 
@@ -84,6 +86,7 @@ def config_map(namespace: str, recmodel: str, stored: Stored) -> Object:
             "name": store_name(recmodel),
             "namespace": namespace,
             "labels": {names.HANDOVER_LABEL: recmodel, "app.kubernetes.io/managed-by": names.HANDING_OVER},
+            "annotations": {names.ON_DELETE_ANNOTATION: stored.on_delete},
         },
         "data": {
             AUTOSCALERS: json.dumps(listed, indent=2) + "\n",
@@ -119,7 +122,23 @@ def stored(body: Mapping[str, Any]) -> Stored:
         raise ValueError(
             f"{said}: somebody changed it; restore it, or create again by hand what it holds, and delete it"
         ) from error
-    return Stored(autoscalers, paused, mode, str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or ""))
+    seen = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
+    return Stored(autoscalers, paused, mode, on_delete(body), *seen)
+
+
+def on_delete(body: Mapping[str, Any]) -> str:
+    """What deleting the RecModel does with what a ConfigMap holds: ``KEEP`` where it does not say ``RESTORE``."""
+    notes = body["metadata"].get("annotations")
+    found = notes.get(names.ON_DELETE_ANNOTATION) if isinstance(notes, Mapping) else None
+    return RESTORE if found == RESTORE else KEEP
+
+
+def restored_of(body: Mapping[str, Any]) -> str:
+    """The RecModel whose deletion restores what a ConfigMap holds; empty where none does."""
+    labels, name = body["metadata"].get("labels"), str(body["metadata"].get("name"))
+    recmodel = name.removesuffix(SUFFIX)
+    ours = isinstance(labels, Mapping) and labels.get(names.HANDOVER_LABEL) == recmodel and name == store_name(recmodel)
+    return recmodel if ours and on_delete(body) == RESTORE else ""
 
 
 def _check(item: Object, namespace: str) -> None:

@@ -19,6 +19,7 @@ from recmodel.report.handover.found import HELD, PAUSED, Answers, Standing, stan
 from recmodel.report.handover.origin import origin
 from recmodel.report.handover.plan import Plan, hand_back, hand_over
 from recmodel.report.handover.steps import Wait, Write, still_lacking
+from recmodel.report.handover.store import RESTORE as RESTORED
 from recmodel.report.handover.store import Stored, config_map, difference, restorable, stored
 
 Object = dict[str, Any]
@@ -41,7 +42,8 @@ def found(*scalers: Object, **more: Any) -> Standing:
 
 
 def kept(*autoscalers: Object, **paused: str | None) -> Stored:
-    return Stored({body["metadata"]["name"]: restorable(body) for body in autoscalers}, paused, uid="m-1", version="1")
+    found = {body["metadata"]["name"]: restorable(body) for body in autoscalers}
+    return Stored(found, paused, on_delete=RESTORED, uid="m-1", version="1")
 
 
 def steps(plan: Plan) -> list[str]:

@@ -1,0 +1,174 @@
+"""Deleting a RecModel gives back what was handed over: what is restored, when, and what is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders.handover_scene import Namespace, autoscaler, same
+from builders.references import reference_recmodel
+from recmodel.cluster import names
+from recmodel.cluster.transport.user_client import UserClient
+from recmodel.controller.giving_back import GRACE_SECONDS, RETRY_SECONDS, GivingBack
+from recmodel.report.handover.store import KEEP, RESTORE
+
+RESTORED, GONE_ON = "POST horizontalpodautoscalers/ranker-cpu", "PATCH scaledobjects/ranker-gpu"
+FORGOTTEN = "DELETE configmaps/ranker-handover"
+
+
+def handed_over(on_delete: str = RESTORE, *scalers: dict[str, Any]) -> Namespace:
+    shop = Namespace("Recommend", *scalers)
+    code, said = shop.run("handover", on_delete=on_delete)
+    assert code == 0, said
+    shop.writes.clear()
+    return shop
+
+
+def told(shop: Namespace, known: set[str] | None = None, acts: bool = True, seconds: float = 40.0) -> list[str]:
+    """Has an operator that has just started look for so long, and returns the reasons of its Events."""
+
+    async def story(client: UserClient) -> int:
+        giving = GivingBack(client, known or set(), lambda _: acts)
+        following = asyncio.create_task(follow(giving, shop))
+        task = asyncio.create_task(giving.run())
+        await asyncio.sleep(seconds)
+        for one in (task, following):
+            one.cancel()
+        return 0
+
+    shop.served(story)
+    shop.play()
+    return [body["reason"] for body in shop.objects["events"].values()]
+
+
+async def follow(giving: GivingBack, shop: Namespace) -> None:
+    """As the watch does."""
+    while True:
+        giving.replace(names.CONFIG_MAP, list(copy.deepcopy(shop.objects["configmaps"]).values()), None)
+        await asyncio.sleep(1.0)
+
+
+def test_a_recmodel_that_was_deleted_gives_back_what_was_there_also_by_an_operator_that_was_down() -> None:
+    shop = Namespace()
+    before = [shop.look("horizontalpodautoscalers", "ranker-cpu"), shop.look("scaledobjects", "ranker-gpu")]
+    shop.run("handover")
+    del shop.objects["recmodels"]["ranker"]
+    shop.writes.clear()
+    assert told(shop, seconds=GRACE_SECONDS - 1.0) == [], "a tool may make it again"
+    assert told(shop) == ["HandingBack", "HandedBack"]
+    assert [w for w in shop.writes if "events" not in w] == [RESTORED, GONE_ON, FORGOTTEN]
+    assert same(shop.look("horizontalpodautoscalers", "ranker-cpu"), before[0])
+    assert same(shop.look("scaledobjects", "ranker-gpu"), before[1])
+    shop.writes.clear()
+    told(shop, seconds=300.0)
+    assert shop.writes == [], "once"
+    said = [body["message"] for body in shop.objects["events"].values()]
+    assert said[0] == "RecModel ranker was deleted, so what ConfigMap ranker-handover holds is given back"
+    assert said[1].startswith(
+        "create HorizontalPodAutoscaler ranker-cpu as it was stored: Deployment ranker-cpu, 2 to 40"
+    )
+
+
+LEFT_ALONE: dict[str, Callable[[Namespace], Any]] = {
+    "it does not act there": lambda shop: None,
+    "it was told to keep it": lambda shop: None,
+    "it has no label": lambda shop: store(shop)["labels"].clear(),
+    "it is of another RecModel": lambda shop: store(shop)["labels"].update({names.HANDOVER_LABEL: "other"}),
+    "its annotation says nothing": lambda shop: store(shop).pop("annotations"),
+    "it is being deleted": lambda shop: store(shop).update(deletionTimestamp="2026-01-01T00:00:00Z"),
+    "its namespace is being deleted": lambda shop: shop.denied.add(("create", "events")),
+    "the RecModel stands, and is only not known here": lambda shop: shop.add(
+        "recmodels", reference_recmodel(name="ranker")
+    ),
+}
+
+
+@pytest.mark.parametrize("why", LEFT_ALONE)
+def test_what_is_left_alone(why: str) -> None:
+    shop = handed_over(KEEP if "keep" in why else RESTORE)
+    shop.objects["recmodels"].clear()
+    LEFT_ALONE[why](shop)
+    assert told(shop, acts="does not act" not in why, seconds=300.0) == []
+    assert (shop.writes, shop.autoscalers) == ([], [])
+
+
+def test_a_recmodel_that_is_made_again_keeps_its_workloads() -> None:
+    shop, known = handed_over(), {"shop/ranker"}
+    recmodel = shop.objects["recmodels"].pop("ranker")
+
+    async def story(client: UserClient) -> int:
+        giving = GivingBack(client, known, lambda _: True)
+        giving.replace(names.CONFIG_MAP, list(shop.objects["configmaps"].values()), None)
+        task = asyncio.create_task(giving.run())
+        await asyncio.sleep(10.0)
+        assert giving.namespaces == set()
+        known.clear()
+        await asyncio.sleep(GRACE_SECONDS - 6.0)
+        assert giving.namespaces == {"shop"}, "so that it claims it, though no RecModel is left"
+        shop.objects["recmodels"]["ranker"] = recmodel
+        known.add("shop/ranker")
+        await asyncio.sleep(300.0)
+        task.cancel()
+        return 0
+
+    shop.served(story)
+    assert shop.writes == []
+
+
+def store(shop: Namespace) -> dict[str, Any]:
+    metadata: dict[str, Any] = shop.objects["configmaps"]["ranker-handover"]["metadata"]
+    return metadata
+
+
+def test_what_cannot_be_restored_is_told_once_keeps_nothing_else_and_is_tried_again() -> None:
+    shop = handed_over()
+    del shop.objects["recmodels"]["ranker"]
+    shop.refused[RESTORED] = "a policy says no"
+    assert told(shop, seconds=GRACE_SECONDS + 3.5 * RETRY_SECONDS) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == [GONE_ON], "and not the store"
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert "create HorizontalPodAutoscaler ranker-cpu as it was stored" in said
+    assert "a policy says no" in said
+    assert "or run recmodel handback, or delete ConfigMap ranker-handover to give nothing back" in said
+    shop.refused.clear()
+    told(shop)
+    assert (shop.autoscalers, shop.objects["configmaps"]) == (["keda-hpa-ranker-gpu", "ranker-cpu"], {})
+
+
+def test_an_autoscaler_that_somebody_else_made_since_is_left_as_it_stands_and_the_store_stays() -> None:
+    shop = handed_over(RESTORE, autoscaler())
+    del shop.objects["recmodels"]["ranker"]
+    other = autoscaler()
+    other["spec"]["maxReplicas"] = 7
+    shop.add("horizontalpodautoscalers", other)
+    assert told(shop, seconds=200.0) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == []
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.startswith(
+        "What stands differs from what is stored, and was left as it is: ranker-cpu. It is tried again"
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"autoscalers.json": "{"}, {"autoscalers.json": '{"items": [7]}', "paused.json": "{}"}]
+)
+def test_a_store_that_cannot_be_read_is_told_and_stops_no_other(data: Any) -> None:
+    shop = handed_over()
+    del shop.objects["recmodels"]["ranker"]
+    broken = copy.deepcopy(shop.objects["configmaps"]["ranker-handover"])
+    broken["metadata"] |= {"name": "a-handover", "uid": "a", "labels": {names.HANDOVER_LABEL: "a"}}
+    shop.objects["configmaps"] = {"a-handover": {**broken, "data": data}, **shop.objects["configmaps"]}
+    assert sorted(told(shop)) == ["HandbackStopped", "HandedBack", "HandingBack"]
+    assert list(shop.objects["configmaps"]) == ["a-handover"]
+
+
+def test_scaled_objects_that_may_not_be_listed_are_not_guessed_at() -> None:
+    shop = handed_over()
+    del shop.objects["recmodels"]["ranker"]
+    shop.denied = {("list", "scaledobjects")}
+    assert told(shop) == ["HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == []
