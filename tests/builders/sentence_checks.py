@@ -137,7 +137,7 @@ def at_minimum(said: Said) -> None:
 
 
 def at_maximum(said: Said) -> None:
-    for pool in said.model.pools:
+    for pool in (pool for pool in said.model.pools if not pool.leaving):
         assert f"{pool.name} {said.decision.pools[pool.name].replicas} of {pool.max_replicas}" in said.reason.message
         assert said.decision.pools[pool.name].replicas >= pool.max_replicas
 
@@ -159,7 +159,7 @@ def not_acting(said: Said) -> None:
 
 
 def infeasible(said: Said) -> None:
-    for pool in said.model.pools:
+    for pool in (pool for pool in said.model.pools if not pool.leaving):
         planned = said.decision.proposed_replicas[pool.name]
         assert (
             f"{pool.name} {planned} of {pool.max_replicas} ({said.seen.pools[pool.name].ready} ready)"
@@ -233,6 +233,13 @@ def limited(said: Said) -> None:
     assert said.decided >= said.at.desired, "at most what runs, or more"
 
 
+def leaves(said: Said) -> None:
+    assert said.pool.leaving
+    assert said.decided == (0 if "it goes" in said.reason.message else said.at.desired)
+    if "carry the" in said.reason.message and "load is unknown" not in said.reason.message:
+        assert said.number(r"carry the ([\d.e+]+)/s") == pytest.approx(said.load, rel=0.006)
+
+
 def cell_alone(said: Said) -> None:
     """What the plan wanted, what runs and what is decided are its only numbers."""
     assert said.cell is not None
@@ -247,6 +254,7 @@ CHECKS: dict[str, Callable[[Said], None]] = {
     "Exploring": exploring, "ReadyNotFilled": not_filled, "MetricsMissing": blind, "RateImplausible": blind, "NeededAgainSoon": kept,
     "FailingAtAnyLoad": failing, "LighterVariantsServe": lighter, "NoReadyPool": nobody_ready, "OrderedElsewhere": nobody_ready,
     "ScaleRateLimited": limited, "GrowthUnproven": cell_alone, "LastReadyReplica": cell_alone, "NoRequestsSeen": no_requests,
+    "PoolLeaving": leaves,
 }  # fmt: skip
 
 

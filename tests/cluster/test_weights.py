@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from figures import measured
 from kube import Event, Kube, eventually, run
-from requests_sent import Answer, Load, failed, share
+from requests_sent import Answer, Load, failed, share, within
 from serving import GPU, Pool, Served, weights_of
 
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -141,6 +141,29 @@ def test_a_pool_leaves_the_spec_and_another_joins_without_a_failed_request(serve
         served.wait_ready(cpu=1, new=1)
         eventually("the new pool gets traffic", lambda: share(load.answers()[-100:], "new") > 0.1, 60.0)
     assert failed(load.answers()) == {}
+
+
+def test_a_pool_renamed_under_load_answers_until_the_others_carry_it(serve: Callable[..., Served]) -> None:
+    old = Pool("old", least=1, most=3, service_ms=20.0, slots=4)
+    small = Pool("small", least=1, most=1, service_ms=20.0, slots=1)  # 50 requests/s, of 90
+    served = serve(old, small)
+    served.wait_ready(old=1, small=1)
+    labels = f"{names.MODEL_LABEL}={served.name},{names.POOL_LABEL}=old"
+    with Load(served, 90.0) as load:
+        eventually("the loop knows the load", served.has("ObjectiveMet", "True"), 60.0)
+        began, renamed_at = time.monotonic(), time.time() + load.clock_ahead_seconds()
+        served.change_pools(replace(old, name="new"), small)
+        eventually("the pool has gone", lambda: not served.kube.list(names.DEPLOYMENT, served.namespace, labels), 240.0)
+        took = time.monotonic() - began
+        time.sleep(5.0)  # of what stays alone
+    answers = [answer for answer in load.answers() if answer.sent >= renamed_at]
+    late = 1.0 - within(answers)
+    measured(
+        "a pool renamed under 90 requests/s",
+        f"{len(answers)} requests, {failed(answers)}, {100 * late:.1f}% late; old pool gone after {took:.0f} s",
+    )
+    assert failed(answers) == {}
+    assert late < 0.05
 
 
 def weights_seen(routes: list[Event], served: Served, pool: str) -> list[int]:

@@ -109,10 +109,13 @@ def _weights(pools: Mapping[str, PoolTraffic], settled_seconds: float) -> tuple[
         return {name: pool.weight for name, pool in pools.items()}, None
     leaving = {name for name, pool in live.items() if pool.wanted_replicas == 0}
     warm = {name for name, pool in live.items() if pool.weight > 0}
+    # One that is wanted at 1 has arrived there: to wait for more with it would move the others to and fro.
+    last = spread({name: pool.wanted_share for name, pool in live.items() if name not in leaving})
     joining = {
         name
         for name, pool in live.items()
-        if name not in leaving and (pool.weight == 0 or (pool.weight == 1 and settled_seconds < JOIN_SETTLE_SECONDS))
+        if name not in leaving
+        and (pool.weight == 0 or (pool.weight == 1 < last[name] and settled_seconds < JOIN_SETTLE_SECONDS))
     }
     bearers = {name for name in live if name not in leaving | joining and live[name].wanted_share > 0}
     weights = dict.fromkeys(pools, 0)

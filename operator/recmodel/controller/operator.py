@@ -14,6 +14,7 @@ from recmodel.cluster.leases.claims import Claims, Scope
 from recmodel.cluster.leases.lease import Lease, LeaseIdentity
 from recmodel.cluster.leases.predecessors import Predecessors
 from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.leaving import states_of_leaving
 from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.referenced import Referenced
@@ -272,6 +273,7 @@ class Operator:
         if spec.by_reference:
             return {n: pool_state(tracked, n, s) for n, s in self._reference_pools.states(tracked).items()}
         found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
+        found |= states_of_leaving(self.inventory, tracked.owner, spec)
         cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
 

@@ -19,6 +19,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.children.builders import initial_replicas, route_kind
 from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.leaving import leaving
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport import errors as errors_module
 from recmodel.cluster.transport.errors import ClusterError, LeadershipLost
@@ -198,7 +199,8 @@ class Reconciler:
             return None
         states = {pool.name: self._inventory.pool(tracked.key, pool.name, tracked.owner.uid) for pool in spec.pools}
         adopt(tracked, spec, states)
-        intended = (tracked.desired.generation, tracked.desired.written, tracked.versions.serving)
+        away = leaving(self._inventory, tracked.owner, spec)
+        intended = (tracked.desired.generation, tracked.desired.written, tracked.versions.serving, away)
         now = time.monotonic()
         left: set[Child] = set()  # as they are, in this pass
         too_soon: dict[Child, float] = {}

@@ -13,7 +13,8 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import weight_steps
 from recmodel.cluster.children.builders import initial_weights, route_kind
 from recmodel.cluster.observed.inventory import Inventory
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.leaving import leaving, places
+from recmodel.cluster.observed.pool_state import PoolState, leaves
 from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.writing.apply import Actor, scaled
@@ -52,8 +53,9 @@ class TrafficShift:
             contests.count_overwritten(tracked, states, started, time.time())
             states = self._states(tracked, spec)  # which may be contested from now on
         now = self.weights(tracked, spec) if spec.route is not None else {}
+        decided = tracked.wanted if tracked.wanted is not None and states.keys() <= tracked.wanted.keys() else None
         step = weight_steps.step(
-            {name: _traffic(tracked, name, state, now.get(name, 0)) for name, state in states.items()},
+            {n: _traffic(tracked, decided, n, state, now.get(n, 0)) for n, state in states.items()},
             settled_seconds=started - tracked.traffic.changed_at,
             routed=spec.route is not None,
         )
@@ -105,7 +107,9 @@ class TrafficShift:
     def _states(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, PoolState]:
         if spec.by_reference:
             return self._references.states(tracked)
-        return {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+        own = {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+        away = leaving(self._inventory, tracked.owner, spec)
+        return own | {name: leaves(self._state(tracked, name)) for name in away}
 
     def _state(self, tracked: Tracked, pool: str) -> PoolState:
         """What stands for a pool; one whose Deployment or Service could not be made, or is somebody else's, has
@@ -120,7 +124,8 @@ class TrafficShift:
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
-        weights = self._inventory.weights(tracked.key, [pool.name for pool in spec.pools], route_kind(spec))
+        pools = places(self._inventory, tracked.owner, spec)
+        weights = self._inventory.weights(tracked.key, pools, route_kind(spec))
         return initial_weights(spec) if weights is None else scaled(weights)
 
     async def _scale(
@@ -210,8 +215,10 @@ def _overwritten(
     )
 
 
-def _traffic(tracked: Tracked, pool: str, state: PoolState, weight: int) -> weight_steps.PoolTraffic:
-    wanted = tracked.wanted.get(pool) if tracked.wanted is not None else None
+def _traffic(
+    tracked: Tracked, decided: Mapping[str, PoolDecision] | None, pool: str, state: PoolState, weight: int
+) -> weight_steps.PoolTraffic:
+    wanted = decided[pool] if decided is not None else None
     if wanted is None or state.left_alone:
         replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
     else:

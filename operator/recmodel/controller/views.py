@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from recmodel.api.pool import PoolSpec
-from recmodel.api.quantity import amount
+from recmodel.api.quantity import amount, ratio
+from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
 from recmodel.cluster.observed.backends import Backend
 from recmodel.cluster.observed.pool_state import PoolState, ours_to_change
 from recmodel.controller.tracked import Tracked
-from recmodel.core.types import Model, Observation
+from recmodel.core.types import Model, Observation, Pool
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView, pod_prefix
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN
 from recmodel.rollout.known_variants import served_losses
@@ -48,7 +49,8 @@ def model_view(
     if spec is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     routed = spec.route is not None
-    by_service = {names.child_name(tracked.owner.name, pool.name): pool.name for pool in spec.pools}
+    by_service = {names.child_name(tracked.owner.name, name): name for name in pools}
+    away = pools.keys() - {pool.name for pool in spec.pools}
     return ModelView(
         namespace=tracked.owner.namespace,
         name=tracked.owner.name,
@@ -64,7 +66,8 @@ def model_view(
                 pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None,
             )
             for pool in spec.pools
-        ),
+        )
+        + tuple(PoolView(name, float(weights.get(name, 0)), pools[name].ready) for name in sorted(away)),
         pods={pod: name for name, state in pools.items() for pod in state.pods},
         backends=tuple(BackendView(by_service.get(service), since_seconds) for service, since_seconds in backends)
         if routed
@@ -82,9 +85,10 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     acts = model.acts and ours_to_change(pools)
+    model = replace(model, pools=(*model.pools, *_leaving(spec, pools)))
     serving = {name: tracked.versions.serving.get(name, state.serving) for name, state in pools.items()}
     if all(found.now is None and found.trial is None for found in serving.values()):
-        return model if acts == model.acts else replace(model, acts=acts)
+        return replace(model, acts=acts)
     losses = served_losses(spec, {name: found.now for name, found in serving.items()})
     limit = limits(spec, serving, tracked.versions.trials)
     return replace(
@@ -103,6 +107,21 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
             for pool in model.pools
         ),
     )
+
+
+def _leaving(spec: RecModelSpec, pools: Mapping[str, PoolState]) -> list[Pool]:
+    """Those of the pools that the spec has no more. It says neither what they cost, so they count as the dearest pool, nor what they
+    serve: their Deployments do. Where nobody does, they neither give nor take room of an accuracy budget.
+    """
+    away = pools.keys() - {pool.name for pool in spec.pools}
+    price = max(float(pool.cost_per_hour) for pool in spec.pools)
+    losses, budget = spec.accuracy_loss_ratios(), spec.objective.accuracy
+    unknown = ratio(budget.max_loss) if budget else None
+    now = {name: pools[name].serving.now for name in sorted(away)}
+    return [
+        Pool(name, 0, 0, price, losses.get(found.variant, unknown) if found else unknown, leaving=True)
+        for name, found in now.items()
+    ]
 
 
 def _taken_back(serving: Serving) -> bool:

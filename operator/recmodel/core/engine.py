@@ -156,6 +156,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
     planned = probe.planned(learned.capacity, memory.capacity, fleet, memory.pods, now, learned.forecast)
     each, assumed = assumed_capacity(fleet, planned, seen.ready)
     least = least_replicas(fleet)
+    wanted = np.where(fleet.leaving, 0, seen.desired)  # of what runs
     proposal = propose(
         Situation(
             fleet=fleet,
@@ -167,7 +168,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             least=least,
             most=now.most,
             recent_loads=candidates.recent_loads(memory.forecast),
-            held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, seen.desired),
+            held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, wanted),
             startup_seconds=now.startup_seconds,
             slower=now.slower,
             allowed=learned.allowed,
@@ -193,7 +194,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             doubted=np.isfinite(learned.doubted),
             late_ticks=now.late_ticks,
             unchanged=memory.capacity.sampling.settled_ticks > fleet.window_ticks,
-            recently_proposed=proposed.recently_proposed(now.hold_ticks, each, seen.desired),
+            recently_proposed=proposed.recently_proposed(now.hold_ticks, each, wanted),
             given_up=now.given_up,
             unplaced_seconds=now.unplaced_seconds,
             slow=now.slower,

@@ -20,6 +20,9 @@ class Pool:
     version: str = ""  # of what it serves; a change carries the capacity belief over with less weight
     traffic_limit_ratio: float = 1.0  # largest share of the model's traffic that it may answer now: set by its rollout
     warm_up_seconds: float = 0.0  # after Ready, until a pod counts in full
+    leaving: bool = (
+        False  # its owner wants it no more: it answers until the others carry the load. Such pools come last
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Model:
         True  # False: the weights are not ours, so that each pool has to carry the part of the requests that it gets
     )
     calendar: Calendar = UTC  # of the people whose days and weeks the load follows
+
+    @property
+    def staying(self) -> tuple[Pool, ...]:
+        """The pools but those that leave, which come last."""
+        return tuple(pool for pool in self.pools if not pool.leaving)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from recmodel.prometheus.readings import ModelReading
 from recmodel.rollout.known_variants import Variants
 from recmodel.rollout.trial import Trial
 
-Intended = tuple[int, RecModelSpec | None, Mapping[str, Serving]]  # the generation, its valid spec, by pool the version
+# The generation, its valid spec, by pool the version, and the pools that leave.
+Intended = tuple[int, RecModelSpec | None, Mapping[str, Serving], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ class Applied:
 
 
 def for_pools_of(spec: RecModelSpec | None, decided: Mapping[str, object]) -> bool:
-    """Whether something was decided, by pool, for the pools that ``spec`` has."""
-    return spec is not None and decided.keys() == {pool.name for pool in spec.pools}
+    """Whether something was decided, by pool, for the pools that ``spec`` has; those that leave it beside them."""
+    return spec is not None and decided.keys() >= {pool.name for pool in spec.pools}
 
 
 @dataclass(frozen=True, slots=True)

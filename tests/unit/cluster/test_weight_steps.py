@@ -142,6 +142,13 @@ TABLE = {
         {"cpu": 1},
         None,
     ),
+    "a pool that is wanted at the least weight has arrived, and moves nobody to and fro": (
+        {"cpu": pool(997, 3, 3, 3, 0.997), "gpu": pool(2, 1, 1, 1, 0.0017), "spot": pool(1, 1, 1, 1, 0.0013)},
+        0.0,
+        {"cpu": 997, "gpu": 2, "spot": 1},
+        {"cpu": 3, "gpu": 1, "spot": 1},
+        None,
+    ),
     "a leaving pool that is wanted again gets its share back": (
         {"cpu": pool(1000, 3, 3, 3, 0.5), "gpu": pool(0, 2, 2, 2, 0.5)},
         1.0,

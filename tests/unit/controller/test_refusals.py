@@ -282,7 +282,8 @@ def test_pools_that_left_the_spec_serve_until_one_that_is_in_it_can() -> None:
         await world.rest(0.1)
         assert {"Deployment feed-cpu", "Deployment feed-cpu2"} <= made(world.cluster)
         world.pods("cpu2", 1)
-        await world.rest(0.3)
+        world.decide(cpu2=(1, 100.0), cpu=(0, 0.0))
+        await world.rest(0.5)
         assert "Deployment feed-cpu" not in made(world.cluster)
         assert world.cluster.objects["HTTPRoute", "feed"]["spec"]["rules"][0]["backendRefs"][0]["name"] == "feed-cpu2"
 

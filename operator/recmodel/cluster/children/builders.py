@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -167,8 +167,11 @@ def disruption_budget(owner: Owner, pool: PoolSpec) -> Object:
     })  # fmt: skip
 
 
-def route(owner: Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Object | None:
-    """The route with weights of 1,000 by pool; None without ``spec.route``. A GRPCRoute matches all calls of its hostnames.
+def route(
+    owner: Owner, spec: RecModelSpec, weights: Mapping[str, int], places: Sequence[str] | None = None
+) -> Object | None:
+    """The route with weights of 1,000 by pool; None without ``spec.route``. A GRPCRoute matches all calls of its hostnames. The pools
+    stand in the order of ``places``, which has those that leave the spec, too; None: in that of the spec.
 
     ``rules`` and ``backendRefs`` are atomic lists, so the whole is ours. The filter on each backend makes Envoy
     Gateway build one Envoy cluster a pool (its per-pool statistics); ``group`` and ``kind`` are written out since
@@ -178,14 +181,14 @@ def route(owner: Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> Objec
         return None
     backends = [
         {
-            "group": "", "kind": "Service", "name": names.child_name(owner.name, pool.name), "port": SERVICE_PORT,
-            "weight": int(weights.get(pool.name, 0)),
+            "group": "", "kind": "Service", "name": names.child_name(owner.name, pool), "port": SERVICE_PORT,
+            "weight": int(weights.get(pool, 0)),
             "filters": [{
                 "type": "RequestHeaderModifier",
-                "requestHeaderModifier": {"set": [{"name": names.POOL_HEADER, "value": pool.name}]},
+                "requestHeaderModifier": {"set": [{"name": names.POOL_HEADER, "value": pool}]},
             }],
         }
-        for pool in spec.pools
+        for pool in ([pool.name for pool in spec.pools] if places is None else places)
     ]  # fmt: skip
     parents = [
         {"group": "gateway.networking.k8s.io", "kind": "Gateway", **ref.model_dump(by_alias=True, exclude_none=True)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from recmodel.cluster.children.versions import AS_WRITTEN, Serving
@@ -93,6 +93,11 @@ def ours_to_change(pools: Mapping[str, PoolState]) -> bool:
     by_reference = any(state.reference is not None for state in pools.values())
     alone = [state.left_alone for state in pools.values()]
     return not all(alone) if by_reference else not any(alone)
+
+
+def leaves(state: PoolState) -> PoolState:
+    """The state of a pool that leaves: whoever else scales or releases it does not keep it."""
+    return replace(state, autoscaler=None, releaser=None)
 
 
 class Replicated(Protocol):

@@ -19,6 +19,7 @@ from recmodel.cluster.children import builders, optimiser_job
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.backends import is_marked
 from recmodel.cluster.observed.inventory import Inventory
+from recmodel.cluster.observed.leaving import holds, leaving, places
 from recmodel.cluster.transport.client import Client, Object
 from recmodel.cluster.transport.errors import Conflict, NameTaken
 from recmodel.cluster.transport.request import RETRIES
@@ -79,8 +80,8 @@ class Actor:
         observing = [(kind, body) for kind, body in wanted if kind == names.POD_MONITOR]
         for kind, body in [each for each in wanted if each not in observing]:
             await attempts.make(_child_of(kind, body), partial(self._child, owner, kind, body, replicas))
-        stale = self._stale(owner, self._expected(owner, spec, page))
-        held = self.holds(owner, spec)
+        stale = self._stale(owner, spec, self._expected(owner, spec, page))
+        held = holds(self._inventory, owner, spec)
         if not held:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
             await attempts.make(_route_of(owner, spec), partial(self._route, owner, spec, stale, away))
@@ -102,21 +103,13 @@ class Actor:
         for kind, obj in stale:
             await attempts.make(_child_of(kind, obj), partial(self._writer.remove, owner, kind, obj), serves=False)
 
-    def holds(self, owner: builders.Owner, spec: RecModelSpec) -> bool:
-        """Whether only pools that left the spec serve: they, and the route to them, stay until one that is in it is ready."""
-        if any(self._inventory.pool(owner.key, pool.name).ready for pool in spec.pools):
-            return False
-        stale = self._stale(owner, builders.expected(owner, spec, monitored=False))  # of them only Deployments serve
-        pools = [obj["metadata"]["labels"].get(names.POOL_LABEL) for kind, obj in stale if kind == names.DEPLOYMENT]
-        return any(self._inventory.pool(owner.key, pool).ready for pool in pools if pool)
-
     def _expected(self, owner: builders.Owner, spec: RecModelSpec, page: tuple[str, str] | None) -> set[Child]:
         return builders.expected(owner, spec, self.monitors and builders.wants_monitor(spec, page))
 
     def route_differs(self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int]) -> bool:
         """Whether the route in the cluster is to be other than it is; False for a model without a route."""
         body = self._permitted_route(owner, spec, weights)
-        if body is None or self.holds(owner, spec):
+        if body is None or holds(self._inventory, owner, spec):
             return False
         kind = builders.route_kind(spec)
         live = self._inventory.child(kind, owner.namespace, owner.name)
@@ -150,7 +143,7 @@ class Actor:
                 return None
             route = spec.route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
             spec = spec.model_copy(update={"route": route})
-        return builders.route(owner, spec, weights)
+        return builders.route(owner, spec, weights, places(self._inventory, owner, spec))
 
     async def apply_replicas(self, owner: builders.Owner, pool: str, replicas: int, retries: int = RETRIES) -> None:
         """Applies a pool's replicas; ``NotFound`` where it has no Deployment."""
@@ -229,26 +222,34 @@ class Actor:
         retries: int,
     ) -> bool:
         await self._drain(owner, builders.route_kind(spec), stale)
-        weights = self._weights_to_keep(owner, spec, [pool.name for pool in spec.pools])
+        weights = self._weights_to_keep(owner, spec, places(self._inventory, owner, spec))
         serving = {name: 0 if name in cut_off else weight for name, weight in weights.items()}
         return await self.apply_weights(owner, spec, serving, retries)
 
-    def _stale(self, owner: builders.Owner, expected: set[Child]) -> list[tuple[names.Kind, Object]]:
-        found = self._inventory.children_of(owner.key)
-        return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in expected and owner.owns(o)]
+    def _stale(
+        self, owner: builders.Owner, spec: RecModelSpec, expected: set[Child]
+    ) -> list[tuple[names.Kind, Object]]:
+        """What the spec no longer asks for and that may go: not what a pool that leaves still answers with."""
+        found, stays = self._inventory.children_of(owner.key), leaving(self._inventory, owner, spec)
+        kept = expected | {
+            (kind, names.child_name(owner.name, pool))
+            for pool in stays
+            for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT)
+        }
+        return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in kept and owner.owns(o)]
 
     async def _drain(self, owner: builders.Owner, kind: names.Kind, stale: list[tuple[names.Kind, Object]]) -> None:
         """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
         error.
         """
         live = self._inventory.child(kind, owner.namespace, owner.name)
-        leaving = {obj["metadata"]["name"] for of, obj in stale if of == names.SERVICE}
-        if live is None or not leaving or not owner.owns(live):
+        going = {obj["metadata"]["name"] for of, obj in stale if of == names.SERVICE}
+        if live is None or not going or not owner.owns(live):
             return
         rules = copy.deepcopy(live["spec"].get("rules") or [])
         backends = [backend for rule in rules for backend in rule.get("backendRefs", [])]
-        others = any(b["name"] not in leaving and b.get("weight", 1) > 1 for b in backends)
-        heavy = [backend for backend in backends if backend["name"] in leaving and backend.get("weight", 1) > 1]
+        others = any(b["name"] not in going and b.get("weight", 1) > 1 for b in backends)
+        heavy = [backend for backend in backends if backend["name"] in going and backend.get("weight", 1) > 1]
         if not heavy or not others:
             return
         for backend in heavy:

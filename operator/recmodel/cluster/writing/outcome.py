@@ -22,4 +22,4 @@ class Outcome:
 
     written: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
-    held: bool = False  # pools that leave the spec stay until one that is in it is ready
+    held: bool = False  # only pools that leave the spec serve: the route stays as it is

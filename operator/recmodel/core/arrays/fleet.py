@@ -40,6 +40,7 @@ class Fleet:
     # largest share of the traffic that the pool may answer: below 1 it is on trial
     traffic_limit_ratio: Floats = field(metadata=axes("MP"))
     warm_up_seconds: Floats = field(metadata=axes("MP"))  # after Ready, until a pod counts in full
+    leaving: Bools = field(metadata=axes("MP"))  # no longer wanted: nothing is planned with it
     accuracy_budget_ratio: Floats = field(metadata=axes("M"))  # NaN: no budget
     late_budget_ratio: Floats = field(metadata=axes("M"))  # 0.05 for a p95 objective
     minutes_over_budget_ratio: Floats = field(metadata=axes("M"))  # share of a week's minutes that may be over it
@@ -82,14 +83,14 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
     exists = np.zeros(shape, bool)
     low, high = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     cost, loss, limit = np.zeros(shape), np.full(shape, np.nan), np.ones(shape)
-    rank, warm_up = np.zeros(shape, np.int64), np.zeros(shape)
+    rank, warm_up, leaving = np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, bool)
     for i, model in enumerate(models):
         names = sorted(pool.name for pool in model.pools)
         for k, pool in enumerate(model.pools):
             exists[i, k], rank[i, k] = True, names.index(pool.name)
             low[i, k], high[i, k], cost[i, k] = pool.min_replicas, pool.max_replicas, pool.cost_per_hour
             limit[i, k] = min(max(pool.traffic_limit_ratio, 0.0), 1.0)
-            warm_up[i, k] = pool.warm_up_seconds
+            warm_up[i, k], leaving[i, k] = pool.warm_up_seconds, pool.leaving
             if pool.accuracy_loss_ratio is not None:
                 loss[i, k] = pool.accuracy_loss_ratio
     budget = [math.nan if m.accuracy_budget_ratio is None else m.accuracy_budget_ratio for m in models]
@@ -103,6 +104,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
         accuracy_loss_ratio=loss,
         traffic_limit_ratio=limit,
         warm_up_seconds=warm_up,
+        leaving=leaving,
         accuracy_budget_ratio=np.array(budget, float),
         late_budget_ratio=np.array([1.0 - m.within_ratio for m in models], float),
         minutes_over_budget_ratio=np.array([m.minutes_over_budget_ratio for m in models], float),

@@ -208,7 +208,7 @@ class Decisions:
         k = self._fastest(i, self.allowed[i] >= 1.0)
         planned = ", ".join(
             f"{pool.name} {self.proposal.replicas[i, n]} of {pool.max_replicas} ({self.seen.ready[i, n]} ready)"
-            for n, pool in enumerate(self.fleet.models[i].pools)
+            for n, pool in enumerate(self.fleet.models[i].staying)
         )
         return Reason(
             reasons.INFEASIBLE,
@@ -236,7 +236,7 @@ class Decisions:
 
     def _limits(self, i: int) -> Iterator[Reason]:
         """Where the owner's limits are what holds the replicas: nothing can grow any more, or fewer would do."""
-        pools = self.fleet.models[i].pools
+        pools = self.fleet.models[i].staying
         decided = [int(self.replicas[i, k]) for k in range(len(pools))]
         if sum(decided) and all(n >= pool.max_replicas for n, pool in zip(decided, pools, strict=True)):
             full = ", ".join(f"{pool.name} {n} of {pool.max_replicas}" for n, pool in zip(decided, pools, strict=True))

@@ -206,6 +206,24 @@ class Cause(Enum):
         "here stays",
         "until another pool has a ready replica or a pod that found its node",
     )
+    # keep_leaving_until_carried
+    LEAVES = (
+        reasons.POOL_LEAVING,
+        "it is not in spec.pools any more, and nobody needs it: it goes",
+        "until it has gone",
+    )
+    LEAVES_WHEN_CARRIED = (
+        reasons.POOL_LEAVING,
+        "it is not in spec.pools any more, and what is ready of the others is not known to carry the {load:.3g}/s with what is expected: "
+        "it answers until then; raise replicas.max of the others if they have no room, or delete its Deployment to end it at once",
+        "until the other pools are known to carry the load",
+    )
+    LEAVES_NOT_BLIND = (
+        reasons.POOL_LEAVING,
+        "it is not in spec.pools any more, and the load is unknown, so nobody knows whether the others carry it: it answers until then; "
+        "delete its Deployment to end it at once",
+        "until the load is known, and the other pools are known to carry it",
+    )
     # never_without_replicas
     LAST_OF_ALL = (
         reasons.AT_MINIMUM,

@@ -19,8 +19,12 @@ FILLED_SHARE = 0.7  # of the trust region
 def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known."""
     fleet, proposal = context.fleet, context.proposal
-    spend = np.where(proposal.assumed, 0.0, replicas * fleet.cost_per_hour).sum(1, keepdims=True)
+    paid = np.where(fleet.leaving, context.seen.desired, np.where(proposal.assumed, 0, replicas))
+    spend = (paid * fleet.cost_per_hour).sum(1, keepdims=True)
     could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend >= UNTRIED_FROM * fleet.cost_per_hour)
+    # Whoever is to take over from a pool that leaves is tried in any case where none of them is known.
+    unknown = (proposal.assumed | fleet.leaving | ~fleet.exists).all(1, keepdims=True)
+    could_fill |= fleet.leaving.any(1, keepdims=True) & unknown & proposal.assumed & (fleet.max_replicas > 0)
     tried = np.where(could_fill, 1, context.least)
     kept = np.maximum(np.where(context.seen.ready > 0, context.seen.desired, tried), context.least)
     replicas = np.where(proposal.assumed, kept, replicas)

@@ -23,6 +23,7 @@ from recmodel.core.plan.guard_context import Guard, GuardContext
 from recmodel.core.plan.limits import (
     change_nothing_unless_acting,
     hold_when_blind,
+    keep_leaving_until_carried,
     keep_trials_running,
     never_without_replicas,
     order_elsewhere,
@@ -50,6 +51,7 @@ CHAIN: tuple[Guard, ...] = (
     keep_trials_running,
     order_elsewhere,
     never_without_replicas,
+    keep_leaving_until_carried,
     change_nothing_unless_acting,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recmodel.core.arrays.fleet import Ints
+from recmodel.core.capacity.estimate import carried
 from recmodel.core.plan.causes import Cause
 from recmodel.core.plan.guard_context import Codes, GuardContext, first_cause
 from recmodel.core.plan.situation import on_trial
@@ -42,8 +43,39 @@ def within_limits(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     low = np.where(fleet.exists, fleet.min_replicas, 0)
     high = np.maximum(fleet.max_replicas, low)
     kept = ~fleet.routed[:, None] & (context.blind_seconds > 0)[:, None] & (seen.desired > high)
-    why = first_cause((replicas < low, Cause.BELOW_MINIMUM), (kept, Cause.BLIND_KEEPS), otherwise=Cause.ABOVE_MAXIMUM)
+    why = first_cause(
+        (fleet.leaving, Cause.LEAVES),
+        (replicas < low, Cause.BELOW_MINIMUM),
+        (kept, Cause.BLIND_KEEPS),
+        otherwise=Cause.ABOVE_MAXIMUM,
+    )
     return np.where(fleet.exists, np.clip(replicas, low, np.where(kept, seen.desired, high)), 0), why
+
+
+def keep_leaving_until_carried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
+    """A pool that its owner wants no more goes as a whole, once what is ready and warm of the others is known to carry what
+    is expected. Until then all that runs of it stays, and answers.
+
+    Known is what was seen: a pool that has answered nothing yet carries nothing. Where there is no load, or no request was ever
+    counted, one ready replica of another pool is enough.
+    """
+    fleet, seen, proposal = context.fleet, context.seen, context.proposal
+    staying = np.where(fleet.exists & ~fleet.leaving, np.minimum(replicas, seen.ready), 0)
+    warm = np.minimum(staying, seen.warm).astype(float)
+    able = carried(warm, context.capacity, proposal.per_replica, proposal.assumed)
+    able = np.where((staying > 0) & ~proposal.assumed & np.isfinite(able), able, 0.0)
+    able = np.where(context.allowed < 1.0, np.minimum(able, context.allowed * context.load[:, None]), able).sum(1)
+    expected = np.where(fleet.exists & ~fleet.leaving, context.upper, np.inf).min(1)
+    need = np.fmax(context.load, expected) * (1.0 - 1e-6)
+    idle = (context.load == 0.0) | (~np.isfinite(context.blind_seconds) & ~seen.requested)
+    enough = np.where(idle, staying.any(1), (context.blind_seconds == 0.0) & (able >= need))
+    held = fleet.leaving & ~enough[:, None]
+    why = first_cause(
+        (~held, Cause.LEAVES),
+        ((context.blind_seconds > 0)[:, None], Cause.LEAVES_NOT_BLIND),
+        otherwise=Cause.LEAVES_WHEN_CARRIED,
+    )
+    return np.where(held, seen.desired, np.where(fleet.leaving, 0, replicas)), why
 
 
 def keep_trials_running(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:

@@ -108,12 +108,12 @@ def _ordered(situation: Situation) -> Ordered:
     fills = np.where(np.isfinite(share_limit), np.ceil(share_limit / np.maximum(situation.each, 1e-9)), most)
     # The last pool fills what the others leave, so it must be free to: one with a limited share counts among the slow ones.
     startup = np.where(situation.slower, situation.startup_seconds, 0.0)
-    speed = np.where(fleet.exists, np.where(share_limit < np.inf, LIMITED_SECONDS, startup), np.inf)
+    speed = np.where(fleet.exists & ~fleet.leaving, np.where(share_limit < np.inf, LIMITED_SECONDS, startup), np.inf)
     return Ordered(
         situation=situation,
         most=np.minimum(most, np.where(np.isfinite(fills), fills, most)).astype(np.int64),
         share_limit=share_limit,
-        # Padding first, then the slowest; of those that start alike the dearest.
+        # Padding and what leaves first, then the slowest; of those that start alike the dearest.
         order=np.lexsort((fleet.name_rank, -fleet.cost_per_hour, -speed), axis=1),
     )
 
