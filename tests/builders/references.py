@@ -111,10 +111,10 @@ class ExistingWorkloads(Api):
 
     def write(self, name: str, replicas: int, manager: str) -> None:
         """Somebody writes the replicas of a workload, and is in ``managedFields`` for it."""
-        for kind in ("deployments", "statefulsets"):
-            for at, obj in enumerate(self.existing[kind]):
-                if obj["metadata"]["name"] == name:
-                    self.existing[kind][at] = _written(obj, replicas, manager)
+        for objects in self.existing.values():
+            for at, obj in enumerate(objects):
+                if obj["metadata"]["name"] == name and "replicas" in obj.get("spec", {}):
+                    objects[at] = _written(obj, replicas, manager)
 
     def _scaled(self, path: str, body: Object) -> web.Response:
         kind, name = path.split("/")[-3:-1]

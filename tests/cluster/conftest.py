@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from figures import table
-from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, TICK_SECONDS
+from installed import OPERATOR_NAMESPACE, RELEASE, ROOT, SCALE_TARGETS, TICK_SECONDS
 from kube import Kube, eventually, run
 from namespaces import SAID, fresh_namespace, namespaces_left, said_of
 from operator_account import installed_account
@@ -27,6 +28,7 @@ ORDER = (
     "test_modes.py",
     "test_attach.py",
     "test_handover.py",
+    "test_scaled_kinds.py",
     "test_observing.py",
     "test_doctor.py",
     "test_children.py",
@@ -124,6 +126,7 @@ def operator(kube: Kube, request: pytest.FixtureRequest) -> Iterator[None]:
         "--set", f"image.repository={repository}", "--set", "image.tag=dev",
         "--set", "prometheus.url=http://prometheus.monitoring:9090", "--set", "prometheus.scrapeIntervalSeconds=5",
         "--set", "prometheus.rateWindowSeconds=20", "--set", f"tickSeconds={TICK_SECONDS}",
+        "--set-json", f"scaleTargets={json.dumps(SCALE_TARGETS)}",
         # The tag stays `dev` when the image behind it changes, so the pod says which build it is of.
         "--set-string", f"podAnnotations.recmodel\\.dev/build={image_mark()}",
         seconds=240.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +14,8 @@ from kube import Kube
 
 from recmodel.cluster import names
 from recmodel.cluster.rights import Rights, needed
+from recmodel.cluster.scale_targets import ScaleTarget
+from recmodel.controller.settings import from_environment
 
 pytestmark = pytest.mark.cluster
 
@@ -134,6 +137,40 @@ def test_the_value_rights_says_what_the_roles_grant_and_the_operator_is_told(
     assert {"name": "RECMODEL_HANDBACK", "value": str(handback).lower()} in container["env"]
     policies = {body["metadata"]["name"].rsplit(".")[-1] for body in of_kind(objects, "ValidatingAdmissionPolicy")}
     assert ({"handback", "going-on", "stores", "givers"} <= policies) == handback
+
+
+@pytest.mark.parametrize("settings", [(), ("watchNamespaces={shop}",)])
+@pytest.mark.parametrize("rights", get_args(Rights))
+def test_further_kinds_are_granted_told_to_the_operator_and_known_to_the_policy(
+    helm: str, rights: Rights, settings: tuple[str, ...]
+) -> None:
+    kind = {"group": "argoproj.io", "kind": "Rollout", "resource": "rollouts"}
+    given = [f"scaleTargets[0].{key}={value}" for key, value in kind.items()]
+    objects = render(helm, URL, f"rights={rights}", *given, *settings)
+    roles = [
+        b
+        for b in [*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")]
+        if b["metadata"]["name"].endswith(".operator")
+    ]
+    expected = {(r.group, r.resource, verb) for r in needed(rights, targets=[ScaleTarget(**kind)]) for verb in r.verbs}
+    for role in roles:
+        granted = {
+            (rule["apiGroups"][0], resource, verb)
+            for rule in role["rules"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        assert {one for one in granted if one[0] == "argoproj.io"} == {
+            one for one in expected if one[0] == "argoproj.io"
+        }
+    (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert from_environment({"RECMODEL_SCALE_TARGETS": told["RECMODEL_SCALE_TARGETS"]}).scale_targets == (
+        ScaleTarget(**kind),
+    )
+    (policy,) = [b for b in of_kind(objects, "ValidatingAdmissionPolicy") if b["metadata"]["name"].endswith(".authors")]
+    (resources,) = policy["spec"]["variables"]
+    assert json.loads(resources["expression"])["argoproj.io/Rollout"] == "rollouts"
 
 
 def test_token_and_certificates_are_mounted(helm: str) -> None:

@@ -212,3 +212,15 @@ app.kubernetes.io/part-of: recmodel
   resources: [leases]
   verbs: [create]
 {{- end }}
+
+{{- /* Beside these rules: the further kinds that pools may refer to. */ -}}
+{{- define "recmodel.rules.scaleTargets" -}}
+{{- range .Values.scaleTargets }}
+- apiGroups: [{{ .group | quote }}]
+  resources: [{{ .resource | quote }}]
+  verbs: [list, watch]
+- apiGroups: [{{ .group | quote }}]
+  resources: ["{{ .resource }}/scale"]
+  verbs: [get{{ if eq (default "act" $.Values.rights) "act" }}, patch{{ end }}]
+{{- end }}
+{{- end }}

@@ -6,12 +6,12 @@ ignored.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from recmodel.api.strict import SpecRule, Strict
-from recmodel.api.text import Subdomain
+from recmodel.api.text import GroupVersion, KindName, Subdomain
 
 # Whose histograms are of the pods themselves. A gateway counts by route, and these pools have none of ours.
 POD_PROFILES = ("triton", "tensorflow-serving", "openvino", "mlserver", "bentoml", "kserve", "custom")
@@ -20,8 +20,13 @@ POD_PROFILES = ("triton", "tensorflow-serving", "openvino", "mlserver", "bentoml
 class TargetRef(Strict):
     """A workload of the same namespace that runs already."""
 
-    api_version: Annotated[Literal["apps/v1"], Field(description="API group and version of the workload.")] = "apps/v1"
-    kind: Annotated[Literal["Deployment", "StatefulSet"], Field(description="Kind of the workload.")]
+    api_version: Annotated[GroupVersion, Field(description="API group and version of the workload.")] = "apps/v1"
+    kind: Annotated[
+        KindName,
+        Field(
+            description="Deployment or StatefulSet of apps/v1, or a kind with a scale that the setting scaleTargets names."
+        ),
+    ]
     name: Annotated[Subdomain, Field(description="Name of the workload.")]
 
 
@@ -41,7 +46,20 @@ def _versions(spec: Any) -> list[str]:
     return [variant.name for variant in spec.variants if variant.version or variant.uri or variant.sha256]
 
 
+def _of_apps(spec: Any) -> list[tuple[str, str]]:
+    refs = [pool.target_ref for pool in spec.pools if pool.target_ref is not None]
+    return [(ref.api_version, ref.kind) for ref in refs if ref.api_version.startswith("apps/")]
+
+
 RULES: tuple[SpecRule, ...] = (
+    SpecRule(
+        "self.pools.all(p, !has(p.targetRef) || !p.targetRef.apiVersion.startsWith('apps/') || (p.targetRef.apiVersion == 'apps/v1' "
+        "&& p.targetRef.kind in ['Deployment', 'StatefulSet']))",
+        "of the group apps targetRef takes Deployment and StatefulSet of apps/v1: for another kind set its apiVersion",
+        "pools",
+        _of_apps,
+        lambda spec: {*_of_apps(spec)} <= {("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")},
+    ),
     SpecRule(
         f"{_NONE} || self.pools.all(p, has(p.targetRef))",
         "so far all pools of a RecModel have a template, or all have a targetRef: make one RecModel of each sort",

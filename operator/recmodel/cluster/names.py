@@ -35,14 +35,18 @@ class Kind:
         return self.group_version.rpartition("/")[0]
 
     @property
+    def root(self) -> str:
+        """The URL path of its group and version, where the API server says what it serves of them."""
+        return ("/api/" if "/" not in self.group_version else "/apis/") + self.group_version
+
+    @property
     def resource(self) -> str:
         """As kubectl and RBAC name it: ``deployments.apps``."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """The URL path; without a namespace all namespaces, without a name the whole list."""
-        root = "/api/" if "/" not in self.group_version else "/apis/"
-        path = root + self.group_version
+        path = self.root
         path += f"/namespaces/{namespace}" if namespace else ""
         path += f"/{self.plural}"
         path += f"/{name}" if name else ""
@@ -72,8 +76,7 @@ ARGO_ROLLOUT = Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")
 ROUTES = (ROUTE, GRPC_ROUTE)  # a RecModel has one of them, by what its pools speak
 CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, *ROUTES, POD_MONITOR)
 
-
-# Whose replicas and pods a pool by reference may be, by the kind's name.
+# Whose replicas and pods a pool by reference may be without any setting, by the kind's name.
 REFERABLE = {kind.kind: kind for kind in (DEPLOYMENT, STATEFUL_SET)}
 
 

@@ -4,8 +4,11 @@ test compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from recmodel.cluster.scale_targets import ScaleTarget
 
 # ``act``: it makes pools and changes them; ``observe``: it looks at what runs, and writes only of itself.
 Rights = Literal["act", "observe"]
@@ -63,8 +66,19 @@ HANDING_BACK: tuple[Right, ...] = (
 OWN = frozenset({"recmodels/status", "events", "leases"})
 
 
-def needed(rights: Rights, handback: bool = False) -> tuple[Right, ...]:
-    """All that it does with these rights: with ``observe`` it reads what it watches, and writes its report and the Leases."""
+def needed(rights: Rights, handback: bool = False, targets: Iterable[ScaleTarget] = ()) -> tuple[Right, ...]:
+    """All that it does with these rights: with ``observe`` it reads what it watches, and writes its report and the Leases.
+    ``targets`` are further kinds that pools may refer to.
+    """
+    return (*_own(rights, handback), *(right for target in targets for right in _of(target, rights)))
+
+
+def _of(target: ScaleTarget, rights: Rights) -> tuple[Right, Right]:
+    verbs = ("get", "patch") if rights == "act" else ("get",)
+    return Right(target.group, target.resource, READ), Right(target.group, f"{target.resource}/scale", verbs)
+
+
+def _own(rights: Rights, handback: bool) -> tuple[Right, ...]:
     if rights == "act":
         return (*NEEDED, *HANDING_BACK) if handback else NEEDED
     kept = (right if right.resource in OWN else replace(right, verbs=_read(right)) for right in NEEDED)

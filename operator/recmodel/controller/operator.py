@@ -18,6 +18,7 @@ from recmodel.cluster.observed.leaving import states_of_leaving
 from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.referenced import Referenced
+from recmodel.cluster.scale_targets import Referable
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
 from recmodel.cluster.writing.apply import Actor
@@ -68,8 +69,8 @@ class Operator:
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
-        self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable)
-        self._references = ReferenceWatch(client, self.referenced, self._tasks)
+        self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable, time.monotonic)
+        self._references = ReferenceWatch(client, self.referenced, self._tasks, Referable(settings.scale_targets))
         self._reference_pools = ReferencePools(
             client,
             self.referenced,

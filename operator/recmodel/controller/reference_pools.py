@@ -29,7 +29,7 @@ class ReferencePools:
         model: Callable[[str], Tracked | None],
         unlisted: Callable[[str], list[str]],
     ) -> None:
-        self._scale = ReferenceScale(client, referenced)
+        self._scale = ReferenceScale(client, referenced, references.served)
         self._referenced = referenced
         self._references = references
         self._model = model
@@ -56,7 +56,9 @@ class ReferencePools:
         contested = tracked.contested.contests.get(child) if fought else None
         waits = contested.said if contested is not None and tracked.contests.waits([child], now) else None
         others = held(reference, self._older(tracked, workload), self._unlisted(workload.namespace))
-        return replace(reference, held=others or waits, contested=contested)
+        # Of a kind that is known by its scale alone what is written goes by what that says now.
+        unknown = reference.problem if workload.by_scale else None
+        return replace(reference, held=unknown or others or waits, contested=contested)
 
     def _older(self, tracked: Tracked, workload: Workload) -> str | None:
         """The name of the oldest other RecModel that acts on the workload, where that is older; of equally old ones the first by

@@ -14,20 +14,27 @@ from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.observed.referenced import Referenced, Workload
+from recmodel.cluster.observed.referenced import TARGET_UNREADABLE, Referenced, Workload
+from recmodel.cluster.scale_targets import Referable, kind_of
 from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.transport.watch import Selection, follow
+from recmodel.controller.scale_reader import ScaleReader
+from recmodel.controller.scaled_kinds import ScaledKinds, not_allowed
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Tracked
+from recmodel.core.types import Reason
 
 Object = dict[str, Any]
+DEPLOYMENTS_AND_SETS = Referable()
+ITSELF, KIND, SCALE = "itself", "kind", "scale"  # what it takes to know a workload, beside its pods
 
 
 def workloads(namespace: str, spec: RecModelSpec | None) -> dict[str, Workload]:
     """By pool what it refers to; empty where the pools have templates."""
     pools = spec.pools if spec is not None else []
     return {
-        pool.name: Workload(names.REFERABLE[pool.target_ref.kind], namespace, pool.target_ref.name)
+        pool.name: Workload(kind_of(pool.target_ref.api_version, pool.target_ref.kind), namespace, pool.target_ref.name)
         for pool in pools
         if pool.target_ref is not None
     }
@@ -36,20 +43,29 @@ def workloads(namespace: str, spec: RecModelSpec | None) -> dict[str, Workload]:
 @dataclass(slots=True)
 class _Watched:
     by: set[str] = field(default_factory=set)  # keys of the RecModels that refer to it
-    answered: set[str] = field(default_factory=set)  # plurals of the kinds that were read, or refused
+    answered: set[str] = field(default_factory=set)  # itself and its pods: what was read, or refused
     task: asyncio.Task[None] | None = None
     pods: tuple[str, asyncio.Task[None]] | None = None  # by this selector
 
 
 class ReferenceWatch:
-    """Follows what is referred to, and keeps ``referenced`` up to date."""
+    """Follows what is referred to, and keeps ``referenced`` up to date. ``referable`` says which kinds that may be."""
 
-    def __init__(self, client: Client, referenced: Referenced, tasks: Tasks) -> None:
+    def __init__(
+        self, client: Client, referenced: Referenced, tasks: Tasks, referable: Referable = DEPLOYMENTS_AND_SETS
+    ) -> None:
         self._client = client
         self._referenced = referenced
         self._tasks = tasks
+        self._referable = referable
+        self._kinds = ScaledKinds(client)
+        self._scales = ScaleReader(client, tasks, self.served, self._known, self._without_scale)
         self._watched: dict[Workload, _Watched] = {}
         self._of: dict[str, Mapping[str, Workload]] = {}  # by RecModel, by pool
+
+    def served(self, workload: Workload) -> names.Kind:
+        """Its kind as its resource; without a plural where the setting does not name it."""
+        return self._referable.served(workload.kind)
 
     def want(self, key: str, wanted: Mapping[str, Workload]) -> bool:
         """What each pool of a RecModel refers to from now on; nothing: it is gone, or its pools have templates. Returns whether it is
@@ -69,7 +85,7 @@ class ReferenceWatch:
         found = []
         for workload in self._of.get(tracked.key, {}).values():
             answered = self._watched[workload].answered
-            if workload.kind.plural not in answered:
+            if ITSELF not in answered:
                 found.append(workload.shown)
             elif self._referenced.selector(workload) is not None and names.POD.plural not in answered:
                 found.append(f"the pods of {workload.shown}")
@@ -78,9 +94,14 @@ class ReferenceWatch:
     def _begin(self, workload: Workload, key: str) -> None:
         watched = self._watched.setdefault(workload, _Watched())
         watched.by.add(key)
-        if watched.task is None:
+        if len(watched.by) == 1:
             self._referenced.begin(workload)
-            selection = Selection(workload.kind, workload.namespace, fields=f"metadata.name={workload.name}")
+            kind = self.served(workload)
+            if not kind.plural:
+                self._referenced.trouble(workload, KIND, not_allowed(workload))
+                watched.answered.add(ITSELF)
+                return
+            selection = Selection(kind, workload.namespace, fields=f"metadata.name={workload.name}")
             watched.task = self._follow(workload, selection, _ItselfFollower(self, self._referenced, workload))
 
     def _end(self, workload: Workload, key: str) -> None:
@@ -92,6 +113,7 @@ class ReferenceWatch:
             if task is not None:
                 self._tasks.end(task)
         del self._watched[workload]
+        self._scales.end(workload)
         self._referenced.end(workload)
 
     def referring(self, workload: Workload) -> frozenset[str]:
@@ -100,11 +122,23 @@ class ReferenceWatch:
         return frozenset(watched.by) if watched is not None else frozenset()
 
     def seen(self, workload: Workload, obj: Object | None) -> None:
-        """The workload as it stands now; None: it is not there. Its pods are followed by the selector that it has."""
+        """The workload as it stands now; None: it is not there."""
+        if workload not in self._watched:
+            return
+        if workload.by_scale:
+            self._scales.changed(workload, obj)
+        if obj is None or not workload.by_scale:
+            self._known(workload, obj)
+
+    def _known(self, workload: Workload, obj: Object | None, scale: Object | None = None) -> None:
+        """All that is to be read of it. Its pods are followed by the selector that it has."""
         watched = self._watched.get(workload)
         if watched is None:
             return
-        self._referenced.see(workload, obj)
+        if workload.by_scale:
+            self._referenced.trouble(workload, SCALE, None)
+            watched.answered.add(ITSELF)
+        self._referenced.see(workload, obj, scale)
         selector = self._referenced.selector(workload)
         followed = watched.pods[0] if watched.pods is not None else None
         if selector == followed:
@@ -117,23 +151,43 @@ class ReferenceWatch:
             selection = Selection(names.POD, workload.namespace, selector)
             watched.pods = selector, self._follow(workload, selection, _PodFollower(self._referenced, workload))
 
+    def _without_scale(self, workload: Workload, error: ClusterError) -> None:
+        """Its scale cannot be had: what was known of it stays, and nothing is written."""
+        watched, kind = self._watched.get(workload), self.served(workload)
+        if watched is not None:
+            said = (
+                f"{workload.shown}: its scale cannot be read: {error}: see whether the kind still has a scale subresource, and the "
+                f"operator's account may get {kind.plural}/scale.{kind.group}"
+            )
+            self._referenced.trouble(workload, SCALE, Reason(TARGET_UNREADABLE, said))
+            watched.answered.add(ITSELF)
+
     def _follow(
         self, workload: Workload, selection: Selection, follower: _ItselfFollower | _PodFollower
     ) -> asyncio.Task[None]:
-        following = functools.partial(
-            follow,
-            self._client,
-            selection,
-            follower,
-            synced=asyncio.Event(),
-            on_turn=functools.partial(self._turned, workload, selection.kind),
-        )
+        following = functools.partial(self._followed, workload, selection, follower)
         return self._tasks.keep(following, f"following {selection.kind.plural} of {workload.shown}")
+
+    async def _followed(
+        self, workload: Workload, selection: Selection, follower: _ItselfFollower | _PodFollower
+    ) -> None:
+        if workload.by_scale and selection.kind != names.POD:
+            await self._kinds.until_served(workload, selection.kind, functools.partial(self._asked, workload))
+        turned = functools.partial(self._turned, workload, selection.kind)
+        await follow(self._client, selection, follower, synced=asyncio.Event(), on_turn=turned)
+
+    def _asked(self, workload: Workload, problem: Reason | None) -> None:
+        """What came of asking for its kind: from an answer that it is served on, the workload itself is waited for."""
+        if watched := self._watched.get(workload):
+            self._referenced.trouble(workload, KIND, problem)
+            (watched.answered.discard if problem is None else watched.answered.add)(ITSELF)
 
     def _turned(self, workload: Workload, kind: names.Kind, problem: Exception | None) -> None:
         watched = self._watched.get(workload)
-        if watched is not None and self._referenced.looked(workload, kind, problem):
-            watched.answered.add(kind.plural)
+        if watched is None or not self._referenced.looked(workload, kind, problem):
+            return
+        if problem is not None or kind == names.POD or not self._scales.awaited(workload):
+            watched.answered.add(kind.plural if kind == names.POD else ITSELF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from recmodel.api.permitted import Permitted
 from recmodel.cluster.rights import Rights
+from recmodel.cluster.scale_targets import ScaleTarget
 from recmodel.cluster.transport.client import REPORTS_RATIO
 from recmodel.controller.status_refresh import RefreshPace
 from recmodel.prometheus import Connection, GatherSettings
@@ -123,6 +124,11 @@ class Settings(BaseModel):
     handback: bool = False
     """Whether deleting a RecModel restores what was handed over; the chart grants the rights for it with its policies alone."""
 
+    scale_targets: tuple[ScaleTarget, ...] = ()
+    """Kinds beside Deployment and StatefulSet that pools may refer to, as a JSON list: ``[{"group": "argoproj.io", "kind": "Rollout",
+    "resource": "rollouts"}]``.
+    """
+
     lease_name: str = ""
     """Lease that says which of several operators acts, in ``lease_namespace``; empty: this one always does."""
 
@@ -169,7 +175,9 @@ class Settings(BaseModel):
     def _words(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
-    @field_validator("prometheus_headers", "prometheus_parameters", "prometheus_matchers", mode="before")
+    @field_validator(
+        "prometheus_headers", "prometheus_parameters", "prometheus_matchers", "scale_targets", mode="before"
+    )
     @classmethod
     def _json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value

@@ -169,7 +169,10 @@ def _read(tracked: Tracked, reading: ModelReading | None) -> None:
 
 def _same(before: Mapping[str, PoolState], now: Mapping[str, PoolState]) -> bool:
     """Whether these are the same pools, and refer to the same workloads."""
-    referred = [{n: s.reference.shown for n, s in pools.items() if s.reference is not None} for pools in (before, now)]
+    referred = [
+        {n: (s.reference.group, s.reference.shown) for n, s in pools.items() if s.reference is not None}
+        for pools in (before, now)
+    ]
     return before.keys() == now.keys() and referred[0] == referred[1]
 
 

@@ -44,7 +44,9 @@ def others(pools: Mapping[str, PoolState]) -> Reason | None:
         said += ": versions, replicas and weights are left alone; delete it, or take the pool out"
         return Reason(ANOTHER_RELEASER, said)
     told = [(name, s.reference.held or _fought(s.reference)) for name, s in pools.items() if s.reference]
-    found = [(name, reason) for name, reason in told if reason is not None]
+    # What is the matter with the workload itself is told of it, and not of somebody else.
+    own = [s.reference.problem for s in pools.values() if s.reference]
+    found = [(name, reason) for name, reason in told if reason is not None and reason not in own]
     if not found:
         return None
     # An autoscaler that is handed over keeps nobody from scaling then; what else holds a pool does, so it is the reason.

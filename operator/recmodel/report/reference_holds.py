@@ -65,10 +65,11 @@ def contested(reference: Reference, name: str) -> Reason:
     """Who wrote over the replicas of the workload ``name``, by the field managers that own them now, and what keeps it from that."""
     writers = reference.replicas_holders
     who = f"the field manager {' and '.join(writers)}" if writers else "somebody"
+    field = reference.replicas_at.strip("/").replace("/", ".")
     return Reason(
         CONTESTED,
-        f"{who} keeps writing over spec.replicas of {reference.shown}: they are written at growing intervals of up to ten minutes, and "
-        f"left alone meanwhile; {_left_alone(reference.shown.partition(' ')[0], name, writers)}, or set mode: Recommend",
+        f"{who} keeps writing over {field} of {reference.shown}: they are written at growing intervals of up to ten minutes, and "
+        f"left alone meanwhile; {_left_alone(reference, name, writers)}, or set mode: Recommend",
     )
 
 
@@ -80,12 +81,14 @@ def _handed_over(who: str) -> str:
     return f"run recmodel handover, which keeps what it is, or delete {who.partition(' (')[0]}"
 
 
-def _left_alone(kind: str, name: str, writers: tuple[str, ...]) -> str:
+def _left_alone(reference: Reference, name: str, writers: tuple[str, ...]) -> str:
     """The lines for the tool, by the field manager that it is known by."""
-    pointer = '"/spec/replicas"'
+    kind = reference.shown.partition(" ")[0]
+    pointer = f'"{reference.replicas_at}"'
     if any(writer.startswith("argocd") for writer in writers):
+        ignored = f"{{group: {reference.group}, kind: {kind}, name: {name}, jsonPointers: [{pointer}]}}"
         return (
-            f"put ignoreDifferences: [{{group: apps, kind: {kind}, name: {name}, jsonPointers: [{pointer}]}}] into the spec of its "
+            f"put ignoreDifferences: [{ignored}] into the spec of its "
             "Argo CD Application, and RespectIgnoreDifferences=true into syncPolicy.syncOptions"
         )
     if "kustomize-controller" in writers:
@@ -96,4 +99,4 @@ def _left_alone(kind: str, name: str, writers: tuple[str, ...]) -> str:
             f"put driftDetection: {{mode: enabled, ignore: [{{paths: [{pointer}], target: {{kind: {kind}, name: {name}}}}}]}} into the "
             "spec of its Flux HelmRelease"
         )
-    return "have it leave spec.replicas alone"
+    return f"have it leave {reference.replicas_at.strip('/').replace('/', '.')} alone"

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from recmodel.cluster.rights import HANDING_BACK, NEEDED, OWN, Right, Rights, needed
+from recmodel.cluster.scale_targets import ScaleTarget
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "charts" / "recmodel" / "templates"
 
@@ -60,7 +61,18 @@ def test_who_observes_watches_all_that_it_would_act_on_and_writes_only_of_itself
 
 def test_every_role_of_the_operator_goes_by_the_value() -> None:
     """Cluster-wide, and in each of ``watchNamespaces``."""
-    included = re.findall(r'include \(?(?:printf )?"recmodel\.rules[^}]*', (TEMPLATES / "rbac.yaml").read_text())
-    assert len(included) == 4
-    assert sum('"recmodel.rules.handback"' in text for text in included) == 2
-    assert all("handback" in text or 'printf "recmodel.rules.%s" (default "act" ' in text for text in included)
+    text = (TEMPLATES / "rbac.yaml").read_text()
+    assert len(re.findall(r'include \(printf "recmodel\.rules\.%s" \(default "act" ', text)) == 2
+    assert text.count('include "recmodel.rules.handback"') == text.count('include "recmodel.rules.scaleTargets"') == 2
+    assert text.count('"recmodel.rules.') == 6
+
+
+def test_of_further_kinds_the_object_and_its_scale_are_read_and_the_scale_alone_is_written() -> None:
+    """What the chart renders for them is in tests/cluster/test_chart_renders.py."""
+    target = ScaleTarget("argoproj.io", "Rollout", "rollouts")
+    for rights, verbs in (("act", ("get", "patch")), ("observe", ("get",))):
+        assert set(needed(rights, targets=[target])) - set(needed(rights)) <= {
+            Right("argoproj.io", "rollouts", ("list", "watch")),
+            Right("argoproj.io", "rollouts/scale", verbs),
+        }
+        assert Right("argoproj.io", "rollouts/scale", verbs) in needed(rights, targets=[target])

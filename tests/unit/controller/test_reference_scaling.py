@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,40 +13,17 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders.operator_stage import Seeing, operated
+from builders.deciding import Deciding
+from builders.operator_stage import operated
 from builders.references import ExistingWorkloads, pod, reference_recmodel, referring, workload
 from builders.virtual_time import until
 from recmodel.cluster import names
 from recmodel.controller.operator import Operator
-from recmodel.core.types import Decision, Model, Observation, PoolDecision
-from recmodel.prometheus import GatherSettings
 
 HPA = {
     "metadata": {"namespace": "shop", "name": "ranker", "uid": "h", "resourceVersion": "3"},
     "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "ranker-cpu"}, "maxReplicas": 6},
 }
-
-
-class Deciding(Seeing):
-    """Decides for ``wanted`` replicas where the model acts, and else for what runs; by key of the model."""
-
-    def __init__(self, wanted: int = 5) -> None:
-        super().__init__(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
-        self.wanted = wanted
-        self.acting: dict[str, bool] = {}
-
-    def decide(
-        self, models: Sequence[Model], observations: Sequence[Observation], now_seconds: float
-    ) -> tuple[dict[str, Decision], dict[str, str]]:
-        self.acting = {model.key: model.acts for model in models}
-        return {m.key: self._one(m, o, now_seconds) for m, o in zip(models, observations, strict=True)}, {}
-
-    def _one(self, model: Model, seen: Observation, now_seconds: float) -> Decision:
-        runs = {name: pool.desired for name, pool in seen.pools.items()}
-        state = "Tracking" if model.acts else "Recommending"
-        both = dict.fromkeys(runs, self.wanted)
-        pools = {name: PoolDecision(self.wanted if model.acts else count, 1.0) for name, count in runs.items()}
-        return Decision(now_seconds, pools, state, (), proposed_replicas=both, acting_replicas=both)
 
 
 def existing(**more: list[dict[str, Any]]) -> ExistingWorkloads:

@@ -18,6 +18,9 @@ from recmodel.cluster.names import FIELD_MANAGER
 
 Object = dict[str, Any]
 Fields = Mapping[str, Any]  # of an entry: names with f:, k: or v:, and what is below
+Path = tuple[str, ...]  # of a field, by such names
+REPLICAS: Path = ("f:spec", "f:replicas")  # where most kinds keep them
+DEEPEST = 16  # levels of a path that are read
 NEVER_TAKEN = {"replicas"}  # an autoscaler's
 # What gives pods rights on their node or at the API. A RecModel asks for none but an account. Whoever adds one by hand has the
 # policy of the operator refuse all later writes of the operator to the same object, though it applies none of them.
@@ -74,9 +77,22 @@ def holders(body: Mapping[str, Any], obj: Mapping[str, Any], paths: list[str]) -
     return sorted({str(e["manager"]) for e in _others(obj) if not sought <= set(_missing(part, e["fieldsV1"], ""))})
 
 
-def replicas_holders(obj: Mapping[str, Any]) -> tuple[str, ...]:
-    """The other field managers that own ``spec.replicas`` of any object now."""
-    found = (entry for entry in _others(obj) if "f:replicas" in _spec_of(entry["fieldsV1"]))
+def replicas_path(obj: Mapping[str, Any]) -> Path | None:
+    """Where any object keeps its replicas, by what our last write of its scale has set; None where we own nothing of that."""
+    mine = (
+        entry for entry in _entries(obj) if (entry.get("manager"), entry.get("subresource")) == (FIELD_MANAGER, "scale")
+    )
+    path: list[str] = []
+    fields: Any = next((entry.get("fieldsV1") for entry in mine), None)
+    while isinstance(fields, dict) and len(fields) == 1 and len(path) < DEEPEST:
+        ((name, fields),) = fields.items()
+        path.append(name)
+    return tuple(path) if path and fields == {} else None
+
+
+def replicas_holders(obj: Mapping[str, Any], path: Path = REPLICAS) -> tuple[str, ...]:
+    """The other field managers that own the replicas of any object now, which are at this path of it."""
+    found = (entry for entry in _others(obj) if _has(entry["fieldsV1"], path))
     return tuple(sorted({str(entry["manager"]) for entry in found if entry.get("manager")}))
 
 
@@ -117,6 +133,19 @@ def without(manager: str, obj: Mapping[str, Any]) -> list[Object]:
         {"op": "test", "path": "/metadata/resourceVersion", "value": obj["metadata"]["resourceVersion"]},
         {"op": "replace", "path": "/metadata/managedFields", "value": kept},
     ]
+
+
+def pointer(path: Path) -> str:
+    """As a JSON pointer: ``/spec/replicas``."""
+    return "".join(f"/{name.partition(':')[2]}" for name in path)
+
+
+def _has(fields: Any, path: Path) -> bool:
+    for name in path:
+        if not isinstance(fields, dict) or name not in fields:
+            return False
+        fields = fields[name]
+    return True
 
 
 def _spec_of(fields: Any) -> Fields:

@@ -1,4 +1,4 @@
-"""Somebody else's objects that act on a Deployment or StatefulSet: autoscalers, and tools that release versions.
+"""Somebody else's objects that act on a workload: autoscalers, and tools that release versions.
 
 Of what is ours they are in the way. Of a workload that a pool only refers to they are what acts now.
 """
@@ -14,6 +14,10 @@ from recmodel.cluster import names
 
 Identity = tuple[str, str]  # namespace, name
 Acting = tuple[str, Identity]  # who acts: the kind's name, and which one
+ActedOn = tuple[str | None, str, Identity]  # group (None: not told), kind and name of a workload
+
+APPS = names.DEPLOYMENT.group
+_OF_OLD = frozenset({"", APPS, "extensions"})  # where Deployment and StatefulSet are, or were
 
 CANNOT_SCALE = "cannot scale now: "
 
@@ -23,12 +27,13 @@ TARGET_FIELDS = {names.AUTOSCALER: "scaleTargetRef", names.CANARY: "targetRef", 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an autoscaler or a tool acts on; no name where that is nothing that we look at."""
+    """What an autoscaler or a tool acts on; no name where that is nothing."""
 
     name: str | None
     kind: str = names.DEPLOYMENT.kind
     maker: str = ""  # kind and name of what made the object and keeps it: ScaledObject ranker-cpu
     hindrance: str = ""  # why an autoscaler cannot scale now: FailedGetResourceMetric
+    group: str | None = APPS  # None: it is not told, so it may be any
 
     @property
     def notes(self) -> str:
@@ -44,12 +49,22 @@ def target_of(kind: names.Kind, spec: Mapping[str, Any], maker: str = "") -> Tar
     target = spec.get(field)
     if target is None:
         return Target(None)
-    name, of = (target.get("name"), target.get("kind")) if isinstance(target, Mapping) else (None, None)
-    if isinstance(of, str) and of not in names.REFERABLE:
-        return Target(None)
+    found = target if isinstance(target, Mapping) else {}
+    name, of, version = (found.get(key) for key in ("name", "kind", "apiVersion"))
     if not isinstance(name, str) or not name:
+        if isinstance(of, str) and of not in names.REFERABLE:
+            return Target(None)
         raise ValueError(f"spec.{field} is {shown(target)}: must name what it acts on")
-    return Target(name, of if isinstance(of, str) else names.DEPLOYMENT.kind, maker)
+    workload = of if isinstance(of, str) else names.DEPLOYMENT.kind
+    return Target(name, workload, maker, group=_group(version, workload))
+
+
+def _group(version: Any, kind: str) -> str | None:
+    """Of an ``apiVersion``, which may be left out: the version does not count, as one object is served in each."""
+    told = version.rpartition("/")[0] if isinstance(version, str) else ""
+    if kind in names.REFERABLE:
+        return APPS if told in _OF_OLD else told
+    return told or None
 
 
 def does(who: str) -> str:
@@ -63,14 +78,14 @@ class ConflictingControllers:
     """Which of them acts on which workload."""
 
     def __init__(self) -> None:
-        self._acting: dict[Acting, tuple[Acting, str]] = {}  # on which workload, and what is said of it
-        self._acted_on: dict[Acting, set[Acting]] = {}  # and back
+        self._acting: dict[Acting, tuple[ActedOn, str]] = {}  # on which workload, and what is said of it
+        self._acted_on: dict[ActedOn, set[Acting]] = {}  # and back
 
     def see(self, kind: names.Kind, identity: Identity, target: Target) -> None:
         """One as it stands now: its target may be another one than before."""
         self.forget(kind, identity)
         if target.name is not None:
-            workload = target.kind, (identity[0], target.name)
+            workload = target.group, target.kind, (identity[0], target.name)
             self._acting[kind.kind, identity] = workload, target.notes
             self._acted_on.setdefault(workload, set()).add((kind.kind, identity))
 
@@ -95,7 +110,8 @@ class ConflictingControllers:
 
     def acting_on(self, kind: names.Kind, workload: Identity) -> tuple[str, ...]:
         """All of them, by kind and name, each with what made it: ``HorizontalPodAutoscaler keda-hpa-a (ScaledObject a)``. See ``does``."""
-        found = sorted(self._acted_on.get((kind.kind, workload), ()))
+        places: list[ActedOn] = [(group, kind.kind, workload) for group in (kind.group, None)]
+        found = sorted(acting for place in places for acting in self._acted_on.get(place, ()))
         notes = [self._acting[one][1] for one in found]
         return tuple(
             f"{who} {name}" + (f" ({said})" if said else "")
@@ -103,4 +119,4 @@ class ConflictingControllers:
         )
 
     def _on(self, deployment: Identity) -> set[Acting]:
-        return self._acted_on.get((names.DEPLOYMENT.kind, deployment), set())
+        return self._acted_on.get((APPS, names.DEPLOYMENT.kind, deployment), set())

@@ -20,6 +20,7 @@ from recmodel.cluster.observed.deployments import DeploymentState, deployment_st
 from recmodel.cluster.observed.hindrance import hindrance
 from recmodel.cluster.observed.pod_shapes import PodShape
 from recmodel.cluster.observed.pods import PodState, labelled_pod_state, pod_state
+from recmodel.cluster.observed.scales import scaled_state
 from recmodel.cluster.observed.shapes import (
     ConfigMapShape,
     DeploymentShape,
@@ -70,6 +71,11 @@ def read_workload(kind: names.Kind, obj: Any) -> WorkloadState:
     return _guarded(
         kind, obj, lambda: workload_state(WorkloadShape.model_validate(obj), ownership.replicas_holders(obj))
     )
+
+
+def read_scaled(kind: names.Kind, obj: Any, scale: Any, path: ownership.Path) -> WorkloadState:
+    """The same of a kind that is read by its scale; ``path`` is where it is known to keep its replicas."""
+    return _guarded(kind, obj, lambda: scaled_state(obj, scale, path))
 
 
 def read_pod(obj: Any, key: str) -> PodState:

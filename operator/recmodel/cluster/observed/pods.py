@@ -27,6 +27,7 @@ class PodState:
     begins: bool  # it surely has not been Ready yet
     restarted: bool  # a container of it has ended and was started again
     over: bool  # Failed or Succeeded: evicted, completed. It only lingers
+    leaves: bool  # it is being deleted
     waits_for_node: (
         str | None
     )  # the reason why it has none (Unschedulable, SchedulingGated, ...); None: it has, or leaves
@@ -78,6 +79,7 @@ def pod_state(pod: PodShape, version: int, key: str, pool: str) -> PodState:
         begins=ready is None or (not answers and unstarted and not restarts),
         restarted=restarts > 0,
         over=status.phase in OVER,
+        leaves=leaving,
         waits_for_node=scheduled.reason if scheduled is not None and homeless else None,
         scheduling_seconds=_between(metadata.creation_timestamp, placed),
         starting_seconds=_between(began, ready.last_transition_time if ready is not None and answers else None),

@@ -37,6 +37,8 @@ class Reference:
     replicas_holders: tuple[str, ...] = ()  # the field managers that own its replicas, ours aside
     held: Reason | None = None  # why it is not scaled, though the mode is Auto
     contested: Contest | None = None
+    group: str = "apps"  # of its kind
+    replicas_at: str = "/spec/replicas"  # where it keeps them, as a JSON pointer
 
 
 @dataclass(frozen=True, slots=True)

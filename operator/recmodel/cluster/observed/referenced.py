@@ -9,14 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from recmodel.api.shown import shown
 from recmodel.cluster import names
+from recmodel.cluster.children import ownership
 from recmodel.cluster.observed.conflicting_controllers import Identity
-from recmodel.cluster.observed.objects import identity_of, read_pod, read_workload
+from recmodel.cluster.observed.objects import identity_of, read_pod, read_scaled, read_workload
 from recmodel.cluster.observed.pods import PodState, still_warm
 from recmodel.cluster.observed.pool_state import PoolState, Reference, pool_state
+from recmodel.cluster.observed.replica_pods import ReplicaPods
 from recmodel.cluster.observed.startups import StartUps
 from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
 from recmodel.cluster.observed.workloads import WorkloadState
+from recmodel.cluster.scale_targets import APPS
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
 from recmodel.cluster.transport.resource_version import as_number, version_of
 from recmodel.core.types import Reason
@@ -24,6 +28,7 @@ from recmodel.core.types import Reason
 # Reasons of conditions. API: never renamed.
 TARGET_MISSING = "TargetMissing"
 TARGET_UNREADABLE = "TargetUnreadable"
+REPLICAS_ARE_NOT_PODS = "ReplicasAreNotPods"
 
 Object = dict[str, Any]
 
@@ -41,22 +46,39 @@ class Workload:
         """For messages: ``Deployment shop/ranker-cpu``."""
         return f"{self.kind.kind} {self.namespace}/{self.name}"
 
+    @property
+    def key(self) -> str:
+        """What no other workload has: two groups may have a kind of one name."""
+        return f"{self.kind.kind}.{self.kind.group} {self.namespace}/{self.name}"
+
+    @property
+    def by_scale(self) -> bool:
+        """Whether its scale says what it runs, and not a form that is known here."""
+        return self.kind.group != APPS
+
 
 @dataclass(slots=True)
 class _Standing:
     state: WorkloadState | None = None
     problems: dict[str, Reason] = field(default_factory=dict)  # by what cannot be read, why
     pods: dict[str, PodState] = field(default_factory=dict)  # by name
+    replica_pods: ReplicaPods = field(default_factory=ReplicaPods)
 
 
 class Referenced:
-    """Of each workload what stands. ``acting`` says who scales or releases one, by kind and identity; ``unreadable`` counts."""
+    """Of each workload what stands. ``acting`` says who scales or releases one, by kind and identity; ``unreadable`` counts;
+    ``clock`` is one that only goes on.
+    """
 
     def __init__(
-        self, acting: Callable[[names.Kind, Identity], tuple[str, ...]], unreadable: UnreadableObjects
+        self,
+        acting: Callable[[names.Kind, Identity], tuple[str, ...]],
+        unreadable: UnreadableObjects,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._acting = acting
         self._unreadable = unreadable
+        self._clock = clock
         self._standing: dict[Workload, _Standing] = {}
         self._startups = StartUps()
 
@@ -67,37 +89,47 @@ class Referenced:
     def end(self, workload: Workload) -> None:
         """One that nobody refers to any more."""
         self._standing.pop(workload, None)
-        self._startups.forget(workload.shown)
+        self._startups.forget(workload.key)
         for kind in (workload.kind, names.POD):
-            self._unreadable.listed(kind, (), None, workload.shown)
+            self._unreadable.listed(kind, (), None, workload.key)
 
     def selector(self, workload: Workload) -> str | None:
         """Of its pods; None where it is not there or cannot be read."""
         standing = self._standing.get(workload)
         return standing.state.selector if standing is not None and standing.state is not None else None
 
-    def see(self, workload: Workload, obj: Object | None) -> None:
-        """The workload as it stands; None: it is not there. Where it cannot be read, what was known of it stays. What a watch says
-        of the time before an answer to our own write is no news.
+    def see(self, workload: Workload, obj: Object | None, scale: Any = None) -> None:
+        """The workload as it stands, with its scale where that is read; None: it is not there. Where it cannot be read, what was
+        known of it stays. What a watch says of the time before an answer to our own write is no news.
         """
         standing = self._standing.get(workload)
         if standing is None:
             return
         identity = workload.namespace, workload.name
         try:
-            found = read_workload(workload.kind, obj) if obj is not None else None
+            found = self._read(workload, standing, obj, scale) if obj is not None else None
             if found is None or standing.state is None or not _older(found, standing.state):
                 standing.state = found
         except Unreadable as problem:
-            standing.problems["object"] = Reason(TARGET_UNREADABLE, str(problem))
+            left = "; its replicas are left alone until its scale can be read" if workload.by_scale else ""
+            standing.problems["object"] = Reason(TARGET_UNREADABLE, f"{problem}{left}")
             self._unreadable.add(
-                workload.kind, identity, consequence(problem, standing.state is not None), workload.shown
+                workload.kind, identity, consequence(problem, standing.state is not None), workload.key
             )
             return
         standing.problems.pop("object", None)
-        self._unreadable.remove(workload.kind, identity, workload.shown)
+        self._unreadable.remove(workload.kind, identity, workload.key)
         if standing.state is None:
             self.list_pods(workload, [])
+        self._compare(standing)
+
+    def trouble(self, workload: Workload, what: str, problem: Reason | None) -> None:
+        """Why something that it takes to know the workload cannot be had; None: it can."""
+        standing = self._standing.get(workload)
+        if standing is not None and problem is None:
+            standing.problems.pop(what, None)
+        elif standing is not None and problem is not None:
+            standing.problems[what] = problem
 
     def rewound(self, workload: Workload) -> None:
         """The API server's resource versions went back: its next word counts, whatever its version."""
@@ -148,27 +180,31 @@ class Referenced:
         if standing is None:
             return
         seen = {identity_of(obj) for obj in objects}
-        self._unreadable.listed(names.POD, seen, None, workload.shown)
+        self._unreadable.listed(names.POD, seen, None, workload.key)
         there = {name for _, name in seen}
         for name in [name for name in standing.pods if name not in there]:
             self._startups.gone(standing.pods.pop(name).uid)
         for obj in objects:
-            self.see_pod(workload, "MODIFIED", obj)
+            self._take_pod(workload, standing, "MODIFIED", obj)
+        self._compare(standing)
 
     def see_pod(self, workload: Workload, change: str, obj: Object) -> None:
         """One change of a pod. One that cannot be read stays as it was known."""
         standing = self._standing.get(workload)
-        if standing is None:
-            return
+        if standing is not None:
+            self._take_pod(workload, standing, change, obj)
+            self._compare(standing)
+
+    def _take_pod(self, workload: Workload, standing: _Standing, change: str, obj: Object) -> None:
         identity = identity_of(obj)
         name = identity[1]
         known = standing.pods.get(name)
         try:
-            pod = read_pod(obj, workload.shown) if change != "DELETED" else None
+            pod = read_pod(obj, workload.key) if change != "DELETED" else None
         except Unreadable as problem:
-            self._unreadable.add(names.POD, identity, consequence(problem, known is not None), workload.shown)
+            self._unreadable.add(names.POD, identity, consequence(problem, known is not None), workload.key)
             return
-        self._unreadable.remove(names.POD, identity, workload.shown)
+        self._unreadable.remove(names.POD, identity, workload.key)
         if known is not None and (pod is None or pod.over or pod.uid != known.uid):
             self._startups.gone(standing.pods.pop(name).uid)
         if pod is not None and not pod.over:
@@ -179,21 +215,48 @@ class Referenced:
         """What stands for a pool that refers to it. One that is not there has no replicas, and says why."""
         standing = self._standing.get(workload, _Standing())
         state, pods = standing.state, list(standing.pods.values())
-        problem = next(iter(standing.problems.values()), None)
+        problem = next(iter(standing.problems.values()), None) or self._grouped(workload, standing)
         if state is None and problem is None:
             problem = Reason(
                 TARGET_MISSING, f"there is no {workload.shown}: create it, or correct the pool's targetRef"
             )
         return replace(  # whoever scales it is in our way in mode Auto alone: see reference.acting and reference.held
-            pool_state(state, pods, self._startups.of(workload.shown, "")),
+            pool_state(state, pods, self._startups.of(workload.key, "")),
             reference=Reference(
                 shown=f"{workload.kind.kind} {workload.name}",
+                group=workload.kind.group,
+                replicas_at=ownership.pointer(state.replicas_path if state else ownership.REPLICAS),
                 acting=self._acting(workload.kind, (workload.namespace, workload.name)),
                 problem=problem,
                 cpu_limit_cores=state.cpu_limit_cores if state else None,
                 made_by=state.made_by if state else None,
                 replicas_holders=state.replicas_holders if state else (),
             ),
+        )
+
+    @staticmethod
+    def _read(workload: Workload, standing: _Standing, obj: Object, scale: Any) -> WorkloadState:
+        if not workload.by_scale:
+            return read_workload(workload.kind, obj)
+        path = standing.state.replicas_path if standing.state is not None else ownership.REPLICAS
+        return read_scaled(workload.kind, obj, scale, path)
+
+    def _compare(self, standing: _Standing) -> None:
+        state = standing.state
+        staying = sum(not pod.leaves for pod in standing.pods.values())
+        standing.replica_pods.saw(staying, state.replicas_now if state is not None else None, self._clock())
+
+    def _grouped(self, workload: Workload, standing: _Standing) -> Reason | None:
+        """That one replica is not one pod."""
+        counts = standing.replica_pods.differs(self._clock())
+        if counts is None or standing.state is None:
+            return None
+        pods, replicas = counts
+        return Reason(
+            REPLICAS_ARE_NOT_PODS,
+            f"{workload.shown} has {replicas} replicas by its scale, and {pods} pods match the selector of that "
+            f"({shown(standing.state.selector)}): as one replica is not one pod, they are left alone; have the selector match one pod of "
+            "each replica, or refer to another workload",
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from recmodel.api.quantity import amount
 from recmodel.api.shown import shown
 from recmodel.api.v1alpha1 import KIND
+from recmodel.cluster.children import ownership
 from recmodel.cluster.observed.deployments import forbidden
 from recmodel.cluster.observed.shapes import (
     Count,
@@ -110,6 +111,8 @@ class WorkloadState:
     resource_version: str  # of the object that says all this
     made_by: str | None  # the name of the RecModel whose child it is
     replicas_holders: tuple[str, ...]  # the field managers that own its replicas, ours aside
+    replicas_path: ownership.Path = ownership.REPLICAS  # where the object keeps its replicas
+    replicas_now: int | None = None  # as its scale counts them; None: its pods are not compared with them
 
 
 def workload_state(workload: WorkloadShape, replicas_holders: tuple[str, ...] = ()) -> WorkloadState:
@@ -129,7 +132,7 @@ def workload_state(workload: WorkloadShape, replicas_holders: tuple[str, ...] = 
         unseen=stale,
         stalled=progress is not None and progress.reason == "ProgressDeadlineExceeded",
         forbidden=forbidden(status),
-        cpu_limit_cores=_cpu_limit_cores(spec.template.spec),
+        cpu_limit_cores=cpu_limit_cores(spec.template.spec),
         uid=workload.metadata.uid,
         resource_version=workload.metadata.resource_version,
         made_by=next((owner.name for owner in owners if owner.controller and owner.kind == KIND), None),
@@ -161,8 +164,8 @@ def _checked(pattern: re.Pattern[str], text: str) -> str:
     return text
 
 
-def _cpu_limit_cores(pod: LimitedPodSpec) -> float | None:
-    """A side-car counts; an init container that has ended does not."""
+def cpu_limit_cores(pod: LimitedPodSpec) -> float | None:
+    """Of one pod; None where a container has none. A side-car counts; an init container that has ended does not."""
     sidecars = [container for container in pod.init_containers if container.restart_policy == "Always"]
     limits = [container.resources.limits.get("cpu") for container in [*pod.containers, *sidecars]]
     try:

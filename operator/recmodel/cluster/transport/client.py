@@ -17,7 +17,8 @@ from typing import Any
 
 import aiohttp
 
-from recmodel.cluster.names import ACCESS_REVIEW, EVENT, LEASE, REPAIRING, Kind
+from recmodel.cluster.names import EVENT, LEASE, REPAIRING, Kind
+from recmodel.cluster.transport import request as requests
 from recmodel.cluster.transport.answers import as_object, change_of, patience_seconds, status_of, whatever
 from recmodel.cluster.transport.connection import connector
 from recmodel.cluster.transport.credentials import Credentials
@@ -76,18 +77,21 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """One object; ``NotFound`` where there is none."""
-        return await self._call(Request("GET", kind, kind.path(namespace, name)))
+    async def get(self, kind: Kind, namespace: str, name: str, part: str = "", retries: int = RETRIES) -> Object:
+        """One object, or a subresource of it; ``NotFound`` where there is none."""
+        return await self._call(Request("GET", kind, kind.path(namespace, name, part), retries=retries))
 
     async def serves(self, kind: Kind) -> bool:
         """Whether the cluster knows the kind at all (its CRD is installed and its version served)."""
-        root = "/api/" if "/" not in kind.group_version else "/apis/"
         try:
-            found = await self._call(Request("GET", kind, root + kind.group_version))
+            return any(resource.get("name") == kind.plural for resource in await self.resources(kind))
         except ApiRefused:
             return False
-        return any(resource.get("name") == kind.plural for resource in found.get("resources") or [])
+
+    async def resources(self, kind: Kind) -> list[Object]:
+        """All that is served of the kind's group and version; ``NotFound`` where the cluster does not know that."""
+        found = (await self._call(Request("GET", kind, kind.root))).get("resources")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = ""
@@ -173,10 +177,8 @@ class Client:
         """Server-side apply of ``spec.replicas`` through the scale subresource, so that applying the rest never touches it;
         ``Conflict`` where another object has taken the name since.
         """
-        metadata = {"namespace": namespace, "name": name, "uid": uid}
-        body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}}
-        path = kind.path(namespace, name, "scale")
-        return await self._write(apply_request(kind, path, body, retries=retries), namespace, self._acts)
+        written = requests.replicas_request(kind, (namespace, name), uid, replicas, retries)
+        return await self._write(written, namespace, self._acts)
 
     async def scale(
         self, kind: Kind, identity: tuple[str, str], seen: Mapping[str, str], replicas: int, retries: int = RETRIES
@@ -218,13 +220,7 @@ class Client:
         """Whether our account may do this, as the API server says; ``resource`` is such as ``deployments/scale``, no namespace
         means in all of them. Nothing is written.
         """
-        plural, _, subresource = resource.partition("/")
-        asked = {
-            "verb": verb, "group": group, "resource": plural,
-            "subresource": subresource, "namespace": namespace, "name": name,
-        }  # fmt: skip
-        body = {"spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}}}
-        answer = await self._call(Request("POST", ACCESS_REVIEW, ACCESS_REVIEW.path(), body=body))
+        answer = await self._call(requests.access_request(verb, group, resource, namespace, name))
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def create_lease(self, body: Object) -> Object:

@@ -18,11 +18,12 @@ from typing import Any
 
 SENTENCE_CHARACTERS = 1500  # an API server's message may hold a whole object; a condition must stay readable
 PAGE_CHARACTERS = 200  # of an answer that is no Status object, such as a proxy's page
-# Sentences of the API server's own code about the request, which come with HTTP 500 and without a reason; and a webhook's
-# refusal, which comes with whatever status the webhook chose.
+# Sentences of the API server's own code about the request or the object, which come with HTTP 500; and a webhook's refusal, which
+# comes with whatever status the webhook chose.
 _ABOUT_THE_REQUEST = (
     "failed to create typed patch object", "failed to convert new object", "failed to create manager for existing fields",
     "field not declared in schema", "unable to convert unstructured object", "denied the request",
+    "the spec replicas field", "accessor error",  # what a custom resource holds where its scale is read
 )  # fmt: skip
 _IN_TROUBLE = (
     "etcd", "timed out", "request timeout", "deadline exceeded", "context canceled", "connection refused",

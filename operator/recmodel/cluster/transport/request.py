@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recmodel.cluster.names import FIELD_MANAGER, Kind
+from recmodel.cluster.names import ACCESS_REVIEW, FIELD_MANAGER, Kind
 
 RETRIES = 4
 
@@ -35,6 +35,14 @@ def apply_request(
     return Request("PATCH", kind, path, query, body, "application/apply-patch+yaml", retries)
 
 
+def replicas_request(kind: Kind, identity: tuple[str, str], uid: str, replicas: int, retries: int) -> Request:
+    """A server-side apply of the scale subresource of what is ours."""
+    namespace, name = identity
+    metadata = {"namespace": namespace, "name": name, "uid": uid}
+    body = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}}
+    return apply_request(kind, kind.path(namespace, name, "scale"), body, retries=retries)
+
+
 def scale_request(
     kind: Kind, identity: tuple[str, str], seen: Mapping[str, str], replicas: int, retries: int
 ) -> Request:
@@ -44,6 +52,17 @@ def scale_request(
     body = {"metadata": dict(seen), "spec": {"replicas": replicas}}
     path, query = kind.path(*identity, "scale"), {"fieldManager": FIELD_MANAGER}
     return Request("PATCH", kind, path, query, body, "application/merge-patch+json", retries)
+
+
+def access_request(verb: str, group: str, resource: str, namespace: str | None, name: str | None) -> Request:
+    """Asks whether our account may do this; ``resource`` is such as ``deployments/scale``."""
+    plural, _, subresource = resource.partition("/")
+    asked = {
+        "verb": verb, "group": group, "resource": plural,
+        "subresource": subresource, "namespace": namespace, "name": name,
+    }  # fmt: skip
+    body = {"spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}}}
+    return Request("POST", ACCESS_REVIEW, ACCESS_REVIEW.path(), body=body)
 
 
 def selected(labels: str, fields: str) -> dict[str, str]:

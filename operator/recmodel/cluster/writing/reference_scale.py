@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
+from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.referenced import Referenced, Workload
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import Conflict
@@ -19,9 +21,10 @@ WATCH_SECONDS = 0.3  # the watch has told by then what the write was refused for
 class ReferenceScale:
     """Writes through one client, and keeps ``referenced`` up to date."""
 
-    def __init__(self, client: Client, referenced: Referenced) -> None:
+    def __init__(self, client: Client, referenced: Referenced, served: Callable[[Workload], Kind]) -> None:
         self._client = client
         self._referenced = referenced
+        self._served = served  # the kind of a workload as its resource
 
     async def write(self, workload: Workload, replicas: int, retries: int = RETRIES) -> bool:
         """Writes the replicas over those that stand, and over no others: returns False where that was not possible just now, since
@@ -39,7 +42,7 @@ class ReferenceScale:
             seen = {"uid": state.uid, "resourceVersion": state.resource_version}
             try:
                 scale = await self._client.scale(
-                    workload.kind, (workload.namespace, workload.name), seen, replicas, retries
+                    self._served(workload), (workload.namespace, workload.name), seen, replicas, retries
                 )
             except Conflict:
                 await asyncio.sleep(WATCH_SECONDS)

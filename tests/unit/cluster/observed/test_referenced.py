@@ -188,7 +188,37 @@ def test_who_scales_it_now_is_named_with_its_maker(kind: str) -> None:
     assert inventory.acting_on(names.REFERABLE[kind], ("shop", "ranker-cpu")) == said
     others = {"Deployment": names.STATEFUL_SET, "StatefulSet": names.DEPLOYMENT}
     assert inventory.acting_on(others[kind], ("shop", "ranker-cpu")) == ()
-    assert target_of(names.AUTOSCALER, {"scaleTargetRef": {"kind": "Rollout", "name": "x"}}).name is None
+
+
+@pytest.mark.parametrize(
+    ("target", "counts"),
+    [
+        ({"apiVersion": "shop.example/v1", "kind": "Widget"}, True),
+        ({"apiVersion": "shop.example/v2beta1", "kind": "Widget"}, True),  # one object is served in each version
+        ({"kind": "Widget"}, True),  # whatever group it means
+        ({"apiVersion": 3, "kind": "Widget"}, True),
+        ({"apiVersion": "other.example/v1", "kind": "Widget"}, False),
+        ({"apiVersion": "shop.example/v1", "kind": "Gadget"}, False),
+        ({"apiVersion": "apps/v1", "kind": "Deployment"}, False),
+    ],
+)
+def test_who_scales_a_workload_of_another_kind_is_known_by_group_kind_and_name(
+    target: dict[str, Any], counts: bool
+) -> None:
+    inventory, autoscaler = Inventory(), {"namespace": "shop", "name": "hpa", "uid": "h"}
+    spec = {"scaleTargetRef": {"name": "ranker-cpu", **target}}
+    inventory.see(names.AUTOSCALER, "ADDED", {"metadata": autoscaler, "spec": spec})
+    widget = names.Kind("Widget", "shop.example/v1", "widgets")
+    assert inventory.acting_on(widget, ("shop", "ranker-cpu")) == (("HorizontalPodAutoscaler hpa",) if counts else ())
+    inventory.replace(names.AUTOSCALER, [], None)
+    assert inventory.acting_on(widget, ("shop", "ranker-cpu")) == ()
+
+
+def test_a_deployment_of_another_group_is_no_deployment() -> None:
+    of_old = {"apiVersion": "extensions/v1beta1", "kind": "Deployment", "name": "x"}
+    assert target_of(names.AUTOSCALER, {"scaleTargetRef": of_old}).group == "apps"
+    other = {**of_old, "apiVersion": "shop.example/v1"}
+    assert target_of(names.AUTOSCALER, {"scaleTargetRef": other}).group == "shop.example"
 
 
 def test_an_autoscaler_that_cannot_scale_is_named_with_why_until_it_can() -> None:
