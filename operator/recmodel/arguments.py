@@ -73,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _adopt_arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("workloads", nargs="+", metavar="KIND/NAME", help="deployment/ranker-cpu statefulset/ranker-gpu ...")
+    add(
+        "workloads",
+        nargs="+",
+        metavar="KIND/NAME",
+        help="deployment/ranker-cpu statefulset/ranker-gpu rollout.argoproj.io/ranker ...",
+    )
     add("-n", "--namespace", default="", metavar="NAME", help="namespace of the workloads (default: default)")
     add("--name", metavar="NAME", help="name of the RecModel (default: what the workloads' names begin with)")
     add("--objective", metavar="'pN<TIME'", help="such as 'p95<100ms', in quotes")

@@ -104,11 +104,11 @@ MADE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a Deployment": (lambda o: None, ""),
     "another kind": (
         lambda o: o["spec"]["scaleTargetRef"].update(kind="Machines"),
-        "scale Deployments and StatefulSets",
+        "scale Deployments, StatefulSets and the kinds",
     ),
     "another group": (
         lambda o: o["spec"]["scaleTargetRef"].update(apiVersion="x.test/v1"),
-        "scale Deployments and StatefulSets",
+        "scale Deployments, StatefulSets and the kinds",
     ),
     "a finalizer": (lambda o: o["metadata"].update(finalizers=["x.test/y"]), "no finalizers and no owner"),
     "an owner": (lambda o: o["metadata"].update(ownerReferences=[SOMEBODY]), "no finalizers and no owner"),

@@ -221,7 +221,7 @@ def test_the_policy_for_authors_looks_at_each_pool_that_a_recmodel_may_have_and_
     (most,) = (str(m.max_length) for m in RecModelSpec.model_fields["pools"].metadata if hasattr(m, "max_length"))
     assert re.findall(r"until (\d+)", text) == [most]
     for kind in names.REFERABLE.values():
-        assert f'"{kind.group}/{kind.kind}" "{kind.plural}"' in text
+        assert f'"{kind.group}/{kind.kind}" "{kind.plural}"' in TEMPLATES["_helpers.tpl"]
         (scale,) = [rule for rule in rules() if rule["resources"] == [f"{kind.plural}/scale"]]
         assert (scale["apiGroups"], scale["verbs"]) == ([kind.group_version.partition("/")[0]], ["patch"])
     assert set(re.findall(r"check\('(\w+)'\)", text)) == {"update", "patch"}

@@ -213,6 +213,15 @@ app.kubernetes.io/part-of: recmodel
   verbs: [create]
 {{- end }}
 
+{{- /* Which resource each kind is that a pool may refer to, by group and kind, as JSON. */ -}}
+{{- define "recmodel.targetResources" -}}
+{{- $resources := dict "apps/Deployment" "deployments" "apps/StatefulSet" "statefulsets" }}
+{{- range .Values.scaleTargets }}
+{{- $_ := set $resources (printf "%s/%s" .group .kind) .resource }}
+{{- end }}
+{{- toJson $resources }}
+{{- end }}
+
 {{- /* Beside these rules: the further kinds that pools may refer to. */ -}}
 {{- define "recmodel.rules.scaleTargets" -}}
 {{- range .Values.scaleTargets }}

@@ -21,6 +21,7 @@ from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError
+from recmodel.controller.named_kinds import by_word, scale_of
 from recmodel.controller.settings import PREFIX, Settings, from_environment
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
@@ -72,7 +73,8 @@ def written(found: Sequence[Existing], series: Series, wanted: Wanted) -> str:
 
 
 async def read(client: Client, namespace: str, asked: Sequence[tuple[Kind, str]]) -> list[Existing]:
-    """The workloads as they run; ``ValueError`` where one is not there."""
+    """The workloads as they run; ``ValueError`` where one is not there, or no pool could refer to it."""
+    asked = [(await by_word(client, kind), name) for kind, name in asked]
     kinds = {kind for kind, _ in asked} | {names.AUTOSCALER}
     listed = {kind: (await client.list(kind, namespace))[0] for kind in sorted(kinds, key=lambda kind: kind.plural)}
     found = []
@@ -85,7 +87,7 @@ async def read(client: Client, namespace: str, asked: Sequence[tuple[Kind, str]]
             raise ValueError(
                 f"there is no {kind.kind} {namespace}/{name}; {has}: correct the name, or name the namespace with -n"
             )
-        found.append(existing(kind, body, listed[names.AUTOSCALER]))
+        found.append(existing(kind, body, listed[names.AUTOSCALER], await scale_of(client, kind, namespace, name)))
     return found
 
 

@@ -79,7 +79,8 @@ def recall_contests(tracked: Tracked, now: float, time_seconds: float) -> None:
     tracked.contests.keep(())
     for pool, workload in workloads(tracked.owner.namespace, tracked.spec).items():
         told, child = tracked.recalled.contests.get(pool), child_of(workload)
-        reference = Reference(f"{workload.kind.kind} {workload.name}", replicas_holders=told.writers if told else ())
+        shown, writers = f"{workload.kind.kind} {workload.name}", told.writers if told else ()
+        reference = Reference(shown, replicas_holders=writers, group=workload.kind.group)
         if told is None or told.target != reference.shown:  # the targetRef was edited meanwhile
             continue
         contests[child] = _contest(reference, child, told.times, told.time_seconds, told.stood_seconds)

@@ -22,6 +22,7 @@ from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NotFound
 from recmodel.cluster.transport.user_client import UserClient
+from recmodel.controller.named_kinds import by_version, scale_of
 from recmodel.report.handover import guards, text
 from recmodel.report.handover.found import Answers, Standing, standing, targets, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back, hand_over
@@ -188,12 +189,25 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
         refs = targets(recmodel, f"{namespace}/{name}") if recmodel is not None else []
     except ValueError:  # which is told when the rest is read
         refs = []
-    found = {(kind.kind, ref): await find(client, kind, namespace, ref) for kind, ref in refs}
-    workloads = {ref: body for ref, body in found.items() if body is not None}
+    workloads: dict[tuple[str, str], dict[str, Any]] = {}
+    scales: dict[str, dict[str, Any]] = {}
+    unknown = ""
+    for named, ref in refs:
+        try:
+            kind = await by_version(client, named)
+            body = await find(client, kind, namespace, ref)
+            scale = await scale_of(client, kind, namespace, ref) if body is not None else None
+        except ValueError as error:  # of which the store knows nothing: it can be restored all the same
+            unknown = str(error)
+            continue
+        workloads |= {(kind.kind, ref): body} if body is not None else {}
+        scales |= {ref: scale} if scale is not None else {}
     autoscalers = await listed(client, names.AUTOSCALER, namespace)
     scaled = await scaled_objects(client, namespace)
     kept = await find(client, names.CONFIG_MAP, namespace, store_name(name))
-    return Answers(recmodel, workloads, autoscalers, scaled, stored(kept) if kept is not None else None)
+    return Answers(
+        recmodel, workloads, autoscalers, scaled, stored(kept) if kept is not None else None, scales, unknown
+    )
 
 
 async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]] | None:

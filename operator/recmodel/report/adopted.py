@@ -7,13 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from recmodel.api.objective import Latency
 from recmodel.api.v1alpha1 import KIND
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.hindrance import hindrance
 from recmodel.cluster.observed.objects import identity_of
-from recmodel.report.adopted_shapes import AutoscalerShape, Container, Metric, WorkloadShape, read, scales
+from recmodel.cluster.observed.scales import ScaleShape, pod_selector
+from recmodel.report.adopted_shapes import (
+    AutoscalerShape,
+    Container,
+    Metric,
+    ScalableShape,
+    Template,
+    WorkloadShape,
+    read,
+    scales,
+)
 
 Object = Mapping[str, Any]
 KIND_WORDS = {
@@ -46,7 +58,7 @@ class Autoscaler:
 class Existing:
     """A workload that runs."""
 
-    kind: str
+    of: Kind
     name: str
     replicas: int
     images: tuple[str, ...]
@@ -58,20 +70,25 @@ class Existing:
     @property
     def shown(self) -> str:
         """With its kind."""
-        return f"{self.kind} {self.name}"
+        return f"{self.of.kind} {self.name}"
 
 
 def target(text: str, namespace: str | None) -> tuple[Kind, str | None, str]:
-    """Kind, namespace and name of ``deployment/ranker-cpu`` or ``shop/deployment/ranker-cpu``; ``ValueError`` for what is neither."""
+    """Kind, namespace and name of ``deployment/ranker-cpu`` or ``shop/deployment/ranker-cpu``; ``ValueError`` for what is neither. Of
+    ``rollout.argoproj.io/ranker`` it is the word and the group: which kind that is says the API server.
+    """
     *before, word, name = text.split("/") if text.count("/") in (1, 2) else ("", "")
     kind = KIND_WORDS.get(word.lower())
     if not name or (before and not before[0]):
         raise ValueError(f"{text!r} names no workload: write KIND/NAME, such as deployment/ranker-cpu")
     if kind is None:
-        raise ValueError(
-            f"{text!r}: a pool can refer to a Deployment or a StatefulSet so far, and not to the kind {word!r}: write "
-            "deployment/NAME or statefulset/NAME"
-        )
+        called, dot, group = word.partition(".")
+        if not dot or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", called) or not re.fullmatch(r"[a-z0-9.-]+", group):
+            raise ValueError(
+                f"{text!r}: of the kind {word!r} the API group is not known: write deployment/NAME, statefulset/NAME, or "
+                "KIND.GROUP/NAME, such as rollout.argoproj.io/NAME"
+            )
+        kind = Kind(called, group, "")
     return kind, (before[0] if before else namespace), name
 
 
@@ -114,27 +131,51 @@ def prices(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def existing(kind: Kind, body: Object, autoscalers: Iterable[Object]) -> Existing:
-    """The workload as the API server has it, with those of the namespace's HorizontalPodAutoscalers that scale it. ``ValueError``
-    for one that a RecModel made, and for what cannot be read.
+def existing(kind: Kind, body: Object, autoscalers: Iterable[Object], scale: Object | None = None) -> Existing:
+    """The workload as the API server has it, with those of the namespace's HorizontalPodAutoscalers that scale it. Of a kind that is
+    neither Deployment nor StatefulSet the ``scale`` says what it runs. ``ValueError`` for one that a RecModel made, and for what
+    cannot be read.
     """
-    workload = read(WorkloadShape, body, " ".join((kind.kind, identity_of(body)[1])))
-    name, containers = workload.metadata.name, workload.spec.template.spec.containers
-    maker = workload.metadata.maker
+    what = " ".join((kind.kind, identity_of(body)[1]))
+    if kind.group == names.DEPLOYMENT.group:
+        workload = read(WorkloadShape, body, what)
+        metadata, replicas, template = workload.metadata, workload.spec.replicas, workload.spec.template
+    else:
+        scaled = read(ScalableShape, body, what)
+        read_scale = read(ScaleShape, scale, f"the scale of {what}")
+        _check_selector(read_scale, what)
+        metadata, replicas, template = scaled.metadata, read_scale.spec.replicas, _template(scaled.spec)
+    name, containers, maker = metadata.name, template.spec.containers, metadata.maker
     if maker is not None and maker.kind == KIND:
         raise ValueError(
             f"{kind.kind} {name} is made by {KIND} {maker.name}: it is a pool of that already, so there is nothing to adopt"
         )
     return Existing(
-        kind=kind.kind,
+        of=kind,
         name=name,
-        replicas=workload.spec.replicas,
+        replicas=replicas,
         images=tuple(container.image for container in containers),
         programs=tuple(" ".join([*container.command, *container.args]) for container in containers),
         ports=frozenset(port.container_port for container in containers for port in container.ports),
         asks="; ".join(filter(None, (_asks(container, len(containers) > 1) for container in containers))),
-        autoscalers=tuple(autoscaler_of(scaler) for scaler in autoscalers if scales(scaler, kind.kind, name)),
+        autoscalers=tuple(autoscaler_of(scaler) for scaler in autoscalers if scales(scaler, kind, name)),
     )
+
+
+def _check_selector(scale: ScaleShape, what: str) -> None:
+    """``ValueError`` where the operator would not know its pods."""
+    try:
+        pod_selector(scale.status.selector)
+    except ValueError as error:
+        raise ValueError(f"{what} cannot be a pool: {error}") from error
+
+
+def _template(spec: Mapping[str, Any]) -> Template:
+    """Where a kind of its own holds its pods as a Deployment does; else nothing is known of them."""
+    try:
+        return Template.model_validate(spec.get("template"))
+    except ValidationError:
+        return Template()
 
 
 def _asks(container: Container, named: bool) -> str:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from recmodel.api.shown import shown
+from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.conflicting_controllers import group_of
 from recmodel.cluster.observed.shapes import Amounts, Count, Listed, Said, Shape, Word, Written
 
 AnyShape = TypeVar("AnyShape", bound=Shape)
@@ -82,6 +84,13 @@ class WorkloadShape(Shape):
     spec: WorkloadSpec = WorkloadSpec()
 
 
+class ScalableShape(Shape):
+    """A workload of another kind: its scale says what it runs, and what its spec holds is its own."""
+
+    metadata: Named
+    spec: dict[str, Any] = {}
+
+
 class MetricName(Shape):
     """The name of a metric that is none of the resources."""
 
@@ -124,8 +133,14 @@ class Metric(Shape):
 class Target(Shape):
     """What an autoscaler scales."""
 
+    api_version: Said = ""
     kind: Said = ""
     name: Said = ""
+
+    def names(self, kind: Kind, name: str) -> bool:
+        """Whether it is this workload; one that tells no group may be of any."""
+        group = group_of(self.api_version, self.kind)
+        return (self.kind, self.name) == (kind.kind, name) and group in (kind.group, None)
 
 
 class Scaling(Shape):
@@ -166,10 +181,10 @@ def read(shape: type[AnyShape], body: Any, what: str) -> AnyShape:
         raise ValueError(f"{what} cannot be read: {where} is {shown(first['input'])}: {first['msg']}") from error
 
 
-def scales(body: Any, kind: str, name: str) -> bool:
+def scales(body: Any, kind: Kind, name: str) -> bool:
     """Whether an autoscaler scales this workload. One of which the target cannot be read acts on nothing."""
     try:
         target = Scaler.model_validate(body).spec.scale_target_ref
     except ValidationError:
         return False
-    return (target.kind, target.name) == (kind, name)
+    return target.names(kind, name)

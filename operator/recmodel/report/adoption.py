@@ -12,6 +12,7 @@ import yaml
 
 from recmodel.api.objective import Latency
 from recmodel.api.v1alpha1 import API_VERSION, KIND, Metrics
+from recmodel.cluster import names
 from recmodel.report.adopted import Autoscaler, Existing
 from recmodel.report.adopted_server import Choice
 
@@ -138,7 +139,11 @@ def _pool(pool: str, workload: Existing, price: str | None) -> list[str]:
             f"currency for all pools, or run it with --cost {workload.name}=PRICE.",
         )
     lines.append(f'    costPerHour: "{price or UNKNOWN_PRICE}"')
-    lines.append(f"    targetRef: {{apiVersion: apps/v1, kind: {workload.kind}, name: {_word(workload.name)}}}")
+    of = workload.of
+    if of.group != names.DEPLOYMENT.group:
+        setting = f"{{group: {of.group}, kind: {of.kind}, resource: {of.plural}}}"
+        lines += _comment(4, f"{LOOK}the operator's chart value scaleTargets must name the kind: {setting}.")
+    lines.append(f"    targetRef: {{apiVersion: {of.group_version}, kind: {of.kind}, name: {_word(workload.name)}}}")
     return lines
 
 

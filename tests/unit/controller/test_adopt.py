@@ -2,75 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 import yaml
-from kubernetes.aio.client import Configuration
 
-from builders.doctor_scene import Scene
-from builders.prometheus_server import body, success
-from builders.references import workload
+from builders.adopt_scene import Shop, adopt
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cli import main
-from recmodel.cluster.transport import credentials
-from recmodel.cluster.transport.credentials import Credentials
 from recmodel.controller.spec_reading import read_spec
 
 CPU, GPU = "ranker-cpu-6d4cf56db6-x7k2p", "ranker-gpu-84b5b4d6f9-z4z7k"
-
-
-@dataclass
-class Shop(Scene):
-    """A namespace with two Deployments and an autoscaler, and the histograms of their pods, by name with the edges."""
-
-    histograms: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-    def api(self, path: str, asked: dict[str, Any] | None) -> tuple[dict[str, Any], int]:
-        self.asked.append(path if asked is None else f"POST {path}")
-        _, _, rest = path.partition("?")[0].partition("/namespaces/")
-        namespace, _, plural = rest.partition("/")
-        if ("list", plural) in self.denied:
-            return {"message": f"{plural} is forbidden"}, 403
-        ref = {"kind": "Deployment", "name": "ranker-cpu"}
-        autoscaler = {"metadata": {"name": "hpa"}, "spec": {"scaleTargetRef": ref, "minReplicas": 3, "maxReplicas": 30}}
-        items = {
-            "deployments": [workload("ranker-cpu"), workload("ranker-gpu", 1)],
-            "horizontalpodautoscalers": [autoscaler],
-        }
-        found = items.get(plural, []) if namespace == "shop" else []
-        return {"items": found, "metadata": {"resourceVersion": "1"}}, 200
-
-    def prometheus(self, handler: Any) -> None:
-        query = handler.form["query"]
-        if self.refused_queries in query:
-            body(json.dumps({"status": "error", "errorType": "bad_data"}), 422)(handler)
-            return
-        rows: list[dict[str, str]] = []
-        if "__name__" in query:
-            rows = [{"__name__": f"{name}_bucket"} for name in self.histograms]
-        for name, edges in self.histograms.items():
-            if f"{name}_bucket" in query:
-                rows += [
-                    {"namespace": "shop", "recmodel_pod_prefix": prefix, "le": le}
-                    for prefix in ("ranker-cpu-", "ranker-gpu-")
-                    for le in (*edges, "+Inf")
-                ]
-        success([{"metric": labels, "value": [time.time(), "1"]} for labels in rows])(handler)
-
-
-def adopt(patch: pytest.MonkeyPatch, shop: Shop, *arguments: str) -> int:
-    with shop.served() as (api, prometheus):
-
-        async def load() -> Credentials:
-            return Credentials(api, False, Configuration())
-
-        patch.setattr(credentials, "load", load)
-        return main(["adopt", *arguments, "--prometheus", prometheus])
 
 
 BOTH = ("deployment/ranker-cpu", "deploy/ranker-gpu", "-n", "shop")
@@ -111,7 +50,7 @@ def test_what_runs_is_read_and_printed_and_nothing_is_written(
         (("deployment/rankr", "-n", "shop"), "", "there is no Deployment shop/rankr; there is ranker-cpu, ranker-gpu: correct"),
         (("deployment/ranker-cpu",), "", "there is no Deployment default/ranker-cpu; the namespace has none: "),
         (("statefulset/ranker-cpu", "-n", "shop"), "", "there is no StatefulSet shop/ranker-cpu; the namespace has none"),
-        (("job/ranker", "-n", "shop"), "", "not to the kind 'job'"),
+        (("job/ranker", "-n", "shop"), "", "of the kind 'job' the API group is not known: write"),
         ((*BOTH, "--cost", "a=1"), "", "(pool gpu). No RecModel was printed: a file that this was to go to is empty"),
         ((*BOTH, "--objective", "p95"), "", "No RecModel was printed: a file that this was to go to is empty"),
         (BOTH, "deployments", "deployments is forbidden: the account must be able to list this kind in namespace shop"),

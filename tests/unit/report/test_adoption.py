@@ -291,7 +291,7 @@ def test_a_price_is_known_by_the_workload_or_its_pool_and_never_by_another_ones_
     [
         (lambda: target("ranker", None), "'ranker' names no workload: write KIND/NAME, such as deployment/ranker-cpu"),
         (lambda: target("deployment/", None), "names no workload"),
-        (lambda: target("daemonset/x", None), "not to the kind 'daemonset': write deployment/NAME or statefulset/NAME"),
+        (lambda: target("daemonset/x", None), "of the kind 'daemonset' the API group is not known: write deployment/NAME"),
         (lambda: targets(["a/sts/x", "b/sts/y"], None), "of the namespaces a, b, and a RecModel refers to those of its own"),
         (lambda: targets(["a/deploy/x"], "b"), "of the namespaces a, b"),
         (lambda: targets(["deploy/x", "sts/x"], None), "x is named twice"),

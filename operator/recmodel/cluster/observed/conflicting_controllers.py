@@ -56,11 +56,13 @@ def target_of(kind: names.Kind, spec: Mapping[str, Any], maker: str = "") -> Tar
             return Target(None)
         raise ValueError(f"spec.{field} is {shown(target)}: must name what it acts on")
     workload = of if isinstance(of, str) else names.DEPLOYMENT.kind
-    return Target(name, workload, maker, group=_group(version, workload))
+    return Target(name, workload, maker, group=group_of(version, workload))
 
 
-def _group(version: Any, kind: str) -> str | None:
-    """Of an ``apiVersion``, which may be left out: the version does not count, as one object is served in each."""
+def group_of(version: Any, kind: str) -> str | None:
+    """Of an ``apiVersion``, which may be left out: None, it may be any group's. The version does not count, as one object is served in
+    each.
+    """
     told = version.rpartition("/")[0] if isinstance(version, str) else ""
     if kind in names.REFERABLE:
         return APPS if told in _OF_OLD else told

@@ -15,6 +15,27 @@ def resource_of(kind: Kind, resources: Sequence[Mapping[str, Any]]) -> str | Non
     return next((name for name in found if isinstance(name, str) and "/" not in name), None)
 
 
+def preferred_version(group: Mapping[str, Any]) -> str | None:
+    """The group and version that the API server prefers of a group, as it describes it; None where it does not say."""
+    preferred = group.get("preferredVersion")
+    found = preferred.get("groupVersion") if isinstance(preferred, Mapping) else None
+    return found if isinstance(found, str) and "/" in found else None
+
+
+def named_by(word: str, group_version: str, resources: Sequence[Mapping[str, Any]]) -> Kind | None:
+    """The kind that somebody calls so, as kubectl understands it: by its name, its resource, the singular, or a short name."""
+    sought = word.lower()
+    for one in resources:
+        kind, name = one.get("kind"), one.get("name")
+        if not isinstance(kind, str) or not isinstance(name, str) or "/" in name:
+            continue
+        shorts = one.get("shortNames")
+        words = {kind.lower(), name, one.get("singularName"), *(shorts if isinstance(shorts, list) else ())}
+        if sought in words:
+            return Kind(kind, group_version, name)
+    return None
+
+
 def unscalable(kind: Kind, resources: Sequence[Mapping[str, Any]]) -> str | None:
     """Why no pool can refer to objects of this kind, and the way out; None where one can. ``kind.plural`` is what the operator's
     setting says.

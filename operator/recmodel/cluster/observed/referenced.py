@@ -242,9 +242,9 @@ class Referenced:
         return read_scaled(workload.kind, obj, scale, path)
 
     def _compare(self, standing: _Standing) -> None:
-        state = standing.state
-        staying = sum(not pod.leaves for pod in standing.pods.values())
-        standing.replica_pods.saw(staying, state.replicas_now if state is not None else None, self._clock())
+        replicas = standing.state.replicas_now if standing.state is not None else None
+        staying = 0 if replicas is None else sum(not pod.leaves for pod in standing.pods.values())
+        standing.replica_pods.saw(staying, replicas, self._clock())
 
     def _grouped(self, workload: Workload, standing: _Standing) -> Reason | None:
         """That one replica is not one pod."""
@@ -255,8 +255,8 @@ class Referenced:
         return Reason(
             REPLICAS_ARE_NOT_PODS,
             f"{workload.shown} has {replicas} replicas by its scale, and {pods} pods match the selector of that "
-            f"({shown(standing.state.selector)}): as one replica is not one pod, they are left alone; have the selector match one pod of "
-            "each replica, or refer to another workload",
+            f"({shown(standing.state.selector)}): a replica has to be one pod of these, so its replicas are left alone; have the selector "
+            "match one pod of each replica and no other, or refer to another workload",
         )
 
 

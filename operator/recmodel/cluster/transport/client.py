@@ -90,8 +90,12 @@ class Client:
 
     async def resources(self, kind: Kind) -> list[Object]:
         """All that is served of the kind's group and version; ``NotFound`` where the cluster does not know that."""
-        found = (await self._call(Request("GET", kind, kind.root))).get("resources")
+        found = (await self.said_of(kind, kind.root)).get("resources")
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    async def said_of(self, kind: Kind, path: str) -> Object:
+        """What the API server says of itself at a path that leads to the kind; ``NotFound`` where it does not know it."""
+        return await self._call(Request("GET", kind, path))
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = ""

@@ -8,12 +8,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recmodel.api.shown import shown
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.objects import identity_of, uid_of
+from recmodel.cluster.observed.scales import ScaleShape
+from recmodel.cluster.scale_targets import APPS, kind_of
 from recmodel.report.adopted import autoscaler_of
-from recmodel.report.adopted_shapes import read, scales
-from recmodel.report.handover.shapes import RecModelShape, Replicated, ScaledObjectShape
+from recmodel.report.adopted_shapes import Target, WorkloadSpec, read, scales
+from recmodel.report.handover.shapes import RecModelShape, Replicated, ScaledObjectShape, WorkloadStatus
 from recmodel.report.handover.store import Object, Stored, restorable
 
 PAUSED = "autoscaling.keda.sh/paused"  # KEDA leaves the replicas as they are, and removes its autoscaler
@@ -65,7 +68,7 @@ class Pool:
     name: str
     workload: str  # with its kind
     replicas: int | None  # asked for; None: there is no such workload
-    ready: int
+    ready: int | None  # None: it does not say
     least: int
     most: int
     autoscalers: tuple[Autoscaler, ...] = ()  # KEDA's are with their ScaledObject
@@ -107,10 +110,16 @@ class Answers:
     autoscalers: Sequence[Mapping[str, Any]]
     scaled_objects: Sequence[Mapping[str, Any]] | None
     store: Stored | None
+    scales: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # of workloads that only that tells of, by name
+    unknown: str = ""  # why a workload could not be looked at
 
 
 def targets(recmodel: Mapping[str, Any], key: str) -> list[tuple[Kind, str]]:
-    """The workloads that the pools refer to; ``ValueError`` where a pool refers to none."""
+    """The workloads that the pools refer to; ``ValueError`` where a pool refers to none. Which resource another kind than Deployment and
+    StatefulSet is says the API server.
+    """
     shape = read(RecModelShape, recmodel, f"RecModel {key}")
     without = [pool.name for pool in shape.spec.pools if pool.target_ref is None]
     if without or not shape.spec.pools:
@@ -119,16 +128,19 @@ def targets(recmodel: Mapping[str, Any], key: str) -> list[tuple[Kind, str]]:
             "so there is nothing to hand over"
         )
     refs = [pool.target_ref for pool in shape.spec.pools if pool.target_ref is not None]
-    strange = [ref.kind for ref in refs if ref.kind not in names.REFERABLE]
+    kinds = [kind_of(ref.api_version or names.DEPLOYMENT.group_version, ref.kind) for ref in refs]
+    strange = [kind for kind in kinds if not kind.plural and (kind.group in ("", APPS) or not kind.kind)]
     if strange:
         raise ValueError(
-            f"RecModel {key} refers to a {strange[0]}, and this version knows {', '.join(names.REFERABLE)}"
+            f"RecModel {key} refers to a {shown(strange[0].kind)} of {shown(strange[0].group_version)}, which no pool can refer to"
         )
-    return [(names.REFERABLE[ref.kind], ref.name) for ref in refs]
+    return [(kind, ref.name) for kind, ref in zip(kinds, refs, strict=True)]
 
 
 def standing(namespace: str, name: str, found: Answers) -> Standing:
     """The same as values; ``ValueError`` where something that is needed cannot be read, with the field, the value and the rule."""
+    if found.unknown:
+        raise ValueError(found.unknown)
     makers = [(body, _maker(body)) for body in found.autoscalers]
     scaled = {one.name: one for one in (_scaled_object(body, makers) for body in found.scaled_objects or ()) if one}
     shape = read(RecModelShape, found.recmodel or {}, f"RecModel {namespace}/{name}")
@@ -151,7 +163,7 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
 
 def without_recmodel(namespace: str, name: str, found: Answers, why: ValueError) -> Standing:
     """What is stored, where the RecModel is none whose pools could be given back: that needs only the store."""
-    return replace(standing(namespace, name, replace(found, recmodel=None)), unread=str(why))
+    return replace(standing(namespace, name, replace(found, recmodel=None, unknown="")), unread=str(why))
 
 
 def _pool(
@@ -163,9 +175,10 @@ def _pool(
 ) -> Pool:
     kind, workload = target
     body = found.workloads.get((kind.kind, workload))
-    shape = read(Replicated, body, f"{kind.kind} {workload}") if body is not None else None
-    mine = [_autoscaler(body) for body in found.autoscalers if scales(body, kind.kind, workload)]
-    of_keda = {one.name: one for one in scaled.values() if _target(one.body) == (kind.kind, workload)}
+    shape = _replicated(kind, workload, body, found.scales.get(workload)) if body is not None else None
+    ready = shape.status.ready_replicas if shape is not None else None
+    mine = [_autoscaler(body) for body in found.autoscalers if scales(body, kind, workload)]
+    of_keda = {one.name: one for one in scaled.values() if _target(one.body).names(kind, workload)}
     for one in mine:  # also where the ScaledObjects may not be read
         made_by, _, maker = one.maker.partition(" ")
         if made_by == names.SCALED_OBJECT.kind and maker not in of_keda:
@@ -174,11 +187,22 @@ def _pool(
         name,
         f"{kind.kind} {workload}",
         shape.spec.replicas if shape else None,
-        shape.status.ready_replicas if shape else 0,
+        ready or 0 if kind.group == APPS else ready,
         *limits,
         autoscalers=tuple(one for one in mine if not one.maker.startswith(f"{names.SCALED_OBJECT.kind} ")),
         scaled_objects=tuple(of_keda.values()),
     )
+
+
+def _replicated(kind: Kind, name: str, body: Mapping[str, Any], scale: Mapping[str, Any] | None) -> Replicated:
+    """What it runs. Of a kind that only its scale tells of, it may say itself how many replicas are ready."""
+    if kind.group == APPS:
+        return read(Replicated, body, f"{kind.kind} {name}")
+    replicas = read(ScaleShape, scale, f"the scale of {kind.kind} {name}").spec.replicas
+    status = body.get("status")
+    ready = status.get("readyReplicas") if isinstance(status, Mapping) else None
+    known = ready if isinstance(ready, int) and not isinstance(ready, bool) and ready >= 0 else None
+    return Replicated(spec=WorkloadSpec(replicas=replicas), status=WorkloadStatus(ready_replicas=known))
 
 
 def _autoscaler(body: Mapping[str, Any]) -> Autoscaler:
@@ -221,6 +245,5 @@ def _scaled_object(body: Mapping[str, Any], makers: Iterable[tuple[Mapping[str, 
     )
 
 
-def _target(body: Mapping[str, Any]) -> tuple[str, str]:
-    found = ScaledObjectShape.model_validate(body).spec.scale_target_ref
-    return found.kind, found.name
+def _target(body: Mapping[str, Any]) -> Target:
+    return ScaledObjectShape.model_validate(body).spec.scale_target_ref

@@ -52,13 +52,13 @@ class RecModelShape(Shape):
 
 
 class WorkloadStatus(Shape):
-    """How many of them are ready."""
+    """How many of them are ready; a Deployment leaves out 0, another kind may not say."""
 
-    ready_replicas: Count = 0
+    ready_replicas: Count | None = None
 
 
 class Replicated(Shape):
-    """A Deployment or StatefulSet."""
+    """A workload."""
 
     spec: WorkloadSpec = WorkloadSpec()
     status: WorkloadStatus = WorkloadStatus()

@@ -98,7 +98,8 @@ def _is(found: Standing) -> str:
 def _runs(pool: Pool) -> str:
     if pool.replicas is None:
         return f"there is no {pool.workload}"
-    return f"{pool.workload} runs {pool.replicas} replica{'' if pool.replicas == 1 else 's'}, {pool.ready} ready"
+    ready = "" if pool.ready is None else f", {pool.ready} ready"
+    return f"{pool.workload} runs {pool.replicas} replica{'' if pool.replicas == 1 else 's'}{ready}"
 
 
 def _scaled(pool: Pool) -> str:

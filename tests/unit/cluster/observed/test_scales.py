@@ -162,7 +162,7 @@ def test_a_group_of_pods_for_each_replica_is_told_at_once_and_ends_when_the_sele
     reason, message = problem(found)
     assert reason == REPLICAS_ARE_NOT_PODS
     assert "Widget shop/ranker-cpu has 3 replicas by its scale, and 12 pods match the selector" in message
-    assert "have the selector match one pod of each replica" in message
+    assert "have the selector match one pod of each replica and no other" in message
     found.list_pods(WORKLOAD, pods[::4])
     assert problem(found) == ("", "")
 
