@@ -44,7 +44,9 @@ def scale_of(obj: Object) -> Object:
 
 
 class ScaledWorkloads(ExistingWorkloads):
-    """``resources`` is what is served of the group and version, ``served`` whether it is; ``scale_refused`` refuses each read."""
+    """``resources`` is what is served of the group and version, ``served`` whether it is; ``scale_refused`` refuses each read,
+    and ``scale_hangs`` answers none.
+    """
 
     def __init__(self, *widgets: Object, **objects: list[Object]) -> None:
         super().__init__(widgets=list(widgets), **objects)
@@ -54,6 +56,7 @@ class ScaledWorkloads(ExistingWorkloads):
             {"name": "widgets/scale", "kind": "Scale", "namespaced": True},
         ]
         self.scale_refused: tuple[int, str] | None = None
+        self.scale_hangs = False
         self.scale_reads = 0
         self._watching: dict[str, list[asyncio.Queue[Object]]] = defaultdict(list)  # by plural
 
@@ -66,6 +69,8 @@ class ScaledWorkloads(ExistingWorkloads):
             return _status(404, "not found")
         if request.method == "GET" and parts[-1] == "scale":
             self.scale_reads += 1
+            if self.scale_hangs:
+                await asyncio.sleep(3600.0)
             found = next((obj for obj in self.existing["widgets"] if obj["metadata"]["name"] == parts[-2]), None)
             if self.scale_refused is not None:
                 return _status(*self.scale_refused)

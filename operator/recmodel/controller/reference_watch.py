@@ -17,7 +17,7 @@ from recmodel.cluster import names
 from recmodel.cluster.observed.referenced import TARGET_UNREADABLE, Referenced, Workload
 from recmodel.cluster.scale_targets import Referable, kind_of
 from recmodel.cluster.transport.client import Client
-from recmodel.cluster.transport.errors import ClusterError
+from recmodel.cluster.transport.errors import ApiRefused, ClusterError
 from recmodel.cluster.transport.watch import Selection, follow
 from recmodel.controller.scale_reader import ScaleReader
 from recmodel.controller.scaled_kinds import ScaledKinds, not_allowed
@@ -155,10 +155,12 @@ class ReferenceWatch:
         """Its scale cannot be had: what was known of it stays, and nothing is written."""
         watched, kind = self._watched.get(workload), self.served(workload)
         if watched is not None:
-            said = (
-                f"{workload.shown}: its scale cannot be read: {error}: see whether the kind still has a scale subresource, and the "
-                f"operator's account may get {kind.plural}/scale.{kind.group}"
+            way_out = (
+                f"see whether the kind still has a scale subresource, and the operator's account may get {kind.plural}/scale.{kind.group}"
+                if isinstance(error, ApiRefused)
+                else "it is read again, and its replicas are left alone until then"
             )
+            said = f"{workload.shown}: its scale cannot be read: {error}: {way_out}"
             self._referenced.trouble(workload, SCALE, Reason(TARGET_UNREADABLE, said))
             watched.answered.add(ITSELF)
 

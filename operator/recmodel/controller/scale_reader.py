@@ -1,8 +1,9 @@
 """Reads the scale of a workload whenever the workload has changed, as what it says is kept in the object; and once a minute, as an
 API server of somebody's own may keep it elsewhere.
 
-One read at a time for each workload, a few at a time for all, and each with a time limit: a scale that does not come keeps nothing
-else waiting. A kind that writes its status all the time is read at most twice a second.
+One read at a time for each workload, a few at a time for each kind, and each with a time limit: a scale that does not come keeps no
+other kind waiting, as a kind may have an API server or a webhook of its own. A kind that writes its status all the time is read at
+most twice a second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,9 +27,10 @@ from recmodel.controller.tasks import Tasks
 logger = logging.getLogger(__name__)
 
 Object = dict[str, Any]
-AT_ONCE = 16
+AT_ONCE = 16  # of one kind
 BETWEEN_SECONDS, AGAIN_SECONDS = 0.5, 60.0
 RETRIES = 1
+PATIENCE = 3  # failures in a row, after which it is told that a scale does not come, too
 
 
 @dataclass(slots=True)
@@ -54,7 +57,7 @@ class ScaleReader:
         self._on_read = on_read
         self._on_refused = on_refused
         self._latest: dict[Workload, _Latest] = {}
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._at_once: dict[Kind, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     def changed(self, workload: Workload, obj: Object | None) -> None:
         """The workload as it stands; None: it is not there."""
@@ -85,8 +88,8 @@ class ScaleReader:
             if latest.obj is None:
                 continue
             try:
-                async with self._at_once:
-                    kind = self._served(workload)
+                kind = self._served(workload)
+                async with self._at_once[kind]:
                     scale = await self._client.get(kind, workload.namespace, workload.name, "scale", retries=RETRIES)
             except ClusterError as error:
                 failures += 1
@@ -103,9 +106,9 @@ class ScaleReader:
 
 
 def _tells(error: ClusterError, failures: int) -> bool:
-    """Whether the answer is about this scale. That the API server is in trouble is not, and a single 404 may be of an object that
-    is going.
+    """Whether the answer is about this scale. That the API server is in trouble is not, unless it goes on, and a single 404 may be of
+    an object that is going.
     """
     if isinstance(error, ApiUnavailable):
-        return error.status not in SERVER_IN_TROUBLE
+        return error.status not in SERVER_IN_TROUBLE or failures > PATIENCE
     return failures > 1 or not isinstance(error, NotFound)

@@ -210,6 +210,22 @@ def test_a_scale_that_cannot_be_had_or_read_is_told_of_that_recmodel_alone_and_n
     operated(story, judge, api=api, **ALLOWED)
 
 
+def test_a_scale_that_does_not_come_is_told_in_the_end_and_keeps_no_other_recmodel_waiting() -> None:
+    api = api_of()
+    api.scale_hangs = True
+
+    async def story(operator: Operator, api: ScaledWorkloads) -> None:
+        begun(operator, automatic(OTHER, name="other"), automatic())
+        await until(lambda: [name for name, _ in api.scales] == ["others"], 20.0)
+        await until(lambda: not operator._missing(operator.reconciler.models["shop/feed"]), 300.0)
+        await until(lambda: condition(api, "Ready").get("reason") == "TargetUnreadable", 30.0)
+        assert "it is read again, and its replicas are left alone until then" in condition(api, "Ready")["message"]
+        api.scale_hangs = False
+        await until(lambda: replicas(api) == 5, 120.0)
+
+    operated(story, Deciding(), api=api, **ALLOWED)
+
+
 def test_a_group_of_pods_for_each_replica_is_left_alone_and_told() -> None:
     async def story(operator: Operator, api: ScaledWorkloads) -> None:
         begun(operator)
