@@ -15,6 +15,9 @@ def _refused() -> list[Case]:
     cases += [
         Case(f"{latency}.threshold", value) for value in ("0ms", "0s", "0.0s", "11m", "1h", "9999h", "-1s", "1e3ms", "1d", "fast", "")
     ]
+    cases += [Case("spec.route.shift", {"maxStep": value}) for value in ("0.9%", "0%", "100%", 10)]
+    cases += [Case("spec.route.shift", value) for value in ({}, {"interval": "15s"})]
+    cases += [Case("spec.route.shift", {"maxStep": "10%", "interval": value}) for value in ("0s", "11m")]
     cases += [Case("spec.pools.0.warmUp", value) for value in ("0s", "31m", "1h", "soon", 120)]
     cases += [Case("spec.rollout.stepDuration", value) for value in ("25h", "99999h", "soon")]
     twice = ["2026-12-25", "2026-12-25"]

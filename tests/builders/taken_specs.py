@@ -13,6 +13,7 @@ def _taken() -> list[Case]:
     cases += [Case("spec.timeZone", value) for value in ("UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "CST6CDT")]
     cases += [Case("spec.objective.latency.threshold", value) for value in ("1ms", "0.5ms", "10m", "600s", "1.5s")]
     cases += [Case("spec.objective.latency.budget", value) for value in ("0.01%", "0.5%", "2%", "10%", None)]
+    cases += [Case("spec.route.shift", {"maxStep": "1%"}), Case("spec.route.shift", {"maxStep": "2.5%", "interval": "10m"})]
     cases += [Case("spec.pools.0.warmUp", value) for value in ("30m", "90s", "1ms", "2.5m", None)]
     cases += [Case("spec.rollout", {"steps": ["0.1%", "5%", "99%"], "stepDuration": "24h"}), Case("spec.rollout.stepDuration", "0s")]
     cases += [

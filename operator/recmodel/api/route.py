@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recmodel.api.quantity import Duration, Percent, at_most, ratio, seconds
 from recmodel.api.strict import Distinct, Rule, Strict
 from recmodel.api.text import DnsLabel, Hostname, Subdomain, UrlPath
 
@@ -32,6 +33,36 @@ def _parents_are_distinct(parents: list[ParentRef]) -> bool:
     return all(len(set(found)) == len(found) and (len(found) == 1 or None not in found) for found in listeners.values())
 
 
+class Shift(Strict):
+    """How fast the traffic moves between pools. Without it, it moves as fast as ready pods can bear it."""
+
+    max_step: Annotated[
+        Percent,
+        Rule(
+            "double(self.replace('%', '')) >= 1.0",
+            "must be at least 1%: weights are thousandths, and less is not worth a write",
+            lambda percent: ratio(percent) >= 0.01,
+        ),
+        Field(
+            description="Largest share of the traffic that moves to other pools in an interval. What leaves a pool that has no ready "
+            "pods, answers with errors or may answer nothing by its rollout is not bounded."
+        ),
+    ]
+    interval: Annotated[
+        Duration, at_most("10m"), Field(description="Shortest time between two such moves; at most 10m.")
+    ] = "15s"
+
+    @property
+    def max_step_ratio(self) -> float:
+        """``10%`` is 0.1."""
+        return ratio(self.max_step)
+
+    @property
+    def interval_seconds(self) -> float:
+        """``15s`` is 15."""
+        return seconds(self.interval)
+
+
 class Route(Strict):
     """The traffic that the model answers. The operator makes one route from it and sets its weights: an HTTPRoute, or a
     GRPCRoute where the pools have protocol GRPC.
@@ -53,3 +84,5 @@ class Route(Strict):
         Field(min_length=1, max_length=8, description="Path prefixes, without //, /./, /../ and %2F."),
         Distinct(),
     ] = ["/"]
+    # No default in the schema, see pool.protocol.
+    shift: Shift | None = None

@@ -16,8 +16,10 @@ two steps costs nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from recmodel.cluster.weight_pace import WeightPace, paced
 
 TOTAL = 1000  # weights are shares of this: 1 of it is a share that nobody notices
 JOIN_SETTLE_SECONDS = 0.5  # at weight 1 before more: Envoy took up new weights within 34 ms of the PATCH in all runs
@@ -33,6 +35,7 @@ class PoolTraffic:
     replicas: int  # spec.replicas of the Deployment now
     wanted_replicas: int
     wanted_share: float  # any non-negative number; shares of their sum
+    leaves_at_once: bool = False  # it answers with errors, or should answer nothing: its traffic goes at no pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,15 @@ class Step:
     again_seconds: float | None = None
 
 
-def step(pools: Mapping[str, PoolTraffic], settled_seconds: float, routed: bool = True) -> Step:
+def step(
+    pools: Mapping[str, PoolTraffic], settled_seconds: float, routed: bool = True, pace: WeightPace | None = None
+) -> Step:
     """The next step towards what is wanted.
 
     ``settled_seconds`` is the time since the route's weights last changed (0 where unknown: waits once more).
     ``routed`` is False for a model without a route of ours: nothing can be drained then, so replicas are allowed as
-    wanted. Weights sum up to 1,000 over the pools with ready pods whenever there is one.
+    wanted. Weights sum up to 1,000 over the pools with ready pods whenever there is one. With a ``pace`` they move no faster, and
+    pods of a pool stay while it bears more than it is to.
 
     >>> cpu, gpu = PoolTraffic(1000, 2, 2, 2, 0.6), PoolTraffic(0, 1, 1, 1, 0.4)
     >>> dict(step({"cpu": cpu, "gpu": gpu}, settled_seconds=60.0).weights)  # the gpu pool has just become ready
@@ -60,8 +66,13 @@ def step(pools: Mapping[str, PoolTraffic], settled_seconds: float, routed: bool 
     if not routed:
         return Step(dict.fromkeys(pools, 0), {name: pool.wanted_replicas for name, pool in pools.items()})
     weights, moving = _weights(pools, settled_seconds)
-    replicas, draining = _replicas(pools, weights, settled_seconds)
-    waits = [seconds for seconds in (moving, draining) if seconds is not None]
+    held: set[str] = set()
+    pacing: float | None = None
+    if pace is not None:
+        wanted, (weights, pacing) = weights, _paced(pools, weights, settled_seconds, pace)
+        held = {name for name, pool in pools.items() if weights[name] > wanted[name] and not pool.leaves_at_once}
+    replicas, draining = _replicas(pools, weights, settled_seconds, held)
+    waits = [seconds for seconds in (moving if pacing is None else pacing, draining) if seconds is not None]
     return Step(weights, replicas, min(waits) if waits else None)
 
 
@@ -141,14 +152,25 @@ def _weights(pools: Mapping[str, PoolTraffic], settled_seconds: float) -> tuple[
     return weights, min(waits) if waits else None
 
 
+def _paced(
+    pools: Mapping[str, PoolTraffic], wanted: Mapping[str, int], settled_seconds: float, pace: WeightPace
+) -> tuple[dict[str, int], float | None]:
+    """The weights, no further from those that stand than the pace allows."""
+    now = {name: pool.weight for name, pool in pools.items()}
+    at_once = {name for name, pool in pools.items() if pool.ready == 0 or pool.leaves_at_once}
+    return paced(now, wanted, at_once, pace, settled_seconds)
+
+
 def _left(settled_seconds: float) -> float:
     return max(LEAVE_SETTLE_SECONDS - settled_seconds, 0.0)
 
 
 def _replicas(
-    pools: Mapping[str, PoolTraffic], weights: Mapping[str, int], settled_seconds: float
+    pools: Mapping[str, PoolTraffic], weights: Mapping[str, int], settled_seconds: float, held: Collection[str]
 ) -> tuple[dict[str, int], float | None]:
-    """The replicas allowed now, and the seconds until more is allowed (None: nothing waits for time)."""
+    """The replicas allowed now, and the seconds until more is allowed (None: nothing waits for time). Those of the pools that are
+    ``held`` do not shrink.
+    """
     replicas: dict[str, int] = {}
     wait: float | None = None
     # A pool that is to take over traffic and has no ready pod yet: until it has, the others keep theirs.
@@ -156,6 +178,9 @@ def _replicas(
     for name, pool in pools.items():
         replicas[name] = pool.wanted_replicas
         if pool.wanted_replicas >= pool.replicas:
+            continue
+        if name in held:
+            replicas[name] = pool.replicas
             continue
         bears = pool.weight > 0 or weights[name] > 0
         if bears and (awaited - {name} or not any(weights.values())):

@@ -17,6 +17,7 @@ from recmodel.cluster.observed.leaving import leaving, places
 from recmodel.cluster.observed.pool_state import PoolState, leaves
 from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.transport.request import RETRIES
+from recmodel.cluster.weight_pace import WeightPace
 from recmodel.cluster.writing.apply import Actor, scaled
 from recmodel.cluster.writing.attempts import stops_all
 from recmodel.controller import contests
@@ -25,6 +26,7 @@ from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import workloads
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision
+from recmodel.rollout.wanted_versions import limits
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class TrafficShift:
             {n: _traffic(tracked, decided, n, state, now.get(n, 0)) for n, state in states.items()},
             settled_seconds=started - tracked.traffic.changed_at,
             routed=spec.route is not None,
+            pace=_pace(spec),
         )
         # Growing comes before the weights that it bears; shrinking after the weights that leave. What is refused of one pool
         # stops neither the others nor the weights.
@@ -223,4 +226,24 @@ def _traffic(
         replicas, share = state.desired, float(weight) if wanted is None else wanted.weight
     else:
         replicas, share = (wanted.replicas if pool in tracked.traffic.pending else state.desired), wanted.weight
-    return weight_steps.PoolTraffic(weight, state.ready, state.desired, replicas, share)
+    at_once = _pace(tracked.spec) is not None and _leaves_at_once(tracked, pool)
+    return weight_steps.PoolTraffic(weight, state.ready, state.desired, replicas, share, at_once)
+
+
+def _pace(spec: RecModelSpec | None) -> WeightPace | None:
+    """How fast the owner lets weights move; None: as fast as they can."""
+    shift = spec.route.shift if spec is not None and spec.route is not None else None
+    return WeightPace(shift.max_step_ratio * weight_steps.TOTAL, shift.interval_seconds) if shift is not None else None
+
+
+def _leaves_at_once(tracked: Tracked, pool: str) -> bool:
+    """Whether the pool answers with more errors than may be late, or may answer nothing by its rollout."""
+    spec, reading = tracked.spec, tracked.decided.reading
+    if spec is None:
+        return False
+    if limits(spec, tracked.versions.serving, tracked.versions.trials).get(pool) == 0.0:
+        return True
+    found = reading.pools.get(pool) if reading is not None else None
+    if found is None or found.rate_per_second is None or found.errors_per_second is None:
+        return False
+    return found.errors_per_second > (1.0 - spec.objective.latency.within_ratio) * found.rate_per_second

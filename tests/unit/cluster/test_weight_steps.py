@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recmodel.cluster.weight_pace import WeightPace
 from recmodel.cluster.weight_steps import LEAVE_SETTLE_SECONDS, TOTAL, PoolTraffic, Step, differs, spread, step
 
 LONG = 60.0
@@ -205,8 +206,52 @@ moment = st.fixed_dictionaries(
 NAMES = ("a", "b", "c")
 
 
-@given(st.lists(moment, min_size=1, max_size=25))
-def test_the_order_rules_hold_along_random_sequences(story: list[dict]) -> None:
+PACE = WeightPace(most=100.0, seconds=15.0)
+TENTHS = {
+    "a tenth of the traffic moves, and the rest waits": (
+        {"cpu": pool(800, 3, 3, 3, 0.2), "gpu": pool(200, 2, 2, 2, 0.8)}, LONG, {"cpu": 700, "gpu": 300}, {"cpu": 3, "gpu": 2}, 15.0,
+    ),
+    "before the interval is over nothing moves": (
+        {"cpu": pool(700, 3, 3, 3, 0.2), "gpu": pool(300, 2, 2, 2, 0.8)}, 5.0, {"cpu": 700, "gpu": 300}, {"cpu": 3, "gpu": 2}, 10.0,
+    ),
+    "what is within a step arrives": (
+        {"cpu": pool(300, 3, 3, 3, 0.2), "gpu": pool(700, 2, 2, 2, 0.8)}, LONG, {"cpu": 200, "gpu": 800}, {"cpu": 3, "gpu": 2}, None,
+    ),
+    "pods of a pool that bears more than it is to stay": (
+        {"cpu": pool(800, 9, 9, 2, 0.2), "gpu": pool(200, 4, 4, 4, 0.8)}, LONG, {"cpu": 700, "gpu": 300}, {"cpu": 9, "gpu": 4}, 15.0,
+    ),
+    "and of one that leaves": (
+        {"cpu": pool(800, 9, 9, 0, 0.0), "gpu": pool(200, 4, 4, 4, 1.0)}, LONG, {"cpu": 700, "gpu": 300}, {"cpu": 9, "gpu": 4}, 15.0,
+    ),
+    "the last ready pod of a pool is lost: all of its weight goes at once, and no more": (
+        {"a": pool(400, 0, 2, 2, 0.4), "b": pool(500, 3, 3, 3, 0.1), "c": pool(100, 2, 2, 2, 0.5)}, 0.1,
+        {"a": 0, "b": 500, "c": 500}, {"a": 2, "b": 3, "c": 2}, 15.0,
+    ),
+    "a pool that answers with errors loses its weight at once": (
+        {"cpu": PoolTraffic(800, 9, 9, 2, 0.2, leaves_at_once=True), "gpu": pool(200, 4, 4, 4, 0.8)}, 0.1,
+        {"cpu": 200, "gpu": 800}, {"cpu": 2, "gpu": 4}, None,
+    ),
+    "a pool joins with 1 of 1,000 at any time": (
+        {"a": pool(700, 3, 3, 3, 0.1), "b": pool(300, 3, 3, 3, 0.5), "c": pool(0, 2, 2, 2, 0.4)}, 0.1,
+        {"a": 699, "b": 300, "c": 1}, {"a": 3, "b": 3, "c": 2}, 15.0,
+    ),
+    "nothing bears traffic yet": (
+        {"cpu": pool(0, 3, 3, 3, 0.2), "gpu": pool(0, 2, 2, 2, 0.8)}, 0.1, {"cpu": 500, "gpu": 500}, {"cpu": 3, "gpu": 2}, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TENTHS)
+def test_with_a_pace_a_step_moves_no_more_of_the_traffic(case: str) -> None:
+    pools, settled_seconds, weights, replicas, again_seconds = TENTHS[case]
+    result = step(pools, settled_seconds, pace=PACE)
+    assert (dict(result.weights), dict(result.replicas)) == (weights, replicas)
+    assert result.again_seconds == again_seconds
+
+
+@pytest.mark.parametrize("pace", [None, PACE, WeightPace(most=10.0, seconds=600.0)])
+@given(story=st.lists(moment, min_size=1, max_size=25))
+def test_the_order_rules_hold_along_random_sequences(pace: WeightPace | None, story: list[dict]) -> None:
     weights, replicas, settled = {"a": 1000, "b": 0, "c": 0}, {"a": 1, "b": 0, "c": 0}, LONG
     for now in story:
         settled += now["seconds"]
@@ -218,8 +263,11 @@ def test_the_order_rules_hold_along_random_sequences(story: list[dict]) -> None:
             n: PoolTraffic(weights[n], ready[n], replicas[n], wanted, share)
             for n, (wanted, share) in zip(NAMES, now["wanted"], strict=True)
         }
-        result = step(pools, settled)
+        result = step(pools, settled, pace=pace)
         _rules_hold(pools, result, settled)
+        left = sum(max(p.weight - result.weights[n], 0) for n, p in pools.items() if p.ready)
+        if pace is not None and any(p.ready for p in pools.values()):
+            assert left <= (pace.most if settled >= pace.seconds else 0.0) + len(pools)
         if dict(result.weights) != weights:
             settled = 0.0
         weights, replicas = dict(result.weights), dict(result.replicas)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
+from builders.fake_cluster import pool, spec
 from builders.reconciler_world import TWO, TWO_OF_GRPC, World, run_story
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
+from recmodel.prometheus import ModelReading, PoolReading, Verdict
 
 
 @pytest.mark.parametrize(("two", "route"), [(TWO, "HTTPRoute"), (TWO_OF_GRPC, "GRPCRoute")])
@@ -144,3 +147,51 @@ def test_an_autoscaled_deployment_keeps_its_replicas() -> None:
         assert await world.rest() == []
 
     run_story(TWO, story)
+
+
+def test_with_a_pace_the_traffic_moves_in_steps_and_pods_stay_as_long_as_they_bear_it() -> None:
+    route = {"parentRefs": [{"name": "edge"}], "shift": {"maxStep": "25%", "interval": "1s"}}
+
+    async def story(world: World) -> None:
+        await world.rest()
+        world.pods("cpu", 3)
+        world.pods("gpu", 2)
+        world.decide(cpu=(3, 1.0), gpu=(2, 0.0))
+        await world.rest(2.0)
+        assert world.cluster.weights() == [999, 1]
+        world.decide(cpu=(1, 0.4), gpu=(2, 0.6))
+        assert await world.rest(0.5) == ["HTTPRoute feed 749 251"]
+        world.decide(cpu=(1, 0.4), gpu=(2, 0.6))  # the next tick comes before the next step
+        assert await world.rest(4.0) == ["HTTPRoute feed 499 501", "HTTPRoute feed 400 600", "scale feed-cpu 1"]
+        world.pods("cpu", 1)
+        world.pods("gpu", 2, ready=False)
+        assert await world.rest(0.05) == ["HTTPRoute feed 1000 0"], "who has no ready pod loses its weight at once"
+        world.pods("gpu", 2)
+        await world.rest(2.0)
+        world.decide(cpu=(0, 0.0), gpu=(2, 1.0))
+        assert (await world.rest(9.0))[-3:] == ["HTTPRoute feed 1 999", "HTTPRoute feed 0 1000", "scale feed-cpu 0"]
+
+    run_story(spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"), route=route), story)
+
+
+@pytest.mark.parametrize(
+    ("errors", "at_once"), [(0.0, False), (5.0, False), (6.0, True), (None, False)], ids=["none", "5%", "6%", "unknown"]
+)
+def test_what_leaves_a_pool_that_answers_with_errors_has_no_pace(errors: float | None, at_once: bool) -> None:
+    route = {"parentRefs": [{"name": "edge"}], "shift": {"maxStep": "10%"}}
+
+    async def story(world: World) -> None:
+        await world.rest()
+        world.pods("cpu", 1)
+        world.pods("gpu", 1)
+        world.decide(cpu=(1, 0.5), gpu=(1, 0.5))
+        await world.rest(120.0)
+        assert world.cluster.weights() == [500, 500]
+        pools = {"gpu": PoolReading(rate_per_second=100.0, errors_per_second=errors), "cpu": PoolReading()}
+        reading = ModelReading(Verdict.AVAILABLE, "MetricsFound", "", pools, None)
+        world.tracked.decided = replace(world.tracked.decided, reading=reading)
+        world.decide(cpu=(1, 0.9), gpu=(1, 0.1))
+        await world.rest(0.1)
+        assert world.cluster.weights() == ([900, 100] if at_once else [600, 400])
+
+    run_story(spec(pool("cpu", 1), pool("gpu", 0, cost="2.0"), route=route), story)
