@@ -28,8 +28,14 @@ def test_a_lost_pod_and_a_pool_that_leaves_the_spec_give_back_their_weight() -> 
         assert await world.rest() == ["GRPCRoute feed 999 1", "GRPCRoute feed 500 500"]
         world.specify(spec(answering_grpc(pool("cpu", 1))), 2)
         world.reconciler.wake(OWNER.key)
+        await world.rest()
+        world.decide(cpu=(1, 1.0), gpu=(0, 0.0))
         written = await world.rest()
-        assert [what for what in written if "Route" in what] == ["GRPCRoute feed 500 1", "GRPCRoute feed 1000"]
+        assert [what for what in written if "Route" in what] == [
+            "GRPCRoute feed 999 1",
+            "GRPCRoute feed 1000 0",
+            "GRPCRoute feed 1000",
+        ]
 
     run_story(TWO_OF_GRPC, story)
 
