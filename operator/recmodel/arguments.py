@@ -85,6 +85,7 @@ def _adopt_arguments(command: argparse.ArgumentParser) -> None:
     add(
         "--cost", action="append", default=[], metavar="WORKLOAD=PRICE", help="of one replica, an hour: ranker-cpu=0.20"
     )
+    add("--route", metavar="KIND/NAME", help="httproute/ranker, which shares the requests out among the workloads")
     add("--prometheus", metavar="URL", help="where Prometheus answers (default: RECMODEL_PROMETHEUS_URL)")
 
 

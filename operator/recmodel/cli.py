@@ -70,7 +70,7 @@ def _adopt(options: argparse.Namespace) -> int:
     try:
         latency = objective(options.objective) if options.objective else None
         wanted = Wanted(options.namespace, options.name, latency, prices(options.cost))
-        text = asyncio.run(run(options.workloads, wanted, options.prometheus))
+        text = asyncio.run(run(options.workloads, wanted, options.prometheus, options.route))
     except ValueError as error:  # a shell has emptied the file behind > before
         raise ValueError(f"{error}. No RecModel was printed: a file that this was to go to is empty") from error
     print(text, end="")

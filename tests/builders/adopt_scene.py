@@ -13,6 +13,7 @@ from kubernetes.aio.client import Configuration
 from builders.doctor_scene import Scene
 from builders.prometheus_server import body, success
 from builders.references import workload
+from builders.route_world import route
 from recmodel.cli import main
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.credentials import Credentials
@@ -36,6 +37,11 @@ class Shop(Scene):
         items = {
             "deployments": [workload("ranker-cpu"), workload("ranker-gpu", 1)],
             "horizontalpodautoscalers": [autoscaler],
+            "httproutes": [route()],
+            "services": [
+                {"metadata": {"name": name}, "spec": {"selector": {"app": name}}}
+                for name in ("ranker-cpu", "ranker-gpu", "health")
+            ],
         }
         found = items.get(plural, []) if namespace == "shop" else []
         return {"items": found, "metadata": {"resourceVersion": "1"}}, 200

@@ -20,6 +20,7 @@ from recmodel.controller.metrics import Metrics
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import ReferenceWatch
+from recmodel.controller.route_rules import RouteRules
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.traffic_shift import TrafficShift
@@ -40,13 +41,8 @@ class World:
         actor = Actor(self.cluster, self.inventory)  # type: ignore[arg-type]
         referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable)
         watch = ReferenceWatch(self.cluster, referenced, Tasks())  # type: ignore[arg-type]
-        references = ReferencePools(
-            self.cluster,  # type: ignore[arg-type]
-            referenced,
-            watch,
-            lambda key: self.reconciler.models.get(key),
-            lambda _: [],
-        )
+        rules = RouteRules(self.cluster, Tasks(), self.inventory.unreadable, self._known, lambda _: None)  # type: ignore[arg-type]
+        references = ReferencePools(self.cluster, referenced, watch, self._known, lambda _: [], rules)  # type: ignore[arg-type]
         self.reconciler = Reconciler(
             actor,
             self.inventory,
@@ -58,6 +54,9 @@ class World:
             for (kind, _), obj in cluster.objects.items():
                 self.inventory.see(KINDS[kind], "ADDED", copy.deepcopy(obj))
         self.reconciler.wake(OWNER.key)
+
+    def _known(self, key: str) -> Tracked | None:
+        return self.reconciler.models.get(key)
 
     def _tracked(self, wanted: RecModelSpec) -> Tracked:
         tracked = self.reconciler.models[OWNER.key] = Tracked(OWNER, Desired(generation=1, spec=wanted))

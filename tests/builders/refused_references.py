@@ -12,6 +12,10 @@ _OWN = {"name": "gpu", "replicas": {"max": 2}, "port": 8080, "template": _TEMPLA
 _OTHER = referring({**TARGET, "name": "ranker-gpu"}, name="gpu")
 _JOB = {"template": {"spec": {"containers": [{"name": "o", "image": "o"}]}}}
 _ROUTE = {"parentRefs": [{"name": "edge"}], "hostnames": ["feed.example"]}
+_REF: dict[str, Any] = {"ref": {"kind": "HTTPRoute", "name": "shop"}}
+_GRPC: dict[str, Any] = {"ref": {"kind": "GRPCRoute", "name": "shop", "rule": 3}}
+_BACKED = referring(service={"name": "ranker-cpu", "port": 80})
+_OTHER_BACKED = {**_OTHER, "service": {"name": "ranker-gpu", "port": 80}}
 _SERVED = [{"name": "full", "version": "2"}]
 
 REFUSED_REFERENCES = [
@@ -20,6 +24,19 @@ REFUSED_REFERENCES = [
     Case("spec", spec, says)
     for spec, says in (
         (reference_spec(route=_ROUTE), "leave spec.route out, their traffic stays as it is"),
+        (reference_spec(_BACKED, route={**_REF, **_ROUTE}), "exactly one of parentRefs, ref"),
+        (reference_spec(_BACKED, route={}), "exactly one of parentRefs, ref"),
+        (reference_spec(_BACKED, route={**_REF, "hostnames": ["feed.example"]}), "hostnames and paths are those of the route"),
+        (reference_spec(_BACKED, route={**_REF, "paths": ["/a"]}), "hostnames and paths are those of the route that ref names"),
+        (reference_spec(_BACKED, _OTHER, route=_REF), "each pool needs its service"),
+        (reference_spec(_BACKED), "set route.ref, or leave service out"),
+        (reference_spec(_BACKED, {**_OTHER_BACKED, "service": _BACKED["service"]}, route=_REF), "each service.name may stand once"),
+        (reference_spec({**_OWN, "service": _BACKED["service"]}, route=_REF, metrics={}), "name the Gateways in route.parentRefs"),
+        (reference_spec(_BACKED, route=_GRPC, metrics={"profile": "mlserver"}), "a GRPCRoute sends gRPC calls: use custom"),
+        (reference_spec(_BACKED, route={"ref": {"kind": "TCPRoute", "name": "shop"}}), "HTTPRoute"),
+        (reference_spec(_BACKED, route={"ref": {**_REF["ref"], "rule": 16}}), ""),
+        (reference_spec(_BACKED, route={"ref": {**_REF["ref"], "namespace": "ads"}}), ""),
+        (reference_spec(_BACKED, route=_REF, metrics={"profile": "envoy-gateway"}), "set metrics.profile to their model server"),
         (reference_spec(optimisation=_JOB), "leave spec.optimisation out"),
         (reference_spec(metrics={"profile": "envoy-gateway"}), "set metrics.profile to their model server, one of triton"),
         (reference_spec(metrics={}), "set metrics.profile to their model server, one of triton"),
@@ -49,6 +66,8 @@ TAKEN_REFERENCES = [
         reference_spec(mode="Paused"),
         reference_spec(referring(), _OTHER),
         reference_spec(referring(), _OTHER, mode="Auto"),
+        reference_spec(_BACKED, _OTHER_BACKED, route=_REF, mode="Auto"),
+        reference_spec(_BACKED, route={**_GRPC, "paths": ["/"]}),
         reference_spec(referring({"kind": "StatefulSet", "name": "ranker.a"})),
         reference_spec(referring({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "ranker-cpu"})),
         reference_spec(referring(variant="full"), variants=[{"name": "full"}]),

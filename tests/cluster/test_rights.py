@@ -6,6 +6,7 @@ The policies are those of a release of the test's own, so the operator of the cl
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -88,6 +89,50 @@ def test_what_is_somebody_elses_is_neither_taken_over_nor_deleted(released: tupl
     for answer in (asked(user, "apply", taken), asked(user, "delete", taken)):
         assert answer.returncode != 0
         assert "only objects that a RecModel owns already" in answer.stderr, answer.stderr
+
+
+def test_of_a_route_of_somebody_else_weights_may_be_written_and_nothing_else(released: tuple[str, str]) -> None:
+    namespace, user = released
+    backends = [{"name": "a", "port": 80, "weight": 60}, {"name": "b", "port": 80, "weight": 40}]
+    header = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x", "value": "seen"}]}}
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "c", "port": 80}}}
+    rules = [{"backendRefs": [backends[0]]}, {"filters": [header, mirror], "backendRefs": backends}]
+    spec = {"parentRefs": [{"name": "any", "namespace": "infra"}], "hostnames": ["bank.example"], "rules": rules}
+    metadata = {"name": "theirs", "namespace": namespace, "labels": {"team": "bank"}}
+    theirs = {"apiVersion": names.ROUTE.group_version, "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
+    assert run("kubectl", "create", "-f", "-", given=yaml.safe_dump(theirs)).returncode == 0
+
+    def patched(*steps: dict[str, Any]) -> Any:
+        which = ("-n", namespace, "httproute", "theirs", "--type=json", "--dry-run=server", "-p", json.dumps(steps))
+        return run("kubectl", "--as", user, "patch", *which)
+
+    rule = "/spec/rules/1"
+    weights = [{"op": "add", "path": f"{rule}/backendRefs/{i}/weight", "value": 500} for i in (0, 1)]
+    answer = patched(*weights)
+    assert answer.returncode == 0, answer.stderr
+    for step in (
+        {"op": "replace", "path": f"{rule}/backendRefs/0/name", "value": "c"},
+        {"op": "replace", "path": f"{rule}/backendRefs/0/port", "value": 81},
+        {"op": "add", "path": f"{rule}/backendRefs/0/namespace", "value": "other"},
+        {"op": "add", "path": f"{rule}/backendRefs/0/filters", "value": [header]},
+        {"op": "add", "path": f"{rule}/backendRefs/-", "value": {"name": "c", "port": 80}},
+        {"op": "remove", "path": f"{rule}/backendRefs/0"},
+        {"op": "remove", "path": f"{rule}/filters/1"},
+        {"op": "remove", "path": f"{rule}/backendRefs"},
+        {"op": "add", "path": f"{rule}/timeouts", "value": {"request": "1s"}},
+        {"op": "replace", "path": f"{rule}/matches", "value": [{"path": {"type": "Exact", "value": "/a"}}]},
+        {"op": "remove", "path": "/spec/rules/0"},
+        {"op": "replace", "path": "/spec/hostnames", "value": ["feed.example"]},
+        {"op": "replace", "path": "/spec/parentRefs/0/name", "value": "other"},
+        {"op": "add", "path": "/metadata/labels/team", "value": "feed"},
+        {"op": "add", "path": "/metadata/annotations", "value": {"recmodel.dev/owner-uid": "u"}},
+        {"op": "add", "path": "/metadata/ownerReferences", "value": [{**SOMEBODY, "kind": "RecModel"}]},
+    ):
+        answer = patched(*weights, step)
+        assert answer.returncode != 0, step
+        assert "weights alone" in answer.stderr, answer.stderr
+    answer = asked(user, "delete", theirs)
+    assert "changes weights alone, and deletes none" in answer.stderr, answer.stderr
 
 
 def test_nobody_else_is_looked_at(released: tuple[str, str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recmodel import controller, report, rollout
-from recmodel.cluster.observed import referenced
+from recmodel.cluster.observed import referenced, referenced_routes, route_rule
 from recmodel.core import reasons
 from recmodel.prometheus import readings
 
@@ -21,7 +21,7 @@ DOCUMENTED = {
     for row in ROW.findall((ROOT / "docs" / "operations.md").read_text().split("## Reasons")[1])
     for word in re.findall(r"`(\w+)`", row)
 }
-MODULES = [reasons, readings, referenced] + [
+MODULES = [reasons, readings, referenced, referenced_routes, route_rule] + [
     importlib.import_module(f"{room.__name__}.{found.name}")
     for room in (controller, report, rollout)
     for found in pkgutil.iter_modules(room.__path__)

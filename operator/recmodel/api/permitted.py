@@ -38,9 +38,12 @@ class Permitted:
         )
 
     def _gateway(self, namespace: str, spec: RecModelSpec) -> str | None:
-        if spec.route is None or not self.gateways:
+        route = (
+            spec.own_route
+        )  # of another one its author must hold the right to change it: the admission policy sees to that
+        if route is None or not self.gateways:
             return None
-        for index, parent in enumerate(spec.route.parent_refs):
+        for index, parent in enumerate(route.parent_refs or []):
             gateway = f"{parent.namespace or namespace}/{parent.name}"
             if gateway not in self.gateways:
                 return (
@@ -50,12 +53,13 @@ class Permitted:
         return None
 
     def _hostname(self, spec: RecModelSpec) -> str | None:
-        if spec.route is None or not self.hostnames:
+        route = spec.own_route
+        if route is None or not self.hostnames:
             return None
         rule = f"the operator's setting routes.allowedHostnames names {list(self.hostnames)}"
-        if not spec.route.hostnames:
+        if not route.hostnames:
             return f"spec.route.hostnames is empty, which means every host: {rule}"
-        for index, hostname in enumerate(spec.route.hostnames):
+        for index, hostname in enumerate(route.hostnames):
             if not any(covers(allowed, hostname) for allowed in self.hostnames):
                 return f"spec.route.hostnames[{index}] is {hostname!r}: {rule}"
         return None

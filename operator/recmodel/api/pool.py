@@ -9,6 +9,7 @@ from pydantic import Field
 from recmodel.api.pod import PodTemplate
 from recmodel.api.quantity import Decimal, Duration, Name, at_most, seconds
 from recmodel.api.reference import TargetRef
+from recmodel.api.route_reference import ServiceRef
 from recmodel.api.strict import CEL, Rule, Strict, one_of
 from recmodel.api.text import Port
 
@@ -104,6 +105,10 @@ class PoolSpec(Strict):
             description="A workload that runs already, in place of a template. Mode Recommend says what it costs now and what the "
             "operator would run; mode Auto writes its replicas, and nothing else of it."
         ),
+    ] = None
+    service: Annotated[
+        ServiceRef | None,
+        Field(description="With route.ref: the Service to which that rule sends the requests of this pool."),
     ] = None
 
     @property

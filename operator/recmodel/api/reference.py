@@ -1,7 +1,7 @@
 """Pools by reference: a workload that stands already, and what a spec with such pools may hold.
 
-Of a referenced workload only the number of replicas is written. So what only makes sense for a template of ours is refused, and not
-ignored.
+Of a referenced workload only the number of replicas is written, and of a referenced route only weights (``route_reference``). So what
+only makes sense for a template of ours is refused, and not ignored.
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ RULES: tuple[SpecRule, ...] = (
         lambda spec: _none(spec) or all(pool.target_ref is not None for pool in spec.pools),
     ),
     SpecRule(
-        f"{_NONE} || !has(self.route)",
-        "the operator makes no route to pools with a targetRef: leave spec.route out, their traffic stays as it is",
+        f"{_NONE} || !has(self.route) || has(self.route.ref)",
+        "the operator makes no route to pools with a targetRef: name yours in route.ref, or leave spec.route out, their traffic stays "
+        "as it is",
         "route",
         lambda spec: str(spec.route)[:_SHOWN],
-        lambda spec: _none(spec) or spec.route is None,
+        lambda spec: _none(spec) or spec.route is None or spec.route.ref is not None,
     ),
     SpecRule(
         f"{_NONE} || !has(self.optimisation)",

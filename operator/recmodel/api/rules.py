@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from recmodel.api import protocol, reference
+from recmodel.api import protocol, reference, route_reference
 from recmodel.api.v1alpha1 import MODELS_OF_A_PAGE, RecModelSpec
 
 SERVICE_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -63,4 +63,7 @@ def _metrics(spec: RecModelSpec) -> str | None:
 
 
 def _between_fields(spec: RecModelSpec) -> str | None:
-    return next(filter(None, (rule.broken_by(spec) for rule in (*reference.RULES, *protocol.RULES))), None)
+    return next(
+        filter(None, (rule.broken_by(spec) for rule in (*reference.RULES, *route_reference.RULES, *protocol.RULES))),
+        None,
+    )

@@ -206,9 +206,12 @@ class DecisionStatus(Written):
 
 
 class MixStatus(Written):
-    """Replicas of all pools, and what they cost."""
+    """Replicas of all pools, and what they cost; with route.ref the weights, too."""
 
     replicas: Annotated[dict[str, int], Field(description="Per pool.")]
+    weights: Annotated[dict[str, int] | None, Field(description="Per pool, of 1000; absent where not ours to set.")] = (
+        None
+    )
     cost_per_hour: Annotated[str, Field(description="In the unit of spec.pools[].costPerHour.")]
 
 

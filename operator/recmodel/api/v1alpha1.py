@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from recmodel.api import protocol, reference
+from recmodel.api import protocol, reference, route_reference
 from recmodel.api.objective import Objective, Variant
 from recmodel.api.pool import Optimisation, PoolSpec
 from recmodel.api.quantity import ABOVE_ZERO, Duration, LabelName, MetricName, Percent, at_most, ratio, seconds
-from recmodel.api.route import Route
+from recmodel.api.route import Route, RouteRef
 from recmodel.api.strict import Distinct, Rule, Strict
 from recmodel.api.text import PagePath, PortName
 from recmodel.api.time_zone import Day, TimeZone, calendar, days
@@ -157,7 +157,7 @@ class RecModelSpec(Strict):
         Literal["Auto", "Recommend", "Paused"],
         Field(
             description="Auto acts; Recommend makes the pools, decides and reports, but changes neither replicas nor weights; Paused "
-            "leaves all as it is. Of pools with a targetRef only Auto writes anything, and only their replicas."
+            "leaves all as it is. Of pools with a targetRef only Auto writes anything: their replicas, and the weights of route.ref."
         ),
     ] = "Auto"
     objective: Objective
@@ -199,10 +199,17 @@ class RecModelSpec(Strict):
     ] = None
     metrics: Metrics = Metrics()
     rollout: Rollout = Rollout()
-    route: Annotated[
-        Route | None,
-        Field(description="HTTPRoute or GRPCRoute for the pools. Without it, the operator routes no traffic to them."),
-    ] = None
+    route: Route | None = None
+
+    @property
+    def own_route(self) -> Route | None:
+        """The route that the operator makes; None: it makes none."""
+        return self.route if self.route is not None and self.route.ref is None else None
+
+    @property
+    def route_ref(self) -> RouteRef | None:
+        """The rule of somebody else's route that sends to the pools; None: there is none."""
+        return self.route.ref if self.route is not None else None
 
     @property
     def by_reference(self) -> bool:
@@ -239,7 +246,7 @@ class RecModelSpec(Strict):
             accuracy_budget_ratio=ratio(budget.max_loss) if budget and self.variants else None,
             acts=self.mode == "Auto",
             paused=self.mode == "Paused",
-            routed=not self.by_reference,
+            routed=not self.by_reference or self.route_ref is not None,
             calendar=replace(calendar(self.time_zone), holidays=days(self.holidays)),
             pools=tuple(
                 core.Pool(
@@ -282,6 +289,7 @@ SPEC_RULES = [
         "use a gateway's profile (envoy-gateway, istio, linkerd)",
     },
     *reference.CEL_RULES,
+    *route_reference.CEL_RULES,
     *protocol.CEL_RULES,
 ]
 ROOT_RULES = [

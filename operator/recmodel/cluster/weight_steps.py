@@ -76,6 +76,13 @@ def step(
     return Step(weights, replicas, min(waits) if waits else None)
 
 
+def holding(pools: Mapping[str, PoolTraffic], settled_seconds: float) -> Step:
+    """The step where the weights stay as they stand: replicas grow, and no pool that bears a weight goes to 0."""
+    weights = {name: pool.weight for name, pool in pools.items()}
+    replicas, draining = _replicas(pools, weights, settled_seconds, ())
+    return Step(weights, replicas, draining)
+
+
 def spread(shares: Mapping[str, float], total: int = TOTAL) -> dict[str, int]:
     """Whole weights of ``total`` in proportion to ``shares`` (largest remainder, at least 1 each); equal where they
     sum up to 0.

@@ -34,6 +34,7 @@ from recmodel.prometheus.pod_names import beginning_with
 from recmodel.prometheus.promql import quoted
 from recmodel.prometheus.session import PrometheusError
 from recmodel.report.adopted import Existing, existing, targets
+from recmodel.report.adopted_route import AdoptedRoute, adopted_route, route_target
 from recmodel.report.adopted_server import SHIPPED, Edges, Series, choose, custom_histogram, custom_metrics
 from recmodel.report.adoption import DEFAULT_LATENCY, Wanted, adoption
 
@@ -42,15 +43,17 @@ MOST_NAMES = 8  # of workloads in a message
 SUFFIX = "_bucket"
 
 
-async def run(workloads: Sequence[str], wanted: Wanted, prometheus_url: str | None) -> str:
+async def run(workloads: Sequence[str], wanted: Wanted, prometheus_url: str | None, route: str | None = None) -> str:
     """The YAML; ``ValueError`` for what cannot be adopted, with the way out. ``wanted.namespace`` is empty where none was given."""
     url = {f"{PREFIX}PROMETHEUS_URL": prometheus_url} if prometheus_url else {}
     settings = from_environment({**os.environ, **url})
     namespace, asked = targets(workloads, wanted.namespace or None)
     wanted = Wanted(namespace, wanted.name, wanted.latency, wanted.prices)
+    target = route_target(route) if route is not None else None
     try:
         async with Client(await credentials.load()) as client:
             found = await read(client, namespace, asked)
+            routed = await read_route(client, namespace, target, found) if target is not None else None
     except ConfigException as error:
         said = f"{str(error).rstrip('.')}: run this in the operator's pod, or set KUBECONFIG"
         raise ValueError(said) from error
@@ -59,13 +62,13 @@ async def run(workloads: Sequence[str], wanted: Wanted, prometheus_url: str | No
     except ClusterError as error:
         raise ValueError(f"{error}: see whether the API server is up, and can be reached from here") from error
     series = await asyncio.to_thread(ask, settings, namespace, found)
-    return written(found, series, wanted)
+    return written(found, series, wanted, routed)
 
 
-def written(found: Sequence[Existing], series: Series, wanted: Wanted) -> str:
+def written(found: Sequence[Existing], series: Series, wanted: Wanted, route: AdoptedRoute | None = None) -> str:
     """The YAML of what was read; ``ValueError`` where the API would refuse it, as for a name."""
     latency = wanted.latency or DEFAULT_LATENCY
-    text = adoption(found, choose(found, series, latency.threshold_seconds), wanted)
+    text = adoption(found, choose(found, series, latency.threshold_seconds), wanted, route)
     spec = read_spec(yaml.safe_load(text))
     if isinstance(spec, Reason):
         raise ValueError(f"the RecModel would be refused: {spec.message}")
@@ -89,6 +92,20 @@ async def read(client: Client, namespace: str, asked: Sequence[tuple[Kind, str]]
             )
         found.append(existing(kind, body, listed[names.AUTOSCALER], await scale_of(client, kind, namespace, name)))
     return found
+
+
+async def read_route(
+    client: Client, namespace: str, target: tuple[Kind, str], workloads: Sequence[Existing]
+) -> AdoptedRoute:
+    """The rule of the route that sends to the workloads; ``ValueError`` where there is none."""
+    kind, name = target
+    listed, _ = await client.list(kind, namespace)
+    body = next((body for body in listed if identity_of(body)[1] == name), None)
+    if body is None:
+        there = ", ".join(sorted(identity_of(body)[1] for body in listed)[:MOST_NAMES]) or "none"
+        raise ValueError(f"there is no {kind.kind} {namespace}/{name}; the namespace has {there}: correct --route")
+    services, _ = await client.list(names.SERVICE, namespace)
+    return adopted_route(kind, name, body, services, workloads)
 
 
 def ask(settings: Settings, namespace: str, workloads: Sequence[Existing]) -> Series:

@@ -25,7 +25,8 @@ from recmodel.report.events import event
 from recmodel.report.handover.found import Answers, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back
 from recmodel.report.handover.steps import Step, Wait
-from recmodel.report.handover.store import leaving, restored_of, stored
+from recmodel.report.handover.store import Stored, leaving, restored_of, stored
+from recmodel.report.handover.weights import by_hand
 from recmodel.report.way_out import with_way_out
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class GivingBack:
         said = f"RecModel {name} was deleted, so what ConfigMap {key[1]} holds is given back"
         if not await self._announced(key, store, said):
             return
-        problems: list[str] = []
+        problems = _weights_left(namespace, kept)
         for step in plan.steps:
             if problems and not step.restores:  # the store stays until all is restored
                 continue
@@ -194,3 +195,11 @@ class GivingBack:
             await self._client.create_event(key[0], event(store, kind, reason, datetime.now(UTC), names.CONFIG_MAP))
         except ClusterError as error:
             logger.info("%s/%s: an Event is lost: %s", *key, error)
+
+
+def _weights_left(namespace: str, kept: Stored) -> list[str]:
+    """The weights that a store holds: whoever wrote it may lack the right to move traffic, so only the command restores them."""
+    if kept.rule is None:
+        return []
+    way = by_hand(namespace, kept.rule)
+    return [f"the weights of {kept.rule.shown} are left as they are, and were {kept.rule.weights}: {way}"]

@@ -23,11 +23,13 @@ from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NotFound
 from recmodel.cluster.transport.user_client import UserClient
 from recmodel.controller.named_kinds import by_version, scale_of
+from recmodel.controller.restored_weights import restore_weights
 from recmodel.report.handover import guards, text
-from recmodel.report.handover.found import Answers, Standing, standing, targets, without_recmodel
+from recmodel.report.handover.found import Answers, Standing, backing, route_refs, standing, targets, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back, hand_over
 from recmodel.report.handover.steps import Step, Wait, Write, still_lacking
 from recmodel.report.handover.store import RESTORE, difference, leaving, restorable, store_name, stored
+from recmodel.report.handover.weights import KINDS
 from recmodel.report.way_out import with_way_out
 
 LOOK_SECONDS = 1.0  # between two looks at what is waited for
@@ -118,10 +120,12 @@ async def _do(client: UserClient, found: Standing, step: Step) -> None:
         await _wait(client, namespace, step)
     elif step.takes is not None:
         await _take(client, found, step)
+    elif step.rule is not None:
+        await restore_weights(client, namespace, step, step.rule)
     elif step.verb == "create":
         await created(client, namespace, step)
     elif step.verb == "patch":
-        await client.merge(step.kind, namespace, step.name, step.body or {})
+        await client.merge(step.kind, namespace, step.name, step.body or {}, step.subresource)
     else:
         with contextlib.suppress(NotFound):
             await client.remove(step.kind, namespace, step.name, {"uid": step.uid, "resourceVersion": step.version})
@@ -189,10 +193,12 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
         refs = targets(recmodel, f"{namespace}/{name}") if recmodel is not None else []
     except ValueError:  # which is told when the rest is read
         refs = []
+    kept = await find(client, names.CONFIG_MAP, namespace, store_name(name))
+    store = stored(kept) if kept is not None else None
     workloads: dict[tuple[str, str], dict[str, Any]] = {}
     scales: dict[str, dict[str, Any]] = {}
     unknown = ""
-    for named, ref in refs:
+    for named, ref in {*refs, *backing(store)}:
         try:
             kind = await by_version(client, named)
             body = await find(client, kind, namespace, ref)
@@ -204,10 +210,9 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
         scales |= {ref: scale} if scale is not None else {}
     autoscalers = await listed(client, names.AUTOSCALER, namespace)
     scaled = await scaled_objects(client, namespace)
-    kept = await find(client, names.CONFIG_MAP, namespace, store_name(name))
-    return Answers(
-        recmodel, workloads, autoscalers, scaled, stored(kept) if kept is not None else None, scales, unknown
-    )
+    asked = {ref: await find(client, KINDS[ref[0]], namespace, ref[1]) for ref in route_refs(recmodel, store)}
+    routes = {ref: body for ref, body in asked.items() if body is not None}
+    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes)
 
 
 async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]] | None:
@@ -268,7 +273,8 @@ async def _lacking(client: UserClient, namespace: str, write: Write) -> list[str
     for verb in write.rights:
         name = None if verb in ("create", "list") else write.name
         try:
-            allowed = await client.may(verb, write.kind.group, write.kind.plural, namespace, name)
+            resource = f"{write.kind.plural}/{write.subresource}" if write.subresource else write.kind.plural
+            allowed = await client.may(verb, write.kind.group, resource, namespace, name)
         except ApiRefused:  # it does not say; then the write itself will
             continue
         if not allowed:
@@ -279,8 +285,8 @@ async def _lacking(client: UserClient, namespace: str, write: Write) -> list[str
 async def _try(client: UserClient, namespace: str, write: Write) -> None:
     if write.verb == "create" and not write.follows:
         await client.try_to_create(write.kind, write.body or {})
-    elif write.verb == "patch":
-        await client.try_to_merge(write.kind, namespace, write.name, write.body or {})
+    elif write.verb == "patch" and write.rule is None:  # of weights the body is known when they are restored
+        await client.try_to_merge(write.kind, namespace, write.name, write.body or {}, write.subresource)
     elif write.verb == "delete":
         seen = {"uid": write.uid, "resourceVersion": write.version}
         await client.try_to_remove(write.kind, namespace, write.name, seen)

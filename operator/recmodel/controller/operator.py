@@ -32,10 +32,11 @@ from recmodel.controller.metrics import Metrics
 from recmodel.controller.recmodel_watch import RecModelWatch
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.reference_pools import ReferencePools
-from recmodel.controller.reference_watch import ReferenceWatch, workloads
+from recmodel.controller.reference_watch import ReferenceWatch
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.rollouts import Rollouts
+from recmodel.controller.route_rules import RouteRules
 from recmodel.controller.routes import backends, compare_routes, read_route
 from recmodel.controller.settings import Settings
 from recmodel.controller.tasks import Tasks
@@ -70,14 +71,11 @@ class Operator:
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
         self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable, time.monotonic)
-        self._references = ReferenceWatch(client, self.referenced, self._tasks, Referable(settings.scale_targets))
-        self._reference_pools = ReferencePools(
-            client,
-            self.referenced,
-            self._references,
-            lambda key: self.reconciler.models.get(key),
-            self._watches.scalers_unlisted,
-        )
+        referable, changed = Referable(settings.scale_targets), self._changed
+        self._references = ReferenceWatch(client, self.referenced, self._tasks, referable, changed)
+        rules = RouteRules(client, self._tasks, self.inventory.unreadable, self._tracked, changed)
+        seen = self.referenced, self._references
+        self._reference_pools = ReferencePools(client, *seen, self._tracked, self._watches.scalers_unlisted, rules)
         shift = TrafficShift(self._actor, self.inventory, self._reference_pools, metrics)
         self.reconciler = Reconciler(self._actor, self.inventory, shift, self._report, self._may_act, self._knows)
         self._registry = Registry(
@@ -102,7 +100,7 @@ class Operator:
         """A RecModel as it stands now. Only another spec or a new object means work."""
         self._registry.observe(body)
         tracked = self.reconciler.models.get("/".join(identity_of(body)))
-        if tracked and self._references.want(tracked.key, workloads(tracked.owner.namespace, tracked.spec)):
+        if tracked and self._reference_pools.want(tracked):
             forget_wanted(tracked)  # it was decided for other workloads
         if self.claims is not None:
             self.claims.wake()
@@ -110,7 +108,7 @@ class Operator:
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
         self.inventory.forget(key)
-        self._references.want(key, {})
+        self._reference_pools.forget(key)
         self._registry.gone(key)
         self.reconciler.forget(key)
         self.reporter.forget(key)
@@ -230,7 +228,7 @@ class Operator:
         return self._settled and not self._missing(tracked)
 
     def _missing(self, tracked: Tracked) -> list[str]:
-        return [*self._watches.missing(tracked), *self._references.missing(tracked)]
+        return [*self._watches.missing(tracked), *self._reference_pools.missing(tracked)]
 
     def _listed(self) -> None:
         """A kind is known from now on: those that waited for it are looked at."""
@@ -261,9 +259,11 @@ class Operator:
         if self.claims is not None:
             self._metrics.acts(self.claims.acting, self.claims.others, self.claims.refused)
 
+    def _tracked(self, key: str) -> Tracked | None:
+        return self.reconciler.models.get(key)
+
     def _changed(self, key: str) -> None:
-        """From the inventory: something of a model changed, and its weights may have to move at once."""
-        self.reconciler.wake(key)
+        self.reconciler.wake(key)  # something of a model changed, and its weights may have to move at once
 
     # --- what stands ---
 

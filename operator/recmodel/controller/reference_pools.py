@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from recmodel.cluster.observed.pool_state import PoolState, Reference
+from recmodel.cluster.observed.pool_state import PoolState, Reference, Routed
 from recmodel.cluster.observed.referenced import Referenced, Workload
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.writing.reference_scale import ReferenceScale
 from recmodel.controller.contests import child_of, over
 from recmodel.controller.reference_watch import ReferenceWatch, workloads
+from recmodel.controller.route_rules import RouteRules
 from recmodel.controller.tracked import Tracked
 from recmodel.report.reference_holds import held
 
@@ -28,17 +29,34 @@ class ReferencePools:
         references: ReferenceWatch,
         model: Callable[[str], Tracked | None],
         unlisted: Callable[[str], list[str]],
+        rules: RouteRules,
     ) -> None:
         self._scale = ReferenceScale(client, referenced, references.served)
         self._referenced = referenced
         self._references = references
         self._model = model
         self._unlisted = unlisted
+        self.rules = rules
+
+    def want(self, tracked: Tracked) -> bool:
+        """Follows what the pools and the route of a RecModel refer to; whether that is other than before."""
+        others = self._references.want(tracked.key, workloads(tracked.owner.namespace, tracked.spec))
+        return self.rules.want(tracked) or others
+
+    def forget(self, key: str) -> None:
+        """Lets go of what a RecModel that is gone referred to."""
+        self._references.want(key, {})
+        self.rules.watch.want(key, None)
+
+    def missing(self, tracked: Tracked) -> list[str]:
+        """What deciding for a RecModel needs and was never read."""
+        return [*self._references.missing(tracked), *self.rules.watch.missing(tracked.key)]
 
     def states(self, tracked: Tracked) -> dict[str, PoolState]:
         """By pool what stands; in mode Auto with why it is left alone."""
         found = workloads(tracked.owner.namespace, tracked.spec)
-        return {name: self._state(tracked, workload) for name, workload in found.items()}
+        routed = self.rules.routed(tracked)
+        return {name: _with(self._state(tracked, workload), routed.get(name)) for name, workload in found.items()}
 
     async def write(self, workload: Workload, replicas: int, retries: int) -> bool:
         """Writes the replicas of a workload; False where somebody else wrote them just now."""
@@ -66,10 +84,11 @@ class ReferencePools:
         """
         others = (self._model(key) for key in self._references.referring(workload) if key != tracked.key)
         acting = [other for other in others if other is not None and other.desired.acts]
-        first = min(acting, key=_age, default=tracked)
-        return first.owner.name if _age(first) < _age(tracked) else None
+        first = min(acting, key=lambda other: other.age, default=tracked)
+        return first.owner.name if first.age < tracked.age else None
 
 
-def _age(tracked: Tracked) -> tuple[str, str]:
-    created = tracked.desired.body.get("metadata", {}).get("creationTimestamp")
-    return str(created or ""), tracked.key
+def _with(state: PoolState, routed: Routed | None) -> PoolState:
+    if state.reference is None or routed is None:
+        return state
+    return replace(state, reference=replace(state.reference, routed=routed))

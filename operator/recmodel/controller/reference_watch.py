@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,12 @@ class ReferenceWatch:
     """Follows what is referred to, and keeps ``referenced`` up to date. ``referable`` says which kinds that may be."""
 
     def __init__(
-        self, client: Client, referenced: Referenced, tasks: Tasks, referable: Referable = DEPLOYMENTS_AND_SETS
+        self,
+        client: Client,
+        referenced: Referenced,
+        tasks: Tasks,
+        referable: Referable = DEPLOYMENTS_AND_SETS,
+        on_change: Callable[[str], None] = lambda key: None,  # noqa: ARG005
     ) -> None:
         self._client = client
         self._referenced = referenced
@@ -60,6 +65,7 @@ class ReferenceWatch:
         self._referable = referable
         self._kinds = ScaledKinds(client)
         self._scales = ScaleReader(client, tasks, self.served, self._known, self._without_scale)
+        self._on_change = on_change  # with the key of each RecModel whose workload has other ready pods
         self._watched: dict[Workload, _Watched] = {}
         self._of: dict[str, Mapping[str, Workload]] = {}  # by RecModel, by pool
 
@@ -149,7 +155,12 @@ class ReferenceWatch:
             watched.answered.discard(names.POD.plural)
         if selector is not None:
             selection = Selection(names.POD, workload.namespace, selector)
-            watched.pods = selector, self._follow(workload, selection, _PodFollower(self._referenced, workload))
+            watched.pods = selector, self._follow(workload, selection, _PodFollower(self, self._referenced, workload))
+
+    def pods_changed(self, workload: Workload) -> None:
+        """Other pods of it are ready than before: a weight may have to go at once."""
+        for key in self.referring(workload):
+            self._on_change(key)
 
     def _without_scale(self, workload: Workload, error: ClusterError) -> None:
         """Its scale cannot be had: what was known of it stays, and nothing is written."""
@@ -214,14 +225,23 @@ class _ItselfFollower:
 class _PodFollower:
     """Receives the pods that the selector names."""
 
+    watch: ReferenceWatch
     referenced: Referenced
     workload: Workload
 
     def replace(self, kind: names.Kind, objects: list[Object], namespace: str | None) -> None:  # noqa: ARG002
+        before = self.referenced.ready(self.workload)
         self.referenced.list_pods(self.workload, objects)
+        self._told(before)
 
     def see(self, kind: names.Kind, change: str, obj: Object) -> None:  # noqa: ARG002
+        before = self.referenced.ready(self.workload)
         self.referenced.see_pod(self.workload, change, obj)
+        self._told(before)
 
     def rewound(self, kind: names.Kind, namespace: str | None) -> None:
         """Nothing is remembered by its resource version."""
+
+    def _told(self, before: int) -> None:
+        if self.referenced.ready(self.workload) != before:
+            self.watch.pods_changed(self.workload)

@@ -52,6 +52,6 @@ def compare_routes(models: Sequence[Tracked], inventory: Inventory) -> None:
 
 def _route_of(tracked: Tracked, inventory: Inventory) -> Object | None:
     """The route of a RecModel as it stands; None where it has or wants none."""
-    if tracked.spec is None or tracked.spec.route is None:
+    if tracked.spec is None or tracked.spec.own_route is None:
         return None
     return inventory.child(route_kind(tracked.spec), tracked.owner.namespace, tracked.owner.name)

@@ -148,8 +148,8 @@ class Tick:
         self.metrics.known.set(sum(not tracked.desired.paused for tracked in models))
 
     def weights(self, tracked: Tracked) -> dict[str, int]:
-        """The route's weights as they are now, of 1,000; of pools by reference the shares that were measured."""
-        if tracked.spec is not None and tracked.spec.by_reference:
+        """The route's weights as they are now, of 1,000; of pools by reference without one the shares that were measured."""
+        if tracked.spec is not None and tracked.spec.by_reference and tracked.spec.route_ref is None:
             return measured_weights(tracked)
         return self.reconciler.weights(tracked, tracked.spec) if tracked.spec is not None else {}
 

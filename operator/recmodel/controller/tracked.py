@@ -7,13 +7,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from recmodel.api.route import RouteRef
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.pool_state import Contest
 from recmodel.cluster.writing.drift import Child
 from recmodel.controller.backoff import Backoffs, Pace
 from recmodel.controller.recalled import Recalled
-from recmodel.core.types import Decision, PoolDecision
+from recmodel.core.types import Decision, PoolDecision, Reason
 from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions, for_pools_of
 
 # Of replicas of workloads that are not ours. What somebody writes over them twice is put back by the next decision. The third time in
@@ -29,6 +30,7 @@ OWNERS = {
     "traffic": "traffic_shift",
     "contested": "contests",
     "route": "routes",
+    "rule": "route_rules",
 }
 """By part of what is tracked: the module that alone replaces it. Others ask that one."""
 
@@ -50,10 +52,37 @@ class Contested:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenRule:
+    """Weights of a rule of somebody else's route, as this process wrote them."""
+
+    ref: RouteRef
+    weights: Mapping[str, int]  # by pool, the last time
+    at: float  # since when they are ours, on the monotonic clock
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """That somebody else wrote over such weights: who it was the last time, and how long weights of ours have stood at most."""
+
+    who: Reason
+    stood_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWrites:
+    """What came of setting the weights of the rule that the spec refers to."""
+
+    written: WrittenRule | None = None
+    overwritten: Overwritten | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """Weights and replicas on their way to what was decided."""
 
     wanted: Mapping[str, PoolDecision] | None = None  # by pool, the last decision; None: as it stands in the cluster
+    sighted: bool = False  # it was made with the load known
+    jointly: bool = False  # that decision shares the traffic out; else each pool has to carry what it gets
     pending: frozenset[str] = frozenset()  # pools whose decided replicas are not written yet
     refused: frozenset[str] = frozenset()  # of these, the ones whose last write failed
     written_weights: Mapping[str, int] | None = None  # by pool, those that this process wrote last
@@ -73,9 +102,14 @@ class Tracked:
     traffic: Traffic = field(default_factory=Traffic)
     contested: Contested = field(default_factory=Contested)
     route: Route = field(default_factory=Route)
+    rule: RuleWrites = field(default_factory=RuleWrites)
     backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
     retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused, by child; of the Job, too
     contests: Backoffs = field(default_factory=lambda: Backoffs(CONTESTS))  # of what others wrote over, by workload
+    rule_contests: Backoffs = field(default_factory=lambda: Backoffs(CONTESTS))  # the same of the weights of a rule
+    rule_conflicts: Backoffs = field(
+        default_factory=Backoffs
+    )  # of writes of such weights that somebody else came before
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -100,6 +134,12 @@ class Tracked:
         """
         wanted = self.traffic.wanted
         return wanted if wanted is not None and for_pools_of(self.spec, wanted) else None
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Of two RecModels that act on the same the smaller one does; of equally old ones the first by name."""
+        created = self.desired.body.get("metadata", {}).get("creationTimestamp")
+        return str(created or ""), self.key
 
     @property
     def counted(self) -> bool:

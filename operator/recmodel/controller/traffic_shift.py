@@ -14,7 +14,7 @@ from recmodel.cluster import weight_steps
 from recmodel.cluster.children.builders import initial_weights, route_kind
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.leaving import leaving, places
-from recmodel.cluster.observed.pool_state import PoolState, leaves
+from recmodel.cluster.observed.pool_state import PoolState, jointly_routed, leaves, routed_weights
 from recmodel.cluster.transport.errors import ClusterError
 from recmodel.cluster.transport.request import RETRIES
 from recmodel.cluster.weight_pace import WeightPace
@@ -24,6 +24,7 @@ from recmodel.controller import contests
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import workloads
+from recmodel.controller.route_rules import forget_rule, sighted
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision, PoolDecision
 from recmodel.rollout.wanted_versions import limits
@@ -53,15 +54,10 @@ class TrafficShift:
             return None
         if spec.by_reference:
             contests.count_overwritten(tracked, states, started, time.time())
+            self._references.rules.count_overwritten(tracked, states)
             states = self._states(tracked, spec)  # which may be contested from now on
-        now = self.weights(tracked, spec) if spec.route is not None else {}
-        decided = tracked.wanted if tracked.wanted is not None and states.keys() <= tracked.wanted.keys() else None
-        step = weight_steps.step(
-            {n: _traffic(tracked, decided, n, state, now.get(n, 0)) for n, state in states.items()},
-            settled_seconds=started - tracked.traffic.changed_at,
-            routed=spec.route is not None,
-            pace=_pace(spec),
-        )
+        now = self.weights(tracked, spec) if _routed(spec, states) else {}
+        step = self._step(tracked, spec, states, now)
         # Growing comes before the weights that it bears; shrinking after the weights that leave. What is refused of one pool
         # stops neither the others nor the weights.
         unscaled: list[ClusterError] = []
@@ -71,7 +67,11 @@ class TrafficShift:
             if step.replicas[n] > s.desired
         ]
         refusal: ClusterError | None = None
-        if self._actor.route_differs(tracked.owner, spec, step.weights):
+        if spec.route_ref is not None and now and step.weights != now:
+            if (blocked_seconds := await self._references.rules.write(tracked, step.weights)) is not None:
+                return blocked_seconds
+            logger.info("%s: weights %s of %s", tracked.key, dict(step.weights), spec.route_ref.shown)
+        elif self._actor.route_differs(tracked.owner, spec, step.weights):
             overwritten = (
                 [(route_kind(spec), tracked.owner.name)] if _overwritten(tracked, now, step.weights, states) else []
             )
@@ -90,6 +90,26 @@ class TrafficShift:
         if first := refusal or next(iter(unscaled), None):
             raise first
         return step.again_seconds
+
+    def _step(
+        self, tracked: Tracked, spec: RecModelSpec, states: Mapping[str, PoolState], now: Mapping[str, int]
+    ) -> weight_steps.Step:
+        """The next step. In a rule of somebody else's no weight moves without a decision on it, or while the load is not known, but from a
+        pool without pods.
+        """
+        decided = tracked.wanted if tracked.wanted is not None and states.keys() <= tracked.wanted.keys() else None
+        pools = {name: _traffic(tracked, decided, name, state, now.get(name, 0)) for name, state in states.items()}
+        if spec.route_ref is None:
+            settled_seconds = time.monotonic() - tracked.traffic.changed_at
+            return weight_steps.step(pools, settled_seconds, routed=spec.own_route is not None, pace=_pace(spec))
+        if not now:
+            return weight_steps.step({name: _as_it_gets(tracked, p) for name, p in pools.items()}, 0.0, routed=False)
+        settled_seconds = self._references.rules.settled_seconds(tracked)
+        if not (tracked.traffic.sighted and tracked.traffic.jointly):
+            pools = {name: replace(pool, wanted_share=float(pool.weight)) for name, pool in pools.items()}
+            if all(pool.ready > 0 for pool in pools.values() if pool.weight > 0):
+                return weight_steps.holding(pools, settled_seconds)
+        return weight_steps.step(pools, settled_seconds, pace=_pace(spec))
 
     async def _weights(
         self, tracked: Tracked, spec: RecModelSpec, weights: Mapping[str, int], started: float
@@ -126,7 +146,12 @@ class TrafficShift:
         return replace(state, exists=False, desired=0, ready=0)
 
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
-        """The route's weights now, of 1,000; the first ones where there is no route yet."""
+        """The route's weights now, of 1,000; the first ones where there is no route yet. In a rule of somebody else's none while one of
+        them is not known.
+        """
+        if spec.by_reference:
+            known = routed_weights(self._states(tracked, spec))
+            return known if len(known) == len(spec.pools) else {}
         pools = places(self._inventory, tracked.owner, spec)
         weights = self._inventory.weights(tracked.key, pools, route_kind(spec))
         return initial_weights(spec) if weights is None else scaled(weights)
@@ -165,10 +190,19 @@ def want(tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) 
     before, wanted = tracked.wanted, dict(decision.pools)
     if before is not None and not _other_shares(before, wanted):
         wanted = {name: PoolDecision(pool.replicas, before[name].weight) for name, pool in wanted.items()}
-    moved = wanted != before or any(states[n].desired != pool.replicas for n, pool in wanted.items())
+    jointly = (tracked.spec is not None and tracked.spec.own_route is not None) or jointly_routed(states)
+    known, as_before = sighted(tracked), (before, tracked.traffic.jointly, tracked.traffic.sighted)
+    moved = (wanted, jointly, known) != as_before or any(
+        states[n].desired != pool.replicas for n, pool in wanted.items()
+    )
     pending = frozenset(wanted) if moved else tracked.traffic.pending
     tracked.traffic = replace(
-        tracked.traffic, wanted=wanted, pending=pending, refused=tracked.traffic.refused & pending
+        tracked.traffic,
+        wanted=wanted,
+        sighted=known,
+        jointly=jointly,
+        pending=pending,
+        refused=tracked.traffic.refused & pending,
     )
     return moved
 
@@ -182,6 +216,7 @@ def forget_wanted(tracked: Tracked) -> None:
 def forget_written_weights(tracked: Tracked) -> None:
     """The weights that stand now are nobody's change: the route was applied as a child, or another operator may have acted."""
     tracked.traffic = replace(tracked.traffic, written_weights=None)
+    forget_rule(tracked)
 
 
 def _written(tracked: Tracked, replicas: Mapping[str, int]) -> None:
@@ -216,6 +251,18 @@ def _overwritten(
         and not urgent
         and (now != tracked.traffic.written_weights or now == wanted)
     )
+
+
+def _routed(spec: RecModelSpec, states: Mapping[str, PoolState]) -> bool:
+    """Whether the operator shares out the traffic."""
+    return spec.own_route is not None or jointly_routed(states)
+
+
+def _as_it_gets(tracked: Tracked, pool: weight_steps.PoolTraffic) -> weight_steps.PoolTraffic:
+    """A pool whose weight is not ours just now: nothing is taken away on a decision that has counted on moving it."""
+    if not tracked.traffic.jointly or pool.wanted_replicas >= pool.replicas:
+        return pool
+    return replace(pool, wanted_replicas=pool.replicas)
 
 
 def _traffic(

@@ -11,7 +11,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names, weight_steps
 from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
 from recmodel.cluster.observed.backends import Backend
-from recmodel.cluster.observed.pool_state import PoolState, ours_to_change
+from recmodel.cluster.observed.pool_state import PoolState, jointly_routed, ours_to_change
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Model, Observation, Pool
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView, pod_prefix
@@ -48,7 +48,7 @@ def model_view(
     spec = tracked.spec
     if spec is None:
         raise ValueError(f"{tracked.key} has no valid spec")
-    routed = spec.route is not None
+    routed = spec.own_route is not None
     by_service = {names.child_name(tracked.owner.name, name): name for name in pools}
     away = pools.keys() - {pool.name for pool in spec.pools}
     return ModelView(
@@ -60,7 +60,7 @@ def model_view(
         pools=tuple(
             PoolView(
                 name=pool.name,
-                weight=float(weights.get(pool.name, 0)) if routed else None,
+                weight=_weight(spec, weights, pool.name),
                 ready=pools[pool.name].ready,
                 cpu_limit_cores=_cpu_limit_cores(pool, pools[pool.name]),
                 pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None,
@@ -85,6 +85,8 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     acts = model.acts and ours_to_change(pools)
+    if spec.by_reference:
+        return replace(model, acts=acts, routed=jointly_routed(pools))
     model = replace(model, pools=(*model.pools, *_leaving(spec, pools)))
     serving = {name: tracked.versions.serving.get(name, state.serving) for name, state in pools.items()}
     if all(found.now is None and found.trial is None for found in serving.values()):
@@ -134,7 +136,6 @@ def observation(
 ) -> Observation:
     """What was seen of a RecModel: the cluster's part and Prometheus' part."""
     readings = tracked.decided.reading.pools if tracked.decided.reading is not None else {}
-    routed = tracked.spec is not None and tracked.spec.route is not None
     warm_ups = {pool.name: pool.warm_up_seconds for pool in tracked.spec.pools} if tracked.spec is not None else {}
     return Observation(
         time_seconds=now_seconds,
@@ -143,7 +144,7 @@ def observation(
                 desired=state.desired,
                 ready=state.ready,
                 unschedulable=state.unschedulable,
-                weight=float(weights.get(name, 0)) if routed else None,
+                weight=_weight(tracked.spec, weights, name),
                 startup_seconds=state.startup_seconds,
                 ready_for_seconds=state.warming_for(now_seconds, warm_ups.get(name, 0.0)),
             )
@@ -151,6 +152,13 @@ def observation(
         },
         requested=_requested(tracked),
     )
+
+
+def _weight(spec: RecModelSpec | None, weights: Mapping[str, int], pool: str) -> float | None:
+    """The weight of a pool in a route; None where there is no route, or it is not known."""
+    if spec is None or spec.route is None or (spec.by_reference and pool not in weights):
+        return None
+    return float(weights.get(pool, 0))
 
 
 def measured_weights(tracked: Tracked) -> dict[str, int]:

@@ -101,7 +101,7 @@ class Watches:
         """What deciding for a RecModel needs and was never listed; empty where all is known."""
         by_reference = tracked.spec is not None and tracked.spec.by_reference
         kinds = [] if by_reference else [names.DEPLOYMENT, names.POD]
-        if tracked.spec is not None and tracked.spec.route is not None:
+        if tracked.spec is not None and tracked.spec.own_route is not None:
             kinds.append(route_kind(tracked.spec))
         if tracked.spec is not None and tracked.spec.variants:
             kinds.append(names.CONFIG_MAP)

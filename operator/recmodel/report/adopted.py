@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -66,6 +66,7 @@ class Existing:
     ports: frozenset[int]
     asks: str  # what one pod asks for, by container
     autoscalers: tuple[Autoscaler, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)  # of its pods
 
     @property
     def shown(self) -> str:
@@ -159,6 +160,7 @@ def existing(kind: Kind, body: Object, autoscalers: Iterable[Object], scale: Obj
         ports=frozenset(port.container_port for container in containers for port in container.ports),
         asks="; ".join(filter(None, (_asks(container, len(containers) > 1) for container in containers))),
         autoscalers=tuple(autoscaler_of(scaler) for scaler in autoscalers if scales(scaler, kind, name)),
+        labels=workload.spec.template.metadata.labels,
     )
 
 

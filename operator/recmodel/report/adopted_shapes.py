@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from recmodel.api.shown import shown
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.conflicting_controllers import group_of
-from recmodel.cluster.observed.shapes import Amounts, Count, Listed, Said, Shape, Word, Written
+from recmodel.cluster.observed.shapes import Amounts, Count, Labels, Listed, Said, Shape, Word, Written
 
 AnyShape = TypeVar("AnyShape", bound=Shape)
 
@@ -64,9 +64,16 @@ class PodSpec(Shape):
     containers: Listed[Container] = []
 
 
+class TemplateMetadata(Shape):
+    """Of the pods."""
+
+    labels: Labels = {}
+
+
 class Template(Shape):
     """What the pods are made from."""
 
+    metadata: TemplateMetadata = TemplateMetadata()
     spec: PodSpec = PodSpec()
 
 

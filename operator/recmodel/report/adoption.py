@@ -14,6 +14,7 @@ from recmodel.api.objective import Latency
 from recmodel.api.v1alpha1 import API_VERSION, KIND, Metrics
 from recmodel.cluster import names
 from recmodel.report.adopted import Autoscaler, Existing
+from recmodel.report.adopted_route import AdoptedRoute
 from recmodel.report.adopted_server import Choice
 
 LOOK = "LOOK: "
@@ -39,8 +40,9 @@ class Wanted:
 DEFAULT_LATENCY = Latency(percentile="95", threshold="100ms")
 
 
-def adoption(workloads: Sequence[Existing], choice: Choice, wanted: Wanted) -> str:
-    """The whole text; ``ValueError`` where no RecModel can have these pools, or a price is for none of them.
+def adoption(workloads: Sequence[Existing], choice: Choice, wanted: Wanted, route: AdoptedRoute | None = None) -> str:
+    """The whole text; ``ValueError`` where no RecModel can have these pools, or a price is for none of them. ``route``: what shares the
+    requests out among them, where that was asked for.
 
     A price is known by the workload's name, or by its pool's.
     """
@@ -68,11 +70,15 @@ def adoption(workloads: Sequence[Existing], choice: Choice, wanted: Wanted) -> s
         *_objective(wanted.latency),
         *_comment(2, *choice.said, *(LOOK + text for text in choice.open)),
         *_metrics(choice.metrics),
+        *_route(route),
         "  pools:",
     ]
     for pool, workload in zip(pools, workloads, strict=True):
         by_pool = None if pool in named else wanted.prices.get(pool)  # a workload's name is that of no other's pool
         lines += _pool(pool, workload, wanted.prices.get(workload.name, by_pool))
+        if route is not None:
+            service, port = route.services[workload.name]
+            lines.append(f"    service: {{name: {_word(service)}, port: {port}}}")
     return "\n".join(lines) + "\n"
 
 
@@ -121,6 +127,14 @@ def _metrics(metrics: Metrics) -> list[str]:
         latency = metrics.custom.latency
         lines += ["    custom:", f"      latency: {{name: {json.dumps(latency.name)}, unit: {latency.unit}}}"]
     return lines
+
+
+def _route(route: AdoptedRoute | None) -> list[str]:
+    if route is None:
+        return []
+    said = "Mode Auto also sets the weights of this rule, and nothing else of the route."
+    ref = f"{{kind: {route.kind}, name: {_word(route.name)}, rule: {route.rule}}}"
+    return ["  route:", *_comment(4, said), f"    ref: {ref}"]
 
 
 def _pool(pool: str, workload: Existing, price: str | None) -> list[str]:

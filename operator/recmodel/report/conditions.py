@@ -25,6 +25,7 @@ from recmodel.report.pool_problems import (
 )
 from recmodel.report.recommendation import target_problem
 from recmodel.report.route_conditions import contested, impaired, noted, overlapped, refused
+from recmodel.report.rule_holds import unrouted
 from recmodel.report.snapshot import Snapshot
 from recmodel.report.variant_conditions import NOT_OBSERVED, measured, optimised
 
@@ -229,6 +230,7 @@ def _degraded(snapshot: Snapshot, pools: Mapping[str, PoolState], troubles: Sequ
         snapshot.applied.lacking,
         withheld(snapshot.desired),
         others(pools),
+        unrouted(pools),
         snapshot.applied.overwritten,
         *troubles,
         contested(snapshot.route),

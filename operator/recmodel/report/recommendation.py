@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recmodel.api.status import MixStatus, RecommendationStatus
+from recmodel.cluster import weight_steps
 from recmodel.cluster.observed.conflicting_controllers import does
-from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.cluster.observed.pool_state import PoolState, jointly_routed, routed_weights
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Reason
@@ -14,6 +15,7 @@ from recmodel.prometheus.readings import Verdict
 from recmodel.report.snapshot import Snapshot
 
 MESSAGE_CHARACTERS = 2048
+WORTH_MOVING = 10  # of 1,000: a smaller move of the weights is not worth a word
 
 
 def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> RecommendationStatus | None:
@@ -25,7 +27,8 @@ def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> Recomm
         return None
     price = {pool.name: float(pool.cost_per_hour) for pool in spec.pools}
     runs = {name: state.desired for name, state in pools.items()}
-    running = _mix(runs, price)
+    weights = routed_weights(pools)
+    running = _mix(runs, price, weights if len(weights) == len(pools) else None)
     said = f"runs {_said(runs)} at {running.cost_per_hour} an hour"
     acting = [
         f"{who} {does(who)} {name}"
@@ -38,7 +41,7 @@ def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> Recomm
     if wanted is None:
         message = f"{said}; what the operator would run is not known yet: {unknown}"
         return RecommendationStatus(message=shortened(message, MESSAGE_CHARACTERS), running=running)
-    recommended = _mix(wanted, price)
+    recommended = _mix(wanted, price, _shared(snapshot, pools))
     saving = round(sum((runs[name] - count) * price[name] for name, count in wanted.items()), 2) + 0.0
     difference = f", {abs(saving):.2f} {'less' if saving > 0 else 'more'}" if saving else ""
     said += (
@@ -46,6 +49,7 @@ def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> Recomm
         if wanted == runs
         else f"; would run {_said(wanted)} at {recommended.cost_per_hour} an hour{difference}"
     )
+    said += _moved(running.weights, recommended.weights)
     if snapshot.decision is not None and any(r.reason == reasons.INFEASIBLE for r in snapshot.decision.reasons):
         said += "; no mix within replicas.max is enough for the load that is expected"
     return RecommendationStatus(
@@ -87,9 +91,30 @@ def _wanted(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[Mapping
     return {name: max(count, acting[name]) if late or grows[name] else count for name, count in planned.items()}, ""
 
 
-def _mix(replicas: Mapping[str, int], price: Mapping[str, float]) -> MixStatus:
+def _shared(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> dict[str, int] | None:
+    """The weights that would be set now; None where they are not the operator's to set."""
+    decided = snapshot.decision.pools if snapshot.decision is not None else {}
+    shares = {name: pool.weight for name, pool in decided.items() if pool.weight > 0}
+    if not jointly_routed(pools) or not shares:
+        return None
+    return {**dict.fromkeys(decided, 0), **weight_steps.spread(shares)}
+
+
+def _moved(now: Mapping[str, int] | None, then: Mapping[str, int] | None) -> str:
+    if now is None or then is None:
+        return ""
+    if max(abs(then[name] - now[name]) for name in now) <= WORTH_MOVING:
+        return "; would leave the weights as they are"
+    return f"; would set the weights {_said(then)} of 1,000, which are {_said(now)}"
+
+
+def _mix(
+    replicas: Mapping[str, int], price: Mapping[str, float], weights: Mapping[str, int] | None = None
+) -> MixStatus:
     cost = sum(count * price[name] for name, count in replicas.items())
-    return MixStatus(replicas=dict(replicas), cost_per_hour=f"{cost:.2f}")
+    return MixStatus(
+        replicas=dict(replicas), cost_per_hour=f"{cost:.2f}", weights=dict(weights) if weights is not None else None
+    )
 
 
 def _said(replicas: Mapping[str, int]) -> str:

@@ -6,11 +6,11 @@ not Ready; and a route that gets no requests must not be Ready without a word.
 
 from __future__ import annotations
 
+from recmodel.cluster.observed.route_rule import ROUTE_NOT_ACCEPTED
 from recmodel.core.types import Reason
 from recmodel.report.snapshot import Route
 
 # Reasons of conditions. API: never renamed.
-ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
 ROUTE_NOT_RESOLVED = "RouteNotResolved"
 ROUTE_IMPAIRED = "RouteImpaired"
 ROUTE_OVERLAPS = "RouteOverlaps"

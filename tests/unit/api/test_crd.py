@@ -17,7 +17,7 @@ from recmodel.api.crd import crd, crd_yaml, structural
 from recmodel.api.v1alpha1 import RecModelSpec
 
 ROOT = Path(__file__).resolve().parents[3]
-LARGEST_BYTES = 220_000  # room for a sixth more
+LARGEST_BYTES = 230_000  # room for a tenth more
 ROOT_SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 

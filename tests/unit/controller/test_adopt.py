@@ -44,9 +44,27 @@ def test_what_runs_is_read_and_printed_and_nothing_is_written(
     assert [asked for asked in shop.asked if asked.startswith("POST")] == []
 
 
+def test_the_rule_that_sends_to_the_workloads_is_found_by_the_selectors_of_its_services(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert adopt(monkeypatch, Shop(), *BOTH, "--route", "httproute/shop") == 0
+    spec = read_spec(yaml.safe_load(capsys.readouterr().out))
+    assert isinstance(spec, RecModelSpec), spec
+    assert spec.route_ref is not None
+    assert spec.route_ref.shown == "rule 1 of HTTPRoute shop"
+    assert [pool.service.shown for pool in spec.pools if pool.service] == ["ranker-cpu:80", "ranker-gpu:80"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "denied", "says"),
     [
+        ((*BOTH, "--route", "httproute/other"), "", "there is no HTTPRoute shop/other; the namespace has shop: correct --route"),
+        ((*BOTH, "--route", "shop"), "", "--route 'shop' names no route: write httproute/NAME or grpcroute/NAME"),
+        (
+            (BOTH[0], "-n", "shop", "--route", "httproute/shop"), "",
+            "no rule that sends to the Services of ranker-cpu, one each and to nothing else (rule 0 sends to health:80; rule 1 sends to",
+        ),
+        ((*BOTH, "--route", "httproute/shop"), "services", "services is forbidden: the account must be able to list this kind"),
         (("deployment/rankr", "-n", "shop"), "", "there is no Deployment shop/rankr; there is ranker-cpu, ranker-gpu: correct"),
         (("deployment/ranker-cpu",), "", "there is no Deployment default/ranker-cpu; the namespace has none: "),
         (("statefulset/ranker-cpu", "-n", "shop"), "", "there is no StatefulSet shop/ranker-cpu; the namespace has none"),

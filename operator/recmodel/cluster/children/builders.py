@@ -91,7 +91,7 @@ def children(
 
 def expected(owner: Owner, spec: RecModelSpec, monitored: bool) -> set[tuple[names.Kind, str]]:
     """Kind and name of every child that the spec asks for, the route included. ``monitored``: a PodMonitor, too."""
-    result = {(route_kind(spec), owner.name)} if spec.route is not None else set()
+    result = {(route_kind(spec), owner.name)} if spec.own_route is not None else set()
     if monitored:
         result.add((names.POD_MONITOR, owner.name))
     for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
@@ -106,7 +106,7 @@ def route_kind(spec: RecModelSpec) -> names.Kind:
 
 def wide_open(spec: RecModelSpec) -> bool:
     """Whether the route would answer for hosts that nobody named, though the mode is Recommend: such a one is not made."""
-    return spec.mode == "Recommend" and spec.route is not None and not spec.route.hostnames
+    return spec.mode == "Recommend" and spec.own_route is not None and not spec.own_route.hostnames
 
 
 def initial_replicas(spec: RecModelSpec) -> dict[str, int]:
@@ -170,14 +170,15 @@ def disruption_budget(owner: Owner, pool: PoolSpec) -> Object:
 def route(
     owner: Owner, spec: RecModelSpec, weights: Mapping[str, int], places: Sequence[str] | None = None
 ) -> Object | None:
-    """The route with weights of 1,000 by pool; None without ``spec.route``. A GRPCRoute matches all calls of its hostnames. The pools
-    stand in the order of ``places``, which has those that leave the spec, too; None: in that of the spec.
+    """The route with weights of 1,000 by pool; None where the operator makes none. A GRPCRoute matches all calls of its hostnames. The
+    pools stand in the order of ``places``, which has those that leave the spec, too; None: in that of the spec.
 
     ``rules`` and ``backendRefs`` are atomic lists, so the whole is ours. The filter on each backend makes Envoy
     Gateway build one Envoy cluster a pool (its per-pool statistics); ``group`` and ``kind`` are written out since
     the API fills them in and would call our own apply a conflict.
     """
-    if spec.route is None:
+    own = spec.own_route
+    if own is None:
         return None
     backends = [
         {
@@ -192,15 +193,13 @@ def route(
     ]  # fmt: skip
     parents = [
         {"group": "gateway.networking.k8s.io", "kind": "Gateway", **ref.model_dump(by_alias=True, exclude_none=True)}
-        for ref in spec.route.parent_refs
+        for ref in own.parent_refs or []
     ]
-    paths = [{"path": {"type": "PathPrefix", "value": path}} for path in spec.route.paths]
+    paths = [{"path": {"type": "PathPrefix", "value": path}} for path in own.paths]
     matches: Object = {} if spec.grpc else {"matches": paths}
     body: Object = {
         "parentRefs": parents,
-        "hostnames": list(
-            spec.route.hostnames or []
-        ),  # written where there is none, too: then those of others are not ours
+        "hostnames": list(own.hostnames or []),  # written where there is none, too: then those of others are not ours
         "rules": [{**matches, "backendRefs": backends}],
     }
     result = _child(route_kind(spec), owner, None, body)

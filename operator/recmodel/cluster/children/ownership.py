@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -93,6 +93,15 @@ def replicas_path(obj: Mapping[str, Any]) -> Path | None:
 def replicas_holders(obj: Mapping[str, Any], path: Path = REPLICAS) -> tuple[str, ...]:
     """The other field managers that own the replicas of any object now, which are at this path of it."""
     found = (entry for entry in _others(obj) if _has(entry["fieldsV1"], path))
+    return _named(found)
+
+
+def holders_of(field: str, obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """The other field managers that own a field of ``spec`` of any object now."""
+    return _named(entry for entry in _others(obj) if f"f:{field}" in _spec_of(entry["fieldsV1"]))
+
+
+def _named(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted({str(entry["manager"]) for entry in found if entry.get("manager")}))
 
 

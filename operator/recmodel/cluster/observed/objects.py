@@ -20,6 +20,7 @@ from recmodel.cluster.observed.deployments import DeploymentState, deployment_st
 from recmodel.cluster.observed.hindrance import hindrance
 from recmodel.cluster.observed.pod_shapes import PodShape
 from recmodel.cluster.observed.pods import PodState, labelled_pod_state, pod_state
+from recmodel.cluster.observed.route_rule import RouteState, route_state
 from recmodel.cluster.observed.scales import scaled_state
 from recmodel.cluster.observed.shapes import (
     ConfigMapShape,
@@ -81,6 +82,11 @@ def read_scaled(kind: names.Kind, obj: Any, scale: Any, path: ownership.Path) ->
 def read_pod(obj: Any, key: str) -> PodState:
     """A pod of the workload ``key`` that is referred to, whatever its labels. Raises ``Unreadable`` on anything else."""
     return _guarded(names.POD, obj, lambda: _pod(PodShape.model_validate(obj), key))
+
+
+def read_route(kind: names.Kind, obj: Any) -> RouteState:
+    """What stands of a route that is referred to. Raises ``Unreadable`` on anything else."""
+    return _guarded(kind, obj, lambda: route_state(kind, obj, _without_nulls(obj)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,17 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """The traffic of a pool in the rule of somebody else's route."""
+
+    weight: int | None  # of 1,000 of the rule; where it is in doubt, that it is above 0; None: not known
+    held: Reason | None = (
+        None  # why the weights of the rule are not set; in other modes than Auto, what is wrong with it
+    )
+    contested: Reason | None = None  # who keeps writing over the weights that were written here
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Of a pool that refers to a workload which is not ours."""
 
@@ -39,6 +50,7 @@ class Reference:
     contested: Contest | None = None
     group: str = "apps"  # of its kind
     replicas_at: str = "/spec/replicas"  # where it keeps them, as a JSON pointer
+    routed: Routed | None = None  # None: the RecModel refers to no route
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,31 @@ def ours_to_change(pools: Mapping[str, PoolState]) -> bool:
 def leaves(state: PoolState) -> PoolState:
     """The state of a pool that leaves: whoever else scales or releases it does not keep it."""
     return replace(state, autoscaler=None, releaser=None)
+
+
+def jointly_routed(pools: Mapping[str, PoolState]) -> bool:
+    """Whether the weights of workloads that are referred to are the operator's to set, in a rule of somebody else's route: where each
+    is known, and scaled by nobody else. Else each pool has to carry the part of the requests that it gets.
+    """
+    references = [state.reference for state in pools.values()]
+    return (
+        bool(references)
+        and all(
+            one is not None
+            and one.problem is None
+            and one.routed is not None
+            and one.routed.weight is not None
+            and one.routed.held is None
+            for one in references
+        )
+        and not any(state.left_alone for state in pools.values())
+    )
+
+
+def routed_weights(pools: Mapping[str, PoolState]) -> dict[str, int]:
+    """By pool its weight in the rule of somebody else's route, where that is known."""
+    found = {name: state.reference.routed for name, state in pools.items() if state.reference is not None}
+    return {name: one.weight for name, one in found.items() if one is not None and one.weight is not None}
 
 
 class Replicated(Protocol):

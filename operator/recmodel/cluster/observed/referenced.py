@@ -211,6 +211,11 @@ class Referenced:
             self._startups.see(pod, known is None or known.uid != pod.uid)
             standing.pods[name] = still_warm(pod, known)
 
+    def ready(self, workload: Workload) -> int:
+        """How many of its pods are ready."""
+        standing = self._standing.get(workload)
+        return sum(pod.ready for pod in standing.pods.values()) if standing is not None else 0
+
     def pool(self, workload: Workload) -> PoolState:
         """What stands for a pool that refers to it. One that is not there has no replicas, and says why."""
         standing = self._standing.get(workload, _Standing())

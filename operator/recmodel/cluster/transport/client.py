@@ -167,12 +167,12 @@ class Client:
         request = apply_request(kind, kind.path(namespace, name), body, force, retries)
         return await self._write(request, namespace, self._acts)
 
-    async def patch(self, kind: Kind, metadata: Mapping[str, Any], body: Any, form: str) -> Object:
+    async def patch(self, kind: Kind, metadata: Mapping[str, Any], body: Any, form: str, by: str = REPAIRING) -> Object:
         """A patch in one of the forms (``strategic-merge-patch``, ``json-patch``) that can take away what others own. What it
-        sets is owned by ``REPAIRING``.
+        sets is owned by the field manager ``by``.
         """
         namespace, path = metadata["namespace"], kind.path(metadata["namespace"], metadata["name"])
-        request = Request("PATCH", kind, path, {"fieldManager": REPAIRING}, body, f"application/{form}+json")
+        request = Request("PATCH", kind, path, {"fieldManager": by}, body, f"application/{form}+json")
         return await self._write(request, namespace, self._acts)
 
     async def apply_replicas(

@@ -25,13 +25,15 @@ class UserClient(Client):
     def __init__(self, credentials: Credentials) -> None:
         super().__init__(credentials, user_agent=f"{HANDING_OVER}/{__version__}")
 
-    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
-        """A merge patch; ``Conflict`` where the object is not of the resource version that the patch may name."""
-        return await self._write(_merge(kind, namespace, name, patch, {}), namespace, self._acts)
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object, part: str = "") -> Object:
+        """A merge patch of an object, or of its subresource ``part``; ``Conflict`` where the object is not of the resource version that
+        the patch may name.
+        """
+        return await self._write(_merge(kind, kind.path(namespace, name, part), patch, {}), namespace, self._acts)
 
-    async def try_to_merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
+    async def try_to_merge(self, kind: Kind, namespace: str, name: str, patch: Object, part: str = "") -> Object:
         """What it would answer."""
-        return await self._write(_merge(kind, namespace, name, patch, TRIED), namespace, self._acts)
+        return await self._write(_merge(kind, kind.path(namespace, name, part), patch, TRIED), namespace, self._acts)
 
     async def try_to_create(self, kind: Kind, body: Object) -> Object:
         """What creating it would answer."""
@@ -47,9 +49,9 @@ class UserClient(Client):
         return await self._write(_removal(kind, namespace, name, seen, DELETION_TRIED), namespace, self._acts)
 
 
-def _merge(kind: Kind, namespace: str, name: str, patch: Object, query: Mapping[str, str]) -> Request:
+def _merge(kind: Kind, path: str, patch: Object, query: Mapping[str, str]) -> Request:
     query = {"fieldManager": HANDING_OVER, **query}
-    return Request("PATCH", kind, kind.path(namespace, name), query, patch, "application/merge-patch+json")
+    return Request("PATCH", kind, path, query, patch, "application/merge-patch+json")
 
 
 def _removal(kind: Kind, namespace: str, name: str, seen: Mapping[str, str], options: Mapping[str, Any]) -> Request:

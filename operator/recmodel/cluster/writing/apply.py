@@ -124,7 +124,7 @@ class Actor:
         self, owner: builders.Owner, spec: RecModelSpec, weights: Mapping[str, int], retries: int = RETRIES
     ) -> bool:
         """Applies the route with these weights where it differs; returns whether it did."""
-        if spec.route is None:
+        if spec.own_route is None:
             return False
         kind = builders.route_kind(spec)
         live = await self._writer.live(owner, kind, owner.name)
@@ -138,10 +138,10 @@ class Actor:
         """The route as it may be written: mode Recommend neither makes one without hostnames, nor takes away those of one
         that stands.
         """
-        if spec.route is not None and builders.wide_open(spec):
+        if spec.own_route is not None and builders.wide_open(spec):
             if (live := self._writer.ours(owner, *_route_of(owner, spec))) is None:
                 return None
-            route = spec.route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
+            route = spec.own_route.model_copy(update={"hostnames": live["spec"].get("hostnames")})
             spec = spec.model_copy(update={"route": route})
         return builders.route(owner, spec, weights, places(self._inventory, owner, spec))
 

@@ -235,6 +235,11 @@ class Cause(Enum):
         "requests may be sent to it, since the operator does not share out this traffic: it keeps a replica",
         "until the plan wants a replica",
     )
+    FIRST_OF_ITS_OWN = (
+        reasons.AT_MINIMUM,
+        "requests are sent to it by a weight that the operator does not set just now: it gets a replica",
+        "until the plan wants a replica",
+    )
     # change_nothing_unless_acting
     NOT_ACTING = (
         reasons.MODE_RECOMMEND,

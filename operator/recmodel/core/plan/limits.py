@@ -107,8 +107,8 @@ def order_elsewhere(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]
 def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
     """At least one replica of some pool stays, or nothing could ever be measured again.
 
-    Where the traffic is not ours to share out, requests may be sent to any pool that runs: each keeps one. And one that somebody else
-    has taken to 0 stays there.
+    Where the traffic is not ours to share out, requests may be sent to any pool that runs: each keeps one, and one to which a weight is
+    known to send some gets one. Any other that somebody else has taken to 0 stays there.
     """
     fleet = context.fleet
     none = (replicas.sum(1) == 0) & fleet.routed
@@ -117,9 +117,12 @@ def never_without_replicas(replicas: Ints, context: GuardContext) -> tuple[Ints,
     result = replicas.copy()
     rows = np.nonzero(none)[0]
     result[rows, first[rows]] = np.minimum(1, fleet.max_replicas[rows, first[rows]])
-    runs = fleet.exists & ~fleet.routed[:, None] & (context.seen.desired > 0)
-    why = first_cause((runs, Cause.LAST_OF_ITS_OWN), otherwise=Cause.LAST_OF_ALL)
-    return np.where(runs, np.maximum(result, 1), result), why
+    runs = context.seen.desired > 0
+    needed = fleet.exists & ~fleet.routed[:, None] & (runs | (context.seen.weight > 0))
+    why = first_cause(
+        (needed & runs, Cause.LAST_OF_ITS_OWN), (needed, Cause.FIRST_OF_ITS_OWN), otherwise=Cause.LAST_OF_ALL
+    )
+    return np.where(needed, np.maximum(result, 1), result), why
 
 
 def change_nothing_unless_acting(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:

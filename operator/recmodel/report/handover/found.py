@@ -18,6 +18,7 @@ from recmodel.report.adopted import autoscaler_of
 from recmodel.report.adopted_shapes import Target, WorkloadSpec, read, scales
 from recmodel.report.handover.shapes import RecModelShape, Replicated, ScaledObjectShape, WorkloadStatus
 from recmodel.report.handover.store import Object, Stored, restorable
+from recmodel.report.handover.weights import KINDS, StoredRule, standing_rule
 
 PAUSED = "autoscaling.keda.sh/paused"  # KEDA leaves the replicas as they are, and removes its autoscaler
 HELD = "autoscaling.keda.sh/paused-replicas"  # KEDA keeps them at this number, so it still scales
@@ -73,6 +74,7 @@ class Pool:
     most: int
     autoscalers: tuple[Autoscaler, ...] = ()  # KEDA's are with their ScaledObject
     scaled_objects: tuple[ScaledObject, ...] = ()
+    backend: str = ""  # of the rule that sends to it, as ``ranker-cpu:80``
 
     @property
     def scaled(self) -> bool:
@@ -94,6 +96,10 @@ class Standing:
     scaled_objects: Mapping[str, ScaledObject] = field(default_factory=dict)  # the same
     keda_unread: bool = False  # KEDA is installed, and its objects may not be read
     unread: str = ""
+    rule: StoredRule | None = None  # that the RecModel refers to, as it stands
+    restored: StoredRule | None = None  # the one that is stored, as it stands
+    routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
+    workloads: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # the same
 
     @property
     def replicas(self) -> str:
@@ -114,6 +120,23 @@ class Answers:
         default_factory=dict
     )  # of workloads that only that tells of, by name
     unknown: str = ""  # why a workload could not be looked at
+    routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
+
+
+def backing(store: Stored | None) -> set[tuple[Kind, str]]:
+    """The workloads that answer the requests of the rule that is stored."""
+    named = (text.partition(" ") for text in (store.rule.workloads.values() if store and store.rule else ()))
+    return {(names.REFERABLE[kind], name) for kind, _, name in named if kind in names.REFERABLE}
+
+
+def route_refs(recmodel: Mapping[str, Any] | None, store: Stored | None) -> set[tuple[str, str]]:
+    """Kind and name of the routes that count: the one that the RecModel refers to, and the one that is stored."""
+    found = {(store.rule.kind, store.rule.name)} if store is not None and store.rule is not None else set()
+    try:
+        ref = read(RecModelShape, recmodel or {}, "it").spec.route.ref
+    except ValueError:  # which is told when the rest is read
+        return found
+    return found | ({(ref.kind, ref.name)} if ref is not None and ref.kind in KINDS else set())
 
 
 def targets(recmodel: Mapping[str, Any], key: str) -> list[tuple[Kind, str]]:
@@ -145,12 +168,16 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
     scaled = {one.name: one for one in (_scaled_object(body, makers) for body in found.scaled_objects or ()) if one}
     shape = read(RecModelShape, found.recmodel or {}, f"RecModel {namespace}/{name}")
     refs = targets(found.recmodel, f"{namespace}/{name}") if found.recmodel is not None else []
+    ref, kept = shape.spec.route.ref, found.store.rule if found.store is not None else None
     return Standing(
         namespace,
         name,
         mode=shape.spec.mode if found.recmodel is not None else None,
         pools=tuple(
-            _pool(pool.name, (pool.replicas.min, pool.replicas.max), target, found, scaled)
+            replace(
+                _pool(pool.name, (pool.replicas.min, pool.replicas.max), target, found, scaled),
+                backend=f"{pool.service.name}:{pool.service.port}" if pool.service is not None else "",
+            )
             for pool, target in zip(shape.spec.pools, refs, strict=True)
         ),
         store=found.store,
@@ -158,6 +185,10 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
         autoscalers={identity_of(body)[1]: body for body in found.autoscalers},
         scaled_objects=scaled,
         keda_unread=found.scaled_objects is None,
+        rule=standing_rule(ref.kind, ref.name, ref.rule, found.routes.get((ref.kind, ref.name))) if ref else None,
+        restored=standing_rule(*kept.ref, found.routes.get((kept.kind, kept.name))) if kept else None,
+        routes=found.routes,
+        workloads=found.workloads,
     )
 
 

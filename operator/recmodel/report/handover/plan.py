@@ -2,7 +2,8 @@
 
 Handing over, the mode becomes ``Auto`` before an autoscaler goes. The operator leaves alone each workload that another scales. So it
 begins with one as soon as its autoscaler is gone, and an operator that does not act is noticed before anything was taken away. Handing
-back is the mirror image: the autoscalers first, then the mode.
+back is the mirror image: the autoscalers first, then the mode. Where the operator has set weights, too, the mode comes first, then the
+weights, then the autoscalers: one of them may take to 0 what has no share any more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from recmodel.cluster import names
 from recmodel.report.handover import warnings
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing, does
 from recmodel.report.handover.guards import taken
+from recmodel.report.handover.rule_steps import restoring_rule, rule_kept, rule_to_store
 from recmodel.report.handover.steps import AUTO, Step, Wait, Write
 from recmodel.report.handover.store import (
     KEEP,
@@ -90,22 +92,26 @@ def hand_back(found: Standing) -> Plan:
         for name, body in stored.autoscalers.items()
         if name in there and (changed := difference(restorable(there[name]), body))
     }
-    restoring = [*_restoring(found, stored)]
+    kept_weights = rule_kept(found, stored)
+    restoring: list[Step] = [*restoring_rule(found, stored), *_restoring(found, stored)]
     steps: list[Step] = [*restoring]
     if found.mode == AUTO:
         mode = stored.mode if stored.mode in NOT_ACTING else RECOMMEND
-        steps.append(_mode(found, mode, "the operator leaves the replicas alone from then on"))
-    if stored.uid and not different:
+        left = "the operator leaves the replicas alone from then on"
+        # Before weights that the operator would set again at once; after autoscalers, so that something scales all the time.
+        steps.insert(0 if stored.rule is not None else len(steps), _mode(found, mode, left))
+    if stored.uid and not different and not kept_weights:
         steps.append(_forget(found, stored))
     nothing = (
         f"ConfigMap {found.namespace}/{store_name(found.name)} is not there, so nothing is stored to be given back"
     )
     if found.mode is None:
         nothing += f"; there is no RecModel {found.namespace}/{found.name} either"
-    kept = f"What stands differs from what is stored, and was left as it is: {', '.join(different)}."
+    others = [*different, *([stored.rule.shown] if stored.rule is not None and kept_weights else [])]
+    kept = f"What stands differs from what is stored, and was left as it is: {', '.join(others)}."
     return Plan(
         "handback", found, tuple(steps), tuple(warnings.of_handback(found, stored, different)),
-        kept if different else f"{nothing}.", _then(found, bool(restoring)), bool(different),
+        kept if others else f"{nothing}.", _then(found, bool(restoring)), bool(others),
     )  # fmt: skip
 
 
@@ -143,13 +149,16 @@ def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObjec
         {**{n: p for n, p in before.paused.items() if n not in theirs}, **{one.name: one.pause for one in pausing}},
         before.mode or (found.mode if found.mode in NOT_ACTING else "") or "",
         on_delete,
+        rule_to_store(found, before),
     )
-    unchanged = (now.autoscalers, now.paused) == (before.autoscalers, before.paused)
+    unchanged = (now.autoscalers, now.paused, now.rule) == (before.autoscalers, before.paused, before.rule)
     if unchanged and (before.on_delete == on_delete if before.uid else not (now.autoscalers or now.paused)):
         return
     body, name = config_map(found.namespace, found.name, now), store_name(found.name)
     what = [f"HorizontalPodAutoscaler {one.name}" for one in going]
     what += [f"the pause annotation of ScaledObject {one.name} ({one.pause or 'none'})" for one in pausing]
+    if now.rule is not None and now.rule != before.rule:
+        what.append(f"the weights of {now.rule.shown} ({now.rule.weights})")
     by_hand = "; ".join(
         f"kubectl -n {found.namespace} get horizontalpodautoscaler {one.name} -o yaml > {one.name}.yaml" for one in going
     ) or f"kubectl -n {found.namespace} create configmap {name}"  # fmt: skip

@@ -15,12 +15,32 @@ class Limits(Shape):
     max: Count = 2**31 - 1
 
 
+class ServiceName(Shape):
+    """A Service as a backendRef has it."""
+
+    name: Said = ""
+    port: Count = 0
+
+
 class PoolShape(Shape):
     """A pool; without a target it has a template."""
 
     name: Word
     replicas: Limits = Limits()
     target_ref: Target | None = None
+    service: ServiceName | None = None
+
+
+class RuleName(Target):
+    """The rule of a route that a RecModel refers to."""
+
+    rule: Count = 0
+
+
+class Routed(Shape):
+    """What is read of ``spec.route``."""
+
+    ref: RuleName | None = None
 
 
 class Spec(Shape):
@@ -28,6 +48,7 @@ class Spec(Shape):
 
     mode: Said = "Auto"  # the API's default
     pools: Listed[PoolShape] = []
+    route: Routed = Routed()
 
 
 class Metadata(Shape):

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
-from recmodel.report.handover.shapes import RecModelShape
+from recmodel.report.handover.shapes import RecModelShape, Replicated
 from recmodel.report.handover.store import Object, leaving
+from recmodel.report.handover.weights import StoredRule
 from recmodel.report.pool_problems import ANOTHER_AUTOSCALER, RIGHTS_OBSERVE_ONLY
 
+READY_SECONDS = 600.0  # a node and a large model take their time
 NOTED_SECONDS = 120.0  # some ticks, and a status that waits behind those of other models
 GONE_SECONDS = 60.0  # KEDA takes a second or two, a finalizer of somebody else its time
 OLD_SECONDS = 300.0  # while nothing changes, a status is written at least this often with up to 600 RecModels
@@ -35,6 +37,9 @@ class Write:
     version: str = ""  # to delete it only as it was read
     follows: bool = False  # it cannot be tried before the step before it was done
     takes: Object | None = None  # of what scales: as it was stored, without which it is not taken away
+    subresource: str = ""
+    rule: StoredRule | None = None  # the weights that a route is given back
+    needs: tuple[tuple[Kind, str, str], ...] = ()  # workloads that must have a ready pod then, each with its weight
 
     @property
     def rights(self) -> tuple[str, ...]:
@@ -50,10 +55,10 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Until the operator has taken note of mode ``Auto`` (``noted``), and says that it leaves alone what an autoscaler scales
-    (``left alone``); until it scales (``scaled``); or until an object is gone.
+    (``left alone``); until it scales (``scaled``); until an object is gone; or until a workload has a ready pod.
     """
 
-    until: Literal["noted", "left alone", "scaled", "gone"]
+    until: Literal["noted", "left alone", "scaled", "gone", "ready"]
     kind: Kind
     name: str
     said: str
@@ -62,7 +67,7 @@ class Wait:
     @property
     def seconds(self) -> float:
         """At most."""
-        return GONE_SECONDS if self.until == "gone" else NOTED_SECONDS
+        return {"gone": GONE_SECONDS, "ready": READY_SECONDS}.get(self.until, NOTED_SECONDS)
 
     @property
     def restores(self) -> bool:
@@ -75,6 +80,8 @@ Step = Write | Wait
 
 def still_lacking(wait: Wait, body: Mapping[str, Any] | None, now: datetime) -> str:
     """What is still waited for; empty where it has come, ``ValueError`` where it will not."""
+    if wait.until == "ready":
+        return "" if ready(body) else "no pod of it is ready"
     if wait.until == "gone":
         finalizers = ((body or {}).get("metadata") or {}).get("finalizers") or []
         waits = f", and its finalizers {', '.join(map(str, finalizers))} keep it" if finalizers else ""
@@ -87,6 +94,22 @@ def still_lacking(wait: Wait, body: Mapping[str, Any] | None, now: datetime) -> 
     return _not_noted(found, now) or (_holds(found) if wait.until != "scaled" else _not_scaled(found)) or (
         _not_left_alone(found) if wait.until == "left alone" else ""
     )  # fmt: skip
+
+
+def asked_for(workload: Mapping[str, Any]) -> int | None:
+    """How many replicas a workload asks for; None where that cannot be read."""
+    try:
+        return Replicated.model_validate(workload).spec.replicas
+    except ValidationError:
+        return None
+
+
+def ready(workload: Mapping[str, Any] | None) -> bool:
+    """Whether a workload has a ready pod."""
+    try:
+        return (Replicated.model_validate(workload).status.ready_replicas or 0) > 0
+    except ValidationError:
+        return False
 
 
 def acts(recmodel: Mapping[str, Any] | None) -> None:

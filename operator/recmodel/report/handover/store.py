@@ -14,13 +14,14 @@ from typing import Any
 from recmodel.api.shown import shown
 from recmodel.cluster import names
 from recmodel.report.adopted import autoscaler_of
+from recmodel.report.handover.weights import StoredRule, as_text, from_text
 
 Object = dict[str, Any]
 
 SUFFIX = "-handover"
 KUBECTLS = "kubectl.kubernetes.io/last-applied-configuration"  # restored as well, but kubectl create writes its own
 RESTORE, KEEP = "restore", "keep"
-AUTOSCALERS, PAUSED, MODE = "autoscalers.json", "paused.json", "mode"
+AUTOSCALERS, PAUSED, MODE, WEIGHTS = "autoscalers.json", "paused.json", "mode", "weights.json"
 # What is restored of the metadata. The API server makes the rest, such as uid, resourceVersion and managedFields. An owner may be
 # another object by then, for which the garbage collector would delete what was restored.
 RESTORED = ("labels", "annotations", "finalizers")
@@ -29,13 +30,14 @@ RESTORED = ("labels", "annotations", "finalizers")
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What scaled the pools. ``paused``: the pause annotation that each ScaledObject had before, None where it had none; ``mode``
-    is that of the RecModel before.
+    is that of the RecModel before, ``rule`` the weights of the rule that it refers to.
     """
 
     autoscalers: Mapping[str, Object] = field(default_factory=dict)
     paused: Mapping[str, str | None] = field(default_factory=dict)
     mode: str = ""
     on_delete: str = KEEP  # ``RESTORE``: deleting the RecModel restores it, too
+    rule: StoredRule | None = None
     uid: str = field(default="", compare=False)  # of the ConfigMap; empty before there is one
     version: str = field(default="", compare=False)  # its resource version
 
@@ -92,6 +94,7 @@ def config_map(namespace: str, recmodel: str, stored: Stored) -> Object:
             AUTOSCALERS: json.dumps(listed, indent=2) + "\n",
             PAUSED: json.dumps(dict(stored.paused), indent=2) + "\n",
             MODE: stored.mode,
+            **({WEIGHTS: as_text(stored.rule)} if stored.rule is not None else {}),
         },
     }
 
@@ -117,13 +120,14 @@ def stored(body: Mapping[str, Any]) -> Stored:
         if not all(value is None or isinstance(value, str) for value in paused.values()):
             raise ValueError(f"{PAUSED} is {shown(paused)}")
         mode = str(data.get(MODE, ""))
+        rule = from_text(data[WEIGHTS]) if WEIGHTS in data else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         said = f"{what} cannot be read: {type(error).__name__}: {shown(str(error), 200)}"
         raise ValueError(
             f"{said}: somebody changed it; restore it, or create again by hand what it holds, and delete it"
         ) from error
     seen = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
-    return Stored(autoscalers, paused, mode, on_delete(body), *seen)
+    return Stored(autoscalers, paused, mode, on_delete(body), rule, *seen)
 
 
 def on_delete(body: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing
 from recmodel.report.handover.origin import origin
+from recmodel.report.handover.rule_steps import rule_kept
 from recmodel.report.handover.steps import AUTO, kept_from_scaling
 from recmodel.report.handover.store import Stored, leaving, store_name
 
@@ -33,6 +34,11 @@ def of_handover(found: Standing, going: Sequence[Autoscaler], pausing: Sequence[
                 f"{kept.shown} has ScaledObject {scaled.name} {kept.where}, and {kept.next_time} may go on with it. Add the annotation "
                 f'{PAUSED}: "true" there'
             )
+    if found.rule is not None and (kept := origin(found.routes[found.rule.kind, found.rule.name])):
+        yield (
+            f"{kept.shown} has {found.rule.kind} {found.rule.name} {kept.where}, and {kept.next_time} may set its weights back. Let it "
+            "leave them alone: docs/attach.md, From Git"
+        )
     yield from _mode(found, "Auto")
     for pool in found.pools:
         yield from _of_pool(pool)
@@ -78,11 +84,23 @@ def of_handback(found: Standing, stored: Stored, different: Mapping[str, str]) -
                 f"pool {pool.name} is at 0 replicas, at which Kubernetes does not act on a HorizontalPodAutoscaler: run kubectl -n "
                 f"{found.namespace} scale {pool.workload.replace(' ', '/').lower()} --replicas=1 after this"
             )
+    yield from _of_weights(found, stored)
     for name in stored.paused:
         yield from _of_scaled_object(found, name)
     yield from _mode(found, stored.mode or "Recommend")
     if found.keda_unread and stored.paused:
         yield _unread(found, "whether they are still paused is not known")
+
+
+def _of_weights(found: Standing, stored: Stored) -> Iterator[str]:
+    rule = stored.rule
+    if rule is not None and (rule.kind, rule.name) not in found.routes:
+        yield f"{rule.kind} {rule.name} is gone, so nothing of its weights is restored"
+    elif rule is not None and (why := rule_kept(found, stored)):
+        yield (
+            f"the weights of {rule.shown} are left as they are: {why}. Set them by hand to {rule.weights}, and then delete ConfigMap "
+            f"{store_name(found.name)}"
+        )
 
 
 def _of_scaled_object(found: Standing, name: str) -> Iterator[str]:

@@ -60,12 +60,22 @@ def test_whatever_is_seen_a_pool_that_runs_is_never_taken_to_0_and_one_at_0_is_n
     for observation in data.draw(days(model, wild=data.draw(st.booleans()))):
         memory, decisions = step(memory, [observation], observation.time_seconds)
         for pool in model.pools:
-            runs, decided = observation.pools[pool.name].desired, decisions[0].pools[pool.name].replicas
-            assert decided > 0 if runs or pool.min_replicas else decided == 0
+            seen_pool, decided = observation.pools[pool.name], decisions[0].pools[pool.name].replicas
+            runs = seen_pool.desired
+            weighed = seen_pool.weight is not None and 0 < seen_pool.weight < math.inf
+            assert decided > 0 if runs or pool.min_replicas or weighed else decided == 0
             if math.isfinite(float(decisions.load[0])):
                 assert decided <= max(pool.max_replicas, 1)
             else:
                 assert decided <= max(pool.max_replicas, runs, 1)
+
+
+def test_a_pool_to_which_a_weight_of_somebody_else_sends_requests_is_started_without_any_metrics() -> None:
+    memory = begin([Model("shop/feed", 0.95, 0.1, POOLS, routed=False)], 15.0)
+    pools = {"cpu": PoolObservation(2, 2, 0, 600.0), "gpu": PoolObservation(0, 0, 0, 400.0)}
+    _, decisions = step(memory, [Observation(0.0, pools)], 0.0)
+    assert {name: pool.replicas for name, pool in decisions[0].pools.items()} == {"cpu": 2, "gpu": 1}
+    assert "requests are sent to it by a weight" in decisions[0].pools["gpu"].bound.message  # type: ignore[union-attr]
 
 
 def test_a_pool_whose_nodes_went_away_keeps_a_pod_that_waits_for_them() -> None:

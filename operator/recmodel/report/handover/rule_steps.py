@@ -1,0 +1,70 @@
+"""The steps that restore the weights of a rule, and what of it is stored. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from recmodel.cluster import names
+from recmodel.cluster.names import Kind
+from recmodel.report.handover.found import Standing
+from recmodel.report.handover.steps import Step, Wait, Write, asked_for, ready
+from recmodel.report.handover.store import Stored
+from recmodel.report.handover.weights import StoredRule, by_hand, restoring
+
+
+def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
+    """The weights as they were before the operator set them: those that are stored already, of the same rule, else those that stand."""
+    if found.rule is None:
+        return before.rule
+    if before.rule is not None and before.rule.ref == found.rule.ref:
+        return before.rule
+    return replace(found.rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+
+
+def rule_kept(found: Standing, stored: Stored) -> str:
+    """Why the weights stay as they are, so that what is stored is kept; empty where they are restored, or their route is gone."""
+    if stored.rule is None or (stored.rule.kind, stored.rule.name) not in found.routes:
+        return ""
+    strange = [
+        w
+        for b, weight in stored.rule.backends
+        if weight and (w := stored.rule.workloads.get(b)) and not _workload(stored.rule, b)[0]
+    ]
+    return restoring(stored.rule, found.restored) or (
+        f"whether a pod of {strange[0]} is ready is not known here" if strange else ""
+    )
+
+
+def restoring_rule(found: Standing, stored: Stored) -> Iterator[Step]:
+    """Gives each workload that had a share a ready pod first, and then the share."""
+    rule = stored.rule
+    if rule is None or found.restored is None or rule_kept(found, stored) or found.restored.backends == rule.backends:
+        return
+    needs = []
+    for backend, weight in rule.backends:
+        kind, name = _workload(rule, backend)
+        if weight == 0 or kind is None:
+            continue
+        needs.append((kind, name, f"{weight} of {sum(one for _, one in rule.backends)}"))
+        body, shown = found.workloads.get((kind.kind, name)), f"{kind.kind} {name}"
+        if body is not None and asked_for(body) == 0:
+            yield Write(
+                "patch", kind, name, f"scale {shown} from 0 to 1 replica, as the weights send requests to it",
+                f"kubectl -n {found.namespace} scale {kind.kind.lower()} {name} --replicas=1", {"spec": {"replicas": 1}},
+                subresource="scale",
+            )  # fmt: skip
+        if not ready(body):
+            yield Wait(
+                "ready", kind, name, f"wait until a pod of {shown} is ready",
+                f"The weights of {rule.shown} were left as they are: with those that are stored, requests would get no answer",
+            )  # fmt: skip
+    yield Write(
+        "patch", rule.of, rule.name, f"set the weights of {rule.shown} as they were stored: {rule.weights}",
+        by_hand(found.namespace, rule), rule=rule, needs=tuple(needs),
+    )  # fmt: skip
+
+
+def _workload(rule: StoredRule, backend: str) -> tuple[Kind | None, str]:
+    kind, _, name = rule.workloads.get(backend, "").partition(" ")
+    return names.REFERABLE.get(kind), name

@@ -1,0 +1,126 @@
+"""The weights of the rule that a RecModel refers to: what they were before the operator set them, and how they are restored. Pure.
+
+A share that a pool had is given back to it only while a pod of it is ready. And it is given back before its autoscaler, which may take
+the pool to 0 where it had no share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recmodel.api.shown import shown
+from recmodel.cluster import names
+from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.route_rule import Backend, ForeignRouteShape
+from recmodel.report.adopted_shapes import read
+
+KINDS = {kind.kind: kind for kind in names.ROUTES}
+LARGEST = 1_000_000  # the Gateway API takes no larger weight
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRule:
+    """A rule as it stood. ``backends``: what each sends to, and its weight, in their order; ``workloads``: by backend what answers."""
+
+    kind: str
+    name: str
+    rule: int
+    backends: tuple[tuple[str, int], ...]
+    workloads: Mapping[str, str] = field(default_factory=dict)  # with its kind, as ``Deployment ranker-cpu``
+
+    @property
+    def of(self) -> Kind:
+        """The kind of its route."""
+        return KINDS[self.kind]
+
+    @property
+    def ref(self) -> tuple[str, str, int]:
+        """Which rule it is."""
+        return self.kind, self.name, self.rule
+
+    @property
+    def shown(self) -> str:
+        """For messages: ``rule 0 of HTTPRoute ranker``."""
+        return f"rule {self.rule} of {self.kind} {self.name}"
+
+    @property
+    def weights(self) -> str:
+        """For messages: ``ranker-cpu:80 60, ranker-gpu:80 40``."""
+        return ", ".join(f"{backend} {weight}" for backend, weight in self.backends)
+
+
+def standing_rule(kind: str, name: str, rule: int, body: Mapping[str, Any] | None) -> StoredRule | None:
+    """The rule as it stands; None where there is no such rule. ``ValueError`` for a route that cannot be read."""
+    if body is None or kind not in KINDS:
+        return None
+    rules = read(ForeignRouteShape, body, f"{kind} {name}").spec.rules
+    if rule >= len(rules):
+        return None
+    return StoredRule(kind, name, rule, tuple((backend.shown, backend.weight) for backend in rules[rule].backend_refs))
+
+
+def restoring(stored: StoredRule, now: StoredRule | None) -> str:
+    """Why the weights cannot be restored; empty where they can be."""
+    if now is None:
+        return "it is not there"
+    there = [backend for backend, _ in now.backends]
+    if there != [backend for backend, _ in stored.backends]:
+        return f"it sends to {', '.join(there) or 'no backend'} now, and not to what is stored"
+    return ""
+
+
+def weights_patch(stored: StoredRule, body: Mapping[str, Any]) -> list[Object]:
+    """The JSON patch that restores them over this very body, and over nothing else; empty where they are as they were. ``ValueError``
+    where they cannot be restored.
+    """
+    now = standing_rule(*stored.ref, body)
+    if now is None or (why := restoring(stored, now)):
+        raise ValueError(f"{stored.shown}: {why if now is not None else 'it is not there'}")
+    backends: Sequence[Backend] = read(ForeignRouteShape, body, stored.shown).spec.rules[stored.rule].backend_refs
+    metadata, path = body["metadata"], f"/spec/rules/{stored.rule}/backendRefs"
+    tests: list[Object] = [
+        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+    ]
+    writes = []
+    for place, (backend, (_, weight)) in enumerate(zip(backends, stored.backends, strict=True)):
+        tests.append({"op": "test", "path": f"{path}/{place}/name", "value": backend.name})
+        if backend.weight != weight:
+            writes.append({"op": "add", "path": f"{path}/{place}/weight", "value": weight})
+    return [*tests, *writes] if writes else []
+
+
+def by_hand(namespace: str, stored: StoredRule) -> str:
+    """What restores them without this command."""
+    steps = [
+        {"op": "add", "path": f"/spec/rules/{stored.rule}/backendRefs/{place}/weight", "value": weight}
+        for place, (_, weight) in enumerate(stored.backends)
+    ]
+    return f"kubectl -n {namespace} patch {stored.kind.lower()} {stored.name} --type=json -p '{json.dumps(steps)}'"
+
+
+def as_text(stored: StoredRule) -> str:
+    """As it stands in the ConfigMap."""
+    backends = [
+        {"backend": backend, "weight": weight, "workload": stored.workloads.get(backend, "")}
+        for backend, weight in stored.backends
+    ]
+    return (
+        json.dumps({"kind": stored.kind, "name": stored.name, "rule": stored.rule, "backends": backends}, indent=2)
+        + "\n"
+    )
+
+
+def from_text(text: str) -> StoredRule:
+    """The same read again; ``ValueError``, ``KeyError`` or ``TypeError`` for what is none."""
+    found = json.loads(text)
+    backends = tuple((str(one["backend"]), one["weight"]) for one in found["backends"])
+    whole = [found["rule"], *(weight for _, weight in backends)]
+    if found["kind"] not in KINDS or not all(type(number) is int and 0 <= number <= LARGEST for number in whole):
+        raise ValueError(f"weights.json is {shown(found)}")
+    workloads = {str(one["backend"]): str(one.get("workload") or "") for one in found["backends"]}
+    return StoredRule(found["kind"], str(found["name"]), found["rule"], backends, workloads)

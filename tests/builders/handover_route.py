@@ -1,0 +1,86 @@
+"""The namespace of ``handover_scene`` with a route whose weights the operator sets: it takes JSON patches, and the pods that a scale asks
+for become ready or not.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from aiohttp import web
+
+from builders.handover_scene import GROUPS, Namespace
+from builders.references import referring
+from builders.route_world import route
+
+Object = dict[str, Any]
+GROUPS.setdefault("httproutes", "gateway.networking.k8s.io/v1")
+
+
+def routed_pools() -> list[Object]:
+    gpu = referring({"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-gpu"}, name="gpu")
+    return [{**pool, "service": {"name": f"ranker-{pool['name']}", "port": 80}} for pool in (referring(), gpu)]
+
+
+class Routed(Namespace):
+    """``weights`` are those of the rule; ``starts``: whether pods become ready; ``later``: what somebody sets them to after a write."""
+
+    def __init__(self, *scalers: Object, weights: tuple[int, int] = (60, 40), mode: str = "Recommend") -> None:
+        self.starts = True
+        self.later: list[tuple[int, int]] = []
+        super().__init__(mode, *scalers)
+        spec = self.objects["recmodels"]["ranker"]["spec"]
+        spec |= {"route": {"ref": {"kind": "HTTPRoute", "name": "shop", "rule": 1}}, "pools": routed_pools()}
+        self.add("httproutes", route(*weights))
+        for name in ("ranker-cpu", "ranker-gpu"):
+            self.is_ready(name)
+
+    @property
+    def weights(self) -> list[int]:
+        return [b["weight"] for b in self.objects["httproutes"]["shop"]["spec"]["rules"][1]["backendRefs"]]
+
+    def set_weights(self, *weights: int) -> None:
+        found = self.objects["httproutes"]["shop"]
+        for one, weight in zip(found["spec"]["rules"][1]["backendRefs"], weights, strict=True):
+            one["weight"] = weight
+        self._made += 1
+        found["metadata"]["resourceVersion"] = f"r{self._made}"
+
+    def runs(self, name: str, replicas: int) -> None:
+        self.objects["deployments"][name]["spec"]["replicas"] = replicas
+        self.is_ready(name)
+
+    def is_ready(self, name: str) -> None:
+        found = self.objects["deployments"][name]
+        found["status"]["readyReplicas"] = found["spec"]["replicas"]
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        parts = request.path.strip("/").split("/")
+        if request.method != "PATCH" or parts[-2] not in ("httproutes", "ranker-cpu", "ranker-gpu"):
+            return await super().answer(request)
+        if parts[-1] == "scale":
+            answer = await super().answer(request)
+            if "dryRun" not in request.query and self.starts:
+                self.is_ready(parts[-2])
+            return answer
+        assert request.query["fieldManager"] == "recmodel-handover"
+        return self._patched(await request.json())
+
+    def _patched(self, patch: list[Object]) -> web.Response:
+        body = copy.deepcopy(self.objects["httproutes"]["shop"])
+        for step in patch:
+            at: Any = body
+            *way, last = step["path"].strip("/").split("/")
+            for part in way:
+                at = at[int(part)] if isinstance(at, list) else at[part]
+            if step["op"] == "test" and at.get(last) != step["value"]:
+                return web.json_response({"kind": "Status", "message": "testing path failed"}, status=422)
+            if step["op"] == "add":
+                assert last == "weight", step
+                at[last] = step["value"]
+        self.writes.append("PATCH httproutes/shop")
+        self.objects["httproutes"]["shop"] = body
+        self.set_weights(*self.weights)
+        if self.later:
+            self.set_weights(*self.later.pop())
+        return web.json_response(body)

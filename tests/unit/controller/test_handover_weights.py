@@ -1,0 +1,134 @@
+"""``recmodel handover`` and ``handback`` where the RecModel refers to a route: its weights are stored and restored exactly, before any
+autoscaler is, and no share is given to a pool without a ready pod.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from builders.handover_route import Routed
+from builders.route_world import but_weights
+from recmodel.report.handover.store import stored
+
+
+def handed_over(**more: tuple[int, int]) -> Routed:
+    """The operator has taken over, and moved all to cpu."""
+    shop = Routed(**more)
+    code, said = shop.run("handover")
+    assert code == 0, said
+    assert "the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40) in ConfigMap" in said
+    shop.set_weights(999, 1)
+    shop.writes.clear()
+    return shop
+
+
+def test_the_weights_come_back_exactly_before_the_autoscalers_and_after_the_mode() -> None:
+    shop = handed_over()
+    before = copy.deepcopy(shop.objects["httproutes"]["shop"])
+    code, said = shop.run("handback")
+    assert code == 0, said
+    assert shop.weights == [60, 40]
+    assert but_weights(shop.objects["httproutes"]["shop"]) == but_weights(before)
+    assert shop.writes == [
+        "PATCH recmodels/ranker", "PATCH httproutes/shop", "POST horizontalpodautoscalers/ranker-cpu",
+        "PATCH scaledobjects/ranker-gpu", "DELETE configmaps/ranker-handover",
+    ]  # fmt: skip
+    assert "set the weights of rule 1 of HTTPRoute shop as they were stored: ranker-cpu:80 60, ranker-gpu:80 40" in said
+
+
+def test_a_pool_that_was_taken_to_0_gets_a_ready_pod_first_and_then_its_share() -> None:
+    shop = handed_over()
+    shop.runs("ranker-gpu", 0)
+    shop.set_weights(1000, 0)
+    code, said = shop.run("handback")
+    assert code == 0, said
+    assert shop.writes[:3] == ["PATCH recmodels/ranker", "PATCH deployments/ranker-gpu", "PATCH httproutes/shop"]
+    assert (shop.weights, shop.objects["deployments"]["ranker-gpu"]["spec"]["replicas"]) == ([60, 40], 1)
+
+
+def test_a_share_is_not_given_to_a_pool_without_a_ready_pod_and_all_else_is_restored() -> None:
+    shop = handed_over()
+    shop.runs("ranker-gpu", 0)
+    shop.set_weights(1000, 0)
+    shop.starts = False
+    code, said = shop.run("handback")
+    assert code == 1
+    assert (
+        "STOPPED: wait until a pod of Deployment ranker-gpu is ready: not within 600 s: no pod of it is ready" in said
+    )
+    assert shop.weights == [1000, 0]
+    assert "ranker-cpu" in shop.autoscalers
+    assert "ranker-handover" in shop.objects["configmaps"]
+    shop.is_ready("ranker-gpu")
+    code, said = shop.run("handback")
+    assert (code, shop.weights) == (0, [60, 40]), said
+    assert shop.objects["configmaps"] == {}
+
+
+def test_it_works_without_the_recmodel_and_knows_which_workload_answers() -> None:
+    shop = handed_over()
+    shop.objects["recmodels"].clear()
+    shop.runs("ranker-gpu", 0)
+    shop.starts = False
+    code, _ = shop.run("handback")
+    assert (code, shop.weights) == (1, [999, 1])
+    shop.is_ready("ranker-gpu")
+    shop.runs("ranker-gpu", 1)
+    code, said = shop.run("handback")
+    assert (code, shop.weights) == (0, [60, 40]), said
+
+
+def test_an_operator_that_has_not_heard_of_the_mode_yet_does_not_keep_its_weights() -> None:
+    shop = handed_over()
+    shop.later = [(999, 1), (999, 1)]
+    code, said = shop.run("handback")
+    assert (code, shop.weights) == (0, [60, 40]), said
+    shop = handed_over()
+    shop.later = [(999, 1)] * 9
+    code, said = shop.run("handback")
+    assert (code, shop.weights) == (1, [999, 1])
+    assert "it did not stand within 5 attempts" in said
+    assert "ranker-cpu" in shop.autoscalers
+
+
+def test_what_was_stored_first_stays_stored_however_often_it_is_handed_over() -> None:
+    shop = handed_over()
+    code, said = shop.run("handover")
+    assert code == 0, said
+    kept = stored(shop.objects["configmaps"]["ranker-handover"]).rule
+    assert kept is not None
+    assert kept.backends == (("ranker-cpu:80", 60), ("ranker-gpu:80", 40))
+    assert kept.workloads == {"ranker-cpu:80": "Deployment ranker-cpu", "ranker-gpu:80": "Deployment ranker-gpu"}
+
+
+@pytest.mark.parametrize("change", ["a backend", "gone"])
+def test_a_rule_that_is_another_one_by_now_is_left_alone_and_told(change: str) -> None:
+    shop = handed_over()
+    if change == "gone":
+        shop.objects["httproutes"].clear()
+    else:
+        shop.objects["httproutes"]["shop"]["spec"]["rules"][1]["backendRefs"][1]["name"] = "other"
+    code, said = shop.run("handback")
+    assert (code, "PATCH httproutes/shop" in shop.writes) == (0, False)
+    if change == "gone":
+        assert "WARNING HTTPRoute shop is gone, so nothing of its weights is restored" in said
+        assert shop.objects["configmaps"] == {}
+    else:
+        assert (
+            "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: it sends to ranker-cpu:80, other:80 now"
+            in said
+        )
+        assert "ranker-handover" in shop.objects["configmaps"], "what could not be restored stays stored"
+
+
+def test_a_route_from_git_is_told_before() -> None:
+    shop = Routed()
+    shop.objects["httproutes"]["shop"]["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}
+    _, said = shop.run("handover", yes=False)
+    assert (
+        "WARNING Flux (Kustomization shop) has HTTPRoute shop in Git, and its next sync may set its weights back"
+        in said
+    )
+    assert "patch httproutes" not in said, "handing over writes no weight itself"
