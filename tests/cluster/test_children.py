@@ -49,6 +49,7 @@ def test_apply_is_ready_and_traffic_flows_through_the_gateway(serve: Callable[..
         "READY",
         "OBJECTIVE",
         "WITHIN",
+        "METRICS",
         "LOAD/S",
         "REPLICAS",
         "COST/H",
