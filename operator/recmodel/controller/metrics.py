@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recmodel.api.status import Condition, RecommendationStatus
+from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Decision
 
@@ -77,6 +78,10 @@ class Metrics:
     reasons = Series(Counter, "recmodel_decision_reasons", "Decisions that gave this reason.", (*MODEL, "reason"))
     desired = Series(Gauge, "recmodel_pool_desired_replicas", "Replicas decided on.", POOL)
     ready = Series(Gauge, "recmodel_pool_ready_replicas", "Replicas that answer.", POOL)
+    startup = Series(
+        Gauge, "recmodel_pool_startup_seconds", "Of a new replica that gets a node, creation to Ready.", POOL
+    )
+    scheduling = Series(Gauge, "recmodel_pool_scheduling_seconds", "Of that, the wait for the node.", POOL)
     weight = Series(Gauge, "recmodel_pool_weight_ratio", "Share of the traffic in the route, or as measured.", POOL)
     capacity = Series(
         Gauge, "recmodel_pool_capacity_per_second", "Requests a second that one replica carries at the objective.", POOL
@@ -178,6 +183,13 @@ class Metrics:
             if weights:  # else it is not known
                 self._set(tracked.key, self.weight, here, weights.get(pool, 0) / total if total else 0.0)
             self._estimated(tracked, decision, pool)
+
+    def started(self, tracked: Tracked, pools: Mapping[str, PoolState]) -> None:
+        """How long new replicas take, as far as some have shown it."""
+        for name, state in pools.items():
+            here = (tracked.owner.namespace, tracked.owner.name, name)
+            self._set_known(tracked.key, self.startup, here, state.startup_seconds)
+            self._set_known(tracked.key, self.scheduling, here, state.scheduling_seconds)
 
     def _estimated(self, tracked: Tracked, decision: Decision, pool: str) -> None:
         """What is known of a pool's capacity, forecast and load."""

@@ -70,7 +70,7 @@ class Operator:
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
-        self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable, time.monotonic)
+        self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable, time.monotonic, time.time)
         referable, changed = Referable(settings.scale_targets), self._changed
         self._references = ReferenceWatch(client, self.referenced, self._tasks, referable, changed)
         rules = RouteRules(client, self._tasks, self.inventory.unreadable, self._tracked, changed)

@@ -137,6 +137,7 @@ class Tick:
             forget_wanted(tracked)
         ready = {name: state.ready for name, state in states.items()}
         self.metrics.decided(tracked, decision, ready, self.weights(tracked))
+        self.metrics.started(tracked, states)
         if tracked.spec is not None:
             self.metrics.rolled(tracked, limits(tracked.spec, tracked.versions.serving, tracked.versions.trials))
 

@@ -182,6 +182,12 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     if gated := {name: state.gated for name, state in pools.items() if state.gated}:
         held = ", ".join(f"{count} of pool {name}" for name, count in gated.items())
         said += f"; of these, {held} are held by a scheduling gate (SchedulingGated) until whoever set it takes it away"
+    usual = {name: pools[name].scheduling_seconds for name in waiting}
+    said += "".join(
+        f"; pods of pool {name} that got a node lately waited {seconds:.0f} s for it (median)"
+        for name, seconds in usual.items()
+        if seconds is not None
+    )
     said = "; ".join([said, *pods_say(pools, lambda one: not one.container)])
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 

@@ -75,6 +75,7 @@ def _of_status(body: Mapping[str, Any]) -> str:
                 ("withinThreshold", "within the threshold", ""),
                 ("capacityPerReplica", "a replica carries", f"/s{counted}"),
                 ("startupSeconds", "starts in", " s"),
+                ("schedulingSeconds", "of that it waits for a node", " s"),
             )
             if pool.get(key) is not None
         ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from builders.inventories import KEY, deployment, inventory, pod
-from builders.status_scene import NOW, decision, tracked
+from builders.status_scene import NOW, STATE, decision, status, tracked
 from recmodel.api.status import Condition, RecModelStatus
 from recmodel.cluster import names
 from recmodel.report.events import changes, event
@@ -154,3 +155,17 @@ def test_pods_that_a_quota_refuses_are_a_roll_out_only_where_they_replace_others
     progressing = next(c for c in said(of=of).conditions if c.type == "Progressing")
     assert (progressing.status, progressing.reason) == ("True", reason)
     assert "new pods of cpu are refused: see the condition Degraded" in progressing.message
+
+
+def test_what_recent_pods_waited_for_a_node_is_said_while_pods_wait_and_never_guessed() -> None:
+    def capacity(scheduling_seconds: float | None) -> str:
+        pools = {
+            "cpu": replace(STATE, unschedulable=2, scheduling_seconds=scheduling_seconds),
+            "gpu": replace(STATE, scheduling_seconds=7.0),
+        }
+        return of(status(pools=pools), "CapacityAvailable").message
+
+    assert capacity(140.4).endswith(
+        "2 of pool cpu; pods of pool cpu that got a node lately waited 140 s for it (median)"
+    )
+    assert "median" not in capacity(None)

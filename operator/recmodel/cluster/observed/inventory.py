@@ -187,7 +187,7 @@ class Inventory:
             return
         known = self._pods[pod.key].get(pod.name)
         first = known is None or known.uid != pod.uid
-        pod = still_warm(pod, known)
+        pod = still_warm(pod, known, self.clock())
         if known is not None and first:
             self._startups.gone(known.uid)
         self._startups.see(pod, first)

@@ -90,14 +90,14 @@ def pod_state(pod: PodShape, version: int, key: str, pool: str) -> PodState:
     )
 
 
-def still_warm(pod: PodState, before: PodState | None) -> PodState:
+def still_warm(pod: PodState, before: PodState | None, now_seconds: float) -> PodState:
     """The pod, Ready since the first time that it was, as far as it was seen ``before``: a probe that fails for a moment empties no
-    cache. A container that was started again does.
+    cache. A container that was started again does. A node's clock that is ahead makes no pod younger than it was seen to be.
     """
-    same = before is not None and before.uid == pod.uid and before.restarts == pod.restarts
-    if before is None or not same or before.ready_since is None:
-        return pod
-    return replace(pod, ready_since=before.ready_since)
+    since = pod.ready_since
+    if before is not None and before.uid == pod.uid and before.restarts == pod.restarts:
+        since = before.ready_since if before.ready_since is not None else since
+    return replace(pod, ready_since=min(since, now_seconds)) if since is not None else pod
 
 
 def _between(begin: float | None, end: float | None) -> float | None:

@@ -5,6 +5,7 @@ Two RecModels may refer to one workload: it is known once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -67,7 +68,7 @@ class _Standing:
 
 class Referenced:
     """Of each workload what stands. ``acting`` says who scales or releases one, by kind and identity; ``unreadable`` counts;
-    ``clock`` is one that only goes on.
+    ``clock`` is one that only goes on, ``unix_clock`` tells the time.
     """
 
     def __init__(
@@ -75,10 +76,12 @@ class Referenced:
         acting: Callable[[names.Kind, Identity], tuple[str, ...]],
         unreadable: UnreadableObjects,
         clock: Callable[[], float] = lambda: 0.0,
+        unix_clock: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._acting = acting
         self._unreadable = unreadable
         self._clock = clock
+        self._unix_clock = unix_clock
         self._standing: dict[Workload, _Standing] = {}
         self._startups = StartUps()
 
@@ -209,7 +212,7 @@ class Referenced:
             self._startups.gone(standing.pods.pop(name).uid)
         if pod is not None and not pod.over:
             self._startups.see(pod, known is None or known.uid != pod.uid)
-            standing.pods[name] = still_warm(pod, known)
+            standing.pods[name] = still_warm(pod, known, self._unix_clock())
 
     def ready(self, workload: Workload) -> int:
         """How many of its pods are ready."""

@@ -144,8 +144,8 @@ def test_what_was_learned_survives_a_restart_by_the_status(written: str | None, 
 
 
 def test_a_pod_warms_from_when_it_was_first_ready_unless_a_container_of_it_began_again() -> None:
-    inventory = Inventory()
     zero = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    inventory = Inventory(clock=lambda: zero + 150.0)
 
     def since() -> tuple[float, ...]:
         return tuple(time - zero for time in inventory.pool(KEY, "cpu").ready_since)
@@ -164,8 +164,11 @@ def test_a_pod_warms_from_when_it_was_first_ready_unless_a_container_of_it_began
     assert since() == (100.0, 80.0)
     state = inventory.pool(KEY, "cpu")
     assert state.warming_for(zero + 130.0, 40.0) == (30.0,)
-    assert state.warming_for(zero + 90.0, 40.0) == (0.0, 10.0), "by a clock that is ahead it is as young as can be"
+    assert state.warming_for(zero + 90.0, 40.0) == (0.0, 10.0), "the own clock was put back: it is as young as can be"
     assert state.warming_for(zero + 90.0, 0.0) == ()
     pod.conditions["Ready"].pop("lastTransitionTime")
     pod.tell()
     assert since() == (100.0, 80.0), "what was known stays"
+    for moment in (3_700, 3_800):  # a node's clock is an hour ahead
+        Pod(inventory, "c").ready(True, moment).tell("ADDED" if moment == 3_700 else "MODIFIED")
+        assert since() == (150.0, 100.0, 80.0), "it is no younger than it was seen to be"
