@@ -160,7 +160,7 @@ def existing(kind: Kind, body: Object, autoscalers: Iterable[Object], scale: Obj
         ports=frozenset(port.container_port for container in containers for port in container.ports),
         asks="; ".join(filter(None, (_asks(container, len(containers) > 1) for container in containers))),
         autoscalers=tuple(autoscaler_of(scaler) for scaler in autoscalers if scales(scaler, kind, name)),
-        labels=workload.spec.template.metadata.labels,
+        labels=template.metadata.labels,
     )
 
 
