@@ -12,6 +12,10 @@ from recmodel.cluster.names import MODEL_LABEL
 
 Object = dict[str, Any]
 TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ranker-cpu"}
+HPA = {
+    "metadata": {"namespace": "shop", "name": "ranker", "uid": "h", "resourceVersion": "3"},
+    "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "ranker-cpu"}, "maxReplicas": 6},
+}
 
 
 def referring(target: Object | None = None, **more: Any) -> Object:
@@ -154,3 +158,15 @@ def _chosen(obj: Object, labels: str, fields: str) -> bool:
     wanted = dict(part.split("=") for part in labels.split(",") if part)
     named = fields.removeprefix("metadata.name=") if fields else metadata["name"]
     return bool(wanted.items() <= metadata.get("labels", {}).items() and metadata["name"] == named)
+
+
+def condition(api: ExistingWorkloads, kind: str) -> dict[str, Any]:
+    return next((dict(c) for c in api.status.get("conditions", ()) if c["type"] == kind), {})
+
+
+def rest(obj: dict[str, Any]) -> dict[str, Any]:
+    found = copy.deepcopy(obj)
+    found.get("spec", {}).pop("replicas", None)
+    for name in ("resourceVersion", "generation", "managedFields"):
+        found["metadata"].pop(name, None)
+    return found

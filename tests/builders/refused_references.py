@@ -8,7 +8,7 @@ from builders.references import TARGET, reference_spec, referring
 from builders.spec_cases import Case
 
 _TEMPLATE: dict[str, Any] = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
-_OWN = {"name": "gpu", "replicas": {"max": 2}, "port": 8080, "template": _TEMPLATE}
+OWN: dict[str, Any] = {"name": "gpu", "replicas": {"max": 2}, "port": 8080, "template": _TEMPLATE}
 _OTHER = referring({**TARGET, "name": "ranker-gpu"}, name="gpu")
 _JOB = {"template": {"spec": {"containers": [{"name": "o", "image": "o"}]}}}
 _ROUTE = {"parentRefs": [{"name": "edge"}], "hostnames": ["feed.example"]}
@@ -19,11 +19,16 @@ _OTHER_BACKED = {**_OTHER, "service": {"name": "ranker-gpu", "port": 80}}
 _SERVED = [{"name": "full", "version": "2"}]
 
 REFUSED_REFERENCES = [
-    Case("spec", reference_spec(referring(), _OWN), "make one RecModel of each sort", unsaid="may stand once"),
+    Case("spec", reference_spec(referring(), OWN, route=_ROUTE), "leave spec.route out, the traffic", unsaid="may stand once"),
 ] + [
     Case("spec", spec, says)
     for spec, says in (
-        (reference_spec(route=_ROUTE), "leave spec.route out, their traffic stays as it is"),
+        (reference_spec(referring(), OWN, optimisation=_JOB), "leave spec.optimisation out"),
+        (reference_spec(referring(), OWN, metrics={"profile": "envoy-gateway"}), "set metrics.profile to their model server"),
+        (reference_spec(_BACKED, OWN, route=_REF), "make one RecModel of each sort, or leave spec.route and service out"),
+        (reference_spec(_BACKED, {**OWN, "service": _OTHER_BACKED["service"]}, route=_REF), "make one RecModel of each sort"),
+        (reference_spec(route=_ROUTE), "leave spec.route out, the traffic stays as it is"),
+        (reference_spec(route=_ROUTE), "where all pools have one, name yours in route.ref"),
         (reference_spec(_BACKED, route={**_REF, **_ROUTE}), "exactly one of parentRefs, ref"),
         (reference_spec(_BACKED, route={}), "exactly one of parentRefs, ref"),
         (reference_spec(_BACKED, route={**_REF, "hostnames": ["feed.example"]}), "hostnames and paths are those of the route"),
@@ -31,7 +36,7 @@ REFUSED_REFERENCES = [
         (reference_spec(_BACKED, _OTHER, route=_REF), "each pool needs its service"),
         (reference_spec(_BACKED), "set route.ref, or leave service out"),
         (reference_spec(_BACKED, {**_OTHER_BACKED, "service": _BACKED["service"]}, route=_REF), "each service.name may stand once"),
-        (reference_spec({**_OWN, "service": _BACKED["service"]}, route=_REF, metrics={}), "name the Gateways in route.parentRefs"),
+        (reference_spec({**OWN, "service": _BACKED["service"]}, route=_REF, metrics={}), "name the Gateways in route.parentRefs"),
         (reference_spec(_BACKED, route=_GRPC, metrics={"profile": "mlserver"}), "a GRPCRoute sends gRPC calls: use custom"),
         (reference_spec(_BACKED, route={"ref": {"kind": "TCPRoute", "name": "shop"}}), "HTTPRoute"),
         (reference_spec(_BACKED, route={"ref": {**_REF["ref"], "rule": 16}}), ""),
@@ -75,4 +80,24 @@ TAKEN_REFERENCES = [
         reference_spec(metrics={"profile": "custom", "custom": {"latency": {"name": "seconds", "unit": "s"}}}),
         reference_spec(rollout={"minRequests": 100}),
     )
+]
+# A pool that is made beside one that stands already.
+TAKEN_MIXES = [
+    Case("spec", spec)
+    for spec in (
+        reference_spec(referring(), OWN),
+        reference_spec(OWN, referring(), mode="Auto"),
+        reference_spec(referring(), OWN, metrics={"profile": "triton", "port": "metrics", "path": "/m"}),
+        reference_spec(referring(), _OTHER, {**OWN, "name": "more"}, mode="Paused"),
+    )
+]
+# The pools before, the pools after, and what the API server alone refuses of that.
+EDITED_REFERENCES: list[tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = [
+    ([OWN], [OWN, referring()], ""),
+    ([OWN, referring()], [OWN], ""),
+    ([referring()], [referring(), OWN], ""),
+    ([OWN, referring()], [{**_OTHER, "name": "gpu"}, {**OWN, "name": "more"}], "cannot become a reference"),
+    ([OWN], [_OTHER], "cannot become a reference"),
+    ([OWN, referring()], [referring()], "the last pool with a template cannot leave"),
+    ([referring()], [{**OWN, "name": "cpu"}], ""),
 ]

@@ -14,7 +14,8 @@ from kube import CONFIG_MAP, Kube, Object, Refused, eventually
 from serving import GPU, Pool, Served, recmodel
 
 from builders.protocol_specs import EDITED_PROTOCOLS, REFUSED_PROTOCOLS, TAKEN_PROTOCOLS
-from builders.refused_references import REFUSED_REFERENCES, TAKEN_REFERENCES
+from builders.references import reference_spec
+from builders.refused_references import EDITED_REFERENCES, REFUSED_REFERENCES, TAKEN_MIXES, TAKEN_REFERENCES
 from builders.refused_specs import REFUSED
 from builders.taken_specs import TAKEN
 from recmodel.api.v1alpha1 import RecModelSpec
@@ -109,7 +110,7 @@ def test_what_the_types_refuse_and_take_is_what_the_api_server_does(kube: Kube, 
             )
             right = named and case.says in said and not (case.unsaid and case.unsaid in said)
             wrong += [] if right and case.by_schema else [f"{case.name}: {error}"]
-    for case in (*TAKEN, *TAKEN_REFERENCES, *TAKEN_PROTOCOLS):
+    for case in (*TAKEN, *TAKEN_REFERENCES, *TAKEN_MIXES, *TAKEN_PROTOCOLS):
         try:
             kube.create(names.RECMODEL, "default", case.body(), dry_run=True)
         except Refused as error:
@@ -148,6 +149,23 @@ def test_the_protocol_of_a_pool_stays(kube: Kube, operator: None) -> None:
             wrong += [] if says and says in error.message else [f"{index}: {error}"]
         finally:
             kube.delete(names.RECMODEL, "default", f"edited-{index}")
+    assert wrong == []
+
+
+def test_a_pool_that_was_made_becomes_no_reference(kube: Kube, operator: None) -> None:
+    wrong = []
+    for index, (before, after, says) in enumerate(EDITED_REFERENCES):
+        name = f"mixed-{index}"
+        body = recmodel("default", name, Pool())
+        body["spec"] = reference_spec(*before, mode="Paused")  # nothing is made of it
+        kube.create(names.RECMODEL, "default", body)
+        try:
+            kube.merge(names.RECMODEL, "default", name, {"spec": reference_spec(*after, mode="Paused")})
+            wrong += [f"{index} is taken"] if says else []
+        except Refused as error:
+            wrong += [] if says and says in error.message else [f"{index}: {error}"]
+        finally:
+            kube.delete(names.RECMODEL, "default", name)
     assert wrong == []
 
 

@@ -234,6 +234,33 @@ def but_replicas(obj: Object) -> Object:
 
 
 @together
+def test_a_pool_is_made_beside_one_that_stands(kube: Kube, namespace: str) -> None:
+    existing(kube, namespace)
+    wait_until_it_answers(kube, namespace)
+    before = standing(kube, namespace)
+    body = referring(namespace, mode="Auto")
+    _, spare = body["spec"]["pools"]
+    spare["replicas"]["min"] = 1
+    own = {**BUSY.spec(), "name": "made", "replicas": {"min": 1, "max": 3}, "costPerHour": "1.0"}
+    body["spec"]["pools"] = [spare, own]
+    served = Served(kube, body)
+    eventually("both are ready", lambda: [p["ready"] for p in served.status().get("pools", [])] == [1, 1], 90.0)
+
+    def loads() -> list[float]:
+        return [float(pool.get("loadPerSecond") or 0.0) for pool in served.status()["pools"]]
+
+    with Load(served, CALM_PER_SECOND, url=f"http://ranker-made.{namespace}/"):
+        eventually("the load of the new one is seen", lambda: loads()[1] > 0.5 * CALM_PER_SECOND, 60.0)
+        measured("A pool that was made beside a StatefulSet by reference", f"{loads()} of {CALM_PER_SECOND}/s")
+    spare_now = kube.get(names.STATEFUL_SET, namespace, "shop-spare")
+    assert but_replicas(spare_now) == but_replicas(before["shop-spare"])
+    assert kube.list(names.ROUTE, namespace) == []
+    kube.delete(names.RECMODEL, namespace, "ranker")
+    eventually("what was made is gone", lambda: kube.find(names.DEPLOYMENT, namespace, "ranker-made") is None, 60.0)
+    assert kube.get(names.STATEFUL_SET, namespace, "shop-spare")["spec"]["replicas"] == 1
+
+
+@together
 def test_who_may_not_scale_a_workload_gets_no_recmodel_that_does(kube: Kube, namespace: str) -> None:
     """The operator's own writes of the status, and mode Recommend, are not looked at."""
     author = f"author-{namespace}"

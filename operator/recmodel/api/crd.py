@@ -13,9 +13,16 @@ from pydantic import BaseModel
 
 from recmodel.api.rules import LONGEST_MODEL_NAME, SERVICE_NAME
 from recmodel.api.status import RecModelStatus
-from recmodel.api.v1alpha1 import GROUP, KIND, PLURAL, ROOT_RULES, SPEC_RULES, VERSION, RecModelSpec
+from recmodel.api.v1alpha1 import GROUP, KIND, PLURAL, SPEC_RULES, VERSION, RecModelSpec
 
 Schema = dict[str, Any]
+
+ROOT_RULES = [
+    {
+        "rule": "self.spec.pools.all(p, self.metadata.name.size() + p.name.size() <= 52)",
+        "message": "metadata.name and a pool's name together must not be longer than 52 characters",
+    }
+]
 
 # Keywords that a structural schema knows; anything else in pydantic's output is refused, not dropped silently.
 _KEPT = {

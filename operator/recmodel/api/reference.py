@@ -31,6 +31,7 @@ class TargetRef(Strict):
 
 
 _NONE = "!self.pools.exists(p, has(p.targetRef))"
+_MADE = "self.pools.exists(p, !has(p.targetRef))"
 _SHOWN = 80  # characters of a value
 
 
@@ -61,16 +62,9 @@ RULES: tuple[SpecRule, ...] = (
         lambda spec: {*_of_apps(spec)} <= {("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")},
     ),
     SpecRule(
-        f"{_NONE} || self.pools.all(p, has(p.targetRef))",
-        "so far all pools of a RecModel have a template, or all have a targetRef: make one RecModel of each sort",
-        "pools",
-        lambda spec: [pool.name for pool in spec.pools if pool.target_ref is None],
-        lambda spec: _none(spec) or all(pool.target_ref is not None for pool in spec.pools),
-    ),
-    SpecRule(
         f"{_NONE} || !has(self.route) || has(self.route.ref)",
-        "the operator makes no route to pools with a targetRef: name yours in route.ref, or leave spec.route out, their traffic stays "
-        "as it is",
+        "the operator makes no route while a pool has a targetRef: leave spec.route out, the traffic stays as it is; or, where all pools "
+        "have one, name yours in route.ref",
         "route",
         lambda spec: str(spec.route)[:_SHOWN],
         lambda spec: _none(spec) or spec.route is None or spec.route.ref is not None,
@@ -91,12 +85,12 @@ RULES: tuple[SpecRule, ...] = (
         lambda spec: _none(spec) or spec.metrics.profile in POD_PROFILES,
     ),
     SpecRule(
-        f"{_NONE} || !(has(self.metrics.port) || has(self.metrics.path))",
+        f"{_NONE} || {_MADE} || !(has(self.metrics.port) || has(self.metrics.path))",
         "the operator makes no PodMonitor for pools with a targetRef: leave metrics.port and metrics.path out, Prometheus must "
         "read the pods already",
         "metrics",
         lambda spec: {"port": spec.metrics.port, "path": spec.metrics.path},
-        lambda spec: _none(spec) or (spec.metrics.port is None and spec.metrics.path is None),
+        lambda spec: _none(spec) or bool(spec.made_pools) or (spec.metrics.port is None and spec.metrics.path is None),
     ),
     SpecRule(
         "self.pools.all(p, !has(p.targetRef) || self.pools.exists_one(q, has(q.targetRef) && "
@@ -117,8 +111,14 @@ RULES: tuple[SpecRule, ...] = (
 )
 # Between the spec that stands and the next one, which the API server alone can compare. What the operator made for templates
 # is neither left without an owner nor deleted under a reference to it.
-TRANSITION_RULE = {
-    "rule": f"{_NONE} || oldSelf.pools.exists(p, has(p.targetRef))",
-    "message": "pools with a template cannot become references: make another RecModel with a targetRef",
-}
-CEL_RULES = [*(rule.for_the_api_server for rule in RULES), TRANSITION_RULE]
+TRANSITION_RULES = [
+    {
+        "rule": "self.pools.all(p, !has(p.targetRef) || oldSelf.pools.all(q, q.name != p.name || has(q.targetRef)))",
+        "message": "a pool with a template cannot become a reference: give the pool with the targetRef another name",
+    },
+    {
+        "rule": f"{_MADE} || oldSelf.pools.all(p, has(p.targetRef))",
+        "message": "the last pool with a template cannot leave beside pools with a targetRef: make another RecModel with those",
+    },
+]
+CEL_RULES = [*(rule.for_the_api_server for rule in RULES), *TRANSITION_RULES]

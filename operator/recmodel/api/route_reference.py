@@ -24,10 +24,15 @@ class ServiceRef(Strict):
 
 
 _ROUTED = "(has(self.route) && has(self.route.ref))"
+_REFERRING = "self.pools.exists(p, has(p.targetRef))"
 
 
 def _routed(spec: Any) -> bool:
     return spec.route is not None and spec.route.ref is not None
+
+
+def _with_template(spec: Any) -> list[str]:
+    return [pool.name for pool in spec.made_pools]
 
 
 def _without_service(spec: Any) -> list[str]:
@@ -40,11 +45,19 @@ def _services(spec: Any) -> list[str]:
 
 RULES: tuple[SpecRule, ...] = (
     SpecRule(
-        f"!{_ROUTED} || self.pools.all(p, has(p.targetRef))",
+        f"!{_ROUTED} || {_REFERRING}",
         "route.ref is for pools with a targetRef: for pools with a template name the Gateways in route.parentRefs",
         "pools",
-        lambda spec: [pool.name for pool in spec.pools if pool.target_ref is None],
-        lambda spec: not _routed(spec) or all(pool.target_ref is not None for pool in spec.pools),
+        _with_template,
+        lambda spec: not _routed(spec) or spec.by_reference,
+    ),
+    SpecRule(
+        f"!{_ROUTED} || !{_REFERRING} || self.pools.all(p, has(p.targetRef))",
+        "so far route.ref is for RecModels whose pools all have a targetRef: make one RecModel of each sort, or leave spec.route and "
+        "service out",
+        "pools",
+        _with_template,
+        lambda spec: not _routed(spec) or not spec.by_reference or not spec.made_pools,
     ),
     SpecRule(
         f"!{_ROUTED} || self.pools.all(p, has(p.service))",

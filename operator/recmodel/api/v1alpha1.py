@@ -213,8 +213,13 @@ class RecModelSpec(Strict):
 
     @property
     def by_reference(self) -> bool:
-        """Whether the pools are workloads that stand already, of which at most the replicas are written."""
+        """Whether pools are workloads that stand already, of which at most the replicas are written."""
         return any(pool.target_ref is not None for pool in self.pools)
+
+    @property
+    def made_pools(self) -> list[PoolSpec]:
+        """The pools with a template, of which the operator makes all that they need."""
+        return [pool for pool in self.pools if pool.target_ref is None]
 
     @property
     def grpc(self) -> bool:
@@ -291,10 +296,4 @@ SPEC_RULES = [
     *reference.CEL_RULES,
     *route_reference.CEL_RULES,
     *protocol.CEL_RULES,
-]
-ROOT_RULES = [
-    {
-        "rule": "self.spec.pools.all(p, self.metadata.name.size() + p.name.size() <= 52)",
-        "message": "metadata.name and a pool's name together must not be longer than 52 characters",
-    }
 ]

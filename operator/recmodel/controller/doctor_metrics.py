@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.controller.settings import Settings
-from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile, pod_prefix
+from recmodel.controller.views import pod_prefixes
+from recmodel.prometheus import GatherSettings, ModelView, PoolView, Profile
 from recmodel.prometheus.answers import owner_of, spacing_seconds
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.gather import reason_of
@@ -102,10 +103,8 @@ def _spacings(
 def _view(key: str, spec: RecModelSpec) -> ModelView:
     namespace, _, name = key.partition("/")
     latency = spec.objective.latency
-    pools = tuple(
-        PoolView(pool.name, pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None)
-        for pool in spec.pools
-    )
+    prefixes = pod_prefixes(name, spec)
+    pools = tuple(PoolView(pool.name, pod_prefix=p) for pool, p in zip(spec.pools, prefixes, strict=True))
     return ModelView(
         namespace, name, latency.threshold_seconds, latency.within_ratio, spec.metrics, pools, grpc=spec.grpc
     )

@@ -271,11 +271,11 @@ class Operator:
         spec = tracked.spec
         if spec is None:
             return {}
-        if spec.by_reference:
-            return {n: pool_state(tracked, n, s) for n, s in self._reference_pools.states(tracked).items()}
-        found = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.pools}
-        found |= states_of_leaving(self.inventory, tracked.owner, spec)
-        cut_off = {name for name in found if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
+        stand = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.made_pools}
+        stand |= states_of_leaving(self.inventory, tracked.owner, spec)
+        cut_off = {name for name in stand if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
+        stand |= self._reference_pools.states(tracked)
+        found = {name: stand[name] for name in dict.fromkeys([*(pool.name for pool in spec.pools), *stand])}
         return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
 
     def _models(self) -> list[Model]:

@@ -128,11 +128,10 @@ class TrafficShift:
         return None
 
     def _states(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, PoolState]:
-        if spec.by_reference:
-            return self._references.states(tracked)
-        own = {pool.name: self._state(tracked, pool.name) for pool in spec.pools}
+        stand = {pool.name: self._state(tracked, pool.name) for pool in spec.made_pools}
+        stand |= self._references.states(tracked)
         away = leaving(self._inventory, tracked.owner, spec)
-        return own | {name: leaves(self._state(tracked, name)) for name in away}
+        return {p.name: stand[p.name] for p in spec.pools} | {n: leaves(self._state(tracked, n)) for n in away}
 
     def _state(self, tracked: Tracked, pool: str) -> PoolState:
         """What stands for a pool; one whose Deployment or Service could not be made, or is somebody else's, has

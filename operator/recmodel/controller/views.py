@@ -63,9 +63,9 @@ def model_view(
                 weight=_weight(spec, weights, pool.name),
                 ready=pools[pool.name].ready,
                 cpu_limit_cores=_cpu_limit_cores(pool, pools[pool.name]),
-                pod_prefix=pod_prefix(pool.target_ref.name) if pool.target_ref is not None else None,
+                pod_prefix=prefix,
             )
-            for pool in spec.pools
+            for pool, prefix in zip(spec.pools, pod_prefixes(tracked.owner.name, spec), strict=True)
         )
         + tuple(PoolView(name, float(weights.get(name, 0)), pools[name].ready) for name in sorted(away)),
         pods={pod: name for name, state in pools.items() for pod in state.pods},
@@ -77,6 +77,14 @@ def model_view(
     )
 
 
+def pod_prefixes(name: str, spec: RecModelSpec) -> list[str | None]:
+    """What the names of each pool's pods begin with, by which their series are found where any of the pools stands already, so that
+    all are measured alike; None where they have labels of ours.
+    """
+    found = (pool.target_ref.name if pool.target_ref else names.child_name(name, pool.name) for pool in spec.pools)
+    return [pod_prefix(workload) if spec.by_reference else None for workload in found]
+
+
 def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     """The core's model of a valid RecModel: each pool with what it serves now, and the share that its rollout lets it
     have. One whose replicas or releases are somebody else's is only reported on.
@@ -85,10 +93,11 @@ def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:
     if spec is None or model is None:
         raise ValueError(f"{tracked.key} has no valid spec")
     acts = model.acts and ours_to_change(pools)
-    if spec.by_reference:
-        return replace(model, acts=acts, routed=jointly_routed(pools))
-    model = replace(model, pools=(*model.pools, *_leaving(spec, pools)))
-    serving = {name: tracked.versions.serving.get(name, state.serving) for name, state in pools.items()}
+    routed = jointly_routed(pools) if spec.by_reference else model.routed
+    model = replace(model, routed=routed, pools=(*model.pools, *_leaving(spec, pools)))
+    # A workload that stands already serves what it serves.
+    made = {name: state for name, state in pools.items() if state.reference is None}
+    serving = {name: tracked.versions.serving.get(name, state.serving) for name, state in made.items()}
     if all(found.now is None and found.trial is None for found in serving.values()):
         return replace(model, acts=acts)
     losses = served_losses(spec, {name: found.now for name, found in serving.items()})

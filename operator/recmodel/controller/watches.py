@@ -99,8 +99,8 @@ class Watches:
 
     def missing(self, tracked: Tracked) -> list[str]:
         """What deciding for a RecModel needs and was never listed; empty where all is known."""
-        by_reference = tracked.spec is not None and tracked.spec.by_reference
-        kinds = [] if by_reference else [names.DEPLOYMENT, names.POD]
+        makes = tracked.spec is None or bool(tracked.spec.made_pools)
+        kinds = [names.DEPLOYMENT, names.POD] if makes else []
         if tracked.spec is not None and tracked.spec.own_route is not None:
             kinds.append(route_kind(tracked.spec))
         if tracked.spec is not None and tracked.spec.variants:

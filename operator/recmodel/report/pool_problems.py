@@ -22,7 +22,7 @@ def withheld(desired: Desired) -> Reason | None:
     """That the operator may make and change none of the pools, and the way out."""
     if not desired.withheld:
         return None
-    if desired.spec is not None and desired.spec.by_reference:
+    if desired.spec is not None and not desired.spec.made_pools:
         return Reason(
             RIGHTS_OBSERVE_ONLY,
             "the operator is installed with rights: observe, so it scales nothing: set mode: Recommend, or install it with rights: act",

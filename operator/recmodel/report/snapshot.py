@@ -57,7 +57,7 @@ class Desired:
 
     @property
     def _has_children(self) -> bool:
-        return self.spec is not None and not self.paused and not self.spec.by_reference
+        return self.spec is not None and not self.paused and bool(self.spec.made_pools)
 
     @property
     def acts(self) -> bool:

@@ -57,6 +57,7 @@ def judge(
     decision, reading = snapshot.decision, snapshot.decided.reading
     readings = reading.pools if reading is not None else {}
     whole = reading is not None and reading.is_whole
+    unknown = None if snapshot.desired.spec.by_reference else 0
     rates = [r.rate_per_second for r in readings.values() if whole and r.rate_per_second is not None]
     return RecModelStatus(
         observed_generation=snapshot.desired.generation,
@@ -73,7 +74,7 @@ def judge(
         if decision
         else written.last_decision_time,
         pools=[
-            _pool(snapshot, name, state, weights.get(name, None if state.reference else 0), readings.get(name), now)
+            _pool(snapshot, name, state, weights.get(name, unknown), readings.get(name), now)
             for name, state in pools.items()
         ],
         recommendation=recommendation(snapshot, pools),

@@ -105,7 +105,8 @@ def known_variants(
     spec = written.model_copy(update={"variants": [_filled(v, chosen.get(v.name)) for v in written.variants]})
     bare = tuple(v.name for v in spec.variants if v.accuracy is None and v.unmeasured == "Deny")
     versions = {variant.name: model_version(variant) for variant in spec.variants}
-    targets = {pool.name: versions.get(spec.variant_of(pool) or "") for pool in spec.pools}
+    # A workload that stands already serves what it serves.
+    targets = {pool.name: versions.get(spec.variant_of(pool) or "") for pool in spec.made_pools}
     recorded = tuple(f.record for several in found.values() for f in several)
     return Variants(spec, chosen, tuple(problems), recorded, bare, targets)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from builders.refused_references import REFUSED_REFERENCES, TAKEN_REFERENCES
+from builders.refused_references import REFUSED_REFERENCES, TAKEN_MIXES, TAKEN_REFERENCES
 from builders.spec_cases import Case, recmodel
 from recmodel.api.reference import POD_PROFILES
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
-from recmodel.cluster.children.builders import Owner, children
+from recmodel.cluster.children.builders import Owner, children, deployment, initial_replicas
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
 from recmodel.decide import model_of
@@ -30,8 +30,22 @@ def test_what_is_taken_acts_in_mode_auto_alone_and_no_child_can_be_built_of_it(c
     assert isinstance(spec, RecModelSpec), spec
     assert spec.by_reference
     assert spec.model("shop/feed").acts == model_of([case.body()]).acts == (spec.mode == "Auto")
+    owner = Owner("shop", "feed", "u")
+    assert children(owner, spec, monitors=True, page=("metrics", "/metrics")) == []
     with pytest.raises(ValueError, match="is a reference and has no"):
-        children(Owner("shop", "feed", "u"), spec, monitors=True, page=("metrics", "/metrics"))
+        deployment(owner, spec.pools[0])
+
+
+@pytest.mark.parametrize("case", TAKEN_MIXES, ids=lambda case: case.name)
+def test_of_pools_of_both_sorts_only_those_with_a_template_have_children(case: Case) -> None:
+    spec = read_spec(case.body())
+    assert isinstance(spec, RecModelSpec), spec
+    assert (spec.by_reference, spec.model("shop/feed").routed) == (True, False)
+    (pool,) = spec.made_pools
+    made = children(Owner("shop", "feed", "u"), spec, monitors=True, page=("metrics", "/metrics"))
+    assert {body["metadata"]["name"] for _, body in made} == {f"feed-{pool.name}", "feed"}
+    assert {kind for kind, _ in made} == {names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT, names.POD_MONITOR}
+    assert initial_replicas(spec) == {pool.name: 0}, "those that stand already answer"
 
 
 def test_another_target_is_another_version_to_the_engine_and_its_traffic_is_not_ours() -> None:

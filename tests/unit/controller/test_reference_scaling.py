@@ -15,15 +15,19 @@ from hypothesis import strategies as st
 
 from builders.deciding import Deciding
 from builders.operator_stage import operated
-from builders.references import ExistingWorkloads, pod, reference_recmodel, referring, workload
+from builders.references import (
+    HPA,
+    ExistingWorkloads,
+    condition,
+    pod,
+    reference_recmodel,
+    referring,
+    rest,
+    workload,
+)
 from builders.virtual_time import until
 from recmodel.cluster import names
 from recmodel.controller.operator import Operator
-
-HPA = {
-    "metadata": {"namespace": "shop", "name": "ranker", "uid": "h", "resourceVersion": "3"},
-    "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "ranker-cpu"}, "maxReplicas": 6},
-}
 
 
 def existing(**more: list[dict[str, Any]]) -> ExistingWorkloads:
@@ -36,10 +40,6 @@ def automatic(name: str = "feed", created: str = "2026-01-02T00:00:00Z", **more:
     body = reference_recmodel(**{"name": name, "mode": "Auto", **more})
     body["metadata"]["creationTimestamp"] = created
     return body
-
-
-def condition(api: ExistingWorkloads, kind: str) -> dict[str, Any]:
-    return next((dict(c) for c in api.status.get("conditions", ()) if c["type"] == kind), {})
 
 
 def replicas(api: ExistingWorkloads) -> int:
@@ -61,14 +61,6 @@ def nothing_else_is_written(api: ExistingWorkloads, before: dict[str, list[dict[
     assert {kind: [rest(obj) for obj in objects] for kind, objects in api.existing.items()} == {
         kind: [rest(obj) for obj in objects] for kind, objects in before.items()
     }
-
-
-def rest(obj: dict[str, Any]) -> dict[str, Any]:
-    found = copy.deepcopy(obj)
-    found.get("spec", {}).pop("replicas", None)
-    for name in ("resourceVersion", "generation", "managedFields"):
-        found["metadata"].pop(name, None)
-    return found
 
 
 async def minutes(count: float) -> None:

@@ -76,13 +76,13 @@ def children(
     Services, so that a Service is there when the first pod is; what only observes comes last.
     """
     result: list[tuple[names.Kind, Object]] = []
-    for pool in spec.pools:
+    for pool in spec.made_pools:
         result.append((names.SERVICE, service(owner, pool)))
         result.append((names.DISRUPTION_BUDGET, disruption_budget(owner, pool)))
     wait_seconds = math.ceil(spec.rollout.step_seconds)
     result.extend(
         (names.DEPLOYMENT, deployment(owner, pool, serving.get(pool.name, AS_WRITTEN), wait_seconds))
-        for pool in spec.pools
+        for pool in spec.made_pools
     )
     if monitors and wants_monitor(spec, page):
         result.append((names.POD_MONITOR, pod_monitor(owner, spec, page)))
@@ -95,7 +95,7 @@ def expected(owner: Owner, spec: RecModelSpec, monitored: bool) -> set[tuple[nam
     if monitored:
         result.add((names.POD_MONITOR, owner.name))
     for kind in (names.SERVICE, names.DISRUPTION_BUDGET, names.DEPLOYMENT):
-        result |= {(kind, names.child_name(owner.name, pool.name)) for pool in spec.pools}
+        result |= {(kind, names.child_name(owner.name, pool.name)) for pool in spec.made_pools}
     return result
 
 
@@ -110,12 +110,12 @@ def wide_open(spec: RecModelSpec) -> bool:
 
 
 def initial_replicas(spec: RecModelSpec) -> dict[str, int]:
-    """Replicas at creation: each pool's minimum, and at least 1 of the cheapest pool, so that somebody answers
-    from the start.
+    """Replicas at creation of the pools that are made: each one's minimum, and at least 1 of the cheapest pool, so that somebody
+    answers from the start. Beside workloads that stand already those do.
     """
     cheapest = min(spec.pools, key=lambda pool: float(pool.cost_per_hour)).name
-    anyone = any(pool.replicas.min > 0 for pool in spec.pools)
-    return {p.name: max(p.replicas.min, 1 if p.name == cheapest and not anyone else 0) for p in spec.pools}
+    anyone = spec.by_reference or any(pool.replicas.min > 0 for pool in spec.pools)
+    return {p.name: max(p.replicas.min, 1 if p.name == cheapest and not anyone else 0) for p in spec.made_pools}
 
 
 def initial_weights(spec: RecModelSpec) -> dict[str, int]:
@@ -210,8 +210,8 @@ def route(
 
 
 def wants_monitor(spec: RecModelSpec, page: tuple[str, str] | None) -> bool:
-    """Whether Prometheus must read the pods themselves: the profile's page is theirs, or the user named a port."""
-    return spec.metrics.port is not None or page is not None
+    """Whether Prometheus must be told to read the pods: the profile's page is theirs, or the user named a port."""
+    return bool(spec.made_pools) and (spec.metrics.port is not None or page is not None)
 
 
 def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None = None) -> Object:
@@ -223,7 +223,7 @@ def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None =
     port, path = page or (None, None)
     path = spec.metrics.path or path
     common: Object = {"interval": "5s", "scrapeTimeout": "4s", **({"path": path} if path else {})}
-    named = [{p.name for c in pool.own_template.spec.containers for p in c.ports or []} for pool in spec.pools]
+    named = [{p.name for c in pool.own_template.spec.containers for p in c.ports or []} for pool in spec.made_pools]
     chosen = spec.metrics.port or (port if spec.grpc or all(port in ports for ports in named) else None)
     ports: list[Object] = [{"port": chosen}] if chosen else []
     return _child(names.POD_MONITOR, owner, None, {
@@ -231,7 +231,7 @@ def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None =
         "selector": {"matchLabels": {names.MODEL_LABEL: owner.name}},
         "podTargetLabels": [names.MODEL_LABEL, names.POOL_LABEL],
         "podMetricsEndpoints": [
-            {**common, **port} for port in ports or [{"portNumber": n} for n in sorted({p.own_port for p in spec.pools})]
+            {**common, **port} for port in ports or [{"portNumber": n} for n in sorted({p.own_port for p in spec.made_pools})]
         ],
     })  # fmt: skip
 

@@ -140,15 +140,14 @@ def route_refs(recmodel: Mapping[str, Any] | None, store: Stored | None) -> set[
 
 
 def targets(recmodel: Mapping[str, Any], key: str) -> list[tuple[Kind, str]]:
-    """The workloads that the pools refer to; ``ValueError`` where a pool refers to none. Which resource another kind than Deployment and
+    """The workloads that pools refer to; ``ValueError`` where no pool refers to any. Which resource another kind than Deployment and
     StatefulSet is says the API server.
     """
     shape = read(RecModelShape, recmodel, f"RecModel {key}")
-    without = [pool.name for pool in shape.spec.pools if pool.target_ref is None]
-    if without or not shape.spec.pools:
+    if all(pool.target_ref is None for pool in shape.spec.pools):
+        pools = ", ".join(pool.name for pool in shape.spec.pools) or "(it has none)"
         raise ValueError(
-            f"RecModel {key} has no targetRef in pool {', '.join(without) or '(it has none)'}: the operator has made what it scales, "
-            "so there is nothing to hand over"
+            f"RecModel {key} has no targetRef in pool {pools}: the operator has made what it scales, so there is nothing to hand over"
         )
     refs = [pool.target_ref for pool in shape.spec.pools if pool.target_ref is not None]
     kinds = [kind_of(ref.api_version or names.DEPLOYMENT.group_version, ref.kind) for ref in refs]
@@ -178,7 +177,7 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
                 _pool(pool.name, (pool.replicas.min, pool.replicas.max), target, found, scaled),
                 backend=f"{pool.service.name}:{pool.service.port}" if pool.service is not None else "",
             )
-            for pool, target in zip(shape.spec.pools, refs, strict=True)
+            for pool, target in zip((p for p in shape.spec.pools if p.target_ref is not None), refs, strict=True)
         ),
         store=found.store,
         recmodel=found.recmodel or {},
