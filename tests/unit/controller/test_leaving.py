@@ -101,3 +101,22 @@ def test_a_new_process_finds_a_pool_that_leaves_by_what_stands() -> None:
         assert deployments(world) == {"feed-old", "feed-spare", "feed-new"}
 
     run_story(NEW, second, cluster)
+
+
+def test_behind_a_route_of_somebody_else_it_stays_only_until_a_pool_of_the_spec_is_ready() -> None:
+    """Nobody here moves the weight that the route gives it."""
+
+    async def story(world: World) -> None:
+        await world.rest(0.2)
+        await serves(world, old=(2, 600), spare=(1, 400))
+        other = [{"kind": "Other", "name": "x", "uid": "other", "controller": True}]
+        world.cluster.edit("HTTPRoute", "feed", "metadata", "ownerReferences", value=other)
+        before = backends(world)
+        world.specify(NEW, 2)
+        world.see("HTTPRoute", "feed")
+        world.reconciler.wake(OWNER.key)
+        await world.rest(4.0)
+        assert deployments(world) == {"feed-spare", "feed-new"}
+        assert backends(world) == before
+
+    run_story(OLD, story)

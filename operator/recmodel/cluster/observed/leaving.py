@@ -15,14 +15,16 @@ def leaving(inventory: Inventory, owner: Owner, spec: RecModelSpec) -> tuple[str
     knows as much.
 
     Where decisions are not carried out, nobody moves their weight away: they stay only until a pool of the spec is ready. So do
-    those of a model without a route.
+    those of a model without a route, or whose route is somebody else's.
     """
     pools = [pool.name for pool in spec.pools]
     answering = _answering(inventory, owner, pools)
     if spec.by_reference or not answering:
         return ()
     states = [inventory.pool(owner.key, pool, owner.uid) for pool in pools]
-    weights = inventory.weights(owner.key, answering, route_kind(spec)) if spec.route is not None else None
+    route = inventory.child(route_kind(spec), owner.namespace, owner.name) if spec.route is not None else None
+    ours = route is not None and owner.owns(route)
+    weights = inventory.weights(owner.key, answering, route_kind(spec)) if ours else None
     drains = spec.mode == "Auto" and weights is not None and not any(state.left_alone for state in states)
     if weights is not None and drains:
         return tuple(name for name in answering if weights[name] > 0)
