@@ -341,7 +341,7 @@ def test_templates_cannot_become_references(kube: Kube, namespace: str) -> None:
     own = referring(namespace, pools=[pool], mode="Paused", metrics={"profile": "triton"})
     kube.create(names.RECMODEL, namespace, own)
     pools = referring(namespace)["spec"]["pools"]
-    with pytest.raises(Refused, match="cannot become references: make another RecModel"):
+    with pytest.raises(Refused, match="cannot become a reference: give the pool with the targetRef another name"):
         kube.merge(
             names.RECMODEL, namespace, "ranker", {"spec": {"mode": "Recommend", "metrics": METRICS, "pools": pools}}
         )
