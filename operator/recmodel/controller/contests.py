@@ -64,13 +64,18 @@ def count_overwritten(tracked: Tracked, states: Mapping[str, PoolState], now: fl
 
 
 def over(tracked: Tracked, child: Child, now: float) -> bool:
-    """Whether nobody writes over the replicas any more: a number of ours has stood for twice as long as any before it, and for five
-    minutes. A tool that looks once an hour leaves each for an hour at most.
-    """
+    """Whether nobody writes over the replicas any more."""
     last, contest = tracked.contested.scaled.get(child), tracked.contested.contests.get(child)
     if last is None or contest is None:
         return False
-    return now - last.at > max(STANDS_SECONDS, 2.0 * contest.stood_seconds)
+    return stands(last.at, contest.stood_seconds, now)
+
+
+def stands(since: float, stood_seconds: float, now: float) -> bool:
+    """Whether nobody writes over what was written here at ``since``: it has stood for twice as long as any before it, and for five
+    minutes. A tool that looks once an hour leaves each for an hour at most.
+    """
+    return now - since > max(STANDS_SECONDS, 2.0 * stood_seconds)
 
 
 def recall_contests(tracked: Tracked, now: float, time_seconds: float) -> None:

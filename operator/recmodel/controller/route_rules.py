@@ -16,14 +16,13 @@ from recmodel.cluster.transport.client import Client
 from recmodel.cluster.writing.apply import scaled
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.rule_weights import RuleWeights
+from recmodel.controller.contests import stands
 from recmodel.controller.route_watch import RouteWatch, route_of
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tracked import Overwritten, RuleWrites, Tracked, WrittenRule
 from recmodel.core.types import Reason
 from recmodel.prometheus import Verdict
 from recmodel.report.rule_holds import contested, held
-
-STANDS_SECONDS = 300.0  # longer than Argo CD takes to look at what nothing has told it of
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,8 @@ def _forget(tracked: Tracked) -> None:
 
 
 def _over(found: RuleWrites, now: float) -> bool:
-    """Whether nobody writes over the weights any more: ours have stood for twice as long as any before them, and for five minutes."""
+    """Whether nobody writes over the weights any more."""
     written, overwritten = found.written, found.overwritten
     if written is None or overwritten is None:
         return False
-    return now - written.at > max(STANDS_SECONDS, 2.0 * overwritten.stood_seconds)
+    return stands(written.at, overwritten.stood_seconds, now)

@@ -64,12 +64,17 @@ def held(reference: Reference, older: str | None, unlisted: Sequence[str] = ()) 
 def contested(reference: Reference, name: str) -> Reason:
     """Who wrote over the replicas of the workload ``name``, by the field managers that own them now, and what keeps it from that."""
     writers = reference.replicas_holders
-    who = f"the field manager {' and '.join(writers)}" if writers else "somebody"
     field = reference.replicas_at.strip("/").replace("/", ".")
+    return overwritten(f"{field} of {reference.shown}", writers, _left_alone(reference, name, writers))
+
+
+def overwritten(what: str, writers: Sequence[str], way_out: str) -> Reason:
+    """That the field managers ``writers`` keep writing over what was written here, and the way out beside mode Recommend."""
+    who = f"the field manager {' and '.join(writers)}" if writers else "somebody"
     return Reason(
         CONTESTED,
-        f"{who} keeps writing over {field} of {reference.shown}: they are written at growing intervals of up to ten minutes, and "
-        f"left alone meanwhile; {_left_alone(reference, name, writers)}, or set mode: Recommend",
+        f"{who} keeps writing over {what}: they are written at growing intervals of up to ten minutes, and left alone meanwhile; "
+        f"{way_out}, or set mode: Recommend",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from recmodel.api.route import RouteRef
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.core.types import Reason
-from recmodel.report.reference_holds import ANOTHER_RECMODEL, CONTESTED
+from recmodel.report.reference_holds import ANOTHER_RECMODEL, overwritten
 
 GROUP = "gateway.networking.k8s.io"
 
@@ -33,12 +33,7 @@ def held(ref: RouteRef, older: str | None) -> Reason | None:
 
 def contested(ref: RouteRef, writers: tuple[str, ...]) -> Reason:
     """Who wrote over the weights of the rule, by the field managers that own the rules now, and what keeps it from that."""
-    who = f"the field manager {' and '.join(writers)}" if writers else "somebody"
-    return Reason(
-        CONTESTED,
-        f"{who} keeps writing over the weights of {ref.shown}: they are written at growing intervals of up to ten minutes, and left "
-        f"alone meanwhile; {_left_alone(ref, writers)}, or set mode: Recommend",
-    )
+    return overwritten(f"the weights of {ref.shown}", writers, _left_alone(ref, writers))
 
 
 def _left_alone(ref: RouteRef, writers: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
 from recmodel.cluster.observed.workloads import WorkloadState
 from recmodel.cluster.scale_targets import APPS
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
-from recmodel.cluster.transport.resource_version import as_number, version_of
+from recmodel.cluster.transport.resource_version import as_number, is_older, version_of
 from recmodel.core.types import Reason
 
 # Reasons of conditions. API: never renamed.
@@ -111,7 +111,7 @@ class Referenced:
         identity = workload.namespace, workload.name
         try:
             found = self._read(workload, standing, obj, scale) if obj is not None else None
-            if found is None or standing.state is None or not _older(found, standing.state):
+            if found is None or standing.state is None or not is_older(found, standing.state):
                 standing.state = found
         except Unreadable as problem:
             left = "; its replicas are left alone until its scale can be read" if workload.by_scale else ""
@@ -266,9 +266,3 @@ class Referenced:
             f"({shown(standing.state.selector)}): a replica has to be one pod of these, so its replicas are left alone; have the selector "
             "match one pod of each replica and no other, or refer to another workload",
         )
-
-
-def _older(found: WorkloadState, known: WorkloadState) -> bool:
-    """Whether ``found`` is what the same object was before; a version of 0 tells nothing."""
-    before, after = as_number(found.resource_version), as_number(known.resource_version)
-    return found.uid == known.uid and 0 < before < after

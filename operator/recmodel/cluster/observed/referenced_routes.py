@@ -13,7 +13,7 @@ from recmodel.cluster.observed.objects import read_route
 from recmodel.cluster.observed.route_rule import RouteRule, RouteState, rule_of
 from recmodel.cluster.observed.unreadable import UnreadableObjects, consequence
 from recmodel.cluster.transport.errors import ApiRefused, Unreadable
-from recmodel.cluster.transport.resource_version import as_number
+from recmodel.cluster.transport.resource_version import is_older
 from recmodel.core.types import Reason
 
 # Reasons of conditions. API: never renamed.
@@ -75,7 +75,7 @@ class ReferencedRoutes:
             standing.problems["object"] = Reason(ROUTE_UNREADABLE, str(problem))
             self._unreadable.add(route.kind, identity, consequence(problem, known is not None), route.shown)
             return
-        if found is not None and known is not None and _older(found, known):
+        if found is not None and known is not None and is_older(found, known):
             return
         standing.problems.pop("object", None)
         self._unreadable.remove(route.kind, identity, route.shown)
@@ -122,9 +122,3 @@ class ReferencedRoutes:
             said = f"there is no {route.shown}: create it, or correct route.ref"
             return RouteRule(Reason(ROUTE_MISSING, said))
         return known
-
-
-def _older(found: RouteState, known: RouteState) -> bool:
-    """Whether ``found`` is what the same object was before; a version of 0 tells nothing."""
-    before, after = as_number(found.resource_version), as_number(known.resource_version)
-    return found.uid == known.uid and 0 < before < after
