@@ -8,6 +8,7 @@ from recmodel.cluster.children.builders import Owner, route_kind
 from recmodel.cluster.observed.backends import services
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState, leaves
+from recmodel.cluster.route_places import arranged
 
 
 def leaving(inventory: Inventory, owner: Owner, spec: RecModelSpec) -> tuple[str, ...]:
@@ -44,17 +45,15 @@ def holds(inventory: Inventory, owner: Owner, spec: RecModelSpec) -> bool:
 
 
 def places(inventory: Inventory, owner: Owner, spec: RecModelSpec) -> list[str]:
-    """The pools in their order in the route: that of the spec. While some leave, each stays where it stands, since a place is what
-    the gateway counts by.
+    """The pools in their order in the route, those that leave included: each where it stands (``cluster.route_places``); in the
+    order of the spec where there is no route yet.
     """
     pools = [pool.name for pool in spec.pools]
     live = inventory.child(route_kind(spec), owner.namespace, owner.name)
-    stay = leaving(inventory, owner, spec)
-    if live is None or not stay:
+    if live is None:
         return pools
-    by_service = {names.child_name(owner.name, pool): pool for pool in (*pools, *stay)}
-    standing = dict.fromkeys(by_service[name] for name in services(live) if name in by_service)
-    return [*standing, *(pool for pool in pools if pool not in standing)]
+    by_service = {names.child_name(owner.name, pool): pool for pool in (*pools, *leaving(inventory, owner, spec))}
+    return [by_service[service] for service in arranged(services(live), list(by_service))]
 
 
 def _answering(inventory: Inventory, owner: Owner, pools: list[str]) -> list[str]:

@@ -7,14 +7,13 @@ What is refused of one child stops none of the others: what serves goes on, and 
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from recmodel.api.v1alpha1 import RecModelSpec
-from recmodel.cluster import names, weight_steps
+from recmodel.cluster import names, route_places, weight_steps
 from recmodel.cluster.children import builders, optimiser_job
 from recmodel.cluster.children.versions import Serving
 from recmodel.cluster.observed.backends import is_marked
@@ -84,7 +83,7 @@ class Actor:
         held = holds(self._inventory, owner, spec)
         if not held:
             away = {pool.name for pool in spec.pools if self.cut_off(owner, pool.name, attempts.failures)}
-            await attempts.make(_route_of(owner, spec), partial(self._route, owner, spec, stale, away))
+            await attempts.make(_route_of(owner, spec), partial(self._route, owner, spec, away))
         for kind, body in observing:
             await attempts.make(_child_of(kind, body), partial(self._child, owner, kind, body, replicas))
         if not held:
@@ -131,6 +130,8 @@ class Actor:
         body = self._permitted_route(owner, spec, weights)
         if body is None or not self.route_differs(owner, spec, weights):
             return False
+        if live is not None:
+            live = await self._pass(owner, kind, live, body)
         await self._writer.apply(owner, kind, body, live, retries)
         return True
 
@@ -217,11 +218,9 @@ class Actor:
         self,
         owner: builders.Owner,
         spec: RecModelSpec,
-        stale: list[tuple[names.Kind, Object]],
         cut_off: Collection[str],
         retries: int,
     ) -> bool:
-        await self._drain(owner, builders.route_kind(spec), stale)
         weights = self._weights_to_keep(owner, spec, places(self._inventory, owner, spec))
         serving = {name: 0 if name in cut_off else weight for name, weight in weights.items()}
         return await self.apply_weights(owner, spec, serving, retries)
@@ -238,25 +237,16 @@ class Actor:
         }
         return [(k, o) for k, o in found if (k, o["metadata"]["name"]) not in kept and owner.owns(o)]
 
-    async def _drain(self, owner: builders.Owner, kind: names.Kind, stale: list[tuple[names.Kind, Object]]) -> None:
-        """Brings the weights of pools that leave the spec to 1 before the route loses them: the way out without an
-        error.
-        """
-        live = self._inventory.child(kind, owner.namespace, owner.name)
-        going = {obj["metadata"]["name"] for of, obj in stale if of == names.SERVICE}
-        if live is None or not going or not owner.owns(live):
-            return
-        rules = copy.deepcopy(live["spec"].get("rules") or [])
-        backends = [backend for rule in rules for backend in rule.get("backendRefs", [])]
-        others = any(b["name"] not in going and b.get("weight", 1) > 1 for b in backends)
-        heavy = [backend for backend in backends if backend["name"] in going and backend.get("weight", 1) > 1]
-        if not heavy or not others:
-            return
-        for backend in heavy:
-            backend["weight"] = 1
-        body = builders.as_child(kind, owner, {**live["spec"], "rules": rules}, applied_hash(live) or "")
-        await self._writer.apply(owner, kind, body, live)
-        await asyncio.sleep(weight_steps.JOIN_SETTLE_SECONDS)
+    async def _pass(self, owner: builders.Owner, kind: names.Kind, live: Object, body: Object) -> Object:
+        """Brings the backends that leave or move to where ``body`` loses none under weight; returns what stands then."""
+        (rule, *_), (wanted, *_) = live["spec"].get("rules") or [{}], body["spec"]["rules"]
+        for backends in route_places.passages(rule.get("backendRefs") or [], wanted["backendRefs"]):
+            spec = {**live["spec"], "rules": [{**rule, "backendRefs": backends}]}
+            step = builders.as_child(kind, owner, spec, applied_hash(live) or "")
+            await self._writer.apply(owner, kind, step, live)
+            await asyncio.sleep(weight_steps.JOIN_SETTLE_SECONDS)
+            live = self._inventory.child(kind, owner.namespace, owner.name) or live
+        return live
 
     def _weights_to_keep(self, owner: builders.Owner, spec: RecModelSpec, pools: list[str]) -> dict[str, int]:
         """The weights as they are; the first ones where there is no route yet, or where no pool that stays bears
