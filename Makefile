@@ -25,7 +25,7 @@ test-unit: ## unit and property tests, without a cluster; T=tests/unit/test_x.py
 
 # What is timed on a busy machine may miss once: it is tried again, and the summary lists it (R).
 test-cluster: up ## the tests on the real cluster
-	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster -m 'not slow' --reruns 1 -rR
+	@v=$(V); eval "$$(hack/cluster/env.sh)"; $$v/bin/pytest tests/cluster -m 'not slow' --reruns 1 -rR --durations 25 --durations-min 20
 
 test-slow: up ## what takes long: the Job that makes lighter models, KEDA by the decisions, ten minutes at a steady load
 	@v=$(V); eval "$$(hack/cluster/env.sh)"; STEADY_MINUTES=10 $$v/bin/pytest tests/cluster/test_optimise.py tests/cluster/test_keda.py tests/cluster/test_steady.py

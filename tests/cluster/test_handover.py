@@ -111,7 +111,7 @@ def test_a_workload_is_handed_over_and_back_and_the_operator_itself_may_do_neith
 
 
 def test_a_scaled_object_is_paused_and_goes_on(kube: Kube, namespace: str) -> None:
-    """The kind without KEDA: that it heeds the annotation is KEDA's to test."""
+    """The kind without KEDA: test_keda.py has KEDA itself."""
     existing(kube, namespace)
     wait_until_it_answers(kube, namespace)
     with custom_kinds.served(kube, names.SCALED_OBJECT):

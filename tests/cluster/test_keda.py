@@ -12,9 +12,10 @@ import pytest
 from figures import measured
 from installed import OPERATOR_NAMESPACE, RELEASE, ROOT
 from kube import Kube, Object, eventually, run, throughout
-from requests_sent import Load
+from requests_sent import Load, failed
 from serving import Served
 from test_attach import BUSY, LABELS, METRICS, made
+from test_handover import asked, carried_out
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster import names
@@ -175,3 +176,31 @@ def test_keda_follows_the_decisions_keeps_what_runs_without_them_and_one_edit_en
         entry["manager"] for entry in kube.get(names.DEPLOYMENT, namespace, "ranker")["metadata"]["managedFields"]
     }
     assert not {names.FIELD_MANAGER, names.REPAIRING} & managers, "in mode Recommend nothing of it is written"
+
+
+def test_a_workload_that_keda_scales_is_handed_over_under_load_and_back(kube: Kube, keda: None, namespace: str) -> None:
+    existing(kube, namespace)
+    scaled_object(namespace, CRON)
+
+    def replicas() -> int:
+        return int(kube.get(names.DEPLOYMENT, namespace, "ranker")["spec"]["replicas"])
+
+    eventually("KEDA scales it", lambda: replicas() == 2, 180.0, every_seconds=1.0)
+    served = Served(kube, referring(namespace))
+    eventually("the workload is found", served.has("Ready", "True"), 120.0)
+    before = asked(kube.get(names.SCALED_OBJECT, namespace, "ranker"))
+    with Load(served, CALM_PER_SECOND, url=f"http://ranker.{namespace}/") as load:
+        eventually("the load is seen", served.has("MetricsAvailable", "True"), 60.0)
+        assert "Replicas before: cpu 2; now: cpu 2." in carried_out("handover", served)
+        eventually(
+            "KEDA's autoscaler is away", lambda: kube.find(names.AUTOSCALER, namespace, AUTOSCALER) is None, 60.0
+        )
+        load.rate(PER_SECOND)
+        found = eventually("the operator adds replicas", lambda: replicas() if replicas() >= 3 else 0, 180.0)
+        assert served.has("Ready", "True")()
+        carried_out("handback", served)
+        assert asked(kube.get(names.SCALED_OBJECT, namespace, "ranker")) == before
+        eventually("KEDA scales it again", lambda: replicas() == 2, 180.0, every_seconds=1.0)
+    answers = load.answers()
+    measured("handed over from KEDA and back", f"{found} replicas by the operator; {len(answers)}, {failed(answers)}")
+    assert failed(answers) == {}

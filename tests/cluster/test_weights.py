@@ -136,7 +136,7 @@ def test_a_pool_leaves_the_spec_and_another_joins_without_a_failed_request(serve
     with Load(served, 150.0) as load:
         served.change_pools(Pool("cpu"))
         labels = f"{names.MODEL_LABEL}={served.name},{names.POOL_LABEL}=old"
-        eventually("the pool has gone", lambda: not served.kube.list(names.DEPLOYMENT, served.namespace, labels), 60.0)
+        eventually("the pool has gone", lambda: not served.kube.list(names.DEPLOYMENT, served.namespace, labels), 180.0)
         served.change_pools(Pool("cpu"), Pool("new", least=1))
         served.wait_ready(cpu=1, new=1)
         eventually("the new pool gets traffic", lambda: share(load.answers()[-100:], "new") > 0.1, 60.0)
