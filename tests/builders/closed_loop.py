@@ -13,7 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from recmodel.controller import kept_memory
 from recmodel.core.engine import step
+from recmodel.core.kept import KeptModel, keep, with_kept
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex
 from recmodel.core.types import Decision, Model, Observation, Pool, PoolObservation
@@ -80,7 +82,8 @@ class World:
     slower: OfTime | float = 1.0  # times the work of a request
     blind: tuple[float, float] = (0.0, 0.0)  # from and until when no metrics are there
     nodes: Mapping[str, int] = field(default_factory=dict)  # most pods that find a node
-    restarts: float = math.inf  # when the operator begins again
+    restarts: float = math.inf  # when the operator begins again ...
+    keeps: bool = False  # ... with what was learned, as the status has it
     now: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
@@ -175,6 +178,18 @@ class World:
         return float(np.mean(self.late[int(since / TICK_SECONDS) :]))
 
 
+def kept_of(memory: Memory, key: str, now: float) -> KeptModel:
+    """What is kept of a model, written into the status and read from it."""
+    model = next(model for model in memory.fleet.models if model.key == key)
+    made = {pool.name: "the same" for pool in model.pools}
+    before = keep(memory, memory.fleet.models.index(model))
+    assert before is not None
+    found, wrong = kept_memory.read(kept_memory.written(before, made), made, now)
+    assert found is not None
+    assert wrong == []
+    return found
+
+
 def play(worlds: Mapping[str, World]) -> Memory:
     """Runs all worlds under one engine, each to its end; the memory after the last tick of the longest."""
     models = {name: world.model(f"shop/{name}") for name, world in worlds.items()}
@@ -182,7 +197,12 @@ def play(worlds: Mapping[str, World]) -> Memory:
     while goes_on := {name: world for name, world in worlds.items() if world.now < world.seconds}:
         remember = [models[name] for name, world in goes_on.items() if world.restarts != world.now]
         if len(remember) != len(memory.fleet.models):  # some have ended, or come back without a memory
+            kept = {
+                f"shop/{name}": world for name, world in goes_on.items() if world.restarts == world.now and world.keeps
+            }
+            again = {key: kept_of(memory, key, world.now) for key, world in kept.items()}
             memory = reindex([models[name] for name in goes_on], reindex(remember, memory))
+            memory = with_kept(memory, again, max((world.now for world in kept.values()), default=0.0))
         for world in goes_on.values():
             world.serve()
         seen = [world.observe() for world in goes_on.values()]

@@ -110,16 +110,13 @@ class PoolStatus(Written):
     ] = None  # fmt: skip
     startup_seconds: Annotated[
         str | None,
-        Field(
-            description="What a new replica takes where a node can be had: median from node to Ready, plus schedulingSeconds."
-        ),
-    ] = None
+        Field(description="What a new replica takes where a node can be had: median from node to Ready, plus schedulingSeconds."),
+    ] = None  # fmt: skip
     scheduling_seconds: Annotated[
         str | None, Field(description="Median wait for a node, of recent pods that had one within ten minutes.")
     ] = None
     contested: Annotated[
-        ContestStatus | None,
-        Field(description="Who keeps writing over its replicas; absent: nobody."),
+        ContestStatus | None, Field(description="Who keeps writing over its replicas; absent: nobody.")
     ] = None
     unschedulable: Annotated[int | None, Field(description="Pods that no node can take.")] = None
     version: Annotated[str | None, Field(description="What the Deployment of the pool serves, as VARIANT@VERSION.")] = (
@@ -293,8 +290,9 @@ class RecModelStatus(Written):
     ] = []
     last_valid_spec: Annotated[
         str | None,
-        Field(
-            max_length=65536,
-            description="The last valid spec, packed. A restarted operator uses it while the newest spec is refused.",
-        ),
-    ] = None
+        Field(max_length=65536, description="The last valid spec, packed. A restarted operator uses it while the newest spec is refused."),
+    ] = None  # fmt: skip
+    memory: Annotated[
+        str | None,
+        Field(max_length=16384, description="What was learned of capacity and load, packed. A restarted operator starts with it."),
+    ] = None  # fmt: skip

@@ -19,6 +19,7 @@ from recmodel.controller.isolation import halved, joined, problem, recalled
 from recmodel.core.arrays.carry_over import carry, stays
 from recmodel.core.engine import step
 from recmodel.core.forecast.bootstrap import take_over
+from recmodel.core.kept import KeptModel, keep, with_kept
 from recmodel.core.memory import Memory, begin
 from recmodel.core.reindex import reindex, with_budget_left
 from recmodel.core.types import Decision, Model, Observation
@@ -76,6 +77,7 @@ class Decider:
             str, float
         ] = {}  # by RecModel: what another process had left of the accuracy budget ...
         self._latency_budget_left: dict[str, float] = {}  # ... and of the latency budget
+        self._kept: dict[str, KeptModel] = {}  # by RecModel: what another process had learned, until the first tick
 
     def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
         """What Prometheus says; for a thread. A RecModel that breaks the gathering has no reading, and is left out for
@@ -122,8 +124,18 @@ class Decider:
     def forget(self, key: str) -> None:
         """Drops all that is known of a RecModel that is gone, so that another one of its name starts from nothing."""
         self._gone.add(key)
-        for kept in (self._parked, self._quarantined, self._budget_left, self._latency_budget_left):
-            kept.pop(key, None)
+        for known in (self._parked, self._quarantined, self._budget_left, self._latency_budget_left, self._kept):
+            known.pop(key, None)
+
+    def take_back(self, key: str, kept: KeptModel) -> None:
+        """What another process had learned of a RecModel, for its first tick here."""
+        self._kept[key] = kept
+
+    def keep(self, key: str) -> KeptModel | None:
+        """What the next process is to know of a RecModel; None where this one has seen no load of it."""
+        memory = self._parked.get(key, self._memory)
+        rows = [i for i, model in enumerate(memory.fleet.models) if model.key == key] if memory is not None else []
+        return keep(memory, rows[0]) if memory is not None and rows and key not in self._gone else None
 
     def recall(self, key: str, budget_left_ratio: float | None, latency_budget_left_ratio: float | None = None) -> None:
         """What was left of a RecModel's accuracy and latency budgets when another process decided for it; it counts from the
@@ -174,11 +186,13 @@ class Decider:
         failed = {m.key: self._quarantined[m.key][1] for m in models if m.key in self._quarantined}
         usable = [(m, o) for m, o in zip(models, observations, strict=True) if m.key not in failed]
         with self._lock:
-            before = self._known()
+            before, kept = self._known(), dict(self._kept)
 
             def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
                 memory = self._memory_of([model for model, _ in some], before, from_scratch)
                 memory = with_budget_left(memory, self._budget_left, self._latency_budget_left)
+                if not from_scratch:
+                    memory = with_kept(memory, kept, now_seconds)
                 memory, decisions = step(memory, [o for _, o in some], now_seconds)
                 return memory, {model.key: decisions[i] for i, (model, _) in enumerate(some)}
 
@@ -199,6 +213,8 @@ class Decider:
             if parts:
                 self._memory = joined([m for m, _ in usable if m.key in decided], [memory for memory, _ in parts])
             self._park(before, decided)
+            for key in decided.keys() & kept.keys():
+                self._kept.pop(key, None)
         return decided, failed
 
     def _begin(self, models: Sequence[Model], past: Sequence[tuple[Any, Any] | None] | None = None) -> Memory:

@@ -14,7 +14,6 @@ from recmodel.cluster.leases.claims import Claims, Scope
 from recmodel.cluster.leases.lease import Lease, LeaseIdentity
 from recmodel.cluster.leases.predecessors import Predecessors
 from recmodel.cluster.observed.inventory import Inventory
-from recmodel.cluster.observed.leaving import states_of_leaving
 from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.referenced import Referenced
@@ -27,6 +26,7 @@ from recmodel.controller.decider import Decider
 from recmodel.controller.giving_back import GivingBack
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
+from recmodel.controller.keeping import Keeping
 from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.recmodel_watch import RecModelWatch
@@ -35,16 +35,18 @@ from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import ReferenceWatch
 from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
+from recmodel.controller.reports import Reports
 from recmodel.controller.rollouts import Rollouts
 from recmodel.controller.route_rules import RouteRules
-from recmodel.controller.routes import backends, compare_routes, read_route
+from recmodel.controller.routes import backends, compare_routes
 from recmodel.controller.settings import Settings
+from recmodel.controller.standing import standing_pools
 from recmodel.controller.tasks import Tasks
 from recmodel.controller.tick import Tick
 from recmodel.controller.tick_loop import Loop
 from recmodel.controller.tracked import Tracked
 from recmodel.controller.traffic_shift import TrafficShift, forget_wanted
-from recmodel.controller.views import core_model, pool_state
+from recmodel.controller.views import core_model
 from recmodel.controller.watches import Watches, served
 from recmodel.core.types import Model
 
@@ -65,7 +67,8 @@ class Operator:
         self._metrics = metrics
         self.inventory = Inventory(self._changed, metrics.unread, time.time)
         self._actor = Actor(client, self.inventory)
-        self.reporter = Reporter(client, settings.refresh_pace)
+        self._keeping = Keeping(decider)
+        self.reporter = Reporter(client, settings.refresh_pace, self._keeping)
         self._left_namespaces: LeftNamespaces | None = None
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
@@ -88,6 +91,9 @@ class Operator:
             self._pools, lambda t: backends(t, self.inventory), self._missing,
             lambda models: compare_routes(models, self.inventory), self._may_act, self._report,
         )  # fmt: skip
+        self._reports = Reports(
+            self.reporter, self._keeping, metrics, self.inventory, self._pools, self.tick.weights, self._may_report
+        )
         self.loop = Loop(self.tick.run, settings.tick_seconds, metrics)
         self._giving_back = GivingBack(client, self.reconciler.models, self._may_act)
         self._recmodel_watch = RecModelWatch(self.reconciler.models, self.observe, self.forget, self.listed)
@@ -112,6 +118,7 @@ class Operator:
         self._registry.gone(key)
         self.reconciler.forget(key)
         self.reporter.forget(key)
+        self._keeping.forget(key)
         self.history_loader.forget(key)
         self._decider.forget(key)
         self._metrics.forget(key)
@@ -134,6 +141,7 @@ class Operator:
         """Stops acting, and lets another one begin. Everything that serves goes on as it is."""
         await self._tasks.stop()
         await self.history_loader.stop()
+        await self._reports.last(list(self.reconciler.models.values()))
         if self.claims is not None:
             await self.claims.leave()
         if self.lease is not None:
@@ -268,33 +276,14 @@ class Operator:
     # --- what stands ---
 
     def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
-        spec = tracked.spec
-        if spec is None:
-            return {}
-        stand = {p.name: self.inventory.pool(tracked.key, p.name, tracked.owner.uid) for p in spec.made_pools}
-        stand |= states_of_leaving(self.inventory, tracked.owner, spec)
-        cut_off = {name for name in stand if self._actor.cut_off(tracked.owner, name, tracked.applied.refusals)}
-        stand |= self._reference_pools.states(tracked)
-        found = {name: stand[name] for name in dict.fromkeys([*(pool.name for pool in spec.pools), *stand])}
-        return {name: pool_state(tracked, name, state, name in cut_off) for name, state in found.items()}
+        return standing_pools(tracked, self.inventory, self._actor, self._reference_pools)
 
     def _models(self) -> list[Model]:
         models = [t for t in self.reconciler.models.values() if t.spec is not None]
         return list(each(models, "its past", lambda t: core_model(t, self._pools(t)), {}).values())
 
     def _report(self, tracked: Tracked) -> bool:
-        """Has the status written; False where that failed, since nothing may depend on being reported."""
-        try:
-            self._write(tracked)
-        except Exception:
-            logger.exception("%s: its status cannot be made", tracked.key)
-            return False
-        return True
+        return self._reports.report(tracked)
 
-    def _write(self, tracked: Tracked) -> None:
-        if not self._may_act(tracked.owner.namespace) or not self.reconciler.keeps(tracked) or not self._knows(tracked):
-            return
-        read_route(tracked, self.inventory)
-        status = self.reporter.report(tracked, self._pools(tracked), self.tick.weights(tracked))
-        self._metrics.judged(tracked, status.conditions)
-        self._metrics.recommended(tracked, status.recommendation)
+    def _may_report(self, tracked: Tracked) -> bool:
+        return self._may_act(tracked.owner.namespace) and self.reconciler.keeps(tracked) and self._knows(tracked)

@@ -18,6 +18,7 @@ from recmodel.cluster.children.optimiser_job import job_name, job_progress
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.objects import RecModelObject, identity_of, read_recmodel
 from recmodel.cluster.transport.errors import Unreadable
+from recmodel.controller import keeping
 from recmodel.controller.contests import recall_contests
 from recmodel.controller.decider import Decider
 from recmodel.controller.last_valid_spec import packed, unpacked
@@ -95,6 +96,7 @@ class Registry:
         self._read(tracked, spec)
         if new:
             recall_contests(tracked, time.monotonic(), time.time())  # of the workloads that the spec names
+            keeping.recall(self._decider, tracked, time.time())
         self._reconciler.wake(owner.key)
 
     def recall(self, tracked: Tracked) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from recmodel.api.status import RecModelStatus
@@ -16,6 +16,7 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ClusterError, Conflict, LeadershipLost, NotFound
 from recmodel.controller.fairness import FairQueue
+from recmodel.controller.keeping import Keeping
 from recmodel.controller.status_refresh import RefreshPace, StatusRefresh
 from recmodel.controller.tracked import Tracked
 from recmodel.report.events import changes, event
@@ -30,8 +31,9 @@ AT_ONCE_IN_A_NAMESPACE = 4
 class Reporter:
     """Keeps what was last written, so that only changes are."""
 
-    def __init__(self, client: Client, refresh_pace: RefreshPace) -> None:
+    def __init__(self, client: Client, refresh_pace: RefreshPace, keeping: Keeping) -> None:
         self._client = client
+        self._keeping = keeping
         self._written: dict[str, RecModelStatus] = {}
         self._status_refresh = StatusRefresh(refresh_pace)
         self._due: dict[str, tuple[Tracked, RecModelStatus]] = {}  # the newest status of each model that waits
@@ -60,6 +62,22 @@ class Reporter:
         self._written.pop(key, None)
         self._due.pop(key, None)
 
+    async def write_last(self, statuses: Sequence[tuple[Tracked, RecModelStatus]], seconds: float) -> None:
+        """Writes these once more, with what is known now, as far as the time goes; after :meth:`run` has ended."""
+        left = iter(statuses)
+
+        async def work() -> None:
+            for tracked, status in left:
+                try:
+                    await self._write(tracked, status)
+                except ClusterError as error:
+                    logger.info("%s: its last status is not written: %s", tracked.key, error)
+
+        tasks = [asyncio.create_task(work()) for _ in range(WORKERS)]
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+
     async def run(self) -> None:
         """The writers, until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -84,8 +102,9 @@ class Reporter:
 
     async def _write(self, tracked: Tracked, status: RecModelStatus) -> None:
         owner = tracked.owner
-        before = self._written.get(owner.key, RecModelStatus())
         known = owner.key in self._written
+        before = self._written[owner.key] if known else written_status(tracked.desired.body)
+        status = status.model_copy(update={"memory": self._keeping.text(tracked, before.memory)})
         try:
             await self._client.apply_status(RECMODEL, owner.namespace, owner.name, owner.uid, as_object(status))
         except (NotFound, Conflict):  # deleted meanwhile, or deleted and made again

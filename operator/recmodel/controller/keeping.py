@@ -1,0 +1,69 @@
+"""When what was learned goes into the status and comes back: with a status that is written anyway, and read once, at the start.
+
+Only who acts writes a status, so an operator that stands by keeps nothing. It learns along, and what it learned itself stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from recmodel.api.pool import PoolSpec
+from recmodel.cluster.children.builders import digest
+from recmodel.controller import kept_memory
+from recmodel.controller.decider import Decider
+from recmodel.controller.tracked import Tracked
+
+logger = logging.getLogger(__name__)
+
+KEEP_SECONDS = 300.0  # between two times, at least: a few KiB, of what changes slowly
+MAKING = ("variant", "template", "target_ref", "protocol")  # the fields of a pool that say what its replicas are
+
+
+class Keeping:
+    """Makes the text that is kept of each RecModel. ``now`` is any clock in seconds that only goes forward."""
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+        self._at: dict[str, float] = {}  # by RecModel: when it was made last
+        self.ending = False  # this process ends: what is newest is kept, however soon
+
+    def text(self, tracked: Tracked, before: str | None) -> str | None:
+        """What ``status.memory`` is to be, where it was ``before``: that stays while nothing is known beyond it."""
+        now = time.monotonic()
+        if not self.ending and now - self._at.get(tracked.key, -math.inf) < KEEP_SECONDS:
+            return before
+        kept = self._decider.keep(tracked.key)
+        text = kept_memory.written(kept, made(tracked)) if kept is not None else None
+        if text is None:
+            return before
+        self._at[tracked.key] = now
+        return text
+
+    def forget(self, key: str) -> None:
+        """A RecModel that is gone."""
+        self._at.pop(key, None)
+
+
+def recall(decider: Decider, tracked: Tracked, now_seconds: float) -> None:
+    """Hands over what the status says that another process had learned. What cannot be believed is left out, and said in the log."""
+    status = tracked.desired.body.get("status")
+    text = status.get("memory") if isinstance(status, Mapping) else None
+    kept, wrong = kept_memory.read(text if isinstance(text, str) else None, made(tracked), now_seconds)
+    for sentence in wrong:
+        logger.warning("%s: %s", tracked.key, sentence)
+    if kept is not None:
+        decider.take_back(tracked.key, kept)
+
+
+def made(tracked: Tracked) -> dict[str, str]:
+    """By pool of the spec, a digest of what its replicas are made from; their number and price are no part of that."""
+    return {pool.name: _digest(pool) for pool in tracked.spec.pools} if tracked.spec is not None else {}
+
+
+def _digest(pool: PoolSpec) -> str:
+    said: dict[str, Any] = pool.model_dump(mode="json", include=set(MAKING), exclude_defaults=True, by_alias=True)
+    return digest(said)

@@ -1,0 +1,241 @@
+"""What is kept of the engine's memory as text of the status, and back. Nothing that is read is trusted.
+
+The text is JSON of a few KiB, packed as ``lastValidSpec`` is. Each part is held to limits of its own, and one that does not keep them is
+left out, with the reason. Another version is left out whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from recmodel.api.shown import shown
+from recmodel.controller.last_valid_spec import packed, unpacked
+from recmodel.core.capacity.bins import BINS
+from recmodel.core.capacity.evidence import BINNED, LARGEST_WEIGHT
+from recmodel.core.capacity.posterior import GRID, GRID_STEP
+from recmodel.core.capacity.samples import MOST_FAILED_RETESTS
+from recmodel.core.forecast.candidates import CANDIDATES, HORIZONS_SECONDS
+from recmodel.core.forecast.errors import ERROR_BINS
+from recmodel.core.forecast.season import DAY_BINS, WEEK_HALF_HOURS
+from recmodel.core.kept import KeptForecast, KeptModel, KeptPool
+
+VERSION = 1
+LARGEST_CHARACTERS = 16384  # of the text: eight pools that were seen at every load have some 12,000
+MOST_POOLS = 8
+CLOCK_SECONDS = 60.0  # by which clocks of two nodes may differ
+DIGITS = 4  # that count, of a load: it is known to a few per cent
+SHARE_DIGITS, LOG_DIGITS, WEIGHT_DIGITS = 5, 3, 3  # after the point
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Load = Annotated[float, Field(gt=1e-9, le=1e9)]
+Count = Annotated[float, Field(ge=0.0, le=1e9)]
+Log = Annotated[float, Field(ge=-50.0, le=50.0)]
+T = TypeVar("T")
+Column = Annotated[list[T], Field(min_length=1, max_length=BINS)]
+ErrorWeights = Annotated[list[Annotated[float, Field(ge=0.0, le=1e6)]], Field(max_length=ERROR_BINS)]
+
+
+class _Part(BaseModel):
+    """Numbers are numbers and finite, and there is nothing else."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        populate_by_name=True,
+    )
+
+
+class _Pool(_Part):
+    """The evidence of one pool, by columns: the ``n``-th number of each is of the same bin."""
+
+    name: Annotated[str, Field(max_length=63)]
+    version: Annotated[str, Field(max_length=256)]
+    made: Annotated[str, Field(max_length=64)]  # a digest of what its pods are made from
+    origin: Log
+    failed_retests: Annotated[int, Field(ge=0, le=MOST_FAILED_RETESTS)]
+    load: Column[Load]
+    replicas: Column[Annotated[float, Field(ge=1.0, le=1e6)]]
+    late_low: Column[Share]
+    late_high: Column[Share]
+    weight: Column[Annotated[float, Field(gt=0.0, le=LARGEST_WEIGHT)]]
+    slow: Column[Share]
+    utilisation: Column[Annotated[float, Field(ge=0.0, le=10.0)]]
+    scrapes: Column[Count]
+
+    @model_validator(mode="after")
+    def _columns_are_alike(self) -> _Pool:
+        lengths = {name: len(getattr(self, name)) for name in BINNED}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"the columns have {sorted(set(lengths.values()))} numbers, and must have as many each")
+        return self
+
+    @model_validator(mode="after")
+    def _origin_is_near(self) -> _Pool:
+        most = self.origin + GRID * GRID_STEP
+        if not any(self.origin <= math.log(load) <= most for load in self.load):
+            raise ValueError(f"origin is {self.origin}, and no load lies within {most - self.origin:.1f} above it")
+        return self
+
+
+class _Forecast(_Part):
+    """What was learned of the load. Of each histogram of errors: its first bin, and the weights from there on."""
+
+    errors_from: list[list[Annotated[int, Field(ge=0, lt=ERROR_BINS)]]]
+    errors: list[list[ErrorWeights]]
+    loss: list[list[Annotated[float, Field(ge=0.0, le=10.0)]]]
+    day: Annotated[list[Log | None], Field(min_length=DAY_BINS, max_length=DAY_BINS)]
+    week: Annotated[list[Log], Field(min_length=WEEK_HALF_HOURS, max_length=WEEK_HALF_HOURS)]
+    saved_by_week: Annotated[float, Field(ge=-10.0, le=10.0)]
+    ahead_seconds: Annotated[float, Field(ge=-2e5, le=2e5)]
+
+    @model_validator(mode="after")
+    def _of_all_horizons(self) -> _Forecast:
+        for name in ("errors_from", "errors", "loss"):
+            rows = getattr(self, name)
+            if len(rows) != len(HORIZONS_SECONDS) or any(len(row) != CANDIDATES for row in rows):
+                raise ValueError(f"{name} must have {len(HORIZONS_SECONDS)} rows of {CANDIDATES}")
+        return self
+
+
+class _Head(_Part):
+    """What makes the rest readable."""
+
+    version: Annotated[int, Field(ge=VERSION, le=VERSION)]
+    time_seconds: Annotated[float, Field(ge=0.0, le=1e11)]
+    threshold_seconds: Annotated[float, Field(gt=0.0, le=1e6)]
+
+
+def written(kept: KeptModel, made: Mapping[str, str]) -> str | None:
+    """The text for the status; None where it would be too long. ``made``: by pool, a digest of what its pods are made from."""
+    head = _Head(version=VERSION, time_seconds=round(kept.time_seconds, 1), threshold_seconds=kept.threshold_seconds)
+    pools = [_pool(pool, made.get(pool.name, "")).model_dump(by_alias=True) for pool in kept.pools]
+    forecast = _forecast(kept.forecast).model_dump(by_alias=True) if kept.forecast is not None else None
+    text = packed({**head.model_dump(by_alias=True), "pools": pools, "forecast": forecast})
+    return text if text is not None and len(text) <= LARGEST_CHARACTERS else None
+
+
+def read(text: str | None, made: Mapping[str, str], now_seconds: float) -> tuple[KeptModel | None, list[str]]:
+    """What such a text says that can be believed, and why the rest is left out, a sentence each. ``made`` is of the spec now: a pool whose
+    pods are made from something else than they were counts as one of another version.
+    """
+    if not text:
+        return None, []
+    body = unpacked(text) if len(text) <= LARGEST_CHARACTERS else None
+    if body is None:
+        return None, ["status.memory is none that can be read, so it is left out"]
+    wrong: list[str] = []
+    head = _checked(_Head, {name: body.get(name) for name in ("version", "timeSeconds", "thresholdSeconds")}, "", wrong)
+    if head is None:
+        return None, wrong
+    if head.time_seconds > now_seconds + CLOCK_SECONDS:
+        ahead = head.time_seconds - now_seconds
+        return None, [
+            f"status.memory is of {ahead:.0f} s from now, so it is left out: is the clock of this node right?"
+        ]
+    pools: dict[str, KeptPool] = {}
+    listed = body.get("pools")
+    for i, entry in enumerate(listed[:MOST_POOLS] if isinstance(listed, list) else ()):
+        found = _checked(_Pool, entry, f"pools[{i}]", wrong)
+        if found is not None and found.name in made:
+            pools[found.name] = _kept_pool(found, found.made == made[found.name])
+    forecast = None
+    if body.get("forecast") is not None:
+        forecast = _checked(_Forecast, body["forecast"], "forecast", wrong)
+    return (
+        KeptModel(
+            head.time_seconds,
+            head.threshold_seconds,
+            tuple(pools.values()),
+            _kept_forecast(forecast) if forecast is not None else None,
+        ),
+        wrong,
+    )
+
+
+Checked = TypeVar("Checked", bound=_Part)
+
+
+def _checked(kind: type[Checked], value: Any, place: str, wrong: list[str]) -> Checked | None:
+    try:
+        return kind.model_validate(value)
+    except (ValidationError, RecursionError) as error:
+        first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+        path = ".".join(part for part in (place, *(map(str, first["loc"]) if first else ())) if part)
+        said = f"is {shown(first['input'])}: {first['msg']}" if first else "is nested too deeply"
+        wrong.append(f"status.memory: {path} {said}; {place or 'all of it'} is left out")
+        return None
+
+
+def _pool(kept: KeptPool, made: str) -> _Pool:
+    columns = {name: [float(v) for v in values] for name, values in zip(BINNED, kept.bins, strict=True)}
+    shares = {name: [_share(v) for v in columns[name]] for name in ("late_low", "late_high", "slow")}
+    others = {name: [_digits(v) for v in columns[name]] for name in columns.keys() - shares.keys()}
+    return _Pool(
+        name=kept.name,
+        version=kept.version,
+        made=made,
+        origin=round(kept.origin, LOG_DIGITS + 1),
+        failed_retests=kept.failed_retests,
+        **shares,
+        **others,
+    )
+
+
+def _kept_pool(found: _Pool, same: bool) -> KeptPool:
+    bins = np.array([getattr(found, name) for name in BINNED], float)
+    return KeptPool(
+        found.name, found.version if same else f"not {found.version}", found.origin, bins, found.failed_retests
+    )
+
+
+def _forecast(kept: KeptForecast) -> _Forecast:
+    errors = np.round(np.asarray(kept.errors, float), WEIGHT_DIGITS)
+    spans = [[np.flatnonzero(histogram) for histogram in row] for row in errors]
+    return _Forecast(
+        errors_from=[[int(span[0]) if span.size else 0 for span in row] for row in spans],
+        errors=[
+            [
+                [round(float(v), WEIGHT_DIGITS) for v in histogram[span[0] : span[-1] + 1]] if span.size else []
+                for histogram, span in zip(row, within, strict=True)
+            ]
+            for row, within in zip(errors, spans, strict=True)
+        ],
+        loss=[[round(float(v), LOG_DIGITS + 1) for v in row] for row in kept.loss],
+        day=[round(float(v), LOG_DIGITS) if math.isfinite(v) else None for v in kept.day],
+        week=[round(float(v), LOG_DIGITS) for v in kept.week],
+        saved_by_week=round(kept.saved_by_week, LOG_DIGITS + 2),
+        ahead_seconds=kept.ahead_seconds,
+    )
+
+
+def _kept_forecast(found: _Forecast) -> KeptForecast:
+    errors = np.zeros((len(HORIZONS_SECONDS), CANDIDATES, ERROR_BINS), np.float32)
+    for k, (row, begins) in enumerate(zip(found.errors, found.errors_from, strict=True)):
+        for c, (weights, first) in enumerate(zip(row, begins, strict=True)):
+            part = weights[: ERROR_BINS - first]
+            errors[k, c, first : first + len(part)] = part
+    return KeptForecast(
+        errors=errors,
+        loss=np.array(found.loss, float),
+        day=np.array([math.nan if v is None else v for v in found.day], np.float32),
+        week=np.array(found.week, np.float16),
+        saved_by_week=found.saved_by_week,
+        ahead_seconds=found.ahead_seconds,
+    )
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _share(value: float) -> float:
+    return min(max(round(value, SHARE_DIGITS), 0.0), 1.0)
