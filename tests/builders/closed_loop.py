@@ -184,9 +184,10 @@ def kept_of(memory: Memory, key: str, now: float) -> KeptModel:
     made = {pool.name: "the same" for pool in model.pools}
     before = keep(memory, memory.fleet.models.index(model))
     assert before is not None
-    found, wrong = kept_memory.read(kept_memory.written(before, made), made, now)
+    text, unwritten = kept_memory.written(before, made)
+    found, wrong = kept_memory.read(text, made, now)
     assert found is not None
-    assert wrong == []
+    assert unwritten == wrong == []
     return found
 
 

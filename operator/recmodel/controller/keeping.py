@@ -36,11 +36,23 @@ class Keeping:
         now = time.monotonic()
         if not self.ending and now - self._at.get(tracked.key, -math.inf) < KEEP_SECONDS:
             return before
-        kept = self._decider.keep(tracked.key)
-        text = kept_memory.written(kept, made(tracked)) if kept is not None else None
+        try:
+            text = self._newest(tracked)
+        except Exception:  # a status is worth more than what is kept with it
+            logger.exception("%s: what was learned cannot be kept", tracked.key)
+            return before
         if text is None:
             return before
         self._at[tracked.key] = now
+        return text
+
+    def _newest(self, tracked: Tracked) -> str | None:
+        kept = self._decider.keep(tracked.key)
+        if kept is None:
+            return None
+        text, wrong = kept_memory.written(kept, made(tracked))
+        for sentence in wrong:
+            logger.warning("%s: %s", tracked.key, sentence)
         return text
 
     def forget(self, key: str) -> None:

@@ -80,9 +80,9 @@ class _Pool(_Part):
 
     @model_validator(mode="after")
     def _origin_is_near(self) -> _Pool:
-        most = self.origin + GRID * GRID_STEP
-        if not any(self.origin <= math.log(load) <= most for load in self.load):
-            raise ValueError(f"origin is {self.origin}, and no load lies within {most - self.origin:.1f} above it")
+        width = GRID * GRID_STEP
+        if not any(-GRID_STEP <= math.log(load) - self.origin <= width for load in self.load):
+            raise ValueError(f"origin is {self.origin}, and the logarithm of no load lies within {width:.1f} above it")
         return self
 
 
@@ -114,13 +114,21 @@ class _Head(_Part):
     threshold_seconds: Annotated[float, Field(gt=0.0, le=1e6)]
 
 
-def written(kept: KeptModel, made: Mapping[str, str]) -> str | None:
-    """The text for the status; None where it would be too long. ``made``: by pool, a digest of what its pods are made from."""
-    head = _Head(version=VERSION, time_seconds=round(kept.time_seconds, 1), threshold_seconds=kept.threshold_seconds)
-    pools = [_pool(pool, made.get(pool.name, "")).model_dump(by_alias=True) for pool in kept.pools]
-    forecast = _forecast(kept.forecast).model_dump(by_alias=True) if kept.forecast is not None else None
-    text = packed({**head.model_dump(by_alias=True), "pools": pools, "forecast": forecast})
-    return text if text is not None and len(text) <= LARGEST_CHARACTERS else None
+def written(kept: KeptModel, made: Mapping[str, str]) -> tuple[str | None, list[str]]:
+    """The text for the status, None where it would be too long; and why parts are left out, a sentence each. ``made``: by pool, a digest
+    of what its pods are made from.
+    """
+    wrong: list[str] = []
+    head = {"version": VERSION, "timeSeconds": round(kept.time_seconds, 1), "thresholdSeconds": kept.threshold_seconds}
+    pools = [_checked(_Pool, _pool(pool, made.get(pool.name, "")), f"pool {pool.name}", wrong) for pool in kept.pools]
+    forecast = _checked(_Forecast, _forecast(kept.forecast), "forecast", wrong) if kept.forecast is not None else None
+    body = {
+        **head,
+        "pools": [pool.model_dump(by_alias=True) for pool in pools if pool is not None],
+        "forecast": forecast.model_dump(by_alias=True) if forecast is not None else None,
+    }
+    text = packed(body)
+    return (text if text is not None and len(text) <= LARGEST_CHARACTERS else None), wrong
 
 
 def read(text: str | None, made: Mapping[str, str], now_seconds: float) -> tuple[KeptModel | None, list[str]]:
@@ -175,19 +183,12 @@ def _checked(kind: type[Checked], value: Any, place: str, wrong: list[str]) -> C
         return None
 
 
-def _pool(kept: KeptPool, made: str) -> _Pool:
+def _pool(kept: KeptPool, made: str) -> dict[str, Any]:
     columns = {name: [float(v) for v in values] for name, values in zip(BINNED, kept.bins, strict=True)}
     shares = {name: [_share(v) for v in columns[name]] for name in ("late_low", "late_high", "slow")}
     others = {name: [_digits(v) for v in columns[name]] for name in columns.keys() - shares.keys()}
-    return _Pool(
-        name=kept.name,
-        version=kept.version,
-        made=made,
-        origin=round(kept.origin, LOG_DIGITS + 1),
-        failed_retests=kept.failed_retests,
-        **shares,
-        **others,
-    )
+    about = {"name": kept.name, "version": kept.version, "made": made, "failed_retests": kept.failed_retests}
+    return {**about, "origin": round(kept.origin, LOG_DIGITS + 1), **shares, **others}
 
 
 def _kept_pool(found: _Pool, same: bool) -> KeptPool:
@@ -197,24 +198,24 @@ def _kept_pool(found: _Pool, same: bool) -> KeptPool:
     )
 
 
-def _forecast(kept: KeptForecast) -> _Forecast:
+def _forecast(kept: KeptForecast) -> dict[str, Any]:
     errors = np.round(np.asarray(kept.errors, float), WEIGHT_DIGITS)
     spans = [[np.flatnonzero(histogram) for histogram in row] for row in errors]
-    return _Forecast(
-        errors_from=[[int(span[0]) if span.size else 0 for span in row] for row in spans],
-        errors=[
+    return {
+        "errors_from": [[int(span[0]) if span.size else 0 for span in row] for row in spans],
+        "errors": [
             [
                 [round(float(v), WEIGHT_DIGITS) for v in histogram[span[0] : span[-1] + 1]] if span.size else []
                 for histogram, span in zip(row, within, strict=True)
             ]
             for row, within in zip(errors, spans, strict=True)
         ],
-        loss=[[round(float(v), LOG_DIGITS + 1) for v in row] for row in kept.loss],
-        day=[round(float(v), LOG_DIGITS) if math.isfinite(v) else None for v in kept.day],
-        week=[round(float(v), LOG_DIGITS) for v in kept.week],
-        saved_by_week=round(kept.saved_by_week, LOG_DIGITS + 2),
-        ahead_seconds=kept.ahead_seconds,
-    )
+        "loss": [[round(float(v), LOG_DIGITS + 1) for v in row] for row in kept.loss],
+        "day": [round(float(v), LOG_DIGITS) if math.isfinite(v) else None for v in kept.day],
+        "week": [round(float(v), LOG_DIGITS) for v in kept.week],
+        "saved_by_week": round(kept.saved_by_week, LOG_DIGITS + 2),
+        "ahead_seconds": kept.ahead_seconds,
+    }
 
 
 def _kept_forecast(found: _Forecast) -> KeptForecast:

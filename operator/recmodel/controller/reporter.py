@@ -68,10 +68,7 @@ class Reporter:
 
         async def work() -> None:
             for tracked, status in left:
-                try:
-                    await self._write(tracked, status)
-                except ClusterError as error:
-                    logger.info("%s: its last status is not written: %s", tracked.key, error)
+                await self._try(tracked, status)
 
         tasks = [asyncio.create_task(work()) for _ in range(WORKERS)]
         _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -89,16 +86,20 @@ class Reporter:
             key = await self._queue.get()
             try:
                 if (due := self._due.pop(key, None)) is not None:
-                    await self._write(*due)
-            except LeadershipLost as lost:
-                logger.info("%s: %s", key, lost)
-            except ClusterError as error:
-                # The next tick judges again, and this one is not remembered as written.
-                logger.warning("%s: the status cannot be written: %s", key, error)
-            except Exception:
-                logger.exception("%s: the status cannot be written", key)
+                    await self._try(*due)
             finally:
                 self._queue.done(key)
+
+    async def _try(self, tracked: Tracked, status: RecModelStatus) -> None:
+        try:
+            await self._write(tracked, status)
+        except LeadershipLost as lost:
+            logger.info("%s: %s", tracked.key, lost)
+        except ClusterError as error:
+            # The next tick judges again, and this one is not remembered as written.
+            logger.warning("%s: the status cannot be written: %s", tracked.key, error)
+        except Exception:
+            logger.exception("%s: the status cannot be written", tracked.key)
 
     async def _write(self, tracked: Tracked, status: RecModelStatus) -> None:
         owner = tracked.owner
