@@ -85,14 +85,24 @@ def test_without_prometheus_everything_is_held_and_goes_on_with_it(
     assert failed(load.answers()) == {}
 
 
+def own_page(kube: Kube) -> str:
+    """The running operator's metrics; empty while there is none that listens."""
+    try:
+        return kube.proxied(OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], 9090, "/metrics")
+    except (Refused, AssertionError):
+        return ""
+
+
+def own_metric(page: str, served: Served, metric: str, pool: str | None = None) -> float | None:
+    """What such a page says of this RecModel."""
+    labels = f'model="{served.name}",namespace="{served.namespace}"' + (f',pool="{pool}"' if pool else "")
+    lines = (line for line in page.splitlines() if line.startswith(f"{metric}{{{labels}}}"))
+    return next((float(line.split(" ")[-1]) for line in lines), None)
+
+
 def decided_at(kube: Kube, served: Served) -> float | None:
     """When the running operator last decided for this RecModel (seconds since 1970), by its own metrics."""
-    try:
-        page = kube.proxied(OPERATOR_NAMESPACE, operator_pod(kube)["metadata"]["name"], 9090, "/metrics")
-    except (Refused, AssertionError):  # the new pod does not listen yet
-        return None
-    wanted = f'recmodel_decision_timestamp_seconds{{model="{served.name}",namespace="{served.namespace}"}}'
-    return next((float(line.split(" ")[-1]) for line in page.splitlines() if line.startswith(wanted)), None)
+    return own_metric(own_page(kube), served, "recmodel_decision_timestamp_seconds")
 
 
 def test_an_operator_killed_in_the_middle_changes_nothing_and_the_next_one_goes_on(
@@ -124,6 +134,40 @@ def test_an_operator_killed_in_the_middle_changes_nothing_and_the_next_one_goes_
     answers = load.answers()
     measured("requests over a killed operator", f"{len(answers)}, {failed(answers)}")
     assert failed(answers) == {}
+
+
+def test_the_first_decision_after_an_end_of_the_operator_knows_what_a_replica_carries(
+    kube: Kube, serve: Callable[..., Served]
+) -> None:
+    """Ended in order first, then killed: what was learned is in the status either time."""
+    served = serve(SMALL)
+    served.wait_ready(small=1)
+    metric, before = "recmodel_pool_capacity_per_second", 0.0
+    with Load(served, 25.0):
+        eventually("it is known", lambda: own_metric(own_page(kube), served, metric, "small"), 180.0)
+        for how in (("--grace-period=30",), ("--grace-period=0", "--force")):
+            time.sleep(2 * TICK_SECONDS)
+            before = own_metric(own_page(kube), served, metric, "small") or 0.0
+            ended = operator_pod(kube)["metadata"]["name"]
+            run("kubectl", "delete", "pod", "-n", OPERATOR_NAMESPACE, ended, *how, seconds=60.0)
+            pages: list[str] = []
+
+            def first_page(ended: str = ended, pages: list[str] = pages) -> bool:
+                page = own_page(kube) if operator_pod_name(kube) not in (None, ended) else ""
+                if own_metric(page, served, "recmodel_decision_timestamp_seconds") is not None:
+                    pages.append(own_page(kube))  # a page may be read while it is written
+                return bool(pages)
+
+            eventually("the next one decides", first_page, 90.0)
+            after = own_metric(pages[0], served, metric, "small")
+            size = len(served.status()["memory"])
+            measured(f"capacity before and after {how[-1]}", f"{before}/s, {after}/s, out of {size} characters")
+            assert after == pytest.approx(before, rel=0.1)
+            began = own_metric(pages[0], served, "recmodel_decision_timestamp_seconds")
+            eventually(
+                "it has decided again", lambda began=began: (decided_at(kube, served) or 0.0) > began + 1.0, 60.0
+            )
+    assert before > 0.0
 
 
 def operator_pod_name(kube: Kube) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 QUARANTINE_TICKS = 20
 
+Kept = Callable[[float], KeptModel | None]  # given the time
 Decidable = tuple[Model, Observation]
 Decided = tuple[Memory, dict[str, Decision]]
 
@@ -77,7 +78,7 @@ class Decider:
             str, float
         ] = {}  # by RecModel: what another process had left of the accuracy budget ...
         self._latency_budget_left: dict[str, float] = {}  # ... and of the latency budget
-        self._kept: dict[str, KeptModel] = {}  # by RecModel: what another process had learned, until the first tick
+        self._kept: dict[str, Kept] = {}  # by RecModel: what another process had learned, for the next tick
 
     def gather(self, views: Sequence[ModelView], now_seconds: float) -> Readings:
         """What Prometheus says; for a thread. A RecModel that breaks the gathering has no reading, and is left out for
@@ -127,8 +128,8 @@ class Decider:
         for known in (self._parked, self._quarantined, self._budget_left, self._latency_budget_left, self._kept):
             known.pop(key, None)
 
-    def take_back(self, key: str, kept: KeptModel) -> None:
-        """What another process had learned of a RecModel, for its first tick here."""
+    def take_back(self, key: str, kept: Kept) -> None:
+        """What another process had learned of a RecModel, for its next tick here; ``kept`` is asked then, in the thread that decides."""
         self._kept[key] = kept
 
     def keep(self, key: str) -> KeptModel | None:
@@ -186,7 +187,9 @@ class Decider:
         failed = {m.key: self._quarantined[m.key][1] for m in models if m.key in self._quarantined}
         usable = [(m, o) for m, o in zip(models, observations, strict=True) if m.key not in failed]
         with self._lock:
-            before, kept = self._known(), dict(self._kept)
+            before = self._known()
+            asked = {m.key: self._kept.pop(m.key) for m, _ in usable if m.key in self._kept}
+            kept = _answers(asked, now_seconds)
 
             def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
                 memory = self._memory_of([model for model, _ in some], before, from_scratch)
@@ -213,8 +216,6 @@ class Decider:
             if parts:
                 self._memory = joined([m for m, _ in usable if m.key in decided], [memory for memory, _ in parts])
             self._park(before, decided)
-            for key in decided.keys() & kept.keys():
-                self._kept.pop(key, None)
         return decided, failed
 
     def _begin(self, models: Sequence[Model], past: Sequence[tuple[Any, Any] | None] | None = None) -> Memory:
@@ -249,3 +250,15 @@ class Decider:
                     self._parked[model.key] = reindex([model], before)
                 except Exception as error:
                     logger.error("%s: what was learned of it cannot be kept", model.key, exc_info=error)
+
+
+def _answers(asked: Mapping[str, Kept], now_seconds: float) -> dict[str, KeptModel]:
+    """What is kept, of those of which it can be read."""
+    found: dict[str, KeptModel] = {}
+    for key, read in asked.items():
+        try:
+            if (kept := read(now_seconds)) is not None:
+                found[key] = kept
+        except Exception as error:
+            logger.error("%s: what was kept of it cannot be read", key, exc_info=error)
+    return found

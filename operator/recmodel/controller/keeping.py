@@ -16,10 +16,13 @@ from recmodel.cluster.children.builders import digest
 from recmodel.controller import kept_memory
 from recmodel.controller.decider import Decider
 from recmodel.controller.tracked import Tracked
+from recmodel.core.kept import KeptModel
 
 logger = logging.getLogger(__name__)
 
-KEEP_SECONDS = 300.0  # between two times, at least: a few KiB, of what changes slowly
+# Between two times, at least: a few KiB, of what changes slowly. At first it is as long as has been learned: a process that is killed
+# loses half of that at most.
+KEEP_SECONDS = 300.0
 MAKING = ("variant", "template", "target_ref", "protocol")  # the fields of a pool that say what its replicas are
 
 
@@ -28,13 +31,14 @@ class Keeping:
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
-        self._at: dict[str, float] = {}  # by RecModel: when it was made last
+        self._made: dict[str, tuple[float, float]] = {}  # by RecModel: when it was made first, and last
         self.ending = False  # this process ends: what is newest is kept, however soon
 
     def text(self, tracked: Tracked, before: str | None) -> str | None:
         """What ``status.memory`` is to be, where it was ``before``: that stays while nothing is known beyond it."""
         now = time.monotonic()
-        if not self.ending and now - self._at.get(tracked.key, -math.inf) < KEEP_SECONDS:
+        first, last = self._made.get(tracked.key, (now, -math.inf))
+        if not self.ending and now - last < min(KEEP_SECONDS, last - first):
             return before
         try:
             text = self._newest(tracked)
@@ -43,7 +47,7 @@ class Keeping:
             return before
         if text is None:
             return before
-        self._at[tracked.key] = now
+        self._made[tracked.key] = first, now
         return text
 
     def _newest(self, tracked: Tracked) -> str | None:
@@ -57,18 +61,25 @@ class Keeping:
 
     def forget(self, key: str) -> None:
         """A RecModel that is gone."""
-        self._at.pop(key, None)
+        self._made.pop(key, None)
 
 
-def recall(decider: Decider, tracked: Tracked, now_seconds: float) -> None:
-    """Hands over what the status says that another process had learned. What cannot be believed is left out, and said in the log."""
+def recall(decider: Decider, tracked: Tracked) -> None:
+    """Hands over what the status says that another process had learned; it is read in the thread that decides. What cannot be believed
+    is left out, and said in the log.
+    """
     status = tracked.desired.body.get("status")
     text = status.get("memory") if isinstance(status, Mapping) else None
-    kept, wrong = kept_memory.read(text if isinstance(text, str) else None, made(tracked), now_seconds)
-    for sentence in wrong:
-        logger.warning("%s: %s", tracked.key, sentence)
-    if kept is not None:
-        decider.take_back(tracked.key, kept)
+    if not isinstance(text, str):
+        return
+
+    def read(now_seconds: float) -> KeptModel | None:
+        kept, wrong = kept_memory.read(text, made(tracked), now_seconds)
+        for sentence in wrong:
+            logger.warning("%s: %s", tracked.key, sentence)
+        return kept
+
+    decider.take_back(tracked.key, read)
 
 
 def made(tracked: Tracked) -> dict[str, str]:

@@ -26,7 +26,7 @@ from recmodel.controller.decider import Decider
 from recmodel.controller.giving_back import GivingBack
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
-from recmodel.controller.keeping import Keeping
+from recmodel.controller.keeping import Keeping, recall
 from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.recmodel_watch import RecModelWatch
@@ -108,6 +108,8 @@ class Operator:
         tracked = self.reconciler.models.get("/".join(identity_of(body)))
         if tracked and self._reference_pools.want(tracked):
             forget_wanted(tracked)  # it was decided for other workloads
+        if tracked and not self._may_act(tracked.owner.namespace):
+            recall(self._decider, tracked)  # of the one that acts there; what is known here stays
         if self.claims is not None:
             self.claims.wake()
 

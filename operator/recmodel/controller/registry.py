@@ -96,7 +96,7 @@ class Registry:
         self._read(tracked, spec)
         if new:
             recall_contests(tracked, time.monotonic(), time.time())  # of the workloads that the spec names
-            keeping.recall(self._decider, tracked, time.time())
+            keeping.recall(self._decider, tracked)
         self._reconciler.wake(owner.key)
 
     def recall(self, tracked: Tracked) -> None:

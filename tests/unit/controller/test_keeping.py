@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -87,7 +88,9 @@ def test_price_and_limits_may_change_meanwhile_and_the_template_makes_it_doubtfu
 
         async def story(operator: Operator, api: Api) -> None:
             operator.observe({**body, "status": left})
-            found.extend(pool.version for pool in operator._decider._kept["shop/feed"].pools)
+            kept = operator._decider._kept["shop/feed"](time.time())
+            assert kept is not None
+            found.extend(pool.version for pool in kept.pools)
 
         operated(story, seeing())
         return found[0]
