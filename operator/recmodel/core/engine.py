@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recmodel.core import latency_budget, pods
-from recmodel.core.arrays.fleet import Fleet, Floats
+from recmodel.core.arrays.fleet import Fleet, Floats, Ints
 from recmodel.core.arrays.observed import Observed, see, total_load
 from recmodel.core.capacity import posterior, probe, samples, sustained
 from recmodel.core.capacity.estimate import Capacity, estimate
@@ -26,6 +26,7 @@ from recmodel.core.forecast.candidates import Counting, LoadForecast
 from recmodel.core.forecast.moved import moved_ratio
 from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.memory import Memory
+from recmodel.core.plan import node_buffer
 from recmodel.core.plan.guard_context import GuardContext
 from recmodel.core.plan.guards import guard
 from recmodel.core.plan.hold_times import left_seconds
@@ -63,8 +64,12 @@ def step(memory: Memory, observations: Sequence[Observation], now_seconds: float
 
 def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
     """The decisions that follow from what was learned, and the memory of them."""
-    memory, proposal, context = _propose(memory, learned)
+    situation = _situation(memory, learned)
+    memory, proposal, context = _propose(memory, learned, situation)
     guarded = guard(context)
+    buffer_memory, buffers = node_buffer.size(
+        memory.node_buffer, situation, memory.forecast, learned.pods, guarded.replicas, learned.now_seconds
+    )
     weights, budget, budget_memory = share(
         memory.accuracy_budget,
         TrafficContext(
@@ -82,7 +87,7 @@ def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
     hold_left = left_seconds(
         guarded, learned.fleet, memory.pods, learned.pods, proposal.per_replica, memory.capacity.sampling.settled_ticks
     )
-    return replace(memory, accuracy_budget=budget_memory), Decisions(
+    return replace(memory, accuracy_budget=budget_memory, node_buffer=buffer_memory), Decisions(
         fleet=learned.fleet,
         seen=learned.observed,
         failing=learned.failing,
@@ -101,6 +106,7 @@ def plan(memory: Memory, learned: Learned) -> tuple[Memory, Decisions]:
         latency_budget=learned.latency_budget,
         allowed=learned.allowed,
         blind_seconds=learned.pods.blind_seconds,
+        node_buffers=buffers,
     )
 
 
@@ -150,31 +156,39 @@ def learn(memory: Memory, observations: Sequence[Observation], now_seconds: floa
     )
 
 
-def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardContext]:
-    """The cheapest mix, the memory of it, and what the guards are to look at."""
+def _situation(memory: Memory, learned: Learned) -> Situation:
+    """What the plan rests on."""
     fleet, seen, now = learned.fleet, learned.failing.seen, learned.pods
     planned = probe.planned(learned.capacity, memory.capacity, fleet, memory.pods, now, learned.forecast)
     each, assumed = assumed_capacity(fleet, planned, seen.ready)
-    least = least_replicas(fleet)
-    wanted = np.where(fleet.leaving, 0, seen.desired)  # of what runs
-    proposal = propose(
-        Situation(
-            fleet=fleet,
-            seen=seen,
-            forecast=learned.forecast,
-            capacity=planned,
-            each=each,
-            assumed=assumed,
-            least=least,
-            most=now.most,
-            recent_loads=candidates.recent_loads(memory.forecast),
-            held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, wanted),
-            startup_seconds=now.startup_seconds,
-            slower=now.slower,
-            allowed=learned.allowed,
-            dearer_seconds=memory.pods.dearer_ticks.astype(float) * fleet.tick_seconds,
-        )
+    return Situation(
+        fleet=fleet,
+        seen=seen,
+        forecast=learned.forecast,
+        capacity=planned,
+        each=each,
+        assumed=assumed,
+        least=least_replicas(fleet),
+        most=now.most,
+        recent_loads=candidates.recent_loads(memory.forecast),
+        held=memory.pods.recently_proposed(now.hold_ticks - 1.0, each, _runs(learned)),
+        startup_seconds=now.startup_seconds,
+        slower=now.slower,
+        allowed=learned.allowed,
+        dearer_seconds=memory.pods.dearer_ticks.astype(float) * fleet.tick_seconds,
     )
+
+
+def _runs(learned: Learned) -> Ints:
+    """Replicas that run ``[M, P]`` of the pools that stay."""
+    result: Ints = np.where(learned.fleet.leaving, 0, learned.failing.seen.desired)
+    return result
+
+
+def _propose(memory: Memory, learned: Learned, situation: Situation) -> tuple[Memory, Proposal, GuardContext]:
+    """The cheapest mix, the memory of it, and what the guards are to look at."""
+    fleet, seen, now, each = learned.fleet, learned.failing.seen, learned.pods, situation.each
+    proposal = propose(situation)
     proposed = memory.pods.with_proposed(proposal.replicas, each)
     proposed = proposed.with_dearer(proposal.cheapest < seen.desired, np.isfinite(learned.load))
     return (
@@ -184,8 +198,8 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             fleet=fleet,
             seen=seen,
             proposal=proposal,
-            least=least,
-            capacity=planned,
+            least=situation.least,
+            capacity=situation.capacity,
             load=learned.load,
             usual=learned.usual,
             upper=learned.forecast.upper,
@@ -194,7 +208,7 @@ def _propose(memory: Memory, learned: Learned) -> tuple[Memory, Proposal, GuardC
             doubted=np.isfinite(learned.doubted),
             late_ticks=now.late_ticks,
             unchanged=memory.capacity.sampling.settled_ticks > fleet.window_ticks,
-            recently_proposed=proposed.recently_proposed(now.hold_ticks, each, wanted),
+            recently_proposed=proposed.recently_proposed(now.hold_ticks, each, _runs(learned)),
             given_up=now.given_up,
             unplaced_seconds=now.unplaced_seconds,
             slow=now.slower,

@@ -11,6 +11,7 @@ from recmodel.core.capacity import posterior
 from recmodel.core.failures import memory as failures
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast.bootstrap import History, learn_history
+from recmodel.core.plan import node_buffer
 from recmodel.core.traffic import accuracy_budget
 from recmodel.core.types import Model
 
@@ -28,6 +29,7 @@ class Memory:
     pods: pods.PodsMemory
     accuracy_budget: accuracy_budget.AccuracyBudgetMemory
     latency_budget: latency_budget.LatencyBudgetMemory
+    node_buffer: node_buffer.NodeBufferMemory
 
 
 def begin(
@@ -48,6 +50,7 @@ def begin(
         pods=pods.empty(count, width),
         accuracy_budget=accuracy_budget.empty(count),
         latency_budget=latency_budget.empty(count),
+        node_buffer=node_buffer.empty(count, width),
     )
     if history is not None and any(h is not None for h in history):
         memory = replace(memory, forecast=learn_history(memory.forecast, history, fleet.calendars))

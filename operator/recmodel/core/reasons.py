@@ -44,6 +44,11 @@ NO_READY_POOL = "NoReadyPool"
 MODE_RECOMMEND = "ModeRecommend"
 LIGHTER_VARIANTS_SERVE = "LighterVariantsServe"
 
+# Why nodes are asked for ahead of need.
+NODE_BUFFER_SIZED = "NodeBufferSized"
+NODE_BUFFER_HELD = "NodeBufferHeld"
+NODE_BUFFER_UNKNOWN = "NodeBufferUnknown"
+
 # How a new version comes into the traffic.
 ROLLOUT_ADVANCED = "RolloutAdvanced"
 ROLLOUT_WAITING = "RolloutWaiting"

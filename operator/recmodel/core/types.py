@@ -20,6 +20,9 @@ class Pool:
     version: str = ""  # of what it serves; a change carries the capacity belief over with less weight
     traffic_limit_ratio: float = 1.0  # largest share of the model's traffic that it may answer now: set by its rollout
     warm_up_seconds: float = 0.0  # after Ready, until a pod counts in full
+    node_lead_seconds: float | None = (
+        None  # what a new node takes until that is measured; None: none is asked for ahead
+    )
     leaving: bool = (
         False  # its owner wants it no more: it answers until the others carry the load. Such pools come last
     )
@@ -77,6 +80,8 @@ class PoolObservation:
     utilisation_ratio: float | None = None
     queue: float | None = None
     ready_for_seconds: tuple[float, ...] = ()  # of the youngest ready pods, for how long; the others count as warm
+    node_startup_seconds: float | None = None  # creation to Ready where no node was there: by the longest recent wait
+    buffered: int | None = None  # replicas for which nodes are asked for now, ahead of need
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,15 @@ class PoolDecision:
     bound_left_seconds: float | None = (
         None  # after which it lets go if nothing else changes; None: unknown, or not timed
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBuffer:
+    """For how many replicas of one pool nodes are to be there, beside those that are decided."""
+
+    replicas: int | None  # None: not known, what stands stays
+    horizon_seconds: float  # what a new replica takes on a new node, the next tick and the age of the rate
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,7 @@ class Decision:
     runner_up: Mapping[str, int] = field(default_factory=dict)  # the next best mix ...
     runner_up_cost_per_hour: float | None = None  # ... and what it would have cost
     cost_per_hour: float | None = None  # of what was decided
+    node_buffers: Mapping[str, NodeBuffer] = field(default_factory=dict)  # of the pools that ask for one
     cost_parts: tuple[CostPart, ...] = ()  # which add up to it; none: nobody asked for them, or it costs nothing
     accuracy_budget_left_ratio: float | None = None  # of an hour's worth of the budget; None: no budget
     latency_budget: LatencyBudgetUse | None = None  # None: nothing was known of the latency yet

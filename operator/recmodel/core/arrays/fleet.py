@@ -40,6 +40,9 @@ class Fleet:
     # largest share of the traffic that the pool may answer: below 1 it is on trial
     traffic_limit_ratio: Floats = field(metadata=axes("MP"))
     warm_up_seconds: Floats = field(metadata=axes("MP"))  # after Ready, until a pod counts in full
+    node_lead_seconds: Floats = field(
+        metadata=axes("MP")
+    )  # what a new node takes; NaN: none is asked for ahead of need
     leaving: Bools = field(metadata=axes("MP"))  # no longer wanted: nothing is planned with it
     accuracy_budget_ratio: Floats = field(metadata=axes("M"))  # NaN: no budget
     late_budget_ratio: Floats = field(metadata=axes("M"))  # 0.05 for a p95 objective
@@ -84,6 +87,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
     low, high = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     cost, loss, limit = np.zeros(shape), np.full(shape, np.nan), np.ones(shape)
     rank, warm_up, leaving = np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, bool)
+    lead = np.full(shape, np.nan)
     for i, model in enumerate(models):
         names = sorted(pool.name for pool in model.pools)
         for k, pool in enumerate(model.pools):
@@ -91,6 +95,8 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
             low[i, k], high[i, k], cost[i, k] = pool.min_replicas, pool.max_replicas, pool.cost_per_hour
             limit[i, k] = min(max(pool.traffic_limit_ratio, 0.0), 1.0)
             warm_up[i, k], leaving[i, k] = pool.warm_up_seconds, pool.leaving
+            if pool.node_lead_seconds is not None:
+                lead[i, k] = pool.node_lead_seconds
             if pool.accuracy_loss_ratio is not None:
                 loss[i, k] = pool.accuracy_loss_ratio
     budget = [math.nan if m.accuracy_budget_ratio is None else m.accuracy_budget_ratio for m in models]
@@ -104,6 +110,7 @@ def pack(models: Sequence[Model], tick_seconds: float, rate_window_seconds: floa
         accuracy_loss_ratio=loss,
         traffic_limit_ratio=limit,
         warm_up_seconds=warm_up,
+        node_lead_seconds=lead,
         leaving=leaving,
         accuracy_budget_ratio=np.array(budget, float),
         late_budget_ratio=np.array([1.0 - m.within_ratio for m in models], float),

@@ -39,6 +39,8 @@ class Observed:
     slow_ratio: Floats  # share of the requests that may have taken over half of the threshold, or failed
     queue: Floats
     utilisation_ratio: Floats
+    node_startup_seconds: Floats  # creation to Ready where no node was there
+    buffered: Floats  # replicas for which nodes are asked for ahead of need
     requested: Bools  # [M] False: no request was counted yet
 
     @property
@@ -93,7 +95,7 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
     unschedulable, warming, warmed = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.ones(shape)
     columns = {
         name: np.full(shape, np.nan)
-        for name in ("weight", "startup", "rate", "errors", "low", "high", "slow", "queue", "busy")
+        for name in ("weight", "startup", "rate", "errors", "low", "high", "slow", "queue", "busy", "node", "buffered")
     }
     for i, (model, observation) in enumerate(zip(fleet.models, observations, strict=True)):
         for k, pool in enumerate(model.pools):
@@ -106,6 +108,8 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
             rate, errors = _known(seen.rate_per_second), _known(seen.errors_per_second)
             columns["weight"][i, k] = _known(seen.weight)
             columns["startup"][i, k] = _known(seen.startup_seconds)
+            columns["node"][i, k] = _known(seen.node_startup_seconds)
+            columns["buffered"][i, k] = _known(seen.buffered)
             columns["rate"][i, k] = rate
             columns["errors"][i, k] = errors
             columns["queue"][i, k] = _known(seen.queue)
@@ -129,6 +133,8 @@ def see(fleet: Fleet, observations: Sequence[Observation]) -> Observed:
         late_upper_ratio=columns["high"],
         slow_ratio=columns["slow"],
         queue=columns["queue"],
+        node_startup_seconds=columns["node"],
+        buffered=columns["buffered"],
         utilisation_ratio=columns["busy"],
         requested=np.array([observation.requested for observation in observations], bool),
     )

@@ -16,11 +16,13 @@ from recmodel.core.capacity.sustained import IMPLAUSIBLE_RISE
 from recmodel.core.explanation import unknown_load
 from recmodel.core.explanation.cost_split import CostSplit
 from recmodel.core.explanation.mover import mover
+from recmodel.core.explanation.node_buffers import node_buffers
 from recmodel.core.failures.load_independent import Failing
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.latency_budget import LatencyBudget
 from recmodel.core.plan.causes import BY_CODE
 from recmodel.core.plan.guards import Guarded
+from recmodel.core.plan.node_buffer import NodeBuffers
 from recmodel.core.plan.situation import Proposal
 from recmodel.core.traffic.accuracy_budget import AccuracyBudget
 from recmodel.core.types import Decision, PoolDecision, PoolEstimate, PoolForecast, Reason
@@ -48,6 +50,7 @@ class Decisions:
     accuracy_budget: AccuracyBudget
     latency_budget: LatencyBudget
     allowed: Floats  # [M, P] share of the traffic that each pool may answer all the time
+    node_buffers: NodeBuffers | None  # None: no pool asks for one
 
     @property
     def replicas(self) -> Ints:
@@ -92,6 +95,7 @@ class Decisions:
             acting_replicas={names[k]: int(self.guarded.acting[i, k]) for k in pools},
             runner_up=runner_up if differs else {},
             runner_up_cost_per_hour=round(float(self.proposal.runner_up_cost[i]), 4) if differs else None,
+            node_buffers=node_buffers(self.node_buffers, self.fleet, i),
             cost_per_hour=round(float((self.replicas[i] * price)[: len(names)].sum()), 4),
             accuracy_budget_left_ratio=_number(self.accuracy_budget.left_ratio[i]),
             latency_budget=self.latency_budget.use(i),
@@ -160,10 +164,8 @@ class Decisions:
     def _reasons(self, i: int, bound: Mapping[str, Reason]) -> tuple[Reason, ...]:
         """Why: what the forecast asked for, for each pool the guard that its number comes from, and what else limits the model."""
         found = [self._trend(i), *bound.values(), *self._unschedulable(i), *self._failing(i), *self._limits(i)]
-        if self.accuracy_budget.open[i]:
-            found.append(self._lighter(i))
-        if not self.proposal.feasible[i]:
-            found.append(self._infeasible(i))
+        found += [self._lighter(i)] if self.accuracy_budget.open[i] else []
+        found += [self._infeasible(i)] if not self.proposal.feasible[i] else []
         return tuple(found)
 
     def _bound(self, i: int) -> dict[str, Reason]:
