@@ -40,6 +40,7 @@ class _PoolLine(BaseModel):
     unschedulable: Count | None = None
     weight: Unknown = None
     startupSeconds: Unknown = None  # noqa: N815  the protocol's name
+    nodeStartupSeconds: Unknown = None  # noqa: N815
     readyForSeconds: list[Unknown] | None = None  # noqa: N815
     rate: Unknown = None
     errors: Unknown = None
@@ -130,6 +131,7 @@ def parse(text: str, model: Model, decided: Mapping[str, int] | None = None) -> 
             unschedulable=pool.unschedulable,
             weight=pool.weight,
             startup_seconds=pool.startupSeconds,
+            node_startup_seconds=pool.nodeStartupSeconds,
             ready_for_seconds=tuple(age for age in pool.readyForSeconds or () if age is not None),
             rate_per_second=pool.rate,
             errors_per_second=pool.errors,
@@ -201,9 +203,23 @@ def show(decision: Decision) -> str:
             "runnerUp": {"replicas": dict(decision.runner_up), "costPerHour": decision.runner_up_cost_per_hour}
             if decision.runner_up
             else None,
-        },
+        }
+        | ({"nodeBuffers": _node_buffers(decision)} if decision.node_buffers else {}),
         allow_nan=False,
     )
+
+
+def _node_buffers(decision: Decision) -> dict[str, dict[str, Any]]:
+    """Of the pools that ask for nodes ahead of need; where none does, the line has no such field."""
+    return {
+        name: {
+            "replicas": found.replicas,
+            "seconds": found.horizon_seconds,
+            "reason": found.reason.reason,
+            "message": found.reason.message,
+        }
+        for name, found in decision.node_buffers.items()
+    }
 
 
 def _cost_part(part: CostPart) -> dict[str, str | float]:

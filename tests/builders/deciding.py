@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builders.operator_stage import Seeing
-from recmodel.core.types import Decision, Model, Observation, PoolDecision
+from recmodel.core.types import Decision, Model, NodeBuffer, Observation, PoolDecision, Reason
 from recmodel.prometheus import GatherSettings
 
 
@@ -15,6 +15,7 @@ class Deciding(Seeing):
     def __init__(self, wanted: int = 5) -> None:
         super().__init__(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
         self.wanted = wanted
+        self.ahead: dict[str, int | None] = {}  # by pool the replicas for which nodes are asked for; None: not known
         self.acting: dict[str, bool] = {}
 
     def decide(
@@ -28,4 +29,9 @@ class Deciding(Seeing):
         state = "Tracking" if model.acts else "Recommending"
         both = dict.fromkeys(runs, self.wanted)
         pools = {name: PoolDecision(self.wanted if model.acts else count, 1.0) for name, count in runs.items()}
-        return Decision(now_seconds, pools, state, (), proposed_replicas=both, acting_replicas=both)
+        ahead = {
+            pool.name: NodeBuffer(self.ahead[pool.name], 280.0, Reason("NodeBufferSized", "as the test says"))
+            for pool in model.pools
+            if pool.node_lead_seconds is not None and pool.name in self.ahead
+        }
+        return Decision(now_seconds, pools, state, (), proposed_replicas=both, acting_replicas=both, node_buffers=ahead)

@@ -41,11 +41,12 @@ class Api:
         self.leases_refused: dict[str, str] = {}  # by namespace, the sentence with which their writes are
         self.jobs: list[dict[str, Any]] = []
         self.monitors = False  # whether the CRD of PodMonitors is installed
+        self.buffers: names.Kind | None = None  # which CapacityBuffers the CRD of the node autoscaler serves
         self.jobs_refused = ""  # the sentence with which they are
         self._watches_end = asyncio.Event()
         self.requests: list[tuple[str, str]] = []
         self.recmodels: list[dict[str, Any]] | str = "forbidden"
-        self._kinds = {kind.plural: kind for kind in names.CHILD_KINDS}
+        self._kinds = {kind.plural: kind for kind in names.OWNED_KINDS}
 
     def end_watches(self) -> None:
         """Ends all watches that are open."""
@@ -86,6 +87,8 @@ class Api:
             return web.json_response({"message": "starting"}, status=503)
         if self.monitors and request.path == f"/apis/{names.POD_MONITOR.group_version}":
             return web.json_response({"resources": [{"name": names.POD_MONITOR.plural}]})
+        if self.buffers is not None and request.path == self.buffers.root:
+            return web.json_response({"resources": [{"name": self.buffers.plural}]})
         if request.method == "GET" and parts[-1] == "recmodels" and isinstance(self.recmodels, str):
             return web.json_response({"message": "no"}, status=404 if self.recmodels == "absent" else 403)
         if request.query.get("watch"):
@@ -126,7 +129,12 @@ class Api:
                     return web.json_response({"items": [], "metadata": {"resourceVersion": "1"}})
                 return web.json_response({"message": "no"}, status=404)
             return web.json_response({"message": "no"}, status=404)
-        body, kind = await request.json(), self._kinds[parts[parts.index("namespaces") + 2]]
+        kind = self._kinds[parts[parts.index("namespaces") + 2]]
+        if request.method == "DELETE":
+            uid = self.cluster.objects[kind.kind, parts[-1]]["metadata"]["uid"]
+            await self.cluster.delete(kind, "shop", parts[-1], uid)
+            return web.json_response({})
+        body = await request.json()
         if parts[-1] == "scale":
             uid, replicas = body["metadata"]["uid"], body["spec"]["replicas"]
             scale = await self.cluster.apply_replicas(kind, "shop", parts[-2], uid, replicas)

@@ -17,6 +17,7 @@ from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.referenced import Referenced
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.node_buffers import NodeBuffers
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.reference_pools import ReferencePools
 from recmodel.controller.reference_watch import ReferenceWatch
@@ -43,10 +44,11 @@ class World:
         watch = ReferenceWatch(self.cluster, referenced, Tasks())  # type: ignore[arg-type]
         rules = RouteRules(self.cluster, Tasks(), self.inventory.unreadable, self._known, lambda _: None)  # type: ignore[arg-type]
         references = ReferencePools(self.cluster, referenced, watch, self._known, lambda _: [], rules)  # type: ignore[arg-type]
+        self.node_buffers = NodeBuffers(self.cluster, self.inventory, None, lambda: None)  # type: ignore[arg-type]
         self.reconciler = Reconciler(
             actor,
             self.inventory,
-            TrafficShift(actor, self.inventory, references, Metrics()),
+            (TrafficShift(actor, self.inventory, references, Metrics()), self.node_buffers),
             lambda t: self.reports.append(t.applied.failed.reason if t.applied.failed else None),
         )
         self.tracked = self._tracked(wanted)

@@ -113,7 +113,15 @@ def test_by_default_the_rights_are_cluster_wide(helm: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [(), ("watchNamespaces={shop,news}",), ("handback=false",), ("admissionPolicy.enabled=false",)]
+    "settings",
+    [
+        (),
+        ("watchNamespaces={shop,news}",),
+        ("handback=false",),
+        ("admissionPolicy.enabled=false",),
+        ("nodeBuffers=true",),
+        ("nodeBuffers=true", "watchNamespaces={shop,news}"),
+    ],
 )
 @pytest.mark.parametrize("rights", get_args(Rights))
 def test_the_value_rights_says_what_the_roles_grant_and_the_operator_is_told(
@@ -131,9 +139,12 @@ def test_the_value_rights_says_what_the_roles_grant_and_the_operator_is_told(
         granted = {
             (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
         }
-        assert granted == {(right.resource, verb) for right in needed(rights, handback) for verb in right.verbs}
+        asked = needed(rights, handback, node_buffers="nodeBuffers=true" in settings)
+        assert granted == {(right.resource, verb) for right in asked for verb in right.verbs}
     (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
     assert {"name": "RECMODEL_RIGHTS", "value": rights} in container["env"]
+    ahead = str("nodeBuffers=true" in settings).lower()
+    assert {"name": "RECMODEL_NODE_BUFFERS", "value": ahead} in container["env"]
     assert {"name": "RECMODEL_HANDBACK", "value": str(handback).lower()} in container["env"]
     policies = {body["metadata"]["name"].rsplit(".")[-1] for body in of_kind(objects, "ValidatingAdmissionPolicy")}
     assert ({"handback", "going-on", "stores", "givers"} <= policies) == handback

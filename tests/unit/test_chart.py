@@ -16,7 +16,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
 from recmodel.cluster.leases.claims import ALL_CLAIM, CLAIM
 from recmodel.cluster.observed.conflicting_controllers import TARGET_FIELDS
-from recmodel.cluster.rights import HANDING_BACK
+from recmodel.cluster.rights import BUFFERING, HANDING_BACK
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.settings import ALIASES, PREFIX, Settings
 from recmodel.core import reasons
@@ -42,6 +42,7 @@ def leaves(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> li
 
 
 LEAVES = leaves(VALUES, SCHEMA)
+BUFFERS = {(right.group, right.resource) for right in BUFFERING}  # granted by the value nodeBuffers alone
 
 
 def rules() -> list[dict[str, Any]]:
@@ -131,6 +132,7 @@ def test_the_charts_defaults_are_the_operators() -> None:
     assert VALUES["prometheus"]["historySeconds"] == fields["history_seconds"].default
     assert VALUES["logLevel"] == fields["log_level"].default
     assert VALUES["rights"] == fields["rights"].default
+    assert VALUES["nodeBuffers"] == fields["node_buffers"].default is False
 
 
 def test_an_object_outside_the_releases_namespace_has_a_name_that_no_other_release_has() -> None:
@@ -207,7 +209,7 @@ def test_the_policies_cover_every_kind_that_the_operator_creates() -> None:
     }
     created -= {("", "events"), ("coordination.k8s.io", "leases")}
     for operation in ("CREATE", "UPDATE", "DELETE"):
-        assert covered("owned", operation) | covered("routes", operation) == created
+        assert covered("owned", operation) | covered("routes", operation) == created | BUFFERS
     routes = {("gateway.networking.k8s.io", kind.plural) for kind in names.ROUTES}
     assert covered("routes", "CREATE") == covered("routes", "UPDATE") == routes
     assert covered("pods", "CREATE") == covered("pods", "UPDATE") == {("apps", "deployments"), ("batch", "jobs")}

@@ -213,6 +213,13 @@ app.kubernetes.io/part-of: recmodel
   verbs: [create]
 {{- end }}
 
+{{- /* Beside these rules: nodes ahead of need. */ -}}
+{{- define "recmodel.rules.nodeBuffers" -}}
+- apiGroups: [autoscaling.x-k8s.io]
+  resources: [capacitybuffers]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+
 {{- /* Which resource each kind is that a pool may refer to, by group and kind, as JSON. */ -}}
 {{- define "recmodel.targetResources" -}}
 {{- $resources := dict "apps/Deployment" "deployments" "apps/StatefulSet" "statefulsets" }}

@@ -31,6 +31,18 @@ class Replicas(Strict):
     max: Annotated[int, Field(ge=1, le=10_000, description="Maximum of replicas.")]
 
 
+class NodeBuffer(Strict):
+    """Nodes ahead of need: a CapacityBuffer of the pool, where the cluster has that API, sized from the forecast."""
+
+    lead_time: Annotated[
+        Duration,
+        at_most("30m"),
+        Field(
+            description="How long a new node takes, until pods of the pool that waited for one have shown it. At most 30m."
+        ),
+    ] = "3m"
+
+
 class PoolSpec(Strict):
     """A pool: one variant on one kind of device, with limits and a price. The operator makes it from a template, or it is
     the workload that a targetRef names.
@@ -106,6 +118,14 @@ class PoolSpec(Strict):
             "operator would run; mode Auto writes its replicas, and nothing else of it."
         ),
     ] = None
+    # No default here either.
+    node_buffer: Annotated[
+        NodeBuffer | None,
+        Field(
+            description="Keeps nodes for replicas that the forecast wants soon, by a CapacityBuffer (autoscaling.x-k8s.io), which the "
+            "Cluster Autoscaler or Karpenter serves. In mode Auto, where the operator's setting nodeBuffers allows it. Default: none."
+        ),
+    ] = None
     service: Annotated[
         ServiceRef | None,
         Field(description="With route.ref: the Service to which that rule sends the requests of this pool."),
@@ -115,6 +135,11 @@ class PoolSpec(Strict):
     def warm_up_seconds(self) -> float:
         """``2m`` is 120; 0 where Ready is warm."""
         return seconds(self.warm_up) if self.warm_up is not None else 0.0
+
+    @property
+    def node_lead_seconds(self) -> float | None:
+        """``3m`` is 180; None where no nodes are kept ahead of need."""
+        return seconds(self.node_buffer.lead_time) if self.node_buffer is not None else None
 
     @property
     def own_template(self) -> PodTemplate:

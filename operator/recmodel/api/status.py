@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from recmodel.api.pool_status import ContestStatus, NodeBufferStatus, PoolDecisionStatus, Written
 
 CONDITION_CHARACTERS = 4096  # the sentences of an API server are long, and the last words tell the field
 
@@ -29,12 +30,6 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Written(BaseModel):
-    """Base of what the operator writes: camelCase in YAML."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
 class Condition(Written):
     """One judgement, as every Kubernetes tool reads it."""
 
@@ -44,34 +39,6 @@ class Condition(Written):
     message: Annotated[str, Field(max_length=CONDITION_CHARACTERS)]
     observed_generation: int | None = None
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-
-
-class PoolDecisionStatus(Written):
-    """Why a pool has its replicas. It is written with whatever else is, and with lastDecisionTime, of which it is."""
-
-    proposed_replicas: Annotated[int | None, Field(description="What the plan wanted, before the guards.")] = None
-    reason: Annotated[
-        str | None,
-        Field(max_length=128, description="Reason of the last guard that changed the replicas. Absent where they are as the plan wanted."),
-    ] = None  # fmt: skip
-    message: Annotated[
-        str | None, Field(max_length=1024, description="The reason in a sentence, with its numbers.")
-    ] = None
-    until: Annotated[
-        str | None,
-        Field(description="When the guard ends if nothing else changes. Absent where it does not depend on time.",
-              json_schema_extra={"format": "date-time"}),
-    ] = None  # fmt: skip
-
-
-class ContestStatus(Written):
-    """Who keeps writing over the replicas of a targetRef. An operator that restarts continues from it."""
-
-    target: str
-    writers: Annotated[list[str], Field(max_length=16, description="Field managers.")] = []
-    times: Annotated[int, Field(ge=1, description="In a row.")]
-    last_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    stood_seconds: Annotated[int, Field(ge=0, description="How long the operator's number stood at most.")]
 
 
 class PoolStatus(Written):
@@ -114,6 +81,9 @@ class PoolStatus(Written):
     ] = None  # fmt: skip
     scheduling_seconds: Annotated[
         str | None, Field(description="Median wait for a node, of recent pods that had one within ten minutes.")
+    ] = None
+    node_buffer: Annotated[
+        NodeBufferStatus | None, Field(description="Of a pool with a nodeBuffer; absent before the first decision.")
     ] = None
     contested: Annotated[
         ContestStatus | None, Field(description="Who keeps writing over its replicas; absent: nobody.")

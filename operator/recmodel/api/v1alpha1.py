@@ -261,6 +261,7 @@ class RecModelSpec(Strict):
                     cost_per_hour=float(pool.cost_per_hour),
                     accuracy_loss_ratio=losses.get(self.variant_of(pool) or ""),
                     warm_up_seconds=pool.warm_up_seconds,
+                    node_lead_seconds=pool.node_lead_seconds,
                     # What was learned of one workload is but a hint for another.
                     version=f"{pool.target_ref.kind} {pool.target_ref.name}" if pool.target_ref is not None else "",
                 )

@@ -62,6 +62,11 @@ DISRUPTION_BUDGET = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudge
 ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
 GRPC_ROUTE = Kind("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes")
 POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
+# Of the Cluster Autoscaler and Karpenter, the newest version first: an older autoscaler has the second one alone.
+CAPACITY_BUFFERS = (
+    Kind("CapacityBuffer", "autoscaling.x-k8s.io/v1beta1", "capacitybuffers"),
+    Kind("CapacityBuffer", "autoscaling.x-k8s.io/v1alpha1", "capacitybuffers"),
+)
 CONFIG_MAP = Kind("ConfigMap", "v1", "configmaps")
 JOB = Kind("Job", "batch/v1", "jobs")
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
@@ -75,6 +80,7 @@ ARGO_ROLLOUT = Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")
 
 ROUTES = (ROUTE, GRPC_ROUTE)  # a RecModel has one of them, by what its pools speak
 CHILD_KINDS = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, *ROUTES, POD_MONITOR)
+OWNED_KINDS = (*CHILD_KINDS, *CAPACITY_BUFFERS)  # buffers are there for pools by reference, too, and are written apart
 
 # Whose replicas and pods a pool by reference may be without any setting, by the kind's name.
 REFERABLE = {kind.kind: kind for kind in (DEPLOYMENT, STATEFUL_SET)}

@@ -62,15 +62,20 @@ HANDING_BACK: tuple[Right, ...] = (
     Right("keda.sh", "scaledobjects", ("list", "patch")),
     Right("", "configmaps", ("delete",)),
 )
+# With node buffers: to keep nodes ahead of need.
+BUFFERING: tuple[Right, ...] = (Right("autoscaling.x-k8s.io", "capacitybuffers", KEPT),)
 # What it writes of itself, and cannot do without: its report, and which operator acts.
 OWN = frozenset({"recmodels/status", "events", "leases"})
 
 
-def needed(rights: Rights, handback: bool = False, targets: Iterable[ScaleTarget] = ()) -> tuple[Right, ...]:
+def needed(
+    rights: Rights, handback: bool = False, targets: Iterable[ScaleTarget] = (), node_buffers: bool = False
+) -> tuple[Right, ...]:
     """All that it does with these rights: with ``observe`` it reads what it watches, and writes its report and the Leases.
     ``targets`` are further kinds that pools may refer to.
     """
-    return (*_own(rights, handback), *(right for target in targets for right in _of(target, rights)))
+    buffering = BUFFERING if node_buffers and rights == "act" else ()
+    return (*_own(rights, handback), *buffering, *(right for target in targets for right in _of(target, rights)))
 
 
 def _of(target: ScaleTarget, rights: Rights) -> tuple[Right, Right]:

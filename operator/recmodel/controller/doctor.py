@@ -97,7 +97,7 @@ async def _cluster(client: Client, settings: Settings) -> list[Check]:
     asked = [
         (where, right, verb, name)
         for where in places
-        for right in needed(settings.rights, settings.handback, settings.scale_targets)
+        for right in needed(settings.rights, settings.handback, settings.scale_targets, settings.node_buffers)
         for verb in right.verbs
         for name in right.names or (None,)
     ]

@@ -19,7 +19,6 @@ from recmodel.cluster.observed.pool_state import PoolState
 from recmodel.cluster.observed.referenced import Referenced
 from recmodel.cluster.scale_targets import Referable
 from recmodel.cluster.transport.client import Client
-from recmodel.cluster.transport.watch import ABSENT_KIND_SECONDS
 from recmodel.cluster.writing.apply import Actor
 from recmodel.controller.contests import recall_contests
 from recmodel.controller.decider import Decider
@@ -27,8 +26,10 @@ from recmodel.controller.giving_back import GivingBack
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
 from recmodel.controller.keeping import Keeping, recall
+from recmodel.controller.late_kinds import LateKinds
 from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
+from recmodel.controller.node_buffers import NodeBuffers
 from recmodel.controller.recmodel_watch import RecModelWatch
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.reference_pools import ReferencePools
@@ -73,14 +74,16 @@ class Operator:
         self.lease, self.claims = self._leases()
         self._tasks = Tasks()
         self._watches = Watches(client, self.inventory, self._tasks, self._listed, metrics.followed)
+        self._late_kinds = late = LateKinds(client, self._watches, settings.namespaces)
+        self._node_buffers = NodeBuffers(client, self.inventory, late if settings.keeps_nodes else None, self._listed)
         self.referenced = Referenced(self.inventory.acting_on, self.inventory.unreadable, time.monotonic, time.time)
         referable, changed = Referable(settings.scale_targets), self._changed
         self._references = ReferenceWatch(client, self.referenced, self._tasks, referable, changed)
         rules = RouteRules(client, self._tasks, self.inventory.unreadable, self._tracked, changed)
         seen = self.referenced, self._references
         self._reference_pools = ReferencePools(client, *seen, self._tracked, self._watches.scalers_unlisted, rules)
-        shift = TrafficShift(self._actor, self.inventory, self._reference_pools, metrics)
-        self.reconciler = Reconciler(self._actor, self.inventory, shift, self._report, self._may_act, self._knows)
+        steps = TrafficShift(self._actor, self.inventory, self._reference_pools, metrics), self._node_buffers
+        self.reconciler = Reconciler(self._actor, self.inventory, steps, self._report, self._may_act, self._knows)
         self._registry = Registry(
             self.reconciler, self.inventory, decider, settings.permitted, self._report, self.forget
         )
@@ -189,17 +192,14 @@ class Operator:
             group.create_task(self.reporter.run())
             group.create_task(self._ticks())
             group.create_task(self._later())
+            group.create_task(self._node_buffers.run())
 
     async def _later(self) -> None:
         """PodMonitors may come to the cluster after the operator: from then on they are made."""
-        while not self._actor.monitors:
-            await asyncio.sleep(ABSENT_KIND_SECONDS)
-            if await served(self._client, names.POD_MONITOR):
-                self._watches.add(names.POD_MONITOR, self._settings.namespaces)
-                self._actor.monitors = True
-                logger.info("the cluster knows PodMonitors now")
-                for key in self.reconciler.models:
-                    self.reconciler.wake(key)
+        if not self._actor.monitors:
+            await self._late_kinds.found(names.POD_MONITOR)
+            self._actor.monitors = True
+            self._listed()
 
     async def _ticks(self) -> None:
         with contextlib.suppress(TimeoutError):  # without any RecModel there is nothing to wait for
@@ -278,7 +278,8 @@ class Operator:
     # --- what stands ---
 
     def _pools(self, tracked: Tracked) -> dict[str, PoolState]:
-        return standing_pools(tracked, self.inventory, self._actor, self._reference_pools)
+        found = standing_pools(tracked, self.inventory, self._actor, self._reference_pools)
+        return self._node_buffers.standing(tracked, found)
 
     def _models(self) -> list[Model]:
         models = [t for t in self.reconciler.models.values() if t.spec is not None]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from recmodel.api.pool_status import ContestStatus
 from recmodel.api.quantity import ratio
-from recmodel.api.status import ContestStatus, RecModelStatus
+from recmodel.api.status import RecModelStatus
 from recmodel.cluster.observed.startups import LONGEST_START_SECONDS, LONGEST_WAIT_SECONDS
 from recmodel.core.reasons import HOLDING
 from recmodel.prometheus.readings import NO_READY_POOL, NO_SERIES

@@ -29,7 +29,9 @@ from recmodel.cluster.writing.apply import Actor
 from recmodel.cluster.writing.attempts import Attempts
 from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure, Outcome
+from recmodel.controller.failures import log_failure
 from recmodel.controller.fairness import FairQueue
+from recmodel.controller.node_buffers import NodeBuffers
 from recmodel.controller.overwriting import overwriting
 from recmodel.controller.rollouts import adopt, forget_serving
 from recmodel.controller.tracked import Tracked
@@ -54,14 +56,14 @@ class Reconciler:
         self,
         actor: Actor,
         inventory: Inventory,
-        traffic_shift: TrafficShift,
+        steps: tuple[TrafficShift, NodeBuffers],
         report: Callable[[Tracked], object],
         may_act: Callable[[str], bool] = lambda namespace: True,  # noqa: ARG005
         known: Callable[[Tracked], bool] = lambda tracked: True,  # noqa: ARG005
     ) -> None:
         self._actor = actor
         self._inventory = inventory
-        self._traffic_shift = traffic_shift
+        self._traffic_shift, self._node_buffers = steps  # what follows the children
         self._report = report  # called when a failure begins or ends, so that the status says so before the next tick
         self._may_act = may_act  # in a namespace; False while another operator does: then nothing is looked at
         self._known = known  # False while what stands in the cluster of a RecModel is not: then it is left as it is
@@ -77,7 +79,7 @@ class Reconciler:
 
     def decided(self, tracked: Tracked, decision: Decision, states: Mapping[str, PoolState]) -> None:
         """Has a decision carried out; where nothing is to be done, nobody is woken."""
-        if want(tracked, decision, states):
+        if want(tracked, decision, states) | self._node_buffers.want(tracked, decision, states):
             self.wake(tracked.key)
 
     def start_over(self, models: Iterable[Tracked]) -> None:
@@ -103,6 +105,7 @@ class Reconciler:
         self.models.pop(key, None)
         self._failures.pop(key, None)
         self._actor.forget(key)
+        self._node_buffers.forget(key)
         if timer := self._timers.pop(key, None):
             timer.cancel()
 
@@ -157,8 +160,8 @@ class Reconciler:
         """
         waits: list[float | None] = []
         errors: list[Exception] = []
-        # The Job comes last: what it waits for holds up nothing that serves.
-        for step in (self._children, self._traffic_shift.shift, self._optimise):
+        # Node buffers and the Job come last: what they wait for holds up nothing that serves.
+        for step in (self._children, self._traffic_shift.shift, self._node_buffers.bring, self._optimise):
             try:
                 waits.append(await step(tracked))
             except LeadershipLost as lost:  # no fault of the model; whoever acts now looks at it
@@ -172,7 +175,7 @@ class Reconciler:
                     break  # the API server does not answer: the next step would wait as long
         if self.models.get(key) is not tracked:  # gone meanwhile: what failed may have been just that
             return
-        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.applied.failures, errors))
+        self._failed(tracked, *refusals.apart(tracked.owner.namespace, tracked.failures, errors))
         if errors:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             waits.append(backoff_seconds(failures) * (3 if errors_module.heals_slowly(errors[0]) else 1))
@@ -242,7 +245,7 @@ class Reconciler:
             logger.info("%s: applied %s", tracked.key, ", ".join(outcome.written))
         attempted = [failure for failure in outcome.failures if failure.child not in left]
         for failure in attempted:
-            _log(tracked, failure)
+            log_failure(tracked.key, failure)
         now = time.monotonic()
         refused = {failure.child for failure in outcome.failures}
         tracked.retries.keep({failure.child for failure in tracked.applied.failures})
@@ -281,7 +284,7 @@ class Reconciler:
         except Exception as error:
             failure = Failure(child, error, serves=False)
             tracked.applied = replace(tracked.applied, unstarted=failure)
-            _log(tracked, failure)
+            log_failure(tracked.key, failure)
             now = time.monotonic()
             tracked.retries.made([child], now)
             return tracked.retries.waits([child], now)[child]
@@ -292,9 +295,3 @@ class Reconciler:
     def weights(self, tracked: Tracked, spec: RecModelSpec) -> dict[str, int]:
         """The route's weights now, of 1,000; the first ones where there is no route yet."""
         return self._traffic_shift.weights(tracked, spec)
-
-
-def _log(tracked: Tracked, failure: Failure) -> None:
-    (kind, name), error = failure.child, failure.error
-    level, trace = (logging.WARNING, None) if errors_module.known(error) else (logging.ERROR, error)
-    logger.log(level, "%s: %s %s: %s", tracked.key, kind.kind, name, error, exc_info=trace)

@@ -124,6 +124,9 @@ class Settings(BaseModel):
     handback: bool = False
     """Whether deleting a RecModel restores what was handed over; the chart grants the rights for it with its policies alone."""
 
+    node_buffers: bool = False
+    """Whether pools that ask for it get a CapacityBuffer; the chart grants the rights for it with this setting alone."""
+
     scale_targets: tuple[ScaleTarget, ...] = ()
     """Kinds beside Deployment and StatefulSet that pools may refer to, as a JSON list: ``[{"group": "argoproj.io", "kind": "Rollout",
     "resource": "rollouts"}]``.
@@ -146,6 +149,11 @@ class Settings(BaseModel):
         """What the owners of RecModels may ask for."""
         acting = self.rights == "act"
         return Permitted(self.allow_service_accounts, self.allow_gateways, self.allow_hostnames, acting)
+
+    @property
+    def keeps_nodes(self) -> bool:
+        """Whether it may make CapacityBuffers."""
+        return self.node_buffers and self.rights == "act"
 
     @property
     def refresh_pace(self) -> RefreshPace:

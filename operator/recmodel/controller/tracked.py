@@ -12,6 +12,7 @@ from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.children.builders import Owner
 from recmodel.cluster.observed.pool_state import Contest
 from recmodel.cluster.writing.drift import Child
+from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller.backoff import Backoffs, Pace
 from recmodel.controller.recalled import Recalled
 from recmodel.core.types import Decision, PoolDecision, Reason
@@ -31,6 +32,7 @@ OWNERS = {
     "contested": "contests",
     "route": "routes",
     "rule": "route_rules",
+    "buffers": "node_buffers",
 }
 """By part of what is tracked: the module that alone replaces it. Others ask that one."""
 
@@ -89,6 +91,15 @@ class Traffic:
     changed_at: float = -math.inf  # on the monotonic clock: when it wrote them
 
 
+@dataclass(frozen=True, slots=True)
+class BufferWrites:
+    """Nodes ahead of need, on their way to what was decided."""
+
+    wanted: Mapping[str, int] = field(default_factory=dict)  # by pool; one that is not in it stays as it stands
+    written: Mapping[str, int] = field(default_factory=dict)  # by pool, the last time, by this process
+    refused: tuple[Failure, ...] = ()  # of the last attempt at each
+
+
 @dataclass
 class Tracked:
     """Frozen parts, each replaced whole by one module: ``OWNERS``."""
@@ -103,8 +114,10 @@ class Tracked:
     contested: Contested = field(default_factory=Contested)
     route: Route = field(default_factory=Route)
     rule: RuleWrites = field(default_factory=RuleWrites)
+    buffers: BufferWrites = field(default_factory=BufferWrites)
     backoffs: Backoffs = field(default_factory=Backoffs)  # of corrections, by child
     retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused, by child; of the Job, too
+    buffer_retries: Backoffs = field(default_factory=Backoffs)  # of what the API refused of these
     contests: Backoffs = field(default_factory=lambda: Backoffs(CONTESTS))  # of what others wrote over, by workload
     rule_contests: Backoffs = field(default_factory=lambda: Backoffs(CONTESTS))  # the same of the weights of a rule
     rule_conflicts: Backoffs = field(
@@ -134,6 +147,11 @@ class Tracked:
         """
         wanted = self.traffic.wanted
         return wanted if wanted is not None and for_pools_of(self.spec, wanted) else None
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What is not as wanted of the children, the Job and the node buffers included."""
+        return (*self.applied.failures, *self.buffers.refused)
 
     @property
     def age(self) -> tuple[str, str]:

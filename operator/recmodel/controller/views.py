@@ -13,7 +13,7 @@ from recmodel.cluster.children.versions import POOL_ON_TRIAL, Serving
 from recmodel.cluster.observed.backends import Backend
 from recmodel.cluster.observed.pool_state import PoolState, jointly_routed, ours_to_change
 from recmodel.controller.tracked import Tracked
-from recmodel.core.types import Model, Observation, Pool
+from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import BackendView, ModelView, PoolReading, PoolView, pod_prefix
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN
 from recmodel.rollout.known_variants import served_losses
@@ -149,18 +149,27 @@ def observation(
     return Observation(
         time_seconds=now_seconds,
         pools={
-            name: readings.get(name, _UNKNOWN).observation(
-                desired=state.desired,
-                ready=state.ready,
-                unschedulable=state.unschedulable,
-                weight=_weight(tracked.spec, weights, name),
-                startup_seconds=state.startup_seconds,
-                ready_for_seconds=state.warming_for(now_seconds, warm_ups.get(name, 0.0)),
+            name: _with_nodes(
+                state,
+                readings.get(name, _UNKNOWN).observation(
+                    desired=state.desired,
+                    ready=state.ready,
+                    unschedulable=state.unschedulable,
+                    weight=_weight(tracked.spec, weights, name),
+                    startup_seconds=state.startup_seconds,
+                    ready_for_seconds=state.warming_for(now_seconds, warm_ups.get(name, 0.0)),
+                ),
             )
             for name, state in pools.items()
         },
         requested=_requested(tracked),
     )
+
+
+def _with_nodes(state: PoolState, seen: PoolObservation) -> PoolObservation:
+    """What was seen of a pool, with the nodes that it waits for and those that are asked for ahead of need."""
+    buffered = state.node_buffer.replicas if state.node_buffer is not None else None
+    return replace(seen, node_startup_seconds=state.node_startup_seconds, buffered=buffered)
 
 
 def _weight(spec: RecModelSpec | None, weights: Mapping[str, int], pool: str) -> float | None:

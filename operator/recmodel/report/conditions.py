@@ -13,6 +13,7 @@ from recmodel.core.types import Reason
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.readings import NO_READY_POOL, NO_REQUESTS_SEEN, Verdict
 from recmodel.report.decision_status import first_reason
+from recmodel.report.node_buffers import buffers_say
 from recmodel.report.overdue_pods import Overdue, overdue_by_pool, pods_not_ready, pods_not_started
 from recmodel.report.pool_problems import (
     missing,
@@ -173,10 +174,11 @@ def _metrics(snapshot: Snapshot) -> tuple[str, Reason]:
 
 def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
     waiting = {name: state.unschedulable for name, state in pools.items() if state.unschedulable}
+    ahead = buffers_say(pools)
     if not waiting and (absent := missing(pools)):
-        return "Unknown", Reason(NOT_OBSERVED, f"{absent}: no pod of it can ask for a node")
+        return "Unknown", Reason(NOT_OBSERVED, "; ".join([f"{absent}: no pod of it can ask for a node", *ahead]))
     if not waiting:
-        return "True", Reason(ALL_SCHEDULED, "every pod has a node")
+        return "True", Reason(ALL_SCHEDULED, "; ".join(["every pod has a node", *ahead]))
     said = ", ".join(f"{count} of pool {name}" for name, count in waiting.items())
     said = f"pods that no node takes or a quota forbids: {said}"
     if gated := {name: state.gated for name, state in pools.items() if state.gated}:
@@ -188,7 +190,7 @@ def _capacity(pools: Mapping[str, PoolState]) -> tuple[str, Reason]:
         for name, seconds in usual.items()
         if seconds is not None
     )
-    said = "; ".join([said, *pods_say(pools, lambda one: not one.container)])
+    said = "; ".join([said, *pods_say(pools, lambda one: not one.container), *ahead])
     return "False", Reason(reasons.POOL_UNSCHEDULABLE, said)
 
 

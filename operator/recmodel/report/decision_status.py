@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 
-from recmodel.api.status import CostPartStatus, DecisionStatus, PoolDecisionStatus, timestamp
+from recmodel.api.pool_status import PoolDecisionStatus
+from recmodel.api.status import CostPartStatus, DecisionStatus, timestamp
 from recmodel.cluster.transport.errors import shortened
 from recmodel.core import reasons
 from recmodel.core.types import Decision, Reason

@@ -80,6 +80,7 @@ def _of_status(body: Mapping[str, Any]) -> str:
             if pool.get(key) is not None
         ]
         lines.append(f"  pool {pool['name']}: {', '.join(facts)}")
+        lines += _nodes(pool.get("nodeBuffer"))
     for forecast in status.get("forecast", []):
         lines.append(
             f"  forecast for {forecast['pool']}: {forecast['p50PerSecond']}/s, at most {forecast['upperPerSecond']}/s "
@@ -97,6 +98,15 @@ def _of_status(body: Mapping[str, Any]) -> str:
         if decision.get("runnerUp"):
             lines.append(f"    next best: {decision['runnerUp']}")
     return "\n".join(lines)
+
+
+def _nodes(ahead: Mapping[str, Any] | None) -> list[str]:
+    """Which nodes are asked for ahead of the pool's need."""
+    if ahead is None:
+        return []
+    wanted = "not known" if ahead.get("replicas") is None else ahead["replicas"]
+    standing = "no CapacityBuffer" if ahead.get("standing") is None else f"the CapacityBuffer has {ahead['standing']}"
+    return [f"    nodes ahead of need, in replicas: {wanted} ({standing}): {ahead['reason']}: {ahead['message']}"]
 
 
 def _now(status: Mapping[str, Any]) -> list[str]:
@@ -170,6 +180,9 @@ def _of_record(record: Mapping[str, Any]) -> str:
         lines.append(
             f"  forecast for {name}: {forecast['p50']:g}/s, at most {forecast['upper']:g}/s within {forecast['seconds']:g} s"
         )
+    for name, ahead in (record.get("nodeBuffers") or {}).items():
+        wanted = "not known" if ahead["replicas"] is None else ahead["replicas"]
+        lines.append(f"  nodes ahead of need for {name}, in replicas: {wanted}: {ahead['reason']}: {ahead['message']}")
     for name, capacity in (record.get("capacity") or {}).items():
         if capacity.get("perReplica") is not None:
             lines.append(

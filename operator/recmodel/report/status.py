@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from recmodel.api.pool_status import ContestStatus
 from recmodel.api.status import (
     Condition,
-    ContestStatus,
     ForecastStatus,
     PoolStatus,
     RecModelStatus,
@@ -29,6 +29,7 @@ from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_br
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
 from recmodel.report.decision_status import cost_parts, first_reason, message, past_decisions, pool_decision
+from recmodel.report.node_buffers import node_buffer
 from recmodel.report.recommendation import recommendation
 from recmodel.report.snapshot import Snapshot
 from recmodel.rollout.known_variants import BY_HAND
@@ -157,6 +158,7 @@ def _pool(
         planned_per_replica=_number(planned) if planned is not None and math.isfinite(planned) else None,
         startup_seconds=f"{startup:.0f}" if startup is not None else None,
         scheduling_seconds=f"{state.scheduling_seconds:.0f}" if state.scheduling_seconds is not None else None,
+        node_buffer=node_buffer(snapshot.decision, name, state),
         contested=_contested(state.reference),
         unschedulable=state.unschedulable,
         version=state.serving.now.name if state.serving.now else None,

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from recmodel.cluster.rights import HANDING_BACK, NEEDED, OWN, Right, Rights, needed
+from recmodel.cluster.rights import BUFFERING, HANDING_BACK, NEEDED, OWN, Right, Rights, needed
 from recmodel.cluster.scale_targets import ScaleTarget
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "charts" / "recmodel" / "templates"
@@ -47,6 +47,12 @@ def test_the_chart_grants_what_handing_back_needs_beside() -> None:
     assert needed("observe", handback=True) == needed("observe")
 
 
+def test_the_chart_grants_what_node_buffers_need_beside() -> None:
+    assert granted("nodeBuffers") == rights_of(BUFFERING)
+    assert {*needed("act", node_buffers=True)} - {*needed("act")} == {*BUFFERING}
+    assert needed("observe", node_buffers=True) == needed("observe"), "nothing of them is written, so nothing is read"
+
+
 def test_who_observes_watches_all_that_it_would_act_on_and_writes_only_of_itself() -> None:
     found = needed("observe")
     writes = {(right.resource, verb) for right in found for verb in right.verbs if verb not in ("get", "list", "watch")}
@@ -63,8 +69,9 @@ def test_every_role_of_the_operator_goes_by_the_value() -> None:
     """Cluster-wide, and in each of ``watchNamespaces``."""
     text = (TEMPLATES / "rbac.yaml").read_text()
     assert len(re.findall(r'include \(printf "recmodel\.rules\.%s" \(default "act" ', text)) == 2
-    assert text.count('include "recmodel.rules.handback"') == text.count('include "recmodel.rules.scaleTargets"') == 2
-    assert text.count('"recmodel.rules.') == 6
+    for more in ("handback", "nodeBuffers", "scaleTargets"):
+        assert text.count(f'include "recmodel.rules.{more}"') == 2
+    assert text.count('"recmodel.rules.') == 8
 
 
 def test_of_further_kinds_the_object_and_its_scale_are_read_and_the_scale_alone_is_written() -> None:

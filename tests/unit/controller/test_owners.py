@@ -63,6 +63,7 @@ def test_each_part_has_an_owner() -> None:
         "owner",
         "backoffs",
         "retries",
+        "buffer_retries",
         "contests",
         "rule_contests",
         "rule_conflicts",

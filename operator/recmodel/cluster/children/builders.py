@@ -133,7 +133,7 @@ def deployment(owner: Owner, pool: PoolSpec, serving: Serving = AS_WRITTEN, wait
     pause = 0 if serving.refused is not None else math.ceil(pool.warm_up_seconds)
     if serving.trial == VERSION_ON_TRIAL:
         pause = max(pause, wait_seconds)
-    return _child(names.DEPLOYMENT, owner, pool.name, {
+    return child(names.DEPLOYMENT, owner, pool.name, {
         "selector": {"matchLabels": selector},
         "template": pod_template(owner.name, pool, serving.now),
         # New pods first, and no old one goes before a new one is Ready.
@@ -148,7 +148,7 @@ def service(owner: Owner, pool: PoolSpec) -> Object:
     """A pool's Service: port 80 to the pool's port, and what is spoken there. The gateway sends to its pods directly."""
     word = APP_PROTOCOLS.get(pool.protocol or "HTTP")
     spoken = {"appProtocol": word} if word else {}
-    return _child(names.SERVICE, owner, pool.name, {
+    return child(names.SERVICE, owner, pool.name, {
         "selector": {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name},
         "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": pool.own_port, **spoken}],
         "type": "ClusterIP",
@@ -160,7 +160,7 @@ def disruption_budget(owner: Owner, pool: PoolSpec) -> Object:
     so 1 of few.
     """
     selector = {names.MODEL_LABEL: owner.name, names.POOL_LABEL: pool.name}
-    return _child(names.DISRUPTION_BUDGET, owner, pool.name, {
+    return child(names.DISRUPTION_BUDGET, owner, pool.name, {
         "maxUnavailable": "25%",
         "selector": {"matchLabels": selector},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
@@ -202,9 +202,9 @@ def route(
         "hostnames": list(own.hostnames or []),  # written where there is none, too: then those of others are not ours
         "rules": [{**matches, "backendRefs": backends}],
     }
-    result = _child(route_kind(spec), owner, None, body)
+    result = child(route_kind(spec), owner, None, body)
     # Weights change with every decision; the hash says whether the rest does.
-    unweighted = _child(route_kind(spec), owner, None, _unweighted(body))
+    unweighted = child(route_kind(spec), owner, None, _unweighted(body))
     result["metadata"]["annotations"] = unweighted["metadata"]["annotations"]
     return result
 
@@ -226,7 +226,7 @@ def pod_monitor(owner: Owner, spec: RecModelSpec, page: tuple[str, str] | None =
     named = [{p.name for c in pool.own_template.spec.containers for p in c.ports or []} for pool in spec.made_pools]
     chosen = spec.metrics.port or (port if spec.grpc or all(port in ports for ports in named) else None)
     ports: list[Object] = [{"port": chosen}] if chosen else []
-    return _child(names.POD_MONITOR, owner, None, {
+    return child(names.POD_MONITOR, owner, None, {
         "sampleLimit": SAMPLE_LIMIT,
         "selector": {"matchLabels": {names.MODEL_LABEL: owner.name}},
         "podTargetLabels": [names.MODEL_LABEL, names.POOL_LABEL],
@@ -256,9 +256,10 @@ def as_child(kind: names.Kind, owner: Owner, spec: Object, applied: str, pool: s
     return result
 
 
-def _child(
+def child(
     kind: names.Kind, owner: Owner, pool: str | None, spec: Object, annotations: Mapping[str, str] | None = None
 ) -> Object:
+    """A child with this spec, of one ``pool`` or of the whole model, and with the hash of it all."""
     result = _bare(kind, owner, pool, spec, annotations)
     result["metadata"]["annotations"][names.APPLIED_ANNOTATION] = digest(result)
     return result

@@ -104,8 +104,13 @@ class Inventory:
         return known.body if known else None
 
     def children_of(self, key: str) -> list[tuple[names.Kind, Object]]:
-        """All children that carry the model's label."""
-        return [(kind, self._known[kind][identity].body) for kind, identity in self._children.get(key, ())]
+        """All children that carry the model's label, but its node buffers."""
+        found = self._children.get(key, ())
+        return [(kind, self._known[kind][identity].body) for kind, identity in found if kind in names.CHILD_KINDS]
+
+    def buffers_of(self, key: str, kind: names.Kind) -> list[Object]:
+        """All CapacityBuffers of this version that carry the model's label."""
+        return [self._known[of][identity].body for of, identity in self._children.get(key, ()) if of == kind]
 
     def records_of(self, key: str) -> list[Object]:
         """The ConfigMaps with records of the model's variants, by name."""
@@ -176,7 +181,7 @@ class Inventory:
             self._conflicting.see(kind, identity, facts)
         elif kind == names.CONFIG_MAP and found.key:
             self._records[found.key].add(identity)
-        elif kind in names.CHILD_KINDS and found.key:
+        elif kind in names.OWNED_KINDS and found.key:
             self._children[found.key].add((kind, identity))
             self._on_change(found.key)
 
@@ -209,7 +214,7 @@ class Inventory:
             self._conflicting.forget(kind, identity)
         elif kind == names.CONFIG_MAP and known.key:
             _drop(self._records, known.key, identity)
-        elif kind in names.CHILD_KINDS and known.key:
+        elif kind in names.OWNED_KINDS and known.key:
             if kind in names.ROUTES:
                 self.free_routes.left(kind, identity, self.clock())
             _drop(self._children, known.key, (kind, identity))

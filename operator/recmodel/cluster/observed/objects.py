@@ -159,7 +159,7 @@ def _body(kind: names.Kind, shape: Shape, obj: Mapping[str, Any]) -> Object:
 
 def _plain(kind: names.Kind, obj: Mapping[str, Any]) -> Object:
     """The object without nulls and without what is large and never read."""
-    body = {"spec": {}, **_without_nulls(obj)} if kind in names.CHILD_KINDS else _without_nulls(obj)
+    body = {"spec": {}, **_without_nulls(obj)} if kind in names.OWNED_KINDS else _without_nulls(obj)
     if kind in names.ROUTES:
         body["spec"].setdefault("rules", [])
     ownership.keep_ours(body)

@@ -11,6 +11,7 @@ from recmodel.cluster.observed.waits import Waits, waits_of
 
 OVER = ("Failed", "Succeeded")
 GATED = "SchedulingGated"
+UNSCHEDULABLE = "Unschedulable"
 
 
 @dataclass(frozen=True, slots=True)

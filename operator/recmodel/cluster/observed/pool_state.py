@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from recmodel.cluster.children.versions import AS_WRITTEN, Serving
+from recmodel.cluster.observed.node_buffers import NodeBufferState
 from recmodel.cluster.observed.pods import PodState
 from recmodel.cluster.observed.startups import StartUp
 from recmodel.cluster.observed.unready import Unready
@@ -78,6 +79,8 @@ class PoolState:
     recalled_startup_seconds: float | None = None  # as another process had learned it
     reference: Reference | None = None  # None: the pool's children are ours
     ready_since: tuple[float, ...] = ()  # Unix time, of the ready pods of which it is known, the youngest first
+    node_wait_seconds: float | None = None  # the longest of recent pods that no node took at first
+    node_buffer: NodeBufferState | None = None  # None: none is asked for
 
     @property
     def left_alone(self) -> bool:
@@ -98,6 +101,13 @@ class PoolState:
         if self.starting_seconds is None:
             return self.recalled_startup_seconds
         return self.starting_seconds + (self.scheduling_seconds or 0.0)
+
+    @property
+    def node_startup_seconds(self) -> float | None:
+        """What a new replica takes from its creation to Ready where no node is there, as pods have shown; None where none has."""
+        if self.starting_seconds is None or self.node_wait_seconds is None:
+            return None
+        return self.starting_seconds + self.node_wait_seconds
 
 
 def ours_to_change(pools: Mapping[str, PoolState]) -> bool:
@@ -168,6 +178,7 @@ def pool_state(workload: Replicated | None, pods: Sequence[PodState], startup: S
         unschedulable=waiting,
         starting_seconds=startup.starting_seconds,
         scheduling_seconds=startup.scheduling_seconds,
+        node_wait_seconds=startup.node_wait_seconds,
         pods=tuple(sorted(pod.name for pod in pods)),
         updating=workload is not None and workload.updating,
         unseen=workload is not None and workload.unseen,

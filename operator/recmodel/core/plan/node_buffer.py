@@ -139,8 +139,8 @@ def held(
 
 
 def beside(held_replicas: Floats, decided: Ints, most: Ints) -> Floats:
-    """Replicas ``[M, P]`` beside the ``decided`` ones for which nodes are asked for: never below 0, and never more than the pool may have in
-    all. NaN where nothing is known.
+    """Replicas ``[M, P]`` beside the ``decided`` ones for which nodes are asked for: never below 0, and with these never more than the pool
+    may have. NaN where nothing is known.
     """
     result: Floats = np.maximum(np.minimum(held_replicas, most) - decided, 0.0)
     return result

@@ -162,7 +162,7 @@ def tracked(mode: str) -> Tracked:
 
 
 def reconciler(client: Creating) -> Reconciler:
-    return Reconciler(Actor(client, Inventory()), Inventory(), None, lambda _: None)  # type: ignore[arg-type]
+    return Reconciler(Actor(client, Inventory()), Inventory(), (None, None), lambda _: None)  # type: ignore[arg-type]
 
 
 def test_it_is_asked_for_once_a_spec_and_only_where_the_operator_acts() -> None:

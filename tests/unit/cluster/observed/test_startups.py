@@ -172,3 +172,28 @@ def test_a_pod_warms_from_when_it_was_first_ready_unless_a_container_of_it_began
     for moment in (3_700, 3_800):  # a node's clock is an hour ahead
         Pod(inventory, "c").ready(True, moment).tell("ADDED" if moment == 3_700 else "MODIFIED")
         assert since() == (150.0, 100.0, 80.0), "it is no younger than it was seen to be"
+
+
+def test_how_long_a_node_takes_is_told_by_pods_that_no_node_took_at_first() -> None:
+    """A wait without a word of the scheduler is its own queue; the longest counts, as a node may have been on its way already."""
+    inventory = Inventory()
+
+    def waits(name: str, seconds: float, reason: str | None) -> None:
+        pod = Pod(inventory, name)
+        if reason is not None:
+            pod.conditions["PodScheduled"] = {"type": "PodScheduled", "status": "False", "reason": reason}
+        pod.tell("ADDED").scheduled(seconds).tell().ready(True, seconds + 40).tell()
+
+    for name, seconds, reason in (("a", 20, None), ("b", 300, "SchedulingGated")):
+        waits(name, seconds, reason)
+    state = inventory.pool(KEY, "cpu")
+    assert (state.node_wait_seconds, state.node_startup_seconds) == (None, None)
+    for name, seconds in (("c", 150), ("d", 90), ("e", 4000)):  # the last one was given up by the plan
+        waits(name, seconds, "Unschedulable")
+    state = inventory.pool(KEY, "cpu")
+    assert (state.node_wait_seconds, state.node_startup_seconds) == (150.0, 190.0)
+    for number in range(20):  # a node is there now: they tell of no other
+        waits(f"more-{number}", 1, None)
+    assert inventory.pool(KEY, "cpu").node_startup_seconds == 190.0
+    seen = observation(Tracked(OWNER, Desired(spec=spec(pool("cpu")))), {"cpu": inventory.pool(KEY, "cpu")}, {}, 0.0)
+    assert seen.pools["cpu"].node_startup_seconds == 190.0
