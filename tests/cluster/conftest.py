@@ -46,6 +46,7 @@ ORDER = (
     "test_lifecycle.py",
     "test_outages.py",
     "test_standby.py",
+    "test_node_buffers.py",
     "test_keda.py",
     "test_steady.py",
 )
