@@ -42,6 +42,7 @@ from recmodel.prometheus import (
 logger = logging.getLogger(__name__)
 
 QUARANTINE_TICKS = 20
+KEPT_AT_ONCE = 1000  # models of which what is kept is read at a time: 10 KiB each, once it is unpacked
 
 Kept = Callable[[float], KeptModel | None]  # given the time
 Decidable = tuple[Model, Observation]
@@ -188,14 +189,13 @@ class Decider:
         usable = [(m, o) for m, o in zip(models, observations, strict=True) if m.key not in failed]
         with self._lock:
             before = self._known()
-            asked = {m.key: self._kept.pop(m.key) for m, _ in usable if m.key in self._kept}
-            kept = _answers(asked, now_seconds)
+            kept = {m.key: self._kept.pop(m.key) for m, _ in usable if m.key in self._kept}
 
             def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
                 memory = self._memory_of([model for model, _ in some], before, from_scratch)
                 memory = with_budget_left(memory, self._budget_left, self._latency_budget_left)
                 if not from_scratch:
-                    memory = with_kept(memory, kept, now_seconds)
+                    memory = _with_answers(memory, kept, now_seconds)
                 memory, decisions = step(memory, [o for _, o in some], now_seconds)
                 return memory, {model.key: decisions[i] for i, (model, _) in enumerate(some)}
 
@@ -250,6 +250,15 @@ class Decider:
                     self._parked[model.key] = reindex([model], before)
                 except Exception as error:
                     logger.error("%s: what was learned of it cannot be kept", model.key, exc_info=error)
+
+
+def _with_answers(memory: Memory, asked: Mapping[str, Kept], now_seconds: float) -> Memory:
+    """The memory with what is kept of its models, not all of which is read at once."""
+    keys = [model.key for model in memory.fleet.models if model.key in asked]
+    for start in range(0, len(keys), KEPT_AT_ONCE):
+        part = {key: asked[key] for key in keys[start : start + KEPT_AT_ONCE]}
+        memory = with_kept(memory, _answers(part, now_seconds), now_seconds)
+    return memory
 
 
 def _answers(asked: Mapping[str, Kept], now_seconds: float) -> dict[str, KeptModel]:

@@ -68,9 +68,8 @@ def recall(decider: Decider, tracked: Tracked) -> None:
     """Hands over what the status says that another process had learned; it is read in the thread that decides. What cannot be believed
     is left out, and said in the log.
     """
-    status = tracked.desired.body.get("status")
-    text = status.get("memory") if isinstance(status, Mapping) else None
-    if not isinstance(text, str):
+    text = kept_text(tracked)
+    if text is None:
         return
 
     def read(now_seconds: float) -> KeptModel | None:
@@ -80,6 +79,13 @@ def recall(decider: Decider, tracked: Tracked) -> None:
         return kept
 
     decider.take_back(tracked.key, read)
+
+
+def kept_text(tracked: Tracked) -> str | None:
+    """What the status has, by whomever it was written; None: nothing."""
+    status = tracked.desired.body.get("status")
+    text = status.get("memory") if isinstance(status, Mapping) else None
+    return text if isinstance(text, str) else None
 
 
 def made(tracked: Tracked) -> dict[str, str]:

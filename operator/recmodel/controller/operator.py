@@ -25,7 +25,7 @@ from recmodel.controller.decider import Decider
 from recmodel.controller.giving_back import GivingBack
 from recmodel.controller.history_loader import HistoryLoader
 from recmodel.controller.isolation import each
-from recmodel.controller.keeping import Keeping, recall
+from recmodel.controller.keeping import Keeping, kept_text, recall
 from recmodel.controller.late_kinds import LateKinds
 from recmodel.controller.left_namespaces import LeftNamespaces
 from recmodel.controller.metrics import Metrics
@@ -107,11 +107,13 @@ class Operator:
 
     def observe(self, body: Mapping[str, Any]) -> None:
         """A RecModel as it stands now. Only another spec or a new object means work."""
+        key = "/".join(identity_of(body))
+        known = kept_text(before) if (before := self._tracked(key)) else None
         self._registry.observe(body)
-        tracked = self.reconciler.models.get("/".join(identity_of(body)))
+        tracked = self._tracked(key)
         if tracked and self._reference_pools.want(tracked):
             forget_wanted(tracked)  # it was decided for other workloads
-        if tracked and not self._may_act(tracked.owner.namespace):
+        if tracked and not self._may_act(tracked.owner.namespace) and kept_text(tracked) != known:
             recall(self._decider, tracked)  # of the one that acts there; what is known here stays
         if self.claims is not None:
             self.claims.wake()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from recmodel.api.status import RecModelStatus
@@ -62,13 +62,20 @@ class Reporter:
         self._written.pop(key, None)
         self._due.pop(key, None)
 
-    async def write_last(self, statuses: Sequence[tuple[Tracked, RecModelStatus]], seconds: float) -> None:
-        """Writes these once more, with what is known now, as far as the time goes; after :meth:`run` has ended."""
-        left = iter(statuses)
+    async def write_last(
+        self, models: Sequence[Tracked], judged: Callable[[Tracked], RecModelStatus], seconds: float
+    ) -> None:
+        """Writes the status of these once more, as far as the time goes; after :meth:`run` has ended."""
+        left = iter(models)
 
         async def work() -> None:
-            for tracked, status in left:
-                await self._try(tracked, status)
+            for tracked in left:
+                try:
+                    status = judged(tracked)
+                except Exception:
+                    logger.exception("%s: its last status cannot be made", tracked.key)
+                else:
+                    await self._try(tracked, status)
 
         tasks = [asyncio.create_task(work()) for _ in range(WORKERS)]
         _, late = await asyncio.wait(tasks, timeout=seconds)

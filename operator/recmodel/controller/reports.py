@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from recmodel.api.status import RecModelStatus
 from recmodel.cluster.observed.inventory import Inventory
 from recmodel.cluster.observed.pool_state import PoolState
-from recmodel.controller.isolation import each
 from recmodel.controller.keeping import Keeping
 from recmodel.controller.metrics import Metrics
 from recmodel.controller.reporter import Reporter
@@ -49,8 +48,7 @@ class Reports:
         """Writes what was learned, for the next process, as far as the time goes."""
         self.keeping.ending = True
         mine = [tracked for tracked in models if tracked.decision is not None and self.may_report(tracked)]
-        judged = each(mine, "its last status", self._judged, {})
-        await self.reporter.write_last([(t, judged[t.key]) for t in mine if t.key in judged], LAST_SECONDS)
+        await self.reporter.write_last(mine, self._judged, LAST_SECONDS)
 
     def _judged(self, tracked: Tracked) -> RecModelStatus:
         read_route(tracked, self.inventory)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from builders import virtual_time
-from builders.inventories import pod
+from builders.deciders import decider
+from builders.inventories import deployment, pod
 from builders.operator_stage import Api, Seeing, operated, recmodel
 from recmodel.cluster import names
-from recmodel.controller import keeping, status_refresh
+from recmodel.controller import decider as decider_module
+from recmodel.controller import keeping, kept_memory, status_refresh
 from recmodel.controller.last_valid_spec import packed, unpacked
 from recmodel.controller.operator import Operator
+from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import GatherSettings, Readings
 
 LONG = 40.0  # virtual seconds, until a load was seen for longer than a rate window
@@ -33,6 +37,16 @@ async def served(operator: Operator, seconds: float, status: Any = None, body: d
         await asyncio.sleep(1.0)  # the pods are listed
         operator.inventory.see(names.POD, "ADDED", pod())
         await asyncio.sleep(seconds)
+
+
+def held() -> Api:
+    """An API server in which another operator acts."""
+    api = Api()
+    api.lease = {
+        "metadata": {"name": "recmodel", "namespace": "here", "resourceVersion": "1"},
+        "spec": {"holderIdentity": "other", "leaseDurationSeconds": 1000, "renewTime": "2026-01-01T00:00:00.000000Z"},
+    }
+    return api
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +147,48 @@ def test_one_that_never_saw_a_load_leaves_what_was_kept_and_one_that_stands_by_w
     blind = Blind(None, GatherSettings(), 1.0, 0.0, 300.0)  # type: ignore[arg-type]
     assert operated(story, blind).status["memory"] == left["memory"]
 
-    held = Api()
-    held.lease = {
-        "metadata": {"name": "recmodel", "namespace": "here", "resourceVersion": "1"},
-        "spec": {"holderIdentity": "other", "leaseDurationSeconds": 1000, "renewTime": "2026-01-01T00:00:00.000000Z"},
-    }
-    by = operated(story, seeing(), api=held, lease_name="recmodel", lease_namespace="here", identity="me")
+    by = operated(story, seeing(), api=held(), lease_name="recmodel", lease_namespace="here", identity="me")
     assert by.status == {}
+
+
+def test_one_that_stands_by_takes_over_what_the_one_that_acts_had_learned(left: dict[str, Any]) -> None:
+    """Also where that was written after it began, and nothing of it was known then."""
+    believed: list[float | None] = []
+    made = deployment()
+    made["metadata"]["ownerReferences"] = [{"kind": "RecModel", "name": "feed", "uid": "u", "controller": True}]
+
+    async def story(operator: Operator, api: Api) -> None:
+        await served(operator, 2.0)
+        operator.inventory.see(names.DEPLOYMENT, "ADDED", made)
+        tracked = operator.reconciler.models["shop/feed"]
+        for status in (None, left):
+            if status is not None:
+                operator.observe({**recmodel(), "status": copy.deepcopy(status)})
+            await asyncio.sleep(1.5)
+            assert tracked.decision is not None
+            believed.append(tracked.decision.estimates["cpu"].capacity_per_replica)
+        assert api.status == {}
+
+    operated(story, seeing(), api=held(), lease_name="recmodel", lease_namespace="here", identity="me")
+    assert believed[0] is None
+    assert believed[1] == pytest.approx(float(left["pools"][0]["capacityPerReplica"]), rel=0.01)
+
+
+def test_many_are_read_in_parts_and_one_that_breaks_the_reading_is_left_out_alone(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(decider_module, "KEPT_AT_ONCE", 2)
+    models = [Model(f"shop/{i}", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),)) for i in range(5)]
+    kept = kept_memory.read(left["memory"], {"cpu": ""}, time.time())[0]
+    assert kept is not None
+    judge = decider()
+    for model in models:
+        judge.take_back(model.key, lambda _, kept=kept: replace(kept, threshold_seconds=0.1))  # type: ignore[misc]
+    judge.take_back("shop/3", lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
+    judge.decide(models, [Observation(0.0, {"cpu": PoolObservation(2, 2, rate_per_second=10.0)})] * 5, 1e9)
+    found = [judge.keep(model.key) for model in models]
+    assert [len(one.pools) if one else None for one in found] == [1, 1, 1, 0, 1]
+    assert "shop/3: what was kept of it cannot be read" in caplog.text
 
 
 def test_an_end_at_which_the_api_server_refuses_or_is_away_is_an_end_all_the_same() -> None:

@@ -151,7 +151,10 @@ def relearned(memory: CapacityMemory, rows: tuple[Ints, Ints], budget: Floats) -
     """The belief of the ``N`` pools at ``rows`` made again from their evidence; ``budget`` ``[N]`` late share."""
     belief, every = memory.log_belief.copy(), np.ones(len(rows[0]), bool)
     evidence, origin = memory.evidence, memory.origin[rows]
-    belief[rows] = _believed(belief[rows], Change(evidence, evidence, rows, origin, budget, every, ~every))
+    change = Change(evidence, evidence, rows, origin, budget, every, ~every)
+    for start in range(0, len(every), CHUNK):
+        part = change.part(slice(start, start + CHUNK))
+        belief[part.rows] = _believed(belief[part.rows], part)
     return replace(memory, log_belief=belief)
 
 
