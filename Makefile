@@ -30,6 +30,9 @@ test-cluster: up ## the tests on the real cluster
 test-slow: up ## what takes long: the Job that makes lighter models, KEDA by the decisions, ten minutes at a steady load
 	@v=$(V); eval "$$(hack/cluster/env.sh)"; STEADY_MINUTES=10 $$v/bin/pytest tests/cluster/test_optimise.py tests/cluster/test_keda.py tests/cluster/test_steady.py
 
+try: ## a minute, no cluster: the sample on a recorded half day against an HPA and the best KEDA setting; verdict, table, picture
+	@v=$(V); $$v/bin/python -m recmodel.lab.trial $(ARGS)
+
 demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
 	@demo/run.sh
 
@@ -61,4 +64,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: bench bench-short paper test-paper help check crds demo test-unit test-cluster test-slow test up down images
+.PHONY: try bench bench-short paper test-paper help check crds demo test-unit test-cluster test-slow test up down images

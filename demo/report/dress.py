@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from recmodel.lab import style
+
 
 @dataclass(frozen=True)
 class Dress:
@@ -50,31 +52,4 @@ DARK = Dress(
 
 def settings(dress: Dress) -> dict[str, Any]:
     """For ``matplotlib.rc_context``."""
-    return {
-        "figure.facecolor": dress.paper,
-        "axes.facecolor": dress.paper,
-        "savefig.facecolor": dress.paper,
-        "text.color": dress.ink,
-        "axes.labelcolor": dress.faint,
-        "axes.edgecolor": dress.grid,
-        "xtick.color": dress.faint,
-        "ytick.color": dress.faint,
-        "grid.color": dress.grid,
-        "axes.grid": True,
-        "grid.linewidth": 0.8,
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
-        "font.size": 10,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "axes.titlesize": 11,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlepad": 8,
-        "lines.linewidth": 1.8,
-        "lines.solid_capstyle": "round",
-    }
+    return style.settings(dress.paper, dress.ink, dress.faint, dress.grid)

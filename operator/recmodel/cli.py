@@ -152,6 +152,8 @@ def _backtest(options: argparse.Namespace) -> int:
         seed=options.seed,
         progress=_report,
     )
+    if said := judged.verdict():
+        print(f"verdict: {said}\n")
     print(judged.table())
     if options.figure:
         number, last = list(judged.days.items())[-1]

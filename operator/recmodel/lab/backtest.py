@@ -10,6 +10,7 @@ import numpy as np
 from recmodel.lab.simulate import Comparison, Progress, compare
 from recmodel.lab.simulator.scenario import Floats, Scenario
 from recmodel.lab.trace import Trace, regular_trace
+from recmodel.lab.verdict import Standing, verdict
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,37 @@ class Backtest:
 
     days: dict[int, Comparison]
 
+    def verdict(self) -> str | None:
+        """The engine against each of the others, over all days; None where it or every other one is missing."""
+        stood = {name: self._standing(name) for name in self._common()}
+        mine = stood.pop("engine", None)
+        return verdict(mine, list(stood.values())) if mine is not None and stood else None
+
     def table(self) -> str:
         """A table a day, and one line a controller over all of them."""
         parts = [f"day {number}\n{comparison.table()}" for number, comparison in self.days.items()]
         bound = sum(comparison.bound.cost for comparison in self.days.values())
         lines = []
         for name in self._common():
-            summaries = [comparison.results[name].summary() for comparison in self.days.values()]
-            cost = sum(summary.cost for summary in summaries)
-            over = sum(s.minutes_over for s in summaries) / sum(s.minutes for s in summaries)
-            late = sum(s.late_ratio * s.requests for s in summaries) / max(sum(s.requests for s in summaries), 1)
+            stood = self._standing(name)
             lines.append(
-                f"{name}: minutes over {over:.2%}, late {late:.3%}, cost {cost:.1f}, {cost / bound:.3f} x clairvoyant"
+                f"{name}: minutes over {stood.minutes_over / stood.minutes:.2%}, late {stood.late_ratio:.3%}, "
+                f"cost {stood.cost:.1f}, {stood.cost / bound:.3f} x clairvoyant"
             )
         return "\n\n".join([*parts, "all days\n" + "\n".join(lines)])
+
+    def _standing(self, name: str) -> Standing:
+        """What a controller came to on all days."""
+        summaries = [comparison.results[name].summary() for comparison in self.days.values()]
+        requests = sum(s.requests for s in summaries)
+        return Standing(
+            "the engine" if name == "engine" else name,
+            cost=sum(s.cost for s in summaries),
+            minutes=sum(s.minutes for s in summaries),
+            minutes_over=sum(s.minutes_over for s in summaries),
+            late_ratio=sum(s.late_ratio * s.requests for s in summaries) / max(requests, 1),
+            changes=sum(s.scalings for s in summaries),
+        )
 
     def _common(self) -> list[str]:
         """Controllers that ran on every day (the best in hindsight is another one each day)."""

@@ -120,5 +120,7 @@ def test_a_backtest_judges_the_last_days_with_what_lay_before_them() -> None:
     assert list(tested.days) == [1]
     assert tested.days[1].results["engine"].scenario.start_seconds == 14 * 86400.0
     assert "all days\nengine: minutes over" in tested.table()
+    assert "the engine" in str(tested.verdict())
+    assert " hpa:0.7:0: " in str(tested.verdict())
     with pytest.raises(ValueError, match="3 days are to be judged"):
         backtest(scenario, load, 3)

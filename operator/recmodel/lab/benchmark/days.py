@@ -94,8 +94,9 @@ def cut(
     seed: int = 0,
     first_hour: float | None = None,
     peak_per_second: float = PEAK_PER_SECOND,
+    number: int | None = None,
 ) -> Case:
-    """The last whole day of a trace (or the middle ``hours`` of it), with up to 14 days before it as history.
+    """A day of a trace, by default the last whole one (or the middle ``hours`` of it), with up to 14 days before it as history.
 
     The stretch's own peak becomes ``peak_per_second``. A trace shorter than a day is judged whole, without a history.
     """
@@ -105,7 +106,8 @@ def cut(
         day: Trace = trace
         past: Trace | None = None
     else:
-        begin = whole - 1 + ((24.0 - hours) / 2.0 if first_hour is None else first_hour) / 24.0
+        first = (24.0 - hours) / 2.0 if first_hour is None else first_hour
+        begin = (whole - 1 if number is None else number) + first / 24.0
         day = trace.between(begin, begin + hours / 24.0)
         past = trace.history_before(begin)
     rates = day.per_second()
@@ -113,20 +115,22 @@ def cut(
         rates = rates * wobble(len(rates), np.random.default_rng([seed, 7]))
     scale = peak_per_second / float(rates.max())
     history = None if past is None else replace(past, rates=past.rates * scale)
-    scenario = replace(_running(float(rates[:60].mean()) * scale), start_seconds=day.start_seconds)
-    return Case(path.name.removesuffix(".csv.gz"), rates * scale, history, scenario)
+    plant = Scenario((CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)), start_seconds=day.start_seconds)
+    return Case(
+        path.name.removesuffix(".csv.gz"), rates * scale, history, running(plant, float(rates[:60].mean()) * scale)
+    )
 
 
-def _running(first_per_second: float) -> Scenario:
-    """Both pools run at the start, each with enough for the whole of the first load at 60 %.
+def running(scenario: Scenario, first_per_second: float) -> Scenario:
+    """All pools run at the start, each with enough for the whole of the first load at 60 %.
 
     Without GPUs running, every setting with a GPU share would be late in its first minutes, which says nothing of its day.
     """
     pools = []
-    for pool in (CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)):
+    for pool in scenario.pools:
         enough = math.ceil(first_per_second / (RUNNING_RATIO * pool.nominal_capacity_per_second()))
-        pools.append(replace(pool, initial_replicas=max(enough, 1)))
-    return Scenario(tuple(pools))
+        pools.append(replace(pool, initial_replicas=min(max(enough, 1), pool.max_replicas)))
+    return replace(scenario, pools=tuple(pools))
 
 
 def judge(
