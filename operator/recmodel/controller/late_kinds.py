@@ -30,7 +30,7 @@ class LateKinds:
                 if kind not in self._followed:
                     self._followed.add(kind)
                     self._watches.add(kind, self._namespaces)
-                logger.info("the cluster knows %s (%s)", kind.plural, kind.group_version)
+                    logger.info("the cluster knows %s (%s)", kind.plural, kind.group_version)
                 return kind
         return None
 

@@ -82,6 +82,7 @@ class Metrics:
         Gauge, "recmodel_pool_startup_seconds", "Of a new replica that gets a node, creation to Ready.", POOL
     )
     scheduling = Series(Gauge, "recmodel_pool_scheduling_seconds", "Of that, the wait for the node.", POOL)
+    node_buffer = Series(Gauge, "recmodel_pool_node_buffer_replicas", "More replicas that nodes are asked for.", POOL)
     weight = Series(Gauge, "recmodel_pool_weight_ratio", "Share of the traffic in the route, or as measured.", POOL)
     capacity = Series(
         Gauge, "recmodel_pool_capacity_per_second", "Requests a second that one replica carries at the objective.", POOL
@@ -182,6 +183,8 @@ class Metrics:
             self._set(tracked.key, self.ready, here, ready.get(pool, 0))
             if weights:  # else it is not known
                 self._set(tracked.key, self.weight, here, weights.get(pool, 0) / total if total else 0.0)
+            ahead = decision.node_buffers.get(pool)
+            self._set_known(tracked.key, self.node_buffer, here, ahead.replicas if ahead is not None else None)
             self._estimated(tracked, decision, pool)
 
     def started(self, tracked: Tracked, pools: Mapping[str, PoolState]) -> None:

@@ -55,19 +55,18 @@ class NodeBuffers:
         self._lost = asyncio.Event()
 
     async def run(self) -> None:
-        """Looks for the kind until the cluster serves it, and again when it is gone."""
-        if self._late_kinds is None:
-            return
-        self._kind = await self._late_kinds.served(*names.CAPACITY_BUFFERS)
-        if self._kind is None:
-            logger.info("pools with a nodeBuffer: %s", NOT_SERVED)
-        while True:
-            if self._kind is None:
-                self._kind = await self._late_kinds.found(*names.CAPACITY_BUFFERS)
+        """Looks for the kind until the cluster serves it, and again whenever a write was answered as if it did not."""
+        while self._late_kinds is not None:
             self._lost.clear()
-            self._on_found()
+            kind = await self._late_kinds.served(*names.CAPACITY_BUFFERS)
+            if kind is None:
+                self._kind = None
+                logger.info("pools with a nodeBuffer: %s", NOT_SERVED)
+                kind = await self._late_kinds.found(*names.CAPACITY_BUFFERS)
+            if kind != self._kind:  # else it was the object, or its namespace, that is gone
+                self._kind = kind
+                self._on_found()
             await self._lost.wait()
-            self._kind = None
 
     def standing(self, tracked: Tracked, states: Mapping[str, PoolState]) -> dict[str, PoolState]:
         """The states of the pools, with what stands of the buffers of those that ask for one."""
@@ -150,7 +149,7 @@ class NodeBuffers:
         attempted = [failure for failure in attempts.failures if failure.child not in waits]
         for failure in attempted:
             log_failure(tracked.key, failure)
-            if isinstance(failure.error, NotFound):  # the kind, as an object that is not there is made
+            if isinstance(failure.error, NotFound):  # the kind, perhaps: an object that is not there is made
                 self._lost.set()
         tracked.buffer_retries.keep(failed)
         tracked.buffer_retries.made([failure.child for failure in attempted], now)

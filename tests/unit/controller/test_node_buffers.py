@@ -12,7 +12,7 @@ from builders.deciding import Deciding
 from builders.operator_stage import Api, operated, recmodel
 from builders.virtual_time import until
 from recmodel.cluster import names
-from recmodel.cluster.transport.errors import ApiRefused
+from recmodel.cluster.transport.errors import ApiRefused, NotFound
 from recmodel.controller.operator import Operator
 
 BETA, ALPHA = names.CAPACITY_BUFFERS
@@ -76,6 +76,15 @@ def test_a_buffer_is_sized_as_decided_in_the_newest_version_that_is_served_and_g
         assert len(writes(api)) == 1, "what stands is not written again"
         decides.ahead = {"cpu": 5}
         await until(lambda: replicas(api) == 5)
+        await until(lambda: (api.status["pools"][0].get("nodeBuffer") or {}).get("standing") == 5)
+        assert api.status["pools"][0]["nodeBuffer"] == {
+            "replicas": 5,
+            "standing": 5,
+            "reason": "NodeBufferSized",
+            "message": "as the test says",
+        }
+        labels = {"namespace": "shop", "model": "feed", "pool": "cpu"}
+        assert operator._metrics.registry.get_sample_value("recmodel_pool_node_buffer_replicas", labels) == 5.0
         decides.ahead = {"cpu": None}
         await asyncio.sleep(5.0)
         assert replicas(api) == 5, "unknown is not zero"
@@ -192,3 +201,27 @@ def test_a_buffer_of_somebody_else_with_its_name_is_left_alone() -> None:
         assert api.cluster.objects[BUFFER] == theirs
 
     operated(story, judge(), api=api, node_buffers=True)
+
+
+def test_a_kind_that_goes_is_told_and_found_again_and_an_object_that_is_gone_is_no_such_kind() -> None:
+    decides, api = judge(), served()
+    gone = NotFound("no", 404, "the server could not find the requested resource")
+
+    async def story(operator: Operator, api: Api) -> None:
+        operator.observe(asking())
+        operator.listed()
+        await until(lambda: replicas(api) == 3)
+        api.cluster.refused = {"CapacityBuffer feed-cpu": gone}  # as of a namespace that is on its way out
+        decides.ahead = {"cpu": 4}
+        await until(lambda: "could not find the requested resource" in said(api, "Degraded"))
+        await asyncio.sleep(5.0)
+        assert "serves no CapacityBuffer" not in said(api, "CapacityAvailable")
+        api.buffers = None
+        api.cluster.objects.pop(BUFFER)  # with their CRD
+        await until(lambda: "serves no CapacityBuffer" in said(api, "CapacityAvailable"))
+        await until(lambda: "could not find" not in said(api, "Degraded"))
+        api.buffers, api.cluster.refused = ALPHA, {}
+        await until(lambda: replicas(api) == 4)
+        assert api.cluster.objects[BUFFER]["apiVersion"] == ALPHA.group_version
+
+    operated(story, decides, api=api, node_buffers=True)

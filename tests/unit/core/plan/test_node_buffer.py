@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,11 @@ def test_a_rise_is_ahead_of_its_nodes_and_a_fall_gives_them_back_later() -> None
     assert all(d.pools["cpu"].replicas + (d.node_buffers["cpu"].replicas or 0) >= 0.8 * peak for d in after)
     assert totals[-1][1] < 0.75 * peak
     assert buffers(decisions)[-1].horizon_seconds == 45.0 + LEAD_SECONDS + 15.0 + 40.0
+    for decision in decisions:
+        found, replicas = decision.node_buffers["cpu"], decision.pools["cpu"].replicas
+        told = re.search(r"(\d+) are decided: nodes for (\d+) more", found.reason.message)
+        assert told is not None or found.replicas is None
+        assert told is None or (int(told[1]), int(told[2])) == (replicas, found.replicas)
 
 
 def test_a_pool_that_asks_for_none_has_none_and_decides_the_same() -> None:
