@@ -27,6 +27,9 @@ from recmodel.core.kept import KeptForecast, KeptModel, KeptPool
 
 VERSION = 1
 LARGEST_CHARACTERS = 16384  # of the text: eight pools that were seen at every load have some 12,000
+LARGEST_BYTES = (
+    1 << 16
+)  # before it is packed: those eight pools have 43,000. A KiB of packed text may be a MiB of anything else
 MOST_POOLS = 8
 CLOCK_SECONDS = 60.0  # by which clocks of two nodes may differ
 DIGITS = 4  # that count, of a load: it is known to a few per cent
@@ -39,6 +42,8 @@ Log = Annotated[float, Field(ge=-50.0, le=50.0)]
 T = TypeVar("T")
 Column = Annotated[list[T], Field(min_length=1, max_length=BINS)]
 ErrorWeights = Annotated[list[Annotated[float, Field(ge=0.0, le=1e6)]], Field(max_length=ERROR_BINS)]
+ByCandidate = Annotated[list[T], Field(min_length=CANDIDATES, max_length=CANDIDATES)]
+ByHorizon = Annotated[list[ByCandidate[T]], Field(min_length=len(HORIZONS_SECONDS), max_length=len(HORIZONS_SECONDS))]
 
 
 class _Part(BaseModel):
@@ -89,21 +94,13 @@ class _Pool(_Part):
 class _Forecast(_Part):
     """What was learned of the load. Of each histogram of errors: its first bin, and the weights from there on."""
 
-    errors_from: list[list[Annotated[int, Field(ge=0, lt=ERROR_BINS)]]]
-    errors: list[list[ErrorWeights]]
-    loss: list[list[Annotated[float, Field(ge=0.0, le=10.0)]]]
+    errors_from: ByHorizon[Annotated[int, Field(ge=0, lt=ERROR_BINS)]]
+    errors: ByHorizon[ErrorWeights]
+    loss: ByHorizon[Annotated[float, Field(ge=0.0, le=10.0)]]
     day: Annotated[list[Log | None], Field(min_length=DAY_BINS, max_length=DAY_BINS)]
     week: Annotated[list[Log], Field(min_length=WEEK_HALF_HOURS, max_length=WEEK_HALF_HOURS)]
     saved_by_week: Annotated[float, Field(ge=-10.0, le=10.0)]
     ahead_seconds: Annotated[float, Field(ge=-2e5, le=2e5)]
-
-    @model_validator(mode="after")
-    def _of_all_horizons(self) -> _Forecast:
-        for name in ("errors_from", "errors", "loss"):
-            rows = getattr(self, name)
-            if len(rows) != len(HORIZONS_SECONDS) or any(len(row) != CANDIDATES for row in rows):
-                raise ValueError(f"{name} must have {len(HORIZONS_SECONDS)} rows of {CANDIDATES}")
-        return self
 
 
 class _Head(_Part):
@@ -127,7 +124,7 @@ def written(kept: KeptModel, made: Mapping[str, str]) -> tuple[str | None, list[
         "pools": [pool.model_dump(by_alias=True) for pool in pools if pool is not None],
         "forecast": forecast.model_dump(by_alias=True) if forecast is not None else None,
     }
-    text = packed(body)
+    text = packed(body, LARGEST_BYTES)
     return (text if text is not None and len(text) <= LARGEST_CHARACTERS else None), wrong
 
 
@@ -137,7 +134,7 @@ def read(text: str | None, made: Mapping[str, str], now_seconds: float) -> tuple
     """
     if not text:
         return None, []
-    body = unpacked(text) if len(text) <= LARGEST_CHARACTERS else None
+    body = unpacked(text, LARGEST_BYTES) if len(text) <= LARGEST_CHARACTERS else None
     if body is None:
         return None, ["status.memory is none that can be read, so it is left out"]
     wrong: list[str] = []
@@ -173,11 +170,19 @@ Checked = TypeVar("Checked", bound=_Part)
 
 
 def _checked(kind: type[Checked], value: Any, place: str, wrong: list[str]) -> Checked | None:
+    if isinstance(value, dict) and len(value) > len(
+        kind.model_fields
+    ):  # each of thousands would be an error of its own
+        wrong.append(
+            f"status.memory: {place} has {len(value)} fields, and {len(kind.model_fields)} are known; it is left out"
+        )
+        return None
     try:
         return kind.model_validate(value)
     except (ValidationError, RecursionError) as error:
         first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
         path = ".".join(part for part in (place, *(map(str, first["loc"]) if first else ())) if part)
+        path = shown(path)[1:-1]  # a field's name may be anything, a line of a log among it
         said = f"is {shown(first['input'])}: {first['msg']}" if first else "is nested too deeply"
         wrong.append(f"status.memory: {path} {said}; {place or 'all of it'} is left out")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -136,14 +137,14 @@ def edited(part: str, **values: Any) -> str | None:
         (edited("pools", lateLow=[0.5] * 29 + [1.5]), "lateLow.29 is 1.5", ["gpu"], True),
         (edited("pools", origin=40.0), "origin is 40", ["gpu"], True),
         (edited("pools", failedRetests=10**400), "failedRetests", ["gpu"], True),
-        (edited("pools", more="x"), "more is 'x'", ["gpu"], True),
+        (edited("pools", more="x"), "pools.0. has 14 fields, and 13 are known", ["gpu"], True),
         (edited("forecast", day=[1.0]), "forecast.day", ["cpu", "gpu"], False),
         (edited("forecast", day=[math.nan] * 288), "forecast.day.0 is nan", ["cpu", "gpu"], False),
-        (edited("forecast", errors=[]), "errors must have 4 rows of 3", ["cpu", "gpu"], False),
+        (edited("forecast", errors=[]), "forecast.errors is \\[\\]: List should have at least 4", ["cpu", "gpu"], False),
         (edited("forecast", errorsFrom=[[99] * 3] * 4), "errorsFrom.0.0 is 99", ["cpu", "gpu"], False),
         (edited("forecast", errorsFrom=[[95] * 3] * 4), None, ["cpu", "gpu"], True),  # what lies beyond the last is dropped
         (packed({**BODY, "pools": {}}), None, [], True),
-        (packed({**BODY, "pools": [BODY["pools"][0]] * 100}), None, ["cpu"], True),
+        (packed({**BODY, "pools": [BODY["pools"][0]] * 20}), None, ["cpu"], True),
         (packed({**BODY, "forecast": 5}), "forecast is 5", ["cpu", "gpu"], False),
         (packed({**BODY, "forecast": None}), None, ["cpu", "gpu"], False),
     ],
@@ -160,6 +161,37 @@ def test_a_part_that_keeps_no_rule_is_left_out_alone_and_said(
     else:
         with pytest.raises(ValueError, match=reason):
             raise ValueError(" ".join(wrong))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**BODY, "pools": [[]] * 300_000},
+        {**BODY, "forecast": {"errorsFrom": [["a"] * 250_000]}},
+        {**BODY, "forecast": {"errors": [[["a"] * 90] * 2700]}},
+        {**BODY, "forecast": {"errorsFrom": [["a"] * 15_000]}},
+        {**BODY, "pools": [dict.fromkeys(map(str, range(3000)), 0)]},
+        {**BODY, "pools": [{**pool, name: ["a"] * BINS} for pool in BODY["pools"] * 4 for name in ["load"]]},
+    ],
+)
+def test_a_small_text_never_costs_more_than_a_large_one_of_ours(body: dict[str, Any]) -> None:
+    """A KiB of packed text may be a MiB of anything, and of a MiB each number may be an error of its own: half a minute of work, which
+    all RecModels of the tick would wait for.
+    """
+    text = packed(body)
+    assert text is not None
+    assert len(text) < LARGEST_CHARACTERS
+    began = time.process_time()
+    assert read(text, MADE, NOW)[1] != []
+    assert time.process_time() - began < 0.25
+
+
+def test_a_name_that_is_none_of_ours_is_no_line_of_the_log() -> None:
+    pool = {**BODY["pools"][0], "x\nERROR all is lost " + 9999 * "!": 0}
+    lacks = {name: value for name, value in pool.items() if name != "slow"}  # as many fields as are known
+    wrong = read(packed({**BODY, "pools": [pool, lacks | {"slow": 5}, lacks]}), MADE, NOW)[1]
+    assert len(wrong) == 3
+    assert all("\n" not in sentence and len(sentence) < 400 for sentence in wrong)
 
 
 def test_what_would_not_be_read_is_not_written() -> None:
