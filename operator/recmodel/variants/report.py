@@ -11,6 +11,7 @@ from typing import Any
 from recmodel.api.records import VariantRecord
 from recmodel.variants.choose import Choice, Judged
 from recmodel.variants.optimise import Result, speed_as_json
+from recmodel.variants.picture import Picture, Point, draw
 from recmodel.variants.plan import FULL
 from recmodel.variants.quality import METRICS, as_json
 
@@ -114,49 +115,22 @@ def _line(one: Judged, choice: Choice, result: Result, other: list[int]) -> str:
 
 
 def picture(result: Result, path: Path) -> None:
-    """Loss against latency; the budget, the front, and the chosen one."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    """Loss against latency; the budget, the frontier, and the chosen one."""
     task = result.task
-    figure, axes = pyplot.subplots(figsize=(12, 7), layout="constrained")
-    top = 4.0 * task.budget_ratio
+    points = []
     for one, choice in zip(result.judged, result.choices, strict=True):
         loss, speed = one.quality[task.metric], one.speed.by_size[task.size]
-        low, high = loss.loss_interval
-        colour = "tab:red" if choice.chosen else "tab:blue" if choice.kept else "tab:gray"
-        inside = loss.loss_ratio <= top
-        place = (speed.latency_ratio, min(loss.loss_ratio, top))
-        spread = [[max(0.0, loss.loss_ratio - low)], [max(0.0, high - loss.loss_ratio)]]
-        axes.errorbar(
-            *place, yerr=spread if inside else None, fmt="o" if inside else "^", color=colour, elinewidth=0.8, capsize=2
+        points.append(
+            Point(
+                one.candidate.name,
+                speed.p50_seconds,
+                loss.loss_ratio,
+                loss.loss_interval,
+                choice.chosen,
+                one.candidate.name == FULL,
+            )
         )
-        name = one.candidate.name if inside else f"{one.candidate.name} ({loss.loss_ratio:+.1%})"
-        axes.annotate(
-            name, place, xytext=(2, -6), textcoords="offset points", fontsize=7, color=colour, rotation=-55,
-            ha="left", va="top", rotation_mode="anchor",
-        )  # fmt: skip
-    axes.set_ylim(-2.5 * task.budget_ratio, top * 1.05)
-    axes.axhline(task.budget_ratio, color="black", linestyle="--", linewidth=0.8)
-    axes.annotate(
-        f"budget {task.budget_ratio:.1%}",
-        (1.0, task.budget_ratio),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=8,
-    )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:.2g}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
-    axes.set_xlabel(f"latency at {task.size} candidates, as a ratio to the full model (log scale)")
-    axes.set_ylabel(f"relative loss of {METRICS[task.metric]}, 95 % interval")
-    axes.set_title(f"{result.rows.name}: red is chosen, blue is kept")
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    draw(points, Picture(result.rows.name, METRICS[task.metric], task.size, task.budget_ratio), path)
 
 
 def records(result: Result, uri_prefix: str) -> list[VariantRecord]:
