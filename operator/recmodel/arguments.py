@@ -56,12 +56,13 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--day", type=int, metavar="N", help="day of the load to judge, from 0 (default: the last whole day)"
     )
-    backtest = commands.add_parser(
-        "backtest", help="simulate the last days of your own load: what the operator would have run"
+    _backtest_arguments(
+        commands.add_parser(
+            "backtest", help="what the operator would have run on your own past: from Prometheus, or a load in a file"
+        )
     )
-    backtest.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
-    for command in (simulate, backtest):
-        _simulation_arguments(command)
+    _simulation_arguments(simulate, required=True)
+    _drawn_arguments(simulate)
 
     _optimise_arguments(
         commands.add_parser(
@@ -98,10 +99,41 @@ def _handover_arguments(command: argparse.ArgumentParser, keeps: bool) -> None:
         add("--keep-on-delete", action="store_true", help="let deleting the RecModel give nothing back")
 
 
-def _simulation_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--model", type=Path, required=True, metavar="FILE", help="a RecModel manifest")
+def _backtest_arguments(command: argparse.ArgumentParser) -> None:
+    _past_arguments(command.add_argument_group("from Prometheus, against what ran there"))
+    from_file = command.add_argument_group("from a file, against simulated controllers")
+    from_file.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
+    _simulation_arguments(from_file, required=False)
+    _drawn_arguments(command)
+
+
+def _drawn_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--figure", type=Path, metavar="PNG", help="write a picture")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def _past_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--prometheus", metavar="URL", help="where Prometheus answers")
+    add("-n", "--namespace", default="default", metavar="NAME", help="namespace of the pods (default: default)")
+    add(
+        "--deployment", action="append", default=[], metavar="NAME",
+        help="the Deployment or StatefulSet that served; again for each pool of the same model",
+    )  # fmt: skip
+    add("--from", dest="begin", metavar="TIME", help="14d, 90m, or 2026-03-01T12:00 (default 14d)")
+    add("--to", dest="end", metavar="TIME", help="the same (default: now)")
+    add("--objective", default="p95<100ms", metavar="'pN<TIME'", help="in quotes (default 'p95<100ms')")
+    add("--cost", action="append", default=[], metavar="NAME=PRICE", help="of one replica, an hour: ranker-cpu=0.20")
+    add(
+        "--histogram", metavar="NAME", help="of the request times (default: the one that a profile, or its name, tells)"
+    )
+    add("--startup", type=_above_zero, metavar="SECONDS", help="from a pod's creation to Ready, where it is not known")
+
+
+def _simulation_arguments(command: argparse.ArgumentParser | argparse._ArgumentGroup, required: bool) -> None:
+    command.add_argument("--model", type=Path, required=required, metavar="FILE", help="a RecModel manifest")
     command.add_argument(
-        "--load", type=Path, required=True, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
+        "--load", type=Path, required=required, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
     )
     command.add_argument("--peak", type=_above_zero, metavar="RPS", help="rescale the load to this peak")
     command.add_argument(
@@ -120,8 +152,6 @@ def _simulation_arguments(command: argparse.ArgumentParser) -> None:
         help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)}; "
         f"with more than two pools {' '.join(CONTROLLERS_OF_MANY_POOLS)})",
     )  # fmt: skip
-    command.add_argument("--figure", type=Path, metavar="PNG", help="write a figure")
-    command.add_argument("--seed", type=int, default=0)
 
 
 def _above_zero(text: str) -> float:

@@ -16,7 +16,7 @@ from recmodel.arguments import CONTROLLERS, CONTROLLERS_OF_MANY_POOLS, parser
 
 NEEDS = {
     "simulate": "run it from a checkout, $(hack/venv.sh)/bin/recmodel; the operator's image has no simulator",
-    "backtest": "run it from a checkout, $(hack/venv.sh)/bin/recmodel; the operator's image has no simulator",
+    "backtest": "run it from a checkout, $(hack/venv.sh)/bin/recmodel: the operator's image has no simulator, and takes --prometheus alone",
     "optimise": "run it from a checkout, $(hack/venv.sh variants)/bin/recmodel, or in the optimiser's image",
 }
 
@@ -135,6 +135,45 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _backtest(options: argparse.Namespace) -> int:
+    if options.prometheus is not None:
+        return _backtest_past(options)
+    if options.model is None or options.load is None:
+        raise ValueError(
+            "name your Prometheus (--prometheus URL --namespace NAME --deployment NAME), or a file (--model FILE --load CSV)"
+        )
+    return _backtest_file(options)
+
+
+def _backtest_past(options: argparse.Namespace) -> int:
+    from recmodel.controller.past import asked_for, read_now
+    from recmodel.lab.past.judged import Given, judge
+    from recmodel.lab.past.picture import drawn
+
+    if options.peak or options.load or options.model:
+        raise ValueError(
+            "--prometheus judges what ran: --peak, --load and --model are of a load in a file; leave them out"
+        )
+    wanted = asked_for(options)
+    found = read_now(wanted)
+    judged = judge(
+        Given(
+            found.past,
+            found.before,
+            wanted.latency.within_ratio,
+            wanted.latency.threshold_seconds,
+            found.scalers,
+            found.startup_seconds if options.startup is None else options.startup,
+            wanted.prices,
+        ),
+        _report,
+    )
+    print(judged.text)
+    if options.figure:
+        print(drawn(judged, options.figure))
+    return 0
+
+
+def _backtest_file(options: argparse.Namespace) -> int:
     from recmodel.decide import read_model
     from recmodel.lab.backtest import backtest
     from recmodel.lab.simulate import assumed, scenario_of, write_figure

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import yaml
 from kubernetes.aio.config import ConfigException
 
-from recmodel.api.v1alpha1 import Metrics
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.objects import identity_of
@@ -22,25 +20,16 @@ from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError
 from recmodel.controller.named_kinds import by_word, scale_of
-from recmodel.controller.settings import PREFIX, Settings, from_environment
+from recmodel.controller.pod_metrics import ask
+from recmodel.controller.settings import PREFIX, from_environment
 from recmodel.controller.spec_reading import read_spec
 from recmodel.core.types import Reason
-from recmodel.prometheus import ModelView, PoolView, pod_prefix
-from recmodel.prometheus.client import PrometheusClient
-from recmodel.prometheus.gather import reason_of
-from recmodel.prometheus.grouping import by_profile
-from recmodel.prometheus.own_edges import own_edges
-from recmodel.prometheus.pod_names import beginning_with
-from recmodel.prometheus.promql import quoted
-from recmodel.prometheus.session import PrometheusError
 from recmodel.report.adopted import Existing, existing, targets
 from recmodel.report.adopted_route import AdoptedRoute, adopted_route, route_target
-from recmodel.report.adopted_server import SHIPPED, Edges, Series, choose, custom_histogram, custom_metrics
+from recmodel.report.adopted_server import Series, choose
 from recmodel.report.adoption import DEFAULT_LATENCY, Wanted, adoption
 
-BUDGET_SECONDS = 10.0  # of a round of questions to Prometheus
 MOST_NAMES = 8  # of workloads in a message
-SUFFIX = "_bucket"
 
 
 async def run(workloads: Sequence[str], wanted: Wanted, prometheus_url: str | None, route: str | None = None) -> str:
@@ -61,7 +50,7 @@ async def run(workloads: Sequence[str], wanted: Wanted, prometheus_url: str | No
         raise ValueError(f"{error}: the account must be able to list this kind in namespace {namespace}") from error
     except ClusterError as error:
         raise ValueError(f"{error}: see whether the API server is up, and can be reached from here") from error
-    series = await asyncio.to_thread(ask, settings, namespace, found)
+    series = await asyncio.to_thread(ask, settings, namespace, [workload.name for workload in found])
     return written(found, series, wanted, routed)
 
 
@@ -106,54 +95,3 @@ async def read_route(
         raise ValueError(f"there is no {kind.kind} {namespace}/{name}; the namespace has {there}: correct --route")
     services, _ = await client.list(names.SERVICE, namespace)
     return adopted_route(kind, name, body, services, workloads)
-
-
-def ask(settings: Settings, namespace: str, workloads: Sequence[Existing]) -> Series:
-    """What Prometheus has of their pods; never raises for what Prometheus says or not."""
-    prometheus = PrometheusClient(settings.connection())
-    scope = settings.gathering.scope
-    try:
-        edges = _edges(
-            prometheus, namespace, workloads, [Metrics.model_validate({"profile": p}) for p in SHIPPED], scope
-        )
-        if any(edges.values()):
-            return Series(edges=edges)
-        histograms = _histograms(prometheus, namespace, workloads, scope)
-        latency = custom_histogram(histograms)
-        if latency is not None:
-            edges = _edges(prometheus, namespace, workloads, [custom_metrics(latency)], scope)
-        return Series(edges=edges, histograms=histograms)
-    except PrometheusError as error:
-        return Series(problem=f"{settings.prometheus_url}: {reason_of(error).message}")
-    finally:
-        prometheus.close()
-
-
-def _edges(
-    prometheus: PrometheusClient,
-    namespace: str,
-    workloads: Iterable[Existing],
-    metrics: Sequence[Metrics],
-    scope: Sequence[str],
-) -> dict[str, Edges]:
-    """The edges by profile and workload. A profile's name stands for the model's, which tells the answers apart."""
-    pools = tuple(PoolView(workload.name, pod_prefix=pod_prefix(workload.name)) for workload in workloads)
-    views = [ModelView(namespace, one.profile, 0.0, 0.0, one, pools) for one in metrics]
-    own = own_edges(prometheus, by_profile(views), time.time(), BUDGET_SECONDS, scope)
-    for error in own.failed.values():
-        raise error
-    found: dict[str, Edges] = {}
-    for view in views:
-        by_workload = {pool.name: own.counts.get((view.key, pool.name), {}) for pool in pools}
-        found[view.name] = {name: counts for name, counts in by_workload.items() if counts}
-    return found
-
-
-def _histograms(
-    prometheus: PrometheusClient, namespace: str, workloads: Iterable[Existing], scope: Sequence[str]
-) -> tuple[str, ...]:
-    """The names of all histograms of pods whose names begin as theirs, without ``_bucket``."""
-    pods = beginning_with({pod_prefix(workload.name) for workload in workloads})
-    chosen = ",".join([f'__name__=~".+{SUFFIX}"', f"namespace={quoted(namespace)}", f"pod{pods}", *scope])
-    answer = prometheus.query(f"count by (__name__) ({{{chosen}}})", time.time(), BUDGET_SECONDS)
-    return tuple(sorted(labels["__name__"].removesuffix(SUFFIX) for labels, _ in answer.rows if "__name__" in labels))

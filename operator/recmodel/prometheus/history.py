@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,12 +53,12 @@ def histories(
     though nobody took over its requests.
     """
     step = max(1, round(step_seconds))
-    grid = _grid(now_seconds, span_seconds, step)
+    grid = grid_of(now_seconds, span_seconds, step)
     found: dict[str, History] = {}
     for profile, namespace, batch in by_profile(models).batches(MODELS_A_QUERY):
         query = model_rate(profile, namespace, batch, step_seconds, scope)
         try:
-            pools, lacking = _by_pool(client, query, profile, batch, grid, step_seconds)
+            pools, lacking = by_pool(client, query, profile, batch, grid, step_seconds)
         except (QueryRefused, AnswerUnusable):
             pools, lacking = {}, {model.key for model in batch}
         for model in batch:
@@ -67,7 +67,7 @@ def histories(
     return found
 
 
-def _by_pool(
+def by_pool(
     client: PrometheusClient,
     query: str,
     profile: Profile,
@@ -75,26 +75,43 @@ def _by_pool(
     grid: NDArray[np.float64],
     step_seconds: float,
 ) -> tuple[dict[PoolKey, NDArray[np.float64]], set[str]]:
-    """Arrivals/s of each pool on the grid, and the keys of the models whose past is not known as a whole: a part may be
+    """The sum of each pool's rows on the grid, and the keys of the models whose past is not known as a whole: a part may be
     missing, or the pages count several models, such as the steps of an ensemble, and none was named.
     """
     owner = arrivals_of(profile, models)
     unnamed = {model.key for model in models if model.metrics.model is None}
     pools: dict[PoolKey, NDArray[np.float64]] = {}
-    partial, series = False, []
+    rows, partial = on_grid(client, query, grid, step_seconds)
+    series = [labels for labels, _ in rows]
+    for labels, values in rows:
+        pool = owner(labels)
+        if pool is not None:
+            before = pools.get(pool)
+            pools[pool] = (
+                values if before is None else np.where(np.isnan(before), values, before + np.nan_to_num(values))
+            )
+    served = served_models(series, profile, models)
+    mixed = {pool[0] for pool, names in served.items() if len(names) > 1} & unnamed
+    known = {pool: values for pool, values in pools.items() if pool[0] not in mixed}
+    return known, {model.key for model in models} if partial else mixed
+
+
+def on_grid(
+    client: PrometheusClient, query: str, grid: NDArray[np.float64], step_seconds: float
+) -> tuple[list[tuple[Mapping[str, str], NDArray[np.float64]]], bool]:
+    """The rows of a range query, asked in bounded parts: labels and values on the grid, NaN in the gaps; and whether a part may be
+    missing.
+    """
+    rows: dict[frozenset[tuple[str, str]], tuple[Mapping[str, str], NDArray[np.float64]]] = {}
+    partial = False
     for begin in range(0, grid.size, POINTS_A_QUERY):
         part = grid[begin : begin + POINTS_A_QUERY]
         answer = client.query_range(query, float(part[0]), float(part[-1]), step_seconds)
         partial |= answer.partial
         for labels, samples in answer.rows:
-            series.append(labels)
-            pool = owner(labels)
-            if pool is not None:
-                _add(pools.setdefault(pool, np.full(grid.size, math.nan)), grid[0], step_seconds, samples)
-    served = served_models(series, profile, models)
-    mixed = {pool[0] for pool, names in served.items() if len(names) > 1} & unnamed
-    known = {pool: values for pool, values in pools.items() if pool[0] not in mixed}
-    return known, {model.key for model in models} if partial else mixed
+            row = rows.setdefault(frozenset(labels.items()), (labels, np.full(grid.size, math.nan)))
+            _put(row[1], grid[0], step_seconds, samples)
+    return list(rows.values()), partial
 
 
 def total(pools: Sequence[NDArray[np.float64]], size: int) -> NDArray[np.float64]:
@@ -129,15 +146,16 @@ def _taken_over(own: float, others_beside: float, others_alone: float) -> bool:
     return own <= SMALL_RATIO * (own + others_beside) or others_alone - others_beside >= TAKEN_OVER_RATIO * own
 
 
-def _grid(now_seconds: float, span_seconds: float, step: int) -> NDArray[np.float64]:
+def grid_of(now_seconds: float, span_seconds: float, step: int) -> NDArray[np.float64]:
+    """The moments at which is asked: whole steps, the last one at ``now_seconds`` or before it."""
     last = math.floor(now_seconds / step)
     return np.arange(last - max(1, math.floor(span_seconds / step)) + 1, last + 1, dtype=np.float64) * step
 
 
-def _add(
+def _put(
     values: NDArray[np.float64], first: float, step_seconds: float, samples: Sequence[tuple[float, float]]
 ) -> None:
     for seconds, value in samples:
         place = round((seconds - first) / step_seconds)
         if 0 <= place < values.size and math.isfinite(value) and value >= 0:
-            values[place] = value if math.isnan(values[place]) else values[place] + value
+            values[place] = value

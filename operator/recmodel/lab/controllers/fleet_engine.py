@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from recmodel.core.capacity.posterior import CapacityMemory
 from recmodel.core.engine import step
+from recmodel.core.failures import memory as failures
 from recmodel.core.forecast import candidates
 from recmodel.core.memory import begin
 from recmodel.core.types import Decision, Observation, PoolDecision
@@ -19,11 +21,15 @@ NEVER_CHOSEN = 1e9  # a loss that no candidate of the forecast has, and that no 
 
 class FleetEngine:
     """Models with the same ticks and rate windows, each with its past load or None; ``never`` is a candidate of the forecast that
-    is never chosen.
+    is never chosen, ``capacity`` what is known of the replicas before the first tick.
     """
 
     def __init__(
-        self, scenarios: Sequence[Scenario], histories: Sequence[Trace | None], never: str | None = None
+        self,
+        scenarios: Sequence[Scenario],
+        histories: Sequence[Trace | None],
+        never: str | None = None,
+        capacity: CapacityMemory | None = None,
     ) -> None:
         self._memory = begin(
             [scenario.model(f"lab/{number}") for number, scenario in enumerate(scenarios)],
@@ -31,6 +37,8 @@ class FleetEngine:
             history=[None if past is None else (past.seconds, past.rates) for past in histories],
             rate_window_seconds=scenarios[0].window_seconds,
         )
+        if capacity is not None:
+            self._memory = replace(self._memory, capacity=capacity, failing=failures.empty(capacity.evidence))
         self._never: int | None = None if never is None else getattr(candidates, never)
 
     def decide(self, observations: Sequence[Observation]) -> list[Decision]:
