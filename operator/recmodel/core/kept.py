@@ -197,12 +197,14 @@ def _put_errors(memory: ForecastMemory, unseen: ForecastMemory, i: int, kept: Ke
 
 
 def _put_season(season: Season, i: int, kept: KeptForecast, age_seconds: float) -> None:
-    """Puts in the course of the model ``i`` where its past does not tell it: at some times of the day, or at all."""
-    unknown = np.isnan(season.day[i])
-    if unknown.any():  # of less than a day no week is known
-        season.week[i] = kept.week
-        season.saved_by_week[i] = kept.saved_by_week * 0.5 ** (age_seconds / SAVED_HALF_LIFE_SECONDS)
+    """Puts in the course of the model ``i`` where its past does not tell it: at times of the day, and at half hours of the week, of which
+    a past of less than a week and a day tells nothing.
+    """
+    unknown, untold = np.isnan(season.day[i]), season.week[i] == 0
     season.day[i, unknown] = kept.day[unknown]
+    season.week[i, untold] = kept.week[untold]
+    if season.saved_by_week[i] == 0:  # nothing judged the week
+        season.saved_by_week[i] = kept.saved_by_week * 0.5 ** (age_seconds / SAVED_HALF_LIFE_SECONDS)
 
 
 def _ahead_seconds(memory: Memory, i: int, time_seconds: float) -> float:

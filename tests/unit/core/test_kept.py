@@ -17,7 +17,7 @@ from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Calendar, Model
 
 HOUR, DAY = 3600.0, 86400.0
-RESTART = 1.5 * HOUR
+RESTART = HOUR
 
 
 def day(now: float) -> float:
@@ -26,7 +26,7 @@ def day(now: float) -> float:
 
 
 def world(**more: object) -> World:
-    return World((workers(), batches()), (6, 1), day, RESTART + HOUR / 2, **more)  # type: ignore[arg-type]
+    return World((workers(), batches()), (6, 1), day, RESTART + HOUR / 4, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_the_first_decision_after_a_restart_is_the_one_that_there_would_have_bee
     assert any(lost[pool][1] < 0.5 * planned for pool, (_, planned) in on.items())  # what it is there for
 
 
-def test_the_half_hour_after_it_costs_what_it_would_have_cost(stories: dict[str, World]) -> None:
-    def half_hour(story: World) -> tuple[float, float]:
+def test_the_quarter_of_an_hour_after_it_costs_what_it_would_have_cost(stories: dict[str, World]) -> None:
+    def quarter(story: World) -> tuple[float, float]:
         price = {kind.pool.name: kind.pool.cost_per_hour for kind in story.kinds}
         costs = [
             sum(price[name] * pool.replicas for name, pool in decision.pools.items())
@@ -69,9 +69,9 @@ def test_the_half_hour_after_it_costs_what_it_would_have_cost(stories: dict[str,
         ]
         return float(np.mean(costs)), story.late_share(RESTART)
 
-    (on, late), (kept, kept_late), _ = (half_hour(stories[name]) for name in ("on", "kept", "lost"))
+    (on, late), (kept, kept_late), _ = (quarter(stories[name]) for name in ("on", "kept", "lost"))
     assert kept == pytest.approx(on, rel=0.05)
-    assert kept_late <= late + 0.002
+    assert kept_late <= late + 0.005  # a tenth of what the objective allows: the newest loads are not kept
 
 
 def after(lived: tuple[Memory, Model, float], seconds: float = 0.0, model: Model | None = None) -> Memory:
@@ -161,6 +161,29 @@ def test_a_past_that_says_more_than_what_is_kept_of_long_ago_stays(lived: tuple[
     new = with_kept(hour, kept, now)  # Prometheus itself has lost its past
     assert new.forecast.errors == pytest.approx(memory.forecast.errors, abs=2e-3)
     assert np.isfinite(new.forecast.season.day).sum() >= np.isfinite(memory.forecast.season.day).sum()
+
+
+def test_a_past_of_some_days_leaves_the_week_to_what_is_kept(lived: tuple[Memory, Model, float]) -> None:
+    memory, model, now = lived
+    known = kept_of(memory, model.key, now)
+    assert known.forecast is not None
+    week = np.linspace(-0.3, 0.3, 336).astype(np.float16)
+    kept = {model.key: replace(known, forecast=replace(known.forecast, week=week, saved_by_week=0.02))}
+    for days, told in ((2.0, 0.02 / 2.0), (21.0, None)):  # read a day later, from Prometheus
+        seconds = np.arange(now - (days - 1.0) * DAY, now + DAY, 300.0)
+        load = np.array([day(t) * (1.3 if t // DAY % 7 in (2, 3) else 1.0) for t in seconds])
+        read = begin([model], history=[(seconds, load)])
+        found = with_kept(read, kept, now + DAY).forecast.season
+        assert (found.day == read.forecast.season.day).all()
+        if told is not None:
+            assert (
+                found.week[0] == np.where(read.forecast.season.week[0] == 0, week, read.forecast.season.week[0])
+            ).all()
+            assert (found.week[0] == week).mean() > 0.8
+            assert found.saved_by_week[0] == pytest.approx(told)
+        else:
+            assert (found.week == read.forecast.season.week).all()
+            assert found.saved_by_week[0] == read.forecast.season.saved_by_week[0] != 0
 
 
 def test_nothing_is_kept_before_a_load_was_seen_and_what_was_good_before_a_trouble_is(
