@@ -7,7 +7,8 @@ It is trusted less the older it is, and never more than what is learned now:
 
 - *Capacity.* While nobody looks, nothing contradicts it. So a load that was seen counts as fewer independent requests with each day,
   down to the ``ENOUGH_WEIGHT`` that evidence of another version counts for: the trust region stays where it was and does not grow, and
-  what is seen now soon outweighs it. Of 1,500 requests 750 are left after a day, 94 after four, 20 after a week.
+  what is seen now soon outweighs it. Of 1,500 requests 750 are left after a day, 94 after four, 20 after a week. So it is with the
+  scrapes that utilisation is the mean of, down to those that are enough to believe it.
 - *Forecast errors* and losses go back to what is assumed before any was seen, with the half-life by which the engine forgets them. After
   three hours half of them is left, after a day 0.4 %.
 - *The season.* The day stays, since only newer days correct it. The week has to earn its place again: what it has saved halves each day.
@@ -26,7 +27,13 @@ from recmodel.core.arrays.calendars import DAY_SECONDS
 from recmodel.core.arrays.fleet import Floats
 from recmodel.core.capacity import posterior
 from recmodel.core.capacity.bins import Small, bin_of
-from recmodel.core.capacity.evidence import BINNED, ENOUGH_WEIGHT, LARGEST_WEIGHT
+from recmodel.core.capacity.evidence import (
+    BINNED,
+    ENOUGH_SCRAPES,
+    ENOUGH_WEIGHT,
+    LARGEST_WEIGHT,
+    UTILISATION_GAIN,
+)
 from recmodel.core.capacity.posterior import CapacityMemory
 from recmodel.core.forecast import candidates
 from recmodel.core.forecast import errors as histograms
@@ -165,7 +172,8 @@ def _own_forecast(memory: ForecastMemory) -> ForecastMemory:
 
 def _put_capacity(memory: CapacityMemory, model: Model, i: int, kept: KeptModel, age_seconds: float) -> list[int]:
     """Puts in what is kept of the pools of the model ``i``; which of them got something."""
-    fresh = LARGEST_WEIGHT * 0.5 ** (age_seconds / CAPACITY_HALF_LIFE_SECONDS)
+    fresh = 0.5 ** (age_seconds / CAPACITY_HALF_LIFE_SECONDS)
+    most = max(fresh * LARGEST_WEIGHT, ENOUGH_WEIGHT), max(fresh / UTILISATION_GAIN, ENOUGH_SCRAPES)
     by_name = {pool.name: pool for pool in kept.pools}
     put = []
     for k, pool in enumerate(model.pools):
@@ -174,8 +182,9 @@ def _put_capacity(memory: CapacityMemory, model: Model, i: int, kept: KeptModel,
             continue
         same = found.version == pool.version
         bins = found.bins[:, np.argsort(found.bins[WEIGHT], kind="stable")]  # of two in one bin the heavier one stays
-        bins[WEIGHT] = np.minimum(bins[WEIGHT], max(fresh, ENOUGH_WEIGHT) if same else ENOUGH_WEIGHT)
-        bins[SCRAPES] *= fresh / LARGEST_WEIGHT if same else 0.0
+        # A bound, not a share: what is just enough to count stays enough.
+        for row, largest in zip((WEIGHT, SCRAPES), most if same else (ENOUGH_WEIGHT, 0.0), strict=True):
+            bins[row] = np.minimum(bins[row], largest)
         at = bin_of(bins[LOAD])
         for name, values in zip(BINNED, bins, strict=True):
             getattr(memory.evidence, name)[i, k, at] = values

@@ -10,7 +10,7 @@ import pytest
 
 from builders.closed_loop import World, batches, kept_of, play, workers
 from recmodel.core.capacity.estimate import Capacity, estimate
-from recmodel.core.capacity.evidence import BINNED, ENOUGH_WEIGHT, LARGEST_WEIGHT
+from recmodel.core.capacity.evidence import BINNED, ENOUGH_SCRAPES, ENOUGH_WEIGHT, LARGEST_WEIGHT
 from recmodel.core.forecast import candidates
 from recmodel.core.kept import KeptModel, keep, with_kept
 from recmodel.core.memory import Memory, begin
@@ -85,10 +85,27 @@ def capacity(memory: Memory) -> Capacity:
 
 
 def test_all_that_is_believed_of_a_pool_comes_back(lived: tuple[Memory, Model, float]) -> None:
-    before, back = capacity(lived[0]), capacity(after(lived))
+    before = capacity(lived[0])
     assert before.known.all()
-    for name in ("saturation", "sharpness", "caution", "proven", "limit", "ceiling", "known"):
-        assert getattr(back, name) == pytest.approx(getattr(before, name), rel=1e-2), name
+    for seconds in (0.0, 45.0, 600.0):
+        back = capacity(after(lived, seconds))
+        for name in ("saturation", "sharpness", "caution", "proven", "limit", "ceiling", "known"):
+            assert getattr(back, name) == pytest.approx(getattr(before, name), rel=1e-2), name
+
+
+def test_what_was_seen_just_often_enough_to_count_still_counts_when_it_is_older(
+    lived: tuple[Memory, Model, float],
+) -> None:
+    memory, model, now = lived
+    kept = kept_of(memory, model.key, now)
+    scrapes, weight = BINNED.index("scrapes"), BINNED.index("weight")
+    for pool in kept.pools:
+        pool.bins[scrapes], pool.bins[weight] = ENOUGH_SCRAPES, ENOUGH_WEIGHT
+    for days in (0.0, 0.001, 30.0):
+        evidence = with_kept(begin([model]), {model.key: kept}, now + days * DAY).capacity.evidence
+        seen = evidence.weight > 0
+        assert (evidence.scrapes[seen] == ENOUGH_SCRAPES).all()
+        assert (evidence.weight[seen] == ENOUGH_WEIGHT).all()
 
 
 @pytest.mark.parametrize(
