@@ -135,7 +135,9 @@ def _simulation_arguments(command: argparse.ArgumentParser | argparse._ArgumentG
     command.add_argument(
         "--load", type=Path, required=required, metavar="CSV", help="seconds,rps, uniform step; may be gzip"
     )
-    command.add_argument("--peak", type=_above_zero, metavar="RPS", help="rescale the load to this peak")
+    command.add_argument(
+        "--peak", type=_above_zero, metavar="RPS", help="scale each judged day to this peak, as the benchmark does"
+    )
     command.add_argument(
         "--accelerated", action="append", default=[], metavar="POOL", help="simulate this pool as a batching one"
     )

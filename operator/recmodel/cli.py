@@ -113,17 +113,17 @@ def _simulate(options: argparse.Namespace) -> int:
     from recmodel.lab.trace import read_trace
 
     load = read_trace(options.load)
-    load = load.rescaled(peak_per_second=options.peak) if options.peak else load
     number = options.day if options.day is not None else int(load.days + 1e-9) - 1
     if not 0 <= number < int(load.days + 1e-9):
         raise ValueError(f"--day {number}: the load has {load.days:.2f} days")
     scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
     print(assumed(scenario))
+    day = _day(options, scenario, load, number)
     comparison = compare(
-        scenario,
-        load.between(number, number + 1),
+        day.scenario,
+        day.load,
         options.controller or _controllers(len(scenario.pools)),
-        load.history_before(number),
+        day.history,
         seed=options.seed,
         progress=_report,
     )
@@ -175,18 +175,16 @@ def _backtest_past(options: argparse.Namespace) -> int:
 
 def _backtest_file(options: argparse.Namespace) -> int:
     from recmodel.decide import read_model
-    from recmodel.lab.backtest import backtest
+    from recmodel.lab.backtest import backtest, last_days
     from recmodel.lab.simulate import assumed, scenario_of, write_figure
     from recmodel.lab.trace import read_trace
 
     load = read_trace(options.load)
-    load = load.rescaled(peak_per_second=options.peak) if options.peak else load
     scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
+    days = {number: _day(options, scenario, load, number) for number in last_days(load, options.days)}
     print(assumed(scenario))
     judged = backtest(
-        scenario,
-        load,
-        options.days,
+        days,
         options.controller or _controllers(len(scenario.pools)),
         seed=options.seed,
         progress=_report,
@@ -199,6 +197,14 @@ def _backtest_file(options: argparse.Namespace) -> int:
         write_figure(last, options.figure, f"{options.load.name}, day {number}")
         print(f"picture: {options.figure}")
     return 0
+
+
+def _day(options: argparse.Namespace, scenario: Any, load: Any, number: int) -> Any:
+    from recmodel.lab.backtest import as_in_the_benchmark, as_recorded
+
+    if options.peak:
+        return as_in_the_benchmark(scenario, load, number, options.peak, options.seed)
+    return as_recorded(scenario, load, number)
 
 
 def _controllers(pools: int) -> tuple[str, ...]:

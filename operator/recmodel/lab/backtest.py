@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from recmodel.lab.benchmark.days import stretch
 from recmodel.lab.simulate import Comparison, Progress, compare
 from recmodel.lab.simulator.scenario import Floats, Scenario
 from recmodel.lab.trace import Trace, regular_trace
@@ -57,28 +58,53 @@ class Backtest:
         return [name for name in first.results if all(name in comparison.results for comparison in others)]
 
 
+@dataclass(frozen=True)
+class Day:
+    """One day to judge: the plant on which, its load, and what lay before it."""
+
+    scenario: Scenario
+    load: Trace
+    history: Trace | None
+
+
+def as_recorded(scenario: Scenario, load: Trace, number: int) -> Day:
+    """A day of a load, by its number (0 is the first one)."""
+    return Day(scenario, load.between(number, number + 1), load.history_before(number))
+
+
+def as_in_the_benchmark(scenario: Scenario, load: Trace, number: int, peak_per_second: float, seed: int = 0) -> Day:
+    """The same day with its own peak at ``peak_per_second``, made ready as :mod:`recmodel.lab.benchmark` does it: so that a row of the
+    benchmark is the same run.
+    """
+    case = stretch("", load, scenario, float(number), (24.0, peak_per_second), seed)
+    return Day(case.scenario, Trace(case.scenario.start_seconds, 1.0, case.rates), case.history)
+
+
+def last_days(load: Trace, judged_days: int) -> range:
+    """The numbers of the last whole days; a ValueError says when there are too few."""
+    whole = int(load.days + 1e-9)
+    if not 1 <= judged_days <= whole:
+        raise ValueError(f"{judged_days} days are to be judged, but the load has {load.days:.2f}")
+    return range(whole - judged_days, whole)
+
+
 def backtest(
-    scenario: Scenario,
-    load: Trace,
-    judged_days: int = 1,
+    days: Mapping[int, Day],
     controllers: Sequence[str] = ("engine", "hpa:0.7:0.5", "keda:0.6:0.5"),
     *,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Judge the last whole days of a load. A ValueError says when there are too few.
+    """Judge days of a load, by their number.
 
     How a pool serves (service times, start-up) comes from the scenario: a load alone does not show it.
     """
-    whole = int(load.days + 1e-9)
-    if not 1 <= judged_days <= whole:
-        raise ValueError(f"{judged_days} days are to be judged, but the load has {load.days:.2f}")
-    days: dict[int, Comparison] = {}
-    for number in range(whole - judged_days, whole):
-        past = load.history_before(number)
-        day = load.between(number, number + 1)
-        days[number] = compare(scenario, day, controllers, past, seed=seed, progress=progress)
-    return Backtest(days)
+    return Backtest(
+        {
+            number: compare(day.scenario, day.load, controllers, day.history, seed=seed, progress=progress)
+            for number, day in days.items()
+        }
+    )
 
 
 def load_of_history(seconds: Floats, per_second: Floats) -> Trace:

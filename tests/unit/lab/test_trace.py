@@ -8,13 +8,16 @@ import pytest
 
 from recmodel.controller.settings import Settings
 from recmodel.core.types import Model, Pool
-from recmodel.lab.backtest import backtest, load_of_history
+from recmodel.decide import read_model
+from recmodel.lab.backtest import as_in_the_benchmark, as_recorded, backtest, last_days, load_of_history
+from recmodel.lab.benchmark.days import PEAK_PER_SECOND, cut, find_traces
 from recmodel.lab.simulate import compare, scenario_of, write_figure
 from recmodel.lab.trace import DAY_SECONDS, HISTORY_DAYS, Trace, read_trace, regular_trace
 
 pytestmark = pytest.mark.usefixtures("compiled_simulator")
 
 TENCENT = Path(__file__).parents[2] / "data" / "traces" / "tencent_14.csv.gz"
+SAMPLE = Path(__file__).parents[3] / "manifests" / "samples" / "minimal.yaml"
 MODEL = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 20, 1.0), Pool("gpu", 0, 4, 2.0)))
 SMALL = replace(
     MODEL, pools=(Pool("cpu", 1, 2, 1.0), Pool("gpu", 0, 1, 2.0))
@@ -116,11 +119,31 @@ def test_a_backtest_judges_the_last_days_with_what_lay_before_them() -> None:
     scenario = scenario_of(
         replace(SMALL, pools=SMALL.pools[:1]), [], ["tick_seconds=600", "scrape_seconds=60", "window_seconds=600"]
     )
-    tested = backtest(scenario, load, 1, ("engine", "hpa:0.7:0"))
+    days = {number: as_recorded(scenario, load, number) for number in last_days(load, 1)}
+    tested = backtest(days, ("engine", "hpa:0.7:0"))
     assert list(tested.days) == [1]
     assert tested.days[1].results["engine"].scenario.start_seconds == 14 * 86400.0
     assert "all days\nengine: minutes over" in tested.table()
     assert "the engine" in str(tested.verdict())
     assert " hpa:0.7:0: " in str(tested.verdict())
     with pytest.raises(ValueError, match="3 days are to be judged"):
-        backtest(scenario, load, 3)
+        last_days(load, 3)
+
+
+def test_a_peak_means_what_it_means_in_the_benchmark() -> None:
+    """The same load, history and plant: a row of the benchmark is the same run."""
+    for name in ("tencent_14", "nasa_jul95"):  # in steps of a minute, and thin in steps of more
+        path = next(path for path in find_traces() if path.name == f"{name}.csv.gz")
+        load = read_trace(path)
+        (number,) = last_days(load, 1)
+        day = as_in_the_benchmark(scenario_of(read_model(SAMPLE), ["gpu"]), load, number, PEAK_PER_SECOND)
+        row = cut(path)
+        np.testing.assert_array_equal(day.load.per_second(), row.rates)
+        assert day.history is not None
+        assert row.history is not None
+        np.testing.assert_array_equal(day.history.rates, row.history.rates)
+        assert (day.history.start_seconds, day.load.start_seconds) == (
+            row.history.start_seconds,
+            row.scenario.start_seconds,
+        )
+        assert replace(day.scenario, calendar=row.scenario.calendar) == row.scenario

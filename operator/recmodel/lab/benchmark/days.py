@@ -100,25 +100,32 @@ def cut(
 
     The stretch's own peak becomes ``peak_per_second``. A trace shorter than a day is judged whole, without a history.
     """
-    trace = read_trace(path).smoothed()
+    trace = read_trace(path)
     whole = int(trace.days + 1e-9)
-    if whole < 1:
-        day: Trace = trace
-        past: Trace | None = None
-    else:
-        first = (24.0 - hours) / 2.0 if first_hour is None else first_hour
-        begin = (whole - 1 if number is None else number) + first / 24.0
-        day = trace.between(begin, begin + hours / 24.0)
-        past = trace.history_before(begin)
+    first = (24.0 - hours) / 2.0 if first_hour is None else first_hour
+    begin = None if whole < 1 else (whole - 1 if number is None else number) + first / 24.0
+    plant = Scenario((CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)))
+    return stretch(path.name.removesuffix(".csv.gz"), trace, plant, begin, (hours, peak_per_second), seed)
+
+
+def stretch(
+    name: str, trace: Trace, plant: Scenario, begin: float | None, size: tuple[float, float], seed: int = 0
+) -> Case:
+    """The ``size`` (hours, and requests/s at the peak) of a trace from a day on; None: the whole trace, without a history.
+
+    Thin counts are smoothed, a load in steps of more than a minute is made to wobble, and every pool of the plant runs at the start.
+    """
+    hours, peak_per_second = size
+    trace = trace.smoothed()
+    day = trace if begin is None else trace.between(begin, begin + hours / 24.0)
+    past = None if begin is None else trace.history_before(begin)
     rates = day.per_second()
     if day.step_seconds > COARSE_STEP_SECONDS:
         rates = rates * wobble(len(rates), np.random.default_rng([seed, 7]))
     scale = peak_per_second / float(rates.max())
     history = None if past is None else replace(past, rates=past.rates * scale)
-    plant = Scenario((CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)), start_seconds=day.start_seconds)
-    return Case(
-        path.name.removesuffix(".csv.gz"), rates * scale, history, running(plant, float(rates[:60].mean()) * scale)
-    )
+    plant = replace(plant, start_seconds=day.start_seconds)
+    return Case(name, rates * scale, history, running(plant, float(rates[:60].mean()) * scale))
 
 
 def running(scenario: Scenario, first_per_second: float) -> Scenario:
