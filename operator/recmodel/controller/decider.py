@@ -188,14 +188,12 @@ class Decider:
         failed = {m.key: self._quarantined[m.key][1] for m in models if m.key in self._quarantined}
         usable = [(m, o) for m, o in zip(models, observations, strict=True) if m.key not in failed]
         with self._lock:
-            before = self._known()
-            kept = {m.key: self._kept.pop(m.key) for m, _ in usable if m.key in self._kept}
+            known = self._known()
+            before = self._with_kept([model for model, _ in usable], known, now_seconds)
 
             def attempt(some: Sequence[Decidable], from_scratch: bool = False) -> Decided:
                 memory = self._memory_of([model for model, _ in some], before, from_scratch)
                 memory = with_budget_left(memory, self._budget_left, self._latency_budget_left)
-                if not from_scratch:
-                    memory = _with_answers(memory, kept, now_seconds)
                 memory, decisions = step(memory, [o for _, o in some], now_seconds)
                 return memory, {model.key: decisions[i] for i, (model, _) in enumerate(some)}
 
@@ -215,8 +213,36 @@ class Decider:
             decided = {key: decision for _, decisions in parts for key, decision in decisions.items()}
             if parts:
                 self._memory = joined([m for m, _ in usable if m.key in decided], [memory for memory, _ in parts])
+            self._park(known, decided)
             self._park(before, decided)
         return decided, failed
+
+    def _with_kept(self, models: Sequence[Model], before: Memory | None, now_seconds: float) -> Memory | None:
+        """What is known, with what another process had learned of these models: read once, however often deciding is tried, and not all
+        of it at once.
+        """
+        keys = [model.key for model in models if model.key in self._kept]
+        if not keys:
+            return before
+        try:
+            memory = self._memory_of(models, before, from_scratch=False)
+        except Exception as error:  # one of them breaks it, and is found when it is decided for; the next tick reads
+            logger.error("what was kept is not read in this tick: %s", problem("reading", error))
+            return before
+        for model in models:  # it is in this memory now, and parked again where nothing is decided for it
+            self._parked.pop(model.key, None)
+
+        def put(found: Sequence[tuple[str, KeptModel]]) -> None:
+            nonlocal memory
+            memory = with_kept(memory, dict(found), now_seconds)
+
+        def alone(item: tuple[str, KeptModel], error: Exception) -> None:
+            logger.error("%s: nothing is learned of what was kept of it", item[0], exc_info=error)
+
+        for start in range(0, len(keys), KEPT_AT_ONCE):
+            asked = {key: self._kept.pop(key) for key in keys[start : start + KEPT_AT_ONCE]}
+            halved(put, list(_answers(asked, now_seconds).items()), alone)
+        return memory
 
     def _begin(self, models: Sequence[Model], past: Sequence[tuple[Any, Any] | None] | None = None) -> Memory:
         return begin(models, self._tick_seconds, past, self._settings.rate_window_seconds)
@@ -250,15 +276,6 @@ class Decider:
                     self._parked[model.key] = reindex([model], before)
                 except Exception as error:
                     logger.error("%s: what was learned of it cannot be kept", model.key, exc_info=error)
-
-
-def _with_answers(memory: Memory, asked: Mapping[str, Kept], now_seconds: float) -> Memory:
-    """The memory with what is kept of its models, not all of which is read at once."""
-    keys = [model.key for model in memory.fleet.models if model.key in asked]
-    for start in range(0, len(keys), KEPT_AT_ONCE):
-        part = {key: asked[key] for key in keys[start : start + KEPT_AT_ONCE]}
-        memory = with_kept(memory, _answers(part, now_seconds), now_seconds)
-    return memory
 
 
 def _answers(asked: Mapping[str, Kept], now_seconds: float) -> dict[str, KeptModel]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,9 @@ from recmodel.controller import decider as decider_module
 from recmodel.controller import keeping, kept_memory, status_refresh
 from recmodel.controller.last_valid_spec import packed, unpacked
 from recmodel.controller.operator import Operator
+from recmodel.core import engine
+from recmodel.core.kept import KeptModel
+from recmodel.core.memory import Memory
 from recmodel.core.types import Model, Observation, Pool, PoolObservation
 from recmodel.prometheus import GatherSettings, Readings
 
@@ -189,6 +193,38 @@ def test_many_are_read_in_parts_and_one_that_breaks_the_reading_is_left_out_alon
     found = [judge.keep(model.key) for model in models]
     assert [len(one.pools) if one else None for one in found] == [1, 1, 1, 0, 1]
     assert "shop/3: what was kept of it cannot be read" in caplog.text
+
+
+def test_what_is_kept_is_read_once_though_one_model_breaks_the_deciding_and_nothing_of_it_is_lost(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, Any]
+) -> None:
+    """Deciding is tried again for ever smaller parts; thousands of texts read each time would hold all up for minutes."""
+    kept = kept_memory.read(left["memory"], {"cpu": ""}, time.time())[0]
+    assert kept is not None
+    models = [Model(f"shop/{i}", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),)) for i in range(9)]
+    broken, asked = {"shop/3"}, list[str]()
+
+    def step(memory: Memory, observations: Any, now_seconds: float) -> Any:
+        if broken & {model.key for model in memory.fleet.models}:
+            raise ValueError("a broken one")
+        return engine.step(memory, observations, now_seconds)
+
+    def read(key: str) -> Callable[[float], KeptModel]:
+        return lambda _: asked.append(key) or replace(kept, threshold_seconds=0.1)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(decider_module, "step", step)
+    judge = decider()
+    for model in models:
+        judge.take_back(model.key, read(model.key))
+    seen = [Observation(0.0, {"cpu": PoolObservation(2, 2, rate_per_second=10.0)})] * 9
+    assert judge.decide(models, seen, 1e9)[1].keys() == broken
+    assert sorted(asked) == [model.key for model in models]
+    broken.clear()
+    for tick in range(1, decider_module.QUARANTINE_TICKS + 2):
+        judge.decide(models, seen, 1e9 + 15.0 * tick)
+    found = [judge.keep(model.key) for model in models]
+    assert [len(one.pools) if one else None for one in found] == [1] * 9
+    assert len(asked) == 9
 
 
 def test_an_end_at_which_the_api_server_refuses_or_is_away_is_an_end_all_the_same() -> None:
