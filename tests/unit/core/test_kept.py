@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from builders.closed_loop import World, batches, kept_of, play, workers
+from recmodel.core.arrays.carry_over import stays
 from recmodel.core.capacity.estimate import Capacity, estimate
 from recmodel.core.capacity.evidence import BINNED, ENOUGH_SCRAPES, ENOUGH_WEIGHT, LARGEST_WEIGHT
 from recmodel.core.forecast import candidates
+from recmodel.core.forecast.bootstrap import take_over
 from recmodel.core.kept import KeptModel, keep, with_kept
 from recmodel.core.memory import Memory, begin
 from recmodel.core.types import Calendar, Model
@@ -201,6 +203,28 @@ def test_a_past_of_some_days_leaves_the_week_to_what_is_kept(lived: tuple[Memory
         else:
             assert (found.week == read.forecast.season.week).all()
             assert found.saved_by_week[0] == read.forecast.season.saved_by_week[0] != 0
+
+
+def test_a_past_that_comes_late_takes_nothing_from_what_is_kept(lived: tuple[Memory, Model, float]) -> None:
+    """Prometheus may answer after the first tick, which has taken over what is kept: the order changes nothing of which one is used."""
+    memory, model, now = lived
+    week = replace(memory.forecast.season, week=np.full((1, 336), 0.1, np.float16), saved_by_week=np.array([0.01]))
+    weekly = replace(memory, forecast=replace(memory.forecast, season=week))
+    back = with_kept(begin([model]), {model.key: kept_of(weekly, model.key, now)}, now)
+    times = np.arange(now - 2 * DAY, now, 60.0)
+    loads = np.array([day(t) for t in times])
+    for ticks, more in ((60, False), (len(times), True)):
+        read = begin([model], history=[(times[-ticks:], loads[-ticks:])]).forecast
+        found = take_over(back.forecast, read, stays([model], [model]))
+        from_past = read if more else back.forecast
+        assert (read.errors.sum() > back.forecast.errors.sum()) == more
+        for name in ("errors", "loss", "upper_error"):
+            assert (getattr(found, name) == getattr(from_past, name)).all()
+        told = read.season.week != 0
+        assert (found.season.week == np.where(told, read.season.week, back.forecast.season.week)).all()
+        assert (found.season.saved_by_week == back.forecast.season.saved_by_week).all()  # two days judge no week
+        known = np.isfinite(read.season.day)
+        assert (found.season.day[known] == read.season.day[known]).all()
 
 
 def test_nothing_is_kept_before_a_load_was_seen_and_what_was_good_before_a_trouble_is(

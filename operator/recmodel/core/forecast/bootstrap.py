@@ -12,7 +12,7 @@ import numpy as np
 
 from recmodel.core.arrays.calendars import ALL_UTC, DAY_SECONDS, Calendars
 from recmodel.core.arrays.carry_over import Stays
-from recmodel.core.arrays.fleet import Floats, Ints
+from recmodel.core.arrays.fleet import Bools, Floats, Ints
 from recmodel.core.forecast import candidates as forecasts
 from recmodel.core.forecast.candidates import HORIZONS_SECONDS, LEVEL, SEASON, ForecastMemory
 from recmodel.core.forecast.season import (
@@ -80,23 +80,30 @@ def _until(seconds: Floats) -> float:
 
 
 def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> ForecastMemory:
-    """``memory`` with the day and the forecast errors that ``taught`` knows of some of its models, ``models.old_models`` there
-    and ``models.new_models`` here. Their level is taken over where no load was seen yet: what was seen since is newer.
+    """``memory`` with the day and the week that ``taught`` knows of some of its models, ``models.old_models`` there and
+    ``models.new_models`` here, and with its forecast errors where they are more. The level is taken over where no load was seen yet: what
+    was seen since is newer.
     """
     here, there = models.new_models, models.old_models
 
-    def joined(mine: Any, theirs: Any, names: tuple[str, ...]) -> Any:
+    def joined(mine: Any, theirs: Any, names: tuple[str, ...], rows: Bools, unknown: float) -> Any:
         changes = {name: getattr(mine, name).copy() for name in names}
         for name, array in changes.items():
-            taken = getattr(theirs, name)[there]
-            array[here] = np.where(np.isnan(taken), array[here], taken)  # what only the days since the start know stays
+            taken = getattr(theirs, name)[there[rows]]
+            untold = np.isnan(taken) | (taken == unknown)
+            array[here[rows]] = np.where(
+                untold, array[here[rows]], taken
+            )  # what only the days since the start know stays
         return replace(mine, **changes)
 
-    memory = joined(memory, taught, LEARNED)
+    every, all_of_them = (1, 2, 3), np.ones(len(here), bool)
+    more = taught.errors[there].sum(every) > memory.errors[here].sum(every)
+    memory = joined(memory, taught, LEARNED, more, np.nan)
     level = memory.level.copy()
     unseen = ~np.isfinite(level[here])
     level[here[unseen]] = taught.level[there[unseen]]
-    season = joined(memory.season, taught.season, LEARNED_SEASON)
+    season = joined(memory.season, taught.season, ("day",), all_of_them, np.nan)
+    season = joined(season, taught.season, ("week", "saved_by_week"), all_of_them, 0.0)
     # The last hour lies in the past that was read, too.
     unlearned = {name: getattr(season, name).copy() for name in ("waiting", "filling_sum", "filling_count")}
     unlearned["waiting"][:, here], unlearned["filling_sum"][here], unlearned["filling_count"][here] = np.nan, 0.0, 0.0
