@@ -95,7 +95,7 @@ def profile_of(view: ModelView) -> tuple[Profile, ModelView]:
 def window_of(client: PrometheusClient, profile: Profile, at_seconds: float, scope: Sequence[str] = ()) -> float:
     """Seconds of a rate window: a minute, or four scrapes where that is more."""
     spacing = spacing_seconds(client.query(scrape_spacing(profile, scope, SPACING_SPAN_SECONDS), at_seconds))
-    return max(STEP_SECONDS, SCRAPES_A_WINDOW * math.ceil(spacing or SCRAPE_SECONDS))
+    return max(STEP_SECONDS, SCRAPES_A_WINDOW * round(spacing or SCRAPE_SECONDS))
 
 
 def past_queries(

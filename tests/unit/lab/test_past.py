@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from recmodel.core.capacity.posterior import law
 from recmodel.core.types import Model, Pool
 from recmodel.lab.past.compare import compare, measured, unexplained
 from recmodel.lab.past.judged import Given, judge, model_of
+from recmodel.lab.past.picture import drawn
 from recmodel.lab.past.replay import Ground, Outcome, Variant, replay
 from recmodel.lab.past.servers import servers
 from recmodel.lab.simulator.scenario import Floats
@@ -115,9 +117,10 @@ def test_without_an_autoscaler_the_limits_are_a_guess_and_with_one_they_are_its(
     assert (model_of(given).pools[0].min_replicas, model_of(given).pools[0].max_replicas) == (2, 4)
 
 
-def test_the_text_begins_with_the_verdict_and_says_what_is_not_known() -> None:
+def test_the_text_begins_with_the_verdict_and_says_what_is_not_known(tmp_path: Path) -> None:
     past = past_with(ups_and_downs(90, 30.0, 60.0), np.full(90, 6.0))
-    text = judge(Given(past, np.zeros(0), 0.95, 0.1, seeds=1)).text
+    judged = judge(Given(past, np.zeros(0), 0.95, 0.1, seeds=1))
+    text = judged.text
     first, second, *_ = text.splitlines()
     assert " over 1.5 hours: " in first
     assert re.match(
@@ -126,3 +129,6 @@ def test_the_text_begins_with_the_verdict_and_says_what_is_not_known() -> None:
     )
     assert "If they carry 2 times as much: " in text
     assert "less than a day knows no shape of a day" in text
+    picture = tmp_path / "past.png"
+    assert drawn(judged, picture) == f"picture: {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recmodel.core.arrays.fleet import Floats
+from recmodel.lab import style
 from recmodel.lab.past.charts import ENGINE
 from recmodel.lab.past.compare import measured
 from recmodel.lab.past.judged import Judged, middle_measured
@@ -17,27 +18,33 @@ from recmodel.lab.past.words import minutes_text
 from recmodel.lab.trace import DAY_SECONDS
 
 INCHES_WIDE, INCHES_HIGH = 11.5, 7.5
-RAN_COLOUR, ENGINE_COLOUR, LOAD_COLOUR, INK = "#d55e00", "#0072b2", "#d9dde2", "#1f2328"  # Okabe and Ito's
 LONGEST_POINTS = 1440  # beyond these a line is a mean of several minutes
 
 
 def drawn(judged: Judged, path: Path) -> str:
     """Writes the PNG, and says so; without matplotlib it says why there is none."""
     try:
+        import matplotlib as mpl
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return (
             f"no picture: {path} needs matplotlib, which the operator's image has not; run it from a checkout for one"
         )
-    figure = Figure(figsize=(INCHES_WIDE, INCHES_HIGH), dpi=110, layout="constrained")
+    with mpl.rc_context(style.settings()):  # type: ignore[arg-type]
+        _draw(Figure, judged, path)
+    return f"picture: {path}"
+
+
+def _draw(figure_of: Any, judged: Judged, path: Path) -> None:
+    figure = figure_of(figsize=(INCHES_WIDE, INCHES_HIGH), dpi=110, layout="constrained")
     load, cost, late = figure.subplots(3, 1, sharex=True, height_ratios=(1.0, 1.6, 1.6))
     ran = measured(judged.ground.past, judged.ground.model)
     times, prices = judged.ground.past.seconds, np.array([pool.cost_per_hour for pool in judged.ground.model.pools])
     a_step = 3600.0 / judged.ground.past.step_seconds
     costs = (np.where(ran.known, ran.cost * a_step, np.nan), judged.outcomes[0].replicas @ prices)
     found = judged.comparison
-    sides = (("what ran", RAN_COLOUR, "--", found.ran), (ENGINE, ENGINE_COLOUR, "-", found.engine))
-    load.fill_between(_since(times), 0.0, _thinned(load_of(judged.ground.past)), color=LOAD_COLOUR, linewidth=0)
+    sides = (("what ran", style.RIVALS[0], "--", found.ran), (ENGINE, style.ENGINE, "-", found.engine))
+    load.fill_between(_since(times), 0.0, _thinned(load_of(judged.ground.past)), color=style.LOAD, linewidth=0)
     load.set_ylabel("requests/s")
     for (name, colour, dashes, side), values, share in zip(sides, costs, middle_measured(judged), strict=True):
         cost.step(
@@ -50,7 +57,7 @@ def drawn(judged: Judged, path: Path) -> str:
         )  # fmt: skip
     cost.set_ylabel("cost an hour")
     late.set_ylabel("late, % of a minute")
-    late.axhline(100.0 * found.allowed_ratio, color=INK, linewidth=0.9, label="objective")
+    late.axhline(100.0 * found.allowed_ratio, color=style.OBJECTIVE, linewidth=0.9, label="objective")
     for axis in (load, cost, late):
         _dressed(axis)
     late.set_xlabel(
@@ -58,17 +65,12 @@ def drawn(judged: Judged, path: Path) -> str:
     )
     figure.suptitle(judged.text.split("\n", 1)[0], x=0.012, ha="left", fontsize=11, fontweight="bold", wrap=True)
     figure.savefig(path, metadata={"Software": None})
-    return f"picture: {path}"
 
 
 def _dressed(axis: Any) -> None:
     axis.set_ylim(bottom=0.0)
-    axis.grid(color="#e6e8eb")
-    axis.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False, fontsize=9, borderaxespad=0.1)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
 
 
 def _since(seconds: Floats) -> Floats:
