@@ -176,7 +176,10 @@ def read_past(
         mine = {bound: buckets[which].get(name, unknown) for bound, which in les[name].items()}
         low, high = _late(arrivals[name], failures.get(name), mine, view.threshold_seconds)
         state = counted.get(name) or Counted(pages[0].get(name, unknown), pages[1].get(name, unknown))
-        pools.append(PoolPast(name, arrivals[name], low, high, state.running, state.ready, brackets[name]))
+        # A workload that is known to have no replica answered nothing: its series are gone, and no request is missing.
+        asleep = (state.running == 0) & np.isnan(arrivals[name])
+        load = np.where(asleep, 0.0, arrivals[name])
+        pools.append(PoolPast(name, load, low, high, state.running, state.ready, brackets[name]))
     said = "the pods whose pages are read" if by_pages else "kube-state-metrics"
     return Past(moments - STEP_SECONDS, tuple(pools), window, said, partial)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,19 @@ def test_the_text_begins_with_the_verdict_and_says_what_is_not_known(tmp_path: P
     picture = tmp_path / "past.png"
     assert drawn(judged, picture) == f"picture: {picture}"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_pools_share_one_load_and_each_has_its_price() -> None:
+    minutes = 60
+    awake = np.arange(minutes) >= 30
+    load, gpus = np.full(minutes, 120.0), np.where(awake, 1.0, 0.0)
+    cpu = past_with(np.where(awake, 60.0, load), np.full(minutes, 6.0)).pools[0]
+    gpu = past_with(np.where(awake, 60.0, 0.0), np.maximum(gpus, 1.0), np.where(awake, 0.0, math.nan)).pools[0]
+    both = (replace(cpu, name="cpu"), replace(gpu, name="gpu", running=gpus, ready=gpus))
+    past = replace(past_with(load, np.full(minutes, 6.0)), pools=both)
+    judged = judge(Given(past, np.zeros(0), 0.95, 0.1, prices={"cpu": 0.2, "gpu": 1.5}, seeds=1))
+    found = judged.comparison
+    assert found.minutes == minutes, "a pool that slept is known to have answered nothing"
+    assert found.ran.cost.middle == pytest.approx(6.0 * 0.2 + 0.5 * 1.5)
+    assert judged.outcomes[0].requests.sum() == pytest.approx(120.0 * 60.0 * minutes, rel=0.02)
+    assert "limits of gpu: 1 to 2 replicas, a guess" in judged.text

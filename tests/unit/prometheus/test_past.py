@@ -87,3 +87,13 @@ def test_where_no_request_was_counted_the_question_is_named() -> None:
     with pytest.raises(NothingThere, match="no requests of the pods of ranker") as raised:
         past_of(PastShop(BEGIN, 3, load=lambda _: None))
     assert "request_seconds_count" in raised.value.question
+
+
+def test_a_workload_that_is_known_to_have_no_replica_answered_nothing() -> None:
+    def gone(minute: float) -> bool:
+        return minute == 2
+
+    shop = PastShop(BEGIN, 3, load=lambda m: None if gone(m) else 5.0, replicas=lambda m: 0.0 if gone(m) else 2.0)
+    np.testing.assert_array_equal(past_of(shop).pools[0].per_second, [5, 0, 5])
+    shop.state, shop.replicas = False, lambda m: None if gone(m) else 2.0
+    np.testing.assert_array_equal(past_of(shop).pools[0].per_second, [5, math.nan, 5], "pods that are gone do not tell")
