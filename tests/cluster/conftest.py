@@ -26,6 +26,7 @@ ORDER = (
     "test_admission.py",
     "test_hostile.py",
     "test_modes.py",
+    "test_backtest.py",  # mostly waits, beside those that follow it
     "test_attach.py",
     "test_handover.py",
     "test_scaled_kinds.py",
