@@ -33,7 +33,7 @@ LARGEST_BYTES = (
 MOST_POOLS = 8
 CLOCK_SECONDS = 60.0  # by which clocks of two nodes may differ
 DIGITS = 4  # that count, of a load: it is known to a few per cent
-SHARE_DIGITS, LOG_DIGITS, WEIGHT_DIGITS = 5, 3, 3  # after the point
+SHARE_DIGITS, LOG_DIGITS, JUMP_DIGITS, WEIGHT_DIGITS = 5, 3, 2, 3  # after the point
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Load = Annotated[float, Field(gt=1e-9, le=1e9)]
@@ -99,6 +99,7 @@ class _Forecast(_Part):
     loss: ByHorizon[Annotated[float, Field(ge=0.0, le=10.0)]]
     day: Annotated[list[Log | None], Field(min_length=DAY_BINS, max_length=DAY_BINS)]
     week: Annotated[list[Log], Field(min_length=WEEK_HALF_HOURS, max_length=WEEK_HALF_HOURS)]
+    jump: Annotated[list[Annotated[float, Field(ge=0.0, le=1.0)]], Field(min_length=DAY_BINS, max_length=DAY_BINS)]
     saved_by_week: Annotated[float, Field(ge=-10.0, le=10.0)]
     ahead_seconds: Annotated[float, Field(ge=-2e5, le=2e5)]
 
@@ -218,6 +219,7 @@ def _forecast(kept: KeptForecast) -> dict[str, Any]:
         "loss": [[round(float(v), LOG_DIGITS + 1) for v in row] for row in kept.loss],
         "day": [round(float(v), LOG_DIGITS) if math.isfinite(v) else None for v in kept.day],
         "week": [round(float(v), LOG_DIGITS) for v in kept.week],
+        "jump": [round(float(v), JUMP_DIGITS) for v in kept.jump],
         "saved_by_week": round(kept.saved_by_week, LOG_DIGITS + 2),
         "ahead_seconds": kept.ahead_seconds,
     }
@@ -234,6 +236,7 @@ def _kept_forecast(found: _Forecast) -> KeptForecast:
         loss=np.array(found.loss, float),
         day=np.array([math.nan if v is None else v for v in found.day], np.float32),
         week=np.array(found.week, np.float16),
+        jump=np.array(found.jump, np.float16),
         saved_by_week=found.saved_by_week,
         ahead_seconds=found.ahead_seconds,
     )

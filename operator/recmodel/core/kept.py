@@ -11,7 +11,8 @@ It is trusted less the older it is, and never more than what is learned now:
   scrapes that utilisation is the mean of, down to those that are enough to believe it.
 - *Forecast errors* and losses go back to what is assumed before any was seen, with the half-life by which the engine forgets them. After
   three hours half of them is left, after a day 0.4 %.
-- *The season.* The day stays, since only newer days correct it. The week has to earn its place again: what it has saved halves each day.
+- *The season.* The day and its jumps stay, since only newer days correct them. The week has to earn its place again: what it has saved
+  halves each day.
 
 Shapes: ``B`` what is kept by bins, ``K`` horizons, ``C`` candidates.
 """
@@ -70,6 +71,7 @@ class KeptForecast:
     loss: Floats  # [K, C]
     day: Small  # [DAY_BINS]; NaN where never seen
     week: Half  # [WEEK_HALF_HOURS]
+    jump: Half  # [DAY_BINS]
     saved_by_week: float
     ahead_seconds: float  # of UTC, that the model's clocks were at ``time_seconds``
 
@@ -100,6 +102,7 @@ def keep(memory: Memory, i: int) -> KeptModel | None:
             loss=forecast.loss[i],
             day=season.day[i],
             week=season.week[i],
+            jump=season.jump[i],
             saved_by_week=float(season.saved_by_week[i]),
             ahead_seconds=_ahead_seconds(memory, i, time_seconds),
         ),
@@ -160,7 +163,13 @@ def _own_capacity(memory: CapacityMemory) -> CapacityMemory:
 
 def _own_forecast(memory: ForecastMemory) -> ForecastMemory:
     season = memory.season
-    own = replace(season, day=season.day.copy(), week=season.week.copy(), saved_by_week=season.saved_by_week.copy())
+    own = replace(
+        season,
+        day=season.day.copy(),
+        week=season.week.copy(),
+        jump=season.jump.copy(),
+        saved_by_week=season.saved_by_week.copy(),
+    )
     return replace(
         memory,
         errors=memory.errors.copy(),
@@ -211,6 +220,7 @@ def _put_season(season: Season, i: int, kept: KeptForecast, age_seconds: float) 
     """
     unknown, untold = np.isnan(season.day[i]), season.week[i] == 0
     season.day[i, unknown] = kept.day[unknown]
+    season.jump[i] = np.where(season.jump[i] == 0, kept.jump, season.jump[i])  # a past may be too coarse to show any
     season.week[i, untold] = kept.week[untold]
     if season.saved_by_week[i] == 0:  # nothing judged the week
         season.saved_by_week[i] = kept.saved_by_week * 0.5 ** (age_seconds / SAVED_HALF_LIFE_SECONDS)

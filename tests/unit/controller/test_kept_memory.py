@@ -54,6 +54,7 @@ def learned(pools: int = 2, count: int = 30) -> KeptModel:
             loss=random.uniform(0.01, 0.1, (4, 3)),
             day=random.normal(5.0, 0.5, 288).astype(np.float32),
             week=random.normal(0.0, 0.1, 336).astype(np.float16),
+            jump=random.uniform(0.0, 0.7, 288).astype(np.float16),
             saved_by_week=0.0123,
             ahead_seconds=7200.0,
         ),
@@ -80,6 +81,7 @@ def test_it_comes_back_as_it_was_to_a_fraction_of_what_it_is_known_to() -> None:
     assert found.forecast is not None
     for name in ("errors", "loss", "day", "week", "saved_by_week", "ahead_seconds"):
         assert getattr(found.forecast, name) == pytest.approx(getattr(before.forecast, name), abs=1e-3), name
+    assert found.forecast.jump == pytest.approx(before.forecast.jump, abs=0.006)
 
 
 @pytest.mark.parametrize("pools", [1, 2, 8])

@@ -14,6 +14,7 @@ from recmodel.core.arrays.calendars import ALL_UTC, DAY_SECONDS, Calendars
 from recmodel.core.arrays.carry_over import Stays
 from recmodel.core.arrays.fleet import Bools, Floats, Ints
 from recmodel.core.forecast import candidates as forecasts
+from recmodel.core.forecast import jumps
 from recmodel.core.forecast.candidates import HORIZONS_SECONDS, LEVEL, SEASON, ForecastMemory
 from recmodel.core.forecast.season import (
     BIN_SECONDS,
@@ -27,6 +28,7 @@ from recmodel.core.forecast.season import (
     Small,
     empty,
     learn_bins,
+    learn_jumps,
     local_bins,
     log_load,
     rolling_mean,
@@ -39,7 +41,7 @@ History = tuple[Floats, Floats]
 REPLAY_STEP_SECONDS = 60.0
 REPLAY_SECONDS = 86400.0  # eight half-lives of an error: what lies before weighs nothing
 LEARNED = ("errors", "upper_error", "loss")  # what a past teaches, of the memory's fields ...
-LEARNED_SEASON = ("day", "week", "saved_by_week")  # ... and of its season's
+LEARNED_SEASON = ("day", "week", "jump", "saved_by_week")  # ... and of its season's
 # Of pinball loss: how far a coarse past speaks for the season, or against it, until its forecasts do so themselves.
 LARGEST_SAVED = 0.02
 HALF_HOURS = WEEK_HALF_HOURS // 7  # of a day
@@ -103,7 +105,7 @@ def take_over(memory: ForecastMemory, taught: ForecastMemory, models: Stays) -> 
     unseen = ~np.isfinite(level[here])
     level[here[unseen]] = taught.level[there[unseen]]
     season = joined(memory.season, taught.season, ("day",), all_of_them, np.nan)
-    season = joined(season, taught.season, ("week", "saved_by_week"), all_of_them, 0.0)
+    season = joined(season, taught.season, ("week", "jump", "saved_by_week"), all_of_them, 0.0)
     # The last hour lies in the past that was read, too.
     unlearned = {name: getattr(season, name).copy() for name in ("waiting", "filling_sum", "filling_count")}
     unlearned["waiting"][:, here], unlearned["filling_sum"][here], unlearned["filling_count"][here] = np.nan, 0.0, 0.0
@@ -117,6 +119,7 @@ class SeasonalProfile:
 
     day: Small  # [DAY_BINS] as of a Season
     week: Half  # [WEEK_HALF_HOURS]
+    jump: Half  # [DAY_BINS]
     saved_by_week: float
     saved_by_day: (
         float  # by how much less the rises predicted by the day missed than none would; NaN: nothing to judge by
@@ -132,7 +135,7 @@ def seasonal_profile(seconds: Floats, load: Floats, calendar: Calendars = ALL_UT
     day, week = nothing.day, nothing.week
     bins, logs = _binned(seconds, load)
     if not len(bins):
-        return SeasonalProfile(day[0], week[0], saved_by_week, saved_by_day)
+        return SeasonalProfile(day[0], week[0], nothing.jump[0], saved_by_week, saved_by_day)
     for number, values in _days(local_bins(bins[None, :], calendar)[0], logs):
         profile, half_hours = day[0].astype(float), week[0, number % 7 * HALF_HOURS :][:HALF_HOURS].astype(float)
         predicted = profile + np.repeat(half_hours, HALF_HOUR_BINS)
@@ -152,7 +155,23 @@ def seasonal_profile(seconds: Floats, load: Floats, calendar: Calendars = ALL_UT
     profile = day[0]
     if np.isfinite(profile).all():
         profile = (np.roll(profile, 1) + 2.0 * profile + np.roll(profile, -1)) / 4.0
-    return SeasonalProfile(profile, week[0], saved_by_week, saved_by_day)
+    return SeasonalProfile(profile, week[0], _jumps(seconds, load, calendar)[0], saved_by_week, saved_by_day)
+
+
+def _jumps(seconds: Floats, load: Floats, calendar: Calendars) -> Half:
+    """The jumps ``[1, DAY_BINS]`` that are usual in a past; none where it is too coarse to show any."""
+    jump = empty(1).jump
+    if not _is_fine((seconds, load)):
+        return jump
+    begins = np.arange(seconds[0], seconds[-1], REPLAY_STEP_SECONDS)
+    logs = log_load(_means(seconds, load, begins, REPLAY_STEP_SECONDS))
+    known = np.isfinite(logs)
+    bins = np.floor(calendar.local(begins[None, known])[0] / BIN_SECONDS).astype(np.int64)
+    firsts = np.flatnonzero(np.diff(bins, prepend=-1))
+    if len(firsts):
+        for first, largest in zip(firsts, np.maximum.reduceat(jumps.of_minutes(logs)[known], firsts), strict=True):
+            learn_jumps(jump, np.array([0]), bins[first : first + 1], largest)
+    return jump
 
 
 def _days(bins: Ints, logs: Floats) -> Iterator[tuple[int, Floats]]:

@@ -24,7 +24,7 @@ from recmodel.core.arrays.calendars import ALL_UTC, Calendars
 from recmodel.core.arrays.fleet import Floats, Ints
 from recmodel.core.arrays.rings import pushed
 from recmodel.core.forecast import errors as histograms
-from recmodel.core.forecast import rises
+from recmodel.core.forecast import jumps, rises
 from recmodel.core.forecast import season as seasons
 from recmodel.core.forecast.season import Half, Season, Small
 
@@ -168,11 +168,12 @@ def observe(
     level = before + gain * (risen - before)
     memory = replace(
         memory,
-        season=seasons.learn(memory.season, load, known, now_seconds, calendars),
         level=np.where(known, level, memory.level),
         known_ticks=memory.known_ticks + known,
         ring_load=pushed(memory.ring_load, np.where(known, log_load, np.nan)),
     )
+    jump = jumps.seen(memory.ring_load, tick_seconds, window_seconds)
+    memory = replace(memory, season=seasons.learn(memory.season, load, jump, known, now_seconds, calendars))
     settled_ticks = memory.known_ticks - WARM_UP_TICKS
     climb = rises.climbs(memory.ring_load, settled_ticks, HORIZONS_SECONDS, tick_seconds, window_seconds)
     return _judge(replace(memory, climb=climb), tick_seconds)
@@ -267,9 +268,15 @@ def predict(
     chosen = np.argmin(
         np.where(np.isfinite(rise)[..., None] | (np.arange(CANDIDATES) != SEASON), loss, np.inf), axis=-1
     )
+    point = np.take_along_axis(candidates, chosen[..., None], -1)[..., 0]
+    # A jump that is usual at this time is expected whatever else is. Within the usual head-room it is nothing new.
+    head_room = memory.upper_error[rows, near, chosen]
+    head_room = head_room + between * (memory.upper_error[rows, near + 1, chosen] - head_room)
+    usual = memory.season.jumps(horizon_seconds, now_seconds, calendars)
+    jump = jumps.to_come(usual, memory.level, memory.ring_load, HORIZONS_SECONDS[-1])
     forecast = LoadForecast(
         horizon_seconds=horizon_seconds,
-        point=np.take_along_axis(candidates, chosen[..., None], -1)[..., 0],
+        point=np.maximum(point, np.where(jump > 0.0, level + jump - np.maximum(head_room, 0.0), -np.inf)),
         errors=histograms.cumulative(np.stack([memory.errors[rows, near + far, chosen] for far in (0, 1)], axis=2)),
         between=between,
         candidate=chosen,

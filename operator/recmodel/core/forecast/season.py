@@ -48,12 +48,14 @@ class Season:
 
     day: Small = field(metadata=axes("MB"))  # log of the usual load at that time of day; NaN where never seen
     week: Half = field(metadata=axes("MB"))  # log of what that half hour of the week is off the day; 0 where never seen
+    jump: Half = field(metadata=axes("MB"))  # log of the largest jump that is usual within that bin, see forecast.jumps
     # by how much less the rises predicted with the week missed, in log load; a rolling mean
     saved_by_week: Floats = field(metadata=axes("M"))
     # log of the mean load in the last bins, which are yet to be learned; NaN unknown
     waiting: Small = field(metadata=axes("RM"))
     filling_sum: Floats = field(metadata=axes("M"))  # requests/s, of the ticks in the bin that is being filled
     filling_count: Floats = field(metadata=axes("M"))  # such ticks
+    filling_jump: Floats = field(metadata=axes("M"))  # log of the largest jump in it
     bin: int  # the bin that is being filled, since the epoch; -1 before the first
 
     def day_at(self, times: Floats) -> Floats:
@@ -103,9 +105,22 @@ class Season:
         """The rise to be believed within each horizon ``[M, H]``."""
         return self.believed(*self.rises(horizon_seconds, now_seconds, calendars))
 
+    def jumps(self, horizon_seconds: Floats, now_seconds: float, calendars: Calendars = ALL_UTC) -> Floats:
+        """Log of the largest jump ``[M, H]`` that is usual in a bin between now and each horizon."""
+        rows = np.arange(len(self.day))[:, None]
+        now = calendars.local(np.full((len(self.day), 1), now_seconds))
+        first = np.floor(now / BIN_SECONDS).astype(np.int64)
+        last = np.floor((now + horizon_seconds) / BIN_SECONDS).astype(np.int64)
+        result = np.zeros(horizon_seconds.shape)
+        for ahead in range(int((last - first).max(initial=0)) + 1):
+            result = np.maximum(result, self.jump[rows, np.minimum(first + ahead, last) % DAY_BINS])
+        return result
+
     def without_waiting(self) -> Season:
         """What was learned, and nothing of the hour that is yet to be."""
-        return replace(empty(len(self.day)), day=self.day, week=self.week, saved_by_week=self.saved_by_week)
+        return replace(
+            empty(len(self.day)), day=self.day, week=self.week, jump=self.jump, saved_by_week=self.saved_by_week
+        )
 
 
 def log_load(load: Floats) -> Floats:
@@ -119,16 +134,22 @@ def empty(models: int) -> Season:
     return Season(
         day=np.full((models, DAY_BINS), np.nan, np.float32),
         week=np.zeros((models, WEEK_HALF_HOURS), np.float16),
+        jump=np.zeros((models, DAY_BINS), np.float16),
         saved_by_week=np.zeros(models),
         waiting=np.full((WAITING_BINS, models), np.nan, np.float32),
         filling_sum=np.zeros(models),
         filling_count=np.zeros(models),
+        filling_jump=np.zeros(models),
         bin=-1,
     )
 
 
-def learn(season: Season, load: Floats, known: Bools, now_seconds: float, calendars: Calendars = ALL_UTC) -> Season:
-    """The season after one tick with the loads ``[M]`` in requests/s, where they are ``known``."""
+def learn(
+    season: Season, load: Floats, jump: Floats, known: Bools, now_seconds: float, calendars: Calendars = ALL_UTC
+) -> Season:
+    """The season after one tick with the loads ``[M]`` in requests/s, where they are ``known``, and the jumps of the last two minutes."""
+    # What the newest tick shows of a jump began before it: where a bin begins, in the bin that ends.
+    season = replace(season, filling_jump=np.maximum(season.filling_jump, np.where(known, jump, 0.0)))
     index = int(now_seconds // BIN_SECONDS)
     if index == season.bin - 1:
         index = season.bin  # a clock put back a little: that bin is full already
@@ -180,7 +201,23 @@ def _closed(season: Season, index: int, calendars: Calendars) -> Season:
             learn_bins(day, week, np.nonzero(seen)[0], local[seen], waiting[slot][seen])
         waiting[slot] = mean if passed == season.bin else np.nan
     zero = np.zeros_like(season.filling_sum)
-    return replace(season, day=day, week=week, waiting=waiting, filling_sum=zero, filling_count=zero, bin=index)
+    jump, filled = season.jump, np.nonzero(season.filling_count > 0)[0]
+    if len(filled):
+        jump = jump.copy()
+        learn_jumps(
+            jump, filled, local_bins(np.full(len(day), season.bin), calendars)[filled], season.filling_jump[filled]
+        )
+    return replace(
+        season,
+        day=day,
+        week=week,
+        jump=jump,
+        waiting=waiting,
+        filling_sum=zero,
+        filling_count=zero,
+        filling_jump=zero,
+        bin=index,
+    )
 
 
 def local_bins(bins: Ints, calendars: Calendars) -> Ints:
@@ -192,11 +229,12 @@ def on_other_clocks(season: Season, before: Calendars, after: Calendars) -> Seas
     """The season of models that went by the calendars ``before``: their courses turned to where the clocks ``after`` have them."""
     now = np.full(len(season.day), season.bin)
     shifts = local_bins(now, after.without_holidays()) - local_bins(now, before.without_holidays())
-    day, week = season.day.copy(), season.week.copy()
+    day, week, jump = season.day.copy(), season.week.copy(), season.jump.copy()
     for model in np.nonzero(shifts)[0]:
         day[model] = np.roll(day[model], shifts[model])
+        jump[model] = np.roll(jump[model], shifts[model])
         week[model] = np.roll(week[model], round(shifts[model] / HALF_HOUR_BINS))
-    return replace(season, day=day, week=week)
+    return replace(season, day=day, week=week, jump=jump)
 
 
 def learn_bins(day: Small, week: Half, rows: Ints, bins: Ints, value: Small) -> None:
@@ -210,6 +248,14 @@ def learn_bins(day: Small, week: Half, rows: Ints, bins: Ints, value: Small) -> 
     before = week[rows, half_hour].astype(np.float32)
     week[rows, half_hour] = before + gain * np.where(np.isfinite(expected), off - before, 0.0)
     day[rows, bins % DAY_BINS] = np.where(np.isfinite(expected), expected + DAY_GAIN * off, value)
+
+
+def learn_jumps(jump: Half, rows: Ints, bins: Ints, value: Floats) -> None:
+    """Changes ``jump`` ``[M, DAY_BINS]`` by the largest jumps ``[N]`` of local bins since the epoch. Unlike a height a jump needs no hour
+    to wait: it is a difference.
+    """
+    before = jump[rows, bins % DAY_BINS].astype(float)
+    jump[rows, bins % DAY_BINS] = before + DAY_GAIN * (value - before)
 
 
 def _between(profile: Small | Half, times: Floats, bin_seconds: float) -> Floats:

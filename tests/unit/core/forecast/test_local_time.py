@@ -47,7 +47,7 @@ def missed(zone: str, sunday: tuple[int, ...], calendars: Calendars) -> Floats:
     horizon, misses = np.array([[HORIZON_SECONDS]]), []
     for now in np.arange(start, start + 32 * 3600.0, season.BIN_SECONDS):
         load = rush(shown(zone, now + np.linspace(0.0, HORIZON_SECONDS, 19)))
-        known = season.learn(known, load[:1], np.ones(1, bool), float(now), calendars)
+        known = season.learn(known, load[:1], np.zeros(1), np.ones(1, bool), float(now), calendars)
         hour = shown(zone, np.array([now]))[0] % DAY / 3600.0
         if 5.0 <= hour < 12.0:
             misses.append(abs(known.rise(horizon, float(now), calendars)[0, 0] - math.log(load.max() / load[0])))
@@ -98,7 +98,7 @@ def test_the_hour_that_comes_twice_is_learned_twice_and_loses_nothing() -> None:
     known = season.empty(1)
     for now in np.arange(begin_seconds, begin_seconds + 4 * 3600.0, 60.0):  # until 4:00, from 2:00 (summer) on
         load = np.array([100.0 if now < begin_seconds + 3600.0 else 200.0])
-        known = season.learn(known, load, np.ones(1, bool), float(now), calendars)
+        known = season.learn(known, load, np.zeros(1), np.ones(1, bool), float(now), calendars)
     known = season.settled(known, calendars)
     learned = np.flatnonzero(np.isfinite(known.day[0])) // 12
     assert sorted(set(learned)) == [2, 3, 4]
@@ -114,7 +114,7 @@ def test_a_zone_that_is_set_later_turns_what_was_learned(zone: str) -> None:
     feed = Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 50, 1.0),))
     history = [(past, rush(shown(zone, past)))]
     memory = begin([feed], history=history)
-    learned = season.learn(memory.forecast.season, np.array([100.0]), np.ones(1, bool), start)
+    learned = season.learn(memory.forecast.season, np.array([100.0]), np.zeros(1), np.ones(1, bool), start)
     memory = replace(memory, forecast=replace(memory.forecast, season=learned))
     turned = reindex([replace(feed, calendar=calendar(zone))], memory)
     asked = begin([replace(feed, calendar=calendar(zone))], history=history)
@@ -172,7 +172,7 @@ def morning_misses(holidays: tuple[int, ...]) -> Floats:
     horizon, misses = np.array([[HORIZON_SECONDS]]), []
     for now in np.arange(start, start + 7.5 * DAY, season.BIN_SECONDS):
         ahead = load(now + np.linspace(0.0, HORIZON_SECONDS, 19))
-        known = season.learn(known, ahead[:1], np.ones(1, bool), float(now), calendars)
+        known = season.learn(known, ahead[:1], np.zeros(1), np.ones(1, bool), float(now), calendars)
         local = shown(zone, np.array([now]))[0]
         if local // DAY in (CHRISTMAS, CHRISTMAS + 7) and 5.0 <= local % DAY / 3600.0 < 12.0:
             misses.append(abs(known.rise(horizon, float(now), calendars)[0, 0] - math.log(ahead.max() / ahead[0])))
@@ -202,7 +202,7 @@ def test_a_holiday_that_is_named_on_the_day_turns_nothing() -> None:
     start = CHRISTMAS * DAY + 12 * 3600.0
     past = np.arange(start - 15 * DAY, start, 300.0)
     memory = begin([feed], history=[(past, rush(past))])
-    learned = season.learn(memory.forecast.season, np.array([100.0]), np.ones(1, bool), start)
+    learned = season.learn(memory.forecast.season, np.array([100.0]), np.zeros(1), np.ones(1, bool), start)
     memory = replace(memory, forecast=replace(memory.forecast, season=learned))
     named = reindex([replace(feed, calendar=replace(feed.calendar, holidays=(CHRISTMAS,)))], memory)
     np.testing.assert_array_equal(named.forecast.season.week, memory.forecast.season.week)

@@ -95,13 +95,13 @@ def test_a_day_of_the_week_is_forecast_by_its_own_kind(today: int) -> None:
 def test_what_has_passed_is_learned_an_hour_later_or_after_a_gap() -> None:
     known, everywhere = season.empty(2), np.ones(2, bool)
     for now in range(0, 10 * 3600, 60):
-        known = season.learn(known, np.array([100.0, 200.0]), everywhere & (now % 600 < 300), float(now))
+        known = season.learn(known, np.array([100.0, 200.0]), np.zeros(2), everywhere & (now % 600 < 300), float(now))
     assert known.bin == 119
     learned = np.isfinite(known.day)
     assert learned[:, 0:107:2].all()
     assert not learned[:, 1::2].any()
     assert not learned[:, 107:].any()
-    known = season.learn(known, np.array([100.0, 200.0]), everywhere, 15.0 * 3600)
+    known = season.learn(known, np.array([100.0, 200.0]), np.zeros(2), everywhere, 15.0 * 3600)
     assert np.isfinite(known.day)[:, :119:2].all()
     assert not np.isfinite(known.day)[:, 119:].any()
     np.testing.assert_allclose(np.exp(known.day[:, 0]), [100.0, 200.0], rtol=1e-5)
@@ -112,7 +112,7 @@ def test_a_clock_that_is_put_back_teaches_no_wrong_hours(back_seconds: float) ->
     known = season.empty(1)
     for number in range(300):
         now = 60.0 * number if number < 300 - 180 else 60.0 * number - back_seconds
-        known = season.learn(known, np.exp([now // 3600.0]), np.ones(1, bool), now)
+        known = season.learn(known, np.exp([now // 3600.0]), np.zeros(1), np.ones(1, bool), now)
     hours = np.arange(season.DAY_BINS) * season.BIN_SECONDS // 3600.0
     learned = np.isfinite(known.day[0])
     assert learned.any()
