@@ -268,15 +268,14 @@ def predict(
     chosen = np.argmin(
         np.where(np.isfinite(rise)[..., None] | (np.arange(CANDIDATES) != SEASON), loss, np.inf), axis=-1
     )
-    point = np.take_along_axis(candidates, chosen[..., None], -1)[..., 0]
-    # A jump that is usual at this time is expected whatever else is. Within the usual head-room it is nothing new.
-    head_room = memory.upper_error[rows, near, chosen]
-    head_room = head_room + between * (memory.upper_error[rows, near + 1, chosen] - head_room)
     usual = memory.season.jumps(horizon_seconds, now_seconds, calendars)
     jump = jumps.to_come(usual, memory.level, memory.ring_load, HORIZONS_SECONDS[-1])
+    head_room = (1.0 - between) * memory.upper_error[rows, near, chosen] + between * memory.upper_error[
+        rows, near + 1, chosen
+    ]
     forecast = LoadForecast(
         horizon_seconds=horizon_seconds,
-        point=np.maximum(point, np.where(jump > 0.0, level + jump - np.maximum(head_room, 0.0), -np.inf)),
+        point=jumps.raised(np.take_along_axis(candidates, chosen[..., None], -1)[..., 0], level, jump, head_room),
         errors=histograms.cumulative(np.stack([memory.errors[rows, near + far, chosen] for far in (0, 1)], axis=2)),
         between=between,
         candidate=chosen,

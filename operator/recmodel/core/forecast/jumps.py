@@ -52,3 +52,12 @@ def to_come(usual: Floats, level: Floats, ring_load: Small, ring_seconds: float)
     come = level - np.fmin.reduce(recent).astype(float)
     result: Floats = np.maximum(usual - np.where(np.isfinite(come), come, 0.0)[:, None], 0.0)
     return result
+
+
+def raised(point: Floats, level: Floats, jump: Floats, head_room: Floats) -> Floats:
+    """The point ``[M, P]`` of a forecast, raised to where its upper end, the ``head_room`` above it, is at least the ``jump`` above the
+    ``level`` ``[M, 1]``. All are logs. So a jump within the usual head-room changes nothing.
+    """
+    least = level + jump - np.maximum(head_room, 0.0)
+    result: Floats = np.where(jump > 0.0, np.maximum(point, least), point)
+    return result
