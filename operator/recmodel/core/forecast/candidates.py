@@ -270,9 +270,7 @@ def predict(
     )
     usual = memory.season.jumps(horizon_seconds, now_seconds, calendars)
     jump = jumps.to_come(usual, memory.level, memory.ring_load, HORIZONS_SECONDS[-1])
-    head_room = (1.0 - between) * memory.upper_error[rows, near, chosen] + between * memory.upper_error[
-        rows, near + 1, chosen
-    ]
+    head_room = memory.upper_error[rows, near, chosen]
     forecast = LoadForecast(
         horizon_seconds=horizon_seconds,
         point=jumps.raised(np.take_along_axis(candidates, chosen[..., None], -1)[..., 0], level, jump, head_room),
