@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recmodel.lab.benchmark.days import stretch
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO
 from recmodel.lab.simulate import Comparison, Progress, compare
 from recmodel.lab.simulator.scenario import Floats, Scenario
 from recmodel.lab.trace import Trace, regular_trace
@@ -24,7 +25,7 @@ class Backtest:
         """The engine against each of the others, over all days; None where it or every other one is missing."""
         stood = {name: self._standing(name) for name in self._common()}
         mine = stood.pop("engine", None)
-        return verdict(mine, list(stood.values())) if mine is not None and stood else None
+        return verdict(mine, list(stood.values()), ALLOWED_OVER_RATIO) if mine is not None and stood else None
 
     def table(self) -> str:
         """A table a day, and one line a controller over all of them."""

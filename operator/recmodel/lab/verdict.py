@@ -16,11 +16,11 @@ SHARE_DIGITS = 4  # of a late share: 0.01 % is what is printed, so no finer diff
 
 
 class Judgement(Enum):
-    """Of one against another. A trade is cheaper but late more often, or dearer but late less often."""
+    """Of one against another, and the words for it. A trade is cheaper but late more often, or dearer but late less often."""
 
     WINS = "wins against"
     LOSES = "loses against"
-    TRADES = "neither wins nor loses against"
+    TRADES = "trades with"
     DRAWS = "draws with"
 
 
@@ -62,15 +62,28 @@ def judgement(mine: Standing, other: Standing) -> Judgement:
     return Judgement.TRADES if earlier else Judgement.LOSES
 
 
-def verdict(mine: Standing, rivals: Sequence[Standing]) -> str:
-    """One line, a sentence a rival: what was won first."""
+def verdict(mine: Standing, rivals: Sequence[Standing], allowed_over_ratio: float) -> str:
+    """One line, a sentence a rival: what was won first. A trade is told without a winner, and whether both kept to the share of the
+    minutes that may be over.
+    """
     sentences = []
     for kind in Judgement:
         for rival in rivals:
-            if judgement(mine, rival) is kind:
-                head = f"{mine.name} {kind.value} {rival.name}"
-                sentences.append(f"{head}: {_cost_text(mine, rival)}, {_late_text(mine, rival)}.")
+            if judgement(mine, rival) is not kind:
+                continue
+            if kind is Judgement.TRADES:
+                told = f"{mine.name} is {_cost_text(mine, rival)} than {rival.name}, {_late_text(mine, rival)}"
+                kept = all(each.minutes_over <= allowed_over_ratio * each.minutes for each in (mine, rival))
+                told += f"; both keep to {allowed_over_ratio:.1%} of the minutes over" if kept else ""
+            else:
+                told = f"{mine.name} {kind.value} {rival.name}: {_cost_text(mine, rival)}, {_late_text(mine, rival)}"
+            sentences.append(f"{told}.")
     return " ".join(sentences)
+
+
+def minutes_over(count: int) -> str:
+    """``1 minute over``, ``3 minutes over``."""
+    return f"{count} minute{'' if count == 1 else 's'} over"
 
 
 def table(standings: Sequence[Standing]) -> str:
@@ -112,7 +125,7 @@ def _late_text(mine: Standing, other: Standing) -> str:
         return "late as often"
     figures = f"{mine.late_text()} of the requests against {other.late_text()}"
     if mine.minutes_over != other.minutes_over:
-        figures += f", {mine.minutes_over} minutes over against {other.minutes_over}"
+        figures += f", {minutes_over(mine.minutes_over)} against {other.minutes_over}"
     if later and earlier:
         return f"late more often by one measure and less often by the other ({figures})"
     but = "but " if judgement(mine, other) is Judgement.TRADES else ""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from recmodel.decide import read_model
 from recmodel.lab.benchmark.days import CHECKOUT, Case, cut, running
+from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO
 from recmodel.lab.simulate import scenario_of
 from recmodel.lab.trial.contest import ENGINE, HPA, KEDA, Ran, Task, run_all
 from recmodel.lab.trial.progress import Progress
@@ -78,7 +79,7 @@ def told(ran: dict[str, Ran], case: Case) -> str:
     return "\n".join(
         [
             "",
-            f"verdict: {verdict(mine, list(stood.values()))}",
+            f"verdict: {verdict(mine, list(stood.values()), ALLOWED_OVER_RATIO)}",
             "",
             table([mine, *stood.values()]),
             "",
