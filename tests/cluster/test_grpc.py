@@ -66,7 +66,7 @@ def test_weights_move_between_two_pools_that_answer_grpc_and_no_call_fails(kube:
         (kept, _) = body["spec"]["pools"]
         served.change({"pools": [kept]})
         gone = lambda: kube.find(names.DEPLOYMENT, namespace, "ranker-spare") is None  # noqa: E731
-        eventually("the pool that left is drained and gone", gone, 60.0)
+        eventually("the pool that left is drained and gone", gone, 180.0)
         eventually("the other one answers all", lambda: share(load.answers()[-40:], "cpu") == 1.0, 30.0)
     answers = load.answers()
     measured("weights and a drain under 20 gRPC calls/s", f"{len(answers)} calls, {failed(answers)}")
