@@ -106,11 +106,12 @@ class Season:
         return self.believed(*self.rises(horizon_seconds, now_seconds, calendars))
 
     def jumps(self, horizon_seconds: Floats, now_seconds: float, calendars: Calendars = ALL_UTC) -> Floats:
-        """Log of the largest jump ``[M, H]`` that is usual in a bin between now and each horizon."""
+        """Log of the largest jump ``[M, H]`` that is usual in a bin between now and each horizon, an hour ahead at most."""
         rows = np.arange(len(self.day))[:, None]
         now = calendars.local(np.full((len(self.day), 1), now_seconds))
         first = np.floor(now / BIN_SECONDS).astype(np.int64)
-        last = np.floor((now + horizon_seconds) / BIN_SECONDS).astype(np.int64)
+        ahead_seconds = np.clip(np.nan_to_num(horizon_seconds), 0.0, WAITING_BINS * BIN_SECONDS)
+        last = np.floor((now + ahead_seconds) / BIN_SECONDS).astype(np.int64)
         result = np.zeros(horizon_seconds.shape)
         for ahead in range(int((last - first).max(initial=0)) + 1):
             result = np.maximum(result, self.jump[rows, np.minimum(first + ahead, last) % DAY_BINS])

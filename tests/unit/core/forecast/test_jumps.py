@@ -89,3 +89,12 @@ def test_jumps_at_no_certain_time_are_expected_at_none() -> None:
     learned = seasonal_profile(seconds, falling(seconds, at)).jump.astype(float)
     assert np.sort(learned)[-3] < 0.5 * math.log(SIZE)
     assert np.median(learned) < 0.01
+
+
+@pytest.mark.parametrize("horizon", [math.nan, math.inf, 1e12, 0.0])
+def test_a_horizon_of_any_length_looks_an_hour_ahead_at_most(horizon: float) -> None:
+    seconds = np.arange(0.0, 10 * DAY, 60.0)
+    known = learn_history(candidates.empty(1, 15.0), [(seconds, falling(seconds))]).season
+    for before, expected in ((2 * 3600.0, 0.0), (60.0, pytest.approx(math.log(SIZE), rel=0.1))):
+        jump = known.jumps(np.full((1, 1), horizon), 10 * DAY + AT - before)
+        assert jump[0, 0] == expected
