@@ -98,7 +98,13 @@ def test_calls_that_the_server_refuses_count_as_failed(kube: Kube, namespace: st
     )
     with GrpcLoad(served, 10.0, failing=0.33) as load:
         eventually("the failed ones miss the objective", served.has("ObjectiveMet", "False"), 60.0)
-        said = served.status()["withinThreshold"]
+        # The window holds calls of the load before for a while.
+        said = eventually("all of the window is of this load", lambda: third_failed(served), 120.0)
     assert failed(load.answers()).keys() == {"INTERNAL"}
     measured("a third of the gRPC calls with INTERNAL", f"within the threshold: {said}")
-    assert 55.0 < float(said.rstrip("%").split("-")[0].rstrip("%")) < 80.0
+
+
+def third_failed(served: Served) -> str:
+    """What the status says of the share in time, where about a third is not; else nothing."""
+    said = str(served.status().get("withinThreshold", ""))
+    return said if said and 55.0 < float(said.rstrip("%").split("-")[0].rstrip("%")) < 80.0 else ""
