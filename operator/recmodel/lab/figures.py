@@ -14,9 +14,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from recmodel.lab import style
 from recmodel.lab.controllers.clairvoyant import Clairvoyant
+from recmodel.lab.past.words import minutes_text
 from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.scenario import Floats
-from recmodel.lab.verdict import minutes_over
 
 INCHES_WIDE, INCHES_HEAD = 11.5, 0.9
 SMOOTHED_MINUTES = 15  # of cost and load: a line a minute is a thicket
@@ -126,7 +126,7 @@ def _late(axis: Axes, lines: list[Line]) -> str:
         late = 100.0 * line.result.late_ratio
         axis.plot(
             _hours(line.result), late, color=line.colour, ls=line.dashes, lw=1.2,
-            label=f"{line.name}: {summary.late_ratio:.2%}, {minutes_over(summary.minutes_over)}",
+            label=f"{line.name}: {summary.late_ratio:.2%}, {minutes_text(summary.minutes_over)} over",
         )  # fmt: skip
         over = line.result.over
         axis.plot(_hours(line.result)[over], late[over], "o", ms=4.5, color=line.colour)

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from recmodel.lab.past.words import NOISE_RATIO, SHARE_DIGITS, minutes_text
 from recmodel.lab.simulator.result import Summary
-
-NOISE_RATIO = 0.02  # of a cost: two runs with other arrivals differ by so much (docs/benchmark.md)
-SHARE_DIGITS = 4  # of a late share: 0.01 % is what is printed, so no finer difference decides
 
 
 class Judgement(Enum):
@@ -81,11 +79,6 @@ def verdict(mine: Standing, rivals: Sequence[Standing], allowed_over_ratio: floa
     return " ".join(sentences)
 
 
-def minutes_over(count: int) -> str:
-    """``1 minute over``, ``3 minutes over``."""
-    return f"{count} minute{'' if count == 1 else 's'} over"
-
-
 def table(standings: Sequence[Standing]) -> str:
     """A line each."""
     head = ("", "cost", "minutes over", "late", "changes of replicas")
@@ -125,7 +118,7 @@ def _late_text(mine: Standing, other: Standing) -> str:
         return "late as often"
     figures = f"{mine.late_text()} of the requests against {other.late_text()}"
     if mine.minutes_over != other.minutes_over:
-        figures += f", {minutes_over(mine.minutes_over)} against {other.minutes_over}"
+        figures += f", {minutes_text(mine.minutes_over)} over against {other.minutes_over}"
     if later and earlier:
         return f"late more often by one measure and less often by the other ({figures})"
     but = "but " if judgement(mine, other) is Judgement.TRADES else ""

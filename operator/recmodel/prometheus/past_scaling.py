@@ -50,11 +50,8 @@ class Scaler:
 
 
 def in_namespace(metric: str, namespace: str, *matchers: str) -> str:
-    """The series of an object of ``namespace``. Where Prometheus put the exporter's own label aside it is ``exported_namespace``."""
-    own, aside = (
-        f"{metric}{{{','.join([f'{label}={quoted(namespace)}', *matchers])}}}"
-        for label in ("namespace", "exported_namespace")
-    )
+    """The series of an object of ``namespace``, with its brackets."""
+    own, aside = _own_and_aside(metric, namespace, matchers)
     return f"({own} or {aside})"
 
 
@@ -120,12 +117,18 @@ def scalers(
 
 
 def in_namespace_over(metric: str, namespace: str, span: str, *matchers: str) -> str:
-    """The newest sample of each such series within ``span``, with its brackets."""
+    """The newest sample of each such series within ``span``, which has brackets of its own."""
+    own, aside = _own_and_aside(metric, namespace, matchers)
+    return f"last_over_time({own}{span}) or last_over_time({aside}{span})"
+
+
+def _own_and_aside(metric: str, namespace: str, matchers: Sequence[str]) -> tuple[str, str]:
+    """The selectors of both labels: where Prometheus put the exporter's own one aside it is ``exported_namespace``."""
     own, aside = (
-        f"last_over_time({metric}{{{','.join([f'{label}={quoted(namespace)}', *matchers])}}}{span})"
+        f"{metric}{{{','.join([f'{label}={quoted(namespace)}', *matchers])}}}"
         for label in ("namespace", "exported_namespace")
     )
-    return f"{own} or {aside}"
+    return own, aside
 
 
 def startup_seconds(

@@ -14,10 +14,10 @@ from __future__ import annotations
 import numpy as np
 
 from recmodel.core.arrays.fleet import Floats
+from recmodel.core.forecast.rises import JUMP_ERRORS
 from recmodel.core.forecast.season import Small
 
 JUMP_SECONDS = 120.0
-JUMP_ERRORS = 5.0  # standard errors of a count: by chance one hardly ever rises that far
 LARGEST_JUMP = 0.7  # of log load: the end of an outage is no twentyfold load that comes again
 COME_SECONDS = 600.0  # of two bins: a jump may come at either end of its bin
 
