@@ -61,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
             "backtest", help="what the operator would have run on your own past: from Prometheus, or a load in a file"
         )
     )
+    _report_arguments(
+        commands.add_parser("report", help="one page of what your Prometheus says of the last week: nothing is changed")
+    )
     _simulation_arguments(simulate, required=True)
     _drawn_arguments(simulate)
 
@@ -100,11 +103,30 @@ def _handover_arguments(command: argparse.ArgumentParser, keeps: bool) -> None:
 
 
 def _backtest_arguments(command: argparse.ArgumentParser) -> None:
-    _past_arguments(command.add_argument_group("from Prometheus, against what ran there"))
+    past = command.add_argument_group("from Prometheus, against what ran there")
+    _past_arguments(past, "14d", required=False)
+    past.add_argument(
+        "--startup", type=_above_zero, metavar="SECONDS", help="from a pod's creation to Ready, where it is not known"
+    )
     from_file = command.add_argument_group("from a file, against simulated controllers")
     from_file.add_argument("--days", type=int, default=1, metavar="N", help="days to judge (default 1)")
     _simulation_arguments(from_file, required=False)
     _drawn_arguments(command)
+
+
+def _report_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    _past_arguments(command, "7d", required=True)
+    add("--by", metavar="LABEL", help="the label of the histogram that tells the kinds of requests apart, such as path")
+    add(
+        "--route",
+        metavar="NAME",
+        help="in its place: the route whose rules are the kinds of requests, at Envoy Gateway",
+    )
+    add("--recmodel", metavar="NAME", help="whose decisions are shown (default: after which the workloads are named)")
+    add("--time-zone", default="UTC", metavar="ZONE", help="of the hours, such as Europe/Berlin (default UTC)")
+    add("--html", type=Path, metavar="FILE", help="write the page there (default: standard output)")
+    add("--figure", type=Path, metavar="PNG", help="write a picture as well")
 
 
 def _drawn_arguments(command: argparse.ArgumentParser) -> None:
@@ -112,22 +134,21 @@ def _drawn_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0)
 
 
-def _past_arguments(group: argparse._ArgumentGroup) -> None:
+def _past_arguments(group: argparse.ArgumentParser | argparse._ArgumentGroup, newest: str, required: bool) -> None:
     add = group.add_argument
-    add("--prometheus", metavar="URL", help="where Prometheus answers")
+    add("--prometheus", required=required, metavar="URL", help="where Prometheus answers")
     add("-n", "--namespace", default="default", metavar="NAME", help="namespace of the pods (default: default)")
     add(
         "--deployment", action="append", default=[], metavar="NAME",
         help="the Deployment or StatefulSet that served; again for each pool of the same model",
     )  # fmt: skip
-    add("--from", dest="begin", metavar="TIME", help="14d, 90m, or 2026-03-01T12:00 (default 14d)")
+    add("--from", dest="begin", metavar="TIME", help=f"14d, 90m, or 2026-03-01T12:00 (default {newest})")
     add("--to", dest="end", metavar="TIME", help="the same (default: now)")
     add("--objective", default="p95<100ms", metavar="'pN<TIME'", help="in quotes (default 'p95<100ms')")
     add("--cost", action="append", default=[], metavar="NAME=PRICE", help="of one replica, an hour: ranker-cpu=0.20")
     add(
         "--histogram", metavar="NAME", help="of the request times (default: the one that a profile, or its name, tells)"
     )
-    add("--startup", type=_above_zero, metavar="SECONDS", help="from a pod's creation to Ready, where it is not known")
 
 
 def _simulation_arguments(command: argparse.ArgumentParser | argparse._ArgumentGroup, required: bool) -> None:

@@ -1,4 +1,5 @@
-"""The command line: ``recmodel crds | decide | explain | adopt | handover | handback | doctor | simulate | backtest | optimise``.
+"""The command line: ``recmodel crds | decide | explain | adopt | handover | handback | doctor | simulate | backtest | report |
+optimise``.
 
 Unpacks arguments, calls one function, prints. Imports stand inside the commands, so that ``recmodel decide`` never waits
 for the lab's compiler.
@@ -125,7 +126,7 @@ def _simulate(options: argparse.Namespace) -> int:
         options.controller or _controllers(len(scenario.pools)),
         day.history,
         seed=options.seed,
-        progress=_report,
+        progress=_progress,
     )
     print(comparison.table())
     if options.figure:
@@ -165,11 +166,51 @@ def _backtest_past(options: argparse.Namespace) -> int:
             found.startup_seconds if options.startup is None else options.startup,
             wanted.prices,
         ),
-        _report,
+        _progress,
     )
     print(judged.text)
     if options.figure:
         print(drawn(judged, options.figure))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from recmodel.api.time_zone import calendar
+    from recmodel.controller.weekly import read_now
+    from recmodel.lab.weekly.figures import report_of
+    from recmodel.lab.weekly.page import page
+    from recmodel.lab.weekly.picture import drawn
+    from recmodel.lab.weekly.values import Given
+
+    found = read_now(options)
+    wanted, latency = found.wanted, found.wanted.latency
+    report = report_of(
+        Given(
+            wanted.namespace,
+            found.past,
+            found.slots,
+            latency.within_ratio,
+            latency.threshold_seconds,
+            latency.minutes_over_budget_ratio,
+            wanted.prices,
+            found.decisions,
+            calendar(found.zone),
+            found.zone,
+            found.kinds_by,
+            found.notes,
+        )
+    )
+    said = sys.stdout
+    if options.html is None:  # the page alone is on standard output
+        said = sys.stderr
+        print(page(report), end="")
+    else:
+        options.html.write_text(page(report), encoding="utf-8")
+    print(report.first_line, file=said)
+    if options.html is not None:
+        print(f"page: {options.html}", file=said)
+    if options.figure:
+        print(drawn(report, options.figure), file=said)
     return 0
 
 
@@ -187,7 +228,7 @@ def _backtest_file(options: argparse.Namespace) -> int:
         days,
         options.controller or _controllers(len(scenario.pools)),
         seed=options.seed,
-        progress=_report,
+        progress=_progress,
     )
     if said := judged.verdict():
         print(f"verdict: {said}\n")
@@ -218,7 +259,7 @@ def _optimise(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(what: str, done: float) -> None:
+def _progress(what: str, done: float) -> None:
     """Progress on standard error, on one line where that is a terminal."""
     if sys.stderr.isatty():
         print(f"\r{what}: {done:4.0%}", end="\n" if done >= 1.0 else "", file=sys.stderr, flush=True)
@@ -228,7 +269,8 @@ def _report(what: str, done: float) -> None:
 
 COMMANDS: dict[str, Callable[[Any], int]] = {
     "crds": _crds, "decide": _decide, "explain": _explain, "adopt": _adopt, "handover": _handover, "handback": _handover,
-    "doctor": _doctor, "simulate": _simulate, "backtest": _backtest, "optimise": _optimise,
+    "doctor": _doctor, "simulate": _simulate, "backtest": _backtest, "report": _report,
+    "optimise": _optimise,
 }  # fmt: skip
 
 

@@ -16,6 +16,18 @@ from builders.prometheus_server import Server, body, success
 Value = Callable[[float], float | None]  # by the minute that ends then, counted from the begin; None: a gap
 
 
+@dataclass(frozen=True)
+class Other:
+    """What is answered where all ``words`` are in the question."""
+
+    words: tuple[str, ...]
+    labels: Mapping[str, str]
+    value: Value
+
+
+WORKLOAD = {"namespace": "shop", "recmodel_pod_prefix": "ranker-"}
+
+
 @dataclass
 class PastShop:
     """What each series was, a value a minute. Without ``state`` there is no kube-state-metrics."""
@@ -30,6 +42,7 @@ class PastShop:
     histogram: str = "request_seconds"
     replies: Callable[[BaseHTTPRequestHandler], None] | None = None  # to whatever is asked
     more: Mapping[str, str] = field(default_factory=dict)  # labels of each row
+    others: tuple[Other, ...] = ()  # answers to questions that hold such words, before all of these
     asked: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -62,13 +75,20 @@ class PastShop:
         return None if found is None or math.isnan(found) else found
 
     def _range(self, query: str) -> list[tuple[dict[str, str], Value]]:
-        workload = {"namespace": "shop", "recmodel_pod_prefix": "ranker-"}
+        if others := self._others(query):
+            return [(dict(other.labels), other.value) for other in others]
+        workload = WORKLOAD
         if "kube_" in query:
             return [({"deployment": "ranker"}, self.replicas)] if self.state and "kube_deployment" in query else []
         if f"{self.histogram}_bucket" in query:
             les = re.search(r'le=~"([^"]*)"', query)
             wanted = [text.replace("\\\\", "") for text in les[1].split("|")] if les else []
-            return [(workload, self._bucket(le)) for le in (*self.edges, "+Inf") if le in wanted]
+            split = ", le)" in query
+            return [
+                ({**workload, "le": le} if split else workload, self._bucket(le))
+                for le in (*self.edges, "+Inf")
+                if le in wanted
+            ]
         if "up{" in query:
             return [(workload, self.replicas)]
         return [(workload, self.load)] if f"{self.histogram}_count" in query else []
@@ -83,12 +103,16 @@ class PastShop:
 
         return within
 
+    def _others(self, query: str) -> list[Other]:
+        return [other for other in self.others if all(word in query for word in other.words)]
+
     def _instant(self, query: str) -> list[tuple[dict[str, str], str]]:
+        if others := self._others(query):
+            return [(dict(other.labels), str(other.value(float(self.minutes)))) for other in others]
         if "__name__" in query:
             return [({"__name__": f"{self.histogram}_bucket"}, "8")]
         if f"{self.histogram}_bucket" in query:
-            workload = {"namespace": "shop", "recmodel_pod_prefix": "ranker-"}
-            return [({**workload, "le": le}, "2") for le in (*self.edges, "+Inf")]
+            return [({**WORKLOAD, "le": le}, "2") for le in (*self.edges, "+Inf")]
         if "count_over_time" in query:
             return [({}, "15")]
         hpa = {"horizontalpodautoscaler": "keda-hpa-ranker"}

@@ -11,10 +11,11 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ from recmodel.report.adopted import objective, prices
 from recmodel.report.adopted_server import Edges, Series, custom_histogram, custom_metrics
 
 Floats = NDArray[np.float64]
+Answer = TypeVar("Answer")
 DAY_SECONDS = 86_400.0
 DEFAULT_DAYS, MOST_DAYS = 14.0, 62.0
 HISTORY_SECONDS = 14 * DAY_SECONDS
@@ -58,10 +60,11 @@ class Asked:
     end: str | None = None
     histogram: str | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
+    days: float = DEFAULT_DAYS  # where no begin is given
 
 
-def asked_for(options: argparse.Namespace) -> Asked:
-    """From the command line; ``ValueError`` says what is missing."""
+def asked_for(options: argparse.Namespace, days: float = DEFAULT_DAYS, all_priced: bool = True) -> Asked:
+    """From the command line; ``ValueError`` says what is missing. ``all_priced``: several workloads need prices."""
     names = tuple(name.removeprefix("deployment/").removeprefix("statefulset/") for name in options.deployment)
     if not names:
         raise ValueError("--deployment NAME is missing: the Deployment or StatefulSet whose pods served the requests")
@@ -71,13 +74,13 @@ def asked_for(options: argparse.Namespace) -> Asked:
     if strange := given.keys() - {*names}:
         raise ValueError(f"--cost {min(strange)}: no --deployment is called so; there is {', '.join(names)}")
     lacking = [name for name in names if name not in given]
-    if lacking and (given or len(names) > 1):
+    if lacking and (given or (all_priced and len(names) > 1)):
         raise ValueError(
             f"--cost {lacking[0]}=PRICE is missing: the price of one replica of it an hour, in one currency for all pools"
         )
     return Asked(
         options.prometheus, options.namespace, names, objective(options.objective), options.begin, options.end,
-        options.histogram, given,
+        options.histogram, given, days,
     )  # fmt: skip
 
 
@@ -99,14 +102,25 @@ def read_now(wanted: Asked) -> Found:
 
 def read(wanted: Asked, now_seconds: float) -> Found:
     """What Prometheus has of it; ``ValueError`` with the way out where that is not enough."""
+    return asking(wanted, now_seconds, _read)
+
+
+def asking(
+    wanted: Asked,
+    now_seconds: float,
+    read_of: Callable[[PrometheusClient, Asked, tuple[float, float], Sequence[str]], Answer],
+) -> Answer:
+    """What ``read_of`` finds with a client, from and to, and the matchers of the setting; each failure is a ``ValueError`` with the way
+    out.
+    """
     settings = settings_of(wanted.url)
-    begin, end = span(wanted.begin, wanted.end, now_seconds)
+    begin, end = span(wanted.begin, wanted.end, now_seconds, wanted.days)
     patient = replace(
         settings.connection(), read_timeout_seconds=READ_TIMEOUT_SECONDS, deadline_seconds=DEADLINE_SECONDS
     )
     with closing(PrometheusClient(patient)) as client:
         try:
-            return _read(client, wanted, (begin, end), settings.gathering.scope)
+            return read_of(client, wanted, (begin, end), settings.gathering.scope)
         except NothingThere as error:
             raise ValueError(
                 f"{error}. Asked from {shown(begin)} to {shown(end)}: {error.question}. See whether Prometheus keeps this range, and "
@@ -130,11 +144,11 @@ def settings_of(url: str | None) -> Settings:
     return settings
 
 
-def span(begin: str | None, end: str | None, now_seconds: float) -> tuple[float, float]:
+def span(begin: str | None, end: str | None, now_seconds: float, days: float = DEFAULT_DAYS) -> tuple[float, float]:
     """From and to, in Unix time on whole minutes; ``ValueError`` where they are no range."""
     newest = now_seconds - NEWEST_SECONDS
     to = min(_moment(end, "--to", now_seconds), newest) if end else newest
-    since = _moment(begin, "--from", now_seconds) if begin else to - DEFAULT_DAYS * DAY_SECONDS
+    since = _moment(begin, "--from", now_seconds) if begin else to - days * DAY_SECONDS
     to, since = (math.floor(moment / STEP_SECONDS) * STEP_SECONDS for moment in (to, since))
     if to - since < LEAST_MINUTES * STEP_SECONDS:
         raise ValueError(
@@ -164,7 +178,17 @@ def _moment(text: str, option: str, now_seconds: float) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _read(client: PrometheusClient, wanted: Asked, times: tuple[float, float], scope: Sequence[str]) -> Found:
+@dataclass(frozen=True)
+class Ran:
+    """The past of the workloads, and how it was asked for."""
+
+    past: Past
+    view: ModelView
+    edges: Edges
+
+
+def read_ran(client: PrometheusClient, wanted: Asked, times: tuple[float, float], scope: Sequence[str]) -> Ran:
+    """Load, late shares and replicas from and to. Raises ``PrometheusError``, and ``NothingThere``."""
     begin, end = times
     names = wanted.deployments
     metrics, edges = _metrics(client, wanted, end, scope)
@@ -178,7 +202,14 @@ def _read(client: PrometheusClient, wanted: Asked, times: tuple[float, float], s
     )
     moments = grid_of(end, end - begin, round(STEP_SECONDS))
     counted = counted_replicas(client, wanted.namespace, names, moments, STEP_SECONDS, scope)
-    past = _begun(read_past(client, view, moments, edges, counted, scope))
+    return Ran(_begun(read_past(client, view, moments, edges, counted, scope)), view, edges)
+
+
+def _read(client: PrometheusClient, wanted: Asked, times: tuple[float, float], scope: Sequence[str]) -> Found:
+    begin, end = times
+    names = wanted.deployments
+    ran = read_ran(client, wanted, times, scope)
+    past, view = ran.past, ran.view
     first = float(past.seconds[0])
     before = histories(client, [view], first, HISTORY_SECONDS, STEP_SECONDS, scope)[view.key].per_second
     pods = beginning_with({pod_prefix(name) for name in names})
@@ -187,7 +218,7 @@ def _read(client: PrometheusClient, wanted: Asked, times: tuple[float, float], s
         before,
         scalers(client, wanted.namespace, names, end, end - begin, scope),
         startup_seconds(client, wanted.namespace, pods, end, end - begin, scope),
-        metrics,
+        view.metrics,
     )
 
 

@@ -185,10 +185,10 @@ def read_past(
 
 
 def _bracket(counts: Mapping[str, float], histogram: Histogram, threshold_seconds: float) -> Bracket:
-    return edge_bracket(dict.fromkeys(_bounds(counts, histogram), 0.0), threshold_seconds)
+    return edge_bracket(dict.fromkeys(bounds_of(counts, histogram), 0.0), threshold_seconds)
 
 
-def _bounds(counts: Mapping[str, float], histogram: Histogram) -> dict[float, list[str]]:
+def bounds_of(counts: Mapping[str, float], histogram: Histogram) -> dict[float, list[str]]:
     """How each upper bound in seconds is spelled. An edge that only some of the servers have tells nothing of the others."""
     found: dict[float, list[str]] = {}
     sums: dict[float, float] = {}
@@ -205,7 +205,7 @@ def _bounds(counts: Mapping[str, float], histogram: Histogram) -> dict[float, li
 
 def _les(counts: Mapping[str, float], edges: Bracket, histogram: Histogram) -> dict[float, tuple[str, ...]]:
     """How the edges on both sides of the threshold, and the last one, are spelled, by upper bound in seconds."""
-    bounds = _bounds(counts, histogram)
+    bounds = bounds_of(counts, histogram)
     return {bound: tuple(sorted(bounds[bound])) for bound in {*edges, math.inf} if bound in bounds}
 
 

@@ -116,10 +116,10 @@ def scalers(
     }
 
 
-def in_namespace_over(metric: str, namespace: str, span: str, *matchers: str) -> str:
-    """The newest sample of each such series within ``span``, which has brackets of its own."""
+def in_namespace_over(metric: str, namespace: str, span: str, *matchers: str, function: str = "last_over_time") -> str:
+    """The newest sample of each such series within ``span``, which has brackets of its own; or what another ``function`` makes of it."""
     own, aside = _own_and_aside(metric, namespace, matchers)
-    return f"last_over_time({own}{span}) or last_over_time({aside}{span})"
+    return f"{function}({own}{span}) or {function}({aside}{span})"
 
 
 def _own_and_aside(metric: str, namespace: str, matchers: Sequence[str]) -> tuple[str, str]:

@@ -1,0 +1,103 @@
+"""``recmodel report``: reads a past and how it was served. It needs read access to Prometheus and nothing else.
+
+What is read of load, late shares and replicas is that of ``recmodel backtest``. Of what is asked beside it each part may be missing: then
+the report says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from recmodel.api.time_zone import TimeZone
+from recmodel.controller.past import MOST_NAMES, Asked, Floats, asked_for, asking, read_ran
+from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.history import grid_of
+from recmodel.prometheus.past import Past
+from recmodel.prometheus.past_decisions import Decisions, read_decisions, recmodels
+from recmodel.prometheus.past_slots import SLOT_SECONDS, KindsBy, Slots, read_slots
+
+DAYS = 7.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was asked for and read. ``notes``: what could not be read, and the way out; ``kinds_by``: what tells kinds apart."""
+
+    wanted: Asked
+    past: Past
+    slots: Slots
+    decisions: Decisions | None
+    zone: str
+    kinds_by: str
+    notes: tuple[str, ...]
+
+
+def read_now(options: argparse.Namespace) -> Found:
+    """What Prometheus has of what the command line asks for, up to now; ``ValueError`` with the way out where that is not enough."""
+    wanted = asked_for(options, DAYS, all_priced=False)
+    if options.by is not None and options.route is not None:
+        raise ValueError("--by and --route both tell the kinds of requests apart: name one of them")
+    by = KindsBy(options.by, options.route) if options.by or options.route else None
+    zone = _zone(options.time_zone)
+
+    def read(client: PrometheusClient, wanted: Asked, times: tuple[float, float], scope: Sequence[str]) -> Found:
+        ran = read_ran(client, wanted, times, scope)
+        begin = float(ran.past.seconds[0])
+        moments = grid_of(times[1], times[1] - begin, round(SLOT_SECONDS))
+        slots = read_slots(client, ran.view, moments, ran.edges, by, scope)
+        found, note = _decisions(client, wanted, options.recmodel, moments, scope)
+        notes = [note] if note else []
+        if by is not None and not slots.kinds:
+            notes.append(_no_kinds(by))
+        return Found(wanted, ran.past, slots, found, zone, _named(by), tuple(notes))
+
+    return asking(wanted, time.time(), read)
+
+
+def _decisions(
+    client: PrometheusClient, wanted: Asked, named: str | None, moments: Floats, scope: Sequence[str]
+) -> tuple[Decisions | None, str]:
+    """Those of the RecModel that is named, or after which the workloads are; else why there are none."""
+    there = recmodels(client, wanted.namespace, float(moments[-1]), scope)
+    mine = [name for name in there if any(one == name or one.startswith(f"{name}-") for one in wanted.deployments)]
+    if named is None and len(mine) == 1:
+        named = mine[0]
+    if named is None:
+        other = f"; there is {', '.join(there[:MOST_NAMES])}: name one with --recmodel" if there else ""
+        return (
+            None,
+            f"No decisions: Prometheus has no RecModel of these workloads in namespace {wanted.namespace}{other}",
+        )
+    if named not in there:
+        raise ValueError(
+            f"--recmodel {named}: Prometheus has no recmodel_decision_timestamp_seconds of it in namespace {wanted.namespace} in the day "
+            "before --to: see whether it reads the operator's page, or leave --recmodel out"
+        )
+    return read_decisions(client, (wanted.namespace, named), moments, SLOT_SECONDS, scope), ""
+
+
+def _no_kinds(by: KindsBy) -> str:
+    if by.route is not None:
+        return (
+            f"Kinds of requests: Prometheus has no envoy_cluster_upstream_rq_time of the route {by.route}: --route reads the rules of a "
+            "route at Envoy Gateway; take --by LABEL for a label of the pods' histogram"
+        )
+    return f"Kinds of requests: the histogram of the pods has no requests with a label {by.label}"
+
+
+def _named(by: KindsBy | None) -> str:
+    if by is None:
+        return ""
+    return f"rule of the route {by.route}" if by.route is not None else str(by.label)
+
+
+def _zone(text: str) -> str:
+    try:
+        return TypeAdapter(TimeZone).validate_python(text)
+    except ValidationError as error:
+        raise ValueError(f"--time-zone {text!r} {error.errors()[0]['msg']}") from error

@@ -1,0 +1,223 @@
+"""From what was read to what is said of it: every figure of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+
+from recmodel.core.arrays.fleet import Floats
+from recmodel.core.types import Model, Pool
+from recmodel.lab.past.compare import Measured, measured
+from recmodel.lab.past.servers import servers
+from recmodel.lab.weekly import latencies, words
+from recmodel.lab.weekly.bottleneck import by_hour_of_day, known_ratio, limiting
+from recmodel.lab.weekly.clock import HOURS, Clock, Ints, largest, means, sums
+from recmodel.lab.weekly.latencies import known
+from recmodel.lab.weekly.spending import minutes_budget, spent_of
+from recmodel.lab.weekly.values import Day, Figures, Given, HalfLoad, PoolFigures, Report, Signs
+from recmodel.prometheus.histogram import Bracket
+from recmodel.prometheus.past import Past, PoolPast
+from recmodel.prometheus.past_slots import PoolSlots
+
+WHOLE = 1  # one place for all
+
+
+def report_of(given: Given) -> Report:
+    """The report; whatever is missing of the past, this raises nothing."""
+    past, slots = given.past, given.slots
+    clock = Clock.of(past.seconds, given.calendar)
+    minutes, parts = clock.places(past.seconds), clock.places(slots.seconds)
+    hours = clock.hours_of_day
+    ran = measured(past, _model(given))
+    allowed = 1.0 - given.within_ratio
+    carries = carried(given)
+    every = latencies.together([pool.latencies for pool in slots.pools])
+
+    def figures(of_minutes: Ints, of_parts: Ints, number: int) -> tuple[Figures, ...]:
+        brackets = latencies.percentiles(every, of_parts, number, given.within_ratio)
+        mean, late = latencies.mean_seconds(every, of_parts, number), _late(ran, of_minutes, number)
+        load = np.where(ran.known, ran.requests / past.step_seconds, np.nan)
+        load, peak = means(load, of_minutes, number), largest(load, of_minutes, number)
+        return tuple(
+            Figures(known(load[i]), known(peak[i]), known(mean[i]), brackets[i], late[i]) for i in range(number)
+        )
+
+    def day(places: Ints) -> Ints:
+        return np.where(places >= 0, hours[np.maximum(places, 0)], -1)
+
+    by_hour = figures(day(minutes), day(parts), HOURS)
+    pairs = list(zip(past.pools, slots.pools, strict=True))
+    of_day = {p.name: _pool(p, s, day(minutes), day(parts), HOURS, carries.get(p.name)) for p, s in pairs}
+    whole = {p.name: _pool(p, s, minutes * 0, parts * 0, WHOLE, carries.get(p.name))[0] for p, s in pairs}
+    signs = [_signs(p, s, minutes, parts, clock.number, carries.get(p.name)) for p, s in pairs]
+    names = [pool.name for pool in past.pools]
+    limits, times, judged = by_hour_of_day(names, *limiting(signs, allowed), hours)
+    days = _days(ran, clock, minutes, allowed)
+    spent = spent_of(given, carries, day(minutes), day(parts))
+    name = f"p{100 * given.within_ratio:g}"
+
+    def kinds(places: Ints, number: int) -> dict[str, tuple[Figures, ...]]:
+        return {
+            kind: latencies.figures(found, places, number, given.within_ratio, given.threshold_seconds)
+            for kind, found in slots.kinds.items()
+        }
+
+    return Report(
+        title=f"{', '.join(names)} in {given.namespace}",
+        span=_span(given, clock),
+        objective=f"{100 * given.within_ratio:g} % of the requests within {words.time(given.threshold_seconds)}",
+        percentile_name=name,
+        threshold_seconds=given.threshold_seconds,
+        allowed_ratio=allowed,
+        zone=given.zone,
+        first_line=words.first_line(name, by_hour, days, limits, judged, spent),
+        hours=by_hour,
+        whole=figures(minutes * 0, parts * 0, WHOLE)[0],
+        pools=of_day,
+        pool_whole=whole,
+        carries={pool: _carried_words(found) for pool, found in carries.items()},
+        kinds=kinds(day(parts), HOURS),
+        kind_whole={kind: found[0] for kind, found in kinds(parts * 0, WHOLE).items()},
+        kinds_by=given.kinds_by,
+        limits=limits,
+        limit_times=times,
+        judged_times=judged,
+        days=days,
+        spent=spent,
+        budget=minutes_budget(given, ran),
+        decisions=given.decisions,
+        notes=(*given.notes, *_notes(given, ran)),
+    )
+
+
+def carried(given: Given) -> Mapping[str, HalfLoad]:
+    """What one replica of each pool carries, as the operator would learn it; pools of which nothing is known are absent."""
+    found = {}
+    for pool in given.past.pools:
+        alone = Past(given.past.seconds, (pool,), given.past.window_seconds, given.past.counted_by)
+        try:
+            (server,) = servers(alone, _model(given, pool))
+        except ValueError:
+            continue
+        found[pool.name] = HalfLoad(server.middle, server.only_a_bound)
+    return found
+
+
+def _model(given: Given, only: PoolPast | None = None) -> Model:
+    pools = tuple(
+        Pool(pool.name, 1, max(int(np.nan_to_num(pool.running).max(initial=1)), 1), given.prices.get(pool.name, 1.0))
+        for pool in given.past.pools
+        if only is None or pool is only
+    )
+    return Model("report/report", given.within_ratio, given.threshold_seconds, pools)
+
+
+def _late(ran: Measured, places: Ints, number: int) -> list[Bracket | None]:
+    requests, low, high = (
+        sums(np.where(ran.known, values, np.nan), places, number)
+        for values in (ran.requests, ran.late_low, ran.late_high)
+    )
+    return [
+        Bracket(float(low[i] / requests[i]), float(high[i] / requests[i])) if requests[i] > 0 else None
+        for i in range(number)
+    ]
+
+
+def _pool(
+    past: PoolPast, slots: PoolSlots, minutes: Ints, parts: Ints, number: int, carries: HalfLoad | None
+) -> tuple[PoolFigures, ...]:
+    load, replicas = means(past.per_second, minutes, number), means(past.running, minutes, number)
+    cpu, gpu, queue = (
+        means(v, parts, number) for v in (known_ratio(slots.cpu_cores, slots.cpu_bound_cores), slots.gpu_ratio, slots.queue)
+    )  # fmt: skip
+    used = means(_load_ratio(past, carries), minutes, number)
+    return tuple(
+        PoolFigures(*(known(values[i]) for values in (load, replicas, cpu, gpu, used, queue))) for i in range(number)
+    )
+
+
+def _signs(
+    past: PoolPast, slots: PoolSlots, minutes: Ints, parts: Ints, number: int, carries: HalfLoad | None
+) -> Signs:
+    requests = np.where(past.per_second > 0, past.per_second, np.nan)
+    busy = {
+        "CPU": means(known_ratio(slots.cpu_cores, slots.cpu_bound_cores), parts, number),
+        "GPU": means(slots.gpu_ratio, parts, number),
+    }
+    if slots.cpu_bound == "request":  # a pod may use more than it requests: that says nothing of a limit
+        busy["CPU"] = np.full(number, math.nan)
+    if carries is not None and not carries.bound:
+        busy["load"] = means(_load_ratio(past, carries), minutes, number)
+    return Signs(means(past.late_low, minutes, number, requests), busy)
+
+
+def _load_ratio(past: PoolPast, carries: HalfLoad | None) -> Floats:
+    """The load by the minute, of what the ready replicas carry."""
+    if carries is None:
+        return np.full(len(past.per_second), math.nan)
+    return known_ratio(past.per_second, past.ready * carries.per_second)
+
+
+def _days(ran: Measured, clock: Clock, places: Ints, allowed: float) -> tuple[Day, ...]:
+    """Each hour of the range."""
+    late, requests = _late(ran, places, clock.number), sums(np.where(ran.known, ran.requests, np.nan), places, clock.number)  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for place, hour in enumerate(clock.hours_of_day):
+        share, state = late[place], "idle" if requests[place] == 0 else ""
+        if share is not None:
+            certain, possible = share.lower > allowed + 1e-9, share.upper > allowed + 1e-9
+            state = "over" if certain else "perhaps" if possible else "within"
+        found.setdefault(clock.day(place), [""] * HOURS)[hour] = state
+    return tuple(Day(name, tuple(states)) for name, states in found.items())
+
+
+def _span(given: Given, clock: Clock) -> str:
+    seconds = given.past.seconds
+    ends = clock.local(np.array([seconds[0], seconds[-1] + given.past.step_seconds]))
+    begin, end = (f"{datetime.fromtimestamp(float(moment), UTC):%Y-%m-%d %H:%M}" for moment in ends)
+    return f"{begin} to {end} ({given.zone})"
+
+
+def _carried_words(found: HalfLoad) -> str:
+    return f"{'at least ' if found.bound else ''}{words.number(found.per_second)} requests/s"
+
+
+def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
+    """What is not known, and the way out."""
+    threshold, found = words.time(given.threshold_seconds), []
+    unknown = len(ran.known) - int(ran.known.sum())
+    if unknown:
+        found.append(
+            f"{unknown} of {len(ran.known)} minutes are not known: load, late requests or replicas have gaps. No figure counts them"
+        )
+    for past, slots in zip(given.past.pools, given.slots.pools, strict=True):
+        name = past.name
+        if past.edges.lower != past.edges.upper:
+            found.append(
+                f"{name}: the histogram has no edge at {threshold}, so how much was late is known only between two values: configure one"
+            )
+        if not np.isfinite(known_ratio(slots.cpu_cores, slots.cpu_bound_cores)).any():
+            what = (
+                "container_cpu_usage_seconds_total"
+                if not np.isfinite(slots.cpu_cores).any()
+                else "kube_pod_container_resource_limits"
+            )
+            found.append(f"{name}: CPU utilisation is not known, as Prometheus has no {what} of its pods")  # fmt: skip
+        elif slots.cpu_bound == "request":
+            found.append(
+                f"{name}: CPU is of what a replica requests, as it has no limit: it is no sign of a bottleneck"
+            )
+        if not np.isfinite(slots.gpu_ratio).any():
+            found.append(
+                f"{name}: GPU utilisation is not known (DCGM_FI_DEV_GPU_UTIL, nv_gpu_utilization); a pool without GPU has none"
+            )
+        if not np.isfinite(slots.queue).any():
+            found.append(
+                f"{name}: the queue is not known, as the profile of its metrics has no such series, or Prometheus has none"
+            )
+    if given.past.partial:
+        found.append("Prometheus said that a part of its answers may be missing")
+    return tuple(found)

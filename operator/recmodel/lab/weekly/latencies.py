@@ -1,0 +1,83 @@
+"""Latencies of some hours together: the mean, and the two edges of the histogram between which a percentile lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from recmodel.core.arrays.fleet import Floats
+from recmodel.lab.weekly.clock import Ints, largest, means, sums
+from recmodel.lab.weekly.values import Figures
+from recmodel.prometheus.histogram import Bracket, percentile_bracket, within_bracket
+from recmodel.prometheus.past_slots import Latencies
+
+
+def together(each: Sequence[Latencies]) -> Latencies:
+    """Of several pools, at the edges that all of them have; a slot holds those of whom something is known."""
+    known = [one for one in each if any(np.isfinite(values).any() for values in one.buckets.values())]
+    if not known:
+        return each[0]
+    bounds = set.intersection(*({*one.buckets} for one in known))
+    return Latencies(
+        {bound: _total([one.buckets[bound] for one in known]) for bound in sorted(bounds)},
+        _total([one.spent for one in known]),
+    )
+
+
+def figures(
+    latencies: Latencies, places: Ints, number: int, within_ratio: float, threshold_seconds: float
+) -> tuple[Figures, ...]:
+    """Of each place: of requests whose load is known from their histogram alone."""
+    every = latencies.buckets.get(math.inf, np.full(len(places), math.nan))
+    load, peak = means(every, places, number), largest(every, places, number)
+    mean = mean_seconds(latencies, places, number)
+    found = []
+    for place, held in enumerate(_held(latencies, places, number)):
+        within = within_bracket(held, threshold_seconds)
+        found.append(
+            Figures(
+                known(load[place]),
+                known(peak[place]),
+                known(mean[place]),
+                percentile_bracket(held, within_ratio),
+                None if within is None else Bracket(1.0 - within.upper, 1.0 - within.lower),
+            )
+        )
+    return tuple(found)
+
+
+def percentiles(latencies: Latencies, places: Ints, number: int, within_ratio: float) -> list[Bracket | None]:
+    """In seconds, of each place."""
+    return [percentile_bracket(held, within_ratio) for held in _held(latencies, places, number)]
+
+
+def mean_seconds(latencies: Latencies, places: Ints, number: int) -> Floats:
+    """Of a request, of each place; NaN where it is not known."""
+    every = latencies.buckets.get(math.inf, np.full(len(places), math.nan))
+    both = np.isfinite(every) & np.isfinite(latencies.spent) & (every > 0)
+    counted, spent = (sums(np.where(both, values, np.nan), places, number) for values in (every, latencies.spent))
+    return np.where(counted > 0, spent / np.where(counted > 0, counted, 1.0), np.nan)
+
+
+def known(value: float) -> float | None:
+    """None in place of NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _held(latencies: Latencies, places: Ints, number: int) -> list[dict[float, float]]:
+    """The histogram of each place, of the slots in which all of its edges are known."""
+    if not latencies.buckets:
+        return [{} for _ in range(number)]
+    whole = np.isfinite(np.array(list(latencies.buckets.values()))).all(0)
+    held = {bound: sums(np.where(whole, values, np.nan), places, number) for bound, values in latencies.buckets.items()}
+    return [
+        {bound: float(values[place]) for bound, values in held.items() if math.isfinite(values[place])}
+        for place in range(number)
+    ]
+
+
+def _total(rows: Sequence[Floats]) -> Floats:
+    some = np.isfinite(rows).any(0)
+    return np.where(some, np.nansum(rows, axis=0), np.nan)

@@ -1,0 +1,142 @@
+"""How requests were served, read from a real HTTP server: latencies, use of the pods, kinds of requests, and the operator's decisions."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from builders.past_prometheus import WORKLOAD, Other, PastShop, Value
+from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics
+from recmodel.prometheus.client import PrometheusClient
+from recmodel.prometheus.past_decisions import read_decisions, recmodels
+from recmodel.prometheus.past_slots import KindsBy, Slots, read_slots
+from recmodel.prometheus.pod_names import pod_prefix
+from recmodel.prometheus.readings import ModelView, PoolView
+from recmodel.prometheus.session import Connection
+
+BEGIN = 1_767_225_600.0
+METRICS = Metrics(profile="custom", custom=CustomMetrics(latency=LatencySeries(name="request_seconds", unit="s")))
+VIEW = ModelView("shop", "backtest", 0.1, 0.95, METRICS, (PoolView("ranker", pod_prefix=pod_prefix("ranker")),))
+MOMENTS = BEGIN + 300.0 * np.arange(1, 4)
+
+
+def of_pods(series: str, of_each: float, pods: float = 2.0) -> tuple[Other, Other]:
+    """A series of ``pods`` pods: how many there are, and what they have together."""
+    return (
+        Other((f"group by (namespace, pod) ({series}",), WORKLOAD, lambda _: pods),
+        Other((f"label_replace({series}",), WORKLOAD, lambda _: pods * of_each),
+    )
+
+
+def slots_of(shop: PastShop, by: KindsBy | None = None) -> Slots:
+    with shop.served() as url, closing(PrometheusClient(Connection(url=url))) as client:
+        return read_slots(client, VIEW, MOMENTS, {"ranker": dict.fromkeys((*shop.edges, "+Inf"), 2.0)}, by)
+
+
+def constant(value: float) -> Value:
+    return lambda _: value
+
+
+CPU = "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total"
+PROCESS = "sum by (namespace, pod) (rate(process_cpu_seconds_total"
+LIMIT = "sum by (namespace, pod) (kube_pod_container_resource_limits"
+REQUEST = "sum by (namespace, pod) (kube_pod_container_resource_requests"
+
+
+def test_latencies_are_those_of_each_slot_at_the_edges_that_all_servers_have() -> None:
+    shop = PastShop(
+        BEGIN, 15, load=constant(50.0), late=lambda m: 0.1 if m == 10 else 0.0, edges=("0.05", "0.1"),
+        others=(Other(("request_seconds_sum",), WORKLOAD, constant(2.0)),),
+    )  # fmt: skip
+    (pool,) = slots_of(shop).pools
+    assert sorted(pool.latencies.buckets) == [0.05, 0.1, math.inf]
+    np.testing.assert_allclose(pool.latencies.buckets[0.1], [50, 45, 50])
+    np.testing.assert_allclose(pool.latencies.spent, 2.0)
+    assert slots_of(shop).seconds.tolist() == [BEGIN, BEGIN + 300, BEGIN + 600]
+
+
+def test_the_use_of_a_replica_is_the_mean_of_the_pods_that_reported() -> None:
+    shop = PastShop(BEGIN, 15, others=(*of_pods(CPU, 0.6), *of_pods(LIMIT, 2.0), *of_pods(REQUEST, 1.0)))
+    (pool,) = slots_of(shop).pools
+    np.testing.assert_allclose(pool.cpu_cores, 0.6)
+    np.testing.assert_allclose(pool.cpu_bound_cores, 2.0)
+    assert pool.cpu_bound == "limit"
+    assert np.isnan(pool.gpu_ratio).all(), "not known, which is not zero"
+    assert np.isnan(pool.queue).all()
+
+
+def test_what_stands_in_for_a_source_that_is_missing() -> None:
+    (pool,) = slots_of(PastShop(BEGIN, 15, others=(*of_pods(PROCESS, 0.4), *of_pods(REQUEST, 1.0)))).pools
+    np.testing.assert_allclose(pool.cpu_cores, 0.4)
+    assert (pool.cpu_bound, pool.cpu_bound_cores.tolist()) == ("request", [1.0, 1.0, 1.0])
+    (pool,) = slots_of(PastShop(BEGIN, 15)).pools
+    assert pool.cpu_bound == ""
+    assert np.isnan(pool.cpu_bound_cores).all()
+
+
+def test_series_whose_own_labels_prometheus_put_aside_are_asked_for_as_well() -> None:
+    shop = PastShop(BEGIN, 15)
+    slots_of(shop)
+    asked = [query for query in shop.asked if "DCGM_FI_DEV_GPU_UTIL" in query]
+    assert asked
+    assert all('exported_namespace="shop",exported_pod=~"(?:ranker-).*"' in query for query in asked)
+
+
+@pytest.mark.parametrize(
+    ("by", "named", "asked"),
+    [
+        (KindsBy(label="path"), "/home", '"recmodel_kind", "$1", "path"'),
+        (KindsBy(route="feed"), "rule /home", "(?:http|grpc)route/shop/feed/rule/"),
+    ],
+)
+def test_kinds_are_the_most_frequent_ones(by: KindsBy, named: str, asked: str) -> None:
+    kind = {"recmodel_kind": "/home"}
+    shop = PastShop(
+        BEGIN, 15,
+        others=(
+            Other(("topk(6",), kind, constant(3.0)),
+            Other(("recmodel_kind, le)",), {**kind, "le": "0.1"}, constant(2.0)),
+            Other(("recmodel_kind, le)",), {**kind, "le": "+Inf"}, constant(4.0)),
+        ),
+    )  # fmt: skip
+    found = slots_of(shop, by).kinds
+    assert list(found) == [named]
+    if by.label:
+        np.testing.assert_allclose(found[named].buckets[0.1], 2.0)
+        np.testing.assert_allclose(found[named].buckets[math.inf], 4.0)
+    assert any(asked in query for query in shop.asked)
+    assert slots_of(replace(shop, others=()), by).kinds == {}
+
+
+def test_a_label_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"--by 'a\"\}' is no label"):
+        KindsBy(label='a"}')
+
+
+def test_decisions_are_those_of_the_operators_own_metrics() -> None:
+    model = {"model": "ranker"}
+    shop = PastShop(
+        BEGIN, 15,
+        others=(
+            Other(("recmodel_decision_timestamp_seconds",), model, constant(1.0)),
+            Other(("recmodel_cost_per_hour",), model, lambda m: None if m == 10 else 3.5),
+            Other(("changes(recmodel_pool_desired_replicas",), {"pool": "cpu"}, constant(2.0)),
+            Other(("recmodel_decision_reasons_total",), {"reason": "LoadFalls"}, constant(1.2)),
+            Other(("recmodel_decision_reasons_total",), {"reason": "ForecastRises"}, constant(7.9)),
+            Other(("recmodel_latency_budget_left_ratio",), {}, constant(0.62)),
+        ),
+    )  # fmt: skip
+    with shop.served() as url, closing(PrometheusClient(Connection(url=url))) as client:
+        assert recmodels(client, "shop", MOMENTS[-1]) == ["ranker"]
+        found = read_decisions(client, ("shop", "ranker"), MOMENTS, 300.0)
+        np.testing.assert_array_equal(found.cost_per_hour, [3.5, math.nan, 3.5])
+        assert (found.changes, found.budget_left_ratio) == ({"cpu": 6}, 0.62)
+        assert list(found.reasons.items()) == [("ForecastRises", 8), ("LoadFalls", 1)]
+        shop.others = ()
+        nothing = read_decisions(client, ("shop", "ranker"), MOMENTS, 300.0)
+        assert np.isnan(nothing.cost_per_hour).all()
+        assert (nothing.changes, nothing.reasons, nothing.budget_left_ratio) == ({}, {}, None)

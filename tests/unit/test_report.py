@@ -1,0 +1,161 @@
+"""`recmodel report` against a real HTTP server: one run as in the operator's image, each way in which it can end, and a browser."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from builders.past_prometheus import WORKLOAD, Other, PastShop
+from builders.weekly_past import week
+from recmodel.cli import main
+from recmodel.lab.weekly.figures import report_of
+from recmodel.lab.weekly.page import page
+
+ROOT = Path(__file__).resolve().parents[2]
+ASKED = ("report", "--namespace", "shop", "--deployment", "ranker")
+# As in the image: neither the compiler of the request-level simulator nor matplotlib is there.
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(("numba", "matplotlib")))
+from recmodel.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+
+
+def shop(**more: object) -> PastShop:
+    minutes = 40
+    begin = math.floor(time.time() / 60.0) * 60.0 - minutes * 60.0
+    return PastShop(begin, minutes, **more)  # type: ignore[arg-type]
+
+
+def test_it_runs_with_what_the_image_has(tmp_path: Path) -> None:
+    picture = tmp_path / "week.png"
+    spent = Other(("request_seconds_sum",), WORKLOAD, lambda _: 3.0)
+    with shop(load=lambda m: 60.0 + m, replicas=lambda _: 6.0, others=(spent,)).served() as url:
+        asked = [*ASKED, "--prometheus", url, "--from", "40m", "--figure", str(picture)]
+        ended = subprocess.run(
+            [sys.executable, "-c", WITHOUT, *asked], env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("<!doctype html>\n<html")
+    assert ended.stdout.endswith("</html>\n")
+    first, no_picture = ended.stderr.splitlines()
+    assert re.match(
+        r"p95 was 50 to 100 ms in the busiest hour \(\d\d:00\), 0 of \d hours were over the objective\. ", first
+    )
+    assert f'<p class="first">{first}</p>' in ended.stdout
+    assert no_picture.startswith(f"no picture: {picture} needs matplotlib")
+
+
+def test_the_page_and_the_picture_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    html, png = tmp_path / "week.html", tmp_path / "week.png"
+    kinds = (
+        Other(("topk(",), {"recmodel_kind": "/home"}, lambda _: 3.0),
+        Other(("recmodel_kind, le)",), {"recmodel_kind": "/home", "le": "+Inf"}, lambda _: 4.0),
+    )
+    decided = (
+        Other(("recmodel_decision_timestamp_seconds",), {"model": "ranker"}, lambda _: 1.0),
+        Other(("recmodel_cost_per_hour",), {"model": "ranker"}, lambda _: 3.0),
+    )
+    with shop(others=(*kinds, *decided)).served() as url:
+        asked = ["--prometheus", url, "--from", "40m", "--by", "path", "--html", str(html), "--figure", str(png)]
+        assert main([*ASKED, *asked, "--time-zone", "Europe/Berlin"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert re.search(r" [12]\.\d\d was spent\.$", printed.out.splitlines()[0])
+    assert printed.out.splitlines()[1:] == [f"page: {html}", f"picture: {png}"]
+    text = html.read_text(encoding="utf-8")
+    assert "/home" in text
+    assert "Decisions of RecModel ranker" in text
+    assert "Hours are those of Europe/Berlin" in text
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("case", "there", "arguments", "said"),
+    [
+        ("no such zone", shop(), ("--time-zone", "Berlin"), "--time-zone 'Berlin' must be a name of the IANA time zone"),
+        ("both", shop(), ("--by", "path", "--route", "feed"), "--by and --route both tell the kinds of requests apart"),
+        ("no label", shop(), ("--by", "a b"), "--by 'a b' is no label"),
+        ("no such RecModel", shop(), ("--recmodel", "feed"), "--recmodel feed: Prometheus has no recmodel_decision_timestamp"),
+        ("nothing there", shop(histogram="other"), ("--histogram", "x_seconds"), "no histogram of request times of the pods"),
+        ("a price for nobody", shop(), ("--cost", "rnker=1"), "--cost rnker: no --deployment is called so; there is ranker"),
+    ],
+)  # fmt: skip
+def test_each_way_out_is_one_line(
+    case: str, there: PastShop, arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with there.served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", *arguments]) == 2, case
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err, case
+    assert printed.err.count("\n") == 1
+
+
+def test_what_is_missing_is_said_and_costs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    html = tmp_path / "week.html"
+    with shop().served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html), "--route", "feed"]) == 0
+    assert " replica-hours ran" in capsys.readouterr().out
+    text = html.read_text(encoding="utf-8")
+    for said in (
+        "CPU utilisation is not known, as Prometheus has no container_cpu_usage_seconds_total",
+        "No decisions: Prometheus has no RecModel of these workloads in namespace shop",
+        "Prometheus has no envoy_cluster_upstream_rq_time of the route feed",
+    ):
+        assert said in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_draws_it_and_complains_of_nothing(width: int, tmp_path: Path) -> None:
+    html = tmp_path / "week.html"
+    # The only script is this test's: it says how wide the page is, and how large each chart and its letters are.
+    probe = (
+        "<script>const boxes = [...document.querySelectorAll('svg[role=img]')].map(e => e.getBoundingClientRect());"
+        "document.title = JSON.stringify({page: document.documentElement.scrollWidth, screen: innerWidth,"
+        "charts: boxes.map(b => b.width), letters: 10.5 * boxes[0].width / 360})</script>"
+    )
+    whole = page(report_of(week()))
+    html.write_text(
+        re.sub(r'<meta http-equiv="[^>]*>', "", whole).replace("</body>", f"{probe}</body>"), encoding="utf-8"
+    )
+    found, _ = _seen(html, width, tmp_path)
+    title = re.findall(r"<title>(.*?)</title>", found)[0]
+    measured = {name: float(value) for name, value in re.findall(r'"(page|screen|letters)":([\d.]+)', title)}
+    charts = [float(value) for value in re.findall(r"[\d.]+", title[title.index("charts") : title.index("letters")])]
+    assert measured["page"] <= measured["screen"], "nothing has to be scrolled sideways"
+    assert len(charts) == 11
+    assert min(charts) > 300
+    assert 9.0 < measured["letters"] < 18.0
+    html.write_text(whole, encoding="utf-8")
+    _, complaints = _seen(html, width, tmp_path)
+    assert complaints == []
+    html.write_text(whole.replace("</body>", f"{probe}</body>"), encoding="utf-8")
+    _, complaints = _seen(html, width, tmp_path)
+    assert "Content Security Policy" in " ".join(complaints), "a script that came into the page would not run"
+
+
+def _seen(html: Path, width: int, folder: Path) -> tuple[str, list[str]]:
+    """The page as the browser has it, and what it logged on its console."""
+    ended = subprocess.run(
+        [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+            f"--user-data-dir={folder / 'profile'}", f"--window-size={width},2000", "--dump-dom", html.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return ended.stdout, [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
