@@ -61,9 +61,7 @@ def parser() -> argparse.ArgumentParser:
             "backtest", help="what the operator would have run on your own past: from Prometheus, or a load in a file"
         )
     )
-    _report_arguments(
-        commands.add_parser("report", help="one page of what your Prometheus says of the last week: nothing is changed")
-    )
+    _report_arguments(commands.add_parser("report", help="one page of what Prometheus says of the last week"))
     _simulation_arguments(simulate, required=True)
     _drawn_arguments(simulate)
 

@@ -34,16 +34,9 @@ def report_of(given: Given) -> Report:
     ran = measured(past, _model(given))
     allowed = 1.0 - given.within_ratio
     carries = carried(given)
-    every = latencies.together([pool.latencies for pool in slots.pools])
 
     def figures(of_minutes: Ints, of_parts: Ints, number: int) -> tuple[Figures, ...]:
-        brackets = latencies.percentiles(every, of_parts, number, given.within_ratio)
-        mean, late = latencies.mean_seconds(every, of_parts, number), _late(ran, of_minutes, number)
-        load = np.where(ran.known, ran.requests / past.step_seconds, np.nan)
-        load, peak = means(load, of_minutes, number), largest(load, of_minutes, number)
-        return tuple(
-            Figures(known(load[i]), known(peak[i]), known(mean[i]), brackets[i], late[i]) for i in range(number)
-        )
+        return _together(given, ran, of_minutes, of_parts, number)
 
     def day(places: Ints) -> Ints:
         return np.where(places >= 0, hours[np.maximum(places, 0)], -1)
@@ -91,6 +84,16 @@ def report_of(given: Given) -> Report:
         decisions=given.decisions,
         notes=(*given.notes, *_notes(given, ran)),
     )
+
+
+def _together(given: Given, ran: Measured, minutes: Ints, parts: Ints, number: int) -> tuple[Figures, ...]:
+    """Of all pools, of each place that the ``minutes`` and the slots' ``parts`` lie in."""
+    every = latencies.together([pool.latencies for pool in given.slots.pools])
+    brackets = latencies.percentiles(every, parts, number, given.within_ratio)
+    mean, late = latencies.mean_seconds(every, parts, number), _late(ran, minutes, number)
+    rates = np.where(ran.known, ran.requests / given.past.step_seconds, np.nan)
+    load, peak = means(rates, minutes, number), largest(rates, minutes, number)
+    return tuple(Figures(known(load[i]), known(peak[i]), known(mean[i]), brackets[i], late[i]) for i in range(number))
 
 
 def carried(given: Given) -> Mapping[str, HalfLoad]:
