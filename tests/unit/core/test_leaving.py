@@ -89,8 +89,9 @@ def test_a_pool_that_leaves_goes_when_the_others_carry_the_load(story: str, rest
     gone = world.gone_at("a")
     assert gone is not None
     assert gone <= RENAMED_AT + 600.0
-    # An operator that knows nothing of any pool shares out by replicas, and learns where the small one ends.
-    assert world.over_minutes() <= (5 if restart else 0)
+    # An operator that knows nothing of any pool shares out by replicas, and learns where the small one ends. One that knows them still
+    # has to learn the new one, and what goes then may have to come back.
+    assert world.over_minutes() <= (5 if restart else 1)
 
 
 def test_a_pool_that_leaves_stays_while_the_others_may_not_carry_the_load_and_says_the_way_out() -> None:
