@@ -1,5 +1,6 @@
 """Two Deployments that stand already, behind a rule of an HTTPRoute that stands already: mode Recommend writes nothing of it, mode Auto
-moves its weights without losing a request, and nothing else of it, and stops where somebody else keeps writing them.
+moves its weights without losing a request, and nothing else of it, and stops where somebody else keeps writing them. Deleting the
+RecModel restores weights that were handed over.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from requests_sent import Load, failed, share
 from serving import GATEWAY, GATEWAY_NAMESPACE, Pool, Served, hostname
 from side_by_side import together
 from test_attach import METRICS, granted, made
+from test_handover import carried_out, given_back_by_deletion
 
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster import names
@@ -155,11 +157,7 @@ def test_the_weights_of_a_rule_that_stands_move_and_nothing_else_of_it(kube: Kub
         assert failed(load.answers()) == {}, "not one request was lost"
 
         for _ in range(3):  # as a tool does that keeps the route from Git
-            steps = [
-                {"op": "add", "path": f"/spec/rules/1/backendRefs/{place}/weight", "value": weight}
-                for place, weight in enumerate((90, 10))
-            ]
-            kube.json_patch(names.ROUTE, namespace, "shop", steps)
+            set_weights(kube, namespace, 90, 10)
 
             def put_right() -> bool:
                 contested = served.condition("Degraded")["reason"] == "Contested"
@@ -176,6 +174,36 @@ def test_the_weights_of_a_rule_that_stands_move_and_nothing_else_of_it(kube: Kub
     assert but_weights(route_of(kube, namespace)) == but_weights(before)
     kube.delete(names.RECMODEL, namespace, "ranker")
     throughout(3.0, lambda: _same(weights(kube, namespace), [90, 10]))
+
+
+@together
+def test_deleting_a_recmodel_that_was_handed_over_restores_the_weights(kube: Kube, namespace: str) -> None:
+    existing(kube, namespace)
+    kube.merge(names.DEPLOYMENT, namespace, "shop-gpu", {"spec": {"replicas": 1}})
+
+    def ready() -> bool:
+        found = (kube.get(names.DEPLOYMENT, namespace, f"shop-{pool}") for pool in POOLS)
+        return all(body["status"].get("readyReplicas") == 1 for body in found)
+
+    eventually("both are ready", ready, 60.0)
+    set_weights(kube, namespace, 70, 30)
+    before = route_of(kube, namespace)["spec"]
+    served = Served(kube, referring(namespace, "Recommend"))
+    with Load(served, PER_SECOND) as load:
+        eventually("the load is seen", served.has("MetricsAvailable", "True"), 60.0)
+        carried_out("handover", served)
+        eventually("the weights were moved", lambda: sum(weights(kube, namespace)) == 1000, 60.0)
+        given_back_by_deletion(kube, namespace, "ranker")
+        assert route_of(kube, namespace)["spec"] == before
+        assert failed(load.answers()) == {}
+
+
+def set_weights(kube: Kube, namespace: str, *values: int) -> None:
+    steps = [
+        {"op": "add", "path": f"/spec/rules/1/backendRefs/{place}/weight", "value": weight}
+        for place, weight in enumerate(values)
+    ]
+    kube.json_patch(names.ROUTE, namespace, "shop", steps)
 
 
 def _same(now: Any, before: Any) -> None:

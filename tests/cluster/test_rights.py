@@ -15,11 +15,13 @@ import yaml
 from chart import run
 from kube import Kube, eventually
 from operator_account import FOREIGN, SOMEBODY, asked, body, installed_account, made, may
+from test_attach import granted
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.cluster.rights import CLAIMS, HANDING_BACK, NEEDED, Right, Rights, needed
 from recmodel.report.handover.store import RESTORE, Stored, config_map
+from recmodel.report.handover.weights import StoredRule
 
 pytestmark = pytest.mark.cluster
 
@@ -199,6 +201,38 @@ def test_it_deletes_no_config_map_but_a_store_and_whoever_writes_one_may_do_what
     for one in (kept, plain):
         answer = asked(user, "delete", one)
         assert "only deletes ConfigMaps that recmodel handover wrote" in answer.stderr, answer.stderr
+
+
+def test_whoever_stores_weights_that_are_restored_may_move_them_and_scale_what_answers(
+    released: tuple[str, str],
+) -> None:
+    namespace, _ = released
+    author = f"weigher-{namespace}"
+    backends = (("ranker-cpu:80", 60), ("ranker-gpu:80", 40))
+    workloads = {"ranker-cpu:80": "Deployment ranker-cpu", "ranker-gpu:80": "StatefulSet ranker-gpu"}
+    rule = StoredRule("HTTPRoute", "ranker", 0, backends, workloads)
+    store = config_map(namespace, "ranker", Stored(on_delete=RESTORE, rule=rule))
+    granted(namespace, author, "stores", "", "configmaps", ["create"])
+    granted(namespace, author, "scalers", "autoscaling", "horizontalpodautoscalers", ["create"])
+    for said, (group, resource, verb) in {
+        "restores the weights of HTTPRoute/ranker, and": ("gateway.networking.k8s.io", "httproutes", "patch"),
+        "restores weights, for which Deployment/ranker-cpu is scaled from 0 to 1": (
+            "apps",
+            "deployments/scale",
+            "update",
+        ),
+        "restores weights, for which StatefulSet/ranker-gpu is scaled from 0 to 1": (
+            "apps",
+            "statefulsets/scale",
+            "patch",
+        ),
+    }.items():
+        eventually("what is lacking is named", lambda: said in asked(author, "create", store).stderr, 30.0)  # noqa: B023
+        granted(namespace, author, resource.replace("/", "-"), group, resource, [verb])
+    eventually("with all rights it is stored", lambda: asked(author, "create", store).returncode == 0, 30.0)
+    for line, broken in {"route": "HTTPRoute", "workloads": "Deployment/a " * 8 + "Deployment/b"}.items():
+        answer = asked(author, "create", {**store, "data": {**store["data"], line: broken}})
+        assert "write it with recmodel handover" in answer.stderr, answer.stderr
 
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")

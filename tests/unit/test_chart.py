@@ -221,7 +221,7 @@ def test_the_policy_for_authors_looks_at_each_pool_that_a_recmodel_may_have_and_
     """What the operator scales in mode Auto is what the author may scale: tests/cluster/test_rights.py asks the API server."""
     text, givers = TEMPLATES["admissionpolicy.yaml"].split('"givers"')
     (most,) = (str(m.max_length) for m in RecModelSpec.model_fields["pools"].metadata if hasattr(m, "max_length"))
-    assert re.findall(r"until (\d+)", text) == [most]
+    assert re.findall(r"until (\d+)", text) == re.findall(r"until (\d+)", givers) == [most]
     for kind in names.REFERABLE.values():
         assert f'"{kind.group}/{kind.kind}" "{kind.plural}"' in TEMPLATES["_helpers.tpl"]
         (scale,) = [rule for rule in rules() if rule["resources"] == [f"{kind.plural}/scale"]]

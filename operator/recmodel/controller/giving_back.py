@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +20,13 @@ from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError, Conflict, LeadershipLost
 from recmodel.controller import handover
+from recmodel.controller.restored_weights import restore_weights
 from recmodel.core.types import Reason
 from recmodel.report.events import event
-from recmodel.report.handover.found import Answers, without_recmodel
+from recmodel.report.handover.found import Answers, Standing, backing, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back
-from recmodel.report.handover.steps import Step, Wait
+from recmodel.report.handover.rule_steps import rule_kept
+from recmodel.report.handover.steps import Step, Wait, still_lacking
 from recmodel.report.handover.store import Stored, leaving, restored_of, stored
 from recmodel.report.handover.weights import by_hand
 from recmodel.report.way_out import with_way_out
@@ -128,12 +130,15 @@ class GivingBack:
                 f"the operator may not list {names.SCALED_OBJECT.resource}: upgrade its roles (helm upgrade)"
             )
         autoscalers = await handover.listed(client, names.AUTOSCALER, namespace)
-        found = without_recmodel(namespace, name, Answers(None, {}, autoscalers, scaled, kept), ValueError(""))
+        workloads = await handover.bodies(client, namespace, backing(kept))
+        routes = await handover.bodies(client, namespace, {(kept.rule.of, kept.rule.name)} if kept.rule else ())
+        answers = Answers(None, workloads, autoscalers, scaled, kept, routes=routes)
+        found = without_recmodel(namespace, name, answers, ValueError(""))
         plan = hand_back(found)
         said = f"RecModel {name} was deleted, so what ConfigMap {key[1]} holds is given back"
         if not await self._announced(key, store, said):
             return
-        problems = _weights_left(namespace, kept)
+        problems = _weights_left(found, kept)
         for step in plan.steps:
             if problems and not step.restores:  # the store stays until all is restored
                 continue
@@ -154,16 +159,20 @@ class GivingBack:
         """One step of handing back without a RecModel; ``ValueError`` where it cannot be done now."""
         namespace, client = plan.standing.namespace, self._client
         if isinstance(step, Wait):
-            if await handover.find(client, step.kind, namespace, step.name) is not None:
-                raise ValueError("it is still there")
+            body = await handover.find(client, step.kind, namespace, step.name)
+            if lacks := still_lacking(step, body, datetime.now(UTC)):
+                raise ValueError(lacks)
+        elif step.rule is not None:
+            await restore_weights(client, namespace, step, step.rule)
+        elif step.subresource:
+            seen = _seen(plan.standing.workloads[step.kind.kind, step.name])
+            await client.scale(step.kind, (namespace, step.name), seen, (step.body or {})["spec"]["replicas"])
         elif step.verb == "create":
             await handover.created(client, namespace, step)
         elif step.verb == "delete":
             await client.delete(step.kind, namespace, step.name, step.uid, version=step.version)
         else:
-            live = plan.standing.scaled_objects[step.name].body["metadata"]
-            patch = step.body or {}
-            seen = {key: live[key] for key in ("uid", "resourceVersion") if live.get(key)}
+            patch, seen = step.body or {}, _seen(plan.standing.scaled_objects[step.name].body)
             body = {**patch, "metadata": {**patch["metadata"], **seen}}
             await client.patch(step.kind, {"namespace": namespace, "name": step.name}, body, "merge-patch")
 
@@ -197,9 +206,14 @@ class GivingBack:
             logger.info("%s/%s: an Event is lost: %s", *key, error)
 
 
-def _weights_left(namespace: str, kept: Stored) -> list[str]:
-    """The weights that a store holds: whoever wrote it may lack the right to move traffic, so only the command restores them."""
-    if kept.rule is None:
+def _seen(body: Mapping[str, Any]) -> dict[str, str]:
+    return {key: body["metadata"][key] for key in ("uid", "resourceVersion") if body["metadata"].get(key)}
+
+
+def _weights_left(found: Standing, kept: Stored) -> list[str]:
+    """The weights that cannot be restored, with the way out."""
+    why = rule_kept(found, kept)
+    if kept.rule is None or not why:
         return []
-    way = by_hand(namespace, kept.rule)
-    return [f"the weights of {kept.rule.shown} are left as they are, and were {kept.rule.weights}: {way}"]
+    way = by_hand(found.namespace, kept.rule)
+    return [f"the weights of {kept.rule.shown} are left as they are, and were {kept.rule.weights}: {why}: {way}"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -210,8 +210,7 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
         scales |= {ref: scale} if scale is not None else {}
     autoscalers = await listed(client, names.AUTOSCALER, namespace)
     scaled = await scaled_objects(client, namespace)
-    asked = {ref: await find(client, KINDS[ref[0]], namespace, ref[1]) for ref in route_refs(recmodel, store)}
-    routes = {ref: body for ref, body in asked.items() if body is not None}
+    routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in route_refs(recmodel, store)})
     return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes)
 
 
@@ -230,6 +229,14 @@ async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]]
 async def find(client: Client, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
     """By a list of that name, which is all that the operator's own account may do: so a plan can be shown in its pod."""
     return next(iter(await listed(client, kind, namespace, f"metadata.name={name}")), None)
+
+
+async def bodies(
+    client: Client, namespace: str, named: Iterable[tuple[Kind, str]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those that stand, by kind and name."""
+    found = {(kind.kind, name): await find(client, kind, namespace, name) for kind, name in named}
+    return {ref: body for ref, body in found.items() if body is not None}
 
 
 async def listed(client: Client, kind: Kind, namespace: str, fields: str = "") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``recmodel handback``: gives a rule its weights back, over the very version that was read, and only while those answer that get some."""
+"""Handing back gives a rule its weights back, over the very version that was read, and only while those answer that get some."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from recmodel.cluster.names import HANDING_OVER, Kind
+from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused
-from recmodel.cluster.transport.user_client import UserClient
 from recmodel.report.handover.steps import Write, ready
 from recmodel.report.handover.weights import StoredRule, weights_patch
 
@@ -16,7 +16,7 @@ STANDS_SECONDS = 2.0  # an operator that has not heard of the new mode yet would
 CONFLICTS = (409, 422)  # 422 where a test of the patch failed
 
 
-async def restore_weights(client: UserClient, namespace: str, step: Write, rule: StoredRule) -> None:
+async def restore_weights(client: Client, namespace: str, step: Write, rule: StoredRule) -> None:
     """``ValueError`` where that cannot be: the rule is another one by now, a workload has no ready pod, or somebody writes it again and
     again.
     """
@@ -42,6 +42,6 @@ async def restore_weights(client: UserClient, namespace: str, step: Write, rule:
     raise ValueError(f"it did not stand within {ATTEMPTS} attempts: {said}")
 
 
-async def _find(client: UserClient, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+async def _find(client: Client, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
     found, _ = await client.list(kind, namespace, fields=f"metadata.name={name}")
     return next(iter(found), None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from builders.handover_route import Routed
 from builders.handover_scene import Namespace, autoscaler, same
 from builders.references import reference_recmodel
 from recmodel.cluster import names
@@ -16,6 +17,7 @@ from recmodel.cluster.transport.user_client import UserClient
 from recmodel.controller.giving_back import GRACE_SECONDS, RETRY_SECONDS, GivingBack
 from recmodel.report.handover.store import KEEP, RESTORE
 
+MOVED = "PATCH httproutes/shop"
 RESTORED, GONE_ON = "POST horizontalpodautoscalers/ranker-cpu", "PATCH scaledobjects/ranker-gpu"
 FORGOTTEN = "DELETE configmaps/ranker-handover"
 
@@ -24,6 +26,17 @@ def handed_over(on_delete: str = RESTORE, *scalers: dict[str, Any]) -> Namespace
     shop = Namespace("Recommend", *scalers)
     code, said = shop.run("handover", on_delete=on_delete)
     assert code == 0, said
+    shop.writes.clear()
+    return shop
+
+
+def routed(*scalers: dict[str, Any]) -> Routed:
+    """One whose weights the operator has moved before the RecModel was deleted."""
+    shop = Routed(*scalers)
+    code, said = shop.run("handover")
+    assert code == 0, said
+    shop.set_weights(999, 1)
+    del shop.objects["recmodels"]["ranker"]
     shop.writes.clear()
     return shop
 
@@ -170,5 +183,58 @@ def test_scaled_objects_that_may_not_be_listed_are_not_guessed_at() -> None:
     shop = handed_over()
     del shop.objects["recmodels"]["ranker"]
     shop.denied = {("list", "scaledobjects")}
+    assert told(shop) == ["HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == []
+
+
+def test_the_weights_of_a_rule_come_back_as_they_were_before_the_operator_moved_them() -> None:
+    shop = routed()
+    assert told(shop) == ["HandingBack", "HandedBack"]
+    assert shop.weights == [60, 40]
+    assert [w for w in shop.writes if "events" not in w] == [MOVED, RESTORED, GONE_ON, FORGOTTEN]
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert "set the weights of rule 1 of HTTPRoute shop as they were stored: ranker-cpu:80 60, ranker-gpu:80 40" in said
+
+
+def test_a_share_comes_back_when_a_pod_is_ready_and_what_scales_does_not_wait_for_it() -> None:
+    shop = routed()
+    shop.runs("ranker-gpu", 0)
+    shop.set_weights(1000, 0)
+    shop.starts = False
+    assert told(shop, seconds=GRACE_SECONDS + 2.5 * RETRY_SECONDS) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == ["PATCH deployments/ranker-gpu", RESTORED, GONE_ON]
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.startswith("wait until a pod of Deployment ranker-gpu is ready: no pod of it is ready"), said
+    assert shop.weights == [1000, 0]
+    shop.is_ready("ranker-gpu")
+    told(shop)
+    assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
+
+
+def test_a_rule_that_is_another_one_by_now_is_left_alone_with_the_way_out() -> None:
+    shop = routed()
+    shop.objects["httproutes"]["shop"]["spec"]["rules"][1]["backendRefs"][1]["name"] = "other"
+    assert told(shop, seconds=200.0) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == [RESTORED, GONE_ON]
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.startswith(
+        "the weights of rule 1 of HTTPRoute shop are left as they are, and were ranker-cpu:80 60, ranker-gpu:80 40: it sends to "
+        "ranker-cpu:80, other:80 now"
+    ), said
+    assert "kubectl -n shop patch httproute shop --type=json" in said
+
+
+@pytest.mark.parametrize("change", ["no route", "another route", "no workloads"])
+def test_a_store_whose_weights_are_not_those_that_its_author_was_asked_about_is_not_followed(change: str) -> None:
+    shop = routed()
+    data = shop.objects["configmaps"]["ranker-handover"]["data"]
+    if change == "another route":
+        data["weights.json"] = data["weights.json"].replace(
+            '"rule": 1', '"kind": "HTTPRoute", "name": "bank", "rule": 1'
+        )
+        assert told(shop) == ["HandingBack", "HandedBack"], "the plain line says which"
+        assert MOVED in shop.writes
+        return
+    del data["route" if change == "no route" else "workloads"]
     assert told(shop) == ["HandbackStopped"]
     assert [w for w in shop.writes if "events" not in w] == []

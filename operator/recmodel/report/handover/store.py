@@ -14,14 +14,14 @@ from typing import Any
 from recmodel.api.shown import shown
 from recmodel.cluster import names
 from recmodel.report.adopted import autoscaler_of
-from recmodel.report.handover.weights import StoredRule, as_text, from_text
+from recmodel.report.handover.weights import StoredRule, as_data, from_data
 
 Object = dict[str, Any]
 
 SUFFIX = "-handover"
 KUBECTLS = "kubectl.kubernetes.io/last-applied-configuration"  # restored as well, but kubectl create writes its own
 RESTORE, KEEP = "restore", "keep"
-AUTOSCALERS, PAUSED, MODE, WEIGHTS = "autoscalers.json", "paused.json", "mode", "weights.json"
+AUTOSCALERS, PAUSED, MODE = "autoscalers.json", "paused.json", "mode"
 # What is restored of the metadata. The API server makes the rest, such as uid, resourceVersion and managedFields. An owner may be
 # another object by then, for which the garbage collector would delete what was restored.
 RESTORED = ("labels", "annotations", "finalizers")
@@ -94,7 +94,7 @@ def config_map(namespace: str, recmodel: str, stored: Stored) -> Object:
             AUTOSCALERS: json.dumps(listed, indent=2) + "\n",
             PAUSED: json.dumps(dict(stored.paused), indent=2) + "\n",
             MODE: stored.mode,
-            **({WEIGHTS: as_text(stored.rule)} if stored.rule is not None else {}),
+            **(as_data(stored.rule) if stored.rule is not None else {}),
         },
     }
 
@@ -120,7 +120,7 @@ def stored(body: Mapping[str, Any]) -> Stored:
         if not all(value is None or isinstance(value, str) for value in paused.values()):
             raise ValueError(f"{PAUSED} is {shown(paused)}")
         mode = str(data.get(MODE, ""))
-        rule = from_text(data[WEIGHTS]) if WEIGHTS in data else None
+        rule = from_data(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         said = f"{what} cannot be read: {type(error).__name__}: {shown(str(error), 200)}"
         raise ValueError(

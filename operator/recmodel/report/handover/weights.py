@@ -18,6 +18,8 @@ from recmodel.cluster.observed.route_rule import Backend, ForeignRouteShape
 from recmodel.report.adopted_shapes import read
 
 KINDS = {kind.kind: kind for kind in names.ROUTES}
+WEIGHTS, ROUTE, WORKLOADS = "weights.json", "route", "workloads"  # keys of the ConfigMap
+UNKNOWN = "-"  # in place of a workload
 LARGEST = 1_000_000  # the Gateway API takes no larger weight
 Object = dict[str, Any]
 
@@ -103,24 +105,32 @@ def by_hand(namespace: str, stored: StoredRule) -> str:
     return f"kubectl -n {namespace} patch {stored.kind.lower()} {stored.name} --type=json -p '{json.dumps(steps)}'"
 
 
-def as_text(stored: StoredRule) -> str:
-    """As it stands in the ConfigMap."""
-    backends = [
-        {"backend": backend, "weight": weight, "workload": stored.workloads.get(backend, "")}
-        for backend, weight in stored.backends
-    ]
-    return (
-        json.dumps({"kind": stored.kind, "name": stored.name, "rule": stored.rule, "backends": backends}, indent=2)
-        + "\n"
-    )
+def as_data(stored: StoredRule) -> dict[str, str]:
+    """As it stands in the ConfigMap. Route and workloads are plain lines, as a policy asks whether the author may change each of them."""
+    backends = [{"backend": backend, "weight": weight} for backend, weight in stored.backends]
+    answering = [stored.workloads.get(backend, "").replace(" ", "/") or UNKNOWN for backend, _ in stored.backends]
+    return {
+        WEIGHTS: json.dumps({"rule": stored.rule, "backends": backends}, indent=2) + "\n",
+        ROUTE: f"{stored.kind}/{stored.name}",
+        WORKLOADS: " ".join(answering),
+    }
 
 
-def from_text(text: str) -> StoredRule:
-    """The same read again; ``ValueError``, ``KeyError`` or ``TypeError`` for what is none."""
-    found = json.loads(text)
+def from_data(data: Mapping[str, str]) -> StoredRule | None:
+    """The same read again, None where no weights are stored; ``ValueError``, ``KeyError`` or ``TypeError`` for what is none."""
+    if WEIGHTS not in data:
+        return None
+    found = json.loads(data[WEIGHTS])
+    kind, name = data[ROUTE].split("/")
     backends = tuple((str(one["backend"]), one["weight"]) for one in found["backends"])
     whole = [found["rule"], *(weight for _, weight in backends)]
-    if found["kind"] not in KINDS or not all(type(number) is int and 0 <= number <= LARGEST for number in whole):
-        raise ValueError(f"weights.json is {shown(found)}")
-    workloads = {str(one["backend"]): str(one.get("workload") or "") for one in found["backends"]}
-    return StoredRule(found["kind"], str(found["name"]), found["rule"], backends, workloads)
+    if kind not in KINDS or not all(type(number) is int and 0 <= number <= LARGEST for number in whole):
+        raise ValueError(f"{WEIGHTS} is {shown(found)}, and {ROUTE} is {shown(data[ROUTE])}")
+    pairs = zip(backends, data[WORKLOADS].split(" "), strict=True)
+    workloads = {backend: " ".join(_kind_and_name(named)) for (backend, _), named in pairs if named != UNKNOWN}
+    return StoredRule(kind, name, found["rule"], backends, workloads)
+
+
+def _kind_and_name(named: str) -> tuple[str, str]:
+    kind, name = named.split("/")
+    return kind, name
