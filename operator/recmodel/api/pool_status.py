@@ -33,13 +33,13 @@ class PoolDecisionStatus(Written):
 
 
 class ContestStatus(Written):
-    """Who keeps writing over the replicas of a targetRef. An operator that restarts continues from it."""
+    """Who keeps writing over the replicas of a targetRef, or the weights of route.ref. An operator that restarts continues from it."""
 
-    target: str
+    target: Annotated[str, Field(description="What is written over: a workload, or a rule of a route.")]
     writers: Annotated[list[str], Field(max_length=16, description="Field managers.")] = []
     times: Annotated[int, Field(ge=1, description="In a row.")]
     last_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    stood_seconds: Annotated[int, Field(ge=0, description="How long the operator's number stood at most.")]
+    stood_seconds: Annotated[int, Field(ge=0, description="How long what the operator wrote stood at most.")]
 
 
 class NodeBufferStatus(Written):

@@ -239,6 +239,10 @@ class RecModelStatus(Written):
               json_schema_extra={"format": "date-time"}),
     ] = None  # fmt: skip
     pools: Annotated[list[PoolStatus], Field(max_length=8)] = []
+    route_contested: Annotated[
+        ContestStatus | None,
+        Field(description="Who keeps writing over the weights of route.ref; absent: nobody."),
+    ] = None
     recommendation: RecommendationStatus | None = None
     forecast: Annotated[list[ForecastStatus], Field(max_length=8)] = []
     variants: Annotated[list[VariantStatus], Field(max_length=16)] = []

@@ -38,7 +38,7 @@ from recmodel.controller.registry import Registry
 from recmodel.controller.reporter import Reporter
 from recmodel.controller.reports import Reports
 from recmodel.controller.rollouts import Rollouts
-from recmodel.controller.route_rules import RouteRules
+from recmodel.controller.route_rules import RouteRules, recall_rule_contest
 from recmodel.controller.routes import backends, compare_routes
 from recmodel.controller.settings import Settings
 from recmodel.controller.standing import standing_pools
@@ -262,6 +262,7 @@ class Operator:
         self.reporter.forget(tracked.key)  # another operator may have written since
         self._registry.recall(tracked)
         recall_contests(tracked, time.monotonic(), time.time())
+        recall_rule_contest(tracked, time.monotonic(), time.time())
         if not acting:
             self._metrics.forget(tracked.key)
         elif tracked.decision is not None:  # a tick old at most, and made from all that was seen

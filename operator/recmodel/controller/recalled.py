@@ -18,13 +18,13 @@ from recmodel.rollout.trial import Trial, recalled
 
 @dataclass(frozen=True, slots=True)
 class RecalledContest:
-    """That somebody else keeps writing over the replicas of a workload."""
+    """That somebody else keeps writing over the replicas of a workload, or the weights of a rule."""
 
-    target: str  # the workload: "Deployment ranker-cpu"
+    target: str  # "Deployment ranker-cpu", "rule 0 of HTTPRoute ranker"
     writers: tuple[str, ...]  # field managers
     times: int  # in a row
     time_seconds: float  # of the last time, Unix
-    stood_seconds: float  # how long a number of the operator's has stood at most
+    stood_seconds: float  # how long what the operator wrote has stood at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Recalled:
     trials: Mapping[str, Trial] | None = None  # by pool: the last rollout; None: not known
     latency_budget_left_ratio: float | None = None  # 0..1; None: not known
     contests: Mapping[str, RecalledContest] = field(default_factory=dict)  # by pool
+    rule_contest: RecalledContest | None = None
 
 
 def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Recalled:
@@ -57,6 +58,7 @@ def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Rec
         {found.pool: recalled(found, now_seconds) for found in status.rollouts},
         _budget_left_ratio(status.latency_budget_left),
         {pool.name: found for pool in status.pools if (found := _contest(pool.contested)) is not None},
+        _contest(status.route_contested),
     )
 
 

@@ -25,6 +25,7 @@ from recmodel.controller.last_valid_spec import packed, unpacked
 from recmodel.controller.recalled import recall
 from recmodel.controller.reconciler import Reconciler
 from recmodel.controller.rollouts import recall_trials
+from recmodel.controller.route_rules import recall_rule_contest
 from recmodel.controller.spec_reading import read_spec
 from recmodel.controller.tracked import Tracked
 from recmodel.core.types import Reason
@@ -96,6 +97,7 @@ class Registry:
         self._read(tracked, spec)
         if new:
             recall_contests(tracked, time.monotonic(), time.time())  # of the workloads that the spec names
+            recall_rule_contest(tracked, time.monotonic(), time.time())
             keeping.recall(self._decider, tracked)
         self._reconciler.wake(owner.key)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from recmodel.api.route import RouteRef
 from recmodel.api.route_reference import ServiceRef
 from recmodel.cluster import weight_steps
-from recmodel.cluster.observed.pool_state import PoolState, Routed, jointly_routed
+from recmodel.cluster.observed.pool_state import Contest, PoolState, Routed, jointly_routed
 from recmodel.cluster.observed.referenced_routes import NamedRoute, ReferencedRoutes
 from recmodel.cluster.observed.route_rule import RouteRule
 from recmodel.cluster.observed.unreadable import UnreadableObjects
@@ -19,10 +21,12 @@ from recmodel.cluster.writing.rule_weights import RuleWeights
 from recmodel.controller.contests import stands
 from recmodel.controller.route_watch import RouteWatch, route_of
 from recmodel.controller.tasks import Tasks
-from recmodel.controller.tracked import Overwritten, RuleWrites, Tracked, WrittenRule
+from recmodel.controller.tracked import RuleWrites, Tracked, WrittenRule
 from recmodel.core.types import Reason
 from recmodel.prometheus import Verdict
 from recmodel.report.rule_holds import contested, held
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Share:
 
     rule: RouteRule
     held: Reason | None
-    contested: Reason | None
+    contested: Contest | None
 
 
 class RouteRules:
@@ -69,25 +73,35 @@ class RouteRules:
         route = route_of(tracked.owner.namespace, tracked.spec)
         return self.routes.settled_seconds(route) if route is not None else 0.0
 
-    async def write(self, tracked: Tracked, weights: Mapping[str, int]) -> float | None:
-        """Writes weights of 1,000 by pool over those that stand, and over no others. Returns None where that is done, else after how many
-        seconds it may be tried again: at growing intervals while others write the route.
+    async def write(self, tracked: Tracked, now: Mapping[str, int], weights: Mapping[str, int]) -> float | None:
+        """Writes weights of 1,000 by pool over those that stand, ``now``, and over no others. Returns None where that is done, else after
+        how many seconds it may be tried again: at growing intervals while others write the route.
         """
         rule, route = self._rule(tracked), route_of(tracked.owner.namespace, tracked.spec)
         ref = tracked.spec.route_ref if tracked.spec is not None else None
+        if weights == now:
+            self._stand_as_wanted(tracked)
+            return None
         if rule is None or route is None or ref is None or rule.places is None:
             return weight_steps.LEAVE_SETTLE_SECONDS
-        now, child = time.monotonic(), child_of(route)
-        if waits := tracked.rule_conflicts.waits([child], now):
+        started, child = time.monotonic(), child_of(route)
+        if waits := tracked.rule_conflicts.waits([child], started):
             return waits[child]
         if not await self._weights.write(route, ref.rule, rule.places, weights):
             tracked.rule_conflicts.made([child], time.monotonic())
             return max(tracked.rule_conflicts.waits([child], time.monotonic()).get(child, 0.0), 0.01)
         tracked.rule_conflicts.keep(())
-        before = tracked.rule.written
-        at = before.at if before is not None and before.ref == ref else time.monotonic()
-        tracked.rule = replace(tracked.rule, written=WrittenRule(ref, dict(weights), at))
+        _stand(tracked, ref, weights)
+        logger.info("%s: weights %s of %s", tracked.key, dict(weights), ref.shown)
         return None
+
+    def _stand_as_wanted(self, tracked: Tracked) -> None:
+        """The weights that stand need no write. They count as written, so that a contest ends when nobody changes them any more."""
+        share, ref = self._share(tracked), tracked.spec.route_ref if tracked.spec is not None else None
+        if tracked.rule.written is not None or not (tracked.traffic.sighted and tracked.traffic.jointly):
+            return
+        if share is not None and share.held is None and share.rule.weights is not None and ref is not None:
+            _stand(tracked, ref, share.rule.weights)
 
     def count_overwritten(self, tracked: Tracked, states: Mapping[str, PoolState]) -> None:
         """Where other weights stand than this process wrote last, somebody else wrote them: that counts once, with who it was. Weights
@@ -116,8 +130,10 @@ class RouteRules:
             tracked.rule = RuleWrites(None, overwritten)
             return
         stood_seconds = max(now - written.at, overwritten.stood_seconds if overwritten is not None else 0.0)
-        tracked.rule = RuleWrites(None, Overwritten(contested(written.ref, holders), stood_seconds))
         tracked.rule_contests.made([child], now)
+        times = tracked.rule_contests.attempts(child)
+        contest = Contest(contested(written.ref, holders), holders, times, time.time(), stood_seconds)
+        tracked.rule = RuleWrites(None, contest)
 
     def _rule(self, tracked: Tracked) -> RouteRule | None:
         spec, route = tracked.spec, route_of(tracked.owner.namespace, tracked.spec)
@@ -134,8 +150,8 @@ class RouteRules:
         child, now = child_of(route), time.monotonic()
         overwritten = tracked.rule.overwritten
         fought = child in tracked.rule_contests.fighting(now) and not _over(tracked.rule, now)
-        told = overwritten.who if overwritten is not None and fought else None
-        waits = told if tracked.rule_contests.waits([child], now) else None
+        told = overwritten if fought else None
+        waits = told.said if told is not None and tracked.rule_contests.waits([child], now) else None
         older = held(tracked.spec.route_ref, self._older(tracked, route))
         return Share(rule, rule.problem or older or waits, told)
 
@@ -170,6 +186,26 @@ def sighted(tracked: Tracked) -> bool:
 def forget_rule(tracked: Tracked) -> None:
     """The weights that stand now are nobody's change, as another operator may have acted."""
     tracked.rule = replace(tracked.rule, written=None)
+
+
+def recall_rule_contest(tracked: Tracked, now: float, time_seconds: float) -> None:
+    """Goes on with the contest of the rule that the status tells of, and with no other: whoever acted until now knows best. ``now`` is
+    monotonic, ``time_seconds`` Unix time.
+    """
+    _forget(tracked)
+    told, route = tracked.recalled.rule_contest, route_of(tracked.owner.namespace, tracked.spec)
+    ref = tracked.spec.route_ref if tracked.spec is not None else None
+    if told is None or route is None or ref is None or told.target != ref.shown:  # the route.ref was edited meanwhile
+        return
+    contest = Contest(contested(ref, told.writers), told.writers, told.times, told.time_seconds, told.stood_seconds)
+    tracked.rule = RuleWrites(None, contest)
+    tracked.rule_contests.recall(child_of(route), told.times, now - max(0.0, time_seconds - told.time_seconds))
+
+
+def _stand(tracked: Tracked, ref: RouteRef, weights: Mapping[str, int]) -> None:
+    before = tracked.rule.written
+    at = before.at if before is not None and before.ref == ref else time.monotonic()
+    tracked.rule = replace(tracked.rule, written=WrittenRule(ref, dict(weights), at))
 
 
 def _forget(tracked: Tracked) -> None:

@@ -15,7 +15,7 @@ from recmodel.cluster.writing.drift import Child
 from recmodel.cluster.writing.outcome import Failure
 from recmodel.controller.backoff import Backoffs, Pace
 from recmodel.controller.recalled import Recalled
-from recmodel.core.types import Decision, PoolDecision, Reason
+from recmodel.core.types import Decision, PoolDecision
 from recmodel.report.snapshot import Applied, Decided, Desired, Route, Snapshot, Versions, for_pools_of
 
 # Of replicas of workloads that are not ours. What somebody writes over them twice is put back by the next decision. The third time in
@@ -63,19 +63,11 @@ class WrittenRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Overwritten:
-    """That somebody else wrote over such weights: who it was the last time, and how long weights of ours have stood at most."""
-
-    who: Reason
-    stood_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class RuleWrites:
     """What came of setting the weights of the rule that the spec refers to."""
 
     written: WrittenRule | None = None
-    overwritten: Overwritten | None = None
+    overwritten: Contest | None = None  # once or more often: a fight after three times
 
 
 @dataclass(frozen=True, slots=True)

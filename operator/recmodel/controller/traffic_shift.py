@@ -67,10 +67,9 @@ class TrafficShift:
             if step.replicas[n] > s.desired
         ]
         refusal: ClusterError | None = None
-        if spec.route_ref is not None and now and step.weights != now:
-            if (blocked_seconds := await self._references.rules.write(tracked, step.weights)) is not None:
+        if spec.route_ref is not None and now:
+            if (blocked_seconds := await self._references.rules.write(tracked, now, step.weights)) is not None:
                 return blocked_seconds
-            logger.info("%s: weights %s of %s", tracked.key, dict(step.weights), spec.route_ref.shown)
         elif self._actor.route_differs(tracked.owner, spec, step.weights):
             overwritten = (
                 [(route_kind(spec), tracked.owner.name)] if _overwritten(tracked, now, step.weights, states) else []

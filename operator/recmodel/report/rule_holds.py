@@ -17,7 +17,8 @@ GROUP = "gateway.networking.k8s.io"
 def unrouted(pools: Mapping[str, PoolState]) -> Reason | None:
     """What keeps the weights of the rule from being set, or may; it is the same for all pools."""
     routed = [state.reference.routed for state in pools.values() if state.reference is not None]
-    return next((found for one in routed if one is not None and (found := one.held or one.contested)), None)
+    told = ((one.held, one.contested) for one in routed if one is not None)
+    return next((found for held, by in told if (found := held or (by.said if by is not None else None))), None)
 
 
 def held(ref: RouteRef, older: str | None) -> Reason | None:

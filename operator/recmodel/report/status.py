@@ -24,7 +24,7 @@ from recmodel.api.status import (
     VariantStatus,
     timestamp,
 )
-from recmodel.cluster.observed.pool_state import PoolState, Reference
+from recmodel.cluster.observed.pool_state import Contest, PoolState
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, served_bracket
 from recmodel.prometheus.readings import PoolReading
 from recmodel.report.conditions import conditions, shown_share
@@ -78,6 +78,7 @@ def judge(
             _pool(snapshot, name, state, weights.get(name, unknown), readings.get(name), now)
             for name, state in pools.items()
         ],
+        route_contested=_route_contested(snapshot, pools),
         recommendation=recommendation(snapshot, pools),
         forecast=[
             ForecastStatus(
@@ -159,19 +160,26 @@ def _pool(
         startup_seconds=f"{startup:.0f}" if startup is not None else None,
         scheduling_seconds=f"{state.scheduling_seconds:.0f}" if state.scheduling_seconds is not None else None,
         node_buffer=node_buffer(snapshot.decision, name, state),
-        contested=_contested(state.reference),
+        contested=_contested(state.reference.shown, state.reference.contested) if state.reference is not None else None,
         unschedulable=state.unschedulable,
         version=state.serving.now.name if state.serving.now else None,
         decision=pool_decision(snapshot.decision, name) if snapshot.decision else None,
     )
 
 
-def _contested(reference: Reference | None) -> ContestStatus | None:
-    contest = reference.contested if reference is not None else None
-    if reference is None or contest is None:
+def _route_contested(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> ContestStatus | None:
+    """Of the rule of somebody else's route; it is the same for all pools."""
+    ref = snapshot.desired.spec.route_ref if snapshot.desired.spec is not None else None
+    routed = (state.reference.routed for state in pools.values() if state.reference is not None)
+    contest = next((one.contested for one in routed if one is not None), None)
+    return _contested(ref.shown, contest) if ref is not None else None
+
+
+def _contested(target: str, contest: Contest | None) -> ContestStatus | None:
+    if contest is None:
         return None
     return ContestStatus(
-        target=reference.shown,
+        target=target,
         writers=list(contest.writers[:16]),
         times=contest.times,
         last_time=timestamp(datetime.fromtimestamp(contest.time_seconds, UTC)),

@@ -424,6 +424,85 @@ def test_weights_that_somebody_writes_back_three_times_are_left_alone_and_the_wr
     operated(story, Judge(), api=api)
 
 
+def restarted(operator: Operator, api: ExistingRoutes, **status: Any) -> None:
+    """All that this process knows of the RecModel is gone, and another one begins with the status that stands."""
+    operator.forget("shop/feed")
+    operator.observe({**routed_recmodel(), "status": {**copy.deepcopy(api.status), **status}})
+
+
+def test_a_restart_goes_on_with_a_contest_of_weights_where_it_stood() -> None:
+    api = ExistingRoutes()
+
+    async def story(operator: Operator, api: ExistingRoutes) -> None:
+        begin(operator)
+        for _ in range(3):
+            await overwritten(operator, api)
+        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        said = condition(api, "Degraded")
+        for _ in range(5):
+            await seconds(18)
+            restarted(operator, api)
+            await seconds(3)
+            assert condition(api, "Degraded") == said
+        assert (len(api.patches), api.weights) == (3, [60, 40]), (
+            "left alone for the two minutes that it would have been"
+        )
+        await until(lambda: len(api.patches) == 4, 30.0)
+        api.set_weights(60, 40)
+        told(operator, api)
+        await seconds(5)
+        assert api.status["routeContested"]["times"] == 4
+        restarted(operator, api)
+        await seconds(200)
+        assert len(api.patches) == 4, "and then for twice as long"
+        await until(lambda: len(api.patches) == 5, 60.0)
+        await seconds(5)
+        restarted(operator, api)  # the weights stay, and this process has written none of them
+        await seconds(120)
+        assert condition(api, "Degraded")["reason"] == "Contested"
+        await seconds(600)
+        assert condition(api, "Degraded")["status"] == "False"
+        assert "routeContested" not in api.status
+        assert (len(api.patches), api.weights) == (5, [750, 250])
+
+    operated(story, Judge(), api=api)
+
+
+@pytest.mark.parametrize("change", [{"target": "rule 0 of HTTPRoute shop"}, {"lastTime": "soon"}, {"times": "x"}])
+def test_a_contest_of_another_rule_or_that_cannot_be_read_is_not_gone_on_with(change: dict[str, str]) -> None:
+    api = ExistingRoutes()
+
+    async def story(operator: Operator, api: ExistingRoutes) -> None:
+        begin(operator)
+        for _ in range(3):
+            await overwritten(operator, api)
+        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        count = len(api.patches)
+        restarted(operator, api, routeContested={**api.status["routeContested"], **change})
+        await until(lambda: len(api.patches) == count + 1, 20.0)
+        await until(lambda: condition(api, "Degraded")["status"] == "False", 20.0)
+
+    operated(story, Judge(), api=api)
+
+
+def test_whoever_takes_over_goes_on_with_a_contest_of_weights() -> None:
+    api = ExistingRoutes()
+
+    async def story(operator: Operator, api: ExistingRoutes) -> None:
+        begin(operator)
+        for _ in range(3):
+            await overwritten(operator, api)
+        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        operator._acting_changed("shop", False)
+        operator.observe({**routed_recmodel(), "status": copy.deepcopy(api.status)})
+        operator._acting_changed("shop", True)
+        await seconds(90)
+        assert (len(api.patches), condition(api, "Degraded")["reason"]) == (3, "Contested")
+        await until(lambda: len(api.patches) == 4, 40.0)
+
+    operated(story, Judge(), api=api)
+
+
 def test_while_the_weights_are_contested_no_pool_is_taken_away_that_they_send_requests_to() -> None:
     judge, api = Judge(cpu=(2, 1.0), gpu=(0, 0.0)), ExistingRoutes(route(60, 40))
 

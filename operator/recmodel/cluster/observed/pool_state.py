@@ -17,13 +17,13 @@ from recmodel.core.types import Reason
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """That somebody else keeps writing over replicas that were written here."""
+    """That somebody else keeps writing over replicas, or the weights of a rule, that were written here."""
 
     said: Reason  # who it is, and the way out
     writers: tuple[str, ...]  # the field managers, as they were the last time
     times: int  # in a row
     time_seconds: float  # of the last time, Unix
-    stood_seconds: float  # how long a number that was written here has stood at most
+    stood_seconds: float  # how long what was written here has stood at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Routed:
     held: Reason | None = (
         None  # why the weights of the rule are not set; in other modes than Auto, what is wrong with it
     )
-    contested: Reason | None = None  # who keeps writing over the weights that were written here
+    contested: Contest | None = None  # who keeps writing over the weights that were written here
 
 
 @dataclass(frozen=True, slots=True)
