@@ -25,8 +25,8 @@ REFUSED_REFERENCES = [
     for spec, says in (
         (reference_spec(referring(), OWN, optimisation=_JOB), "leave spec.optimisation out"),
         (reference_spec(referring(), OWN, metrics={"profile": "envoy-gateway"}), "set metrics.profile to their model server"),
-        (reference_spec(_BACKED, OWN, route=_REF), "make one RecModel of each sort, or leave spec.route and service out"),
-        (reference_spec(_BACKED, {**OWN, "service": _OTHER_BACKED["service"]}, route=_REF), "make one RecModel of each sort"),
+        (reference_spec(_BACKED, OWN, route=_REF), "Make its Deployment yourself and refer to it; or leave spec.route and service out"),
+        (reference_spec(_BACKED, {**OWN, "service": _OTHER_BACKED["service"]}, route=_REF), "one with a template goes when its"),
         (reference_spec(route=_ROUTE), "leave spec.route out, the traffic stays as it is"),
         (reference_spec(route=_ROUTE), "where all pools have one, name yours in route.ref"),
         (reference_spec(_BACKED, route={**_REF, **_ROUTE}), "exactly one of parentRefs, ref"),

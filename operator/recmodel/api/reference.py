@@ -64,7 +64,7 @@ RULES: tuple[SpecRule, ...] = (
     SpecRule(
         f"{_NONE} || !has(self.route) || has(self.route.ref)",
         "the operator makes no route while a pool has a targetRef: leave spec.route out, the traffic stays as it is; or, where all pools "
-        "have one, name yours in route.ref",
+        "have one, name yours in route.ref (a pool with a template: make its Deployment yourself, and refer to it)",
         "route",
         lambda spec: str(spec.route)[:_SHOWN],
         lambda spec: _none(spec) or spec.route is None or spec.route.ref is not None,

@@ -53,8 +53,9 @@ RULES: tuple[SpecRule, ...] = (
     ),
     SpecRule(
         f"!{_ROUTED} || !{_REFERRING} || self.pools.all(p, has(p.targetRef))",
-        "so far route.ref is for RecModels whose pools all have a targetRef: make one RecModel of each sort, or leave spec.route and "
-        "service out",
+        "with route.ref each pool needs a targetRef: one with a template goes when its RecModel is deleted, and your route would still "
+        "send requests to it. Make its Deployment yourself and refer to it; or leave spec.route and service out, and each pool is scaled "
+        "for the requests that it gets",
         "pools",
         _with_template,
         lambda spec: not _routed(spec) or not spec.by_reference or not spec.made_pools,
