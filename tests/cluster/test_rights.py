@@ -211,7 +211,7 @@ def test_whoever_stores_weights_that_are_restored_may_move_them_and_scale_what_a
     backends = (("ranker-cpu:80", 60), ("ranker-gpu:80", 40))
     workloads = {"ranker-cpu:80": "Deployment ranker-cpu", "ranker-gpu:80": "StatefulSet ranker-gpu"}
     rule = StoredRule("HTTPRoute", "ranker", 0, backends, workloads)
-    store = config_map(namespace, "ranker", Stored(on_delete=RESTORE, rule=rule))
+    store = config_map(namespace, "moved", Stored(on_delete=RESTORE, rule=rule))
     granted(namespace, author, "stores", "", "configmaps", ["create"])
     granted(namespace, author, "scalers", "autoscaling", "horizontalpodautoscalers", ["create"])
     for said, (group, resource, verb) in {
@@ -229,7 +229,13 @@ def test_whoever_stores_weights_that_are_restored_may_move_them_and_scale_what_a
     }.items():
         eventually("what is lacking is named", lambda: said in asked(author, "create", store).stderr, 30.0)  # noqa: B023
         granted(namespace, author, resource.replace("/", "-"), group, resource, [verb])
-    eventually("with all rights it is stored", lambda: asked(author, "create", store).returncode == 0, 30.0)
+
+    def stored() -> bool:
+        answer = asked(author, "create", store)
+        assert answer.returncode == 0, answer.stderr
+        return True
+
+    eventually("with all rights it is stored", stored, 30.0)
     for line, broken in {"route": "HTTPRoute", "workloads": "Deployment/a " * 8 + "Deployment/b"}.items():
         answer = asked(author, "create", {**store, "data": {**store["data"], line: broken}})
         assert "write it with recmodel handover" in answer.stderr, answer.stderr
