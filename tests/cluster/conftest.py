@@ -18,15 +18,16 @@ from namespaces import SAID, fresh_namespace, namespaces_left, said_of
 from operator_account import installed_account
 from second_release import second_release
 from serving import Served
-from side_by_side import SideBySide, serving
+from side_by_side import SideBySide, is_together, serving
+
+from recmodel.cluster import names
 
 # Cheap ones first, so that what is broken shows soon; the one that waits longest comes last. Files that are not named
-# here come before all. Tests that are marked `together` and follow each other run side by side.
+# here come before all. Tests that are marked `together` run side by side, all in one place.
+SIDE_BY_SIDE = "side by side"
 ORDER = (
     "test_admission.py",
-    "test_hostile.py",
-    "test_modes.py",
-    "test_backtest.py",  # mostly waits, beside those that follow it
+    SIDE_BY_SIDE,
     "test_attach.py",
     "test_handover.py",
     "test_scaled_kinds.py",
@@ -58,12 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order above within this folder, whatever shuffles; other tests keep their places."""
     here = Path(__file__).parent
     places = [i for i, item in enumerate(items) if item.path.parent == here]
-    mine = sorted(
-        (items[i] for i in places),
-        key=lambda item: (ORDER.index(item.path.name) if item.path.name in ORDER else -1, item.path, item.location[1]),
-    )
+    mine = sorted((items[i] for i in places), key=lambda item: (_place(item), item.path, item.location[1]))
     for place, item in zip(places, mine, strict=True):
         items[place] = item
+
+
+def _place(item: pytest.Item) -> int:
+    where = SIDE_BY_SIDE if is_together(item) else item.path.name
+    return ORDER.index(where) if where in ORDER else -1
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -164,6 +167,21 @@ def other(kube: Kube, operator: None) -> Iterator[Callable[..., None]]:
 def serve(kube: Kube, namespace: str) -> Callable[..., Served]:
     """Applies a RecModel with these pools."""
     return serving(kube, namespace)
+
+
+@pytest.fixture
+def down(kube: Kube, operator: None) -> Iterator[Callable[[bool], None]]:
+    """Ends the operator (True), and waits until it is gone, or has it run again (False); it runs again after the test."""
+    of_it = ("-n", OPERATOR_NAMESPACE, f"deployment/{RELEASE}")
+
+    def scale(away: bool) -> None:
+        run("kubectl", "scale", *of_it, f"--replicas={0 if away else 1}")
+        if away:
+            labels = f"app.kubernetes.io/instance={RELEASE}"
+            eventually("the operator is gone", lambda: not kube.list(names.POD, OPERATOR_NAMESPACE, labels), 60.0)
+
+    yield scale
+    scale(False)
 
 
 @pytest.fixture(scope="session")

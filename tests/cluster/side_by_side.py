@@ -44,6 +44,11 @@ def together(test: Test) -> Test:
     return judged
 
 
+def is_together(item: pytest.Item) -> bool:
+    """Whether a test is so marked."""
+    return isinstance(item, pytest.Function) and hasattr(item.function, "itself")
+
+
 class SideBySide:
     """The tests of a session that run side by side."""
 
@@ -61,7 +66,7 @@ class SideBySide:
             self._run(item)
             return
         if item.nodeid not in self._begun:
-            marked = itertools.takewhile(lambda each: hasattr(each.function, "itself"), self._following(item))
+            marked = itertools.takewhile(is_together, self._following(item))
             self._begun = {each.nodeid: self._threads.submit(self._run, each) for each in marked}
         self._ended.add(item.nodeid)
         self._begun.pop(item.nodeid).result()

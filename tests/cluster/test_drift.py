@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from figures import measured
-from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import Kube, Object, eventually, run
 from requests_sent import Load, failed
 from serving import Pool, Served
@@ -139,21 +138,6 @@ def test_a_gateway_without_endpoints_behind_a_weight_is_told(kube: Kube, serve: 
     kube.merge(names.SERVICE, served.namespace, "ranker-cpu", {"spec": {"selector": {"app": "other"}}})
     eventually("it is told", served.has("Ready", "False", "RouteImpaired"), 60.0)
     assert "BackendsAvailable is False" in served.condition("Ready")["message"]
-
-
-@pytest.fixture
-def down(kube: Kube, operator: None) -> Iterator[Callable[[bool], None]]:
-    """Ends the operator (True) or has it run again (False); it runs again after the test."""
-
-    def scale(away: bool) -> None:
-        run("kubectl", "scale", f"deployment/{RELEASE}", "-n", OPERATOR_NAMESPACE, f"--replicas={0 if away else 1}")
-        labels = f"app.kubernetes.io/instance={RELEASE}"
-        gone = lambda: not kube.list(names.POD, OPERATOR_NAMESPACE, labels)  # noqa: E731
-        if away:
-            eventually("the operator is gone", gone, 60.0)
-
-    yield scale
-    scale(False)
 
 
 def decided_seconds(served: Served) -> int:

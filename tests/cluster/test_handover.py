@@ -13,6 +13,7 @@ from installed import OPERATOR_NAMESPACE, RELEASE
 from kube import Kube, Object, eventually
 from requests_sent import Load, failed
 from serving import Served
+from side_by_side import together
 from test_attach import CALM_PER_SECOND, WORKLOADS, existing, made, referring, wait_until_it_answers
 
 from recmodel.cluster import names
@@ -68,6 +69,7 @@ def given_back_by_deletion(kube: Kube, namespace: str, name: str) -> None:
     assert sorted(told) == ["HandedBack", "HandingBack"]
 
 
+@together
 def test_a_workload_is_handed_over_and_back_and_the_operator_itself_may_do_neither(kube: Kube, namespace: str) -> None:
     existing(kube, namespace)
     wait_until_it_answers(kube, namespace)

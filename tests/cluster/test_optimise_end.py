@@ -12,6 +12,7 @@ from figures import measured
 from installed import OPERATOR_NAMESPACE, TICK_SECONDS, holder, operator_pod
 from kube import Kube, Object, eventually, run, throughout
 from serving import IMAGE, Pool, Served
+from side_by_side import together
 from versions import publish, record
 
 from recmodel.cluster import names
@@ -59,6 +60,7 @@ def keeps(served: Served, status: str, reason: str) -> Callable[[], None]:
     return stays
 
 
+@together
 def test_a_job_that_fails_is_said_and_told_and_what_serves_goes_on(kube: Kube, serve: Callable[..., Served]) -> None:
     served = serve(Pool(), optimisation=optimisation("raise SystemExit('no such model')"))
     served.wait_ready(cpu=1)

@@ -17,7 +17,7 @@ from recmodel.cluster import names
 
 pytestmark = pytest.mark.cluster
 
-MINUTES = float(os.environ.get("STEADY_MINUTES", "3"))
+MINUTES = float(os.environ.get("STEADY_MINUTES", "2"))
 SETTLE_SECONDS = 60.0
 SMALL = Pool("small", least=1, most=4, service_ms=20.0, slots=1)
 LARGE = Pool("large", least=0, most=2, service_ms=10.0, slots=1, cost_per_hour="3.0")

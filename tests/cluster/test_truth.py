@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from kube import Kube, Object, eventually
 from serving import Pool, Served, recmodel
+from side_by_side import together
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
@@ -44,6 +45,7 @@ def says(served: Served, kind: str, *words: str, within: float = SAID_SECONDS) -
     eventually(f"{served.name} says {words}", look, within)
 
 
+@together
 def test_why_pods_do_not_start_is_said_in_the_clusters_own_words(kube: Kube, namespace: str) -> None:
     image = "localhost:1/nobody/has-this:1"
     bodies = {
@@ -69,6 +71,7 @@ def test_why_pods_do_not_start_is_said_in_the_clusters_own_words(kube: Kube, nam
     assert served["crash"].status()["lastDecisionTime"]
 
 
+@together
 def test_pods_that_run_and_never_become_ready_are_explained_within_90_seconds(kube: Kube, namespace: str) -> None:
     def wrong_port(container: Object) -> None:
         container["readinessProbe"]["httpGet"]["port"] = 9999

@@ -13,6 +13,7 @@ from figures import measured
 from kube import Event, Kube, eventually, run
 from requests_sent import Answer, Load, failed, share, within
 from serving import GPU, Pool, Served, weights_of
+from side_by_side import together
 
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster import names
@@ -96,6 +97,7 @@ def test_any_change_of_weights_above_zero_costs_no_request(serve: Callable[..., 
     assert len(answers) > 1000
 
 
+@together
 def test_a_pool_comes_from_zero_and_goes_back_without_a_failed_request(
     kube: Kube, serve: Callable[..., Served]
 ) -> None:
@@ -104,7 +106,7 @@ def test_a_pool_comes_from_zero_and_goes_back_without_a_failed_request(
     served = serve(cpu, gpu)
     served.wait_ready(cpu=2, gpu=0)
     labels = f"{names.MODEL_LABEL}={served.name}"
-    with Load(served, 120.0) as load, kube.watching(names.ROUTE, served.namespace, labels) as routes:
+    with Load(served, 60.0) as load, kube.watching(names.ROUTE, served.namespace, labels) as routes:
         eventually("the loop knows the load", served.has("ObjectiveMet", "True"), 60.0)
         served.change_pools(cpu, replace(gpu, least=1))
         eventually("it has come", lambda: served.ready()["gpu"] == 1 and served.weights()["gpu"] > 1, 120.0)
@@ -124,16 +126,17 @@ def test_a_pool_comes_from_zero_and_goes_back_without_a_failed_request(
         assert served.weights() == {"cpu": 1000, "gpu": 0}
     answers = load.answers()
     measured(
-        "a pool from zero and back under 120 requests/s",
+        "a pool from zero and back under 60 requests/s",
         f"{len(answers)} requests, {failed(answers)}; out after {out_seconds:.0f} s",
     )
     assert failed(answers) == {}
 
 
+@together
 def test_a_pool_leaves_the_spec_and_another_joins_without_a_failed_request(serve: Callable[..., Served]) -> None:
     served = serve(Pool("cpu"), Pool("old", least=1))
     served.wait_ready(cpu=1, old=1)
-    with Load(served, 150.0) as load:
+    with Load(served, 60.0) as load:
         served.change_pools(Pool("cpu"))
         labels = f"{names.MODEL_LABEL}={served.name},{names.POOL_LABEL}=old"
         eventually("the pool has gone", lambda: not served.kube.list(names.DEPLOYMENT, served.namespace, labels), 180.0)
@@ -143,6 +146,7 @@ def test_a_pool_leaves_the_spec_and_another_joins_without_a_failed_request(serve
     assert failed(load.answers()) == {}
 
 
+@together
 def test_a_pool_renamed_under_load_answers_until_the_others_carry_it(serve: Callable[..., Served]) -> None:
     old = Pool("old", least=1, most=3, service_ms=20.0, slots=4)
     small = Pool("small", least=1, most=1, service_ms=20.0, slots=1)  # 50 requests/s, of 90
