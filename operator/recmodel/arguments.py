@@ -115,6 +115,7 @@ def _backtest_arguments(command: argparse.ArgumentParser) -> None:
 def _report_arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     _past_arguments(command, "7d", required=True)
+    add("--budget", default="0.5%", metavar="PERCENT", help="of the minutes that may be over (default 0.5%%)")
     add("--by", metavar="LABEL", help="the label of the histogram that tells the kinds of requests apart, such as path")
     add(
         "--route",

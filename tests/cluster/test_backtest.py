@@ -1,4 +1,6 @@
-"""``recmodel backtest`` as docs/backtest.md has it: a pod of the operator's own image, with an address of Prometheus and no rights."""
+"""``recmodel backtest`` and ``recmodel report`` as their pages have them: a pod of the operator's own image, with an address of Prometheus
+and no rights.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,19 @@ from recmodel.controller.past import LEAST_MINUTES, NEWEST_SECONDS
 pytestmark = pytest.mark.cluster
 
 
-def backtest(kube: Kube, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The one line of the page; its pod has neither an account's token nor a right."""
+def asked(kube: Kube, command: str, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The one line of a page; its pod has neither an account's token nor a right."""
     operator = kube.get(names.DEPLOYMENT, OPERATOR_NAMESPACE, RELEASE)
     (container,) = operator["spec"]["template"]["spec"]["containers"]
-    pod = ("kubectl", "run", "recmodel-backtest", "-n", namespace, "--rm", "-i", "--quiet", "--restart=Never")
+    pod = ("kubectl", "run", f"recmodel-{command}", "-n", namespace, "--rm", "-i", "--quiet", "--restart=Never")
     image = (
         f"--image={container['image']}",
         "--image-pull-policy=IfNotPresent",
         '--overrides={"spec": {"automountServiceAccountToken": false}}',
     )
-    asked = ("recmodel", "backtest", "--prometheus", "http://prometheus.monitoring:9090", "--namespace", namespace)
+    program = ("recmodel", command, "--prometheus", "http://prometheus.monitoring:9090", "--namespace", namespace)
     return subprocess.run(
-        [*pod, *image, "--", *asked, *arguments], capture_output=True, text=True, timeout=240, check=False
+        [*pod, *image, "--", *program, *arguments], capture_output=True, text=True, timeout=240, check=False
     )  # fmt: skip
 
 
@@ -55,14 +57,36 @@ def test_what_ran_is_judged_by_a_pod_without_rights(kube: Kube, namespace: str) 
     assert "replicas are counted by the pods whose pages are read" in found
     assert re.search(r"Your replicas of shop-ranker were never loaded beyond 1\d(\.\d)? requests/s each", found), found
 
-    wrong = backtest(kube, namespace, "--deployment", "nobody", "--from", "10m")
+    _reported(kube, namespace)
+
+    wrong = asked(kube, "backtest", namespace, "--deployment", "nobody", "--from", "10m")
     assert wrong.returncode != 0
     said = wrong.stdout + wrong.stderr
     assert "Prometheus has no histogram of request times of the pods of nobody" in said, said
     assert "Traceback" not in said
 
 
+def _reported(kube: Kube, namespace: str) -> None:
+    """The page of the same minutes."""
+    ended = asked(
+        kube, "report", namespace, "--deployment", "shop-ranker", "--from", "10m", "--cost", "shop-ranker=0.2"
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.startswith("<!doctype html>"), ended.stdout[:200]
+    assert ended.stdout.rstrip().endswith("</html>"), ended.stdout[-200:]
+    (first,) = re.findall(r'<p class="first">(.*?)</p>', ended.stdout)
+    measured("recmodel report on the cluster's own Prometheus", first)
+    assert first in ended.stderr
+    assert re.match(
+        r"p95 was (at most )?[\d.]+( to [\d.]+)? m?s in the busiest hour \(\d\d:00\), \d of [12] hours were over", first
+    ), first
+    (mean,) = re.findall(r"<b>([\d.]+) ms</b><span>mean latency", ended.stdout)
+    assert 0.0 < float(mean) < 100.0
+    load = float(re.findall(r"<b>([\d.]+)/s</b><span>mean load", ended.stdout)[0])
+    assert load == pytest.approx(CALM_PER_SECOND, rel=0.4)
+
+
 def _judged(kube: Kube, namespace: str) -> str:
-    ended = backtest(kube, namespace, "--deployment", "shop-ranker", "--from", "10m", "--startup", "10")
+    ended = asked(kube, "backtest", namespace, "--deployment", "shop-ranker", "--from", "10m", "--startup", "10")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

@@ -89,6 +89,7 @@ def test_the_page_and_the_picture_are_written(tmp_path: Path, capsys: pytest.Cap
         ("no such zone", shop(), ("--time-zone", "Berlin"), "--time-zone 'Berlin' must be a name of the IANA time zone"),
         ("both", shop(), ("--by", "path", "--route", "feed"), "--by and --route both tell the kinds of requests apart"),
         ("no label", shop(), ("--by", "a b"), "--by 'a b' is no label"),
+        ("no share", shop(), ("--budget", "50"), "--budget '50': write a share of the minutes from 0.01% to 10%"),
         ("no such RecModel", shop(), ("--recmodel", "feed"), "--recmodel feed: Prometheus has no recmodel_decision_timestamp"),
         ("nothing there", shop(histogram="other"), ("--histogram", "x_seconds"), "no histogram of request times of the pods"),
         ("a price for nobody", shop(), ("--cost", "rnker=1"), "--cost rnker: no --deployment is called so; there is ranker"),

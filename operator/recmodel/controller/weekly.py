@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
+from recmodel.api.objective import Latency
 from recmodel.api.time_zone import TimeZone
 from recmodel.controller.past import MOST_NAMES, Asked, Floats, asked_for, asking, read_ran
 from recmodel.prometheus.client import PrometheusClient
@@ -40,6 +41,7 @@ class Found:
 def read_now(options: argparse.Namespace) -> Found:
     """What Prometheus has of what the command line asks for, up to now; ``ValueError`` with the way out where that is not enough."""
     wanted = asked_for(options, DAYS, all_priced=False)
+    wanted = replace(wanted, latency=_with_budget(wanted.latency, options.budget))
     if options.by is not None and options.route is not None:
         raise ValueError("--by and --route both tell the kinds of requests apart: name one of them")
     by = KindsBy(options.by, options.route) if options.by or options.route else None
@@ -94,6 +96,15 @@ def _named(by: KindsBy | None) -> str:
     if by is None:
         return ""
     return f"rule of the route {by.route}" if by.route is not None else str(by.label)
+
+
+def _with_budget(latency: Latency, budget: str) -> Latency:
+    try:
+        return Latency.model_validate({**latency.model_dump(), "budget": budget})
+    except ValidationError as error:
+        raise ValueError(
+            f"--budget {budget!r}: write a share of the minutes from 0.01% to 10%, such as 0.5%"
+        ) from error
 
 
 def _zone(text: str) -> str:

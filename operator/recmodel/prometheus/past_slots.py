@@ -68,8 +68,8 @@ class KindsBy:
     route: str | None = None
 
     def __post_init__(self) -> None:
-        if self.label is not None and not _LABEL.fullmatch(self.label):
-            raise ValueError(f"--by {self.label!r} is no label: it has letters, digits and _, such as path")
+        if self.label is not None and (not _LABEL.fullmatch(self.label) or self.label == "le"):
+            raise ValueError(f"--by {self.label!r} is no label of requests: it has letters, digits and _, such as path")
 
 
 def read_slots(
@@ -234,7 +234,7 @@ def _kinds(
         f"topk({MOST_KINDS}, {split('_count', f'[{duration(span)}]', ())})", float(asked.moments[-1])
     )
     names = [labels.get(KIND_LABEL, "") for labels, value in sorted(most.rows, key=lambda row: -row[1]) if value > 0]
-    if not names:
+    if not any(names):  # nothing, or only requests without such a label
         return {}
     only = () if by.route is not None else (f"{label}{any_of(names)}",)
     none = np.full(asked.moments.size, math.nan)

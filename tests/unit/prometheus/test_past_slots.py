@@ -112,9 +112,18 @@ def test_kinds_are_the_most_frequent_ones(by: KindsBy, named: str, asked: str) -
     assert slots_of(replace(shop, others=()), by).kinds == {}
 
 
-def test_a_label_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"--by 'a\"\}' is no label"):
-        KindsBy(label='a"}')
+def test_requests_without_the_label_are_no_kind_where_none_has_it() -> None:
+    shop = PastShop(BEGIN, 15, others=(Other(("topk(6",), {}, constant(3.0)),))
+    assert slots_of(shop, KindsBy(label="path")).kinds == {}
+    both = (*shop.others, Other(("topk(6",), {"recmodel_kind": "/home"}, constant(2.0)))
+    found = slots_of(replace(shop, others=both), KindsBy(label="path"))
+    assert list(found.kinds) == ["without path", "/home"]
+
+
+@pytest.mark.parametrize("label", ['a"}', "le", ""])
+def test_a_label_that_is_none_is_refused(label: str) -> None:
+    with pytest.raises(ValueError, match="is no label of requests"):
+        KindsBy(label=label)
 
 
 def test_decisions_are_those_of_the_operators_own_metrics() -> None:

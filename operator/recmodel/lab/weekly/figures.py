@@ -202,6 +202,8 @@ def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
             found.append(
                 f"{name}: the histogram has no edge at {threshold}, so how much was late is known only between two values: configure one"
             )
+        if not np.isfinite(slots.latencies.spent).any():
+            found.append(f"{name}: the mean latency is not known, as Prometheus has no _sum of its histogram")
         if not np.isfinite(known_ratio(slots.cpu_cores, slots.cpu_bound_cores)).any():
             what = (
                 "container_cpu_usage_seconds_total"
