@@ -16,7 +16,7 @@ from builders.weekly_past import BEGIN, one_pool, week
 from recmodel.api.time_zone import calendar
 from recmodel.lab.weekly import words
 from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
-from recmodel.lab.weekly.charts import charts
+from recmodel.lab.weekly.charts import Chart, Series, charts
 from recmodel.lab.weekly.clock import Clock
 from recmodel.lab.weekly.figures import report_of
 from recmodel.lab.weekly.page import page
@@ -82,7 +82,7 @@ def test_minutes_that_are_not_known_count_nowhere() -> None:
     assert whole.spent is not None
     assert report.spent.total == pytest.approx(whole.spent.total)
     assert " of 24 hours " in report.first_line
-    assert any(note.startswith("1440 of 2880 minutes are not known") for note in report.notes)
+    assert any(note.startswith("Of 2880 minutes 1440 are not known") for note in report.notes)
 
 
 def test_nothing_is_said_of_money_that_is_not_known() -> None:
@@ -266,6 +266,11 @@ def test_each_chart_has_a_table_of_its_figures(report: Report) -> None:
 )
 def test_the_axis_ends_at_a_round_number(value: float, whole: bool, top: float) -> None:
     assert nice(value, whole) == pytest.approx(top)
+
+
+@pytest.mark.parametrize("value", [None, 0.0, 5e-324, math.inf])
+def test_a_chart_of_nothing_has_an_axis(value: float | None) -> None:
+    assert Chart("Load", "requests/s", (Series("mean", (value,) * 24),)).top == 1.0
 
 
 # What a read past may hold: gaps, nothing at all, shares at both ends, and enormous numbers.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recmodel.core.arrays.fleet import Bools, Floats
+from recmodel.core.arrays.fleet import Bools
 from recmodel.lab.weekly.clock import HOURS, Ints
 from recmodel.lab.weekly.values import Limit, Signs
 
@@ -53,8 +53,3 @@ def by_hour_of_day(
         sign = Counter(words[int(i)] for i in mine).most_common(1)[0][0]
         usual.append(Limit(name, often, int(of[hour]), sign))
     return tuple(usual), {name: tuple(map(int, found)) for name, found in times.items()}, tuple(map(int, of))
-
-
-def known_ratio(part: Floats, whole: Floats) -> Floats:
-    """One of the other; NaN where either is unknown, or the other is none."""
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)

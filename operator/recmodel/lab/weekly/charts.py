@@ -12,6 +12,7 @@ from recmodel.lab.weekly.values import PoolFigures, Report
 from recmodel.prometheus.histogram import Bracket
 
 Values = tuple[float | None, ...]
+LEAST_TOP = 1e-9  # less is nothing, whatever the unit
 HALF, REST = 4, 5  # colours of the cost, which are those of no pool of the first four
 
 
@@ -58,7 +59,8 @@ class Chart:
         bars = [one.values for one in self.series if one.shape == "bars"]
         stacks = [sum(value or 0.0 for value in hour) for hour in zip(*bars, strict=True)]
         level = [self.limit[0]] if self.limit else []
-        return max((value for value in (*single, *stacks, *level) if math.isfinite(value)), default=0.0) or 1.0
+        found = max((value for value in (*single, *stacks, *level) if math.isfinite(value)), default=0.0)
+        return found if found > LEAST_TOP else 1.0
 
 
 def charts(report: Report) -> Iterator[Chart]:
@@ -152,7 +154,7 @@ def _of_pools(
 
     each = [Series(pool, values(of), shape, colour=i) for i, (pool, of) in enumerate(report.pools.items())]
     known = tuple(one for one in each if any(value is not None for value in one.values))
-    return Chart(title, unit, known, limit)
+    return Chart(title, unit, known, limit, whole=shape == "bars")
 
 
 def _cost(report: Report) -> Chart:

@@ -66,7 +66,7 @@ def means(values: Floats, places: Ints, number: int, weights: Floats | None = No
     known = np.isfinite(values) & np.isfinite(heavy) & (places >= 0)
     total = np.bincount(places[known], (values * heavy)[known], number)
     whole = np.bincount(places[known], heavy[known], number)
-    return np.where(whole > 0, total / np.where(whole > 0, whole, 1.0), np.nan)
+    return known_ratio(total, whole)
 
 
 def largest(values: Floats, places: Ints, number: int) -> Floats:
@@ -74,4 +74,11 @@ def largest(values: Floats, places: Ints, number: int) -> Floats:
     found = np.full(number, -np.inf)
     known = np.isfinite(values) & (places >= 0)
     np.maximum.at(found, places[known], values[known])
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def known_ratio(part: Floats, whole: Floats) -> Floats:
+    """One of the other; NaN where either is unknown, the other is none, or so little that the ratio is no number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = part / np.where(whole > 0, whole, np.nan)
     return np.where(np.isfinite(found), found, np.nan)

@@ -13,8 +13,8 @@ from recmodel.core.types import Model, Pool
 from recmodel.lab.past.compare import Measured, measured
 from recmodel.lab.past.servers import servers
 from recmodel.lab.weekly import latencies, words
-from recmodel.lab.weekly.bottleneck import by_hour_of_day, known_ratio, limiting
-from recmodel.lab.weekly.clock import HOURS, Clock, Ints, largest, means, sums
+from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
+from recmodel.lab.weekly.clock import HOURS, Clock, Ints, known_ratio, largest, means, sums
 from recmodel.lab.weekly.latencies import known
 from recmodel.lab.weekly.spending import minutes_budget, spent_of
 from recmodel.lab.weekly.values import Day, Figures, Given, HalfLoad, PoolFigures, Report, Signs
@@ -193,9 +193,9 @@ def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
     threshold, found = words.time(given.threshold_seconds), []
     unknown = len(ran.known) - int(ran.known.sum())
     if unknown:
-        found.append(
-            f"{unknown} of {len(ran.known)} minutes are not known: load, late requests or replicas have gaps. No figure counts them"
-        )
+        are = "is" if unknown == 1 else "are"
+        gaps = "load, late requests or replicas have gaps. No figure counts them"
+        found.append(f"Of {len(ran.known)} minutes {unknown} {are} not known: {gaps}")
     for past, slots in zip(given.past.pools, given.slots.pools, strict=True):
         name = past.name
         if past.edges.lower != past.edges.upper:

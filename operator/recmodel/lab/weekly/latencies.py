@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recmodel.core.arrays.fleet import Floats
-from recmodel.lab.weekly.clock import Ints, largest, means, sums
+from recmodel.lab.weekly.clock import Ints, known_ratio, largest, means, sums
 from recmodel.lab.weekly.values import Figures
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, within_bracket
 from recmodel.prometheus.past_slots import Latencies
@@ -58,7 +58,7 @@ def mean_seconds(latencies: Latencies, places: Ints, number: int) -> Floats:
     every = latencies.buckets.get(math.inf, np.full(len(places), math.nan))
     both = np.isfinite(every) & np.isfinite(latencies.spent) & (every > 0)
     counted, spent = (sums(np.where(both, values, np.nan), places, number) for values in (every, latencies.spent))
-    return np.where(counted > 0, spent / np.where(counted > 0, counted, 1.0), np.nan)
+    return known_ratio(spent, counted)
 
 
 def known(value: float) -> float | None:

@@ -35,7 +35,7 @@ def page(report: Report) -> str:
         el("p", report.first_line, class_="first"),
         el("div", *_cards(report), class_="cards"),
     )
-    body.extend(_sections(report))
+    body.extend(list(_sections(report)))
     return f"<!doctype html>\n{written(el('html', head, body, lang='en'))}\n"
 
 

@@ -25,10 +25,9 @@ def chart_svg(chart: Chart, name: str) -> Element:
     """The drawing; ``name``: an id that no other one on the page has."""
     top = nice(chart.top, chart.whole)
     root = _root(name, HIGH, f"{chart.title}, {chart.unit}, by hour of the day", _told(chart))
-    for i in range(TICKS + 1):
-        value = top * i / TICKS
-        if chart.whole and value != round(value):
-            continue
+    ticks = round(min(top, TICKS)) if chart.whole else TICKS
+    for i in range(ticks + 1):
+        value = top * i / ticks
         y = _y(value, top)
         root.append(el("line", x1=LEFT, x2=WIDE - RIGHT, y1=y, y2=y, class_="grid"))
         root.append(el("text", _tick(value), x=LEFT - 4, y=y + 3.5, class_="end"))
@@ -38,12 +37,12 @@ def chart_svg(chart: Chart, name: str) -> Element:
     for series in chart.series:
         colour = f"c{series.colour % COLOURS}"
         if series.shape == "bars":
-            root.extend(_bars(series, top, below, colour))
+            root.extend(list(_bars(series, top, below, colour)))
             below = [low + (value or 0.0) for low, value in zip(below, series.values, strict=True)]
         elif series.shape == "band":
-            root.extend(_bands(series, top, colour))
+            root.extend(list(_bands(series, top, colour)))
         else:
-            root.extend(_lines(series.values, top, colour))
+            root.extend(list(_lines(series.values, top, colour)))
     if chart.limit is not None:
         y = _y(chart.limit[0], top)
         root.append(el("line", x1=LEFT, x2=WIDE - RIGHT, y1=y, y2=y, class_="limit"))
