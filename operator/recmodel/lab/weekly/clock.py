@@ -66,7 +66,7 @@ def means(values: Floats, places: Ints, number: int, weights: Floats | None = No
     known = np.isfinite(values) & np.isfinite(heavy) & (places >= 0)
     total = np.bincount(places[known], (values * heavy)[known], number)
     whole = np.bincount(places[known], heavy[known], number)
-    return known_ratio(total, whole)
+    return known_ratio(np.asarray(total, np.float64), np.asarray(whole, np.float64))
 
 
 def largest(values: Floats, places: Ints, number: int) -> Floats:
