@@ -43,6 +43,7 @@ class PastShop:
     replies: Callable[[BaseHTTPRequestHandler], None] | None = None  # to whatever is asked
     more: Mapping[str, str] = field(default_factory=dict)  # labels of each row
     others: tuple[Other, ...] = ()  # answers to questions that hold such words, before all of these
+    refuses: tuple[str, ...] = ()  # questions that hold such a word
     asked: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -56,6 +57,9 @@ class PastShop:
         form = handler.form
         query = form["query"]
         self.asked.append(query)
+        if any(word in query for word in self.refuses):
+            refusal(422)(handler)
+            return
         if handler.path.endswith("query_range"):
             begin, end, step = (float(form[name]) for name in ("start", "end", "step"))
             moments = [begin + i * step for i in range(int((end - begin) / step) + 1)]

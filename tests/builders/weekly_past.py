@@ -13,7 +13,8 @@ from recmodel.lab.weekly.values import Given
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.past import Past, PoolPast
 from recmodel.prometheus.past_decisions import Decisions
-from recmodel.prometheus.past_slots import Latencies, PoolSlots, Slots
+from recmodel.prometheus.past_slots import PoolSlots, Slots
+from recmodel.prometheus.slot_questions import Latencies
 
 BEGIN = 1_767_571_200.0  # Mon 5 Jan 2026, 00:00 UTC
 EDGES = (0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, math.inf)

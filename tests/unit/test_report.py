@@ -108,13 +108,15 @@ def test_each_way_out_is_one_line(
 
 def test_what_is_missing_is_said_and_costs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     html = tmp_path / "week.html"
-    with shop().served() as url:
+    refused = ("recmodel_decision_timestamp_seconds", "DCGM_FI_DEV_GPU_UTIL")
+    with shop(refuses=refused).served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html), "--route", "feed"]) == 0
     assert " replica-hours ran" in capsys.readouterr().out
     text = html.read_text(encoding="utf-8")
     for said in (
         "CPU utilisation is not known, as Prometheus has no container_cpu_usage_seconds_total",
-        "No decisions: Prometheus has no RecModel of these workloads in namespace shop",
+        "No decisions: Prometheus refused the query with status 422",
+        "A question was not answered, so what it asks for is not known: Prometheus refused the query with status 422",
         "Prometheus has no envoy_cluster_upstream_rq_time of the route feed",
     ):
         assert said in text

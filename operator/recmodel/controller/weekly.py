@@ -20,7 +20,10 @@ from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.history import grid_of
 from recmodel.prometheus.past import Past
 from recmodel.prometheus.past_decisions import Decisions, read_decisions, recmodels
-from recmodel.prometheus.past_slots import SLOT_SECONDS, KindsBy, Slots, read_slots
+from recmodel.prometheus.past_kinds import KindsBy
+from recmodel.prometheus.past_slots import Slots, read_slots
+from recmodel.prometheus.session import AnswerUnusable, QueryRefused
+from recmodel.prometheus.slot_questions import SLOT_SECONDS
 
 DAYS = 7.0
 
@@ -52,8 +55,12 @@ def read_now(options: argparse.Namespace) -> Found:
         begin = float(ran.past.seconds[0])
         moments = grid_of(times[1], times[1] - begin, round(SLOT_SECONDS))
         slots = read_slots(client, ran.view, moments, ran.edges, by, scope)
-        found, note = _decisions(client, wanted, options.recmodel, moments, scope)
+        try:
+            found, note = _decisions(client, wanted, options.recmodel, moments, scope)
+        except (QueryRefused, AnswerUnusable) as error:
+            found, note = None, f"No decisions: {error}"
         notes = [note] if note else []
+        notes += [f"A question was not answered, so what it asks for is not known: {why}" for why in slots.refused]
         if by is not None and not slots.kinds:
             notes.append(_no_kinds(by))
         return Found(wanted, ran.past, slots, found, zone, _named(by), tuple(notes))

@@ -25,7 +25,8 @@ from recmodel.lab.weekly.values import Day, Figures, Given, Limit, Report, Signs
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.past import Past, PoolPast
 from recmodel.prometheus.past_decisions import Decisions
-from recmodel.prometheus.past_slots import Latencies, PoolSlots, Slots
+from recmodel.prometheus.past_slots import PoolSlots, Slots
+from recmodel.prometheus.slot_questions import Latencies
 
 NAN = math.nan
 

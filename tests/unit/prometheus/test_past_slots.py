@@ -13,7 +13,8 @@ from builders.past_prometheus import WORKLOAD, Other, PastShop, Value
 from recmodel.api.v1alpha1 import CustomMetrics, LatencySeries, Metrics
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.past_decisions import read_decisions, recmodels
-from recmodel.prometheus.past_slots import KindsBy, Slots, read_slots
+from recmodel.prometheus.past_kinds import KindsBy
+from recmodel.prometheus.past_slots import Slots, read_slots
 from recmodel.prometheus.pod_names import pod_prefix
 from recmodel.prometheus.readings import ModelView, PoolView
 from recmodel.prometheus.session import Connection
@@ -76,6 +77,20 @@ def test_what_stands_in_for_a_source_that_is_missing() -> None:
     (pool,) = slots_of(PastShop(BEGIN, 15)).pools
     assert pool.cpu_bound == ""
     assert np.isnan(pool.cpu_bound_cores).all()
+
+
+def test_what_is_refused_is_not_known_and_takes_nothing_else_with_it() -> None:
+    words = ("container_cpu", "request_seconds_sum", "recmodel_kind")
+    shop = PastShop(BEGIN, 15, load=constant(50.0), refuses=words, others=of_pods(LIMIT, 2.0))
+    found = slots_of(shop, KindsBy(label="path"))
+    (pool,) = found.pools
+    assert np.isnan(pool.cpu_cores).all()
+    assert np.isnan(pool.latencies.spent).all()
+    np.testing.assert_allclose(pool.cpu_bound_cores, 2.0)
+    np.testing.assert_allclose(pool.latencies.buckets[math.inf], 50.0)
+    assert found.kinds == {}
+    assert len(found.refused) == 1
+    assert "status 422" in found.refused[0]
 
 
 def test_series_whose_own_labels_prometheus_put_aside_are_asked_for_as_well() -> None:

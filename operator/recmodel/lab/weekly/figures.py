@@ -223,6 +223,6 @@ def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
             found.append(
                 f"{name}: the queue is not known, as the profile of its metrics has no such series, or Prometheus has none"
             )
-    if given.past.partial:
+    if given.past.partial or given.slots.partial:
         found.append("Prometheus said that a part of its answers may be missing")
     return tuple(found)

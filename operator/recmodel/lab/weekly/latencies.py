@@ -11,7 +11,7 @@ from recmodel.core.arrays.fleet import Floats
 from recmodel.lab.weekly.clock import Ints, known_ratio, largest, means, sums
 from recmodel.lab.weekly.values import Figures
 from recmodel.prometheus.histogram import Bracket, percentile_bracket, within_bracket
-from recmodel.prometheus.past_slots import Latencies
+from recmodel.prometheus.slot_questions import Latencies
 
 
 def together(each: Sequence[Latencies]) -> Latencies:

@@ -12,7 +12,7 @@ from recmodel.lab.weekly.clock import HOUR_SECONDS, HOURS, Ints, means
 from recmodel.lab.weekly.latencies import known
 from recmodel.lab.weekly.values import Budget, Given, HalfLoad, Spent
 from recmodel.prometheus.histogram import Bracket
-from recmodel.prometheus.past_slots import SLOT_SECONDS
+from recmodel.prometheus.slot_questions import SLOT_SECONDS
 
 HALF = 0.5
 
