@@ -33,7 +33,10 @@ def _busiest(hours: Sequence[Figures]) -> str:
     loaded = [hour for hour, found in enumerate(hours) if found.load_per_second]
     if not loaded:
         return "not known, as no request was counted"
-    hour = max(loaded, key=lambda hour: hours[hour].load_per_second or 0.0)
+    told = [
+        hour for hour in loaded if hours[hour].percentile is not None
+    ]  # an hour that has just begun has no slot yet
+    hour = max(told or loaded, key=lambda hour: hours[hour].load_per_second or 0.0)
     return f"{time_bracket(hours[hour].percentile)} in the busiest hour ({clock(hour)})"
 
 
