@@ -108,6 +108,7 @@ def test_a_replica_that_was_never_loaded_to_its_limit_is_at_under_half_load_at_l
 
 SPENT = Spent(412.3, "money", "", (None,) * 24, (None,) * 24, 0.61, False)
 BUSY = Figures(80.0, 90.0, 0.04, Bracket(0.05, 0.1), Bracket(0.0, 0.0))
+BEGUN = replace(BUSY, load_per_second=99.0, percentile=None)
 IDLE = Figures(0.0, 0.0, None, None, None)
 
 
@@ -115,7 +116,7 @@ IDLE = Figures(0.0, 0.0, None, None, None)
     ("hours", "days", "limits", "judged", "spent", "said"),
     [
         (
-            [IDLE] * 19 + [BUSY, replace(BUSY, load_per_second=99.0, percentile=None)] + [IDLE] * 3, ("over", "within", ""), {18: "cpu", 19: "cpu"}, 7, SPENT,
+            [IDLE] * 19 + [BUSY, BEGUN] + [IDLE] * 3, ("over", "within", ""), {18: "cpu", 19: "cpu"}, 7, SPENT,
             "p95 was 50 to 100 ms in the busiest hour (19:00), 1 of 2 hours was over the objective. cpu is the bottleneck from 18:00 to "
             "20:00. 412.30 was spent, 61 % of it at under half load.",
         ),
