@@ -277,6 +277,7 @@ def test_a_chart_of_nothing_has_an_axis(value: float | None) -> None:
 
 # What a read past may hold: gaps, nothing at all, shares at both ends, and enormous numbers.
 VALUES = st.one_of(st.just(NAN), st.just(0.0), st.floats(0.0, 1e6), st.just(1e12))
+HUGE = st.one_of(VALUES, st.just(5e-324), st.just(1e300))  # of series that nobody has checked
 SHARES = st.one_of(st.just(NAN), st.floats(0.0, 1.0))
 
 
@@ -293,7 +294,7 @@ def any_past(draw: st.DrawFn) -> Given:
 
     def latencies() -> Latencies:
         edges = draw(st.lists(st.sampled_from([0.01, 0.1, 1.0, math.inf]), max_size=4, unique=True))
-        return Latencies({edge: row(VALUES, slots) for edge in edges}, row(VALUES, slots))
+        return Latencies({edge: row(HUGE, slots) for edge in edges}, row(HUGE, slots))
 
     pools = tuple(
         PoolPast(
@@ -310,11 +311,11 @@ def any_past(draw: st.DrawFn) -> Given:
         PoolSlots(
             name,
             latencies(),
-            row(VALUES, slots),
-            row(VALUES, slots),
+            row(HUGE, slots),
+            row(HUGE, slots),
             draw(st.sampled_from(["", "limit", "request"])),
-            row(VALUES, slots),
-            row(VALUES, slots),
+            row(HUGE, slots),
+            row(HUGE, slots),
         )
         for name in names
     )
@@ -323,7 +324,7 @@ def any_past(draw: st.DrawFn) -> Given:
     read_slots = Slots(
         begin + 300.0 * np.arange(slots), used, {k: latencies() for k in draw(st.lists(st.text(), max_size=2))}
     )
-    decided = Decisions("m", row(VALUES, slots), {}, {}, draw(st.sampled_from([None, 0.0, 0.5])))
+    decided = Decisions("m", row(HUGE, slots), {}, {}, draw(st.sampled_from([None, 0.0, 0.5])))
     return Given(
         draw(st.text(max_size=5)), past, read_slots, 0.95, 0.1, 0.005,
         dict.fromkeys(names, 1.5) if draw(st.booleans()) else {},

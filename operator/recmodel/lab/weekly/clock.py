@@ -13,6 +13,7 @@ from recmodel.core.arrays.fleet import Floats
 from recmodel.core.types import Calendar
 
 HOURS = 24
+LARGEST_RATIO = 1e15
 HOUR_SECONDS, DAY_SECONDS = 3600.0, 86_400.0
 Ints = NDArray[np.int64]
 
@@ -78,7 +79,7 @@ def largest(values: Floats, places: Ints, number: int) -> Floats:
 
 
 def known_ratio(part: Floats, whole: Floats) -> Floats:
-    """One of the other; NaN where either is unknown, the other is none, or so little that the ratio is no number."""
+    """One of the other; NaN where either is unknown, the other is none, or so little that nobody can believe the ratio."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = part / np.where(whole > 0, whole, np.nan)
-    return np.where(np.isfinite(found), found, np.nan)
+    return np.where(found < LARGEST_RATIO, found, np.nan)

@@ -110,9 +110,9 @@ def _bands(series: Series, top: float, colour: str) -> Iterator[Element]:
     for hour, (low, high) in enumerate(zip(series.low, series.values, strict=True)):
         if low is None or high is None:
             continue
-        y = _y(min(high, top), top)
+        y = _y(high, top)
         open_end = " open" if math.isinf(high) else ""
-        height = max(_y(min(low, top), top) - y, 1.5)
+        height = max(_y(low, top) - y, 1.5)
         x, classes = LEFT + hour * STEP, f"{colour} band{open_end}"
         yield el("rect", x=x, y=y, width=STEP - GAP, height=height, class_=classes)
 
@@ -133,7 +133,7 @@ def _lines(values: Values, top: float, colour: str) -> Iterator[Element]:
 
 
 def _y(value: float, top: float) -> float:
-    return TOP + (HIGH - TOP - BOTTOM) * (1.0 - value / top)
+    return TOP + (HIGH - TOP - BOTTOM) * (1.0 - min(value, top) / top)
 
 
 def _tick(value: float) -> str:

@@ -108,7 +108,7 @@ def share_bracket(found: Bracket | None) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """With so many digits, such as ``8.25`` and ``0``; ``not known``."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return UNKNOWN
     if abs(value) < 1e-4:
         return f"{value:.1g}"
