@@ -33,6 +33,11 @@ test-slow: up ## what takes long: the Job that makes lighter models, KEDA by the
 try: ## a minute, no cluster: the sample on a recorded half day against an HPA and the best KEDA setting; verdict, table, picture
 	@v=$(V); $$v/bin/python -m recmodel.lab.trial $(ARGS)
 
+# It keeps what was run: an interrupted comparison goes on where it was.
+compare: ## the real HPA, the real KEDA and RecModel on one recorded load, in turn: docs/comparison.md (SEEDS=3, 40 min a seed)
+	@hack/cluster/up.sh; hack/cluster/images.sh product; v=$(V); eval "$$(hack/cluster/env.sh)"; \
+	  PYTHONPATH=demo:demo/load $$v/bin/python -m compare --seeds $(or $(SEEDS),3)
+
 demo: ## a RecModel served end to end: cluster, operator, real traffic, live view, report
 	@demo/run.sh
 
@@ -64,4 +69,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: try bench bench-short paper test-paper help check crds demo test-unit test-cluster test-slow test up down images
+.PHONY: try compare bench bench-short paper test-paper help check crds demo test-unit test-cluster test-slow test up down images

@@ -41,22 +41,6 @@ clear_earlier() {
 }
 no_pods_of_pools() { [ -z "$(kubectl get pods -n "$NAMESPACE" -l recmodel.dev/model=ranker -o name)" ]; }
 
-# Scrapes come every 5 s here, and 90 minutes pass in nine: shorter windows and ticks than the chart's defaults.
-operator() {
-  if ! kubectl get namespace "$OPERATOR_NAMESPACE" >/dev/null 2>&1; then
-    kubectl create namespace "$OPERATOR_NAMESPACE" >/dev/null
-    kubectl label namespace "$OPERATOR_NAMESPACE" "$MADE_BY_DEMO" >/dev/null
-  fi
-  helm upgrade --install recmodel charts/recmodel -n "$OPERATOR_NAMESPACE" --take-ownership --force-conflicts --wait --timeout 180s \
-    --set "image.repository=${IMAGE_PREFIX}recmodel" --set image.tag=dev --set prometheus.url=http://prometheus.monitoring:9090 \
-    --set prometheus.scrapeIntervalSeconds=5 --set prometheus.rateWindowSeconds=20 --set tickSeconds=5 >"$RUN_DIR/helm.log" 2>&1 ||
-    { tail -20 "$RUN_DIR/helm.log" >&2; return 1; }
-  # The tag stays `dev` when the image behind it changes, so the Deployment would keep the old one.
-  local image; image=$(cat "$CACHE/run/images/"*recmodel_dev 2>/dev/null || true)
-  kubectl patch deployment -n "$OPERATOR_NAMESPACE" recmodel -p "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"recmodel.dev/image\":\"$image\"}}}}}" >/dev/null
-  kubectl rollout status -n "$OPERATOR_NAMESPACE" deployment/recmodel --timeout=180s >/dev/null
-}
-
 recmodel() {
   sed "s|localhost/|$IMAGE_PREFIX|" manifests/samples/ranker.yaml | kubectl apply -f - >&2
   with_heartbeat 'waiting until the RecModel is Ready' kubectl wait --for=condition=Ready recmodel/ranker -n "$NAMESPACE" --timeout=180s >&2
@@ -191,7 +175,7 @@ main() {
   step 'the cluster, the gateway and Prometheus' hack/cluster/up.sh
   reach_prometheus
   step 'the images of the operator and of the ranker' hack/cluster/images.sh product
-  step 'the operator, by its Helm chart' operator
+  step 'the operator, by its Helm chart' demo/operator.sh 5 "$RUN_DIR/helm.log"
   clear_earlier
   step 'the RecModel: two pools of a ranker' recmodel
   step 'the first requests through the gateway' first_traffic
