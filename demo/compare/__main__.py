@@ -80,8 +80,11 @@ def run(comparison: Comparison, seeds: Sequence[int], only: str | None) -> None:
 
 
 def write(comparison: Comparison, seeds: Sequence[int]) -> None:
-    """The page and its picture. Raises NotSound."""
-    outcomes = [comparison.outcome(who, seed) for seed in seeds for who in ORDER]
+    """The page and its picture, of what was run. Raises NotSound."""
+    done = [(who, seed) for seed in seeds for who in ORDER if (comparison.of(who, seed) / DONE).exists()]
+    if not any(who is Who.RECMODEL for who, _ in done):
+        raise NotSound("RecModel was not run, so there is nothing to compare with")
+    outcomes = [comparison.outcome(who, seed) for who, seed in done]
     capacity, best = comparison.found()
     PAGE.write_text(page(outcomes, comparison.plan, comparison.rates, capacity, best))
     draw([one for one in outcomes if one.seed == seeds[0]], comparison.plan, PICTURE)

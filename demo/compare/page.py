@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from compare.outcome import OBJECTIVE_RATIO, Outcome
 from compare.plan import Plan, Series, Who
 from compare.search import MOST_OVER_RATIO, TARGET_RATIOS, Computed, rounded
@@ -29,7 +31,7 @@ HOW = """## How it was run
 - **HPA:** no metric is named, so Kubernetes' default holds: 80 % of the CPU that a pod requests. metrics-server is the project's own.
 - **KEDA:** its Prometheus scaler on the gateway's requests/s, {target:g} a replica. The target was found with the load known. One pod
   carried {capacity:.0f}/s in a test before, and {settings} targets were computed on that and on this load. The cheapest with at most
-  {allowed:.1%} of the minutes over was run{none_good}.
+  {allowed:.1%} of the minutes over is taken{none_good}.
 - **RecModel:** untuned. Each run is a new RecModel that knows no past load and not what a pod carries.
 - **While HPA or KEDA scale,** the same RecModel stands in mode `Recommend`. It made the pods and the route, and leaves the replicas alone.
 
@@ -52,7 +54,8 @@ LIMITS = """## What it does not show
 
 - One window of one recorded day, which only rises. How fast each releases replicas hardly counts.
 - A few pods of a fraction of a core. One replica more or less is a large step, so costs come in large steps too.
-- One shared machine with two cores, where load generator, gateway and pods disturb each other. Other work may have run beside it.
+- One shared machine with two cores, where load generator, gateway, pods and whatever else runs disturb each other. A pod carried
+  {capacity:.0f}/s here, and [35/s on a quiet machine](../demo/ranker/pool-templates.yaml).
 - A past. RecModel forecasts from days that it has seen, and here it has seen none.
 
 [benchmark.md](benchmark.md) simulates whole days, with a past and with two kinds of pods.
@@ -64,7 +67,11 @@ outside the checkout, so an interrupted comparison goes on.
 
 def page(outcomes: Sequence[Outcome], plan: Plan, rates: Series, capacity: float, best: Computed) -> str:
     """The whole page."""
-    by_who = [[one for one in outcomes if one.who is who] for who in (Who.RECMODEL, Who.KEDA, Who.HPA)]
+    every = {who: [one for one in outcomes if one.who is who] for who in (Who.RECMODEL, Who.KEDA, Who.HPA)}
+    by_who = [found for found in every.values() if found]
+    missing = [
+        f"**Not run yet: {NAMES[who]}.** This page is of the others.\n" for who, found in every.items() if not found
+    ]
     seeds = sorted({one.seed for one in outcomes})
     replay = rates[plan.warm_up_seconds :]
     none_good = (
@@ -78,7 +85,18 @@ def page(outcomes: Sequence[Outcome], plan: Plan, rates: Series, capacity: float
         capacity=capacity, settings=len(TARGET_RATIOS), allowed=MOST_OVER_RATIO, none_good=none_good, faster=plan.faster,
         down=plan.down_window_seconds, decide=plan.decide_seconds, window=plan.window_seconds, budget=1.0 - OBJECTIVE_RATIO,
     )  # fmt: skip
-    return "\n".join([HEAD, *_result(by_who, len(seeds)), "", *_why(by_who, plan), "", how, LIMITS])
+    return "\n".join(
+        [
+            HEAD,
+            *missing,
+            *_result(by_who, len(seeds)),
+            "",
+            *_why(by_who, plan),
+            "",
+            how,
+            LIMITS.format(capacity=capacity),
+        ]
+    )
 
 
 def _result(by_who: Sequence[Sequence[Outcome]], seeds: int) -> list[str]:
@@ -108,10 +126,12 @@ def _why(by_who: Sequence[Sequence[Outcome]], plan: Plan) -> list[str]:
         *(f"- Minutes over of {NAMES[one[0].who]}: {where_over(one, plan)}." for one in by_who),
     ]
     if not wins:
+        replicas = np.concatenate([one.replicas for one in by_who[0]])
+        least, most = float(replicas.min()), float(replicas.max())
         lines += [
             "- RecModel begins without knowing what a pod carries, and learns it while it serves. KEDA's target was found "
             "with the load known.",
             "- With one pool there is no mix to choose and no weight to set, where most of its saving comes from.",
-            "- With three to six replicas one replica is a fifth of the cost, so forecasting ahead costs a large step at a time.",
+            f"- With {least:.0f} to {most:.0f} replicas one more or less is a large part of the cost.",
         ]
     return lines

@@ -33,7 +33,7 @@ class Plan:
     recorded_minutes: int = 90
     replay_seconds: int = 540
     warm_up_seconds: int = 90
-    peak_per_second: float = 150.0
+    peak_per_second: float = 110.0
     decide_seconds: int = 15
     window_seconds: int = 20
     down_window_seconds: int = 30

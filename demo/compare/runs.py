@@ -108,27 +108,15 @@ def _scales() -> bool:
 
 
 def _watch(folder: Path, name: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "watch",
-        "--run",
-        str(folder),
-        "--job",
-        JOB,
-        "--namespace",
-        NAMESPACE,
-        "--name",
-        name,
-    ]
+    what = ("--run", str(folder), "--job", JOB, "--namespace", NAMESPACE, "--name", name)
+    command = [sys.executable, "-m", "watch", *what]
     if subprocess.run(command, check=False).returncode:
         raise RunFailed(f"the replay of {name} did not end well: {folder} has its log")
 
 
 def _take_away() -> None:
     kubectl("delete", "job", "--all", "-n", NAMESPACE, "--wait=false")
-    kinds = kubectl("api-resources", "--api-group=keda.sh", "-o", "name")
-    if "scaledobjects" in kinds:
+    if kubectl("get", "crd", "scaledobjects.keda.sh", "--ignore-not-found", "-o", "name").strip():
         kubectl("delete", "scaledobjects", "--all", "-n", NAMESPACE, "--timeout=60s")
     kubectl("delete", "hpa", "--all", "-n", NAMESPACE, "--timeout=60s")
     kubectl("delete", "recmodel", "--all", "-n", NAMESPACE, "--timeout=90s")

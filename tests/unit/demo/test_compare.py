@@ -201,6 +201,12 @@ def test_a_win_is_told_as_one_and_needs_no_excuse() -> None:
     assert "does not win" not in text
 
 
+def test_who_was_not_run_is_named() -> None:
+    text = page([made(Who.HPA, 8.0, 30, 0), made(Who.RECMODEL, 6.0, 20, 0)], PLAN, RATES, 35.0, BEST)
+    assert "Not run yet: KEDA at its best target" in text
+    assert "RecModel wins against the HPA" in text
+
+
 def test_several_seeds_are_told_with_their_interval() -> None:
     runs = [made(Who.KEDA, cost, 40, over, seed) for seed, (cost, over) in enumerate([(5.0, 0), (5.2, 1), (5.4, 2)], 1)]
     assert mean_text(runs, lambda one: one.cost, ".2f") == "5.20 ± 0.50"
