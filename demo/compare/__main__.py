@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             'the comparison reads Prometheus from this machine: it needs CLUSTER=local (eval "$(hack/cluster/env.sh)")'
         )
+    signal.signal(signal.SIGTERM, _ended)  # what was set up is taken away then as well
     plan = Plan()
     step_seconds, recorded = read_trace(DEFAULT_TRACE)
     cache = Path(os.environ.get("RECMODEL_CACHE", Path.home() / ".cache/recmodel"))
@@ -118,6 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"the comparison is not complete: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def _ended(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
