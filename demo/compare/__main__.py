@@ -17,10 +17,11 @@ from pathlib import Path
 
 from schedule import DEFAULT_TRACE, read_trace
 
-from compare.outcome import OBJECTIVE_RATIO, NotSound, Outcome, outcome
+from compare.canary import NotSound, short_minutes
+from compare.outcome import OBJECTIVE_RATIO, Outcome, Written, outcome
 from compare.page import page
 from compare.picture import draw
-from compare.plan import Plan, Series, Who, load, probe_load
+from compare.plan import PROBE_SECONDS, Plan, Series, Who, load, probe_load
 from compare.runs import CHECKOUT, DONE, RunFailed, play
 from compare.search import Computed, Limits, NoCapacity, best_target, capacity_per_second, rounded
 from watch.generator_log import parse
@@ -50,9 +51,12 @@ class Comparison:
         return self.folder / PROBE
 
     def found(self) -> tuple[float, Computed]:
-        """What one replica carries, and KEDA's best target. Raises NoCapacity."""
-        seconds = parse((self.probe() / "generator.log").read_text()).seconds
-        capacity = capacity_per_second(seconds, OBJECTIVE_RATIO, self.plan.minute_seconds)
+        """What one replica carries, and KEDA's best target. Raises NoCapacity or NotSound."""
+        log = parse((self.probe() / "generator.log").read_text())
+        minute = self.plan.minute_seconds
+        canary = (self.probe() / "canary.csv").read_text()
+        short_minutes(PROBE, canary, log.start_seconds or 0.0, PROBE_SECONDS // minute, minute)
+        capacity = capacity_per_second(log.seconds, OBJECTIVE_RATIO, minute)
         return capacity, best_target(self.rates, capacity, self.plan, Limits(*LIMITS, self._start_up_seconds()))
 
     def _start_up_seconds(self) -> int:
@@ -64,8 +68,8 @@ class Comparison:
         """What a run came to. Raises NotSound."""
         folder = self.of(who, seed)
         target = json.loads((folder / DONE).read_text())["target_per_second"]
-        log, samples = ((folder / name).read_text() for name in ("generator.log", "samples.jsonl"))
-        return outcome(who, seed, target, log, samples, self.plan)
+        texts = Written(*((folder / name).read_text() for name in ("generator.log", "samples.jsonl", "canary.csv")))
+        return outcome(who, seed, target, texts, self.plan)
 
 
 def run(comparison: Comparison, seeds: Sequence[int], only: str | None) -> None:

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compare.canary import NotSound, short_minutes
 from compare.plan import Plan, Series, Who
 from watch.generator_log import ClientSecond, parse
 from watch.snapshot import Snapshot, from_line
-
-
-class NotSound(Exception):
-    """The run says nothing of who decided in it; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,7 @@ class Outcome:
     late_ratios: Series
     replicas: Series  # asked for, the mean of the minute
     over: tuple[bool, ...]
+    short_minutes: int  # in which the machine had no CPU to give
 
     @property
     def late_ratio(self) -> float:
@@ -44,9 +42,18 @@ class Outcome:
         return self.late / self.requests
 
 
-def outcome(who: Who, seed: int, target_per_second: float | None, log: str, samples: str, plan: Plan) -> Outcome:
-    """``log`` is the load generator's, ``samples`` a snapshot a line. Raises NotSound."""
-    found = parse(log)
+@dataclass(frozen=True)
+class Written:
+    """The texts of a run: the load generator's log, a snapshot a line, and what the canary measured."""
+
+    log: str
+    samples: str
+    canary: str
+
+
+def outcome(who: Who, seed: int, target_per_second: float | None, texts: Written, plan: Plan) -> Outcome:
+    """Raises NotSound."""
+    found = parse(texts.log)
     if not found.finished or found.start_seconds is None:
         raise NotSound(f"{who.value}, seed {seed}: the load generator's log has no summary")
     seconds = [s for s in found.seconds if plan.warm_up_seconds <= s.second < plan.seconds]
@@ -55,7 +62,10 @@ def outcome(who: Who, seed: int, target_per_second: float | None, log: str, samp
     unsent = sum(s.unsent for s in seconds)
     if unsent:
         raise NotSound(f"{who.value}, seed {seed}: the generator did not send {unsent} requests, at its own limit")
-    snapshots = [from_line(line) for line in samples.splitlines()]
+    begin = found.start_seconds + plan.warm_up_seconds
+    what = f"{who.value}, seed {seed}"
+    short = short_minutes(what, texts.canary, begin, plan.recorded_minutes, plan.minute_seconds)
+    snapshots = [from_line(line) for line in texts.samples.splitlines()]
     by_second, price = _replicas(snapshots, found.start_seconds, plan)
     late_ratios = _by_minute([s.due - s.within for s in seconds], plan) / np.maximum(
         _by_minute([s.due for s in seconds], plan), 1.0
@@ -71,6 +81,7 @@ def outcome(who: Who, seed: int, target_per_second: float | None, log: str, samp
         late_ratios=late_ratios,
         replicas=_by_minute(by_second, plan) / plan.minute_seconds,
         over=_over(seconds, plan),
+        short_minutes=short,
     )  # fmt: skip
 
 

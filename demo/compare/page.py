@@ -47,7 +47,8 @@ What was compressed, and what was not:
   is harder for all three, and hardest for whoever is slow to see a rise.
 
 A minute is over if more than {budget:.0%} of its requests were late (100 ms) or failed. Latency is what the load generator's clients saw,
-from the moment a request was meant to leave. A replica costs from the moment it is asked for. Cost is in recorded time, of one run.
+from the moment a request was meant to leave. A replica costs from the moment it is asked for. Cost is in recorded time, of one run. A
+minute is short of CPU if a ready process of the machine waited as long as it ran.
 """
 
 LIMITS = """## What it does not show

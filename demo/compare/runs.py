@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compare import manifests
+from compare import canary, manifests
 from compare.manifests import JOB, NAMESPACE, Object
 from compare.plan import Plan, Series, Who, csv_of
 
@@ -76,7 +76,8 @@ def play(
         try:
             _set_up(model, scaled, folder)
             kubectl("apply", "-f", "-", body=manifests.generator(name, seed, os.environ["GATEWAY_ADDRESS"], prefix))
-            _watch(folder, name)
+            with canary.watching(folder / "canary.csv"):
+                _watch(folder, name)
             for kind in ("recmodel", "hpa", "deployment"):
                 (folder / f"{kind}.yaml").write_text(kubectl("get", kind, "-n", NAMESPACE, "-o", "yaml"))
         finally:

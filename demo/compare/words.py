@@ -44,8 +44,8 @@ def mean_text(outcomes: Sequence[Outcome], figure: Figure, form: str) -> str:
 def table(by_who: Sequence[Sequence[Outcome]]) -> list[str]:
     """A row a controller, in Markdown."""
     rows = [
-        "| | Cost | Late requests | Minutes over | Failed requests | Mean replicas | Changes |",
-        "|---|---|---|---|---|---|---|",
+        "| | Cost | Late requests | Minutes over | Failed requests | Mean replicas | Changes | Minutes short of CPU |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for outcomes in by_who:
         whole = [
@@ -55,6 +55,7 @@ def table(by_who: Sequence[Sequence[Outcome]]) -> list[str]:
             f"{sum(one.failed for one in outcomes)} of {sum(one.requests for one in outcomes):,}",
             mean_text(outcomes, lambda one: float(one.replicas.mean()), ".2f"),
             mean_text(outcomes, lambda one: float(one.changes), ".1f" if len(outcomes) > 1 else ".0f"),
+            str(sum(one.short_minutes for one in outcomes)),
         ]
         name = NAMES[outcomes[0].who]
         rows.append(f"| {name[0].upper()}{name[1:]} | " + " | ".join(whole) + " |")

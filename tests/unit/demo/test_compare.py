@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,8 @@ from builders import demo_scenes as demo
 sys.path.insert(0, str(demo.DEMO / "load"))
 
 from compare import manifests
-from compare.outcome import NotSound, Outcome, outcome
+from compare.canary import NotSound, short_minutes, watching
+from compare.outcome import Outcome, Written, outcome
 from compare.page import page
 from compare.picture import draw
 from compare.plan import Plan, Series, Who, csv_of, load
@@ -54,6 +56,15 @@ def log(within: dict[int, int] | None = None, lost: dict[int, int] | None = None
     return "\n".join([*lines, f"{written} {json.dumps({'summary': True})}", ""])
 
 
+def canary(ratios: dict[float, float] | None = None) -> str:
+    """A ready process never waits, but in the windows of 2 s around the seconds of ``ratios``."""
+    lines = []
+    for at in np.arange(0.0, PLAN.seconds, 1.0).tolist():
+        near = [ratio for second, ratio in (ratios or {}).items() if abs(second - at) <= 1.0]
+        lines.append(f"{demo.START + at:.3f},{near[0] if near else 1.0}")
+    return "\n".join(lines)
+
+
 def samples(replicas: dict[float, int], every: float = 2.0) -> str:
     """A snapshot every two seconds; ``replicas`` from a second on."""
     lines = []
@@ -66,7 +77,8 @@ def samples(replicas: dict[float, int], every: float = 2.0) -> str:
 def test_a_run_becomes_figures_of_the_recorded_minutes_alone() -> None:
     # Late in the warm-up, which counts for nothing; then 4 of 60 in minute 2, of which one failed, and 2 of 60 in minute 4.
     text = log(within={3: 0, 18: 7, 31: 8}, lost={19: 1})
-    found = outcome(Who.HPA, 1, None, text, samples({-4.0: 1, 10.0: 2, 28.0: 4}), PLAN)
+    texts = Written(text, samples({-4.0: 1, 10.0: 2, 28.0: 4}), canary())
+    found = outcome(Who.HPA, 1, None, texts, PLAN)
     assert (found.requests, found.late, found.failed) == (360, 6, 1)
     assert found.over == (False, True, False, False, False, False)
     assert found.late_ratios.tolist() == [0.0, 4 / 60, 0.0, 2 / 60, 0.0, 0.0]
@@ -89,7 +101,24 @@ def test_a_run_becomes_figures_of_the_recorded_minutes_alone() -> None:
 )
 def test_a_run_that_says_nothing_is_refused(text: str, seen: str, why: str) -> None:
     with pytest.raises(NotSound, match=why):
-        outcome(Who.KEDA, 2, 20.0, text, seen, PLAN)
+        outcome(Who.KEDA, 2, 20.0, Written(text, seen, canary()), PLAN)
+
+
+def test_a_run_on_a_machine_that_was_short_of_cpu_is_refused() -> None:
+    begin, busy = demo.START + PLAN.warm_up_seconds, canary({18.0: 9.0})
+    assert short_minutes("probe", canary(), begin, 6, 6) == 0
+    assert short_minutes("probe", canary({11.0: 9.0}), begin, 36, 1) == 3
+    with pytest.raises(NotSound, match="6 of 6 minutes"):
+        short_minutes("probe", "", begin, 6, 6)  # what was not measured was not fine
+    with pytest.raises(NotSound, match="short of CPU in 1 of 6 minutes"):
+        outcome(Who.RECMODEL, 1, None, Written(log(), samples({-4.0: 1}), busy), PLAN)
+
+
+def test_the_canary_measures_more_than_nothing(tmp_path: Path) -> None:
+    with watching(tmp_path / "canary.csv"):
+        while not (tmp_path / "canary.csv").exists() or not (tmp_path / "canary.csv").read_text():
+            time.sleep(0.05)
+    assert all(float(line.split(",")[1]) >= 0.9 for line in (tmp_path / "canary.csv").read_text().splitlines())
 
 
 def windows(*rates_and_within: tuple[int, float]) -> list[ClientSecond]:
@@ -173,7 +202,7 @@ def made(who: Who, cost: float, late: int, over: int, seed: int = 1) -> Outcome:
     flat: Series = np.ones(minutes)
     return Outcome(
         who, seed, None, requests=10_000, late=late, failed=0, cost=cost, changes=3, load_per_second=10.0 * flat,
-        late_ratios=late / 10_000 * flat, replicas=2.0 * flat, over=tuple(i < over for i in range(minutes)),
+        late_ratios=late / 10_000 * flat, replicas=2.0 * flat, over=tuple(i < over for i in range(minutes)), short_minutes=2,
     )  # fmt: skip
 
 
@@ -188,7 +217,7 @@ def test_the_page_says_who_is_cheaper_and_who_is_late_more_often() -> None:
     assert "RecModel is 25% cheaper than the HPA, but late more often" in text
     assert "## Why RecModel does not win here" in text
     assert "- Minutes over of RecModel: 1 in minutes 1 to 2, 0 in minutes 3 to 4, 0 in minutes 5 to 6." in text
-    assert "| RecModel | 6.00 | 0.90% | 1 | 0 of 10,000 | 2.00 | 3 |" in text
+    assert "| RecModel | 6.00 | 0.90% | 1 | 0 of 10,000 | 2.00 | 3 | 2 |" in text
     assert "26.2 a replica" in text
     assert "none had so few" not in text
     assert "none had so few" in page(outcomes, PLAN, RATES, 35.0, replace(BEST, minutes_over=2.0))
