@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from recmodel.api.status import MixStatus, RecommendationStatus
@@ -45,7 +46,7 @@ def recommendation(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> Recomm
     saving = round(sum((runs[name] - count) * price[name] for name, count in wanted.items()), 2) + 0.0
     difference = f", {abs(saving):.2f} {'less' if saving > 0 else 'more'}" if saving else ""
     said += (
-        "; would run the same"
+        f"; would run the same{_unlearned(snapshot, runs)}"
         if wanted == runs
         else f"; would run {_said(wanted)} at {recommended.cost_per_hour} an hour{difference}"
     )
@@ -89,6 +90,14 @@ def _wanted(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> tuple[Mapping
     )
     grows = {name: acting[name] > pools[name].desired for name in planned}
     return {name: max(count, acting[name]) if late or grows[name] else count for name, count in planned.items()}, ""
+
+
+def _unlearned(snapshot: Snapshot, runs: Mapping[str, int]) -> str:
+    """Of which running pools nothing is known yet that could lead to another number."""
+    estimates = snapshot.decision.estimates if snapshot.decision is not None else {}
+    planned = {name: one.planned_per_replica for name, one in estimates.items() if runs.get(name)}
+    unknown = [name for name, rate in planned.items() if rate is None or not math.isfinite(rate)]
+    return f", as what a replica of {', '.join(unknown)} carries is not known yet" if unknown else ""
 
 
 def _shared(snapshot: Snapshot, pools: Mapping[str, PoolState]) -> dict[str, int] | None:

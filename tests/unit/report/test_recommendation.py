@@ -11,7 +11,7 @@ from builders.status_scene import STATE, decision, reading, tracked
 from recmodel.api.status import MixStatus, RecommendationStatus
 from recmodel.api.v1alpha1 import RecModelSpec
 from recmodel.cluster.observed.pool_state import Reference
-from recmodel.core.types import Decision, Reason
+from recmodel.core.types import Decision, PoolEstimate, Reason
 from recmodel.prometheus import Bracket
 from recmodel.report.recommendation import recommendation, target_problem
 
@@ -83,6 +83,16 @@ def test_the_same_is_said_as_the_same_and_what_no_mix_carries_is_told() -> None:
         == f"{RUNS}; would run the same; no mix within replicas.max is enough for the load that is expected"
     )
     assert said.saving_per_hour == "0.00"
+
+
+def test_the_same_because_nothing_is_learned_yet_says_so() -> None:
+    known, unknown = (PoolEstimate(rate, rate, 9.0, 1.0, 1.0, rate) for rate in (50.0, None))
+    made = decided({"cpu": 6, "gpu": 1})
+    learning = found(replace(made, estimates={"cpu": unknown, "gpu": unknown})).message
+    assert learning == f"{RUNS}; would run the same, as what a replica of cpu, gpu carries is not known yet"
+    half = found(replace(made, estimates={"cpu": known, "gpu": unknown})).message
+    assert half == f"{RUNS}; would run the same, as what a replica of gpu carries is not known yet"
+    assert found(replace(made, estimates={"cpu": known, "gpu": known})).message == f"{RUNS}; would run the same"
 
 
 def test_without_a_known_load_there_is_nothing_to_compare() -> None:
