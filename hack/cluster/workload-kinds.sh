@@ -6,31 +6,20 @@
 # With CLUSTER=kind or current it takes the public image of Argo Rollouts instead of building one.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/parts.sh"
+. "$HERE/add_on.sh"
 NAMESPACE=argo-rollouts
 CONFIG=$RECMODEL_CACHE/charts/argo-rollouts-$ROLLOUTS_VERSION   # its manifests, and ours above them
-SOURCE=$WORK/argo-rollouts-$ROLLOUTS_VERSION
 LWS_CRD=leaderworkersets.leaderworkerset.x-k8s.io
 
-# Its go.mod has replace directives, so it cannot be built as a dependency of a module of ours.
-rollouts_program() {
+rollouts_program() { # MODULE
   present "$ROLLOUTS_BIN/rollouts-controller" && return 0
-  mkdir -p "$ROLLOUTS_BIN" "$WORK"
-  rm -rf "$SOURCE"
-  cp -r "$1" "$SOURCE"
-  chmod -R u+w "$SOURCE"
-  (cd "$SOURCE" && go mod download && mkdir -p out && go build -v -mod=readonly -buildvcs=false -trimpath -gcflags all=-dwarf=false -ldflags '-s -w' \
-    -o out/ ./cmd/rollouts-controller) 2>"$BUILD_LOG" || { tail -20 "$BUILD_LOG" >&2; return 1; }
-  mv "$SOURCE/out/rollouts-controller" "$ROLLOUTS_BIN/rollouts-controller"
-  rm -rf "$SOURCE"
+  local built; built=$(module_programs "$1" ./cmd/rollouts-controller)
+  mkdir -p "$ROLLOUTS_BIN"
+  mv "$built/rollouts-controller" "$ROLLOUTS_BIN/rollouts-controller"
+  rm -rf "$(dirname "$built")"
 }
 
-rollouts_image() {
-  local archive=$RECMODEL_CACHE/images/argo-rollouts-$ROLLOUTS_VERSION.tar name=localhost/argo-rollouts:$ROLLOUTS_VERSION
-  [ -s "$archive" ] || python3 "$HERE/docker_archive.py" "$archive" "$BASE_IMAGE_TAR" "$name=$ROLLOUTS_BIN/rollouts-controller,base"
-  $CTR images ls -q | grep -qxF "$name" || with_heartbeat 'importing the image of Argo Rollouts' $CTR images import "$archive" >>"$RUN/log/import.log"
-}
-
-rollouts_manifests() {
+rollouts_manifests() { # MODULE
   rm -rf "$CONFIG"
   mkdir -p "$CONFIG/ours"
   cp -r "$1/manifests" "$CONFIG/manifests"
@@ -56,16 +45,19 @@ YAML
 
 kinds_up() {
   local rollouts lws
-  rollouts=$(go_module github.com/argoproj/argo-rollouts "$ROLLOUTS_VERSION" "$ROLLOUTS_SUM")
-  lws=$(go_module sigs.k8s.io/lws "$LWS_VERSION" "$LWS_SUM")
+  rollouts=$(pinned_module github.com/argoproj/argo-rollouts "$ROLLOUTS_VERSION" "$ROLLOUTS_SUM")
+  lws=$(pinned_module sigs.k8s.io/lws "$LWS_VERSION" "$LWS_SUM")
   export BUILD_LOG=$WORK/go-build.log
-  if [ "$CLUSTER" = local ]; then timed 'Argo Rollouts' rollouts_program "$rollouts"; rollouts_image; fi
+  if [ "$CLUSTER" = local ]; then
+    timed 'Argo Rollouts' rollouts_program "$rollouts"
+    add_on_images "argo-rollouts-$ROLLOUTS_VERSION" "localhost/argo-rollouts:$ROLLOUTS_VERSION=$ROLLOUTS_BIN/rollouts-controller,base"
+  fi
   unset BUILD_LOG
   rollouts_manifests "$rollouts"
   kubectl apply --server-side --force-conflicts -k "$CONFIG/ours" >/dev/null
   kubectl apply --server-side -f "$lws/config/crd/bases/leaderworkerset.x-k8s.io_leaderworkersets.yaml" >/dev/null
-  kubectl wait --for=condition=Established "crd/$LWS_CRD" --timeout=60s >/dev/null
   kubectl rollout status -n "$NAMESPACE" deployment/argo-rollouts --timeout=180s >/dev/null
+  kubectl wait --for=condition=Established "crd/$LWS_CRD" --timeout=60s >/dev/null
 }
 
 kinds_down() {
