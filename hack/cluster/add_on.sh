@@ -1,5 +1,5 @@
 # Programs of add-ons that a test or a comparison needs for some minutes: from a pinned Go module to an image of the local cluster.
-# Sourced by keda.sh, metrics-server.sh, capacity-buffers.sh and workload-kinds.sh.
+# Sourced by keda.sh, metrics-server.sh and capacity-buffers.sh.
 
 # pinned_module PATH VERSION SUM: prints the module's folder.
 pinned_module() {

@@ -13,10 +13,6 @@ METRICS_SERVER_VERSION=0.9.0 # built only for `make compare`
 METRICS_SERVER_SUM=h1:nlqqZ2H0Xfko8eJC/1qaNVVT17hu4rxndkOi22KTZ4w=
 KARPENTER_VERSION=1.14.1    # its CRD of CapacityBuffers alone, for tests/cluster/test_node_buffers.py
 KARPENTER_SUM=h1:GjqvOHLjl2+OXM0ti5VEZSQuvcitB0pETd8zdChXEtI=
-ROLLOUTS_VERSION=1.8.3      # Argo Rollouts, built only for tests/cluster/test_scaled_kinds.py
-ROLLOUTS_SUM=h1:blbtQva4IK9r6gFh+dWkCrLnFdPOWiv9ubQYu36qeaA=
-LWS_VERSION=0.7.0           # its CRD of LeaderWorkerSets alone, for the same tests
-LWS_SUM=h1:qWfzX8+UBak+Hq0+m/PuE3uO0mp/3dmm5q/h/7z31A8=
 KIND_VERSION=0.33.0
 KIND_CLUSTER=recmodel
 BASE_VERSION=bookworm-1     # raise it when the base image's packages change
@@ -39,7 +35,6 @@ PROMETHEUS_BIN=$BIN/prometheus-$PROMETHEUS_VERSION
 KIND_BIN=$BIN/kind-$KIND_VERSION
 KEDA_BIN=$BIN/keda-$KEDA_VERSION
 METRICS_SERVER_BIN=$BIN/metrics-server-$METRICS_SERVER_VERSION
-ROLLOUTS_BIN=$BIN/argo-rollouts-$ROLLOUTS_VERSION
 PAUSE_BIN=$BIN/pause-1
 GATEWAY_CHART=$RECMODEL_CACHE/charts/gateway-helm-$ENVOY_GATEWAY_VERSION
 BASE_IMAGE_TAR=$RECMODEL_CACHE/images/base-$BASE_VERSION.tar

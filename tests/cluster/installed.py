@@ -11,12 +11,8 @@ from recmodel.cluster import names
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_NAMESPACE, RELEASE = "recmodel-system", "recmodel"
 TICK_SECONDS = 5
-# Kinds that the cluster does not have: test_scaled_kinds.py brings them.
-SCALE_TARGETS = [
-    {"group": "shop.example", "kind": "Widget", "resource": "widgets"},
-    {"group": "argoproj.io", "kind": "Rollout", "resource": "rollouts"},
-    {"group": "leaderworkerset.x-k8s.io", "kind": "LeaderWorkerSet", "resource": "leaderworkersets"},
-]
+# A kind that the cluster does not have: test_scaled_kinds.py brings it.
+SCALE_TARGETS = [{"group": "shop.example", "kind": "Widget", "resource": "widgets"}]
 PREFIX = "recmodel-test-"  # of the namespaces
 
 

@@ -1,21 +1,16 @@
-"""Workloads of which only the scale says how many replicas there are and which pods are theirs: a kind of the test's own, an Argo Rollout
-with its controller, and a LeaderWorkerSet by its CRD, whose controller is the test.
+"""A workload of a kind of its own, of which only the scale says how many replicas there are and which pods are theirs. The test is its
+controller.
 """
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from custom_kinds import ANYTHING, CRD
-from figures import measured
-from installed import ROOT
 from kube import Kube, Object, eventually, run, throughout
 from operator_account import asked
-from requests_sent import Load, failed
 from serving import Pool, Served
 from test_attach import granted
 
@@ -26,12 +21,6 @@ pytestmark = pytest.mark.cluster
 
 WIDGET = names.Kind("Widget", "shop.example/v1", "widgets")
 TARGET = {"apiVersion": WIDGET.group_version, "kind": WIDGET.kind, "name": "ranker"}
-ROLLOUT = names.Kind("Rollout", "argoproj.io/v1alpha1", "rollouts")
-SET = names.Kind("LeaderWorkerSet", "leaderworkerset.x-k8s.io/v1", "leaderworkersets")
-SCRIPT = ROOT / "hack" / "cluster" / "workload-kinds.sh"
-LABELS = {"app": "ranker", "prometheus.io/scrape": "true"}
-OF_SET = "leaderworkerset.sigs.k8s.io"
-PER_SECOND = 15.0
 METRICS = {"profile": "custom", "custom": {"latency": {"name": "request_seconds", "unit": "s"}}}
 
 
@@ -149,103 +138,3 @@ def test_who_may_not_scale_a_widget_or_refers_to_a_kind_that_is_not_named_gets_n
     assert asked(author, "create", acts).returncode != 0
     granted(namespace, author, "one", "shop.example", "widgets/scale", ["patch"])
     eventually("one that may scale it is taken", lambda: asked(author, "create", acts).returncode == 0, 30.0)
-
-
-@pytest.fixture(scope="module")
-def real_kinds(kube: Kube, operator: None) -> Iterator[None]:
-    """Argo Rollouts, and the CRD of LeaderWorkerSets."""
-    if any(kube.find(CRD, None, kind.resource) is not None for kind in (ROLLOUT, SET)):
-        pytest.skip("the cluster has these kinds of its own")
-    try:
-        subprocess.run([SCRIPT, "up"], check=True, timeout=1800)
-        yield
-    finally:
-        subprocess.run([SCRIPT, "down"], check=True, timeout=300)
-
-
-def made(kube: Kube, namespace: str, kind: names.Kind, spec: Object) -> Object:
-    body = {"apiVersion": kind.group_version, "kind": kind.kind, "metadata": {"name": "ranker"}, "spec": spec}
-    return kube.create(kind, namespace, body)
-
-
-def target_of(kind: names.Kind) -> Object:
-    return {"apiVersion": kind.group_version, "kind": kind.kind, "name": "ranker"}
-
-
-def template(**labels: str) -> Object:
-    return {"metadata": {"labels": labels}, "spec": Pool().spec()["template"]["spec"]}
-
-
-def ours(obj: Object) -> Any:
-    """What the operator has written of it, and where."""
-    (entry,) = [one for one in obj["metadata"]["managedFields"] if one["manager"] == names.FIELD_MANAGER]
-    return entry["subresource"], entry["fieldsV1"]
-
-
-def test_an_argo_rollout_is_scaled_and_rolled_out_by_its_own_controller(
-    kube: Kube, namespace: str, real_kinds: None
-) -> None:
-    strategy = {"canary": {"steps": [{"setWeight": 50}, {"pause": {"duration": "5s"}}]}}
-    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "ranker"}}, "strategy": strategy}
-    made(kube, namespace, ROLLOUT, {**spec, "template": template(**LABELS)})
-    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
-    service = {"metadata": {"name": "ranker"}, "spec": {"selector": {"app": "ranker"}, "ports": ports}}
-    kube.create(names.SERVICE, namespace, {"apiVersion": "v1", "kind": "Service", **service})
-
-    def rollout() -> Object:
-        return kube.get(ROLLOUT, namespace, "ranker")
-
-    eventually("its controller has made a pod", lambda: rollout().get("status", {}).get("readyReplicas") == 1, 90.0)
-    served = Served(kube, referring(namespace, target_of(ROLLOUT)))
-    eventually("it gets its minimum", lambda: rollout()["spec"]["replicas"] == 2, 60.0)
-    assert ours(rollout()) == ("scale", {"f:spec": {"f:replicas": {}}})
-    eventually("its pods are ready", lambda: served.status()["pools"][0]["ready"] == 2, 60.0)
-    with Load(served, PER_SECOND, url=f"http://ranker.{namespace}/") as load:
-        eventually("the load is seen", served.has("MetricsAvailable", "True"), 60.0)
-        assert served.condition("Degraded")["status"] == "False", "it is no release tool of its own workload"
-        note = {"metadata": {"annotations": {"version": "2"}}}
-        kube.merge(ROLLOUT, namespace, "ranker", {"spec": {"template": note}})
-
-        def rolled_out() -> bool:
-            status = rollout()["status"]
-            return bool(status["phase"] == "Healthy" and status["updatedReplicas"] == 2 == status["replicas"])
-
-        eventually("another template is rolled out", rolled_out, 120.0)
-        eventually("two are ready again", lambda: served.status()["pools"][0]["ready"] == 2, 60.0)
-        eventually("it serves", served.has("Ready", "True"), 60.0)
-        assert rollout()["spec"]["replicas"] == 2
-        measured(
-            "An Argo Rollout by reference, one new template",
-            f"{len(load.answers())} requests, failed: {failed(load.answers())}",
-        )
-
-
-def test_of_a_leader_worker_set_each_group_is_one_replica(kube: Kube, namespace: str, real_kinds: None) -> None:
-    group = {"size": 2, "workerTemplate": template(app="ranker")}
-    made(kube, namespace, SET, {"replicas": 1, "leaderWorkerTemplate": group})
-
-    def groups() -> int:
-        return int(kube.get(SET, namespace, "ranker")["spec"]["replicas"])
-
-    def as_its_controller() -> None:
-        """A leader and a worker for each group, and the status."""
-        pod = Pool().spec()["template"]["spec"]
-        for number in range(groups()):
-            for index, name in enumerate((f"ranker-{number}", f"ranker-{number}-1")):
-                labels = {f"{OF_SET}/name": "ranker", f"{OF_SET}/worker-index": str(index)}
-                seen = {"prometheus.io/scrape": "true"} if index == 0 else {}
-                body = {"metadata": {"name": name, "labels": {**labels, **seen}}, "spec": pod}
-                if kube.find(names.POD, namespace, name) is None:
-                    kube.create(names.POD, namespace, {"apiVersion": "v1", "kind": "Pod", **body})
-        selector = f"{OF_SET}/name=ranker,{OF_SET}/worker-index=0"
-        status = {"replicas": groups(), "readyReplicas": groups(), "hpaPodSelector": selector}
-        kube.merge(SET, namespace, "ranker", {"status": status}, "status")
-
-    as_its_controller()
-    served = Served(kube, referring(namespace, target_of(SET)))
-    eventually("it gets its minimum", lambda: groups() == 2, 60.0)
-    assert ours(kube.get(SET, namespace, "ranker")) == ("scale", {"f:spec": {"f:replicas": {}}})
-    as_its_controller()
-    eventually("its leaders are ready", lambda: served.status()["pools"][0]["ready"] == 2, 60.0)
-    eventually("it serves", served.has("Ready", "True"), 60.0)
-    assert len(kube.list(names.POD, namespace)) == 4
