@@ -21,7 +21,7 @@ from recmodel.lab.simulator.scenario import Floats
 INCHES_WIDE, INCHES_HEAD = 11.5, 0.9
 SMOOTHED_MINUTES = 15  # of cost and load: a line a minute is a thicket
 DAY_HOURS = 24.0
-LEGEND_COLUMNS, POINTS_A_ROW = 4, 15
+LEGEND_COLUMNS, POINTS_A_ROW = 3, 15
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO
 from recmodel.lab.trial import __main__ as command
 from recmodel.lab.trial import contest
-from recmodel.lab.trial.__main__ import main, sample_case
-from recmodel.lab.trial.contest import ENGINE, HPA, KEDA, Ran, Task, run_all, run_one
+from recmodel.lab.trial.__main__ import day_before, main, sample_case
+from recmodel.lab.trial.contest import ENGINE, HPA, KEDA, TUNED, Ran, Task, run_all, run_one
 from recmodel.lab.trial.progress import Progress
 from recmodel.lab.verdict import Judgement, Standing, judgement, table, verdict
 
@@ -80,7 +80,7 @@ def test_twelve_minutes_run_from_end_to_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In processes of their own, as `make try` runs them; the search is of one share."""
-    monkeypatch.setattr(command, "Task", lambda case, seed: Task(case, seed, shares=(0.9,), targets=(0.6, 0.8)))
+    monkeypatch.setattr(command, "Task", lambda *of: Task(*of, shares=(0.9,), targets=(0.6, 0.8)))
     picture = tmp_path / "try.png"
     assert main(["--hours", "0.2", "--day", "12", "--jobs", "2", "--picture", str(picture)]) == 0
     printed = capsys.readouterr()
@@ -90,11 +90,11 @@ def test_twelve_minutes_run_from_end_to_end(
     assert " the best KEDA setting" in said
     assert " the HPA" in said
     assert [line.split("  ")[0] for line in lines if " of 12 " in line] == [
-        "RecModel", "the best KEDA setting", "the HPA",
+        "RecModel", "KEDA as tuned on the day before", "the best KEDA setting", "the HPA",
     ]  # fmt: skip
     assert lines[-1] == f"picture: {picture}"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert {f"{name} 100%" for name in (ENGINE, KEDA, HPA)} <= set(printed.err.splitlines())
+    assert {f"{name} 100%" for name in (ENGINE, TUNED, KEDA, HPA)} <= set(printed.err.splitlines())
 
 
 @pytest.mark.usefixtures("compiled_simulator")
@@ -107,6 +107,21 @@ def test_no_setting_may_be_good_enough() -> None:
     told = command.told(ran, case)
     assert "the best KEDA setting: none" in told
     assert "best KEDA setting" not in told.split("verdict: ")[1].splitlines()[0]
+
+
+def test_the_day_before_has_the_same_hours_and_scale() -> None:
+    today, yesterday = (
+        sample_case(command.LOAD, number, peak_per_second=peak) for number, peak in ((12, 1500.0), (11, 1.0))
+    )
+    before = day_before(today, command.LOAD, 12)
+    assert before is not None
+    assert today.history is not None
+    assert len(before.rates) == len(today.rates)
+    assert before.rates / before.rates.max() == pytest.approx(yesterday.rates)
+    # The end of the history is the minutes before the judged hours; half a day before them is the end of the same hours a day earlier.
+    ended = today.history.between(today.history.days - 0.51, today.history.days - 0.5).per_second()
+    assert before.rates[-len(ended) :] == pytest.approx(ended, rel=0.05)
+    assert day_before(sample_case(command.LOAD, 0, hours=24.0), command.LOAD, 0) is None
 
 
 @pytest.mark.parametrize(("over", "again"), [(0.0, []), (ALLOWED_OVER_RATIO, []), (0.02, [(KEDA, 0.02)])])

@@ -2,8 +2,8 @@
 
     python -m recmodel.lab.trial [--load CSV] [--day N] [--hours 12] [--seed 0] [--picture try.png]
 
-The sample RecModel under the engine, an HPA, and the KEDA setting that was the best one with the load known; one verdict,
-a table, one picture. The same arguments give the same verdict.
+The sample RecModel under the engine, an HPA, the KEDA setting that was the best one on the day before, and the one that was the best
+with the load known; one verdict, a table, one picture. The same arguments give the same verdict.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from recmodel.decide import read_model
-from recmodel.lab.benchmark.days import CHECKOUT, Case, cut, running
+from recmodel.lab.benchmark.days import CHECKOUT, PEAK_PER_SECOND, Case, cut, running
 from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO
 from recmodel.lab.simulate import scenario_of
-from recmodel.lab.trial.contest import ENGINE, HPA, KEDA, Ran, Task, run_all
+from recmodel.lab.trace import read_trace
+from recmodel.lab.trial.contest import ENGINE, HPA, KEDA, TUNED, Ran, Task, run_all
 from recmodel.lab.trial.progress import Progress
 from recmodel.lab.verdict import Standing, table, verdict
 
@@ -27,14 +28,35 @@ SAMPLE = CHECKOUT / "manifests/samples/minimal.yaml"
 ACCELERATED = ("gpu",)
 LOAD = CHECKOUT / "demo/data/traces/tencent_14.csv.gz"
 HOURS = 12.0
-IN_SENTENCES = {ENGINE: "RecModel", KEDA: "the best KEDA setting", HPA: "the HPA"}
+IN_SENTENCES = {
+    ENGINE: "RecModel",
+    TUNED: "KEDA as tuned on the day before",
+    KEDA: "the best KEDA setting",
+    HPA: "the HPA",
+}
 
 
-def sample_case(load: Path, number: int | None = None, hours: float = HOURS, seed: int = 0) -> Case:
+def sample_case(
+    load: Path,
+    number: int | None = None,
+    hours: float = HOURS,
+    seed: int = 0,
+    peak_per_second: float = PEAK_PER_SECOND,
+) -> Case:
     """The middle hours of the load's last whole day, or of day ``number``, served by the sample."""
-    case = cut(load, hours=hours, seed=seed, number=number)
+    case = cut(load, hours=hours, seed=seed, number=number, peak_per_second=peak_per_second)
     begun = running(scenario_of(read_model(SAMPLE), ACCELERATED), float(case.rates[:60].mean()))
     return replace(case, scenario=replace(begun, start_seconds=case.scenario.start_seconds))
+
+
+def day_before(case: Case, load: Path, number: int | None, seed: int = 0) -> Case | None:
+    """The same hours a day earlier, at the same scale; None where the load begins later."""
+    if case.history is None or case.history.days < 1.0:
+        return None
+    hours = len(case.rates) / 3600.0
+    same_hours = case.history.between(case.history.days - 1.0, case.history.days - 1.0 + hours / 24.0)
+    number = int(read_trace(load).days + 1e-9) - 1 if number is None else number
+    return sample_case(load, number - 1, hours, seed, float(same_hours.per_second().max()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,13 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         case = sample_case(options.load, options.day, options.hours, options.seed)
+        before = day_before(case, options.load, options.day, options.seed)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    task = Task(case, options.seed)
+    task = Task(case, before, options.seed)
     which = "its last whole day" if options.day is None else f"day {options.day}"
     sys.stdout.write(_setting(task, which) + "\n")
     sys.stdout.flush()
-    progress = Progress(sys.stderr, (ENGINE, KEDA, HPA))
+    progress = Progress(sys.stderr, task.names())
     ran = run_all(task, progress, options.jobs)
     progress.end()
     sys.stdout.write(told(ran, case) + "\n")
@@ -93,7 +116,7 @@ def write_picture(ran: dict[str, Ran], case: Case, path: Path) -> None:
     """What each cost, and when it was late."""
     from recmodel.lab.figures import draw_verdict  # matplotlib takes a second to import: while nobody waits for it
 
-    names = {ENGINE: "RecModel", KEDA: "KEDA, best setting", HPA: "HPA"}
+    names = {ENGINE: "RecModel", TUNED: "KEDA, tuned on the day before", KEDA: "KEDA, best setting", HPA: "HPA"}
     shown = {names[name]: one.result for name, one in ran.items() if one.result is not None}
     hours = len(case.rates) / 3600.0
     draw_verdict(
@@ -106,6 +129,11 @@ def _setting(task: Task, which: str) -> str:
     prices = ", ".join(f"{pool.name} {pool.price:g}" for pool in scenario.pools)
     past = 0.0 if case.history is None else case.history.days
     first, last = (_clock(scenario.start_seconds + seconds) for seconds in (0.0, len(case.rates)))
+    tuned = (
+        ["KEDA as tuned on the day before: the best of as many on the same hours of that day"]
+        if task.day_before is not None
+        else []
+    )
     return "\n".join(
         [
             f"load: {case.name}, {which}, {first} to {last}: {case.rates.min():,.0f} to {case.rates.max():,.0f} requests/s, "
@@ -116,6 +144,7 @@ def _setting(task: Task, which: str) -> str:
             f"KEDA: the best of {task.settings()} settings, found with the load known ({len(task.targets)} targets x "
             f"{len(task.shares)} shares, by halving): the cheapest that is over in {task.most_over_ratio:.1%} of the minutes at "
             "most, or as often as RecModel",
+            *tuned,
         ]
     )
 

@@ -1,10 +1,10 @@
-"""The three that are run on the same arrivals, each in a process of its own where there are cores."""
+"""Those that are run on the same arrivals, each in a process of its own where there are cores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from typing import Any
@@ -17,7 +17,7 @@ from recmodel.lab.controllers.hindsight import ALLOWED_OVER_RATIO, TARGETS, Sear
 from recmodel.lab.simulator.result import Result
 from recmodel.lab.simulator.simulation import Controller, simulate
 
-ENGINE, KEDA, HPA = "RecModel", "KEDA", "HPA"  # the slow ones first
+ENGINE, TUNED, KEDA, HPA = "RecModel", "KEDA of the day before", "KEDA", "HPA"  # the slow ones first
 HPA_TARGET = 0.7
 ENOUGH_PER_SECOND = (
     55.0  # of which a minute's share late is known well enough: the search runs in slow motion down to it
@@ -38,13 +38,20 @@ class Ran:
 
 @dataclass(frozen=True)
 class Task:
-    """What is run: a case with its seed, and how many minutes over KEDA's settings may have at most."""
+    """What is run: a case with its seed, and how many minutes over KEDA's settings may have at most; the same hours of the day before,
+    where the load has them.
+    """
 
     case: Case
+    day_before: Case | None = None
     seed: int = 0
     most_over_ratio: float = ALLOWED_OVER_RATIO
     targets: tuple[float, ...] = TARGETS
     shares: tuple[float, ...] = SHARES
+
+    def names(self) -> tuple[str, ...]:
+        """Who is run."""
+        return (ENGINE, KEDA, HPA) if self.day_before is None else (ENGINE, TUNED, KEDA, HPA)
 
     def settings(self) -> int:
         """How many settings of KEDA the search is over."""
@@ -52,13 +59,12 @@ class Task:
 
 
 def run_all(task: Task, tell: Tell, jobs: int) -> dict[str, Ran]:
-    """All three. KEDA is searched again, for the engine's own minutes over, where those are more than were allowed."""
-    ran = _run(dict.fromkeys((ENGINE, KEDA, HPA), task), tell, jobs)
+    """All of them. KEDA is searched again, for the engine's own minutes over, where those are more than were allowed."""
+    ran = _run(dict.fromkeys(task.names(), task), tell, jobs)
     engine = ran[ENGINE].result
     over = engine.summary().minutes_over_ratio if engine is not None else 0.0
     if over > task.most_over_ratio:
-        again = Task(task.case, task.seed, over, task.targets, task.shares)
-        ran |= _run({KEDA: again}, tell, 1)
+        ran |= _run({KEDA: replace(task, most_over_ratio=over)}, tell, 1)
     return ran
 
 
@@ -89,7 +95,7 @@ def _told_run(name: str, task: Task) -> Ran:
 
 
 def run_one(name: str, task: Task, tell: Tell) -> Ran:
-    """One of the three."""
+    """One of them."""
 
     def report(done: float) -> None:
         tell(name, done)
@@ -100,25 +106,25 @@ def run_one(name: str, task: Task, tell: Tell) -> Ran:
     if name == HPA:
         setting = f"{HPA_TARGET:.0%} of the CPU, {scenario.pools[0].name} pods only"
         return Ran(setting, _simulated(task, Hpa(scenario, HPA_TARGET, 0.0), report))
-    return _best_keda(task, report)
+    return _best_keda(task, task.case if name == KEDA else task.day_before or task.case, report)
 
 
-def _best_keda(task: Task, report: Report) -> Ran:
-    """The cheapest setting within the minutes over, found with the load known, and run once more for its minutes."""
-    scenario, rates = task.case.scenario, task.case.rates
+def _best_keda(task: Task, known: Case, report: Report) -> Ran:
+    """The cheapest setting within the minutes over on the load that is ``known``, run once more, on the one that is judged."""
     search = Search(
         task.most_over_ratio,
         kinds=("keda",),
         targets=task.targets,
         shares=task.shares,
-        floor_cost_by_minute=clairvoyant(scenario, rates).cost_by_minute,
-        slower=max(1.0, float(rates.mean()) / ENOUGH_PER_SECOND),
+        floor_cost_by_minute=clairvoyant(known.scenario, known.rates).cost_by_minute,
+        slower=max(1.0, float(known.rates.mean()) / ENOUGH_PER_SECOND),
         seed=task.seed,
     )
-    best = best_in_hindsight(scenario, rates, search, lambda done: report(0.8 * done))
+    best = best_in_hindsight(known.scenario, known.rates, search, lambda done: report(0.8 * done))
     if best is None:
         report(1.0)
         return Ran("none is good enough", None)
+    scenario = task.case.scenario
     per_replica = ", ".join(
         f"{best.target_ratio * pool.nominal_capacity_per_second():.0f}/s a {pool.name} pod" for pool in scenario.pools
     )
