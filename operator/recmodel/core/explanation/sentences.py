@@ -269,7 +269,7 @@ class Decisions:
             return Reason(
                 reasons.RATE_IMPLAUSIBLE,
                 f"{self.doubted[i]:.0f} requests/s is over {IMPLAUSIBLE_RISE:.0f} times what the rate window before it had, and none of "
-                "them is late: held as unknown for a rate window; see whether servers or scrapes are counted twice",
+                "them is late: held as unknown until a rate window has passed; see whether servers or scrapes are counted twice",
             )
         k = self._fastest(i, self.fleet.exists[i])
         expected = self._expected(i, k) if np.isfinite(self.forecast.upper[i, k]) else None
