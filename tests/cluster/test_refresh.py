@@ -14,7 +14,6 @@ from kube import Kube, Object, eventually
 from requests_sent import Load, failed, within
 from samples import SAMPLE
 from serving import GATEWAY, GATEWAY_NAMESPACE, Pool, Served, generate, hostname
-from side_by_side import together
 from versions import QUICK, proven, publish, record
 
 pytestmark = pytest.mark.cluster
@@ -24,7 +23,6 @@ RANKER_PER_SECOND = 10
 RULES = {**QUICK, "stepDuration": "1s"}  # after each of the new pods, and once all are new
 
 
-@together
 def test_ten_refreshes_under_load_lose_no_request(kube: Kube, namespace: str, serve: Callable[..., Served]) -> None:
     publish(kube, namespace, "ranker", record("full", "0"))
     served = serve(Pool(least=2, most=3, variant="full"), variants=[{"name": "full"}], rollout=RULES)
