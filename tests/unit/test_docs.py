@@ -152,7 +152,7 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     claims = {
         "an HPA with its defaults": f"{float(hpa):.2f}",
-        "The same, mean of 12 recorded days": f"{float(best):.2f}",
+        "setting of each recorded day": f"{float(best):.2f}",
         "a clairvoyant whose": f"{float(clairvoyant):.2f}",
         "Minutes over the objective, recorded days": f"{float(over):.2f} %",
         "drawn days, each on pods of its own |": f"{float(goal(page, 'cost over the best HPA or KEDA, mean')):.2f}",
