@@ -5,12 +5,17 @@ autoscaler is, and no share is given to a pool without a ready pod.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
 from builders.handover_route import Routed
+from builders.handover_scene import autoscaler
 from builders.route_world import but_weights
-from recmodel.report.handover.store import stored
+from recmodel.report.handover.store import KEEP, Stored, config_map, restorable, stored
+from recmodel.report.handover.weights import StoredRule
+
+Object = dict[str, Any]
 
 
 def handed_over(**more: tuple[int, int]) -> Routed:
@@ -132,3 +137,49 @@ def test_a_route_from_git_is_told_before() -> None:
         in said
     )
     assert "patch httproutes" not in said, "handing over writes no weight itself"
+
+
+def planted(shop: Routed, uid: str | None) -> Object:
+    """What somebody wrote who may only create ConfigMaps: weights, a workload and an autoscaler of their choice."""
+    other = autoscaler("bank", "bank")
+    rule = StoredRule(
+        "HTTPRoute", "shop", 1, (("ranker-cpu:80", 0), ("ranker-gpu:80", 7)), {"ranker-gpu:80": "Deployment bank"}
+    )
+    body = config_map("shop", "ranker", Stored({"bank": restorable(other)}, on_delete=KEEP, rule=rule))
+    if uid is None:
+        del body["data"]["recmodel-uid"]
+    else:
+        body["data"]["recmodel-uid"] = uid
+    body["metadata"]["uid"] = "planted"
+    shop.add("configmaps", body)
+    return body
+
+
+@pytest.mark.parametrize("uid", [None, "", "u-of-an-earlier-one"])
+def test_a_store_that_is_not_of_this_very_recmodel_is_not_gone_on_with(uid: str | None) -> None:
+    shop = Routed()
+    planted(shop, uid)
+    code, said = shop.run("handover")
+    assert (code, shop.writes) == (2, [])
+    assert "ConfigMap shop/ranker-handover has " in said
+    assert "and not u-ranker, which is that of RecModel ranker: what it holds is not gone on with" in said
+    assert "kubectl -n shop delete configmap ranker-handover" in said
+    _, said = shop.run("handback", yes=False)
+    assert "create HorizontalPodAutoscaler bank as it was stored: Deployment bank, 2 to 40" in said, (
+        "as the way out says"
+    )
+
+
+def test_all_that_is_carried_over_from_a_store_is_named_and_the_workloads_are_those_of_now() -> None:
+    shop = Routed()
+    planted(shop, "u-ranker")
+    code, said = shop.run("handover")
+    assert code == 0, said
+    assert (
+        "in ConfigMap ranker-handover, which keeps what it holds: HorizontalPodAutoscaler bank (Deployment bank, 2 to 40, on cpu at "
+        "70%), the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 0, ranker-gpu:80 7; by Deployment ranker-cpu, Deployment "
+        "ranker-gpu)"
+    ) in said
+    kept = stored(shop.objects["configmaps"]["ranker-handover"]).rule
+    assert kept is not None
+    assert kept.workloads == {"ranker-cpu:80": "Deployment ranker-cpu", "ranker-gpu:80": "Deployment ranker-gpu"}

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recmodel.cluster import names
+from recmodel.cluster.observed.objects import uid_of
 from recmodel.report.handover import warnings
+from recmodel.report.handover.carried import carried, gone_on_with
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing, does
 from recmodel.report.handover.guards import taken
 from recmodel.report.handover.rule_steps import restoring_rule, rule_kept, rule_to_store
@@ -59,12 +61,13 @@ def hand_over(found: Standing, on_delete: str = RESTORE) -> Plan:
     """From the autoscalers to the operator; ``ValueError`` where that cannot be, with the way out. ``on_delete`` is what deleting the
     RecModel does with what is stored.
     """
+    before = gone_on_with(found)
     for pool in found.pools:
         _handable(found, pool)
     going = [one for pool in found.pools for one in pool.autoscalers]
     pausing = [one for pool in found.pools for one in pool.scaled_objects if one.scales]
     of_keda = [name for pool in found.pools for one in pool.scaled_objects for name in one.autoscalers]
-    steps = [*_storing(found, going, pausing, on_delete)]
+    steps = [*_storing(found, before, going, pausing, on_delete)]
     if found.mode != AUTO:
         steps.append(_mode(found, AUTO, "the operator leaves alone each workload that another scales"))
     if steps or going or pausing:
@@ -136,11 +139,12 @@ def _handable(found: Standing, pool: Pool) -> None:
             )
 
 
-def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObject], on_delete: str) -> Iterator[Step]:
+def _storing(
+    found: Standing, before: Stored, going: list[Autoscaler], pausing: list[ScaledObject], on_delete: str
+) -> Iterator[Step]:
     """What stands now replaces what was stored of the same name or workload, and what somebody else has paused since is not ours
     to go on with; what is gone stays stored.
     """
-    before = found.store or Stored()
     of = [one.body["spec"].get("scaleTargetRef") for one in going if one.name not in before.autoscalers]
     gone = {name: body for name, body in before.autoscalers.items() if body["spec"].get("scaleTargetRef") not in of}
     theirs = {one.name for one in found.scaled_objects.values() if one.paused and not one.ours}
@@ -150,6 +154,7 @@ def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObjec
         before.mode or (found.mode if found.mode in NOT_ACTING else "") or "",
         on_delete,
         rule_to_store(found, before),
+        uid_of(found.recmodel) or "",
     )
     unchanged = (now.autoscalers, now.paused, now.rule) == (before.autoscalers, before.paused, before.rule)
     if unchanged and (before.on_delete == on_delete if before.uid else not (now.autoscalers or now.paused)):
@@ -157,12 +162,14 @@ def _storing(found: Standing, going: list[Autoscaler], pausing: list[ScaledObjec
     body, name = config_map(found.namespace, found.name, now), store_name(found.name)
     what = [f"HorizontalPodAutoscaler {one.name}" for one in going]
     what += [f"the pause annotation of ScaledObject {one.name} ({one.pause or 'none'})" for one in pausing]
-    if now.rule is not None and now.rule != before.rule:
+    if now.rule is not None and (before.rule is None or now.rule.ref != before.rule.ref):
         what.append(f"the weights of {now.rule.shown} ({now.rule.weights})")
     by_hand = "; ".join(
         f"kubectl -n {found.namespace} get horizontalpodautoscaler {one.name} -o yaml > {one.name}.yaml" for one in going
     ) or f"kubectl -n {found.namespace} create configmap {name}"  # fmt: skip
     said = f"store {' and '.join(what) or 'what is still to be given back'} in ConfigMap {name}"
+    if kept := carried(now, before, going, pausing):
+        said += f", which keeps what it holds: {', '.join(kept)}"
     if before.uid:
         seen = {"uid": before.uid, "resourceVersion": before.version}
         notes = {"annotations": body["metadata"]["annotations"]}

@@ -14,12 +14,14 @@ from recmodel.report.handover.weights import StoredRule, by_hand, restoring
 
 
 def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
-    """The weights as they were before the operator set them: those that are stored already, of the same rule, else those that stand."""
+    """The weights as they were before the operator set them: those that are stored already, of the same rule, else those that stand.
+    Which workloads answer says the RecModel of now.
+    """
     if found.rule is None:
         return before.rule
-    if before.rule is not None and before.rule.ref == found.rule.ref:
-        return before.rule
-    return replace(found.rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+    kept = before.rule is not None and before.rule.ref == found.rule.ref
+    rule = (before.rule if kept else None) or found.rule
+    return replace(rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
 
 
 def rule_kept(found: Standing, stored: Stored) -> str:

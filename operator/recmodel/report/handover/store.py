@@ -22,6 +22,7 @@ SUFFIX = "-handover"
 KUBECTLS = "kubectl.kubernetes.io/last-applied-configuration"  # restored as well, but kubectl create writes its own
 RESTORE, KEEP = "restore", "keep"
 AUTOSCALERS, PAUSED, MODE = "autoscalers.json", "paused.json", "mode"
+RECMODEL_UID = "recmodel-uid"
 # What is restored of the metadata. The API server makes the rest, such as uid, resourceVersion and managedFields. An owner may be
 # another object by then, for which the garbage collector would delete what was restored.
 RESTORED = ("labels", "annotations", "finalizers")
@@ -38,6 +39,7 @@ class Stored:
     mode: str = ""
     on_delete: str = KEEP  # ``RESTORE``: deleting the RecModel restores it, too
     rule: StoredRule | None = None
+    recmodel_uid: str = ""  # for which it was written; empty: it does not say
     uid: str = field(default="", compare=False)  # of the ConfigMap; empty before there is one
     version: str = field(default="", compare=False)  # its resource version
 
@@ -94,6 +96,7 @@ def config_map(namespace: str, recmodel: str, stored: Stored) -> Object:
             AUTOSCALERS: json.dumps(listed, indent=2) + "\n",
             PAUSED: json.dumps(dict(stored.paused), indent=2) + "\n",
             MODE: stored.mode,
+            RECMODEL_UID: stored.recmodel_uid,
             **(as_data(stored.rule) if stored.rule is not None else {}),
         },
     }
@@ -119,7 +122,7 @@ def stored(body: Mapping[str, Any]) -> Stored:
         paused = dict(json.loads(data[PAUSED]))
         if not all(value is None or isinstance(value, str) for value in paused.values()):
             raise ValueError(f"{PAUSED} is {shown(paused)}")
-        mode = str(data.get(MODE, ""))
+        mode, recmodel_uid = str(data.get(MODE, "")), str(data.get(RECMODEL_UID, ""))
         rule = from_data(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         said = f"{what} cannot be read: {type(error).__name__}: {shown(str(error), 200)}"
@@ -127,7 +130,7 @@ def stored(body: Mapping[str, Any]) -> Stored:
             f"{said}: somebody changed it; restore it, or create again by hand what it holds, and delete it"
         ) from error
     seen = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
-    return Stored(autoscalers, paused, mode, on_delete(body), rule, *seen)
+    return Stored(autoscalers, paused, mode, on_delete(body), rule, recmodel_uid, *seen)
 
 
 def on_delete(body: Mapping[str, Any]) -> str:

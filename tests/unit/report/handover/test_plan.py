@@ -43,7 +43,7 @@ def found(*scalers: Object, **more: Any) -> Standing:
 
 def kept(*autoscalers: Object, **paused: str | None) -> Stored:
     found = {body["metadata"]["name"]: restorable(body) for body in autoscalers}
-    return Stored(found, paused, on_delete=RESTORED, uid="m-1", version="1")
+    return Stored(found, paused, on_delete=RESTORED, recmodel_uid="u-ranker", uid="m-1", version="1")
 
 
 def steps(plan: Plan) -> list[str]:
