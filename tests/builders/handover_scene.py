@@ -80,8 +80,8 @@ def pools() -> list[Object]:
 
 class Namespace:
     """What the API server has of namespace ``shop``. ``denied``: verb and plural; ``broken``: writes that answer 500, as
-    ``"DELETE horizontalpodautoscalers/ranker-cpu"``; ``refused``: those that are refused, with a sentence. KEDA and the operator run
-    until a test says otherwise.
+    ``"DELETE horizontalpodautoscalers/ranker-cpu"``; ``refused``: those that are refused, with a sentence; ``unserved``: kinds that are
+    not there. KEDA and the operator run until a test says otherwise.
     """
 
     def __init__(self, mode: str = "Recommend", *scalers: Object) -> None:
@@ -93,6 +93,7 @@ class Namespace:
             self.add("scaledobjects" if "triggers" in body["spec"] else "horizontalpodautoscalers", body)
         self.denied: set[tuple[str, str]] = set()
         self.broken: set[str] = set()
+        self.unserved: set[str] = set()  # plurals
         self.refused: dict[str, str] = {}
         self.writes: list[str] = []
         self.keda_runs = self.operator_runs = True
@@ -179,6 +180,8 @@ class Namespace:
         return self._write(request.method, plural, name, body)
 
     def _list(self, plural: str, name: str) -> web.Response:
+        if plural in self.unserved:
+            return web.Response(text="404 page not found", status=404)
         if ("list", plural) in self.denied:
             return web.json_response({"kind": "Status", "message": f"{plural} is forbidden"}, status=403)
         self._pending -= 1

@@ -20,6 +20,7 @@ from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ClusterError, Conflict, LeadershipLost
 from recmodel.controller import handover
+from recmodel.controller.namespace_reading import bodies, find, listed, scaled_objects
 from recmodel.controller.restored_weights import restore_weights
 from recmodel.core.types import Reason
 from recmodel.report.events import event
@@ -28,7 +29,7 @@ from recmodel.report.handover.plan import Plan, hand_back
 from recmodel.report.handover.rule_steps import rule_kept
 from recmodel.report.handover.steps import Step, Wait, still_lacking
 from recmodel.report.handover.store import Stored, leaving, restored_of, stored
-from recmodel.report.handover.weights import by_hand
+from recmodel.report.handover.weights import KINDS, by_hand
 from recmodel.report.way_out import with_way_out
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,11 @@ RETRY_SECONDS = 60.0
 HANDING_BACK = "HandingBack"
 HANDED_BACK = "HandedBack"
 HANDBACK_STOPPED = "HandbackStopped"
+
+STARTED = (
+    "this was done once, and something has taken it to 0 again, such as a ScaledObject that scales to zero. The weights follow when a "
+    "pod of it is ready: have it keep one"
+)
 
 Object = dict[str, Any]
 Identity = tuple[str, str]  # namespace and name
@@ -60,6 +66,7 @@ class GivingBack:
         ] = {}  # since when the RecModel is: monotonic, and as a time
         self._due: dict[Identity, float] = {}  # when the next attempt is, monotonic
         self._said: dict[Identity, str] = {}
+        self._started: dict[Identity, set[str]] = {}  # workloads that were scaled from 0 to 1, once for each store
 
     # --- the stores, from their watch ---
 
@@ -100,6 +107,7 @@ class GivingBack:
         for gone in (self._due.keys() | self._said.keys()) - orphans.keys():
             self._due.pop(gone, None)
             self._said.pop(gone, None)
+            self._started.pop(gone, None)
         for key, name in orphans.items():
             due = self._due.get(key, self._missed[key][0] + GRACE_SECONDS)
             if now < due or not self._may_act(key[0]):
@@ -116,34 +124,34 @@ class GivingBack:
 
     async def _give_back(self, key: Identity, name: str) -> None:
         namespace, client = key[0], self._client
-        if (
-            await handover.find(client, names.RECMODEL, namespace, name) is not None
-        ):  # not to be read, or just made again
+        if await find(client, names.RECMODEL, namespace, name) is not None:  # not to be read, or just made again
             return
-        store = await handover.find(client, names.CONFIG_MAP, *key)
+        store = await find(client, names.CONFIG_MAP, *key)
         if store is None or restored_of(store) != name or leaving(store):
             return
         kept = stored(store)
-        scaled = await handover.scaled_objects(client, namespace) if kept.paused else []
+        scaled = await scaled_objects(client, namespace) if kept.paused else []
         if scaled is None:
             raise ValueError(
                 f"the operator may not list {names.SCALED_OBJECT.resource}: upgrade its roles (helm upgrade)"
             )
-        autoscalers = await handover.listed(client, names.AUTOSCALER, namespace)
-        workloads = await handover.bodies(client, namespace, backing(kept))
-        routes = await handover.bodies(client, namespace, {(kept.rule.of, kept.rule.name)} if kept.rule else ())
+        autoscalers = await listed(client, names.AUTOSCALER, namespace)
+        read, problems = await self._read(namespace, kept)
+        workloads = {ref: body for ref, body in read.items() if ref[0] not in KINDS}
+        routes = {ref: body for ref, body in read.items() if ref[0] in KINDS}
         answers = Answers(None, workloads, autoscalers, scaled, kept, routes=routes)
         found = without_recmodel(namespace, name, answers, ValueError(""))
         plan = hand_back(found)
         said = f"RecModel {name} was deleted, so what ConfigMap {key[1]} holds is given back"
         if not await self._announced(key, store, said):
             return
-        problems = _weights_left(found, kept)
+        gone = [] if problems else _route_gone(found, kept)
+        problems += _weights_left(found, kept)
         for step in plan.steps:
             if problems and not step.restores:  # the store stays until all is restored
                 continue
             try:
-                await self._do(step, plan)
+                await self._do(step, plan, self._started.setdefault(key, set()))
             except LeadershipLost:
                 raise
             except (ClusterError, ValueError) as error:
@@ -152,21 +160,40 @@ class GivingBack:
             left = [plan.settled.rstrip(".")] if plan.different else []
             await self._stopped(key, "; ".join([*problems, *left]), store)
             return
-        done = "; ".join(step.said for step in plan.steps)
+        done = "; ".join([*(step.said for step in plan.steps), *gone])
         await self._tell(key, store, "Normal", Reason(HANDED_BACK, done))
 
-    async def _do(self, step: Step, plan: Plan) -> None:
+    async def _read(self, namespace: str, kept: Stored) -> tuple[dict[tuple[str, str], Object], list[str]]:
+        """The route whose weights are stored and the workloads that answer, and which of them cannot be read: what scales does not wait
+        for that.
+        """
+        found: dict[tuple[str, str], Object] = {}
+        problems: list[str] = []
+        if kept.rule is None:
+            return found, problems
+        for kind, name in [(kept.rule.of, kept.rule.name), *sorted(backing(kept), key=lambda one: one[1])]:
+            try:
+                found |= await bodies(self._client, namespace, [(kind, name)])
+            except (ClusterError, ValueError) as error:
+                left = f"cannot be read, so the weights of {kept.rule.shown} are left as they are"
+                problems.append(f"{kind.kind} {name} {left}: {error}")
+        return found, problems
+
+    async def _do(self, step: Step, plan: Plan, started: set[str]) -> None:
         """One step of handing back without a RecModel; ``ValueError`` where it cannot be done now."""
         namespace, client = plan.standing.namespace, self._client
         if isinstance(step, Wait):
-            body = await handover.find(client, step.kind, namespace, step.name)
+            body = await find(client, step.kind, namespace, step.name)
             if lacks := still_lacking(step, body, datetime.now(UTC)):
                 raise ValueError(lacks)
         elif step.rule is not None:
             await restore_weights(client, namespace, step, step.rule)
         elif step.subresource:
-            seen = _seen(plan.standing.workloads[step.kind.kind, step.name])
+            seen, shown = _seen(plan.standing.workloads[step.kind.kind, step.name]), f"{step.kind.kind} {step.name}"
+            if shown in started:
+                raise ValueError(STARTED)
             await client.scale(step.kind, (namespace, step.name), seen, (step.body or {})["spec"]["replicas"])
+            started.add(shown)
         elif step.verb == "create":
             await handover.created(client, namespace, step)
         elif step.verb == "delete":
@@ -194,7 +221,7 @@ class GivingBack:
         if self._said.get(key) == said:
             return
         self._said[key] = said
-        way = f"{said}. It is tried again; or run recmodel handback, or delete ConfigMap {key[1]} to give nothing back"
+        way = f"{said}. It is tried again; or run recmodel handback, or delete ConfigMap {key[1]} to give nothing more back"
         logger.warning("%s/%s: %s", *key, way)
         if (about := store or self._stores.get(key)) is not None:
             await self._tell(key, about, "Warning", Reason(HANDBACK_STOPPED, way))
@@ -208,6 +235,14 @@ class GivingBack:
 
 def _seen(body: Mapping[str, Any]) -> dict[str, str]:
     return {key: body["metadata"][key] for key in ("uid", "resourceVersion") if body["metadata"].get(key)}
+
+
+def _route_gone(found: Standing, kept: Stored) -> list[str]:
+    """What is not restored for good."""
+    rule = kept.rule
+    if rule is None or (rule.kind, rule.name) in found.routes:
+        return []
+    return [f"{rule.kind} {rule.name} is gone, so nothing of its weights is restored"]
 
 
 def _weights_left(found: Standing, kept: Stored) -> list[str]:

@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from kubernetes.aio.config import ConfigException
 
 from recmodel.cluster import names
-from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport import credentials
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NotFound
 from recmodel.cluster.transport.user_client import UserClient
 from recmodel.controller.named_kinds import by_version, scale_of
+from recmodel.controller.namespace_reading import bodies, find, listed, scaled_objects
 from recmodel.controller.restored_weights import restore_weights
 from recmodel.report.handover import guards, text
 from recmodel.report.handover.found import Answers, Standing, backing, route_refs, standing, targets, without_recmodel
@@ -212,40 +212,6 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     scaled = await scaled_objects(client, namespace)
     routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in route_refs(recmodel, store)})
     return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes)
-
-
-async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]] | None:
-    """None where they may not be listed; none at all where KEDA is not installed."""
-    if not await client.serves(names.SCALED_OBJECT):
-        return []
-    try:
-        return (await client.list(names.SCALED_OBJECT, namespace))[0]
-    except ApiRefused as error:
-        if error.status != 403:
-            raise
-        return None
-
-
-async def find(client: Client, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
-    """By a list of that name, which is all that the operator's own account may do: so a plan can be shown in its pod."""
-    return next(iter(await listed(client, kind, namespace, f"metadata.name={name}")), None)
-
-
-async def bodies(
-    client: Client, namespace: str, named: Iterable[tuple[Kind, str]]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """Those that stand, by kind and name."""
-    found = {(kind.kind, name): await find(client, kind, namespace, name) for kind, name in named}
-    return {ref: body for ref, body in found.items() if body is not None}
-
-
-async def listed(client: Client, kind: Kind, namespace: str, fields: str = "") -> list[dict[str, Any]]:
-    """All of a kind; ``ValueError`` where they may not be listed."""
-    try:
-        return (await client.list(kind, namespace, fields=fields))[0]
-    except ApiRefused as error:
-        way = f"this account must be able to list {kind.resource} in namespace {namespace}"
-        raise ValueError(f"{error}: {way}: run this with one that may") from error
 
 
 async def _absent(client: UserClient, namespace: str, name: str) -> str:

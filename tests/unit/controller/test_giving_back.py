@@ -146,7 +146,7 @@ def test_what_cannot_be_restored_is_told_once_keeps_nothing_else_and_is_tried_ag
     said = list(shop.objects["events"].values())[-1]["message"]
     assert "create HorizontalPodAutoscaler ranker-cpu as it was stored" in said
     assert "a policy says no" in said
-    assert "or run recmodel handback, or delete ConfigMap ranker-handover to give nothing back" in said
+    assert "or run recmodel handback, or delete ConfigMap ranker-handover to give nothing more back" in said
     shop.refused.clear()
     told(shop)
     assert (shop.autoscalers, shop.objects["configmaps"]) == (["keda-hpa-ranker-gpu", "ranker-cpu"], {})
@@ -238,3 +238,50 @@ def test_a_store_whose_weights_are_not_those_that_its_author_was_asked_about_is_
     del data["route" if change == "no route" else "workloads"]
     assert told(shop) == ["HandbackStopped"]
     assert [w for w in shop.writes if "events" not in w] == []
+
+
+def test_a_route_whose_kind_is_gone_keeps_no_autoscaler_from_coming_back() -> None:
+    shop = routed()
+    shop.unserved.add("httproutes")
+    assert told(shop) == ["HandingBack", "HandedBack"]
+    assert [w for w in shop.writes if "events" not in w] == [RESTORED, GONE_ON, FORGOTTEN]
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.endswith("HTTPRoute shop is gone, so nothing of its weights is restored"), said
+
+
+@pytest.mark.parametrize(("plural", "shown"), [("httproutes", "HTTPRoute shop"), ("deployments", "Deployment ranker-")])
+def test_what_cannot_be_read_keeps_no_autoscaler_from_coming_back_and_the_store_stays(plural: str, shown: str) -> None:
+    shop = routed()
+    shop.denied.add(("list", plural))
+    assert told(shop, seconds=GRACE_SECONDS + 2.5 * RETRY_SECONDS) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == [RESTORED, GONE_ON]
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.startswith(f"{shown}"), said
+    assert "cannot be read, so the weights of rule 1 of HTTPRoute shop are left as they are: " in said
+    assert f"{plural} is forbidden" in said
+    shop.denied.clear()
+    told(shop)
+    assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
+
+
+def test_a_pool_that_something_takes_to_0_again_is_started_once() -> None:
+    shop = routed()
+    shop.runs("ranker-gpu", 0)
+    shop.set_weights(1000, 0)
+    shop.starts = False
+    # As KEDA does with a ScaledObject that scales to zero, once it goes on.
+    shop.on_write = lambda write: shop.runs("ranker-gpu", 0) if write == GONE_ON else None
+    assert told(shop, seconds=GRACE_SECONDS + 5.5 * RETRY_SECONDS) == [
+        "HandingBack",
+        "HandbackStopped",
+        "HandbackStopped",
+    ]
+    assert shop.writes.count("PATCH deployments/ranker-gpu") == 1
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.startswith(
+        "scale Deployment ranker-gpu from 0 to 1 replica, as the weights send requests to it: this was done once"
+    ), said
+    assert "have it keep one" in said
+    shop.runs("ranker-gpu", 1)
+    told(shop)
+    assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})

@@ -128,6 +128,15 @@ def test_a_rule_that_is_another_one_by_now_is_left_alone_and_told(change: str) -
         assert "ranker-handover" in shop.objects["configmaps"], "what could not be restored stays stored"
 
 
+def test_a_route_whose_kind_is_gone_keeps_nothing_else_from_being_restored() -> None:
+    shop = handed_over()
+    shop.unserved.add("httproutes")
+    code, said = shop.run("handback")
+    assert (code, shop.objects["configmaps"]) == (0, {}), said
+    assert "ranker-cpu" in shop.autoscalers
+    assert "WARNING HTTPRoute shop is gone, so nothing of its weights is restored" in said
+
+
 def test_a_route_from_git_is_told_before() -> None:
     shop = Routed()
     shop.objects["httproutes"]["shop"]["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}

@@ -1,0 +1,63 @@
+"""What handing over and back reads of a namespace: by lists, which is all that the operator's own account may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from recmodel.cluster import names
+from recmodel.cluster.names import Kind
+from recmodel.cluster.transport.client import Client
+from recmodel.cluster.transport.errors import ApiRefused, NotFound
+
+
+async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]] | None:
+    """None where they may not be listed; none at all where KEDA is not installed."""
+    if not await client.serves(names.SCALED_OBJECT):
+        return []
+    try:
+        return (await client.list(names.SCALED_OBJECT, namespace))[0]
+    except ApiRefused as error:
+        if error.status != 403:
+            raise
+        return None
+
+
+async def find(client: Client, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+    """By a list of that name, which is all that the operator's own account may do: so a plan can be shown in its pod."""
+    return next(iter(await listed(client, kind, namespace, f"metadata.name={name}")), None)
+
+
+async def bodies(
+    client: Client, namespace: str, named: Iterable[tuple[Kind, str]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those that stand, by kind and name. None does of a kind that is not served, as after the Gateway API's CRDs were removed."""
+    found = {}
+    for kind, name in named:
+        with suppress(NotFound):
+            for body in await _listed(client, kind, namespace, f"metadata.name={name}"):
+                found[kind.kind, name] = body
+    return found
+
+
+async def listed(client: Client, kind: Kind, namespace: str, fields: str = "") -> list[dict[str, Any]]:
+    """All of a kind; ``ValueError`` where they may not be listed, or it is not served."""
+    try:
+        return await _listed(client, kind, namespace, fields)
+    except NotFound as error:
+        raise _unlisted(kind, namespace, error) from error
+
+
+async def _listed(client: Client, kind: Kind, namespace: str, fields: str) -> list[dict[str, Any]]:
+    try:
+        return (await client.list(kind, namespace, fields=fields))[0]
+    except NotFound:
+        raise
+    except ApiRefused as error:
+        raise _unlisted(kind, namespace, error) from error
+
+
+def _unlisted(kind: Kind, namespace: str, error: ApiRefused) -> ValueError:
+    way = f"this account must be able to list {kind.resource} in namespace {namespace}"
+    return ValueError(f"{error}: {way}: run this with one that may")
