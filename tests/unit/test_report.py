@@ -74,7 +74,9 @@ def test_the_page_and_the_picture_are_written(tmp_path: Path, capsys: pytest.Cap
         assert main([*ASKED, *asked, "--time-zone", "Europe/Berlin"]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert re.search(r" [12]\.\d\d was spent\.$", printed.out.splitlines()[0])
+    assert re.search(
+        r" [12]\.\d\d was spent( in the 0\.6 of 0\.7 hours that are known)?\.$", printed.out.splitlines()[0]
+    )
     assert printed.out.splitlines()[1:] == [f"page: {html}", f"picture: {png}"]
     text = html.read_text(encoding="utf-8")
     assert "/home" in text

@@ -26,6 +26,7 @@ from recmodel.prometheus.readings import ModelView
 
 Floats = NDArray[np.float64]
 STEP_SECONDS = 60.0
+BY_STATE, BY_PAGES = "kube-state-metrics", "the pods whose pages are read"  # where replicas are counted, in words
 SCRAPES_A_WINDOW = 4
 SCRAPE_SECONDS = 15.0  # where the spacing of the samples does not tell
 SPACING_SPAN_SECONDS = 600.0
@@ -180,8 +181,7 @@ def read_past(
         asleep = (state.running == 0) & np.isnan(arrivals[name])
         load = np.where(asleep, 0.0, arrivals[name])
         pools.append(PoolPast(name, load, low, high, state.running, state.ready, brackets[name]))
-    said = "the pods whose pages are read" if by_pages else "kube-state-metrics"
-    return Past(moments - STEP_SECONDS, tuple(pools), window, said, partial)
+    return Past(moments - STEP_SECONDS, tuple(pools), window, BY_PAGES if by_pages else BY_STATE, partial)
 
 
 def _bracket(counts: Mapping[str, float], histogram: Histogram, threshold_seconds: float) -> Bracket:

@@ -23,7 +23,7 @@ from recmodel.lab.weekly.page import page
 from recmodel.lab.weekly.svg import nice
 from recmodel.lab.weekly.values import Day, Figures, Given, Limit, Report, Signs, Spent
 from recmodel.prometheus.histogram import Bracket
-from recmodel.prometheus.past import Past, PoolPast
+from recmodel.prometheus.past import BY_PAGES, BY_STATE, Past, PoolPast
 from recmodel.prometheus.past_decisions import Decisions
 from recmodel.prometheus.past_slots import PoolSlots, Slots
 from recmodel.prometheus.slot_questions import Latencies
@@ -97,6 +97,34 @@ def test_nothing_is_said_of_money_that_is_not_known() -> None:
     assert "24 of 24" not in by_operator.first_line
 
 
+def test_money_of_some_hours_is_not_said_of_all() -> None:
+    cost = np.full(7 * 288, NAN)
+    cost[-2 * 288 :] = 4.5  # the operator is there for two days
+    report = report_of(replace(week(), prices={}, decisions=Decisions("ranker", cost)))
+    assert report.first_line.endswith(" 216.00 was spent in the 48 of 168 hours that are known.")
+    assert "spent in the 48 of 168 hours that are known</span>" in page(report)
+
+
+@pytest.mark.parametrize(
+    ("case", "counted_by", "loaded", "said"),
+    [
+        ("it did not exist", BY_STATE, False, f"{4 * 24 * 0.9 + 3 * 24 * 4.7:.2f} was spent, "),
+        ("its pages may not have been read", BY_PAGES, False, f"{3 * 24 * 4.7:.2f} was spent in the 72 of 168 hours that are known, "),
+        ("it served, so it existed", BY_STATE, True, f"{3 * 24 * 4.7:.2f} was spent in the 72 of 168 hours that are known, "),
+    ],
+)  # fmt: skip
+def test_a_pool_costs_nothing_before_it_exists(case: str, counted_by: str, loaded: bool, said: str) -> None:
+    given = week()
+    cpu, gpu = given.past.pools
+    new = replace(gpu, running=gpu.running.copy(), ready=gpu.ready.copy(), per_second=gpu.per_second.copy())
+    for values in (new.running, new.ready) if loaded else (new.running, new.ready, new.per_second):
+        values[: 4 * 1440] = NAN
+    past = replace(given.past, pools=(cpu, new), counted_by=counted_by)
+    report = report_of(replace(given, past=past))
+    assert said in report.first_line, case
+    assert any(note.startswith("Of 10080 minutes 5760 are not known") for note in report.notes) == ("known" in said)
+
+
 def test_a_replica_that_was_never_loaded_to_its_limit_is_at_under_half_load_at_least_so_often() -> None:
     given = one_pool(week(2))
     (pool,) = given.past.pools
@@ -106,7 +134,7 @@ def test_a_replica_that_was_never_loaded_to_its_limit_is_at_under_half_load_at_l
     assert report.carries["ranker-cpu"].startswith("at least ")
 
 
-SPENT = Spent(412.3, "money", "", (None,) * 24, (None,) * 24, 0.61, False)
+SPENT = Spent(412.3, 168.0, 168.0, "money", "", (None,) * 24, (None,) * 24, 0.61, False)
 BUSY = Figures(80.0, 90.0, 0.04, Bracket(0.05, 0.1), Bracket(0.0, 0.0))
 BEGUN = replace(BUSY, load_per_second=99.0, percentile=None)
 IDLE = Figures(0.0, 0.0, None, None, None)
@@ -132,9 +160,9 @@ IDLE = Figures(0.0, 0.0, None, None, None)
         ),
         (
             [replace(BUSY, percentile=Bracket(0.0, 0.01))] * 24, ("within",), dict.fromkeys(range(24), "cpu"), 7,
-            replace(SPENT, half_at_least=True),
+            replace(SPENT, half_at_least=True, known_hours=48.0),
             "p95 was at most 10 ms in the busiest hour (00:00), 0 of 1 hours were over the objective. cpu is the bottleneck all day. "
-            "412.30 was spent, at least 61 % of it at under half load.",
+            "412.30 was spent in the 48 of 168 hours that are known, at least 61 % of it at under half load.",
         ),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -13,6 +14,7 @@ from recmodel.core.types import Model, Pool
 from recmodel.lab.past.compare import Measured, measured
 from recmodel.lab.past.servers import servers
 from recmodel.lab.weekly import latencies, words
+from recmodel.lab.weekly.absence import with_absent
 from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
 from recmodel.lab.weekly.clock import HOURS, Clock, Ints, known_ratio, largest, means, sums
 from recmodel.lab.weekly.latencies import known
@@ -27,6 +29,7 @@ WHOLE = 1  # one place for all
 
 def report_of(given: Given) -> Report:
     """The report; whatever is missing of the past, this raises nothing."""
+    given = replace(given, past=with_absent(given.past))
     past, slots = given.past, given.slots
     clock = Clock.of(past.seconds, given.calendar)
     minutes, parts = clock.places(past.seconds), clock.places(slots.seconds)

@@ -50,7 +50,7 @@ def _cards(report: Report) -> Iterator[Element]:
     if report.spent is not None:
         money = report.spent.of == "money"
         total = f"{report.spent.total:,.{2 if money else 1}f}"
-        cards.append((total, "spent" if money else "replica-hours"))
+        cards.append((total, ("spent" if money else "replica-hours") + words.hours_known(report.spent)))
     if budget is not None:
         low, high = budget.over
         over = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"

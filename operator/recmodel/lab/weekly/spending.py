@@ -37,8 +37,14 @@ def _total(rates: Floats, slots: Ints) -> Spent:
     """What the operator says that was decided costs; what part of it is whose is not known."""
     hours = means(rates, slots, HOURS)
     unknown: tuple[None, ...] = (None,) * HOURS
-    total = float(np.nansum(rates)) * SLOT_SECONDS / HOUR_SECONDS
-    return Spent(total, "money", "recmodel_cost_per_hour", tuple(map(known, hours)), unknown, None, False)
+    found = _known_total(rates, SLOT_SECONDS)
+    return Spent(*found, "money", "recmodel_cost_per_hour", tuple(map(known, hours)), unknown, None, False)
+
+
+def _known_total(rates: Floats, step_seconds: float) -> tuple[float, float, float]:
+    """The cost of the steps of which it is known, the hours of these, and of all: 2.0 an hour, known of 1 of 3, is (2.0, 1.0, 3.0)."""
+    a_step, there = step_seconds / HOUR_SECONDS, rates[np.isfinite(rates)]
+    return float(there.sum()) * a_step, there.size * a_step, rates.size * a_step
 
 
 def _spent(
@@ -48,14 +54,13 @@ def _spent(
     whole = rates.sum(0)
     if not np.isfinite(whole).any():
         return None
-    a_step = given.past.step_seconds / HOUR_SECONDS
     halves = _at_half(given, carries, rates)
     both = np.isfinite(whole) & np.isfinite(halves)
     ratio = None
     if both.any():
         ratio = float(halves[both].sum()) / max(float(whole[both].sum()), 1e-9)
     return Spent(
-        float(np.nansum(whole)) * a_step,
+        *_known_total(whole, given.past.step_seconds),
         of,
         source,
         tuple(map(known, means(whole, places, HOURS))),

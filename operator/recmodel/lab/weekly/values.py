@@ -70,7 +70,9 @@ class Spent:
     carry. ``of``: money, or replica-hours of one pool. ``half``: None where what a replica carries is not known.
     """
 
-    total: float
+    total: float  # of the hours that are known ...
+    known_hours: float
+    all_hours: float  # ... of so many
     of: str
     source: str
     hours: tuple[float | None, ...]  # mean of an hour, by hour of the day

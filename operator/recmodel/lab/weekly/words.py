@@ -9,6 +9,7 @@ from recmodel.lab.weekly.values import Day, Figures, Limit, Spent
 from recmodel.prometheus.histogram import Bracket
 
 UNKNOWN = "not known"
+FEW_HOURS = 10
 
 
 def first_line(
@@ -76,14 +77,22 @@ def _spans(marked: Sequence[bool]) -> list[str]:
 
 
 def money(spent: Spent | None) -> str:
-    """``412.30 was spent, 61 % of it at under half load``."""
+    """``412.30 was spent in the 48 of 168 hours that are known, 61 % of it at under half load``."""
     if spent is None:
         return "What was spent is not known"
     said = f"{spent.total:,.2f} was spent" if spent.of == "money" else f"{spent.total:,.1f} replica-hours ran"
+    said += hours_known(spent)
     if spent.half_ratio is None:
         return said
     least = "at least " if spent.half_at_least and spent.half_ratio > 0 else ""
     return f"{said}, {least}{100 * spent.half_ratio:.0f} % of it at under half load"
+
+
+def hours_known(spent: Spent) -> str:
+    """`` in the 48 of 168 hours that are known``; nothing where these are all, to the hour, or to a tenth in a range of few hours."""
+    digits = 0 if spent.all_hours >= FEW_HOURS else 1
+    there, every = (f"{hours:,.{digits}f}" for hours in (spent.known_hours, spent.all_hours))
+    return "" if there == every else f" in the {there} of {every} hours that are known"
 
 
 def time_bracket(found: Bracket | None) -> str:
