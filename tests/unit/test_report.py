@@ -16,6 +16,7 @@ import pytest
 from builders.past_prometheus import WORKLOAD, Other, PastShop
 from builders.weekly_past import week
 from recmodel.cli import main
+from recmodel.controller.weekly import named_after, pools_are
 from recmodel.lab.weekly.figures import report_of
 from recmodel.lab.weekly.page import page
 
@@ -68,6 +69,7 @@ def test_the_page_and_the_picture_are_written(tmp_path: Path, capsys: pytest.Cap
     decided = (
         Other(("recmodel_decision_timestamp_seconds",), {"model": "ranker"}, lambda _: 1.0),
         Other(("recmodel_cost_per_hour",), {"model": "ranker"}, lambda _: 3.0),
+        Other(("recmodel_pool_desired_replicas",), {"pool": "ranker"}, lambda _: 0.0),
     )
     with shop(others=(*kinds, *decided)).served() as url:
         asked = ["--prometheus", url, "--from", "40m", "--by", "path", "--html", str(html), "--figure", str(png)]
@@ -122,6 +124,58 @@ def test_what_is_missing_is_said_and_costs_nothing_else(tmp_path: Path, capsys: 
         "Prometheus has no envoy_cluster_upstream_rq_time of the route feed",
     ):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("case", "workloads", "found"),
+    [
+        ("each is of it", ("ranker-cpu", "ranker-gpu"), ["ranker"]),
+        ("one is of another", ("ranker-cpu", "feed-cpu"), []),
+        ("a name that only begins alike", ("rankers-cpu",), []),
+        ("the workload itself", ("feed",), ["feed"]),
+        ("two fit", ("ranker-eu-cpu",), ["ranker", "ranker-eu"]),
+    ],
+)
+def test_a_recmodel_is_that_after_which_every_workload_is_named(
+    case: str, workloads: tuple[str, ...], found: list[str]
+) -> None:
+    assert named_after(["feed", "ranker", "ranker-eu"], workloads) == found, case
+
+
+@pytest.mark.parametrize(
+    ("model", "pools", "workloads", "same"),
+    [
+        ("ranker", ["cpu", "gpu"], ("ranker-cpu", "ranker-gpu"), True),
+        ("ranker", ["cpu", "gpu"], ("ranker-cpu",), False),
+        ("ranker", ["cpu"], ("ranker-cpu", "ranker-gpu"), False),
+        ("ranker", ["ranker"], ("ranker",), True),
+        ("ranker", ["cpu"], ("ranker-cpu", "cpu"), False),
+        ("ranker", [], ("ranker",), False),
+    ],
+)
+def test_whether_the_pools_of_a_recmodel_are_the_workloads(
+    model: str, pools: list[str], workloads: tuple[str, ...], same: bool
+) -> None:
+    assert pools_are(model, pools, workloads) is same
+
+
+def test_the_cost_of_other_pools_is_not_that_of_the_workloads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "week.html"
+    decided = (
+        Other(("recmodel_decision_timestamp_seconds",), {"model": "ranker"}, lambda _: 1.0),
+        Other(("recmodel_cost_per_hour",), {"model": "ranker"}, lambda _: 3.0),
+        Other(("recmodel_pool_desired_replicas",), {"pool": "cpu"}, lambda _: 0.0),
+        Other(("recmodel_pool_desired_replicas",), {"pool": "gpu"}, lambda _: 0.0),
+    )
+    with shop(others=decided).served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
+    assert " replica-hours ran" in capsys.readouterr().out
+    assert (
+        "The cost of RecModel ranker is left out: its pools are cpu, gpu, and the workloads named are ranker. Name the workload of each "
+        "pool with --deployment, or give prices with --cost" in html.read_text(encoding="utf-8")
+    )
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")

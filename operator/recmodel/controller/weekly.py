@@ -7,10 +7,12 @@ the report says so.
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from recmodel.api.objective import Latency
@@ -73,7 +75,7 @@ def _decisions(
 ) -> tuple[Decisions | None, str]:
     """Those of the RecModel that is named, or after which the workloads are; else why there are none."""
     there = recmodels(client, wanted.namespace, float(moments[-1]), scope)
-    mine = [name for name in there if any(one == name or one.startswith(f"{name}-") for one in wanted.deployments)]
+    mine = named_after(there, wanted.deployments)
     if named is None and len(mine) == 1:
         named = mine[0]
     if named is None:
@@ -87,7 +89,25 @@ def _decisions(
             f"--recmodel {named}: Prometheus has no recmodel_decision_timestamp_seconds of it in namespace {wanted.namespace} in the day "
             "before --to: see whether it reads the operator's page, or leave --recmodel out"
         )
-    return read_decisions(client, (wanted.namespace, named), moments, SLOT_SECONDS, scope), ""
+    found = read_decisions(client, (wanted.namespace, named), moments, SLOT_SECONDS, scope)
+    if pools_are(named, found.changes, wanted.deployments) or not np.isfinite(found.cost_per_hour).any():
+        return found, ""
+    pools = f"its pools are {', '.join(sorted(found.changes))}" if found.changes else "its pools are not known"
+    return replace(found, cost_per_hour=np.full(moments.size, math.nan)), (
+        f"The cost of RecModel {named} is left out: {pools}, and the workloads named are {', '.join(wanted.deployments)}. Name the "
+        "workload of each pool with --deployment, or give prices with --cost"
+    )
+
+
+def named_after(models: Sequence[str], workloads: Sequence[str]) -> list[str]:
+    """Those of ``models`` after which every workload is named: of ``ranker-cpu`` and ``ranker-gpu`` that is ``ranker``."""
+    return [name for name in models if all(one == name or one.startswith(f"{name}-") for one in workloads)]
+
+
+def pools_are(model: str, pools: Collection[str], workloads: Sequence[str]) -> bool:
+    """Whether the pools of a RecModel are these workloads, each by its name or by that of the Deployment that the operator makes of it."""
+    of_workloads = {one if one in pools else one.removeprefix(f"{model}-") for one in workloads}
+    return of_workloads == {*pools} and len(workloads) == len(pools)
 
 
 def _no_kinds(by: KindsBy) -> str:
