@@ -26,6 +26,7 @@ from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.past import BY_PAGES, BY_STATE, Past, PoolPast
 from recmodel.prometheus.past_decisions import Decisions
 from recmodel.prometheus.past_slots import PoolSlots, Slots
+from recmodel.prometheus.past_use import LIMIT, PART_LIMIT, REQUEST
 from recmodel.prometheus.slot_questions import Latencies
 
 NAN = math.nan
@@ -216,6 +217,25 @@ def test_an_hour_that_the_clocks_show_twice_is_one() -> None:
     assert clock.hours_of_day.tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("bound", "note"),
+    [
+        (LIMIT, ""),
+        (PART_LIMIT, "ranker-cpu: CPU is that of the containers with a limit, as others have none"),
+        (REQUEST, "ranker-cpu: CPU is of what a replica requests, as it has no limit"),
+    ],
+)
+def test_cpu_is_a_sign_of_a_bottleneck_where_a_limit_bounds_all_of_it(bound: str, note: str) -> None:
+    given = one_pool(week())
+    (pool,) = given.slots.pools
+    busy = replace(pool, cpu_bound=bound, cpu_cores=0.95 * pool.cpu_bound_cores)
+    slots = replace(given.slots, pools=(busy,))
+    report = report_of(replace(given, slots=slots))
+    signs_found = {limit.sign for limit in report.limits if limit}
+    assert ("CPU" in signs_found) == (bound == LIMIT)
+    assert any(one.startswith(note) for one in report.notes) if note else True
+
+
 class Read(HTMLParser):
     """What a browser sees: elements, attributes, and whether all that is opened is closed."""
 
@@ -341,7 +361,7 @@ def any_past(draw: st.DrawFn) -> Given:
             latencies(),
             row(HUGE, slots),
             row(HUGE, slots),
-            draw(st.sampled_from(["", "limit", "request"])),
+            draw(st.sampled_from(["", LIMIT, PART_LIMIT, REQUEST])),
             row(HUGE, slots),
             row(HUGE, slots),
         )

@@ -43,6 +43,7 @@ def constant(value: float) -> Value:
 
 
 CPU = "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total"
+UNBOUND = "unless on (namespace, pod, container)"
 PROCESS = "sum by (namespace, pod) (rate(process_cpu_seconds_total"
 LIMIT = "sum by (namespace, pod) (kube_pod_container_resource_limits"
 REQUEST = "sum by (namespace, pod) (kube_pod_container_resource_requests"
@@ -68,6 +69,37 @@ def test_the_use_of_a_replica_is_the_mean_of_the_pods_that_reported() -> None:
     assert pool.cpu_bound == "limit"
     assert np.isnan(pool.gpu_ratio).all(), "not known, which is not zero"
     assert np.isnan(pool.queue).all()
+
+
+def test_the_use_is_of_containers_with_a_limit_and_those_without_one_are_told() -> None:
+    shop = PastShop(
+        BEGIN, 15, others=(*of_pods(CPU, 0.6), *of_pods(LIMIT, 2.0), Other((UNBOUND,), WORKLOAD, constant(2.0)))
+    )
+    (pool,) = slots_of(shop).pools
+    np.testing.assert_allclose(pool.cpu_cores, 0.6)
+    assert pool.cpu_bound == "limit of some containers"
+    (asked, *_) = [query for query in shop.asked if f"label_replace({CPU}" in query]
+    assert (
+        "and on (namespace, pod, container) (group by (namespace, pod, container) (kube_pod_container_resource_limits{"
+        in asked
+    )
+    assert "label_replace(group by (exported_namespace, exported_pod, exported_container)" in asked.replace(
+        "label_replace(label_replace(", ""
+    )
+
+
+def test_a_container_without_a_limit_that_ran_for_a_moment_changes_nothing() -> None:
+    begun = Other((UNBOUND,), WORKLOAD, lambda m: 1.0 if m == 5 else None)
+    (pool,) = slots_of(PastShop(BEGIN, 15, others=(*of_pods(CPU, 0.6), *of_pods(LIMIT, 2.0), begun))).pools
+    assert pool.cpu_bound == "limit"
+
+
+def test_without_kube_state_metrics_the_use_is_of_all_containers() -> None:
+    shop = PastShop(BEGIN, 15, others=of_pods(CPU, 0.6))
+    (pool,) = slots_of(shop).pools
+    np.testing.assert_allclose(pool.cpu_cores, 0.6)
+    assert pool.cpu_bound == ""
+    assert not any("and on" in query for query in shop.asked)
 
 
 def test_what_stands_in_for_a_source_that_is_missing() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -23,6 +23,7 @@ from recmodel.lab.weekly.values import Day, Figures, Given, HalfLoad, PoolFigure
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.past import Past, PoolPast
 from recmodel.prometheus.past_slots import PoolSlots
+from recmodel.prometheus.past_use import LIMIT, PART_LIMIT, REQUEST
 
 WHOLE = 1  # one place for all
 
@@ -153,7 +154,7 @@ def _signs(
         "CPU": means(known_ratio(slots.cpu_cores, slots.cpu_bound_cores), parts, number),
         "GPU": means(slots.gpu_ratio, parts, number),
     }
-    if slots.cpu_bound == "request":  # a pod may use more than it requests: that says nothing of a limit
+    if slots.cpu_bound != LIMIT:  # a pod may use more than it requests, and so may a container without a limit
         busy["CPU"] = np.full(number, math.nan)
     if carries is not None and not carries.bound:
         busy["load"] = means(_load_ratio(past, carries), minutes, number)
@@ -207,17 +208,7 @@ def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
             )
         if not np.isfinite(slots.latencies.spent).any():
             found.append(f"{name}: the mean latency is not known, as Prometheus has no _sum of its histogram")
-        if not np.isfinite(known_ratio(slots.cpu_cores, slots.cpu_bound_cores)).any():
-            what = (
-                "container_cpu_usage_seconds_total"
-                if not np.isfinite(slots.cpu_cores).any()
-                else "kube_pod_container_resource_limits"
-            )
-            found.append(f"{name}: CPU utilisation is not known, as Prometheus has no {what} of its pods")  # fmt: skip
-        elif slots.cpu_bound == "request":
-            found.append(
-                f"{name}: CPU is of what a replica requests, as it has no limit: it is no sign of a bottleneck"
-            )
+        found += [f"{name}: {said}" for said in _cpu_notes(slots)]
         if not np.isfinite(slots.gpu_ratio).any():
             found.append(
                 f"{name}: GPU utilisation is not known (DCGM_FI_DEV_GPU_UTIL, nv_gpu_utilization); a pool without GPU has none"
@@ -229,3 +220,16 @@ def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
     if given.past.partial or given.slots.partial:
         found.append("Prometheus said that a part of its answers may be missing")
     return tuple(found)
+
+
+def _cpu_notes(slots: PoolSlots) -> Iterator[str]:
+    if not np.isfinite(known_ratio(slots.cpu_cores, slots.cpu_bound_cores)).any():
+        used = np.isfinite(slots.cpu_cores).any()
+        what = "kube_pod_container_resource_limits" if used else "container_cpu_usage_seconds_total"
+        yield f"CPU utilisation is not known, as Prometheus has no {what} of its pods"
+    elif slots.cpu_bound == PART_LIMIT:
+        yield (
+            "CPU is that of the containers with a limit, as others have none: it is no sign of a bottleneck. Set a limit of each container"
+        )
+    elif slots.cpu_bound == REQUEST:
+        yield "CPU is of what a replica requests, as it has no limit: it is no sign of a bottleneck"
