@@ -15,6 +15,10 @@ from recmodel.core.reasons import HOLDING
 from recmodel.prometheus.readings import NO_READY_POOL, NO_SERIES
 from recmodel.rollout.trial import Trial, recalled
 
+CLOCKS_APART_SECONDS = 60.0  # of the nodes of two operators
+LONGEST_STOOD_SECONDS = 30 * 86_400.0
+MOST_TIMES = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class RecalledContest:
@@ -57,8 +61,8 @@ def recall(body: Mapping[str, Any], before: Recalled, now_seconds: float) -> Rec
         before.counted or _counted(status),
         {found.pool: recalled(found, now_seconds) for found in status.rollouts},
         _budget_left_ratio(status.latency_budget_left),
-        {pool.name: found for pool in status.pools if (found := _contest(pool.contested)) is not None},
-        _contest(status.route_contested),
+        {pool.name: found for pool in status.pools if (found := _contest(pool.contested, now_seconds)) is not None},
+        _contest(status.route_contested, now_seconds),
     )
 
 
@@ -86,13 +90,16 @@ def _counted(status: RecModelStatus) -> bool:
     )
 
 
-def _contest(found: ContestStatus | None) -> RecalledContest | None:
-    """None where there is none, or where its time is somebody else's word."""
+def _contest(found: ContestStatus | None, now_seconds: float) -> RecalledContest | None:
+    """None where there is none, or where one of its numbers is somebody else's word: the next status could not be made of it."""
     if found is None:
         return None
     try:
         time_seconds, stood_seconds = datetime.fromisoformat(found.last_time).timestamp(), float(found.stood_seconds)
     except (ValueError, OverflowError, OSError):
+        return None
+    said_before = 0.0 <= time_seconds <= now_seconds + CLOCKS_APART_SECONDS
+    if not said_before or stood_seconds > LONGEST_STOOD_SECONDS or found.times > MOST_TIMES:
         return None
     return RecalledContest(found.target, tuple(found.writers), found.times, time_seconds, stood_seconds)
 

@@ -341,7 +341,12 @@ def test_a_contest_of_another_workload_or_that_cannot_be_read_is_not_gone_on_wit
             await overwritten(operator, api)
         await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
         (pool,) = copy.deepcopy(api.status["pools"])
-        for change in ({"target": "Deployment others"}, {"lastTime": "soon"}, {"times": "x"}):
+        strange: tuple[dict[str, Any], ...] = (
+            {"target": "Deployment others"}, {"times": "x"}, {"lastTime": "soon"}, {"lastTime": "9999-12-31T23:59:59-12:00"},
+            {"lastTime": "0001-01-01T00:00:00+14:00"}, {"lastTime": "2199-01-01T00:00:00Z"}, {"stoodSeconds": 10**30}, {"times": 2**63 - 1},
+            {"stoodSeconds": 31 * 86_400},
+        )  # fmt: skip
+        for change in strange:
             put_back(operator, api, "argocd-controller")
             count = len(api.scales)
             restarted(operator, api, pools=[{**pool, "contested": {**pool["contested"], **change}}])

@@ -468,8 +468,14 @@ def test_a_restart_goes_on_with_a_contest_of_weights_where_it_stood() -> None:
     operated(story, Judge(), api=api)
 
 
-@pytest.mark.parametrize("change", [{"target": "rule 0 of HTTPRoute shop"}, {"lastTime": "soon"}, {"times": "x"}])
-def test_a_contest_of_another_rule_or_that_cannot_be_read_is_not_gone_on_with(change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": "rule 0 of HTTPRoute shop"}, {"lastTime": "soon"}, {"times": "x"}, {"lastTime": "9999-12-31T23:59:59-12:00"},
+        {"stoodSeconds": 10**30},
+    ],
+)  # fmt: skip
+def test_a_contest_of_another_rule_or_that_cannot_be_read_is_not_gone_on_with(change: dict[str, Any]) -> None:
     api = ExistingRoutes()
 
     async def story(operator: Operator, api: ExistingRoutes) -> None:
