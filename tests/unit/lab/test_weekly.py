@@ -19,6 +19,7 @@ from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
 from recmodel.lab.weekly.charts import Chart, Series, charts
 from recmodel.lab.weekly.clock import Clock
 from recmodel.lab.weekly.figures import report_of
+from recmodel.lab.weekly.latencies import together
 from recmodel.lab.weekly.page import page
 from recmodel.lab.weekly.svg import nice
 from recmodel.lab.weekly.values import Day, Figures, Given, Limit, Report, Signs, Spent
@@ -87,6 +88,33 @@ def test_minutes_that_are_not_known_count_nowhere() -> None:
     assert any(note.startswith("Of 2880 minutes 1440 are not known") for note in report.notes)
 
 
+def test_the_mean_latency_of_all_pools_is_not_known_where_one_with_requests_has_no_sum() -> None:
+    half, none = np.array([3.0, 3.0, 3.0]), np.array([NAN, NAN, NAN])
+    one = Latencies({0.1: 50.0 + 0.0 * half, math.inf: 60.0 + 0.0 * half}, half)
+    other = Latencies({0.1: np.array([40.0, 0.0, NAN]), math.inf: np.array([40.0, 0.0, NAN])}, none)
+    both = together([one, other])
+    np.testing.assert_array_equal(both.spent, [NAN, 3.0, 3.0])
+    np.testing.assert_array_equal(both.buckets[math.inf], [100.0, 60.0, 60.0])
+
+
+def test_what_is_not_known_of_the_load_is_not_the_rest_of_the_cost() -> None:
+    given = one_pool(week(2))
+    (pool,) = given.past.pools
+    load = pool.per_second.copy()
+    at_three, at_four = (np.arange(2880) // 60 % 24 == hour for hour in (3, 4))
+    load[at_three] = NAN  # on both days
+    load[at_four & (np.arange(2880) < 1440)] = NAN  # on one
+    report = report_of(replace(given, past=replace(given.past, pools=(replace(pool, per_second=load),))))
+    half, rest, unknown = next(chart for chart in charts(report) if chart.title == "Cost").series
+    assert (half.values[3], rest.values[3], unknown.values[3]) == (None, None, 4.0)
+    assert (half.values[4], rest.values[4], unknown.values[4]) == (4.0, 0.0, None)
+    assert unknown.name == "load not known"
+    assert [series.name for series in next(c for c in charts(report_of(week())) if c.title == "Cost").series] == [
+        "at under half load",
+        "the rest",
+    ]
+
+
 def test_nothing_is_said_of_money_that_is_not_known() -> None:
     unpriced = replace(week(1), prices={}, decisions=None)
     report = report_of(unpriced)
@@ -135,7 +163,7 @@ def test_a_replica_that_was_never_loaded_to_its_limit_is_at_under_half_load_at_l
     assert report.carries["ranker-cpu"].startswith("at least ")
 
 
-SPENT = Spent(412.3, 168.0, 168.0, "money", "", (None,) * 24, (None,) * 24, 0.61, False)
+SPENT = Spent(412.3, 168.0, 168.0, "money", "", (None,) * 24, (None,) * 24, (None,) * 24, 0.61, False)
 BUSY = Figures(80.0, 90.0, 0.04, Bracket(0.05, 0.1), Bracket(0.0, 0.0))
 BEGUN = replace(BUSY, load_per_second=99.0, percentile=None)
 IDLE = Figures(0.0, 0.0, None, None, None)

@@ -13,7 +13,7 @@ from recmodel.prometheus.histogram import Bracket
 
 Values = tuple[float | None, ...]
 LEAST_TOP = 1e-9  # less is nothing, whatever the unit
-HALF, REST = 4, 5  # colours of the cost, which are those of no pool of the first four
+HALF, REST, UNSAID = 4, 5, 3  # colours of the cost, which are those of no pool of the first three
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,16 @@ def _cost(report: Report) -> Chart:
     note = f"From {spent.source}." if spent.of == "money" else "No price is given: --cost NAME=PRICE."
     if spent.half_ratio is None:
         return Chart("Cost", unit, (Series("spent", spent.hours, "bars", colour=REST),), note=note)
-    rest = tuple(
-        None if whole is None else max(whole - (half or 0.0), 0.0)
-        for whole, half in zip(spent.hours, spent.half_hours, strict=True)
-    )
+    unknown = tuple(whole if half is None else None for whole, half in zip(spent.hours, spent.half_hours, strict=True))
+    nothing_said = (Series("load not known", unknown, "bars", colour=UNSAID),) if any(unknown) else ()
     least = " No replica was loaded to its limit, so more of it may be under half." if spent.half_at_least else ""
     return Chart(
         "Cost",
         unit,
         (
             Series("at under half load", spent.half_hours, "bars", colour=HALF),
-            Series("the rest", rest, "bars", colour=REST),
+            Series("the rest", spent.rest_hours, "bars", colour=REST),
+            *nothing_said,
         ),
         note=f"{note} Half load is half of what a replica is known to carry.{least}",
     )

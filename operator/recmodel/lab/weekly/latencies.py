@@ -22,7 +22,7 @@ def together(each: Sequence[Latencies]) -> Latencies:
     bounds = set.intersection(*({*one.buckets} for one in known))
     return Latencies(
         {bound: _total([one.buckets[bound] for one in known]) for bound in sorted(bounds)},
-        _total([one.spent for one in known]),
+        _spent(known),
     )
 
 
@@ -76,6 +76,12 @@ def _held(latencies: Latencies, places: Ints, number: int) -> list[dict[float, f
         {bound: float(values[place]) for bound, values in held.items() if math.isfinite(values[place])}
         for place in range(number)
     ]
+
+
+def _spent(each: Sequence[Latencies]) -> Floats:
+    """The time spent on all requests: not known where it is not known of a pool that has some, as the mean would be too low."""
+    lacking = [np.isnan(one.spent) & (one.buckets[math.inf] > 0) for one in each if math.inf in one.buckets]
+    return np.where(np.any(lacking, axis=0), np.nan, _total([one.spent for one in each]))
 
 
 def _total(rows: Sequence[Floats]) -> Floats:

@@ -38,7 +38,7 @@ def _total(rates: Floats, slots: Ints) -> Spent:
     hours = means(rates, slots, HOURS)
     unknown: tuple[None, ...] = (None,) * HOURS
     found = _known_total(rates, SLOT_SECONDS)
-    return Spent(*found, "money", "recmodel_cost_per_hour", tuple(map(known, hours)), unknown, None, False)
+    return Spent(*found, "money", "recmodel_cost_per_hour", tuple(map(known, hours)), unknown, unknown, None, False)
 
 
 def _known_total(rates: Floats, step_seconds: float) -> tuple[float, float, float]:
@@ -64,7 +64,8 @@ def _spent(
         of,
         source,
         tuple(map(known, means(whole, places, HOURS))),
-        tuple(map(known, means(halves, places, HOURS))),
+        tuple(map(known, means(np.where(both, halves, np.nan), places, HOURS))),
+        tuple(map(known, means(np.where(both, np.maximum(whole - halves, 0.0), np.nan), places, HOURS))),
         ratio,
         any(found.bound for found in carries.values()),
     )

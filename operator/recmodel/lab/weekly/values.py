@@ -76,7 +76,8 @@ class Spent:
     of: str
     source: str
     hours: tuple[float | None, ...]  # mean of an hour, by hour of the day
-    half_hours: tuple[float | None, ...]  # of that, at under half load
+    half_hours: tuple[float | None, ...]  # in the minutes in which the load is known: at under half load ...
+    rest_hours: tuple[float | None, ...]  # ... and the rest of it
     half_ratio: float | None
     half_at_least: bool  # no replica was loaded to its limit, so half of what it carries is more than was taken
 
