@@ -8,6 +8,7 @@ weights, then the autoscalers: one of them may take to 0 what has no share any m
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -251,7 +252,7 @@ def _restoring(found: Standing, stored: Stored) -> Iterator[Step]:
         unread = ScaledObject(name, "true", ours=True) if found.keda_unread else ScaledObject(name)
         scaled = found.scaled_objects.get(name, unread)
         if scaled.paused and scaled.ours:
-            value = f"{PAUSED}={before}" if before is not None else f"{PAUSED}-"
+            value = shlex.quote(f"{PAUSED}={before}") if before is not None else f"{PAUSED}-"
             yield Write(
                 "patch", names.SCALED_OBJECT, name, f"go on with ScaledObject {name}: its annotation {PAUSED} "
                 + ("is removed" if before is None else f"becomes {before!r} again"),

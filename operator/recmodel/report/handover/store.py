@@ -14,7 +14,7 @@ from typing import Any
 from recmodel.api.shown import shown
 from recmodel.cluster import names
 from recmodel.report.adopted import autoscaler_of
-from recmodel.report.handover.weights import StoredRule, as_data, from_data
+from recmodel.report.handover.weights import StoredRule, as_data, check_name, from_data
 
 Object = dict[str, Any]
 
@@ -122,6 +122,8 @@ def stored(body: Mapping[str, Any]) -> Stored:
         paused = dict(json.loads(data[PAUSED]))
         if not all(value is None or isinstance(value, str) for value in paused.values()):
             raise ValueError(f"{PAUSED} is {shown(paused)}")
+        for name in (*autoscalers, *paused):
+            check_name(name)
         mode, recmodel_uid = str(data.get(MODE, "")), str(data.get(RECMODEL_UID, ""))
         rule = from_data(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -7,6 +7,7 @@ the pool to 0 where it had no share.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from recmodel.report.adopted_shapes import read
 KINDS = {kind.kind: kind for kind in names.ROUTES}
 WEIGHTS, ROUTE, WORKLOADS = "weights.json", "route", "workloads"  # keys of the ConfigMap
 UNKNOWN = "-"  # in place of a workload
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 LARGEST = 1_000_000  # the Gateway API takes no larger weight
 Object = dict[str, Any]
 
@@ -121,7 +123,7 @@ def from_data(data: Mapping[str, str]) -> StoredRule | None:
     if WEIGHTS not in data:
         return None
     found = json.loads(data[WEIGHTS])
-    kind, name = data[ROUTE].split("/")
+    kind, name = _kind_and_name(data[ROUTE])
     backends = tuple((str(one["backend"]), one["weight"]) for one in found["backends"])
     whole = [found["rule"], *(weight for _, weight in backends)]
     if kind not in KINDS or not all(type(number) is int and 0 <= number <= LARGEST for number in whole):
@@ -131,6 +133,13 @@ def from_data(data: Mapping[str, str]) -> StoredRule | None:
     return StoredRule(kind, name, found["rule"], backends, workloads)
 
 
+def check_name(name: str) -> str:
+    """The name of an object, for a field selector and a line to be run by hand; ``ValueError`` for what none can have."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{shown(name)} is no name of an object")
+    return name
+
+
 def _kind_and_name(named: str) -> tuple[str, str]:
     kind, name = named.split("/")
-    return kind, name
+    return kind, check_name(name)

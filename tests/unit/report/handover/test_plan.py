@@ -21,6 +21,7 @@ from recmodel.report.handover.plan import Plan, hand_back, hand_over
 from recmodel.report.handover.steps import Wait, Write, still_lacking
 from recmodel.report.handover.store import RESTORE as RESTORED
 from recmodel.report.handover.store import Stored, config_map, difference, restorable, stored
+from recmodel.report.handover.weights import StoredRule
 
 Object = dict[str, Any]
 
@@ -265,6 +266,23 @@ def test_what_is_stored_is_read_as_it_was_written_and_nothing_else_is() -> None:
             else:
                 assert place[-1] == "paused.json", (place, value)
                 assert value in ("[]", "{}"), value
+
+
+@pytest.mark.parametrize("name", ["a,metadata.name=b", "a; rm -r x", "A", "-a", "a\n", "", "a" * 254])
+@pytest.mark.parametrize("of", ["route", "workload", "ScaledObject", "HorizontalPodAutoscaler"])
+def test_a_name_that_no_object_can_have_is_not_read_from_a_store(of: str, name: str) -> None:
+    names = dict.fromkeys(("route", "workload", "ScaledObject", "HorizontalPodAutoscaler"), "x") | {of: name}
+    rule = StoredRule("HTTPRoute", names["route"], 0, (("x:80", 1),), {"x:80": f"Deployment {names['workload']}"})
+    found = kept(autoscaler(names["HorizontalPodAutoscaler"]), **{names["ScaledObject"]: None})
+    with pytest.raises(ValueError, match="ConfigMap shop/ranker-handover cannot be read: ValueError: "):
+        stored(config_map("shop", "ranker", replace(found, rule=rule)))
+
+
+def test_a_value_from_a_store_is_one_word_in_a_printed_line() -> None:
+    (gone_on,) = (
+        w for w in writes(hand_back(found(OURS, store=kept(**{"ranker-gpu": "x; rm -r y"})))) if "pause" in w.by_hand
+    )
+    assert gone_on.by_hand.endswith(" ranker-gpu 'autoscaling.keda.sh/paused=x; rm -r y'")
 
 
 def test_whatever_stands_there_is_a_plan_or_a_sentence() -> None:
