@@ -44,6 +44,7 @@ class PastShop:
     more: Mapping[str, str] = field(default_factory=dict)  # labels of each row
     others: tuple[Other, ...] = ()  # answers to questions that hold such words, before all of these
     refuses: tuple[str, ...] = ()  # questions that hold such a word
+    fails: tuple[str, ...] = ()  # questions with such a word: an answer of a server that is not able to give one
     asked: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -59,6 +60,9 @@ class PastShop:
         self.asked.append(query)
         if any(word in query for word in self.refuses):
             refusal(422)(handler)
+            return
+        if any(word in query for word in self.fails):
+            refusal(503)(handler)
             return
         if handler.path.endswith("query_range"):
             begin, end, step = (float(form[name]) for name in ("start", "end", "step"))

@@ -126,6 +126,31 @@ def test_what_is_missing_is_said_and_costs_nothing_else(tmp_path: Path, capsys: 
         assert said in text
 
 
+@pytest.mark.parametrize(("refuses", "fails"), [(("recmodel_kind",), ()), ((), ("recmodel_kind",))])
+def test_it_is_not_said_that_no_request_has_a_label_of_which_nobody_answered(
+    refuses: tuple[str, ...], fails: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "week.html"
+    with shop(refuses=refuses, fails=fails).served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html), "--by", "path"]) == 0
+    assert " replica-hours ran" in capsys.readouterr().out
+    text = html.read_text(encoding="utf-8")
+    assert "has no requests with a label path" not in text
+    assert "A question was not answered, so what it asks for is not known: Prometheus " in text
+
+
+def test_a_server_that_answers_no_more_leaves_a_report_of_what_it_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "week.html"
+    there = shop(fails=("[300000ms]",))
+    with there.served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
+    assert " replica-hours ran" in capsys.readouterr().out
+    assert "No decisions: they were not asked for" in html.read_text(encoding="utf-8")
+    assert not any("recmodel_decision_timestamp_seconds" in query for query in there.asked)
+
+
 @pytest.mark.parametrize(
     ("case", "workloads", "found"),
     [

@@ -24,7 +24,7 @@ from recmodel.prometheus.past import Past
 from recmodel.prometheus.past_decisions import Decisions, read_decisions, recmodels
 from recmodel.prometheus.past_kinds import KindsBy
 from recmodel.prometheus.past_slots import Slots, read_slots
-from recmodel.prometheus.session import AnswerUnusable, QueryRefused
+from recmodel.prometheus.session import PrometheusError
 from recmodel.prometheus.slot_questions import SLOT_SECONDS
 
 DAYS = 7.0
@@ -57,13 +57,15 @@ def read_now(options: argparse.Namespace) -> Found:
         begin = float(ran.past.seconds[0])
         moments = grid_of(times[1], times[1] - begin, round(SLOT_SECONDS))
         slots = read_slots(client, ran.view, moments, ran.edges, by, scope)
-        try:
-            found, note = _decisions(client, wanted, options.recmodel, moments, scope)
-        except (QueryRefused, AnswerUnusable) as error:
-            found, note = None, f"No decisions: {error}"
+        found, note = None, "No decisions: they were not asked for, as Prometheus did not answer in time"
+        if not slots.gave_up:
+            try:
+                found, note = _decisions(client, wanted, options.recmodel, moments, scope)
+            except PrometheusError as error:
+                note = f"No decisions: {error}"
         notes = [note] if note else []
         notes += [f"A question was not answered, so what it asks for is not known: {why}" for why in slots.refused]
-        if by is not None and not slots.kinds:
+        if by is not None and not slots.kinds and not slots.kinds_unanswered:
             notes.append(_no_kinds(by))
         return Found(wanted, ran.past, slots, found, zone, _named(by), tuple(notes))
 

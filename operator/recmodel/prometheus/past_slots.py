@@ -21,6 +21,7 @@ from recmodel.prometheus.pod_names import by_workload
 from recmodel.prometheus.profile import Histogram
 from recmodel.prometheus.promql import any_of, duration, ours, selector
 from recmodel.prometheus.readings import ModelView
+from recmodel.prometheus.session import PrometheusError
 from recmodel.prometheus.slot_questions import SLOT_SECONDS, Latencies, SlotQuestions, add
 
 
@@ -46,6 +47,8 @@ class Slots:
     kinds: Mapping[str, Latencies] = field(default_factory=dict)
     partial: bool = False  # the server said that a part of an answer may be missing
     refused: tuple[str, ...] = ()  # why questions have no usable answer: what they ask for is not known
+    kinds_unanswered: bool = False  # a question for kinds is among them
+    gave_up: bool = False  # the server did not answer in time, so not everything was asked for
 
 
 def read_slots(
@@ -56,11 +59,14 @@ def read_slots(
     by: KindsBy | None = None,
     scope: Sequence[str] = (),
 ) -> Slots:
-    """The slots that end at ``moments``; ``counts`` as of ``read_past``. Raises ``PrometheusUnavailable``; what is refused is not known."""
+    """The slots that end at ``moments``; ``counts`` as of ``read_past``. What is refused, or not answered in time, is not known."""
     profile, view = profile_of(view)
     if profile.latency is None:
         raise ValueError(f"profile {profile.name} has no histogram")
-    window = max(SLOT_SECONDS, window_of(client, profile, float(moments[-1]), scope))
+    try:
+        window = max(SLOT_SECONDS, window_of(client, profile, float(moments[-1]), scope))
+    except PrometheusError:  # a rate of too few samples is not known
+        window = SLOT_SECONDS
     asked = SlotQuestions(client, profile, view, moments, f"[{duration(window)}]", (*ours(profile), *scope))
     even = {pool.name: bounds_of(counts.get(pool.name, {}), profile.latency) for pool in view.pools}
     latencies = _pool_latencies(asked, profile.latency, even)
@@ -70,8 +76,17 @@ def read_slots(
         cpu = use.cpu.get(name, CpuUse(none, none, ""))
         gpu, queue = use.gpu.get(name, none), use.queue.get(name, none)
         pools.append(PoolSlots(name, latencies[name], cpu.cores, cpu.bound_cores, cpu.bound, gpu, queue))
+    before, given_up = len(asked.refused), asked.gave_up
     kinds = kinds_of(asked, by, view.namespace, even, scope) if by is not None else {}
-    return Slots(moments - SLOT_SECONDS, tuple(pools), kinds, asked.partial, tuple(dict.fromkeys(asked.refused)))
+    return Slots(
+        moments - SLOT_SECONDS,
+        tuple(pools),
+        kinds,
+        asked.partial,
+        tuple(dict.fromkeys(asked.refused)),
+        given_up or len(asked.refused) > before,
+        asked.gave_up,
+    )
 
 
 def _pool_latencies(

@@ -125,6 +125,26 @@ def test_what_is_refused_is_not_known_and_takes_nothing_else_with_it() -> None:
     assert "status 422" in found.refused[0]
 
 
+def test_what_is_not_answered_in_time_is_not_known_and_two_such_are_the_last() -> None:
+    shop = PastShop(BEGIN, 15, load=constant(50.0), fails=("request_seconds_sum",), others=of_pods(LIMIT, 2.0))
+    (pool,) = slots_of(shop).pools
+    assert np.isnan(pool.latencies.spent).all()
+    np.testing.assert_allclose(pool.cpu_bound_cores, 2.0)
+    shop = PastShop(BEGIN, 15, load=constant(50.0), fails=("seconds_sum", "seconds_bucket"), others=of_pods(LIMIT, 2.0))
+    found = slots_of(shop, KindsBy(label="path"))
+    assert np.isnan(found.pools[0].cpu_bound_cores).all()
+    assert {query.split("label_replace(")[1].split("{")[0] for query in shop.asked if "[300000ms]" in query} == {
+        "sum by (namespace, pod) (rate(request_seconds_sum",
+        "sum by (namespace, pod, le) (rate(request_seconds_bucket",
+    }
+    assert found.gave_up
+    assert found.kinds_unanswered
+    assert (
+        found.refused[-1]
+        == "two questions were not answered in time, so the others were not asked: take a shorter range with --from"
+    )
+
+
 def test_series_whose_own_labels_prometheus_put_aside_are_asked_for_as_well() -> None:
     shop = PastShop(BEGIN, 15)
     slots_of(shop)
