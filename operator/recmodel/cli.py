@@ -181,7 +181,10 @@ def _report(options: argparse.Namespace) -> int:
     from recmodel.lab.weekly.page import page
     from recmodel.lab.weekly.picture import drawn
     from recmodel.lab.weekly.values import Given
+    from recmodel.lab.weekly.written import check, write
 
+    if options.html is not None:
+        check(options.html)
     found = read_now(options)
     wanted, latency = found.wanted, found.wanted.latency
     report = report_of(
@@ -205,7 +208,7 @@ def _report(options: argparse.Namespace) -> int:
         said = sys.stderr
         print(page(report), end="")
     else:
-        options.html.write_text(page(report), encoding="utf-8")
+        write(page(report), options.html)
     print(report.first_line, file=said)
     if options.html is not None:
         print(f"page: {options.html}", file=said)

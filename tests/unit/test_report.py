@@ -110,6 +110,34 @@ def test_each_way_out_is_one_line(
     assert printed.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("where", ["none/week.html", "folder", "notes.html"])
+def test_a_page_that_can_not_be_written_is_found_before_anything_is_asked(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.html").write_text("mine", encoding="utf-8")
+    there = shop()
+    with there.served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(tmp_path / where)]) == 2
+    assert there.asked == []
+    assert f"--html {tmp_path / where}: " in capsys.readouterr().err
+    assert (tmp_path / "notes.html").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_page_takes_the_place_of_the_one_before_as_a_whole(tmp_path: Path) -> None:
+    html = tmp_path / "week.html"
+    before = page(report_of(week(1)))
+    html.write_text(before, encoding="utf-8")
+    with shop(histogram="other").served() as url:
+        asked = [*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]
+        assert main([*asked, "--histogram", "x_seconds"]) == 2
+    assert html.read_text(encoding="utf-8") == before
+    with shop().served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
+    assert html.read_text(encoding="utf-8") != before
+    assert [path.name for path in tmp_path.iterdir()] == ["week.html"]
+
+
 def test_what_is_missing_is_said_and_costs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     html = tmp_path / "week.html"
     refused = ("recmodel_decision_timestamp_seconds", "DCGM_FI_DEV_GPU_UTIL")

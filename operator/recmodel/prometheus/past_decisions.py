@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from recmodel.prometheus.answers import spacing_seconds
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.history import on_grid
+from recmodel.prometheus.past import SCRAPE_SECONDS, SPACING_SPAN_SECONDS
 from recmodel.prometheus.past_scaling import LONGEST_LOOK_BACK_SECONDS, in_namespace, in_namespace_over
 from recmodel.prometheus.promql import duration, quoted
 
@@ -46,7 +48,9 @@ def read_decisions(
     """Of the RecModel ``key`` (namespace, name) at ``moments``. Raises ``PrometheusError``."""
     namespace, model = key
     mine = (f"model={quoted(model)}", *scope)
-    end, step = float(moments[-1]), f"[{duration(step_seconds)}]"
+    end = float(moments[-1])
+    # A window of one step alone has no pair of the last sample of a step and the first one of the next.
+    step = f"[{duration(step_seconds + _scrape_seconds(client, namespace, end, mine))}]"
     costs, _ = on_grid(
         client, f"max by (model) ({in_namespace('recmodel_cost_per_hour', namespace, *mine)})", moments, step_seconds
     )
@@ -64,3 +68,11 @@ def read_decisions(
         {name: number for name, number in sorted(reasons.items(), key=lambda item: -item[1]) if number > 0},
         left[0][1] if len(left) == 1 and math.isfinite(left[0][1]) else None,
     )
+
+
+def _scrape_seconds(client: PrometheusClient, namespace: str, at_seconds: float, mine: Sequence[str]) -> float:
+    """Between two samples of the operator's page, at the end of the range."""
+    span = f"[{duration(SPACING_SPAN_SECONDS)}]"
+    samples = in_namespace_over("recmodel_pool_desired_replicas", namespace, span, *mine, function="count_over_time")
+    answer = client.query(f"{SPACING_SPAN_SECONDS:g} / max({samples})", at_seconds)
+    return spacing_seconds(answer) or SCRAPE_SECONDS

@@ -200,6 +200,7 @@ def test_decisions_are_those_of_the_operators_own_metrics() -> None:
         others=(
             Other(("recmodel_decision_timestamp_seconds",), model, constant(1.0)),
             Other(("recmodel_cost_per_hour",), model, lambda m: None if m == 10 else 3.5),
+            Other(("count_over_time(recmodel_pool_desired_replicas",), {}, constant(30.0)),
             Other(("changes(recmodel_pool_desired_replicas",), {"pool": "cpu"}, constant(2.0)),
             Other(("recmodel_decision_reasons_total",), {"reason": "LoadFalls"}, constant(1.2)),
             Other(("recmodel_decision_reasons_total",), {"reason": "ForecastRises"}, constant(7.9)),
@@ -209,6 +210,8 @@ def test_decisions_are_those_of_the_operators_own_metrics() -> None:
     with shop.served() as url, closing(PrometheusClient(Connection(url=url))) as client:
         assert recmodels(client, "shop", MOMENTS[-1]) == ["ranker"]
         found = read_decisions(client, ("shop", "ranker"), MOMENTS, 300.0)
+        (changes,) = {query for query in shop.asked if "changes(" in query}
+        assert changes.count("[330000ms]") == 2, "a change between the last sample of a step and the first of the next"
         np.testing.assert_array_equal(found.cost_per_hour, [3.5, math.nan, 3.5])
         assert (found.changes, found.budget_left_ratio) == ({"cpu": 6}, 0.62)
         assert list(found.reasons.items()) == [("ForecastRises", 8), ("LoadFalls", 1)]

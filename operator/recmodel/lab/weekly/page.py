@@ -15,6 +15,7 @@ from recmodel.lab.weekly.values import Figures, Report
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # a browser then asks for nothing, and runs nothing
 MOST_REASONS = 12
+TITLE = "RecModel report: "  # what the title of every such page begins with
 
 
 def page(report: Report) -> str:
@@ -25,7 +26,7 @@ def page(report: Report) -> str:
         el("meta", charset="utf-8"),
         el("meta", name="viewport", content="width=device-width,initial-scale=1"),
         el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("title", f"RecModel report: {report.title}"),
+        el("title", f"{TITLE}{report.title}"),
         el("style", style),
     )
     body = el(
