@@ -101,8 +101,10 @@ def _of_exporter(
         series = f"{metric}{{{','.join([*own, *matchers])}}}"
         return f"avg_over_time({series}{over})" if over else series
 
-    aside = f"{how} by ({', '.join(f'exported_{label}' for label in by)}) ({chosen('exported_')})"
+    # Labels that no target has stay as they are: often only namespace and pod are put aside.
+    kept = (*(label for label in by if label not in BY_POD), *(f"exported_{label}" for label in by))
+    aside = f"{how} by ({', '.join(kept)}) ({chosen('exported_')})"
     for label in by:
-        aside = f'label_replace({aside}, "{label}", "$1", "exported_{label}", "(.*)")'
+        aside = f'label_replace({aside}, "{label}", "$1", "exported_{label}", "(.+)")'
     labels = ", ".join(by)
     return f"{how} by ({labels}) ({chosen('')}) or sum by ({labels}) ({aside})"

@@ -83,9 +83,15 @@ def test_the_use_is_of_containers_with_a_limit_and_those_without_one_are_told() 
         "and on (namespace, pod, container) (group by (namespace, pod, container) (kube_pod_container_resource_limits{"
         in asked
     )
-    assert "label_replace(group by (exported_namespace, exported_pod, exported_container)" in asked.replace(
-        "label_replace(label_replace(", ""
-    )
+    assert "label_replace(group by (container, exported_namespace" in asked.replace("label_replace(label_replace(", "")
+
+
+def test_the_exporters_container_is_its_own_label_where_only_namespace_and_pod_are_put_aside() -> None:
+    shop = PastShop(BEGIN, 15, others=of_pods(LIMIT, 2.0))
+    slots_of(shop)
+    (asked,) = {query for query in shop.asked if UNBOUND in query}
+    assert "group by (container, exported_namespace, exported_pod, exported_container)" in asked
+    assert '"container", "$1", "exported_container", "(.+)"' in asked
 
 
 def test_a_container_without_a_limit_that_ran_for_a_moment_changes_nothing() -> None:
