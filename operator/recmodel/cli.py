@@ -114,8 +114,8 @@ def _simulate(options: argparse.Namespace) -> int:
     from recmodel.lab.trace import read_trace
 
     load = read_trace(options.load)
-    number = options.day if options.day is not None else int(load.days + 1e-9) - 1
-    if not 0 <= number < int(load.days + 1e-9):
+    number = options.day if options.day is not None else load.whole_days - 1
+    if not 0 <= number < load.whole_days:
         raise ValueError(f"--day {number}: the load has {load.days:.2f} days")
     scenario = scenario_of(read_model(options.model), options.accelerated, options.set)
     print(assumed(scenario))

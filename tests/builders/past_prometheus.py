@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 from builders.prometheus_server import Server, body, success
@@ -137,3 +142,26 @@ class PastShop:
 def refusal(status: int) -> Callable[[BaseHTTPRequestHandler], None]:
     """An answer with this status, whatever is asked."""
     return body(json.dumps({"status": "error", "errorType": "execution", "error": "no"}), status)
+
+
+def recent(**more: Any) -> PastShop:
+    """The last forty minutes."""
+    minutes = 40
+    return PastShop(math.floor(time.time() / 60.0) * 60.0 - minutes * 60.0, minutes, **more)
+
+
+OPERATOR = Path(__file__).resolve().parents[2] / "operator"
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(("numba", "matplotlib")))
+from recmodel.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run_as_in_the_image(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line where neither the compiler of the request-level simulator nor matplotlib is there."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT, *arguments], env={**os.environ, "PYTHONPATH": str(OPERATOR)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from builders.past_prometheus import PastShop, refusal
+from builders.past_prometheus import PastShop, recent, refusal, run_as_in_the_image
 from recmodel.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = ("backtest", "--namespace", "shop", "--deployment", "ranker")
-# As in the image: neither the compiler of the request-level simulator nor matplotlib is there.
-WITHOUT = """
-import sys
-sys.modules.update(dict.fromkeys(("numba", "matplotlib")))
-from recmodel.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def shop(**more: object) -> PastShop:
-    minutes = 40
-    begin = math.floor(time.time() / 60.0) * 60.0 - minutes * 60.0
-    return PastShop(begin, minutes, **more)  # type: ignore[arg-type]
 
 
 def test_it_runs_with_what_the_image_has(tmp_path: Path) -> None:
     picture = tmp_path / "past.png"
-    with shop(load=lambda m: 60.0 + m, replicas=lambda _: 6.0).served() as url:
-        command = [
-            sys.executable,
-            "-c",
-            WITHOUT,
-            *ASKED,
-            "--prometheus",
-            url,
-            "--from",
-            "40m",
-            "--figure",
-            str(picture),
-        ]
-        ended = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": str(ROOT / "operator")}, capture_output=True, text=True, timeout=300, check=False
-        )  # fmt: skip
+    with recent(load=lambda m: 60.0 + m, replicas=lambda _: 6.0).served() as url:
+        ended = run_as_in_the_image(*ASKED, "--prometheus", url, "--from", "40m", "--figure", str(picture))
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     assert " than ScaledObject ranker (s0-prometheus at 20)" in lines[0]
@@ -64,42 +32,42 @@ def test_it_runs_with_what_the_image_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "there", "arguments", "said"),
     [
-        ("401", shop(replies=refusal(401)), (), "status 401 (execution): set RECMODEL_PROMETHEUS_TOKEN_FILE"),
+        ("401", recent(replies=refusal(401)), (), "status 401 (execution): set RECMODEL_PROMETHEUS_TOKEN_FILE"),
         (
             "a page that is not Prometheus'",
-            shop(replies=refusal(404)),
+            recent(replies=refusal(404)),
             (),
             "status 404 (execution): see whether --prometheus is the address",
         ),
         (
             "no such pods",
-            shop(histogram="other"),
+            recent(histogram="other"),
             ("--histogram", "x_seconds"),
             "no histogram of request times of the pods of ranker",
         ),
-        ("no unit", shop(), ("--histogram", "took"), "its name must end in its unit: _seconds"),
+        ("no unit", recent(), ("--histogram", "took"), "its name must end in its unit: _seconds"),
         (
             "nothing in the range",
-            shop(),
+            recent(),
             ("--from", "9d", "--to", "8d"),
             "no requests of the pods of ranker in this range",
         ),
-        ("too short", shop(), ("--from", "2m"), "minutes, and 5 are the least: set --from or --to"),
+        ("too short", recent(), ("--from", "2m"), "minutes, and 5 are the least: set --from or --to"),
         (
             "no time",
-            shop(),
+            recent(),
             ("--from", "yesterday"),
             "--from 'yesterday': write how long ago it is, as 14d or 90m, or a time",
         ),
-        ("no replicas", shop(replicas=lambda _: None), (), "the replicas of ranker are known of 0 minutes"),
-        ("two prices", shop(), ("--deployment", "gpu", "--cost", "ranker=1"), "--cost gpu=PRICE is missing"),
+        ("no replicas", recent(replicas=lambda _: None), (), "the replicas of ranker are known of 0 minutes"),
+        ("two prices", recent(), ("--deployment", "gpu", "--cost", "ranker=1"), "--cost gpu=PRICE is missing"),
         (
             "a price for nobody",
-            shop(),
+            recent(),
             ("--cost", "rnker=1"),
             "--cost rnker: no --deployment is called so; there is ranker",
         ),
-        ("the benchmark's peak", shop(), ("--peak", "1500"), "--prometheus judges what ran: --peak"),
+        ("the benchmark's peak", recent(), ("--peak", "1500"), "--prometheus judges what ran: --peak"),
     ],
 )
 def test_each_way_out_is_one_line(
@@ -130,7 +98,7 @@ def test_an_address_that_is_none(url: str, said: str, capsys: pytest.CaptureFixt
 
 
 def test_tls_with_a_certificate_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    with shop().served() as url:
+    with recent().served() as url:
         assert main([*ASKED, "--prometheus", url.replace("http", "https")]) == 2
     printed = capsys.readouterr().err
     assert "RECMODEL_PROMETHEUS_CA_FILE" in printed

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import os
 import re
 import shutil
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from builders.past_prometheus import WORKLOAD, Other, PastShop
+from builders.past_prometheus import WORKLOAD, Other, PastShop, recent, run_as_in_the_image
 from builders.weekly_past import week
 from recmodel.cli import main
 from recmodel.controller.weekly import named_after, pools_are
@@ -22,33 +18,16 @@ from recmodel.lab.weekly.page import page
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = ("report", "--namespace", "shop", "--deployment", "ranker")
-# As in the image: neither the compiler of the request-level simulator nor matplotlib is there.
-WITHOUT = """
-import sys
-sys.modules.update(dict.fromkeys(("numba", "matplotlib")))
-from recmodel.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
 
 
-def shop(**more: object) -> PastShop:
-    minutes = 40
-    begin = math.floor(time.time() / 60.0) * 60.0 - minutes * 60.0
-    return PastShop(begin, minutes, **more)  # type: ignore[arg-type]
-
-
 def test_it_runs_with_what_the_image_has(tmp_path: Path) -> None:
     picture = tmp_path / "week.png"
     spent = Other(("request_seconds_sum",), WORKLOAD, lambda _: 3.0)
-    with shop(load=lambda m: 60.0 + m, replicas=lambda _: 6.0, others=(spent,)).served() as url:
-        asked = [*ASKED, "--prometheus", url, "--from", "40m", "--figure", str(picture)]
-        ended = subprocess.run(
-            [sys.executable, "-c", WITHOUT, *asked], env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+    with recent(load=lambda m: 60.0 + m, replicas=lambda _: 6.0, others=(spent,)).served() as url:
+        ended = run_as_in_the_image(*ASKED, "--prometheus", url, "--from", "40m", "--figure", str(picture))
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("<!doctype html>\n<html")
     assert ended.stdout.endswith("</html>\n")
@@ -71,7 +50,7 @@ def test_the_page_and_the_picture_are_written(tmp_path: Path, capsys: pytest.Cap
         Other(("recmodel_cost_per_hour",), {"model": "ranker"}, lambda _: 3.0),
         Other(("recmodel_pool_desired_replicas",), {"pool": "ranker"}, lambda _: 0.0),
     )
-    with shop(others=(*kinds, *decided)).served() as url:
+    with recent(others=(*kinds, *decided)).served() as url:
         asked = ["--prometheus", url, "--from", "40m", "--by", "path", "--html", str(html), "--figure", str(png)]
         assert main([*ASKED, *asked, "--time-zone", "Europe/Berlin"]) == 0
     printed = capsys.readouterr()
@@ -90,13 +69,13 @@ def test_the_page_and_the_picture_are_written(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("case", "there", "arguments", "said"),
     [
-        ("no such zone", shop(), ("--time-zone", "Berlin"), "--time-zone 'Berlin' must be a name of the IANA time zone"),
-        ("both", shop(), ("--by", "path", "--route", "feed"), "--by and --route both tell the kinds of requests apart"),
-        ("no label", shop(), ("--by", "a b"), "--by 'a b' is no label"),
-        ("no share", shop(), ("--budget", "50"), "--budget '50': write a share of the minutes from 0.01% to 10%"),
-        ("no such RecModel", shop(), ("--recmodel", "feed"), "--recmodel feed: Prometheus has no recmodel_decision_timestamp"),
-        ("nothing there", shop(histogram="other"), ("--histogram", "x_seconds"), "no histogram of request times of the pods"),
-        ("a price for nobody", shop(), ("--cost", "rnker=1"), "--cost rnker: no --deployment is called so; there is ranker"),
+        ("no such zone", recent(), ("--time-zone", "Berlin"), "--time-zone 'Berlin' must be a name of the IANA time zone"),
+        ("both", recent(), ("--by", "path", "--route", "feed"), "--by and --route both tell the kinds of requests apart"),
+        ("no label", recent(), ("--by", "a b"), "--by 'a b' is no label"),
+        ("no share", recent(), ("--budget", "50"), "--budget '50': write a share of the minutes from 0.01% to 10%"),
+        ("no such RecModel", recent(), ("--recmodel", "feed"), "--recmodel feed: Prometheus has no recmodel_decision_timestamp"),
+        ("nothing there", recent(histogram="other"), ("--histogram", "x_seconds"), "no histogram of request times of the pods"),
+        ("a price for nobody", recent(), ("--cost", "rnker=1"), "--cost rnker: no --deployment is called so; there is ranker"),
     ],
 )  # fmt: skip
 def test_each_way_out_is_one_line(
@@ -116,7 +95,7 @@ def test_a_page_that_can_not_be_written_is_found_before_anything_is_asked(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "notes.html").write_text("mine", encoding="utf-8")
-    there = shop()
+    there = recent()
     with there.served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(tmp_path / where)]) == 2
     assert there.asked == []
@@ -128,11 +107,11 @@ def test_a_page_takes_the_place_of_the_one_before_as_a_whole(tmp_path: Path) -> 
     html = tmp_path / "week.html"
     before = page(report_of(week(1)))
     html.write_text(before, encoding="utf-8")
-    with shop(histogram="other").served() as url:
+    with recent(histogram="other").served() as url:
         asked = [*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]
         assert main([*asked, "--histogram", "x_seconds"]) == 2
     assert html.read_text(encoding="utf-8") == before
-    with shop().served() as url:
+    with recent().served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
     assert html.read_text(encoding="utf-8") != before
     assert [path.name for path in tmp_path.iterdir()] == ["week.html"]
@@ -141,7 +120,7 @@ def test_a_page_takes_the_place_of_the_one_before_as_a_whole(tmp_path: Path) -> 
 def test_what_is_missing_is_said_and_costs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     html = tmp_path / "week.html"
     refused = ("recmodel_decision_timestamp_seconds", "DCGM_FI_DEV_GPU_UTIL")
-    with shop(refuses=refused).served() as url:
+    with recent(refuses=refused).served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html), "--route", "feed"]) == 0
     assert " replica-hours ran" in capsys.readouterr().out
     text = html.read_text(encoding="utf-8")
@@ -159,7 +138,7 @@ def test_it_is_not_said_that_no_request_has_a_label_of_which_nobody_answered(
     refuses: tuple[str, ...], fails: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     html = tmp_path / "week.html"
-    with shop(refuses=refuses, fails=fails).served() as url:
+    with recent(refuses=refuses, fails=fails).served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html), "--by", "path"]) == 0
     assert " replica-hours ran" in capsys.readouterr().out
     text = html.read_text(encoding="utf-8")
@@ -171,7 +150,7 @@ def test_a_server_that_answers_no_more_leaves_a_report_of_what_it_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     html = tmp_path / "week.html"
-    there = shop(fails=("[300000ms]",))
+    there = recent(fails=("[300000ms]",))
     with there.served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
     assert " replica-hours ran" in capsys.readouterr().out
@@ -222,7 +201,7 @@ def test_the_cost_of_other_pools_is_not_that_of_the_workloads(
         Other(("recmodel_pool_desired_replicas",), {"pool": "cpu"}, lambda _: 0.0),
         Other(("recmodel_pool_desired_replicas",), {"pool": "gpu"}, lambda _: 0.0),
     )
-    with shop(others=decided).served() as url:
+    with recent(others=decided).served() as url:
         assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
     assert " replica-hours ran" in capsys.readouterr().out
     assert (

@@ -83,7 +83,7 @@ def as_in_the_benchmark(scenario: Scenario, load: Trace, number: int, peak_per_s
 
 def last_days(load: Trace, judged_days: int) -> range:
     """The numbers of the last whole days; a ValueError says when there are too few."""
-    whole = int(load.days + 1e-9)
+    whole = load.whole_days
     if not 1 <= judged_days <= whole:
         raise ValueError(f"{judged_days} days are to be judged, but the load has {load.days:.2f}")
     return range(whole - judged_days, whole)

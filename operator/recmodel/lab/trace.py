@@ -35,6 +35,11 @@ class Trace:
         """Its length."""
         return len(self.rates) * self.step_seconds / DAY_SECONDS
 
+    @property
+    def whole_days(self) -> int:
+        """How many whole days it has: 16 of a load of sixteen days and a half."""
+        return int(self.days + 1e-9)
+
     def rescaled(self, *, peak_per_second: float) -> Trace:
         """The same shape with another peak."""
         return replace(self, rates=self.rates * (peak_per_second / float(np.nanmax(self.rates))))

@@ -424,6 +424,14 @@ def test_weights_that_somebody_writes_back_three_times_are_left_alone_and_the_wr
     operated(story, Judge(), api=api)
 
 
+async def fought(operator: Operator, api: ExistingRoutes) -> None:
+    """Begins, and somebody writes the weights back until they are contested."""
+    begin(operator)
+    for _ in range(3):
+        await overwritten(operator, api)
+    await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+
+
 def restarted(operator: Operator, api: ExistingRoutes, **status: Any) -> None:
     """All that this process knows of the RecModel is gone, and another one begins with the status that stands."""
     operator.forget("shop/feed")
@@ -434,10 +442,7 @@ def test_a_restart_goes_on_with_a_contest_of_weights_where_it_stood() -> None:
     api = ExistingRoutes()
 
     async def story(operator: Operator, api: ExistingRoutes) -> None:
-        begin(operator)
-        for _ in range(3):
-            await overwritten(operator, api)
-        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        await fought(operator, api)
         said = condition(api, "Degraded")
         for _ in range(5):
             await seconds(18)
@@ -479,10 +484,7 @@ def test_a_contest_of_another_rule_or_that_cannot_be_read_is_not_gone_on_with(ch
     api = ExistingRoutes()
 
     async def story(operator: Operator, api: ExistingRoutes) -> None:
-        begin(operator)
-        for _ in range(3):
-            await overwritten(operator, api)
-        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        await fought(operator, api)
         count = len(api.patches)
         restarted(operator, api, routeContested={**api.status["routeContested"], **change})
         await until(lambda: len(api.patches) == count + 1, 20.0)
@@ -495,10 +497,7 @@ def test_whoever_takes_over_goes_on_with_a_contest_of_weights() -> None:
     api = ExistingRoutes()
 
     async def story(operator: Operator, api: ExistingRoutes) -> None:
-        begin(operator)
-        for _ in range(3):
-            await overwritten(operator, api)
-        await until(lambda: condition(api, "Degraded").get("reason") == "Contested", 30.0)
+        await fought(operator, api)
         operator._acting_changed("shop", False)
         operator.observe({**routed_recmodel(), "status": copy.deepcopy(api.status)})
         operator._acting_changed("shop", True)

@@ -9,10 +9,12 @@ Shapes: ``[M, P]`` pools, ``[M]`` models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recmodel.core.arrays.fleet import Bools, Floats, Ints
-from recmodel.core.plan.ranked import Ordered
+from recmodel.core.plan.ranked import Ordered, RankedPool
 from recmodel.core.plan.situation import needed
 
 
@@ -25,12 +27,11 @@ def with_overflow(ranked: Ordered, replicas: Ints, feasible: Bools) -> tuple[Int
     """
     if feasible.all():
         return replicas, feasible
-    situation, rows = ranked.situation, np.arange(len(replicas))
-    slower, upper = situation.slower, situation.forecast.upper
+    slower, warm, upper = ranked.situation.slower, ranked.situation.seen.warm, ranked.situation.forecast.upper
     replicas, feasible = replicas.copy(), feasible.copy()
-    for rank in reversed(range(replicas.shape[1] - 1)):
-        pool = ranked.at(rank)
-        planned, ready = _carries(ranked, replicas), _carries(ranked, np.minimum(replicas, situation.seen.warm))
+    pools = [ranked.at(rank) for rank in range(replicas.shape[1])]
+    planned, ready = _carries(pools, replicas), _carries(pools, np.minimum(replicas, warm))
+    for pool in reversed(pools[:-1]):
         # Within the time that this pool takes to start, a slower one has only what is ready.
         others = np.where(slower & ~slower[pool.at][:, None], ready, planned)
         others[pool.at] = 0.0
@@ -38,14 +39,20 @@ def with_overflow(ranked: Ordered, replicas: Ints, feasible: Bools) -> tuple[Int
         short = ~feasible & np.isfinite(wanted)
         more = np.clip(wanted, replicas[pool.at], np.maximum(pool.most, replicas[pool.at]))
         replicas[pool.at] = np.where(short, more, replicas[pool.at]).astype(np.int64)
-        feasible |= short & (wanted <= pool.most) & ~slower[rows, pool.at[1]]
+        planned[pool.at] = _carried_by(pool, replicas)
+        ready[pool.at] = _carried_by(pool, np.minimum(replicas, warm))
+        feasible |= short & (wanted <= pool.most) & ~slower[pool.at]
     return replicas, feasible
 
 
-def _carries(ranked: Ordered, replicas: Ints) -> Floats:
+def _carries(pools: Sequence[RankedPool], replicas: Ints) -> Floats:
     """Requests/s ``[M, P]`` that each pool is known to carry."""
     result = np.zeros(replicas.shape)
-    for rank in range(replicas.shape[1]):
-        pool = ranked.at(rank)
-        result[pool.at] = pool.carries(replicas[pool.at].astype(float))[:, 0]
+    for pool in pools:
+        result[pool.at] = _carried_by(pool, replicas)
     return result
+
+
+def _carried_by(pool: RankedPool, replicas: Ints) -> Floats:
+    """The same ``[M]`` of one pool of every model."""
+    return pool.carries(replicas[pool.at].astype(float))[:, 0]

@@ -101,7 +101,7 @@ def cut(
     The stretch's own peak becomes ``peak_per_second``. A trace shorter than a day is judged whole, without a history.
     """
     trace = read_trace(path)
-    whole = int(trace.days + 1e-9)
+    whole = trace.whole_days
     first = (24.0 - hours) / 2.0 if first_hour is None else first_hour
     begin = None if whole < 1 else (whole - 1 if number is None else number) + first / 24.0
     plant = Scenario((CPU_POOL, replace(GPU_POOL, price=GPU_PRICE)))

@@ -65,7 +65,7 @@ def _traced(generator: np.random.Generator, hours: float, traces: Sequence[Path]
         raise ValueError(f"none of the traces has two days: {', '.join(sorted(loads)) or 'there is none'}")
     name = names[int(generator.integers(len(names)))]
     load = loads[name].smoothed()
-    last = int(load.days + 1e-9)
+    last = load.whole_days
     first = int(generator.integers(max(last - LAST_DAYS, 1), last)) + generator.uniform(0.0, 24.0 - hours) / 24.0
     step_days = load.step_seconds / DAY_SECONDS
     first = round(first / step_days) * step_days

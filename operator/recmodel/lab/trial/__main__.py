@@ -55,7 +55,7 @@ def day_before(case: Case, load: Path, number: int | None, seed: int = 0) -> Cas
         return None
     hours = len(case.rates) / 3600.0
     same_hours = case.history.between(case.history.days - 1.0, case.history.days - 1.0 + hours / 24.0)
-    number = int(read_trace(load).days + 1e-9) - 1 if number is None else number
+    number = read_trace(load).whole_days - 1 if number is None else number
     return sample_case(load, number - 1, hours, seed, float(same_hours.per_second().max()))
 
 

@@ -106,7 +106,8 @@ def run_one(name: str, task: Task, tell: Tell) -> Ran:
     if name == HPA:
         setting = f"{HPA_TARGET:.0%} of the CPU, {scenario.pools[0].name} pods only"
         return Ran(setting, _simulated(task, Hpa(scenario, HPA_TARGET, 0.0), report))
-    return _best_keda(task, task.case if name == KEDA else task.day_before or task.case, report)
+    known = task.day_before if name == TUNED and task.day_before is not None else task.case
+    return _best_keda(task, known, report)
 
 
 def _best_keda(task: Task, known: Case, report: Report) -> Ran:
