@@ -64,9 +64,10 @@ class Routed(Namespace):
                 self.is_ready(parts[-2])
             return answer
         assert request.query["fieldManager"] == "recmodel-handover"
-        return self._patched(await request.json())
+        return self.patched(await request.json())
 
-    def _patched(self, patch: list[Object]) -> web.Response:
+    def patched(self, patch: list[Object]) -> web.Response:
+        """The answer to a JSON patch of the route."""
         body = copy.deepcopy(self.objects["httproutes"]["shop"])
         for step in patch:
             at: Any = body

@@ -5,6 +5,8 @@ autoscaler is, and no share is given to a pool without a ready pod.
 from __future__ import annotations
 
 import copy
+import json
+import shlex
 from typing import Any
 
 import pytest
@@ -96,6 +98,24 @@ def test_an_operator_that_has_not_heard_of_the_mode_yet_does_not_keep_its_weight
     assert (code, shop.weights) == (1, [999, 1])
     assert "it did not stand within 5 attempts" in said
     assert "ranker-cpu" in shop.autoscalers
+
+
+@pytest.mark.parametrize("moved", ["", "places", "port"])
+def test_what_is_printed_for_a_person_sets_the_weights_of_these_backends_and_of_no_others(moved: str) -> None:
+    shop = handed_over()
+    shop.later = [(999, 1)] * 9
+    _, said = shop.run("handback")
+    (line,) = [line for line in said.splitlines() if "By hand: kubectl -n shop patch" in line]
+    steps = json.loads(shlex.split(line.partition("By hand: ")[2])[-1])
+    backends = shop.objects["httproutes"]["shop"]["spec"]["rules"][1]["backendRefs"]
+    if moved == "places":
+        backends.reverse()
+    elif moved == "port":
+        backends[1]["port"] = 8080
+    before = shop.weights
+    shop.later.clear()
+    assert shop.patched(steps).status == (422 if moved else 200)
+    assert shop.weights == (before if moved else [60, 40])
 
 
 def test_what_was_stored_first_stays_stored_however_often_it_is_handed_over() -> None:

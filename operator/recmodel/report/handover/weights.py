@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,12 +100,18 @@ def weights_patch(stored: StoredRule, body: Mapping[str, Any]) -> list[Object]:
 
 
 def by_hand(namespace: str, stored: StoredRule) -> str:
-    """What restores them without this command."""
-    steps = [
-        {"op": "add", "path": f"/spec/rules/{stored.rule}/backendRefs/{place}/weight", "value": weight}
-        for place, (_, weight) in enumerate(stored.backends)
-    ]
-    return f"kubectl -n {namespace} patch {stored.kind.lower()} {stored.name} --type=json -p '{json.dumps(steps)}'"
+    """What restores them without this command. Where the backends stand at other places by then, the API server refuses it."""
+    path = f"/spec/rules/{stored.rule}/backendRefs"
+    tests: list[Object] = []
+    writes: list[Object] = []
+    for place, (backend, weight) in enumerate(stored.backends):
+        name, port = _name_and_port(backend)
+        tests.append({"op": "test", "path": f"{path}/{place}/name", "value": name})
+        if port:
+            tests.append({"op": "test", "path": f"{path}/{place}/port", "value": port})
+        writes.append({"op": "add", "path": f"{path}/{place}/weight", "value": weight})
+    steps = shlex.quote(json.dumps([*tests, *writes]))
+    return f"kubectl -n {namespace} patch {stored.kind.lower()} {stored.name} --type=json -p {steps}"
 
 
 def as_data(stored: StoredRule) -> dict[str, str]:
@@ -143,3 +150,9 @@ def check_name(name: str) -> str:
 def _kind_and_name(named: str) -> tuple[str, str]:
     kind, name = named.split("/")
     return kind, check_name(name)
+
+
+def _name_and_port(backend: str) -> tuple[str, int]:
+    """Of a backend as it is shown, ``ranker-cpu:80``; port 0 where it has none."""
+    who, _, port = backend.rpartition(":")
+    return who.rpartition(" ")[2].rpartition("/")[2], int(port) if port.isdecimal() else 0
