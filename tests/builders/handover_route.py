@@ -23,11 +23,14 @@ def routed_pools() -> list[Object]:
 
 
 class Routed(Namespace):
-    """``weights`` are those of the rule; ``starts``: whether pods become ready; ``later``: what somebody sets them to after a write."""
+    """``weights`` are those of the rule; ``starts``: whether pods become ready; ``later``: what the field manager ``latecomer`` sets them
+    to after a write.
+    """
 
     def __init__(self, *scalers: Object, weights: tuple[int, int] = (60, 40), mode: str = "Recommend") -> None:
         self.starts = True
         self.later: list[tuple[int, int]] = []
+        self.latecomer = "recmodel"
         super().__init__(mode, *scalers)
         spec = self.objects["recmodels"]["ranker"]["spec"]
         spec |= {"route": {"ref": {"kind": "HTTPRoute", "name": "shop", "rule": 1}}, "pools": routed_pools()}
@@ -39,12 +42,15 @@ class Routed(Namespace):
     def weights(self) -> list[int]:
         return [b["weight"] for b in self.objects["httproutes"]["shop"]["spec"]["rules"][1]["backendRefs"]]
 
-    def set_weights(self, *weights: int) -> None:
+    def set_weights(self, *weights: int, manager: str = "recmodel") -> None:
+        """Somebody writes the weights of the rule; by default the operator does."""
         found = self.objects["httproutes"]["shop"]
         for one, weight in zip(found["spec"]["rules"][1]["backendRefs"], weights, strict=True):
             one["weight"] = weight
         self._made += 1
-        found["metadata"]["resourceVersion"] = f"r{self._made}"
+        rules: Object = {"f:spec": {"f:rules": {}}}
+        owner = {"manager": manager, "operation": "Update", "fieldsV1": rules}
+        found["metadata"] |= {"resourceVersion": f"r{self._made}", "managedFields": [owner]}
 
     def runs(self, name: str, replicas: int) -> None:
         self.objects["deployments"][name]["spec"]["replicas"] = replicas
@@ -81,7 +87,7 @@ class Routed(Namespace):
                 at[last] = step["value"]
         self.writes.append("PATCH httproutes/shop")
         self.objects["httproutes"]["shop"] = body
-        self.set_weights(*self.weights)
+        self.set_weights(*self.weights, manager="recmodel-handover")
         if self.later:
-            self.set_weights(*self.later.pop())
+            self.set_weights(*self.later.pop(), manager=self.latecomer)
         return web.json_response(body)

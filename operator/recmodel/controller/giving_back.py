@@ -29,7 +29,7 @@ from recmodel.report.handover.plan import Plan, hand_back
 from recmodel.report.handover.rule_steps import rule_kept
 from recmodel.report.handover.steps import Step, Wait, still_lacking
 from recmodel.report.handover.store import Stored, leaving, restored_of, stored
-from recmodel.report.handover.weights import KINDS, by_hand
+from recmodel.report.handover.weights import KINDS
 from recmodel.report.way_out import with_way_out
 
 logger = logging.getLogger(__name__)
@@ -246,9 +246,8 @@ def _route_gone(found: Standing, kept: Stored) -> list[str]:
 
 
 def _weights_left(found: Standing, kept: Stored) -> list[str]:
-    """The weights that cannot be restored, with the way out."""
+    """The weights that cannot be restored. What does it by hand says the plan of ``recmodel handback``."""
     why = rule_kept(found, kept)
     if kept.rule is None or not why:
         return []
-    way = by_hand(found.namespace, kept.rule)
-    return [f"the weights of {kept.rule.shown} are left as they are, and were {kept.rule.weights}: {why}: {way}"]
+    return [f"the weights of {kept.rule.shown} are left as they are, and were {kept.rule.weights}: {why}"]

@@ -221,7 +221,39 @@ def test_a_rule_that_is_another_one_by_now_is_left_alone_with_the_way_out() -> N
         "the weights of rule 1 of HTTPRoute shop are left as they are, and were ranker-cpu:80 60, ranker-gpu:80 40: it sends to "
         "ranker-cpu:80, other:80 now"
     ), said
-    assert "kubectl -n shop patch httproute shop --type=json" in said
+    assert "patch httproute" not in said, "to these backends none fits"
+
+
+def test_weights_that_somebody_has_set_since_the_operator_did_are_left_and_an_event_says_so_once() -> None:
+    shop = routed()
+    shop.set_weights(500, 500, manager="kubectl-edit")
+    assert told(shop, seconds=GRACE_SECONDS + 3.5 * RETRY_SECONDS) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == [RESTORED, GONE_ON], "neither the weights nor the store"
+    said = list(shop.objects["events"].values())[-1]["message"]
+    assert said.startswith(
+        "the weights of rule 1 of HTTPRoute shop are left as they are, and were ranker-cpu:80 60, ranker-gpu:80 40: they are "
+        "ranker-cpu:80 500, ranker-gpu:80 500 now, and the field manager kubectl-edit wrote the rules of the route last, not the operator; "
+    ), said
+    assert said.endswith("or run recmodel handback, or delete ConfigMap ranker-handover to give nothing more back")
+    shop.set_weights(60, 40, manager="kubectl-edit")
+    told(shop)
+    assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
+
+
+def test_weights_that_somebody_sets_while_a_pod_is_waited_for_are_left() -> None:
+    shop = routed()
+    shop.runs("ranker-gpu", 0)
+    shop.set_weights(1000, 0)
+    shop.starts = False
+    told(shop)
+    shop.set_weights(900, 100, manager="kubectl-edit")
+    shop.is_ready("ranker-gpu")
+    told(shop, seconds=GRACE_SECONDS + 2.5 * RETRY_SECONDS)
+    assert (shop.weights, MOVED in shop.writes, "ranker-handover" in shop.objects["configmaps"]) == (
+        [900, 100],
+        False,
+        True,
+    )
 
 
 @pytest.mark.parametrize("change", ["no route", "another route", "no workloads"])

@@ -128,6 +128,39 @@ def test_what_was_stored_first_stays_stored_however_often_it_is_handed_over() ->
     assert kept.workloads == {"ranker-cpu:80": "Deployment ranker-cpu", "ranker-gpu:80": "Deployment ranker-gpu"}
 
 
+LEFT = (
+    "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: they are ranker-cpu:80 500, ranker-gpu:80 500 now, and the "
+    "field manager kubectl-edit wrote the rules of the route last, not the operator. If what stands is not right, set them by hand to "
+    "ranker-cpu:80 60, ranker-gpu:80 40 by kubectl -n shop patch httproute shop --type=json -p "
+)
+
+
+def test_weights_that_somebody_has_set_since_the_operator_did_are_left_and_the_plan_says_so() -> None:
+    shop = handed_over()
+    shop.set_weights(500, 500, manager="kubectl-edit")
+    _, said = shop.run("handback", yes=False)
+    assert LEFT in said
+    assert "set the weights of rule 1 of HTTPRoute shop as they were stored" not in said
+    code, said = shop.run("handback")
+    assert (code, shop.weights) == (0, [500, 500])
+    assert LEFT in said
+    assert shop.writes == [
+        "PATCH recmodels/ranker", "POST horizontalpodautoscalers/ranker-cpu", "PATCH scaledobjects/ranker-gpu",
+    ], "the rest is restored, and what could not be stays stored"  # fmt: skip
+    shop.set_weights(60, 40, manager="kubectl-patch")
+    code, said = shop.run("handback")
+    assert (code, shop.objects["configmaps"]) == (0, {}), said
+
+
+def test_weights_that_somebody_sets_while_they_are_restored_are_left_as_well() -> None:
+    shop = handed_over()
+    shop.later, shop.latecomer = [(500, 500)], "kubectl-edit"
+    code, said = shop.run("handback")
+    assert (code, shop.weights) == (1, [500, 500])
+    assert "STOPPED: set the weights of rule 1 of HTTPRoute shop as they were stored" in said
+    assert "the field manager kubectl-edit wrote the rules of the route last, not the operator" in said
+
+
 @pytest.mark.parametrize("change", ["a backend", "gone"])
 def test_a_rule_that_is_another_one_by_now_is_left_alone_and_told(change: str) -> None:
     shop = handed_over()

@@ -101,6 +101,12 @@ def holders_of(field: str, obj: Mapping[str, Any]) -> tuple[str, ...]:
     return _named(entry for entry in _others(obj) if f"f:{field}" in _spec_of(entry["fieldsV1"]))
 
 
+def owned(field: str, obj: Mapping[str, Any]) -> bool:
+    """Whether a field of ``spec`` of any object is as we last wrote it: whoever changes it takes it from us."""
+    mine = (entry for entry in _entries(obj) if entry.get("manager") == FIELD_MANAGER)
+    return any(f"f:{field}" in _spec_of(entry.get("fieldsV1")) for entry in mine)
+
+
 def _named(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted({str(entry["manager"]) for entry in found if entry.get("manager")}))
 

@@ -26,14 +26,15 @@ def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
 
 def rule_kept(found: Standing, stored: Stored) -> str:
     """Why the weights stay as they are, so that what is stored is kept; empty where they are restored, or their route is gone."""
-    if stored.rule is None or (stored.rule.kind, stored.rule.name) not in found.routes:
+    body = found.routes.get((stored.rule.kind, stored.rule.name)) if stored.rule is not None else None
+    if stored.rule is None or body is None:
         return ""
     strange = [
         w
         for b, weight in stored.rule.backends
         if weight and (w := stored.rule.workloads.get(b)) and not _workload(stored.rule, b)[0]
     ]
-    return restoring(stored.rule, found.restored) or (
+    return restoring(stored.rule, body) or (
         f"whether a pod of {strange[0]} is ready is not known here" if strange else ""
     )
 

@@ -10,6 +10,7 @@ from recmodel.report.handover.origin import origin
 from recmodel.report.handover.rule_steps import rule_kept
 from recmodel.report.handover.steps import AUTO, kept_from_scaling
 from recmodel.report.handover.store import Stored, leaving, store_name
+from recmodel.report.handover.weights import by_hand, elsewhere
 
 
 def of_handover(found: Standing, going: Sequence[Autoscaler], pausing: Sequence[ScaledObject]) -> Iterator[str]:
@@ -97,9 +98,11 @@ def _of_weights(found: Standing, stored: Stored) -> Iterator[str]:
     if rule is not None and (rule.kind, rule.name) not in found.routes:
         yield f"{rule.kind} {rule.name} is gone, so nothing of its weights is restored"
     elif rule is not None and (why := rule_kept(found, stored)):
+        moved = elsewhere(rule, found.routes[rule.kind, rule.name])
+        how = "" if moved else f" by {by_hand(found.namespace, rule)}"
         yield (
-            f"the weights of {rule.shown} are left as they are: {why}. Set them by hand to {rule.weights}, and then delete ConfigMap "
-            f"{store_name(found.name)}"
+            f"the weights of {rule.shown} are left as they are: {why}. If what stands is not right, set them by hand to "
+            f"{rule.weights}{how}; then delete ConfigMap {store_name(found.name)}"
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from recmodel.api.shown import shown
 from recmodel.cluster import names
+from recmodel.cluster.children import ownership
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.route_rule import Backend, ForeignRouteShape
 from recmodel.report.adopted_shapes import read
@@ -68,8 +69,9 @@ def standing_rule(kind: str, name: str, rule: int, body: Mapping[str, Any] | Non
     return StoredRule(kind, name, rule, tuple((backend.shown, backend.weight) for backend in rules[rule].backend_refs))
 
 
-def restoring(stored: StoredRule, now: StoredRule | None) -> str:
-    """Why the weights cannot be restored; empty where they can be."""
+def elsewhere(stored: StoredRule, body: Mapping[str, Any] | None) -> str:
+    """Where the rule of the route as it stands sends to, if not to what is stored; else empty."""
+    now = standing_rule(*stored.ref, body)
     if now is None:
         return "it is not there"
     there = [backend for backend, _ in now.backends]
@@ -78,13 +80,26 @@ def restoring(stored: StoredRule, now: StoredRule | None) -> str:
     return ""
 
 
+def restoring(stored: StoredRule, body: Mapping[str, Any]) -> str:
+    """Why the weights cannot be restored over the route as it stands; empty where they can be, or are. Those that somebody else has set
+    since the operator did stay: that shows by who owns the rules, which Kubernetes only knows as a whole.
+    """
+    now = standing_rule(*stored.ref, body)
+    if now is None or (why := elsewhere(stored, body)):
+        return why if now is not None else "it is not there"
+    if now.backends == stored.backends or ownership.owned("rules", body):
+        return ""
+    writers = ownership.holders_of("rules", body)
+    who = f"the field manager {' and '.join(writers)}" if writers else "somebody else"
+    return f"they are {now.weights} now, and {who} wrote the rules of the route last, not the operator"
+
+
 def weights_patch(stored: StoredRule, body: Mapping[str, Any]) -> list[Object]:
     """The JSON patch that restores them over this very body, and over nothing else; empty where they are as they were. ``ValueError``
     where they cannot be restored.
     """
-    now = standing_rule(*stored.ref, body)
-    if now is None or (why := restoring(stored, now)):
-        raise ValueError(f"{stored.shown}: {why if now is not None else 'it is not there'}")
+    if why := restoring(stored, body):
+        raise ValueError(f"{stored.shown}: {why}")
     backends: Sequence[Backend] = read(ForeignRouteShape, body, stored.shown).spec.rules[stored.rule].backend_refs
     metadata, path = body["metadata"], f"/spec/rules/{stored.rule}/backendRefs"
     tests: list[Object] = [
