@@ -185,7 +185,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     trusted = np.maximum(trusted, np.minimum(seen, ceiling))
     proven = np.minimum(np.maximum(seen, safe), ceiling)
     promised = np.minimum(np.maximum(idle, SAFE_GROWTH * glimpsed(memory.sampling.readings, fleet)), ceiling)
-    return proven, np.where(trusted > 0, trusted, np.inf), ceiling, tried_in_vain, promised, untroubled
+    return proven, np.where(trusted > 0, trusted, ceiling), ceiling, tried_in_vain, promised, untroubled
 
 
 def carried(replicas: Floats, capacity: Capacity, each: Floats, assumed: Bools) -> Floats:

@@ -50,4 +50,14 @@ def test_of_two_ends_that_meet_the_one_at_the_smaller_load_stays() -> None:
 
 def test_an_end_is_refuted_by_a_larger_load_that_is_in_time() -> None:
     evidence = shown(shown(evidences.empty(1, 1), 277.0, 0.5), 255.0, 0.0, 0.04)
-    assert np.isinf(shown(evidence, 300.0, 0.0).smallest_bad(BUDGET))
+    assert np.isinf(shown(evidence, 306.0, 0.0).smallest_bad(BUDGET))
+
+
+def test_an_end_is_not_refuted_by_a_good_moment_at_the_same_load() -> None:
+    """Near saturation one window of 640 requests/s is in time and the next one is not. 632 lie in the same bin, 648 within the noise."""
+    evidence = shown(evidences.empty(1, 1), 640.0, 0.2)
+    for load in (632.0, 648.0, 640.0):
+        for _ in range(10):
+            evidence = shown(evidence, load, 0.0)
+    assert evidence.smallest_bad(BUDGET) == pytest.approx(640.0)
+    assert np.isinf(shown(evidence, 670.0, 0.0).smallest_bad(BUDGET))

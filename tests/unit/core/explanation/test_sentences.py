@@ -61,7 +61,10 @@ def check_cause(
     assert before != decided
     if cause in WHAT_RUNS_STAYS:  # also where a guard before it asked for more than the pool's maximum
         assert decided == desired
-    if cause in RELEASE_WAITS | STAYS_FOR_OTHERS or cause == Cause.LATE_NOW:
+    if cause in RELEASE_WAITS:  # of those without a node none waits, where fewer are wanted than have one
+        placed = min(max(seen.ready, desired - seen.unschedulable), desired)
+        assert before < decided == (placed if before < placed else desired)
+    if cause in STAYS_FOR_OTHERS or cause == Cause.LATE_NOW:
         assert before < decided == desired
     if cause == Cause.NOT_ALL_READY:
         assert seen.ready != desired
