@@ -12,7 +12,8 @@ from schedule import compress, steepest_rise
 
 Series = NDArray[np.float64]
 
-PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS = 15.0, 60.0, 90
+PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS = 12.0, 60.0, 120
+PROBE_WARM_UP_SECONDS = 60  # a pod that has just started answers slowly, and no pool consists of such pods for long
 
 
 class Who(Enum):
@@ -76,8 +77,9 @@ def load(recorded: Series, step_seconds: float, plan: Plan) -> tuple[int, Series
 
 
 def probe_load() -> Series:
-    """A load that rises until one replica cannot carry it."""
-    return np.linspace(PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS)
+    """A load that rises until one replica cannot carry it, after a warm-up at its first rate."""
+    rise = np.linspace(PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS)
+    return np.concatenate([np.full(PROBE_WARM_UP_SECONDS, PROBE_FROM_PER_SECOND), rise])
 
 
 def csv_of(rates: Series) -> str:

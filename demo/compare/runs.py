@@ -59,9 +59,10 @@ def installed(who: Who | None) -> Iterator[None]:
 def play(
     folder: Path, who: Who | None, seed: int, rates: Series, plan: Plan, target_per_second: float | None = None
 ) -> None:
-    """Plays the load once; ``who`` None: nobody scales. A run that is done already is left alone. Raises RunFailed."""
-    if (folder / DONE).exists():
+    """Plays the load once; ``who`` None: nobody scales. A run that is done already, with this target, is left alone. Raises RunFailed."""
+    if (folder / DONE).exists() and json.loads((folder / DONE).read_text())["target_per_second"] == target_per_second:
         return
+    (folder / DONE).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     label = who.value if who else "probe"
     # A name that was never used: Prometheus knows nothing of its past, so nobody learns from an earlier run.

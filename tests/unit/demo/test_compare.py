@@ -21,7 +21,7 @@ from compare.canary import NotSound, short_minutes, watching
 from compare.outcome import Outcome, Written, outcome
 from compare.page import page
 from compare.picture import draw
-from compare.plan import Plan, Series, Who, csv_of, load
+from compare.plan import PROBE_FROM_PER_SECOND, PROBE_WARM_UP_SECONDS, Plan, Series, Who, csv_of, load, probe_load
 from compare.search import (
     TARGET_RATIOS,
     Computed,
@@ -251,3 +251,9 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
     nobody_late = [made(who, 6.0, 0, 0) for who in Who]
     draw(nobody_late, PLAN, tmp_path / "none.png")  # no logarithm of zero
+
+
+def test_one_replica_is_measured_once_it_is_warm() -> None:
+    rates = probe_load()
+    assert (rates[:PROBE_WARM_UP_SECONDS] == PROBE_FROM_PER_SECOND).all()
+    assert (np.diff(rates[PROBE_WARM_UP_SECONDS:]) > 0).all()
