@@ -60,7 +60,11 @@ def told(load: float, late: float, requests: float = 2000.0) -> evidence.Sample:
 REFUTED = [
     ([(50, 0.0), (100, 0.0), (150, 0.5)], (80, 0.3), {50, 80, 150}),  # late where more was good: that is wiped
     ([(50, 0.0), (100, 0.2), (150, 0.5)], (120, 0.0), {50, 120, 150}),  # good where less was late: that is wiped
-    ([(50, 0.0), (104, 0.2)], (106, 0.0), {50, 104}),  # within the noise of counting the load is the same: no contradiction
+    (
+        [(50, 0.0), (104, 0.2)],
+        (106, 0.0),
+        {50, 104},
+    ),  # within the noise of counting the load is the same: no contradiction
     ([(50, 0.0), (104, 0.2)], (102, 0.0), {50, 104}),  # less load, in the bin of what was late: it is not forgotten
     ([(50, 0.0), (100, 0.0), (150, 0.2)], (20, 0.0), {20, 50, 100, 150}),  # a quiet night forgets nothing
     ([(50, 0.0), (100, 0.01)], (150, 0.5), {50, 100, 150}),  # late at more load refutes nothing below
