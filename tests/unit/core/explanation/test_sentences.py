@@ -62,7 +62,7 @@ def check_cause(
     if cause in WHAT_RUNS_STAYS:  # also where a guard before it asked for more than the pool's maximum
         assert decided == desired
     if cause in RELEASE_WAITS:  # of those without a node none waits, where fewer are wanted than have one
-        placed = min(max(seen.ready, desired - seen.unschedulable), desired)
+        placed = min(max(seen.ready, desired - (seen.unschedulable or 0)), desired)
         assert before < decided == (placed if before < placed else desired)
     if cause in STAYS_FOR_OTHERS or cause == Cause.LATE_NOW:
         assert before < decided == desired
