@@ -35,7 +35,8 @@ class Api:
         self.hides = hides
         self.away = away
         self.cluster = FakeCluster()
-        self.status: dict[str, Any] = {}
+        self.status: dict[str, Any] = {}  # that was written last
+        self.statuses: dict[str, dict[str, Any]] = {}  # by RecModel
         self.events: list[dict[str, Any]] = []
         self.leases: dict[str, dict[str, Any]] = {}  # by namespace/name
         self.leases_refused: dict[str, str] = {}  # by namespace, the sentence with which their writes are
@@ -119,7 +120,7 @@ class Api:
             ]
             return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
         if "recmodels" in parts:
-            self.status = (await request.json())["status"]
+            self.status = self.statuses[parts[-2]] = (await request.json())["status"]
             return web.json_response({})
         if request.method == "GET":
             if "namespaces" not in parts:

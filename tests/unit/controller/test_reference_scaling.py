@@ -166,11 +166,11 @@ def test_of_two_recmodels_on_one_workload_the_older_one_acts_and_the_other_says_
         await minutes(0.5)
         assert written(api) == [5]
         assert judge.acting == {"shop/young": False, "shop/old": True, "shop/looks": False}
-        young = operator._pools(operator.reconciler.models["shop/young"])["cpu"].reference
-        assert young is not None
-        assert young.held is not None
-        assert young.held.reason == "AnotherRecModel"
-        assert "RecModel old scales Deployment ranker-cpu, too, and is older" in young.held.message
+        (found,) = (c for c in api.statuses["young"]["conditions"] if c["type"] == "Degraded")
+        assert (found["status"], found["reason"]) == ("True", "AnotherRecModel")
+        assert "RecModel old scales Deployment ranker-cpu, too, and is older" in found["message"]
+        assert "set mode: Recommend in one of the two, or delete one" in found["message"]
+        assert api.statuses["young"]["recommendation"]["recommended"], "as in mode Recommend"
         operator.forget("shop/old")
         judge.wanted = 7
         await until(lambda: replicas(api) == 7, 5.0)

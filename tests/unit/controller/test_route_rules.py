@@ -309,28 +309,62 @@ def test_a_pool_that_somebody_else_scales_keeps_all_weights_as_they_are() -> Non
     operated(story, judge, api=api)
 
 
-def test_of_two_recmodels_on_one_rule_the_older_one_sets_the_weights() -> None:
-    api = ExistingRoutes()
+def made(name: str, created: str, mode: str = "Auto", generation: int = 1) -> dict[str, Any]:
+    """One of several RecModels on the rule and its workloads."""
+    body = routed_recmodel(name=name, mode=mode)
+    body["metadata"] |= {"creationTimestamp": created, "generation": generation}
+    return body
+
+
+def degraded(api: ExistingRoutes, name: str) -> dict[str, Any]:
+    return next((dict(c) for c in api.statuses[name]["conditions"] if c["type"] == "Degraded"), {})
+
+
+@pytest.mark.parametrize("old", ["2026-01-01T00:00:00Z", "2026-05-01T00:00:00Z"])
+def test_of_two_recmodels_on_one_rule_the_older_one_sets_the_weights_and_of_equal_ones_the_first_by_name(
+    old: str,
+) -> None:
+    api = ExistingRoutes(deployments=[workload(name, 1) for name in ("ranker-cpu", "ranker-gpu", "a", "b")])
 
     async def story(operator: Operator, api: ExistingRoutes) -> None:
-        young = routed_recmodel(name="young")
-        young["metadata"]["creationTimestamp"] = "2026-05-01T00:00:00Z"
+        young = made("young", "2026-05-01T00:00:00Z")
+        for pool, name in zip(young["spec"]["pools"], ("a", "b"), strict=True):  # nothing but the rule is shared
+            pool["targetRef"]["name"] = name
         operator.observe(young)
-        begin(operator)
+        begin(operator, made("old", old))
+        await until(lambda: api.weights == [750, 250], 10.0)
         await seconds(30)
-        states = operator._pools(operator.reconciler.models["shop/young"])
-        reference = states["cpu"].reference
-        assert reference is not None
-        assert reference.routed is not None
-        assert reference.routed.held is not None
-        assert reference.routed.held.reason == "AnotherRecModel"
-        assert (
-            "RecModel feed sets the weights of rule 1 of HTTPRoute shop, too, and is older"
-            in reference.routed.held.message
-        )
         assert len(api.patches) == 1
+        found = degraded(api, "young")
+        assert (found["status"], found["reason"]) == ("True", "AnotherRecModel")
+        assert "RecModel old sets the weights of rule 1 of HTTPRoute shop, too, and is older" in found["message"]
+        assert "set mode: Recommend in one of the two, or delete one" in found["message"]
+        assert degraded(api, "old")["status"] == "False"
 
     operated(story, Judge(), api=api)
+
+
+def test_an_older_recmodel_that_begins_to_act_takes_the_rule_over_without_a_fight_and_gives_it_up_again() -> None:
+    judge, api = Judge(), ExistingRoutes()
+
+    async def story(operator: Operator, api: ExistingRoutes) -> None:
+        operator.observe(made("old", "2026-01-01T00:00:00Z", "Recommend"))
+        begin(operator, made("young", "2026-05-01T00:00:00Z"))
+        await until(lambda: api.weights == [750, 250], 10.0)
+        assert "old" not in api.statuses or degraded(api, "old")["status"] == "False"
+        judge.wanted = {"cpu": (2, 1.0), "gpu": (1, 3.0)}
+        operator.observe(made("old", "2026-01-01T00:00:00Z", generation=2))
+        await until(lambda: api.weights == [250, 750], 10.0)
+        await seconds(60)
+        assert len(api.patches) == 2
+        assert (degraded(api, "young")["reason"], degraded(api, "old")["status"]) == ("AnotherRecModel", "False")
+        assert "routeContested" not in api.statuses["young"]
+        operator.forget("shop/old")
+        judge.wanted = {"cpu": (2, 1.0), "gpu": (1, 1.0)}
+        await until(lambda: api.weights == [500, 500], 10.0)
+        await until(lambda: degraded(api, "young")["status"] == "False", 10.0)
+
+    operated(story, judge, api=api)
 
 
 def test_a_write_that_somebody_comes_before_is_made_again_over_what_stands_then_and_ever_later() -> None:
