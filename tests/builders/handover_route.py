@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from builders.handover_scene import GROUPS, Namespace
-from builders.references import referring
+from builders.references import reference_recmodel, referring
 from builders.route_world import route
 
 Object = dict[str, Any]
@@ -51,6 +51,11 @@ class Routed(Namespace):
         rules: Object = {"f:spec": {"f:rules": {}}}
         owner = {"manager": manager, "operation": "Update", "fieldsV1": rules}
         found["metadata"] |= {"resourceVersion": f"r{self._made}", "managedFields": [owner]}
+
+    def another(self, mode: str = "Auto") -> None:
+        """There is another RecModel that refers to the same rule."""
+        ref = {"kind": "HTTPRoute", "name": "shop", "rule": 1}
+        self.add("recmodels", reference_recmodel(*routed_pools(), name="another", mode=mode, route={"ref": ref}))
 
     def runs(self, name: str, replicas: int) -> None:
         self.objects["deployments"][name]["spec"]["replicas"] = replicas

@@ -124,7 +124,8 @@ class GivingBack:
 
     async def _give_back(self, key: Identity, name: str) -> None:
         namespace, client = key[0], self._client
-        if await find(client, names.RECMODEL, namespace, name) is not None:  # not to be read, or just made again
+        recmodels = await listed(client, names.RECMODEL, namespace)
+        if any(identity_of(body)[1] == name for body in recmodels):  # not to be read, or just made again
             return
         store = await find(client, names.CONFIG_MAP, *key)
         if store is None or restored_of(store) != name or leaving(store):
@@ -139,7 +140,7 @@ class GivingBack:
         read, problems = await self._read(namespace, kept)
         workloads = {ref: body for ref, body in read.items() if ref[0] not in KINDS}
         routes = {ref: body for ref, body in read.items() if ref[0] in KINDS}
-        answers = Answers(None, workloads, autoscalers, scaled, kept, routes=routes)
+        answers = Answers(None, workloads, autoscalers, scaled, kept, routes=routes, others=recmodels)
         found = without_recmodel(namespace, name, answers, ValueError(""))
         plan = hand_back(found)
         said = f"RecModel {name} was deleted, so what ConfigMap {key[1]} holds is given back"

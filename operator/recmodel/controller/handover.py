@@ -188,7 +188,8 @@ async def _wait(client: UserClient, namespace: str, wait: Wait) -> None:
 
 async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     """All that stands of it."""
-    recmodel = await find(client, names.RECMODEL, namespace, name)
+    recmodels = {identity_of(body)[1]: body for body in await listed(client, names.RECMODEL, namespace)}
+    recmodel = recmodels.pop(name, None)
     try:
         refs = targets(recmodel, f"{namespace}/{name}") if recmodel is not None else []
     except ValueError:  # which is told when the rest is read
@@ -211,7 +212,8 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     autoscalers = await listed(client, names.AUTOSCALER, namespace)
     scaled = await scaled_objects(client, namespace)
     routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in route_refs(recmodel, store)})
-    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes)
+    others = list(recmodels.values())
+    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, others)
 
 
 async def _absent(client: UserClient, namespace: str, name: str) -> str:

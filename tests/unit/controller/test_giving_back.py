@@ -240,6 +240,17 @@ def test_weights_that_somebody_has_set_since_the_operator_did_are_left_and_an_ev
     assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
 
 
+def test_weights_that_another_recmodel_sets_now_are_left_to_it_until_it_is_gone() -> None:
+    shop = routed()
+    shop.another()
+    assert told(shop, known={"shop/another"}, seconds=200.0) == ["HandingBack", "HandbackStopped"]
+    assert [w for w in shop.writes if "events" not in w] == [RESTORED, GONE_ON]
+    assert "RecModel another refers to it in mode Auto" in list(shop.objects["events"].values())[-1]["message"]
+    del shop.objects["recmodels"]["another"]
+    told(shop)
+    assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
+
+
 def test_weights_that_somebody_sets_while_a_pod_is_waited_for_are_left() -> None:
     shop = routed()
     shop.runs("ranker-gpu", 0)

@@ -152,6 +152,30 @@ def test_weights_that_somebody_has_set_since_the_operator_did_are_left_and_the_p
     assert (code, shop.objects["configmaps"]) == (0, {}), said
 
 
+def test_weights_that_another_recmodel_sets_now_are_left_to_it_until_it_sets_none() -> None:
+    shop = handed_over()
+    shop.another()
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.autoscalers) == (0, [999, 1], ["keda-hpa-ranker-gpu", "ranker-cpu"])
+    assert (
+        "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: RecModel another refers to it in mode Auto, and would set "
+        "its own again: set mode: Recommend in it, or hand it back first"
+    ) in said
+    shop.another("Recommend")
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_whose_weights_another_recmodel_sets_is_told_before_they_are_stored() -> None:
+    shop = Routed()
+    shop.another()
+    _, said = shop.run("handover", yes=False)
+    assert (
+        "WARNING RecModel another refers to rule 1 of HTTPRoute shop, too, in mode Auto: only the older one sets its weights, and those "
+        "that are stored may be of its making. Hand it back first, or set mode: Recommend in it"
+    ) in said
+
+
 def test_weights_that_somebody_sets_while_they_are_restored_are_left_as_well() -> None:
     shop = handed_over()
     shop.later, shop.latecomer = [(500, 500)], "kubectl-edit"

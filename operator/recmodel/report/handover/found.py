@@ -100,6 +100,7 @@ class Standing:
     restored: StoredRule | None = None  # the one that is stored, as it stands
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
     workloads: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # the same
+    others: Sequence[Mapping[str, Any]] = ()  # the other RecModels of the namespace
 
     @property
     def replicas(self) -> str:
@@ -121,6 +122,7 @@ class Answers:
     )  # of workloads that only that tells of, by name
     unknown: str = ""  # why a workload could not be looked at
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
+    others: Sequence[Mapping[str, Any]] = ()  # the other RecModels
 
 
 def backing(store: Stored | None) -> set[tuple[Kind, str]]:
@@ -188,6 +190,7 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
         restored=standing_rule(*kept.ref, found.routes.get((kept.kind, kept.name))) if kept else None,
         routes=found.routes,
         workloads=found.workloads,
+        others=found.others,
     )
 
 

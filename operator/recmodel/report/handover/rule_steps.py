@@ -8,6 +8,7 @@ from dataclasses import replace
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.report.handover.found import Standing
+from recmodel.report.handover.others import acting_on
 from recmodel.report.handover.steps import Step, Wait, Write, asked_for, ready
 from recmodel.report.handover.store import Stored
 from recmodel.report.handover.weights import StoredRule, by_hand, restoring
@@ -26,17 +27,25 @@ def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
 
 def rule_kept(found: Standing, stored: Stored) -> str:
     """Why the weights stay as they are, so that what is stored is kept; empty where they are restored, or their route is gone."""
-    body = found.routes.get((stored.rule.kind, stored.rule.name)) if stored.rule is not None else None
-    if stored.rule is None or body is None:
+    rule = stored.rule
+    body = found.routes.get((rule.kind, rule.name)) if rule is not None else None
+    if rule is None or body is None:
         return ""
-    strange = [
-        w
-        for b, weight in stored.rule.backends
-        if weight and (w := stored.rule.workloads.get(b)) and not _workload(stored.rule, b)[0]
+    if why := restoring(rule, body) or under_another(found, rule):
+        return why
+    answering = [
+        rule.workloads.get(backend) for backend, weight in rule.backends if weight and not _workload(rule, backend)[0]
     ]
-    return restoring(stored.rule, body) or (
-        f"whether a pod of {strange[0]} is ready is not known here" if strange else ""
-    )
+    strange = next(filter(None, answering), None)
+    return f"whether a pod of {strange} is ready is not known here" if strange is not None else ""
+
+
+def under_another(found: Standing, rule: StoredRule) -> str:
+    """That another RecModel sets the weights now, with the way out; empty where none does, or they are as they are stored."""
+    acting = acting_on(rule, found.others)
+    if not acting or (found.restored is not None and found.restored.backends == rule.backends):
+        return ""
+    return f"{acting} refers to it in mode Auto, and would set its own again: set mode: Recommend in it, or hand it back first"
 
 
 def restoring_rule(found: Standing, stored: Stored) -> Iterator[Step]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing
 from recmodel.report.handover.origin import origin
-from recmodel.report.handover.rule_steps import rule_kept
+from recmodel.report.handover.others import acting_on
+from recmodel.report.handover.rule_steps import rule_kept, under_another
 from recmodel.report.handover.steps import AUTO, kept_from_scaling
 from recmodel.report.handover.store import Stored, leaving, store_name
 from recmodel.report.handover.weights import by_hand, elsewhere
@@ -35,11 +36,7 @@ def of_handover(found: Standing, going: Sequence[Autoscaler], pausing: Sequence[
                 f"{kept.shown} has ScaledObject {scaled.name} {kept.where}, and {kept.next_time} may go on with it. Add the annotation "
                 f'{PAUSED}: "true" there'
             )
-    if found.rule is not None and (kept := origin(found.routes[found.rule.kind, found.rule.name])):
-        yield (
-            f"{kept.shown} has {found.rule.kind} {found.rule.name} {kept.where}, and {kept.next_time} may set its weights back. Let it "
-            "leave them alone: docs/attach.md, From Git"
-        )
+    yield from _of_rule(found)
     yield from _mode(found, "Auto")
     for pool in found.pools:
         yield from _of_pool(pool)
@@ -48,6 +45,19 @@ def of_handover(found: Standing, going: Sequence[Autoscaler], pausing: Sequence[
         yield f"the operator scales nothing of it: {said}"
     if found.keda_unread:
         yield _unread(found, "a ScaledObject that has no HorizontalPodAutoscaler yet is not seen")
+
+
+def _of_rule(found: Standing) -> Iterator[str]:
+    if found.rule is not None and (kept := origin(found.routes[found.rule.kind, found.rule.name])):
+        yield (
+            f"{kept.shown} has {found.rule.kind} {found.rule.name} {kept.where}, and {kept.next_time} may set its weights back. Let it "
+            "leave them alone: docs/attach.md, From Git"
+        )
+    if found.rule is not None and (acting := acting_on(found.rule, found.others)):
+        yield (
+            f"{acting} refers to {found.rule.shown}, too, in mode Auto: only the older one sets its weights, and those that are stored may "
+            "be of its making. Hand it back first, or set mode: Recommend in it"
+        )
 
 
 def _of_pool(pool: Pool) -> Iterator[str]:
@@ -98,11 +108,15 @@ def _of_weights(found: Standing, stored: Stored) -> Iterator[str]:
     if rule is not None and (rule.kind, rule.name) not in found.routes:
         yield f"{rule.kind} {rule.name} is gone, so nothing of its weights is restored"
     elif rule is not None and (why := rule_kept(found, stored)):
+        left = f"the weights of {rule.shown} are left as they are: {why}"
         moved = elsewhere(rule, found.routes[rule.kind, rule.name])
         how = "" if moved else f" by {by_hand(found.namespace, rule)}"
+        if why == under_another(found, rule):
+            yield f"{left}. Then run this again"
+            return
         yield (
-            f"the weights of {rule.shown} are left as they are: {why}. If what stands is not right, set them by hand to "
-            f"{rule.weights}{how}; then delete ConfigMap {store_name(found.name)}"
+            f"{left}. If what stands is not right, set them by hand to {rule.weights}{how}; then delete ConfigMap "
+            f"{store_name(found.name)}"
         )
 
 
