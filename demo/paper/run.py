@@ -20,9 +20,10 @@ from prepare import RECIPES, prepare, trained_full
 
 from recmodel.variants import report
 from recmodel.variants.command import stop_servers_on_termination
-from recmodel.variants.optimise import Progress, Result, Task, optimise
+from recmodel.variants.optimise import Progress, Result, optimise
 from recmodel.variants.plan import FULL
 from recmodel.variants.server import Runtime
+from recmodel.variants.task import Task
 
 HERE = Path(__file__).resolve().parent
 LARGEST_LATENCY_RATIO, SMALLEST_THROUGHPUT_RATIO, BUDGET_RATIO = 0.30, 2.0, 0.01

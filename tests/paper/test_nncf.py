@@ -31,7 +31,7 @@ ROWS = models.ids(2048)
 
 def folded() -> onnx.ModelProto:
     """A small recommender as the workshop hands it to a quantiser."""
-    model = fold(models.dlrm(top=(256, 128)))
+    model = fold(models.dlrm(top=(256, 128)), ROWS).model
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     return model
@@ -108,7 +108,7 @@ def test_where_it_is_missing_nothing_changes(tmp_path: Path, monkeypatch: pytest
 
 @needs_nncf
 def test_the_real_server_answers_with_its_graph_as_the_session_does(tmp_path: Path) -> None:
-    graph.write(fold(models.dlrm(top=(256, 128))), tmp_path / "full.onnx")
+    graph.write(fold(models.dlrm(top=(256, 128)), ROWS).model, tmp_path / "full.onnx")
     graph.write(quantise(folded(), Int8("nncf", "hidden"), ROWS), tmp_path / "nncf.onnx")
     runtime = Runtime(Path(os.environ["RECMODEL_MLSERVER"]), ROOT / "demo" / "ranker")
     bench = Bench(

@@ -14,8 +14,9 @@ from recmodel.api.records import config_map
 from recmodel.variants import plan, record, report
 from recmodel.variants.choose import read_budget
 from recmodel.variants.errors import InputError
-from recmodel.variants.optimise import Result, Task, optimise
+from recmodel.variants.optimise import Result, optimise
 from recmodel.variants.server import Runtime
+from recmodel.variants.task import Task
 
 DEFAULT_ADAPTER = "recmodel.variants.training:JaxAdapter"
 

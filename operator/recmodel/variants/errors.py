@@ -10,3 +10,9 @@ class InputError(ValueError):
         shown = str(value)
         super().__init__(f"{field}: {shown if len(shown) <= 200 else shown[:197] + '...'}: {rule}")
         self.field = field
+
+
+def first_line(error: Exception) -> str:
+    """What another library says, on one line."""
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__

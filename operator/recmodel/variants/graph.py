@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from recmodel.variants.errors import InputError
+from recmodel.variants.errors import InputError, first_line
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
@@ -44,8 +44,7 @@ def read(path: Path, field: str = "model") -> onnx.ModelProto:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
     except Exception as error:  # onnx and protobuf raise a dozen kinds here
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(field, path, f"must be a valid ONNX model ({first})") from error
+        raise InputError(field, path, f"must be a valid ONNX model ({first_line(error)})") from error
     return model
 
 
@@ -76,6 +75,24 @@ def with_constants(model: onnx.ModelProto, values: Mapping[str, Array]) -> onnx.
         if tensor.name in values:
             tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values[tensor.name]), tensor.name))
     return copy
+
+
+def captured(node: onnx.NodeProto) -> set[str]:
+    """The tensors of the graph around it that the bodies of a Loop, an If or a Scan read by name."""
+    found: set[str] = set()
+    for attribute in node.attribute:
+        bodies = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else list(attribute.graphs)
+        for body in bodies:
+            own = {entry.name for entry in body.input} | {tensor.name for tensor in body.initializer}
+            own |= {name for inner in body.node for name in inner.output}
+            read = {name for inner in body.node for name in (*inner.input, *captured(inner))}
+            found |= (read | {entry.name for entry in body.output}) - own
+    return found - {""}
+
+
+def reads(node: onnx.NodeProto) -> set[str]:
+    """What a node needs: its inputs, and what its bodies read of the graph around it."""
+    return {name for name in node.input if name} | captured(node)
 
 
 def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
@@ -122,6 +139,20 @@ def score_output(opened: onnxruntime.InferenceSession, of: str = "model") -> str
             "the score is a tensor(float) of [rows] or [rows, 1]",
         )
     return str(output.name)
+
+
+def tensors(model: onnx.ModelProto, names: Sequence[str], columns: Mapping[str, Array]) -> dict[str, Array]:
+    """What the inputs or inner tensors ``names`` are for these rows."""
+    inner = [name for name in names if name not in columns]
+    found = {name: columns[name] for name in names if name in columns}
+    if inner:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+        opened = session(copy)
+        wanted = {entry.name: columns[entry.name] for entry in opened.get_inputs()}
+        found |= dict(zip(inner, opened.run(inner, wanted), strict=True))
+    return found
 
 
 def scores(model: onnx.ModelProto | Path, columns: Mapping[str, Array]) -> Floats:

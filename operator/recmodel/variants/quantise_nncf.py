@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 
 import onnx
 
-from recmodel.variants.errors import InputError
+from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.graph import Array
 
 
@@ -39,8 +39,7 @@ def quantise_by_nncf(
         with contextlib.redirect_stdout(io.StringIO()):
             made = nncf.quantize(model, nncf.Dataset(batches), ignored_scope=others, subset_size=len(batches))
     except Exception as error:  # its own kinds, onnxruntime's, and Python's for graphs that it did not expect
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError("model", model.graph.name, f"NNCF cannot quantise it ({first})") from error
+        raise InputError("model", model.graph.name, f"NNCF cannot quantise it ({first_line(error)})") from error
     if not isinstance(made, onnx.ModelProto):
         raise TypeError(f"NNCF made a {type(made).__name__} of an ONNX graph")
     return made

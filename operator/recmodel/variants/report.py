@@ -10,7 +10,8 @@ from typing import Any
 
 from recmodel.api.records import VariantRecord
 from recmodel.variants.choose import Choice, Judged
-from recmodel.variants.optimise import Result, speed_as_json
+from recmodel.variants.judging import speed_as_json
+from recmodel.variants.optimise import Result
 from recmodel.variants.picture import Picture, Point, draw
 from recmodel.variants.plan import FULL
 from recmodel.variants.quality import METRICS, as_json

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from recmodel.variants import graph
+from recmodel.variants import graph, verify
 from recmodel.variants.errors import InputError
 from recmodel.variants.graph import Array, Floats
 
@@ -45,7 +45,7 @@ class _Readers:
         self.outputs = {output.name for output in model.graph.output}
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
-            for name in node.input:
+            for name in (*node.input, *graph.captured(node)):
                 self._readers.setdefault(name, []).append(node)
 
     def only(self, tensor: str, *operators: str) -> onnx.NodeProto | None:
@@ -64,6 +64,18 @@ def _transposed(node: onnx.NodeProto) -> bool:
     return any(a.name == "transB" and helper.get_attribute_value(a) for a in node.attribute)
 
 
+def _units(node: onnx.NodeProto, values: Mapping[str, Array]) -> int:
+    return int(values[node.input[1]].shape[0 if _transposed(node) else 1])
+
+
+def _plain(node: onnx.NodeProto) -> bool:
+    """A Gemm that is ``x W + b``: neither scaled nor with its input transposed."""
+    usual = {"transA": 0, "alpha": 1.0, "beta": 1.0}
+    return all(
+        helper.get_attribute_value(a) == usual.get(a.name, helper.get_attribute_value(a)) for a in node.attribute
+    )
+
+
 def _affine(node: onnx.NodeProto, readers: _Readers, values: Mapping[str, Array]) -> tuple[str, str | None, str] | None:
     """The weight, bias and result of ``x W + b``; None where ``node`` is no such layer with constants of its own."""
     if node.op_type not in ("MatMul", "Gemm") or len(node.input) < 2 or node.input[1] not in values:
@@ -72,13 +84,15 @@ def _affine(node: onnx.NodeProto, readers: _Readers, values: Mapping[str, Array]
     if values[weight].ndim != 2 or readers.count(weight) != 1:
         return None
     if node.op_type == "Gemm":
-        plain = all(a.name in ("transB",) or helper.get_attribute_value(a) in (1.0, 0) for a in node.attribute)
-        bias = node.input[2] if len(node.input) > 2 and node.input[2] in values else None
-        return (weight, bias, node.output[0]) if plain else None
+        bias = node.input[2] if len(node.input) > 2 and node.input[2] else None
+        own = bias is None or (
+            bias in values and readers.count(bias) == 1 and values[bias].shape == (_units(node, values),)
+        )
+        return (weight, bias, node.output[0]) if own and _plain(node) else None
     added = readers.only(node.output[0], "Add")
     if added is not None:
         (other,) = [name for name in added.input if name != node.output[0]] or [""]
-        if other in values and values[other].ndim == 1 and readers.count(other) == 1:
+        if other in values and values[other].shape == (_units(node, values),) and readers.count(other) == 1:
             return weight, other, added.output[0]
     return weight, None, node.output[0]
 
@@ -97,22 +111,9 @@ def layers(model: onnx.ModelProto) -> list[Layer]:
         after = _affine(following, readers, values)
         if after is None:
             continue
-        transposed = _transposed(node)
-        units = values[this[0]].shape[0 if transposed else 1]
-        found.append(
-            Layer(this[0], transposed, this[1], relu.output[0], after[0], _transposed(following), after[1], units)
-        )
+        names = this[0], _transposed(node), this[1], relu.output[0], after[0], _transposed(following), after[1]
+        found.append(Layer(*names, _units(node, values)))
     return found
-
-
-def _activations(model: onnx.ModelProto, names: list[str], columns: Mapping[str, Array]) -> dict[str, Floats]:
-    """[rows, units] of each hidden layer, for the rows in ``columns``."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    copy.graph.output.extend(helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names)
-    opened = graph.session(copy)
-    wanted = {entry.name: columns[entry.name] for entry in opened.get_inputs()}
-    return dict(zip(names, opened.run(names, wanted), strict=True))
 
 
 def kept_units(units: int, keep_ratio: float) -> int:
@@ -130,7 +131,8 @@ def prune(model: onnx.ModelProto, keep_ratio: float, columns: Mapping[str, Array
     """``model`` with the most useful share of units in each hidden layer, judged on the rows in ``columns``.
 
     A unit's use is the spread of its activation times the length of its outgoing weights: a unit that never changes is a
-    bias. With ``keep_ratio`` 1 nothing changes. Raises InputError where there is no hidden layer to prune.
+    bias. With ``keep_ratio`` 1 nothing changes. Raises InputError where there is no hidden layer to prune, or where the smaller
+    graph does not score as the whole one in which the units that leave are held at their mean.
     """
     if not 0.0 < keep_ratio <= 1.0:
         raise InputError("keep_ratio", keep_ratio, "must be above 0 and at most 1")
@@ -139,21 +141,41 @@ def prune(model: onnx.ModelProto, keep_ratio: float, columns: Mapping[str, Array
         raise InputError(
             "model", model.graph.name, "has no hidden layer of the form MatMul + Add + Relu + MatMul to prune"
         )
-    values = graph.constants(model)
-    active = _activations(model, [layer.activation for layer in found], columns)
+    values, held = graph.constants(model), graph.constants(model)
+    active = graph.tensors(model, [layer.activation for layer in found], columns)
     for layer in found:
-        activation = active[layer.activation]
+        activation = active[layer.activation].astype(np.float32).reshape(-1, layer.units)
         use = activation.std(axis=0) * np.linalg.norm(_outgoing(values, layer), axis=1)
         keep = np.sort(np.argsort(-use, kind="stable")[: kept_units(layer.units, keep_ratio)])
+        _hold(held, layer, keep, activation.mean(axis=0))
         _remove(values, layer, keep, activation.mean(axis=0))
-    return graph.with_constants(model, values)
+    pruned = graph.with_constants(model, values)
+    why = verify.difference(graph.with_constants(model, held), pruned, columns)
+    if why is not None:
+        raise InputError(
+            "model", model.graph.name, f"cannot be pruned: without units that are held at their mean, {why}"
+        )
+    return pruned
+
+
+def _hold(values: dict[str, Array], layer: Layer, keep: NDArray[np.int64], mean: Floats) -> None:
+    """In the whole graph, the next layer reads the mean of the units that leave: what ``_remove`` must score as."""
+    gone = np.setdiff1d(np.arange(layer.units), keep)
+    outgoing = _outgoing(values, layer).copy()
+    _give_mean(values, layer, gone, mean)
+    outgoing[gone] = 0.0
+    values[layer.next_weight] = outgoing.T if layer.next_transposed else outgoing
+
+
+def _give_mean(values: dict[str, Array], layer: Layer, gone: NDArray[np.int64], mean: Floats) -> None:
+    if layer.next_bias is not None:
+        bias = values[layer.next_bias].astype(np.float32)
+        values[layer.next_bias] = bias + mean[gone] @ _outgoing(values, layer)[gone]
 
 
 def _remove(values: dict[str, Array], layer: Layer, keep: NDArray[np.int64], mean: Floats) -> None:
-    gone = np.setdiff1d(np.arange(layer.units), keep)
+    _give_mean(values, layer, np.setdiff1d(np.arange(layer.units), keep), mean)
     outgoing = _outgoing(values, layer)
-    if layer.next_bias is not None:
-        values[layer.next_bias] = values[layer.next_bias].astype(np.float32) + mean[gone] @ outgoing[gone]
     values[layer.weight] = values[layer.weight][keep] if layer.weight_transposed else values[layer.weight][:, keep]
     values[layer.bias] = values[layer.bias][keep]
     values[layer.next_weight] = outgoing[keep].T if layer.next_transposed else outgoing[keep]

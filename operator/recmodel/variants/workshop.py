@@ -27,7 +27,7 @@ from recmodel.variants.surgery import prune, sparsify
 from recmodel.variants.training import TrainingAdapter
 
 # Changes when the same candidate is made in another way: older results are then made again.
-MAKING = "4"
+MAKING = "5"
 # Rows for calibration and for the use of hidden units.
 SAMPLE_ROWS = 5120
 
@@ -40,6 +40,7 @@ class Made:
     trained: Path
     served: Path
     seconds: float
+    dropped: tuple[str, ...] = ()  # steps that would have changed its scores, and by how much
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,20 @@ class Workshop:
             partial = self._cache / f"{key}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            trained, served = self._steps(candidate)
+            trained, served, dropped = self._steps(candidate)
             graph.write(served, partial / "served.onnx")
             self._write_trained(candidate, trained, partial / "trained.onnx")
-            seconds = {"name": candidate.name, "seconds": round(time.monotonic() - started, 2)}
-            (partial / "done.json").write_text(json.dumps(seconds), encoding="utf-8")
+            facts = {
+                "name": candidate.name,
+                "seconds": round(time.monotonic() - started, 2),
+                "dropped": dropped,
+            }
+            (partial / "done.json").write_text(json.dumps(facts), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
         done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        made = Made(key, folder / "trained.onnx", folder / "served.onnx", float(done["seconds"]))
+        files = folder / "trained.onnx", folder / "served.onnx"
+        made = Made(key, *files, float(done["seconds"]), tuple(done["dropped"]))
         self._made[candidate.name] = made
         return made
 
@@ -107,7 +113,7 @@ class Workshop:
         }
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:24]
 
-    def _steps(self, candidate: Candidate) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    def _steps(self, candidate: Candidate) -> tuple[onnx.ModelProto, onnx.ModelProto, tuple[str, ...]]:
         if candidate.design:
             model = self._materials.designs[candidate.design]
         elif candidate.parent:
@@ -120,10 +126,11 @@ class Workshop:
             model = sparsify(model, candidate.zero_ratio)
         if candidate.recipe is not None:
             model = self._trained(candidate, model)
-        served = fold(model)
+        folded = fold(model, self._materials.sample)
+        served = folded.model
         if candidate.int8 is not None:
             served = quantise(served, candidate.int8, self._materials.sample)
-        return model, served
+        return model, served, folded.dropped
 
     def _trained(self, candidate: Candidate, model: onnx.ModelProto) -> onnx.ModelProto:
         if self._materials.rows is None or self._materials.adapter is None or candidate.recipe is None:

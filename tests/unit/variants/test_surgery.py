@@ -44,7 +44,7 @@ def gemm_model() -> onnx.ModelProto:
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-@pytest.mark.parametrize("build", [models.dlrm, lambda: fold(models.dlrm())], ids=["as trained", "folded"])
+@pytest.mark.parametrize("build", [models.dlrm, lambda: fold(models.dlrm(), ROWS).model], ids=["as trained", "folded"])
 def test_with_nothing_pruned_the_scores_are_equal_bit_by_bit(build) -> None:
     model = build()
     assert [layer.units for layer in layers(model)] == [64, 48]
@@ -97,7 +97,7 @@ def test_widths_are_multiples_of_a_register(units: int, ratio: float, kept: int)
 
 def test_what_cannot_be_pruned_says_why() -> None:
     with pytest.raises(InputError, match=r"model: two_tower: has no hidden layer"):
-        prune(fold(models.two_tower()), 0.5, ROWS)
+        prune(fold(models.two_tower(), ROWS).model, 0.5, ROWS)
     with pytest.raises(InputError, match=r"keep_ratio: 0.0: must be above 0"):
         prune(models.dlrm(), 0.0, ROWS)
 
@@ -118,17 +118,17 @@ def test_sparsity_sets_zeroes_and_keeps_the_shapes() -> None:
 @pytest.mark.parametrize("build", [models.dlrm, models.two_tower], ids=["dlrm", "two-tower"])
 def test_folding_changes_no_score_and_leaves_less_to_do(build) -> None:
     model = build()
-    folded = fold(model)
+    folded = fold(model, ROWS).model
     for columns in (ROWS, STRANGE, {name: value[:1] for name, value in ROWS.items()}):
         assert graph.scores(folded, columns) == pytest.approx(graph.scores(model, columns), abs=1e-6)
     assert len(folded.graph.node) < len(model.graph.node)
     onnx.checker.check_model(folded, full_check=True)
-    assert len(fold(folded).graph.node) == len(folded.graph.node)
+    assert len(fold(folded, ROWS).model.graph.node) == len(folded.graph.node)
 
 
 def test_the_towers_become_lookups_altogether() -> None:
     assert matmuls(models.two_tower()) != []
-    assert matmuls(fold(models.two_tower())) == []
+    assert matmuls(fold(models.two_tower(), ROWS).model) == []
 
 
 def test_what_mixes_the_rows_of_a_request_is_not_folded() -> None:
@@ -141,7 +141,7 @@ def test_what_mixes_the_rows_of_a_request_is_not_folded() -> None:
     nodes.insert(place, helper.make_node("Softmax", ["user_vector_raw"], ["user_vector"], axis=0))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    folded = fold(model)
+    folded = fold(model, ROWS).model
     assert any(node.op_type == "Softmax" for node in folded.graph.node)
     assert graph.scores(folded, ROWS) == pytest.approx(graph.scores(model, ROWS), abs=1e-6)
 
@@ -166,7 +166,7 @@ def named(model: onnx.ModelProto) -> onnx.ModelProto:
     ids=str,
 )
 def test_eight_bits_change_scores_a_little_and_shrink_the_file(how: Int8) -> None:
-    model = named(fold(models.dlrm(top=(256, 128))))
+    model = named(fold(models.dlrm(top=(256, 128)), ROWS).model)
     small = quantise(model, how, ROWS)
     gap = np.abs(graph.scores(small, ROWS) - graph.scores(model, ROWS))
     assert 0.0 < gap.max() < 0.1
@@ -185,4 +185,4 @@ def test_wide_layers_are_hidden_ones_with_a_tenth_of_the_work() -> None:
 
 def test_nothing_to_quantise_is_said() -> None:
     with pytest.raises(InputError, match="has nothing to quantise"):
-        quantise(named(fold(models.two_tower())), Int8(), ROWS)
+        quantise(named(fold(models.two_tower(), ROWS).model), Int8(), ROWS)
