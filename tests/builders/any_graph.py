@@ -7,12 +7,22 @@ from typing import Any
 
 import numpy as np
 import onnx
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from builders import public_models as public
+from recmodel.variants import graph
 from recmodel.variants.graph import Array
 
+# Derandomised: the same examples in every run, so that a failure is a change of the code.
+examples = settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 WIDTH = public.WIDTH
 # Shapes of an input of ids after its rows, and the rank of what is looked up by it.
 SHAPES: dict[str, tuple[int, ...]] = {"one": (), "column": (1,), "history": (public.HISTORY,)}
@@ -109,3 +119,12 @@ def graphs(draw: st.DrawFn, own: tuple[str, ...] = ON_ITS_OWN) -> onnx.ModelProt
 
 def _column(made: _Making) -> str:
     return made.constant(np.array([-1, 1, 1], np.int64))
+
+
+def largest_gap(one: onnx.ModelProto, other: onnx.ModelProto) -> float:
+    """Over requests of many rows and of one, which no transformation has seen."""
+    gaps = []
+    for rows in (100, 1):
+        columns = public.columns(one, rows, seed=11)
+        gaps.append(np.abs(graph.scores(one, columns) - graph.scores(other, columns)).max())
+    return float(max(gaps))

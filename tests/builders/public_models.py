@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from recmodel.variants.graph import Array
+from recmodel.variants import graph
+from recmodel.variants.graph import Array, Floats
 
 IDS, WIDTH, HISTORY = 30, 8, 5
 
@@ -35,7 +37,7 @@ def model(
     return complete
 
 
-def drawn(*shape: int, seed: int = 1) -> Array:
+def drawn(*shape: int, seed: int = 1) -> Floats:
     """Normal random numbers."""
     return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
 
@@ -68,7 +70,7 @@ def attention_pooling() -> onnx.ModelProto:
         helper.make_node("ReduceSum", ["product", "one"], ["logit"], keepdims=1),
         helper.make_node("Sigmoid", ["logit"], ["score"]),
     ]
-    constants = {
+    constants: dict[str, Array] = {
         "table": drawn(IDS, WIDTH), "w": 3 * drawn(WIDTH, 1), "one": np.array([1], np.int64), "two": np.array([2], np.int64)
     }  # fmt: skip
     return model(nodes, {"history": ["rows", HISTORY], "x": ["rows", HISTORY], "item": ["rows"]}, constants)
@@ -115,7 +117,7 @@ def captured_by_a_branch() -> onnx.ModelProto:
         helper.make_node("Add", ["sum", "crossed"], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["score"]),
     ]
-    constants = {"table": drawn(IDS, WIDTH), "w": drawn(WIDTH, 1), "never": np.array(1e9, np.float32)}
+    constants: dict[str, Array] = {"table": drawn(IDS, WIDTH), "w": drawn(WIDTH, 1), "never": np.array(1e9, np.float32)}
     return model(nodes, {"user": ["rows"], "x": ["rows", 1]}, constants)
 
 
@@ -131,7 +133,7 @@ def the_id_itself_counts() -> onnx.ModelProto:
         helper.make_node("Add", ["sum", "x"], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["score"]),
     ]
-    constants = {
+    constants: dict[str, Array] = {
         "table": drawn(IDS, WIDTH), "w": drawn(WIDTH, 1), "zero": np.array(0, np.int64), "one": np.array([1], np.int64)
     }  # fmt: skip
     return model(nodes, {"user": ["rows"], "x": ["rows", 1]}, constants)
@@ -149,3 +151,80 @@ def centred() -> onnx.ModelProto:
     table = drawn(IDS, 1)
     table[-1] = 4.0  # the best of all ids, and of every third from the end on as well
     return model(nodes, {"user": ["rows"], "x": ["rows", 1]}, {"table": table})
+
+
+def gemm_layers() -> onnx.ModelProto:
+    """Two hidden layers as Gemm, the second one's weight transposed: as torch and Keras write them."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["h1"]),
+        helper.make_node("Relu", ["h1"], ["r1"]),
+        helper.make_node("Gemm", ["r1", "w2", "b2"], ["h2"], transB=1),
+        helper.make_node("Relu", ["h2"], ["r2"]),
+        helper.make_node("Gemm", ["r2", "w3", "b3"], ["logit"], transB=1),
+        helper.make_node("Sigmoid", ["logit"], ["score"]),
+    ]
+    shapes = {"w1": (10, 64), "b1": (64,), "w2": (32, 64), "b2": (32,), "w3": (1, 32), "b3": (1,)}
+    # The scores of wide layers would lie at 0 and 1.
+    constants: dict[str, Array] = {
+        name: drawn(*shape) * np.float32(shape[-1] ** -0.5) for name, shape in shapes.items()
+    }
+    return model(nodes, {"x": ["rows", 10]}, constants)
+
+
+def gemm_of_every_kind() -> onnx.ModelProto:
+    """Scaled, with its input transposed, a weight that two layers share, a bias of one row, and none."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0]),
+        helper.make_node("Gemm", ["xt", "w", "row"], ["h1"], transA=1, alpha=0.5, beta=2.0),
+        helper.make_node("Relu", ["h1"], ["r1"]),
+        helper.make_node("Gemm", ["r1", "w", "b"], ["h2"], transB=1, alpha=0.25),
+        helper.make_node("Gemm", ["h2", "last"], ["h3"]),
+        helper.make_node("Sum", ["h3", "h3"], ["logit"]),
+        helper.make_node("Sigmoid", ["logit"], ["score"]),
+    ]
+    constants: dict[str, Array] = {"w": drawn(6, 32), "row": drawn(1, 32), "b": drawn(6), "last": drawn(6, 1)}
+    return model(nodes, {"x": ["rows", 6]}, constants)
+
+
+def before_opset_13() -> onnx.ModelProto:
+    """Axes as attributes, constants as nodes: as tf2onnx wrote for years."""
+    axis = helper.make_node("Constant", [], ["two"], value=numpy_helper.from_array(np.array([2], np.float32)))
+    nodes = [
+        axis,
+        helper.make_node("Gather", ["table", "user"], ["own"], axis=0),
+        helper.make_node("Squeeze", ["own"], ["flat"], axes=[1]),
+        helper.make_node("Gather", ["table", "item"], ["other"], axis=0),
+        helper.make_node("Mul", ["flat", "other"], ["product"]),
+        helper.make_node("ReduceSum", ["product"], ["dot"], axes=[1], keepdims=0),
+        helper.make_node("Unsqueeze", ["dot"], ["column"], axes=[1]),
+        helper.make_node("Div", ["column", "two"], ["half"]),
+        helper.make_node("Split", ["other"], ["first", "rest"], axis=1, split=[1, WIDTH - 1]),
+        helper.make_node("Max", ["half", "first", "rest_sum"], ["logit"]),
+        helper.make_node("Sigmoid", ["logit"], ["score"]),
+    ]
+    nodes.insert(9, helper.make_node("ReduceSum", ["rest"], ["rest_sum"], axes=[-1], keepdims=1))
+    return model(nodes, {"user": ["rows", 1], "item": ["rows"]}, {"table": drawn(IDS, WIDTH)}, opset=11)
+
+
+def in_halves() -> onnx.ModelProto:
+    """Layers in fp16 between casts, as a converter writes them that keeps inputs and outputs."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["x16"], to=TensorProto.FLOAT16),
+        helper.make_node("MatMul", ["x16", "w1"], ["h1"]),
+        helper.make_node("Add", ["h1", "b1"], ["s1"]),
+        helper.make_node("Relu", ["s1"], ["r1"]),
+        helper.make_node("MatMul", ["r1", "w2"], ["logit16"]),
+        helper.make_node("Sigmoid", ["logit16"], ["score16"]),
+        helper.make_node("Cast", ["score16"], ["score"], to=TensorProto.FLOAT),
+    ]
+    constants: dict[str, Array] = {"w1": drawn(10, 64) / 3, "b1": drawn(64), "w2": drawn(64, 1) / 5}
+    return model(nodes, {"x": ["rows", 10]}, {name: np.asarray(value, np.float16) for name, value in constants.items()})
+
+
+def write_rows(path: Path, made: onnx.ModelProto, rows: int = 2000, seed: int = 5, groups: int = 200) -> Path:
+    """Rows whose labels follow the model's own scores, as an evaluation file."""
+    given, generator = columns(made, rows, seed), np.random.default_rng(seed)
+    score = graph.scores(made, given)
+    label = generator.random(rows) < np.clip((score - np.median(score)) * 2 + 0.5, 0.05, 0.95)
+    np.savez(path, allow_pickle=False, **given, label=label.astype(np.int8), group=np.arange(rows) % groups)
+    return path

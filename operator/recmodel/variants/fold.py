@@ -149,7 +149,7 @@ def _evaluate(
     picks: list[NDArray[np.int64]] = [np.arange(index.ids)[::-3]]
     picks += [np.array([one]) for one in sorted({0, index.ids // 2, index.ids - 1})]
     try:
-        opened = graph.session(_pruned(inner))
+        opened = graph.session(graph.without_unused(inner))
         found = opened.run(list(wanted), {index.name: every})
         again = [opened.run(list(wanted), {index.name: np.ascontiguousarray(every[pick])}) for pick in picks]
     except Exception:  # onnxruntime has its own kinds for each status: a part that it cannot run alone is not folded
@@ -169,20 +169,4 @@ def _rebuilt(model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto], more: dict
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     copy.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in more.items())
-    return _pruned(copy)
-
-
-def _pruned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without nodes and constants that no output needs."""
-    wanted, nodes = {output.name for output in model.graph.output}, []
-    for node in reversed(model.graph.node):
-        if set(node.output) & wanted:
-            nodes.append(node)
-            wanted |= graph.reads(node)
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in wanted]
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.node[:], copy.graph.initializer[:]
-    copy.graph.node.extend(nodes[::-1])
-    copy.graph.initializer.extend(kept)
-    return copy
+    return graph.without_unused(copy)

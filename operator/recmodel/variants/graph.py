@@ -95,6 +95,22 @@ def reads(node: onnx.NodeProto) -> set[str]:
     return {name for name in node.input if name} | captured(node)
 
 
+def without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` without the nodes and constants that no output needs."""
+    wanted, nodes = {output.name for output in model.graph.output}, []
+    for node in reversed(model.graph.node):
+        if set(node.output) & wanted:
+            nodes.append(node)
+            wanted |= reads(node)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in wanted]
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.node[:], copy.graph.initializer[:]
+    copy.graph.node.extend(nodes[::-1])
+    copy.graph.initializer.extend(kept)
+    return copy
+
+
 def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
     """One thread, no spinning: as the model server runs it."""
     options = onnxruntime.SessionOptions()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import onnx
 
 from recmodel.variants import data, graph, plan
 from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError, first_line
-from recmodel.variants.graph import Array
+from recmodel.variants.normalise import Normal, normalise
 from recmodel.variants.plan import Candidate, Recipes
 from recmodel.variants.task import Task, check_numbers
 from recmodel.variants.training import TrainingAdapter, load_adapter
@@ -23,58 +25,72 @@ class Opened:
         check_numbers(task)
         self._untrained = plan.untrained(task.quantisers)
         self._task = task
-        self.model = _named(graph.read(task.model))
-        opened = graph.session(self.model)
-        wanted = graph.inputs(opened)
+        given = graph.read(task.model)
+        opened = graph.session(given)
+        self._wanted = graph.inputs(opened)
         graph.score_output(opened)
-        self.evaluation = data.read(task.evaluation, wanted, "evaluation")
-        self.designs = {name: _named(graph.read(path, f"design.{name}")) for name, path in task.designs.items()}
-        for name, model in self.designs.items():
-            session = graph.session(model)
-            graph.score_output(session, f"design.{name}")
-            found = graph.inputs(session, f"design.{name}")
-            if found != wanted:
-                rule = f"must have the model's inputs {[entry.name for entry in wanted]}"
-                raise InputError(f"design.{name}.inputs", [entry.name for entry in found], rule)
+        self.evaluation = data.read(task.evaluation, self._wanted, "evaluation")
+        self.dropped: dict[str, str] = {}
+        normal = self._normal(plan.FULL, given)
+        self.model, self.as_given = normal.model, given if normal.had_halves else None
+        self.designs = {name: self._design(name, path) for name, path in task.designs.items()}
         self.training: Rows | None = None
         self.adapter: TrainingAdapter | None = None
         self.recipes: Recipes | None = None
         if task.training is not None:
             inner = frozenset(name for node in self.model.graph.node for name in node.output)
-            self.training = data.read(task.training, wanted, "training", inner)
+            self.training = data.read(task.training, self._wanted, "training", inner)
             self.adapter = load_adapter(task.adapter)
             self.recipes = plan.read_recipes(task.recipes, task.seed)
         if task.runtime is not None:
             task.runtime.check()
         rows = self.training or self.evaluation
-        self.sample = {entry.name: rows.columns[entry.name][-SAMPLE_ROWS:] for entry in wanted}
-        for name, model in {plan.FULL: self.model, **self.designs}.items():
-            _check_scores(name, model, self.sample, "training" if self.training else "evaluation", rows.name)
+        self.sample = {entry.name: rows.columns[entry.name][-SAMPLE_ROWS:] for entry in self._wanted}
+        for name, model in {plan.FULL: self.model, **self.designs}.items() if self.training else ():
+            with _scoring(name, "training", rows):
+                graph.scores(model, self.sample)
+
+    def _normal(self, name: str, given: onnx.ModelProto) -> Normal:
+        with _scoring(name, "evaluation", self.evaluation):
+            normal = normalise(given, self.evaluation.columns)
+        self.dropped |= {f"{step} of {name}": why for step, why in normal.dropped.items()}
+        return normal
+
+    def _design(self, name: str, path: Path) -> onnx.ModelProto:
+        given = graph.read(path, f"design.{name}")
+        session = graph.session(given)
+        graph.score_output(session, f"design.{name}")
+        found = graph.inputs(session, f"design.{name}")
+        if found != self._wanted:
+            rule = f"must have the model's inputs {[entry.name for entry in self._wanted]}"
+            raise InputError(f"design.{name}.inputs", [entry.name for entry in found], rule)
+        return self._normal(name, given).model
 
     def workshop(self, progress: Callable[[str], None]) -> Workshop:
         """Ready to make candidates."""
-        materials = Materials(self.model, self.designs, self.training, self.sample, self.adapter)
+        materials = Materials(self.model, self.as_given, self.designs, self.training, self.sample, self.adapter)
         return Workshop(materials, self._task.out / "cache", progress)
+
+    def full(self) -> Candidate:
+        """The first candidate, which all others are compared with."""
+        return Candidate(plan.FULL, f"as given, {'fp16' if self.as_given else 'fp32'}")
 
     def plan(self, left_out: dict[str, str]) -> list[Candidate]:
         """The candidates; what needs training data is left out, with a reason, where there is none."""
+        left_out |= self.dropped
+        untrained = ([plan.IN_FLOATS] if self.as_given else []) + self._untrained
         if self.recipes is None:
             left_out |= dict.fromkeys(["pruned", "distilled", *self.designs], "needs training data: give --training")
-            return self._untrained
+            return untrained
         task = self._task
-        return self._untrained + plan.trained(self.recipes, task.widths, list(self.designs), task.soft_ratio)
+        return untrained + plan.trained(self.recipes, task.widths, list(self.designs), task.soft_ratio)
 
 
-def _check_scores(name: str, model: onnx.ModelProto, columns: Mapping[str, Array], field: str, of: str) -> None:
-    """Raises InputError where onnxruntime cannot score these rows with the model as it is given."""
+@contextmanager
+def _scoring(name: str, field: str, rows: Rows) -> Iterator[None]:
+    """Raises InputError where onnxruntime cannot score the rows with the model as it is given."""
     try:
-        graph.scores(model, columns)
+        yield
     except Exception as error:  # onnxruntime has a kind of its own for each status
-        raise InputError(field, of, f"onnxruntime cannot score it with {name} ({first_line(error)})") from error
-
-
-def _named(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Every node with a name of its own: onnxruntime's quantiser picks nodes by name."""
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"
-    return model
+        rule = f"onnxruntime cannot score it with {name} ({first_line(error)})"
+        raise InputError(field, rows.name, rule) from error

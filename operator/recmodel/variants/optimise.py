@@ -46,7 +46,7 @@ def optimise(task: Task, progress: Progress) -> Result:
     made: dict[str, Made] = {}
     candidates: list[Candidate] = []
     left_out: dict[str, str] = {}
-    queue = [Candidate(FULL, "as given, fp32"), *opened.plan(left_out)]
+    queue = [opened.full(), *opened.plan(left_out)]
     while queue:
         candidate = queue.pop(0)
         if candidate.parent and candidate.parent not in made:

@@ -82,6 +82,9 @@ def _object(parent: dict[str, object], name: str) -> dict[str, object]:
     return value
 
 
+# Where the full model is in halves, which onnxruntime's CPU kernels turn into floats and back: every candidate is in floats.
+IN_FLOATS = Candidate("fp32", "fp32 in place of fp16", FULL)
+
 # What needs no training data: 8 bits in several ways, by the package that rounds.
 _EIGHT_BITS = {
     "onnxruntime": [

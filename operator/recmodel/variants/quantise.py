@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -23,8 +24,9 @@ from onnxruntime.quantization import (
     quantize_dynamic,
     quantize_static,
 )
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from recmodel.variants import graph
+from recmodel.variants import graph, verify
 from recmodel.variants.errors import InputError
 from recmodel.variants.graph import Array
 from recmodel.variants.quantise_nncf import quantise_by_nncf
@@ -32,6 +34,8 @@ from recmodel.variants.quantise_nncf import quantise_by_nncf
 # A layer with less of the multiplications than this gains nothing measurable from 8 bits.
 WIDE_SHARE = 0.1
 CALIBRATION_BATCH = 256
+# What computes on integers or turns them into floats: without one of these a file holds no 8 bits.
+_INTEGERS = {"MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DequantizeLinear"}
 _ACTIVATIONS = ("Relu", "LeakyRelu", "PRelu", "Elu", "Gelu", "Sigmoid", "Tanh")
 
 
@@ -114,45 +118,55 @@ def weights(model: onnx.ModelProto, how: Int8) -> tuple[str, ...]:
 def quantise(model: onnx.ModelProto, how: Int8, calibration: Mapping[str, Array]) -> onnx.ModelProto:
     """``model`` in 8 bits. ``calibration`` rows give the static scales; the dynamic ones come with each request.
 
-    Raises InputError where nothing in the graph can be quantised in this way.
+    Raises InputError where nothing in the graph can be quantised in this way, or where the result would be fp32 as before.
     """
     nodes = _LAYERS[how.layers](model) + (_lookups(model) if how.tables else [])
     if not nodes:
         raise InputError("model", model.graph.name, f"has nothing to quantise for {how}")
-    names = [node.name for node in nodes]
     if how.scale == "nncf":
-        return quantise_by_nncf(model, names, _batches(calibration))
-    kinds = sorted({node.op_type for node in nodes})
+        return quantise_by_nncf(model, [node.name for node in nodes], _batches(calibration))
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        graph.write(model, source)
-        if how.scale == "dynamic":
-            quantize_dynamic(
-                source,
-                target,
-                op_types_to_quantize=kinds,
-                nodes_to_quantize=names,
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-            )
-        else:
-            quantize_static(
-                source,
-                target,
-                _Calibration(_batches(calibration)),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=kinds,
-                nodes_to_quantize=names,
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                activation_type=QuantType.QUInt8,
-            )
-        return onnx.load(str(target))
+        made = _by_onnxruntime(model, nodes, how, calibration, Path(folder))
+    rounded = {node.input[0 if node.op_type == "Gather" else 1] for node in nodes}
+    floats = {name for name, value in graph.constants(made).items() if value.dtype == np.float32}
+    if rounded <= floats or not {node.op_type for node in made.graph.node} & _INTEGERS:
+        rule = (
+            f"cannot be quantised as {how}: none of its {len(rounded)} layers became integers, the file would be fp32"
+        )
+        raise InputError("model", model.graph.name, rule)
+    return made
+
+
+def _by_onnxruntime(
+    model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], how: Int8, calibration: Mapping[str, Array], folder: Path
+) -> onnx.ModelProto:
+    """As onnxruntime's quantiser makes it: with the shapes of all tensors inferred first, as it asks for.
+
+    Not with its optimiser before: that joins MatMul and Add to the Gemm which the dynamic quantiser leaves in fp32.
+    """
+    source, target = folder / "fp32.onnx", folder / "int8.onnx"
+    quant_pre_process(model, source, skip_optimization=True, skip_symbolic_shape=True)
+    why = verify.difference(model, onnx.load(str(source)), calibration)
+    if why is not None:
+        raise InputError("model", model.graph.name, f"cannot be quantised: prepared for it, {why}")
+    what: dict[str, Any] = {
+        "op_types_to_quantize": sorted({node.op_type for node in nodes}),
+        "nodes_to_quantize": [node.name for node in nodes],
+        "per_channel": True,
+        "weight_type": QuantType.QInt8,
+    }
+    if how.scale == "dynamic":
+        quantize_dynamic(source, target, **what)
+    else:
+        rows = _Calibration(_batches(calibration))
+        form = QuantFormat.QDQ
+        quantize_static(source, target, rows, quant_format=form, activation_type=QuantType.QUInt8, **what)
+    return onnx.load(str(target))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """onnxruntime advises on the root logger to preprocess the model, which changes nothing for these graphs."""
+    """onnxruntime advises on the root logger to optimise the model first, which would undo what can be quantised."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

@@ -21,7 +21,7 @@ from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError
 from recmodel.variants.fold import fold
 from recmodel.variants.graph import Array, Floats
-from recmodel.variants.plan import Candidate
+from recmodel.variants.plan import FULL, Candidate
 from recmodel.variants.quantise import matmuls, quantise, weights
 from recmodel.variants.surgery import prune, sparsify
 from recmodel.variants.training import TrainingAdapter
@@ -48,6 +48,9 @@ class Materials:
     """What candidates are made from; without ``rows`` and ``adapter`` nothing is trained."""
 
     full: onnx.ModelProto
+    as_given: (
+        onnx.ModelProto | None
+    )  # what serves as the full model where that is not ``full`` itself: a graph in halves
     designs: Mapping[str, onnx.ModelProto]
     rows: Rows | None
     sample: Mapping[str, Array]  # of the rows: for calibration and for the use of hidden units
@@ -108,6 +111,9 @@ class Workshop:
             "candidate": candidate.as_dict() | {"technique": ""},
             "parent": parent,
             "full": graph.sha256(self._materials.full) if candidate.distilled else "",
+            "asGiven": graph.sha256(self._materials.as_given)
+            if self._materials.as_given and not candidate.parent
+            else "",
             "design": graph.sha256(self._materials.designs[candidate.design]) if candidate.design else "",
             "rows": self._materials.rows.sha256 if self._materials.rows else "",
         }
@@ -126,6 +132,8 @@ class Workshop:
             model = sparsify(model, candidate.zero_ratio)
         if candidate.recipe is not None:
             model = self._trained(candidate, model)
+        if candidate.name == FULL and self._materials.as_given is not None:
+            return model, self._materials.as_given, ()
         folded = fold(model, self._materials.sample)
         served = folded.model
         if candidate.int8 is not None:

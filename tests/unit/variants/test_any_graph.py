@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from builders import any_graph
 from builders import public_models as public
-from recmodel.variants import graph
+from builders.any_graph import examples, largest_gap
 from recmodel.variants.fold import fold
 from recmodel.variants.surgery import layers, prune
-
-examples = settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-
-
-def largest_gap(one: onnx.ModelProto, other: onnx.ModelProto) -> float:
-    """Over requests of many rows and of one, which no transformation has seen."""
-    gaps = []
-    for rows in (100, 1):
-        columns = public.columns(one, rows, seed=11)
-        gaps.append(np.abs(graph.scores(one, columns) - graph.scores(other, columns)).max())
-    return float(max(gaps))
 
 
 @examples

@@ -3,8 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
+from builders import public_models as public
 from builders import variants_models as models
 from recmodel.variants import graph
 from recmodel.variants.errors import InputError
@@ -14,34 +15,6 @@ from recmodel.variants.surgery import kept_units, layers, prune, sparsify
 
 ROWS = models.ids(300)
 STRANGE = {"user": np.array([-1, 10**12, 0]), "item": np.array([0, -7, models.ITEMS])}
-
-
-def gemm_model() -> onnx.ModelProto:
-    """Two hidden layers as Gemm, the second one's weight transposed: as other exporters write them."""
-    generator = np.random.default_rng(1)
-
-    def constant(name: str, *shape: int) -> onnx.TensorProto:
-        return numpy_helper.from_array(generator.standard_normal(shape).astype(np.float32), name)
-
-    nodes = [
-        helper.make_node("Gemm", ["x", "w1", "b1"], ["h1"]),
-        helper.make_node("Relu", ["h1"], ["r1"]),
-        helper.make_node("Gemm", ["r1", "w2", "b2"], ["h2"], transB=1),
-        helper.make_node("Relu", ["h2"], ["r2"]),
-        helper.make_node("Gemm", ["r2", "w3", "b3"], ["logit"], transB=1),
-        helper.make_node("Sigmoid", ["logit"], ["score"]),
-    ]
-    made = helper.make_graph(
-        nodes,
-        "gemm",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 10])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", 1])],
-        [
-            constant("w1", 10, 64), constant("b1", 64), constant("w2", 32, 64), constant("b2", 32),
-            constant("w3", 1, 32), constant("b3", 1),
-        ],
-    )  # fmt: skip
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 @pytest.mark.parametrize("build", [models.dlrm, lambda: fold(models.dlrm(), ROWS).model], ids=["as trained", "folded"])
@@ -77,7 +50,7 @@ def test_units_that_never_change_cost_nothing_to_remove() -> None:
 
 
 def test_gemm_layers_are_pruned_too_transposed_or_not() -> None:
-    model = gemm_model()
+    model = public.gemm_layers()
     columns = {"x": np.random.default_rng(2).standard_normal((200, 10)).astype(np.float32)}
     assert [(layer.units, layer.weight_transposed, layer.next_transposed) for layer in layers(model)] == [
         (64, False, True),
