@@ -20,10 +20,10 @@ from sklearn.metrics import roc_auc_score
 
 from recmodel.variants import data, designs, graph
 from recmodel.variants.data import Rows
-from recmodel.variants.graph import Floats
+from recmodel.variants.graph import Floats, with_inner_inputs
 from recmodel.variants.surgery import prune
 from recmodel.variants.training import JaxAdapter, Recipe
-from recmodel.variants.workshop import SAMPLE_ROWS, with_inner_inputs
+from recmodel.variants.workshop import SAMPLE_ROWS
 
 
 def part(rows: Rows, which: slice) -> Rows:

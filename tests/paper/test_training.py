@@ -20,10 +20,10 @@ from builders import variants_models as models  # noqa: E402
 from recmodel.variants import data, graph  # noqa: E402
 from recmodel.variants.data import Rows  # noqa: E402
 from recmodel.variants.errors import InputError  # noqa: E402
+from recmodel.variants.graph import with_inner_inputs  # noqa: E402
 from recmodel.variants.interpreter import Network  # noqa: E402
 from recmodel.variants.quantise import Int8, matmuls, quantise  # noqa: E402
 from recmodel.variants.training import JaxAdapter, Recipe, trainable  # noqa: E402
-from recmodel.variants.workshop import with_inner_inputs  # noqa: E402
 
 
 def wide() -> onnx.ModelProto:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from recmodel.variants.errors import InputError, first_line
 
@@ -155,6 +155,17 @@ def score_output(opened: onnxruntime.InferenceSession, of: str = "model") -> str
             "the score is a tensor(float) of [rows] or [rows, 1]",
         )
     return str(output.name)
+
+
+def with_inner_inputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """``model`` in which the inner tensors ``names`` are inputs instead of computed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    kept = [node for node in model.graph.node if not set(node.output) & set(names)]
+    del copy.graph.node[:]
+    copy.graph.node.extend(kept)
+    copy.graph.input.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", None]) for name in names)
+    return copy
 
 
 def tensors(model: onnx.ModelProto, names: Sequence[str], columns: Mapping[str, Array]) -> dict[str, Array]:

@@ -46,8 +46,8 @@ class Opened:
             task.runtime.check()
         rows = self.training or self.evaluation
         self.sample = {entry.name: rows.columns[entry.name][-SAMPLE_ROWS:] for entry in self._wanted}
-        for name, model in {plan.FULL: self.model, **self.designs}.items() if self.training else ():
-            with _scoring(name, "training", rows):
+        for name, model in {plan.FULL: self.model, **self.designs}.items():
+            with _scoring(name, "training" if self.training else "evaluation", rows):
                 graph.scores(model, self.sample)
 
     def _normal(self, name: str, given: onnx.ModelProto) -> Normal:

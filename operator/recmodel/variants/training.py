@@ -15,9 +15,9 @@ from typing import Protocol
 import numpy as np
 import onnx
 
-from recmodel.variants import graph
+from recmodel.variants import graph, verify
 from recmodel.variants.data import Rows
-from recmodel.variants.errors import InputError
+from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.graph import Floats
 
 
@@ -100,14 +100,16 @@ class JaxAdapter:
     def train(
         self, model: onnx.ModelProto, rows: Rows, recipe: Recipe, teacher: Floats | None, progress: Progress
     ) -> onnx.ModelProto:
-        """See TrainingAdapter. Raises InputError where the graph has an operator without a JAX counterpart."""
+        """See TrainingAdapter. Raises InputError where the graph has an operator without a JAX counterpart, or scores otherwise."""
         import jax
         import jax.numpy as jnp
         import optax
 
         from recmodel.variants.interpreter import Network
 
+        _check_ids(rows)
         network = Network(model)
+        _check_scores(model, network.logits, rows)
         start = {name: jnp.asarray(value) for name, value in trainable(model).items()}
         tables = network.tables() & set(start)
         int8 = frozenset(recipe.int8)
@@ -149,7 +151,36 @@ class JaxAdapter:
             progress(f"epoch {epoch}/{recipe.epochs}: loss {mean:.4f}")
             if not np.isfinite(mean):
                 raise InputError("training", f"epoch {epoch}: loss {mean}", "must stay finite: lower the learning rate")
-        return graph.with_constants(model, {name: np.asarray(value) for name, value in values.items()})
+        made = graph.with_constants(model, {name: np.asarray(value) for name, value in values.items()})
+        _check_scores(made, Network(made).logits, rows)
+        return made
+
+
+def _check_ids(rows: Rows) -> None:
+    """JAX has whole numbers of 32 bits: a larger id would silently become another one."""
+    for name, values in rows.columns.items():
+        if values.dtype.kind not in "iu":
+            continue
+        for value in (values.min(), values.max()):
+            if not -(2**31) <= value < 2**31:
+                raise InputError(f"training.{name}", value, "must lie within 32 bits for the JAX adapter")
+
+
+def _check_scores(model: onnx.ModelProto, logits: Callable[..., object], rows: Rows) -> None:
+    """Raises InputError where the JAX function does not score real rows as onnxruntime scores ``model``."""
+    made = {name for node in model.graph.node for name in node.output}
+    some = verify.some_rows(rows.columns)
+    inner = [name for name in some if name in made]
+    expected = graph.scores(graph.with_inner_inputs(model, inner), some)
+    try:
+        found = np.exp(-np.logaddexp(0.0, -np.asarray(logits({}, some), np.float64)))
+        why = verify.gap(expected, found.astype(np.float32))
+    except InputError:
+        raise
+    except Exception as error:  # JAX has a kind for each shape that does not fit
+        why = first_line(error)
+    if why is not None:
+        raise InputError("model", model.graph.name, f"cannot be trained: as a JAX function, {why}")
 
 
 def recipe_of(settings: dict[str, object]) -> Recipe:
