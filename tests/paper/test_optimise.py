@@ -173,3 +173,35 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path
     server = Server(runtime, tmp_path / "broken.onnx", max(os.sched_getaffinity(0)), tmp_path / "server.log")
     with pytest.raises(RuntimeError, match=r"did not get ready with broken.onnx: "), server:
         pass
+
+
+def drifting(path: Path) -> Path:
+    """A recommender that answers the same request otherwise each time."""
+    from onnx import TensorProto, helper
+
+    model = models.two_tower()
+    last = model.graph.node[-1]
+    last.output[0] = "steady"
+    noise = helper.make_node("RandomUniformLike", ["steady"], ["noise"], dtype=TensorProto.FLOAT, low=0.0, high=0.1)
+    model.graph.node.extend([noise, helper.make_node("Add", ["steady", "noise"], ["score"])])
+    graph.write(model, path)
+    return path
+
+
+def test_one_that_cannot_be_measured_is_named_and_the_others_are_measured(
+    folder: Path, tmp_path: Path, runtime: Runtime
+) -> None:
+    (tmp_path / "broken.onnx").write_text("no model")
+    others = {
+        "broken": tmp_path / "broken.onnx",
+        "drifting": drifting(tmp_path / "drifting.onnx"),
+        "towers": folder / "towers.onnx",
+    }
+    requests = requests_by_size(models.ids(400), (300,))
+    bench = Bench(requests, max(os.sched_getaffinity(0)), runtime, tmp_path, Effort(0.1, 0.1, 2))
+    (part,) = bench.compare(folder / "full.onnx", others, lambda words: None)
+    assert set(part) == {"", "towers"}
+    assert bench.failed["drifting"].startswith("cannot be measured: drifting.onnx: the server's scores differ")
+    assert bench.failed["broken"].startswith("cannot be measured: ")
+    with pytest.raises(Exception, match=r"broken\.onnx"):
+        list(bench.compare(tmp_path / "broken.onnx", {}, lambda words: None))

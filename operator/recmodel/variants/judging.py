@@ -55,13 +55,17 @@ class Judging:
         quality.check_scores(score, "model" if name == FULL else name)
         return score
 
-    def speeds(self, served: Mapping[str, Path]) -> dict[str, Speed]:
-        """Of all, in one go: figures of different days do not compare, so another candidate has all measured again."""
+    def speeds(self, served: Mapping[str, Path]) -> tuple[dict[str, Speed], dict[str, str]]:
+        """Of all, in one go: figures of different days do not compare, so another candidate has all measured again.
+
+        The second are those that could not be measured, with the reason.
+        """
         task = self._task
         together = sorted({_sha(path) for path in served.values()})
         settings = [list(task.sizes), self.core, str(task.runtime), str(task.effort), _sha(served[FULL]), *together]
         files = {name: self._cache / f"{_key('speed', _sha(path), *settings)}.json" for name, path in served.items()}
         missing = {name: served[name] for name, file in files.items() if not file.exists() and name != FULL}
+        failed: dict[str, str] = {}
         if missing or not files[FULL].exists():
             logs = task.out / "logs"
             logs.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,11 @@ class Judging:
             for part in bench.compare(served[FULL], missing, self._progress):
                 for name, speed in part.items():
                     _write(files[name or FULL], speed_as_json(speed))
-        return {name: speed_from_json(json.loads(file.read_text(encoding="utf-8"))) for name, file in files.items()}
+            failed = bench.failed
+        found = {name: file for name, file in files.items() if name not in failed}
+        return {
+            name: speed_from_json(json.loads(file.read_text(encoding="utf-8"))) for name, file in found.items()
+        }, failed
 
 
 def speed_as_json(speed: Speed) -> dict[str, object]:

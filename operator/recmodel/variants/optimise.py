@@ -10,7 +10,7 @@ from pathlib import Path
 from recmodel.variants import plan
 from recmodel.variants.choose import Choice, Criterion, Judged, choose
 from recmodel.variants.data import Rows
-from recmodel.variants.errors import InputError
+from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.judging import Judging
 from recmodel.variants.opened import Opened
 from recmodel.variants.plan import FULL, Candidate
@@ -53,26 +53,33 @@ def optimise(task: Task, progress: Progress) -> Result:
             left_out[candidate.name] = f"its parent {candidate.parent} was not made"
             continue
         try:
-            made[candidate.name] = workshop.make(candidate)
-        except InputError as error:
+            one = workshop.make(candidate)
+            measured = judge.quality(candidate.name, one)
+        except Exception as error:  # whatever a library, or the user's adapter, raises is this candidate's matter only
             if candidate.name == FULL:
                 raise
-            left_out[candidate.name] = str(error)
+            left_out[candidate.name] = _reason(error)
             continue
+        made[candidate.name] = one
         candidates.append(candidate)
-        _say_dropped(candidate.name, made[candidate.name], left_out)
-        measured = judge.quality(candidate.name, made[candidate.name])
+        _say_dropped(candidate.name, one, left_out)
         overruns = candidate.int8 and measured[task.metric].loss_interval[1] >= task.budget_ratio
         if overruns and opened.recipes and not candidate.retrained_int8 and candidate.parent == FULL:
             queue.insert(0, plan.retrained(candidate, opened.recipes))
-    speeds = judge.speeds({name: one.served for name, one in made.items()})
+    speeds, failed = judge.speeds({name: one.served for name, one in made.items()})
+    left_out |= failed
     judged = tuple(
         Judged(c, judge.quality(c.name, made[c.name]), speeds[c.name], made[c.name].served.stat().st_size)
         for c in candidates
+        if c.name in speeds
     )
     choices = tuple(choose(judged, Criterion(task.metric, task.budget_ratio, task.size)))
     models = _kept_models(task, made, choices)
     return Result(task, opened.evaluation, judged, choices, models, left_out, judge.core)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _say_dropped(name: str, made: Made, left_out: dict[str, str]) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from recmodel.variants import graph
+from recmodel.variants.errors import first_line
 from recmodel.variants.graph import Array
 from recmodel.variants.server import Runtime, Server, request_body
 
@@ -27,6 +30,10 @@ BODIES = 16
 SERVERS_AT_ONCE = 5
 # The server rounds scores to five digits.
 AGREEMENT = 2e-5
+
+
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,8 @@ class Bench:
         self._requests = requests
         self._core, self._runtime, self._logs, self._effort = core, runtime, logs, effort
         self._client_cores = os.sched_getaffinity(0) - {core} or {core}
+        # Why a model could not be measured, by its name: the others are measured without it.
+        self.failed: dict[str, str] = {}
 
     def compare(
         self, baseline: Path, others: Mapping[str, Path], progress: Callable[[str], None]
@@ -125,23 +134,37 @@ class Bench:
             found = (
                 self._served(self._runtime, models, bare)
                 if self._runtime
-                else {name: _bare_only(bare[name]) for name in models}
+                else {name: _bare_only(bare[name]) for name in self._alive(models)}
             )
             if first:
                 del found[""]
             yield found
 
+    def _each(self, models: Mapping[str, _Given], ask: Callable[[str, _Given], _Found]) -> dict[str, _Found]:
+        """``ask`` each model that has not failed. One that fails is left out from then on; the baseline's error is raised."""
+        found = {}
+        for name, one in models.items():
+            if name in self.failed:
+                continue
+            try:
+                found[name] = ask(name, one)
+            except Exception as error:  # the session's, the server's, the connection's: each has kinds of its own
+                if not name:
+                    raise
+                self.failed[name] = f"cannot be measured: {first_line(error)}"
+        return found
+
     def _bare(self, models: Mapping[str, Path]) -> dict[str, dict[int, _Bare]]:
         """Calls of onnxruntime, by model and size."""
-        opened = {name: graph.session(path) for name, path in models.items()}
+        opened = self._each(models, lambda _, path: graph.session(path))
         found: dict[str, dict[int, _Bare]] = {name: {} for name in models}
         with pinned({self._core}):
             for size, requests in self._requests.items():
-                rounds = [
-                    {name: _calls(session, requests) for name, session in opened.items()}
-                    for _ in range(self._effort.rounds + 1)
-                ][1:]  # the first one warms up
-                for name in models:
+                calls = partial(_calls, requests=requests)
+                rounds = [self._each(opened, calls) for _ in range(self._effort.rounds + 1)][
+                    1:
+                ]  # the first one warms up
+                for name in self._alive(models):
                     seconds = np.concatenate([one[name] for one in rounds])
                     ratios = [float(np.median(one[name]) / np.median(one[""])) for one in rounds]
                     p50, p95 = np.percentile(seconds, [50, 95])
@@ -150,24 +173,32 @@ class Bench:
                     )
         return found
 
+    def _alive(self, models: Iterable[str]) -> list[str]:
+        return [name for name in models if name not in self.failed]
+
     def _served(
         self, runtime: Runtime, models: Mapping[str, Path], bare: Mapping[str, Mapping[int, _Bare]]
     ) -> dict[str, Speed]:
         servers = {
-            name: Server(runtime, path, self._core, self._logs / f"server-{name or 'baseline'}.log")
-            for name, path in models.items()
+            name: Server(runtime, models[name], self._core, self._logs / f"server-{name or 'baseline'}.log")
+            for name in self._alive(models)
         }
         started: list[Server] = []
+
+        def start(_: str, server: Server) -> None:
+            server.start()
+            started.append(server)
+
+        def ready(name: str, server: Server) -> None:
+            server.wait()
+            self._check(server, models[name])
+
         try:
-            for server in servers.values():
-                server.start()
-                started.append(server)
-            for name, server in servers.items():
-                server.wait()
-                self._check(server, models[name])
+            self._each(servers, start)
+            self._each(servers, ready)
             with pinned(self._client_cores):
                 sizes = {size: self._rounds(servers, size) for size in self._requests}
-            memory = {name: server.resident_bytes() for name, server in servers.items()}
+            memory = self._each(servers, lambda _, server: server.resident_bytes())
         finally:
             for server in started:
                 server.stop()
@@ -175,7 +206,7 @@ class Bench:
             name: Speed(
                 {size: _size_speed(rounds, name, bare[name][size]) for size, rounds in sizes.items()}, memory[name]
             )
-            for name in models
+            for name in self._alive(models)
         }
 
     def _check(self, server: Server, model: Path) -> None:
@@ -188,22 +219,20 @@ class Bench:
     def _rounds(self, servers: Mapping[str, Server], size: int) -> list[dict[str, tuple[list[float], float]]]:
         """Each round: latencies and throughput of every model; every second round in the reverse order."""
         bodies = [request_body(request) for request in self._requests[size]]
-        for server in servers.values():
-            server.latencies(bodies, 0.05)
-        rounds = []
-        for number in range(self._effort.rounds):
-            one = {}
-            for name in list(servers)[:: 1 if number % 2 == 0 else -1]:
-                latencies = servers[name].latencies(bodies, self._effort.latency_seconds)
-                one[name] = (
-                    latencies,
-                    servers[name].throughput(bodies, CONNECTIONS, self._effort.throughput_seconds),
-                )
-            rounds.append(one)
-        return rounds
+        effort = self._effort
+
+        def turn(_: str, server: Server) -> tuple[list[float], float]:
+            return (
+                server.latencies(bodies, effort.latency_seconds),
+                server.throughput(bodies, CONNECTIONS, effort.throughput_seconds),
+            )
+
+        self._each(servers, lambda _, server: server.latencies(bodies, 0.05))
+        orders = (servers, dict(list(servers.items())[::-1]))
+        return [self._each(orders[number % 2], turn) for number in range(effort.rounds)]
 
 
-def _calls(session: object, requests: Sequence[Mapping[str, Array]]) -> list[float]:
+def _calls(_: str, session: object, requests: Sequence[Mapping[str, Array]]) -> list[float]:
     seconds = []
     for request in requests:
         started = time.perf_counter()
