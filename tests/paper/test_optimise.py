@@ -136,7 +136,9 @@ def test_an_id_outside_the_tables_is_told_with_the_models_name(
     )
     model: onnx.ModelProto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     graph.write(model, tmp_path / "lookup.onnx")
-    np.savez(tmp_path / "rows.npz", user=np.array([0, 1, 99]), label=np.array([0, 1, 0]))
+    user = np.arange(100) % 5
+    user[7] = 99
+    np.savez(tmp_path / "rows.npz", user=user, label=np.arange(100) // 5 % 2)
     arguments = ["--model", str(tmp_path / "lookup.onnx"), "--evaluation", str(tmp_path / "rows.npz")]
     assert main(["optimise", *arguments, "--out", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err.splitlines()[-1]

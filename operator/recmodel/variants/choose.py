@@ -13,6 +13,8 @@ from recmodel.variants.speed import Speed
 
 # A smaller difference of latencies than this is none: it is within what one run measures of itself.
 SMALLEST_GAIN = 0.1
+# Of the full model's latency: what needs more is no gain, and is neither chosen nor kept.
+LARGEST_LATENCY_RATIO = 1.0 - SMALLEST_GAIN
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Criterion:
         """Relative to the baseline's."""
         return one.speed.by_size[self.size].latency_ratio
 
+    def eligible(self, one: Judged) -> bool:
+        """Whether it may be chosen: within the budget, and a tenth faster than the full model; or the full model."""
+        return one.candidate.name == FULL or (self.within(one) and self.latency(one) <= LARGEST_LATENCY_RATIO)
+
     def within(self, one: Judged) -> bool:
         """Whether the whole interval of the loss is within the budget; the full model loses nothing."""
         return one.candidate.name == FULL or one.quality[self.metric].loss_interval[1] < self.budget_ratio
@@ -69,14 +75,15 @@ class Criterion:
 def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Choice]:
     """One choice for each of ``judged``, the full model first among them.
 
-    Chosen is the lowest latency among those whose whole loss interval is below the budget; among several as fast as each
-    other within what one run measures of itself, the one that loses least. Kept are also those that are better than
-    everything faster than them.
+    Chosen is the lowest latency among those whose whole loss interval is below the budget and that need at most 0.9 of the full
+    model's latency; among several as fast as each other within what one run measures of itself, the one that loses least. Where
+    there is none, the full model stays. Kept are also those of them that are better than everything faster than them.
     """
     by_name = {one.candidate.name: one for one in judged}
     latency, metric = criterion.latency, criterion.metric
-    allowed = sorted((one for one in judged if criterion.within(one)), key=latency)
-    tied = [one for one in allowed if latency(one) * (1.0 - SMALLEST_GAIN) <= latency(allowed[0])]
+    allowed = sorted((one for one in judged if criterion.eligible(one)), key=latency)
+    gains = [one for one in allowed if one.candidate.name != FULL] or allowed
+    tied = [one for one in gains if latency(one) * (1.0 - SMALLEST_GAIN) <= latency(gains[0])]
     best = min(tied, key=lambda one: (one.quality[metric].loss_interval[1], latency(one)))
     front = _front(allowed, metric)
     return [
@@ -107,7 +114,7 @@ def _reason(one: Judged, best: Judged, parent: Judged | None, criterion: Criteri
     words = f"loses {low:+.2%} to {high:+.2%} of {METRICS[metric]}"
     if one is best:
         if one.candidate.name == FULL:
-            return f"nothing faster is within {budget_ratio:.2%}: the full model stays"
+            return f"nothing within {budget_ratio:.2%} needs {LARGEST_LATENCY_RATIO:.2f} of its latency or less: the full model stays"
         return (
             f"the fastest within {budget_ratio:.2%}: {words}, {mine.latency_ratio:.2f} of the latency and "
             f"{mine.throughput_ratio:.1f} times the throughput at {size} candidates"

@@ -73,6 +73,19 @@ def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str
     return Rows(path.stem, columns, label, group.astype(np.int64), digest)
 
 
+def same_rows(one: Rows, other: Rows) -> bool:
+    """Whether both hold the same rows, in whatever order; inner tensors and groups aside."""
+    if len(one) != len(other):
+        return False
+    names = sorted(set(one.columns) & set(other.columns))
+    sides = []
+    for rows in (one, other):
+        keys = [rows.label, *(part for name in names for part in rows.columns[name].reshape(len(rows), -1).T)]
+        order = np.lexsort(keys)
+        sides.append([key[order] for key in keys])
+    return all(np.array_equal(*pair) for pair in zip(*sides, strict=True))
+
+
 def _arrays(path: Path, field: str) -> dict[str, Array]:
     if not path.is_file():
         raise InputError(field, path, "must be a file")

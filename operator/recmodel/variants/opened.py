@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from recmodel.variants import data, graph, plan
+from recmodel.variants import data, graph, plan, quality
 from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.normalise import Normal, normalise
@@ -30,6 +30,7 @@ class Opened:
         self._wanted = graph.inputs(opened)
         graph.score_output(opened)
         self.evaluation = data.read(task.evaluation, self._wanted, "evaluation")
+        quality.check_groups(self.evaluation, task.metric)
         self.dropped: dict[str, str] = {}
         normal = self._normal(plan.FULL, given)
         self.model, self.as_given = normal.model, given if normal.had_halves else None
@@ -40,6 +41,9 @@ class Opened:
         if task.training is not None:
             inner = frozenset(name for node in self.model.graph.node for name in node.output)
             self.training = data.read(task.training, self._wanted, "training", inner)
+            if data.same_rows(self.training, self.evaluation):
+                rule = "holds the very rows of the evaluation data: a model would be judged on what it has learned"
+                raise InputError("training", task.training, rule)
             self.adapter = load_adapter(task.adapter)
             self.recipes = plan.read_recipes(task.recipes, task.seed)
         if task.runtime is not None:

@@ -20,6 +20,8 @@ from recmodel.variants.graph import Floats
 METRICS = {"auc": "AUC", "log_loss": "log loss", "ndcg": "NDCG@10"}
 BEST_OF = 10
 RESAMPLES = 1000
+# Of whole groups: a percentile interval of fewer is too narrow.
+SMALLEST_GROUPS = 30
 # Resamples at a time: bounds the memory to some 50 floats a row.
 _CHUNK = 50
 _SMALLEST = 1e-7
@@ -49,6 +51,20 @@ def check_scores(score: Floats, field: str) -> None:
     if score.min() < 0.0 or score.max() > 1.0:
         outside = score[(score < 0.0) | (score > 1.0)][0]
         raise InputError(f"{field}.score", outside, "must be a probability between 0 and 1, as log loss needs")
+
+
+def check_groups(rows: Rows, metric: str) -> None:
+    """Raises InputError where too few groups have rows of each kind: one group gives an interval of no width at all."""
+    _, group = np.unique(rows.group, return_inverse=True)
+    liked = np.bincount(group, rows.label) > 0
+    disliked = np.bincount(group, 1.0 - rows.label) > 0
+    kinds = {"label 0": disliked, "label 1": liked} if metric != "ndcg" else {"both labels": liked & disliked}
+    for kind, found in kinds.items():
+        count = int(found.sum())
+        if count < SMALLEST_GROUPS:
+            words = f"{count} group{'s' * (count != 1)} with {kind}"
+            rule = f"must be at least {SMALLEST_GROUPS}: resampled from fewer, an interval of {METRICS[metric]} says nothing"
+            raise InputError("evaluation.group", words, rule)
 
 
 def _interval(values: Doubles) -> tuple[float, float]:

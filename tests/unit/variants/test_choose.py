@@ -52,13 +52,30 @@ def test_an_interval_that_touches_the_budget_crosses_it() -> None:
 
 def test_with_nothing_faster_in_the_budget_the_full_model_stays() -> None:
     told = reasons(judged("tiny", 0.1, (0.02, 0.03, 0.04)), judged("sparse", 1.0, (0.0, 0.001, 0.002)))
-    assert told[FULL].startswith("* nothing faster")
+    assert told[FULL].startswith("* nothing within 1.00%")
     assert "does not pay: 1.00 of the latency of full" in told["sparse"]
 
 
 def test_a_gain_that_one_run_cannot_tell_is_none() -> None:
     # 8 % is within what two runs of the same file differ by: the full model, which loses nothing, stays.
     assert reasons(judged("int8", 0.92, (0.0, 0.001, 0.002)))[FULL].startswith("*")
+
+
+@pytest.mark.parametrize("latency", [0.905, 0.95, 1.0, 1.1])
+def test_what_is_not_a_tenth_faster_is_never_chosen_however_little_it_loses(latency: float) -> None:
+    told = reasons(judged("int8", latency, (-0.002, -0.002, -0.002), parent=None))
+    assert told[FULL] == "* nothing within 1.00% needs 0.90 of its latency or less: the full model stays"
+    assert f"no faster than full ({latency:.2f} against 1.00 of the baseline's latency)" in told["int8"]
+
+
+def test_what_is_not_a_tenth_faster_is_not_kept_beside_the_chosen_one_either() -> None:
+    better = judged("better", 0.95, (-0.003, -0.002, -0.001))
+    found = choose([judged(FULL, 1.0), judged("int8", 0.5, (0.0, 0.001, 0.002)), better], Criterion("auc", 0.01, SIZE))
+    assert [choice.name for choice in found if choice.kept] == [FULL, "int8"]
+
+
+def test_at_nine_tenths_of_the_latency_it_is_chosen() -> None:
+    assert reasons(judged("int8", 0.9, (0.0, 0.001, 0.002)))["int8"].startswith("* the fastest within")
 
 
 def test_among_equally_fast_ones_the_one_that_loses_least_is_chosen() -> None:

@@ -128,6 +128,47 @@ def test_data_with_other_columns(
     assert optimise(capsys, *arguments(model, tmp_path / "wrong.npz")).startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("rows", "group", "metric", "told"),
+    [
+        (400, np.zeros(400, np.int64), "auc", "evaluation.group: 1 group with label 0: must be at least 30"),
+        (400, np.arange(400) % 29, "auc", "evaluation.group: 29 groups with label"),
+        (10, None, "auc", "evaluation.group: "),
+        (400, np.arange(400), "ndcg", "evaluation.group: 0 groups with both labels: must be at least 30"),
+    ],
+)
+def test_too_few_groups_for_an_interval(
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    rows: int,
+    group: np.ndarray | None,
+    metric: str,
+    told: str,
+) -> None:
+    more = {} if group is None else {"group": group}
+    evaluation = models.write_rows(tmp_path / "rows.npz", models.dlrm(), rows, **more)
+    assert optimise(capsys, *arguments(model, evaluation, "--metric", metric)).startswith(told)
+
+
+def test_training_rows_that_are_the_evaluation_rows_are_refused_in_any_order(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluation = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 400)
+    with np.load(evaluation) as found:
+        turned = {name: values[::-1] for name, values in found.items()}
+        changed = {**turned, "label": np.concatenate([1 - turned["label"][:1], turned["label"][1:]])}
+    np.savez(tmp_path / "turned.npz", **turned)
+    for training in ("rows.npz", "turned.npz"):
+        told = optimise(capsys, *arguments(model, evaluation, "--training", str(tmp_path / training)))
+        assert told.startswith(f"training: {tmp_path / training}: holds the very rows of the evaluation data")
+    np.savez(tmp_path / "changed.npz", **changed)
+    told = optimise(
+        capsys, *arguments(model, evaluation, "--training", str(tmp_path / "changed.npz"), "--adapter", "nowhere:Torch")
+    )
+    assert told.startswith("adapter: ")
+
+
 def test_a_training_column_may_be_a_tensor_of_the_graph_but_no_other(tmp_path: Path) -> None:
     wanted = graph.inputs(graph.session(models.dlrm()))
     path = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50, user_stats=np.ones((50, 2), np.float32))
@@ -138,7 +179,8 @@ def test_a_training_column_may_be_a_tensor_of_the_graph_but_no_other(tmp_path: P
 
 
 def test_numbers_and_names_that_are_wrong(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50)
+    rows = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 400)
+    earlier = models.write_rows(tmp_path / "earlier.npz", models.dlrm(), 400, seed=6)
     for more, told in (
         (["--budget", "0%"], "budget: 0%: must be above 0%"),
         (["--metric", "f1"], "metric: f1: must be one of auc, log_loss, ndcg"),
@@ -150,7 +192,7 @@ def test_numbers_and_names_that_are_wrong(tmp_path: Path, model: Path, capsys: p
         (["--server", str(tmp_path), "--server-program", str(tmp_path / "no")], "server-program: "),
         (["--design", "Two=x.onnx"], "design: Two=x.onnx: must be NAME=FILE"),
         (["--design", f"image={image_model(tmp_path / 'image.onnx')}"], "design.image.outputs.classes: "),
-        (["--training", str(rows), "--adapter", "nowhere:Torch"], "adapter: nowhere:Torch: must be MODULE:CLASS"),
+        (["--training", str(earlier), "--adapter", "nowhere:Torch"], "adapter: nowhere:Torch: must be MODULE:CLASS"),
         (["--quantisers", "onnxruntime,tensorrt"], "quantisers: tensorrt: must be one of onnxruntime, nncf"),
         (["--record", "ranker"], "record: ranker: must be NAMESPACE/RECMODEL"),
     ):
