@@ -124,17 +124,25 @@ def quantise(model: onnx.ModelProto, how: Int8, calibration: Mapping[str, Array]
     if not nodes:
         raise InputError("model", model.graph.name, f"has nothing to quantise for {how}")
     if how.scale == "nncf":
-        return quantise_by_nncf(model, [node.name for node in nodes], _batches(calibration))
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        made = _by_onnxruntime(model, nodes, how, calibration, Path(folder))
-    rounded = {node.input[0 if node.op_type == "Gather" else 1] for node in nodes}
-    floats = {name for name, value in graph.constants(made).items() if value.dtype == np.float32}
-    if rounded <= floats or not {node.op_type for node in made.graph.node} & _INTEGERS:
-        rule = (
-            f"cannot be quantised as {how}: none of its {len(rounded)} layers became integers, the file would be fp32"
-        )
+        made = quantise_by_nncf(model, [node.name for node in nodes], _batches(calibration))
+    else:
+        with tempfile.TemporaryDirectory() as folder, _quiet():
+            made = _by_onnxruntime(model, nodes, how, calibration, Path(folder))
+    if len(_in_floats(made, nodes)) == len(nodes) or not {node.op_type for node in made.graph.node} & _INTEGERS:
+        rule = f"cannot be quantised as {how}: none of its {len(nodes)} layers became integers, the file would be fp32"
         raise InputError("model", model.graph.name, rule)
     return made
+
+
+def _in_floats(made: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
+    """Those of ``nodes`` that still read their constant as floats; another reader of the same constant may well do so."""
+    floats = {name for name, value in graph.constants(made).items() if value.dtype == np.float32}
+    left = {node.name: node for node in made.graph.node}
+    return [
+        node.name
+        for node in nodes
+        if node.name in left and left[node.name].input[0 if node.op_type == "Gather" else 1] in floats
+    ]
 
 
 def _by_onnxruntime(

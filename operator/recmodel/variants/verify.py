@@ -18,8 +18,8 @@ from recmodel.variants.graph import Array, Floats
 ROWS = 256
 # Of the standard deviation of the scores: 3e-5 where they spread by 0.03.
 TOLERANCE_RATIO = 1e-3
-# Scores that are all alike still differ by the last bits of a float32.
-SMALLEST_TOLERANCE = 1e-6
+# Of the largest score: an untrained model's scores, all near 0.5, still differ by the last bits of a float32.
+ROUNDING_RATIO = 4e-6
 
 
 def some_rows(columns: Mapping[str, Array]) -> dict[str, Array]:
@@ -36,7 +36,8 @@ def gap(expected: Floats, found: Floats, tolerance_ratio: float = TOLERANCE_RATI
     if not np.isfinite(found).all():
         return "a score is NaN or infinite"
     largest = float(np.abs(found.astype(np.float64) - expected).max())
-    tolerance = max(SMALLEST_TOLERANCE, tolerance_ratio * float(np.std(expected.astype(np.float64))))
+    spread = float(np.std(expected.astype(np.float64)))
+    tolerance = max(ROUNDING_RATIO * float(np.abs(expected).max()), tolerance_ratio * spread)
     if largest <= tolerance:
         return None
     return f"scores differ by {largest:.1e}, above {tolerance:.1e} ({tolerance_ratio:.1%} of their spread)"

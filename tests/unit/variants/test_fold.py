@@ -72,5 +72,9 @@ def test_a_difference_is_told_against_the_spread_of_the_scores() -> None:
     told = verify.gap(scores, scores + np.float32(1e-3))
     assert told is not None
     assert told.startswith("scores differ by 1.0e-03, above 2.9e-05")
+    rare = scores / 1e4  # clicks of one in a hundred thousand are held to their own spread
+    assert verify.gap(rare, rare + np.float32(1e-8)) is not None
+    alike = np.full(50, 0.5, np.float32)
+    assert verify.gap(alike, alike + np.float32(1e-6)) is None
     assert "NaN" in str(verify.gap(scores, np.where(scores > 0.15, np.nan, scores)))
     assert verify.gap(scores, scores[:40]) == "40 scores for 50 rows"
