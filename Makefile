@@ -34,7 +34,7 @@ try: ## a minute, no cluster: the sample on a recorded half day against an HPA a
 	@v=$(V); $$v/bin/python -m recmodel.lab.trial $(ARGS)
 
 # It keeps what was run: an interrupted comparison goes on where it was.
-compare: ## the real HPA, the real KEDA and RecModel on one recorded load, in turn: docs/comparison.md (SEEDS=3, 40 min a seed)
+compare: ## the real HPA, the real KEDA and RecModel on one recorded load, in turn: docs/comparison.md (SEEDS=3, 55 min a seed)
 	@hack/cluster/up.sh; hack/cluster/images.sh product; v=$(V); eval "$$(hack/cluster/env.sh)"; \
 	  PYTHONPATH=demo:demo/load $$v/bin/python -m compare --seeds $(or $(SEEDS),3)
 

@@ -22,7 +22,7 @@ from compare.canary import NotSound, short_minutes
 from compare.outcome import OBJECTIVE_RATIO, Outcome, Written, outcome
 from compare.page import page
 from compare.picture import draw
-from compare.plan import PROBE_SECONDS, PROBE_WARM_UP_SECONDS, Plan, Series, Who, load, probe_load
+from compare.plan import PROBE_REPLICAS, PROBE_SECONDS, PROBE_WARM_UP_SECONDS, Plan, Series, Who, load, probe_load
 from compare.runs import CHECKOUT, DONE, RunFailed, play
 from compare.search import Computed, Limits, NoCapacity, best_target, capacity_per_second, rounded
 from watch.generator_log import parse
@@ -48,17 +48,19 @@ class Comparison:
         return self.folder / f"{who.value}-{seed}"
 
     def probe(self) -> Path:
-        """That of the measurement of one replica, under its present load."""
-        return self.folder / f"{PROBE}-{hashlib.sha256(probe_load().tobytes()).hexdigest()[:8]}"
+        """That of the measurement of what a replica carries, under its present load."""
+        asked = f"{PROBE_REPLICAS}".encode() + probe_load().tobytes()
+        return self.folder / f"{PROBE}-{hashlib.sha256(asked).hexdigest()[:8]}"
 
     def found(self) -> tuple[float, Computed]:
-        """What one replica carries, and KEDA's best target. Raises NoCapacity or NotSound."""
+        """What a replica carries, and KEDA's best target. Raises NoCapacity or NotSound."""
         log = parse((self.probe() / "generator.log").read_text())
         minute = self.plan.minute_seconds
         canary = (self.probe() / "canary.csv").read_text()
         begin = (log.start_seconds or 0.0) + PROBE_WARM_UP_SECONDS
         short_minutes(PROBE, canary, begin, PROBE_SECONDS // minute, minute)
-        capacity = capacity_per_second(log.seconds[PROBE_WARM_UP_SECONDS:], OBJECTIVE_RATIO, minute)
+        rise = log.seconds[PROBE_WARM_UP_SECONDS:]
+        capacity = capacity_per_second(rise, OBJECTIVE_RATIO, minute) / PROBE_REPLICAS
         return capacity, best_target(self.rates, capacity, self.plan, Limits(*LIMITS, self._start_up_seconds()))
 
     def _start_up_seconds(self) -> int:

@@ -21,11 +21,15 @@ def host(name: str) -> str:
     return f"{name}.compare.example"
 
 
-def recmodel(sample: str, name: str, acts: bool, prefix: str) -> Object:
-    """The demo's ranker with its CPU pool alone, an HPA can act on no other thing. ``sample`` is the text of the demo's RecModel."""
+def recmodel(sample: str, name: str, acts: bool, prefix: str, least: int | None = None) -> Object:
+    """The demo's ranker with its CPU pool alone, an HPA can act on no other thing. ``sample`` is the text of the demo's RecModel, and
+    ``least`` how many replicas run at least, where it is not as many as there.
+    """
     body: Object = yaml.safe_load(sample.replace("localhost/", prefix))
     spec = body["spec"]
     pools = spec["pools"][:1]
+    if least is not None:
+        pools[0]["replicas"]["min"] = least
     body["metadata"] = {"name": name, "namespace": NAMESPACE}
     body["spec"] = spec | {
         "mode": "Auto" if acts else "Recommend",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from compare.outcome import OBJECTIVE_RATIO, Outcome
-from compare.plan import Plan, Series, Who
+from compare.plan import PROBE_REPLICAS, Plan, Series, Who
 from compare.search import MOST_OVER_RATIO, TARGET_RATIOS, Computed, rounded
 from compare.words import NAMES, standing, table, where_over
 from recmodel.lab.verdict import Judgement, judgement, verdict
@@ -22,17 +22,18 @@ minute.
 HOW = """## How it was run
 
 - **Load:** {minutes} minutes of the recorded trace of `make demo`, its steepest lasting rise, without the flash crowd. They pass in
-  {replay:.0f} s, so a recorded minute is {minute} s. Before that the first rate holds for {warm} s, which is not counted. There are
-  {low:.0f} to {high:.0f} requests/s, open loop, through the gateway.
+  {replay:.0f} s, so a recorded minute is {minute} s. The {before:.0f} recorded minutes before it are replayed too, and not counted. There
+  are {low:.0f} to {high:.0f} requests/s, open loop, through the gateway.
 - **Arrivals:** Poisson, by seed. A seed gives all three the same requests at the same times. Seeds: {seeds}.
 - **Pods:** the CPU pool of [ranker.yaml](../manifests/samples/ranker.yaml), 1 to 8 replicas at a price of 1 an hour. They are real
   containers, and the model really computes. So the CPU that they burn means something, and an HPA can act on it.
 - **Accelerator:** left out. HPA and KEDA scale one Deployment and set no weights, so what RecModel saves by a mix does not count here.
 - **HPA:** no metric is named, so Kubernetes' default holds: 80 % of the CPU that a pod requests. metrics-server is the project's own.
-- **KEDA:** its Prometheus scaler on the gateway's requests/s, {target:g} a replica. The target was found with the load known. One pod
-  carried {capacity:.0f}/s in a test before, and {settings} targets were computed on that and on this load. The cheapest with at most
-  {allowed:.1%} of the minutes over is taken{none_good}.
-- **RecModel:** untuned. Each run is a new RecModel that knows no past load and not what a pod carries.
+- **KEDA:** its Prometheus scaler on the gateway's requests/s, {target:g} a replica. The target was found with the load known.
+  {replicas} pods carried {capacity:.0f}/s each in a test before, and {settings} targets were computed on that and on this load. The
+  cheapest with at most {allowed:.1%} of the minutes over is taken{none_good}.
+- **RecModel:** untuned. Each run is a new RecModel. It knows no past load, and of what a pod carries only what the minutes before
+  showed.
 - **While HPA or KEDA scale,** the same RecModel stands in mode `Recommend`. It made the pods and the route, and leaves the replicas alone.
 
 What was compressed, and what was not:
@@ -55,13 +56,13 @@ LIMITS = """## What it does not show
 
 - One window of one recorded day, which only rises. How fast each releases replicas hardly counts.
 - A few pods of a fraction of a core. One replica more or less is a large step, so costs come in large steps too.
-- One shared machine with two cores, where load generator, gateway, pods and whatever else runs disturb each other. A pod carried
-  {capacity:.0f}/s here, and [35/s on a quiet machine](../demo/ranker/pool-templates.yaml).
+- One shared machine with two cores, where load generator, gateway, pods and whatever else runs disturb each other. Each of {replicas}
+  pods carried {capacity:.0f}/s here, and [35/s on a quiet machine](../demo/ranker/pool-templates.yaml).
 - A past. RecModel forecasts from days that it has seen, and here it has seen none.
 
 [benchmark.md](benchmark.md) simulates whole days, with a past and with two kinds of pods.
 
-Run it with `make compare` (local cluster only, about 12 minutes a controller and seed; `SEEDS=1` for one seed). What was run is kept
+Run it with `make compare` (local cluster only, about 16 minutes a controller and seed; `SEEDS=1` for one seed). What was run is kept
 outside the checkout, so an interrupted comparison goes on.
 """
 
@@ -81,7 +82,8 @@ def page(outcomes: Sequence[Outcome], plan: Plan, rates: Series, capacity: float
         else "; none had so few, so it is the one with the fewest"
     )
     how = HOW.format(
-        minutes=plan.recorded_minutes, replay=plan.replay_seconds, minute=plan.minute_seconds, warm=plan.warm_up_seconds,
+        minutes=plan.recorded_minutes, replay=plan.replay_seconds, minute=plan.minute_seconds,
+        before=plan.warm_up_seconds * plan.faster / 60.0, replicas=PROBE_REPLICAS,
         low=replay.min(), high=replay.max(), seeds=", ".join(map(str, seeds)), target=rounded(best.target_per_second),
         capacity=capacity, settings=len(TARGET_RATIOS), allowed=MOST_OVER_RATIO, none_good=none_good, faster=plan.faster,
         down=plan.down_window_seconds, decide=plan.decide_seconds, window=plan.window_seconds, budget=1.0 - OBJECTIVE_RATIO,
@@ -95,7 +97,7 @@ def page(outcomes: Sequence[Outcome], plan: Plan, rates: Series, capacity: float
             *_why(by_who, plan),
             "",
             how,
-            LIMITS.format(capacity=capacity),
+            LIMITS.format(capacity=capacity, replicas=PROBE_REPLICAS),
         ]
     )
 

@@ -12,7 +12,9 @@ from schedule import compress, steepest_rise
 
 Series = NDArray[np.float64]
 
-PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS = 12.0, 60.0, 120
+# Replicas help each other out, so what one of a few carries is more than one alone does.
+PROBE_REPLICAS = 3
+PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS = 36.0, 150.0, 120
 PROBE_WARM_UP_SECONDS = 60  # a pod that has just started answers slowly, and no pool consists of such pods for long
 
 
@@ -33,7 +35,7 @@ class Plan:
 
     recorded_minutes: int = 90
     replay_seconds: int = 540
-    warm_up_seconds: int = 90
+    warm_up_seconds: int = 300
     peak_per_second: float = 110.0
     decide_seconds: int = 15
     window_seconds: int = 20
@@ -67,17 +69,17 @@ class Plan:
 
 
 def load(recorded: Series, step_seconds: float, plan: Plan) -> tuple[int, Series]:
-    """The first recorded step that is replayed, and requests/s by second: the warm-up at the first rate, then the recording's steepest
-    lasting rise.
+    """The first recorded step that counts, and requests/s by second: the recording's steepest lasting rise, after what was recorded
+    before it.
     """
     window = round(plan.recorded_minutes * 60.0 / step_seconds)
-    start = steepest_rise(recorded, window)
-    rates = compress(recorded[start : start + window], plan.replay_seconds, plan.peak_per_second)
-    return start, np.concatenate([np.full(plan.warm_up_seconds, rates[0]), rates])
+    before = round(plan.warm_up_seconds * plan.faster / step_seconds)
+    start = steepest_rise(recorded, window, skip=before)
+    return start, compress(recorded[start - before : start + window], plan.seconds, plan.peak_per_second)
 
 
 def probe_load() -> Series:
-    """A load that rises until one replica cannot carry it, after a warm-up at its first rate."""
+    """A load that rises until :data:`PROBE_REPLICAS` cannot carry it, after a warm-up at its first rate."""
     rise = np.linspace(PROBE_FROM_PER_SECOND, PROBE_TO_PER_SECOND, PROBE_SECONDS)
     return np.concatenate([np.full(PROBE_WARM_UP_SECONDS, PROBE_FROM_PER_SECOND), rise])
 

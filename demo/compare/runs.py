@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compare import canary, manifests
 from compare.manifests import JOB, NAMESPACE, Object
-from compare.plan import Plan, Series, Who, csv_of
+from compare.plan import PROBE_REPLICAS, Plan, Series, Who, csv_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLE = CHECKOUT / "manifests/samples/ranker.yaml"
@@ -69,7 +69,8 @@ def play(
     name = f"{label}-{seed}-{os.urandom(2).hex()}"
     say(f"{label}, seed {seed}: {len(rates)} s of load")
     prefix = os.environ["IMAGE_PREFIX"]
-    model = manifests.recmodel(SAMPLE.read_text(), name, who is Who.RECMODEL, prefix)
+    # Nobody scales the probe, so it stays at its minimum.
+    model = manifests.recmodel(SAMPLE.read_text(), name, who is Who.RECMODEL, prefix, None if who else PROBE_REPLICAS)
     scaled = manifests.autoscaler(who, model, plan, target_per_second) if who else None
     (folder / "schedule.csv").write_text(csv_of(rates))
     with installed(who):

@@ -1,4 +1,4 @@
-"""KEDA's best target, found with the load known: what one replica carries is measured, and each target is computed on that. Pure."""
+"""KEDA's best target, found with the load known: what a replica carries is measured, and each target is computed on that. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class Computed:
 
 
 def capacity_per_second(seconds: Sequence[ClientSecond], within_ratio: float, window_seconds: int) -> float:
-    """Requests/s that one replica carried: the arrivals of the last window within the objective before two in a row were not.
+    """Requests/s that the replicas of the probe carried together: the arrivals of the last window within the objective before two in a
+    row were not.
 
     Raises NoCapacity where the load never was too much, or was at once. Worked: windows at 30, 34, 38 and 42/s, of which the last two are
     over, give 34.
@@ -53,9 +54,11 @@ def capacity_per_second(seconds: Sequence[ClientSecond], within_ratio: float, wi
     for first in range(len(over) - SUSTAINED_WINDOWS + 1):
         if all(over[first : first + SUSTAINED_WINDOWS]):
             if first == 0:
-                raise NoCapacity("one replica was over the objective from the first window on: begin with a lower load")
+                raise NoCapacity(
+                    "the replicas were over the objective from the first window on: begin with a lower load"
+                )
             return sum(s.due for s in windows[first - 1]) / window_seconds
-    raise NoCapacity("one replica kept to the objective under the whole load: end with a higher one")
+    raise NoCapacity("the replicas kept to the objective under the whole load: end with a higher one")
 
 
 def computed(rates: Series, target_per_second: float, capacity: float, plan: Plan, limits: Limits) -> Computed:

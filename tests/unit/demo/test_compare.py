@@ -150,7 +150,7 @@ def test_the_best_target_is_the_cheapest_of_those_that_keep_to_the_minutes() -> 
     assert cheaper
     assert all(one.minutes_over > 0.0 for one in cheaper)
     # A wave that no target follows: the one that is over least is taken, and said to be so.
-    jump = np.where(np.arange(plan.seconds) < 300, 40.0, 140.0)
+    jump = np.where(np.arange(plan.seconds) < 510, 40.0, 140.0)
     least = best_target(jump, 35.0, plan, LIMITS)
     assert (
         least.minutes_over
@@ -160,12 +160,17 @@ def test_the_best_target_is_the_cheapest_of_those_that_keep_to_the_minutes() -> 
     assert rounded(26.29) == 26.2
 
 
-def test_the_load_is_the_steepest_rise_behind_a_warm_up_at_its_first_rate(tmp_path: Path) -> None:
+def test_the_load_is_the_steepest_rise_behind_what_was_recorded_before_it(tmp_path: Path) -> None:
     recorded = np.concatenate([np.full(30, 5.0), np.linspace(5.0, 20.0, 30), np.full(30, 20.0)])
     start, rates = load(recorded, 60.0, PLAN)
     assert 25 <= start <= 40
     assert len(rates) == PLAN.seconds
-    assert set(rates[: PLAN.warm_up_seconds]) == {rates[PLAN.warm_up_seconds]}
+    counted = recorded[start : start + PLAN.recorded_minutes]
+    assert rates[PLAN.warm_up_seconds] / rates.max() == pytest.approx(counted[0] / counted.max(), rel=0.1)
+    steep = np.concatenate([np.linspace(5.0, 20.0, 5), np.full(30, 20.0), np.linspace(20.0, 25.0, 10)])
+    assert load(steep, 60.0, PLAN)[0] >= PLAN.warm_up_seconds * PLAN.faster // 60, (
+        "the minutes before it were recorded, too"
+    )
     assert rates.max() == pytest.approx(20.0)
     (tmp_path / "schedule.csv").write_text(csv_of(rates))
     assert read(tmp_path / "schedule.csv").rates == pytest.approx(rates, abs=1e-3)
