@@ -68,7 +68,9 @@ class Capacity:
     ceiling: Floats  # [M, P] no belief goes beyond what was seen to be bad
     tried_in_vain: Floats  # [M, P] load per replica that was tried for long and not found to be good; inf: none
     promised: Floats  # [M, P] load per replica worth a try in need, by utilisation alone or by one reading; 0: unknown
-    untroubled: Bools  # [M, P] nothing was late at any load seen, and no utilisation says that the end is near
+    untroubled: (
+        Bools  # [M, P] next to nothing was late at the largest good load, and no utilisation says that the end is near
+    )
     known: Bools  # [M, P] enough was seen to plan with
 
     def hoped(self, replicas: Floats | Ints) -> Floats:
@@ -178,7 +180,7 @@ def _trusted(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> tuple[Floats,
     workers = np.where(full_enough & (slope > WORKER_SLOPE), WORKER_LIMIT / np.where(known, busy, 1.0), np.inf)
     ceiling = np.maximum(np.minimum(bad, workers), good)
     trusted = np.minimum(trusted, ceiling)
-    untroubled = (good > 0) & (left > UNTROUBLED) & ~np.isfinite(bad) & (~known | (idle > safe))
+    untroubled = (good > 0) & (left > UNTROUBLED) & (~known | (idle > safe))
     # A load that is the same to within the noise of counting it was seen, too: no replica comes and goes for that.
     counted = np.maximum(good * np.maximum(ready, 1) * fleet.rate_window_seconds, 1.0)
     seen = good * (1.0 + COUNTING_ERRORS / np.sqrt(counted))

@@ -171,7 +171,9 @@ def _log_likelihood(sample: evidences.Bin, origin: Floats, budget: Floats) -> Sm
     # Shares far below the budget distinguish nothing: a law that is wrong by a thousandth there must not win by its many ticks.
     resolution = evidences.RESOLUTION * budget
     low = np.where(sample.late_low < resolution, 0.0, sample.late_low)[:, None, None].astype(np.float32)
-    high = np.maximum(sample.late_high, resolution)[:, None, None].astype(np.float32)
+    # Beyond saturation a queue grows for as long as it lasts: how late requests are there is no matter of the load.
+    beyond = sample.late_low > PAST_SATURATION_RATIO
+    high = np.where(beyond, 1.0, np.maximum(sample.late_high, resolution))[:, None, None].astype(np.float32)
     seen = np.clip(share, low, high)
     # Kullback and Leibler's distance; 0 * log 0 is 0.
     distance = seen * np.log(np.maximum(seen, 1e-9) / share)

@@ -1,7 +1,8 @@
 """The capacity that the plan counts on: the belief, stretched to the forecast's head-room, and the try to do without one replica.
 
 Of few replicas one is a larger step than the trust region allows, so a pool of two would never become one. It is tried where
-nothing hints at trouble, and kept up until a rate window shows how it went.
+nothing hints at trouble near it, and kept up until a rate window shows how it went. That all was late at twice the load, when the
+pool began too small, is no trouble near it.
 """
 
 from __future__ import annotations
@@ -50,14 +51,17 @@ def stretched(capacity: Capacity, margin: Floats, ready: Ints, probed: Bools) ->
     planned with 60 * 1.1 * 1.1 = 73.
     """
     one_less = ready / np.maximum(ready - 1, 1) * ONE_LESS_ROOM
-    hoped = HOPED_SHARE * capacity.hoped(np.maximum(ready - 1, 1))
+    hoped = capacity.hoped(np.maximum(ready - 1, 1))
+    # A belief that is wide has no middle to speak of: what was seen to be too much bounds it.
+    hoped = HOPED_SHARE * np.where(capacity.known | ~np.isfinite(capacity.ceiling), hoped, capacity.ceiling)
     probed_to = np.where(probed, np.minimum(capacity.proven * one_less, hoped) * margin, 0.0)
     good = np.where(capacity.known, capacity.proven, np.minimum(capacity.proven * margin, capacity.ceiling))
     return replace(
         capacity,
         limit=np.maximum(np.minimum(capacity.limit * margin, capacity.ceiling), probed_to),
         proven=np.maximum(good, probed_to),
-        caution=np.where(capacity.untroubled, 1.0, capacity.caution),  # there the trust region is caution enough
+        # Where nothing was ever late the trust region is caution enough.
+        caution=np.where(capacity.untroubled & ~np.isfinite(capacity.ceiling), 1.0, capacity.caution),
     )
 
 

@@ -78,8 +78,20 @@ def test_dips_of_the_count_release_nothing_that_its_peaks_would_bring_back() -> 
     load = np.concatenate([CLIMB, np.full(3600, 60.0)])
     for result in simulate_side_by_side(scenario, load, seeds=(0, 2)):
         ordered = [decision.pools["cpu"].replicas for decision in result.decisions[40:]]
-        assert sum(a != b for a, b in pairwise(ordered)) <= 1
+        assert sum(a != b for a, b in pairwise(ordered)) <= 2  # two are tried once, and may turn out to be too few
         assert result.over[2:].sum() == 0
+
+
+@pytest.mark.parametrize(("workers", "load"), [(2, 68.0), (4, 202.0), (8, 448.0)])
+def test_a_fleet_that_began_too_small_comes_down_again_to_what_carries_the_load(workers: int, load: float) -> None:
+    """One replica cannot carry it and two can. That all was late on one says that it was too much, and not where one saturates."""
+    scenario = Scenario(
+        pools=(PoolScenario("cpu", workers=workers, startup_seconds=45.0, max_replicas=20, initial_replicas=1),)
+    )
+    for result in simulate_side_by_side(scenario, np.full(3600, load), seeds=range(3)):
+        assert max(result.replicas["cpu"]) > 2
+        assert result.replicas["cpu"][-1] == 2
+        assert result.over[5:].sum() == 0
 
 
 def test_what_is_late_at_any_load_keeps_no_replicas() -> None:
