@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from recmodel.api.v1alpha1 import Metrics
 from recmodel.prometheus.client import PrometheusClient, Vector
-from recmodel.prometheus.gather import gather
+from recmodel.prometheus.gather import SETTLED_SECONDS, gather
 from recmodel.prometheus.profile import load_profile
 from recmodel.prometheus.queries import profile_queries
 from recmodel.prometheus.readings import GatherSettings, ModelReading, ModelView, PoolView, Readings
@@ -103,7 +103,7 @@ class Canned(PrometheusClient):
     def query_all(
         self, queries: Iterable[str], at_seconds: float, budget_seconds: float
     ) -> dict[str, Vector | PrometheusError]:
-        assert at_seconds == NOW
+        assert at_seconds == NOW - SETTLED_SECONDS
         return {query: self.answers[query] for query in queries}
 
 

@@ -26,6 +26,9 @@ from recmodel.prometheus.usage import read_usage
 from recmodel.prometheus.verdicts import judge, unusable
 
 _DEFAULT_SETTINGS = GatherSettings()
+# A scrape's samples have the time at which it began, and are there once it has ended. Of two queries about this very moment one may
+# see a scrape that the other one does not: then more requests came than were answered, and the difference looks late.
+SETTLED_SECONDS = 1.0
 _Asked = tuple[Profile, Sequence[ModelView], ProfileQueries]
 
 
@@ -64,9 +67,10 @@ def gather(
     if any(m.pods for m in models):
         wanted.append(usage.all())
     left_seconds = settings.budget_seconds - (time.monotonic() - started)
-    answers = client.query_all(_grouped(wanted), now_seconds, left_seconds)
+    settled_seconds = now_seconds - SETTLED_SECONDS
+    answers = client.query_all(_grouped(wanted), settled_seconds, left_seconds)
     deadline = started + settings.budget_seconds
-    unread = _unread(client, asked, answers, now_seconds, settings, deadline)
+    unread = _unread(client, asked, answers, settled_seconds, settings, deadline)
     used = read_usage(usage, answers, models)
     gateway = None
     for profile, members, queries in asked:
@@ -135,7 +139,7 @@ def _unread(
     client: PrometheusClient,
     asked: Sequence[_Asked],
     answers: dict[str, Vector | PrometheusError],
-    now_seconds: float,
+    settled_seconds: float,
     settings: GatherSettings,
     deadline: float,
 ) -> dict[PoolKey, Unread]:
@@ -148,7 +152,7 @@ def _unread(
         if not pages or queries.lost is None:
             continue
         more = lost_queries(profile, pages, settings.rate_window_seconds, settings.scope)
-        answers |= client.query_all(more.new(), now_seconds, deadline - time.monotonic())
+        answers |= client.query_all(more.new(), settled_seconds, deadline - time.monotonic())
         mine = {query: answers[query] for query in (*more.new(), more.requests)}
         known = {query: answer for query, answer in mine.items() if isinstance(answer, Vector)}
         failed = [answer for answer in mine.values() if isinstance(answer, PrometheusError)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,21 @@ def test_a_healthy_answer_is_available_with_every_number() -> None:
     assert readings.error is None
     observation = cpu.observation(desired=3, ready=2, weight=500.0)
     assert (observation.desired, observation.ready, observation.rate_per_second) == (3, 2, 100.0)
+
+
+def test_no_query_asks_about_a_moment_whose_scrapes_may_not_have_ended() -> None:
+    """One query that sees a scrape and one that does not yet differ by what came in between, which looks late."""
+
+    class Listening(Canned):
+        def query_all(
+            self, queries: Iterable[str], at_seconds: float, budget_seconds: float
+        ) -> dict[str, Vector | PrometheusError]:
+            asked.append(at_seconds)
+            return super().query_all(queries, at_seconds, budget_seconds)
+
+    asked: list[float] = []
+    gather(Listening(page()), [view()], NOW, SETTINGS)
+    assert asked == [NOW - 1.0]
 
 
 @pytest.mark.parametrize(

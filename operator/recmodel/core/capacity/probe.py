@@ -13,7 +13,7 @@ import numpy as np
 
 from recmodel.core.arrays.fleet import SCRAPE_AGE_TICKS, Bools, Fleet, Floats, Ints
 from recmodel.core.capacity.estimate import Capacity
-from recmodel.core.capacity.posterior import CapacityMemory
+from recmodel.core.capacity.posterior import CapacityMemory, rises
 from recmodel.core.forecast.candidates import LoadForecast
 from recmodel.core.pods import Pods, PodsMemory
 
@@ -36,7 +36,9 @@ def planned(
     verdict_ticks = fleet.window_ticks + PROBE_TICKS
     before = pods_memory.readies[: verdict_ticks + 1].max(0).astype(np.int64)
     calm = memory.sampling.settled_ticks * fleet.tick_seconds >= CALM_BEFORE_PROBE_WINDOWS * fleet.rate_window_seconds
-    probed = capacity.untroubled & (calm | (pods_memory.readies[0] < before)) & (before > 1) & ~pods.slow
+    # To count on the try while the load rises would only make the growth come later.
+    begins = calm & ~rises(memory, fleet)[:, None]
+    probed = capacity.untroubled & (begins | (pods_memory.readies[0] < before)) & (before > 1) & ~pods.slow
     return stretched(capacity, fleet.smallest(_margin(forecast)), before, probed)
 
 
