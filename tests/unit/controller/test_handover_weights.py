@@ -128,6 +128,21 @@ def test_what_was_stored_first_stays_stored_however_often_it_is_handed_over() ->
     assert kept.workloads == {"ranker-cpu:80": "Deployment ranker-cpu", "ranker-gpu:80": "Deployment ranker-gpu"}
 
 
+def test_what_somebody_has_set_since_is_stored_in_place_of_what_could_not_be_restored_any_more() -> None:
+    shop = handed_over()
+    shop.set_weights(500, 500, manager="kubectl-edit")
+    code, said = shop.run("handover")
+    assert code == 0, said
+    assert (
+        "1. done: store the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 500, ranker-gpu:80 500; in place of ranker-cpu:80 60, "
+        "ranker-gpu:80 40, as somebody else has written the rule since) in ConfigMap ranker-handover, which keeps what it holds: "
+        "HorizontalPodAutoscaler ranker-cpu"
+    ) in said
+    shop.set_weights(999, 1)
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [500, 500], {}), said
+
+
 LEFT = (
     "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: they are ranker-cpu:80 500, ranker-gpu:80 500 now, and the "
     "field manager kubectl-edit wrote the rules of the route last, not the operator. If what stands is not right, set them by hand to "
@@ -258,6 +273,7 @@ def test_a_store_that_is_not_of_this_very_recmodel_is_not_gone_on_with(uid: str 
 
 def test_all_that_is_carried_over_from_a_store_is_named_and_the_workloads_are_those_of_now() -> None:
     shop = Routed()
+    shop.set_weights(60, 40)
     planted(shop, "u-ranker")
     code, said = shop.run("handover")
     assert code == 0, said

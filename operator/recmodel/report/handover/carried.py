@@ -36,7 +36,7 @@ def carried(now: Stored, before: Stored, going: Iterable[Autoscaler], pausing: I
     for name in sorted(now.paused.keys() - {one.name for one in pausing}):
         said.append(f"the pause annotation of ScaledObject {name} ({now.paused[name] or 'none'})")
     rule = now.rule
-    if rule is not None and before.rule is not None and rule.ref == before.rule.ref:
+    if rule is not None and before.rule is not None and rule.same(before.rule):
         answer = ", ".join(rule.workloads.get(backend, "an unknown workload") for backend, _ in rule.backends)
         said.append(f"the weights of {rule.shown} ({rule.weights}; by {answer})")
     return said

@@ -18,7 +18,7 @@ from recmodel.report.handover import warnings
 from recmodel.report.handover.carried import carried, gone_on_with
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing, does
 from recmodel.report.handover.guards import taken
-from recmodel.report.handover.rule_steps import restoring_rule, rule_kept, rule_to_store
+from recmodel.report.handover.rule_steps import restoring_rule, rule_kept, rule_stored, rule_to_store
 from recmodel.report.handover.steps import AUTO, Step, Wait, Write
 from recmodel.report.handover.store import (
     KEEP,
@@ -163,8 +163,7 @@ def _storing(
     body, name = config_map(found.namespace, found.name, now), store_name(found.name)
     what = [f"HorizontalPodAutoscaler {one.name}" for one in going]
     what += [f"the pause annotation of ScaledObject {one.name} ({one.pause or 'none'})" for one in pausing]
-    if now.rule is not None and (before.rule is None or now.rule.ref != before.rule.ref):
-        what.append(f"the weights of {now.rule.shown} ({now.rule.weights})")
+    what += filter(None, [rule_stored(now, before)])
     by_hand = "; ".join(
         f"kubectl -n {found.namespace} get horizontalpodautoscaler {one.name} -o yaml > {one.name}.yaml" for one in going
     ) or f"kubectl -n {found.namespace} create configmap {name}"  # fmt: skip

@@ -15,14 +15,32 @@ from recmodel.report.handover.weights import StoredRule, by_hand, restoring
 
 
 def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
-    """The weights as they were before the operator set them: those that are stored already, of the same rule, else those that stand.
-    Which workloads answer says the RecModel of now.
+    """The weights as they were before the operator set them: those that are stored already, while they could be restored, else those
+    that stand, which somebody else has set. Which workloads answer says the RecModel of now.
     """
     if found.rule is None:
         return before.rule
-    kept = before.rule is not None and before.rule.ref == found.rule.ref
-    rule = (before.rule if kept else None) or found.rule
-    return replace(rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+    kept = before.rule if before.rule is not None and _under_ours(found, before.rule) else None
+    return replace(kept or found.rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+
+
+def _under_ours(found: Standing, stored: StoredRule) -> bool:
+    """Whether what stands of the rule that the RecModel refers to was set by the operator over ``stored``, or is the same."""
+    now = found.rule
+    return now is not None and stored.ref == now.ref and not restoring(stored, found.routes[now.kind, now.name])
+
+
+def rule_stored(now: Stored, before: Stored) -> str:
+    """The weights that are not stored yet, and what they are stored in place of; empty where there are none."""
+    rule, old = now.rule, before.rule
+    if rule is None or (old is not None and old.same(rule)):
+        return ""
+    instead = (
+        f"; in place of {old.weights}, as somebody else has written the rule since"
+        if old and old.ref == rule.ref
+        else ""
+    )
+    return f"the weights of {rule.shown} ({rule.weights}{instead})"
 
 
 def rule_kept(found: Standing, stored: Stored) -> str:

@@ -48,6 +48,10 @@ class StoredRule:
         """Which rule it is."""
         return self.kind, self.name, self.rule
 
+    def same(self, other: StoredRule) -> bool:
+        """Whether it is the same rule with the same weights."""
+        return (self.ref, self.backends) == (other.ref, other.backends)
+
     @property
     def shown(self) -> str:
         """For messages: ``rule 0 of HTTPRoute ranker``."""
