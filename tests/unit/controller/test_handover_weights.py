@@ -173,9 +173,24 @@ def test_weights_that_another_recmodel_sets_now_are_left_to_it_until_it_sets_non
     code, said = shop.run("handback")
     assert (code, shop.weights, shop.autoscalers) == (0, [999, 1], ["keda-hpa-ranker-gpu", "ranker-cpu"])
     assert (
-        "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: RecModel another refers to it in mode Auto, and would set "
+        "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: RecModel another refers to it in mode Auto, and may set "
         "its own again: set mode: Recommend in it, or hand it back first"
     ) in said
+    shop.another("Recommend")
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_weights_that_are_as_they_were_stay_stored_while_another_recmodel_may_move_them() -> None:
+    shop = handed_over()
+    shop.set_weights(60, 40)
+    shop.another()
+    code, said = shop.run("handback")
+    assert (code, "ranker-handover" in shop.objects["configmaps"]) == (0, True), said
+    assert "RecModel another refers to it in mode Auto, and may set its own again" in said
+    _, said = shop.run("handback")
+    assert said.endswith("The weights of rule 1 of HTTPRoute shop are left as they are, and stay stored."), said
+    shop.set_weights(1, 999)
     shop.another("Recommend")
     code, said = shop.run("handback")
     assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said

@@ -50,7 +50,7 @@ class Plan:
     warnings: tuple[str, ...]
     settled: str
     then: str
-    different: bool = False  # what stands differs from what is stored, so the store stays
+    different: bool = False  # something is not as it is stored, or may not stay so: the store stays
 
     @property
     def key(self) -> str:
@@ -111,11 +111,14 @@ def hand_back(found: Standing) -> Plan:
     )
     if found.mode is None:
         nothing += f"; there is no RecModel {found.namespace}/{found.name} either"
-    others = [*different, *([stored.rule.shown] if stored.rule is not None and kept_weights else [])]
-    kept = f"What stands differs from what is stored, and was left as it is: {', '.join(others)}."
+    kept = []
+    if different:
+        kept.append(f"What stands differs from what is stored, and was left as it is: {', '.join(different)}.")
+    if stored.rule is not None and kept_weights:
+        kept.append(f"The weights of {stored.rule.shown} are left as they are, and stay stored.")
     return Plan(
         "handback", found, tuple(steps), tuple(warnings.of_handback(found, stored, different)),
-        kept if others else f"{nothing}.", _then(found, bool(restoring)), bool(others),
+        " ".join(kept) or f"{nothing}.", _then(found, bool(restoring)), bool(kept),
     )  # fmt: skip
 
 

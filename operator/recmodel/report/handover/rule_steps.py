@@ -59,11 +59,11 @@ def rule_kept(found: Standing, stored: Stored) -> str:
 
 
 def under_another(found: Standing, rule: StoredRule) -> str:
-    """That another RecModel sets the weights now, with the way out; empty where none does, or they are as they are stored."""
+    """That another RecModel may set the weights, also where they are as they are stored, with the way out; empty where none does."""
     acting = acting_on(rule, found.others)
-    if not acting or (found.restored is not None and found.restored.backends == rule.backends):
+    if not acting:
         return ""
-    return f"{acting} refers to it in mode Auto, and would set its own again: set mode: Recommend in it, or hand it back first"
+    return f"{acting} refers to it in mode Auto, and may set its own again: set mode: Recommend in it, or hand it back first"
 
 
 def restoring_rule(found: Standing, stored: Stored) -> Iterator[Step]:
