@@ -167,6 +167,25 @@ def test_weights_that_somebody_has_set_since_the_operator_did_are_left_and_the_p
     assert (code, shop.objects["configmaps"]) == (0, {}), said
 
 
+@pytest.mark.parametrize("noted", [None, [], [{"manager": "helm", "fieldsV1": {"f:spec": {"f:hostnames": {}}}}]])
+def test_weights_of_which_nobody_is_known_to_be_the_owner_are_restored(noted: list[Object] | None) -> None:
+    shop = handed_over()
+    metadata = shop.objects["httproutes"]["shop"]["metadata"]
+    metadata.pop("managedFields")
+    if noted is not None:
+        metadata["managedFields"] = noted
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_weights_of_a_writer_that_has_no_name_are_somebody_elses() -> None:
+    shop = handed_over()
+    shop.set_weights(500, 500, manager="")
+    code, said = shop.run("handback")
+    assert (code, shop.weights, "ranker-handover" in shop.objects["configmaps"]) == (0, [500, 500], True)
+    assert "and somebody else wrote the rules of the route last, not the operator" in said
+
+
 def test_weights_that_another_recmodel_sets_now_are_left_to_it_until_it_sets_none() -> None:
     shop = handed_over()
     shop.another()

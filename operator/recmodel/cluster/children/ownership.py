@@ -107,6 +107,11 @@ def owned(field: str, obj: Mapping[str, Any]) -> bool:
     return any(f"f:{field}" in _spec_of(entry.get("fieldsV1")) for entry in mine)
 
 
+def noted(field: str, obj: Mapping[str, Any]) -> bool:
+    """Whether it is known at all who owns a field of ``spec`` of any object. It is not where somebody has cleared ``managedFields``."""
+    return any(f"f:{field}" in _spec_of(entry.get("fieldsV1")) for entry in _entries(obj))
+
+
 def _named(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted({str(entry["manager"]) for entry in found if entry.get("manager")}))
 

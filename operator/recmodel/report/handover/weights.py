@@ -86,12 +86,13 @@ def elsewhere(stored: StoredRule, body: Mapping[str, Any] | None) -> str:
 
 def restoring(stored: StoredRule, body: Mapping[str, Any]) -> str:
     """Why the weights cannot be restored over the route as it stands; empty where they can be, or are. Those that somebody else has set
-    since the operator did stay: that shows by who owns the rules, which Kubernetes only knows as a whole.
+    since the operator did stay: that shows by who owns the rules, which Kubernetes only knows as a whole. Where nobody is known to own
+    them, nothing says that it was somebody else.
     """
     now = standing_rule(*stored.ref, body)
     if now is None or (why := elsewhere(stored, body)):
         return why if now is not None else "it is not there"
-    if now.backends == stored.backends or ownership.owned("rules", body):
+    if now.backends == stored.backends or ownership.owned("rules", body) or not ownership.noted("rules", body):
         return ""
     writers = ownership.holders_of("rules", body)
     who = f"the field manager {' and '.join(writers)}" if writers else "somebody else"
