@@ -153,6 +153,30 @@ def centred() -> onnx.ModelProto:
     return model(nodes, {"user": ["rows"], "x": ["rows", 1]}, {"table": table})
 
 
+def listwise() -> onnx.ModelProto:
+    """Each candidate against the mean of its request: the score of a row depends on the rows beside it."""
+    nodes = [
+        helper.make_node("Gather", ["table", "user"], ["own"], axis=0),
+        helper.make_node("ReduceMean", ["own"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["own", "mean"], ["above"]),
+        helper.make_node("Add", ["above", "x"], ["logit"]),
+        helper.make_node("Sigmoid", ["logit"], ["score"]),
+    ]
+    return model(nodes, {"user": ["rows"], "x": ["rows", 1]}, {"table": drawn(IDS, 1)})
+
+
+def narrow_layers() -> onnx.ModelProto:
+    """One hidden layer of 16 units, the fewest that pruning leaves."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["h1"]),
+        helper.make_node("Relu", ["h1"], ["r1"]),
+        helper.make_node("Gemm", ["r1", "w2", "b2"], ["logit"]),
+        helper.make_node("Sigmoid", ["logit"], ["score"]),
+    ]
+    constants: dict[str, Array] = {"w1": drawn(10, 16) / 3, "b1": drawn(16), "w2": drawn(16, 1) / 4, "b2": drawn(1)}
+    return model(nodes, {"x": ["rows", 10]}, constants)
+
+
 def gemm_layers() -> onnx.ModelProto:
     """Two hidden layers as Gemm, the second one's weight transposed: as torch and Keras write them."""
     nodes = [

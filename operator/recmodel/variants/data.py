@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,17 +74,30 @@ def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str
     return Rows(path.stem, columns, label, group.astype(np.int64), digest)
 
 
-def same_rows(one: Rows, other: Rows) -> bool:
-    """Whether both hold the same rows, in whatever order; inner tensors and groups aside."""
-    if len(one) != len(other):
+# Rows of which so many are different tell one from another: that all of them stand in another file is then no chance.
+_DISTINCT_RATIO = 0.9
+
+
+def holds_rows(whole: Rows, part: Rows) -> bool:
+    """Whether ``whole`` holds all rows of ``part``, in whatever order; inner tensors and groups aside.
+
+    Where few ids repeat again and again, rows are alike by chance: then only files with the very same rows count.
+    """
+    names = sorted(set(whole.columns) & set(part.columns))
+    (all_rows, all_counts), (rows, counts) = _counted(whole, names), _counted(part, names)
+    place = np.minimum(np.searchsorted(all_rows, rows), len(all_rows) - 1)
+    if not (np.array_equal(all_rows[place], rows) and (all_counts[place] >= counts).all()):
         return False
-    names = sorted(set(one.columns) & set(other.columns))
-    sides = []
-    for rows in (one, other):
-        keys = [rows.label, *(part for name in names for part in rows.columns[name].reshape(len(rows), -1).T)]
-        order = np.lexsort(keys)
-        sides.append([key[order] for key in keys])
-    return all(np.array_equal(*pair) for pair in zip(*sides, strict=True))
+    telling = len(rows) >= _DISTINCT_RATIO * len(part) and len(all_rows) >= _DISTINCT_RATIO * len(whole)
+    return telling or len(whole) == len(part)
+
+
+def _counted(rows: Rows, names: list[str]) -> tuple[NDArray[np.bytes_], NDArray[np.int64]]:
+    """The different rows, as bytes in order, and how often each stands there."""
+    parts = [rows.label, *(rows.columns[name] for name in names)]
+    joined = np.hstack([np.ascontiguousarray(part).reshape(len(rows), -1).view(np.uint8) for part in parts])
+    digits = np.frombuffer(joined.tobytes().hex().encode(), f"S{2 * joined.shape[1]}")
+    return np.unique(digits, return_counts=True)
 
 
 def _arrays(path: Path, field: str) -> dict[str, Array]:
@@ -103,7 +117,22 @@ def _column(values: Array, entry: Input, field: str) -> Array:
     kinds = "iu" if np.issubdtype(entry.dtype, np.integer) else "fiu"
     if values.dtype.kind not in kinds:
         raise InputError(f"{field}.{entry.name}", values.dtype, f"the model takes {np.dtype(entry.dtype).name}")
-    return values.astype(entry.dtype)
+    if values.dtype.kind in "iu" and np.issubdtype(entry.dtype, np.integer):
+        limits = np.iinfo(entry.dtype)  # type: ignore[type-var]
+        ids: NDArray[Any] = values
+        outside = (ids < limits.min) | (ids > limits.max)
+        if outside.any():  # astype would make another id of it
+            told = f"{values[outside][0]} in row {_first(outside)}"
+            raise InputError(
+                f"{field}.{entry.name}", told, f"the model takes {limits.dtype.name}, which cannot hold it"
+            )
+    with np.errstate(over="ignore"):
+        changed = values.astype(entry.dtype)
+    if changed.dtype.kind == "f" and not np.isfinite(changed).all():
+        wrong = ~np.isfinite(changed)
+        told = f"{values[wrong][0]} in row {_first(wrong)}"
+        raise InputError(f"{field}.{entry.name}", told, f"the model takes {changed.dtype.name}, which cannot hold it")
+    return changed
 
 
 def _first(wrong: NDArray[np.bool_]) -> int:

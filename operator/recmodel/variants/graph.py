@@ -175,21 +175,27 @@ def tensors(model: onnx.ModelProto, names: Sequence[str], columns: Mapping[str, 
     if inner:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
+        del copy.graph.output[:]
         copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
-        opened = session(copy)
+        opened = session(without_unused(copy))
         wanted = {entry.name: columns[entry.name] for entry in opened.get_inputs()}
         found |= dict(zip(inner, opened.run(inner, wanted), strict=True))
     return found
 
 
-def scores(model: onnx.ModelProto | Path, columns: Mapping[str, Array]) -> Floats:
+def scales_by_request(model: onnx.ModelProto) -> bool:
+    """Whether its 8 bits get their scale from all rows of a request: then a row's score depends a little on the others."""
+    return any(node.op_type == "DynamicQuantizeLinear" for node in model.graph.node)
+
+
+def scores(model: onnx.ModelProto | Path, columns: Mapping[str, Array], rows_a_call: int = _ROWS_A_CALL) -> Floats:
     """[rows]: what onnxruntime answers for all rows of ``columns``, in calls of some thousand rows."""
     opened = session(model)
     names = [entry.name for entry in opened.get_inputs()]
     output = score_output(opened)
     rows = len(next(iter(columns.values())))
     parts = [
-        opened.run([output], {name: columns[name][start : start + _ROWS_A_CALL] for name in names})[0].reshape(-1)
-        for start in range(0, rows, _ROWS_A_CALL)
+        opened.run([output], {name: columns[name][start : start + rows_a_call] for name in names})[0].reshape(-1)
+        for start in range(0, rows, rows_a_call)
     ]
     return np.concatenate(parts).astype(np.float32)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from recmodel.variants import graph, quality
+import onnx
+
+from recmodel.variants import graph, quality, verify
 from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.graph import Floats
@@ -17,6 +19,9 @@ from recmodel.variants.plan import FULL
 from recmodel.variants.speed import Bench, SizeSpeed, Speed, requests_by_size
 from recmodel.variants.task import Task
 from recmodel.variants.workshop import Made
+
+# Changes when the same scores are judged in another way: older results are then judged again.
+JUDGING = "2"
 
 
 class Judging:
@@ -33,19 +38,30 @@ class Judging:
     def quality(self, name: str, made: Made) -> dict[str, quality.Measured]:
         """Every metric; the full model must come first. Raises InputError where its scores are no probabilities."""
         self._full = self._full or made.served
-        key = _key("quality", _sha(made.served), _sha(self._full), self._rows.sha256, self._task.seed)
+        files = _sha(made.served), _sha(self._full), _sha(self._task.model)
+        key = _key("quality", JUDGING, *files, self._rows.sha256, self._task.seed, self._task.size)
         file = self._cache / f"{key}.json"
         if not file.exists():
             score = self._scores(name, made.served)
+            if name == FULL:
+                self._check_full(score)
             if self._judge is None:
                 full = score if made.served == self._full else self._scores(FULL, self._full)
                 self._judge = quality.Judge(self._rows, full, self._task.seed)
             _write(file, quality.as_json(self._judge.judge(score)))
         return quality.from_json(json.loads(file.read_text(encoding="utf-8")))
 
+    def _check_full(self, score: Floats) -> None:
+        """Raises InputError where the full model is not what the user gave, on any row: nothing may be compared with it then."""
+        why = verify.gap(graph.scores(self._task.model, self._rows.columns), score)
+        if why is not None:
+            raise InputError("model", self._task.model, f"cannot be optimised: folded and in the usual spelling, {why}")
+
     def _scores(self, name: str, path: Path) -> Floats:
+        """8 bits that take their scale from a request are scored in requests of the serving size, as they are served."""
+        size = {"rows_a_call": self._task.size} if graph.scales_by_request(onnx.load(str(path))) else {}
         try:
-            score = graph.scores(path, self._rows.columns)
+            score = graph.scores(path, self._rows.columns, **size)
         except Exception as error:  # onnxruntime has a kind of its own for each status
             raise InputError(
                 "evaluation", self._rows.name, f"onnxruntime cannot score it with {name} ({first_line(error)})"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import onnx
 
-from recmodel.variants import data, graph, plan, quality
+from recmodel.variants import data, graph, plan, quality, verify
 from recmodel.variants.data import Rows
 from recmodel.variants.errors import InputError, first_line
+from recmodel.variants.ids import check_ids
 from recmodel.variants.normalise import Normal, normalise
 from recmodel.variants.plan import Candidate, Recipes
 from recmodel.variants.task import Task, check_numbers
@@ -41,7 +42,7 @@ class Opened:
         if task.training is not None:
             inner = frozenset(name for node in self.model.graph.node for name in node.output)
             self.training = data.read(task.training, self._wanted, "training", inner)
-            if data.same_rows(self.training, self.evaluation):
+            if data.holds_rows(self.training, self.evaluation):
                 rule = "holds the very rows of the evaluation data: a model would be judged on what it has learned"
                 raise InputError("training", task.training, rule)
             self.adapter = load_adapter(task.adapter)
@@ -52,11 +53,17 @@ class Opened:
         self.sample = {entry.name: rows.columns[entry.name][-SAMPLE_ROWS:] for entry in self._wanted}
         for name, model in {plan.FULL: self.model, **self.designs}.items():
             with _scoring(name, "training" if self.training else "evaluation", rows):
+                check_ids(model, rows, "training" if self.training else "evaluation")
                 graph.scores(model, self.sample)
 
     def _normal(self, name: str, given: onnx.ModelProto) -> Normal:
         with _scoring(name, "evaluation", self.evaluation):
+            check_ids(given, self.evaluation, "evaluation")
+            told = verify.dependence(given, self.evaluation.columns)
             normal = normalise(given, self.evaluation.columns)
+        if told is not None:
+            rule = "must not depend on the other rows of a request: rows of many requests are scored together here"
+            raise InputError("model.score" if name == plan.FULL else f"design.{name}.score", told, rule)
         self.dropped |= {f"{step} of {name}": why for step, why in normal.dropped.items()}
         return normal
 
@@ -95,6 +102,8 @@ def _scoring(name: str, field: str, rows: Rows) -> Iterator[None]:
     """Raises InputError where onnxruntime cannot score the rows with the model as it is given."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # onnxruntime has a kind of its own for each status
         rule = f"onnxruntime cannot score it with {name} ({first_line(error)})"
         raise InputError(field, rows.name, rule) from error

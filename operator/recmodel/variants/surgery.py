@@ -131,8 +131,8 @@ def prune(model: onnx.ModelProto, keep_ratio: float, columns: Mapping[str, Array
     """``model`` with the most useful share of units in each hidden layer, judged on the rows in ``columns``.
 
     A unit's use is the spread of its activation times the length of its outgoing weights: a unit that never changes is a
-    bias. With ``keep_ratio`` 1 nothing changes. Raises InputError where there is no hidden layer to prune, or where the smaller
-    graph does not score as the whole one in which the units that leave are held at their mean.
+    bias. With ``keep_ratio`` 1 nothing changes. Raises InputError where there is no hidden layer to prune, where all are too narrow
+    to lose a unit, or where the smaller graph does not score as the whole one in which the units that leave are held at their mean.
     """
     if not 0.0 < keep_ratio <= 1.0:
         raise InputError("keep_ratio", keep_ratio, "must be above 0 and at most 1")
@@ -141,6 +141,12 @@ def prune(model: onnx.ModelProto, keep_ratio: float, columns: Mapping[str, Array
         raise InputError(
             "model", model.graph.name, "has no hidden layer of the form MatMul + Add + Relu + MatMul to prune"
         )
+    if keep_ratio < 1.0 and all(kept_units(layer.units, keep_ratio) == layer.units for layer in found):
+        units = ", ".join(str(layer.units) for layer in found)
+        rule = (
+            f"has hidden layers of {units} units, which keep all at {keep_ratio:.0%}: widths are multiples of {LANES}"
+        )
+        raise InputError("model", model.graph.name, rule)
     values, held = graph.constants(model), graph.constants(model)
     active = graph.tensors(model, [layer.activation for layer in found], columns)
     for layer in found:
@@ -182,9 +188,14 @@ def _remove(values: dict[str, Array], layer: Layer, keep: NDArray[np.int64], mea
 
 
 def sparsify(model: onnx.ModelProto, zero_ratio: float) -> onnx.ModelProto:
-    """``model`` with the smallest ``zero_ratio`` of each hidden layer's weights set to 0; the shapes stay."""
-    values = graph.constants(model)
-    for layer in layers(model):
+    """``model`` with the smallest ``zero_ratio`` of each hidden layer's weights set to 0; the shapes stay.
+
+    Raises InputError where there is no hidden layer.
+    """
+    values, found = graph.constants(model), layers(model)
+    if not found:
+        raise InputError("model", model.graph.name, "has no hidden layer whose weights could be set to 0")
+    for layer in found:
         weight = values[layer.weight]
         values[layer.weight] = np.where(np.abs(weight) < np.quantile(np.abs(weight), zero_ratio), 0.0, weight).astype(
             np.float32

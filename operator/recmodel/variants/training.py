@@ -6,10 +6,13 @@ back. So pruning, distillation and training from scratch are the same call.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -74,6 +77,16 @@ def load_adapter(name: str) -> TrainingAdapter:
     if not callable(getattr(made, "train", None)):
         raise InputError("adapter", name, "must have a method train(model, rows, recipe, teacher, progress)")
     return made
+
+
+def source_of(adapter: object) -> str:
+    """The class and the hash of its file: what another adapter, or an older one, has trained is not taken for its own."""
+    kind = type(adapter)
+    try:
+        text = Path(inspect.getfile(kind)).read_bytes()
+    except (TypeError, OSError):  # typed into a session, or compiled
+        text = b""
+    return f"{kind.__module__}:{kind.__qualname__} {hashlib.sha256(text).hexdigest()}"
 
 
 # Looked up by id but not learned: what the server joins to a request. A graph says so by this suffix.

@@ -20,6 +20,10 @@ ROWS = 256
 TOLERANCE_RATIO = 1e-3
 # Of the largest score: an untrained model's scores, all near 0.5, still differ by the last bits of a float32.
 ROUNDING_RATIO = 4e-6
+# Rows that are scored alone too, and how much of the spread of the scores their neighbours may move them: halves round otherwise
+# in another place of a matrix.
+ALONE = 16
+DEPENDENCE_RATIO = 0.02
 
 
 def some_rows(columns: Mapping[str, Array]) -> dict[str, Array]:
@@ -41,6 +45,23 @@ def gap(expected: Floats, found: Floats, tolerance_ratio: float = TOLERANCE_RATI
     if largest <= tolerance:
         return None
     return f"scores differ by {largest:.1e}, above {tolerance:.1e} ({tolerance_ratio:.1%} of their spread)"
+
+
+def dependence(model: onnx.ModelProto, columns: Mapping[str, Array]) -> str | None:
+    """Which score some row has alone and beside others, where these differ; None where they do not.
+
+    8 bits that are scaled by the request differ a little by their nature, and are not looked at.
+    """
+    if graph.scales_by_request(model):
+        return None
+    rows = some_rows(columns)
+    beside = graph.scores(model, rows)
+    picked = np.unique(np.linspace(0, len(beside) - 1, ALONE).astype(np.int64))
+    alone = graph.scores(model, {name: values[picked] for name, values in rows.items()}, rows_a_call=1)
+    if gap(beside[picked], alone, DEPENDENCE_RATIO) is None:
+        return None
+    worst = int(np.argmax(np.abs(alone - beside[picked])))
+    return f"{alone[worst]:.6g} for a row alone, {beside[picked][worst]:.6g} beside {len(beside) - 1} others"
 
 
 def difference(

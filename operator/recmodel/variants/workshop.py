@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 
@@ -23,10 +24,10 @@ from recmodel.variants.graph import Array, Floats
 from recmodel.variants.plan import FULL, Candidate
 from recmodel.variants.quantise import matmuls, quantise, weights
 from recmodel.variants.surgery import prune, sparsify
-from recmodel.variants.training import TrainingAdapter
+from recmodel.variants.training import TrainingAdapter, source_of
 
 # Changes when the same candidate is made in another way: older results are then made again.
-MAKING = "6"
+MAKING = "7"
 # Rows for calibration and for the use of hidden units.
 SAMPLE_ROWS = 5120
 
@@ -115,6 +116,8 @@ class Workshop:
             else "",
             "design": graph.sha256(self._materials.designs[candidate.design]) if candidate.design else "",
             "rows": self._materials.rows.sha256 if self._materials.rows else "",
+            "sample": _sha_of(self._materials.sample),
+            "adapter": source_of(self._materials.adapter) if candidate.recipe else "",
         }
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:24]
 
@@ -158,3 +161,11 @@ class Workshop:
             names = [name for name in rows.columns if name not in {e.name for e in self._materials.full.graph.input}]
             self._teacher = graph.scores(graph.with_inner_inputs(self._materials.full, names), rows.columns)
         return self._teacher
+
+
+def _sha_of(columns: Mapping[str, Array]) -> str:
+    """Of the values: calibration reads them."""
+    digest = hashlib.sha256()
+    for name, values in sorted(columns.items()):
+        digest.update(f"{name} {values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

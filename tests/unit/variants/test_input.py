@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from builders import public_models as public
 from builders import variants_models as models
 from recmodel.cli import main
 from recmodel.variants import data, graph
 from recmodel.variants.errors import InputError
+from recmodel.variants.ids import check_ids
 from recmodel.variants.plan import read_recipes
 from recmodel.variants.quality import check_scores
 from recmodel.variants.training import load_adapter
@@ -167,6 +170,56 @@ def test_training_rows_that_are_the_evaluation_rows_are_refused_in_any_order(
         capsys, *arguments(model, evaluation, "--training", str(tmp_path / "changed.npz"), "--adapter", "nowhere:Torch")
     )
     assert told.startswith("adapter: ")
+
+
+def rows_of(columns: dict[str, np.ndarray], label: np.ndarray) -> data.Rows:
+    return data.Rows("rows", columns, label.astype(np.float32), np.arange(len(label)), "")
+
+
+def test_evaluation_rows_among_more_training_rows_are_found_and_rows_that_are_alike_by_chance_are_not() -> None:
+    generator = np.random.default_rng(1)
+    numbers, label = generator.standard_normal((500, 3)).astype(np.float32), generator.integers(0, 2, 500)
+    whole, order = rows_of({"x": numbers}, label), generator.permutation(500)[:100]
+    assert data.holds_rows(whole, rows_of({"x": numbers[order]}, label[order]))
+    assert not data.holds_rows(whole, rows_of({"x": numbers[order]}, 1 - label[order]))
+    # 5 ids and 2 labels: ten sorts of rows, which both files have of necessity.
+    ids = generator.integers(0, 5, 500)
+    few = rows_of({"user": ids}, label)
+    assert not data.holds_rows(few, rows_of({"user": ids[:100]}, label[:100]))
+    assert data.holds_rows(few, rows_of({"user": ids[::-1]}, label[::-1]))
+
+
+def test_an_id_that_the_models_type_cannot_hold_never_becomes_another_one(tmp_path: Path) -> None:
+    wanted = (graph.Input("user", np.int32, None), graph.Input("x", np.float32, None))
+    columns = {"user": np.arange(50), "x": np.zeros(50), "label": np.arange(50) % 2}
+    for name, value, told in (
+        ("user", 2**32 + 5, "user: 4294967301 in row 7: the model takes int32, which cannot hold it"),
+        ("x", 1e300, "x: 1e+300 in row 7: the model takes float32, which cannot hold it"),
+    ):
+        np.savez(tmp_path / "rows.npz", **{**columns, name: np.where(np.arange(50) == 7, value, columns[name])})
+        with pytest.raises(InputError, match=re.escape(told)):
+            data.read(tmp_path / "rows.npz", wanted, "evaluation")
+
+
+def test_an_id_outside_its_table_is_told_with_its_row_in_training_rows_too() -> None:
+    model = public.keras_ids()
+    columns = public.columns(model, 60)
+    columns["item"][41] = public.IDS
+    with pytest.raises(InputError) as caught:
+        check_ids(model, rows_of(columns, np.zeros(60)), "training")
+    assert str(caught.value) == "training.item: 30 in row 41: must be -30 to 29: its table has 30 rows"
+    computed = models.dlrm()  # which looks unknown ids up as 0
+    strange = {"user": np.array([10**12, 0]), "item": np.array([-7, models.ITEMS])}
+    check_ids(computed, rows_of(strange, np.zeros(2)), "training")
+
+
+def test_a_model_whose_rows_depend_on_each_other_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph.write(public.listwise(), tmp_path / "full.onnx")
+    rows = public.write_rows(tmp_path / "rows.npz", public.listwise(), 400)
+    told = optimise(capsys, *arguments(tmp_path / "full.onnx", rows))
+    assert re.fullmatch(
+        r"model.score: 0\.\d+ for a row alone, 0\.\d+ beside 255 others: must not depend on the other rows .*", told
+    )
 
 
 def test_a_training_column_may_be_a_tensor_of_the_graph_but_no_other(tmp_path: Path) -> None:

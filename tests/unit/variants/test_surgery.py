@@ -159,3 +159,12 @@ def test_wide_layers_are_hidden_ones_with_a_tenth_of_the_work() -> None:
 def test_nothing_to_quantise_is_said() -> None:
     with pytest.raises(InputError, match="has nothing to quantise"):
         quantise(named(fold(models.two_tower(), ROWS).model), Int8(), ROWS)
+
+
+def test_what_removes_nothing_is_no_candidate() -> None:
+    narrow = public.narrow_layers()
+    with pytest.raises(InputError, match=r"has hidden layers of 16 units, which keep all at 50%"):
+        prune(narrow, 0.5, public.columns(narrow))
+    towers = public.keras_ids()  # without a hidden layer
+    with pytest.raises(InputError, match="has no hidden layer whose weights could be set to 0"):
+        sparsify(towers, 0.8)
