@@ -21,8 +21,8 @@ from recmodel.variants.errors import InputError
 Tensors = dict[str, Any]
 Operator = Callable[[Sequence[Any], dict[str, Any]], Any]
 
-# The signed 8 bits of a weight go from -127 to 127 (symmetric), the unsigned ones of an activation from 0 to 255.
-_WEIGHT_STEPS, _ACTIVATION_STEPS = 127.0, 255.0
+# Of the signed 8 bits a layer's weight uses -64 to 64 (see quantise.py), a table's -127 to 127, of the unsigned an activation all.
+_WEIGHT_STEPS, _TABLE_STEPS, _ACTIVATION_STEPS = 64.0, 127.0, 255.0
 
 
 def _straight_through(exact: Any, rounded: Any) -> Any:
@@ -38,7 +38,7 @@ def fake_weight(w: Any) -> Any:
 
 def fake_table(w: Any) -> Any:
     """Symmetric 8 bits a table, as onnxruntime's Gather."""
-    scale = jnp.maximum(jnp.max(jnp.abs(w)), 1e-12) / _WEIGHT_STEPS
+    scale = jnp.maximum(jnp.max(jnp.abs(w)), 1e-12) / _TABLE_STEPS
     return _straight_through(w, jnp.round(w / scale) * scale)
 
 

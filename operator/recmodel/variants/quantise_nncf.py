@@ -37,7 +37,14 @@ def quantise_by_nncf(
     try:
         # Its progress bars go to standard output, where our table goes.
         with contextlib.redirect_stdout(io.StringIO()):
-            made = nncf.quantize(model, nncf.Dataset(batches), ignored_scope=others, subset_size=len(batches))
+            made = nncf.quantize(
+                model,
+                nncf.Dataset(batches),
+                ignored_scope=others,
+                subset_size=len(batches),
+                # Weights of half the range, so that they score the same on processors without VNNI: see quantise.py.
+                advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
+            )
     except Exception as error:  # its own kinds, onnxruntime's, and Python's for graphs that it did not expect
         raise InputError("model", model.graph.name, f"NNCF cannot quantise it ({first_line(error)})") from error
     if not isinstance(made, onnx.ModelProto):
