@@ -121,13 +121,13 @@ class Namespace:
     def autoscalers(self) -> list[str]:
         return sorted(self.objects["horizontalpodautoscalers"])
 
-    def run(self, command: str, *, yes: bool = True, on_delete: str = RESTORE) -> tuple[int, str]:
+    def run(self, command: str, *, yes: bool = True, on_delete: str = RESTORE, name: str = "ranker") -> tuple[int, str]:
         """The exit code and what is printed; a refusal counts 2, as in ``recmodel.cli``."""
         said: list[str] = []
 
         async def story(client: UserClient) -> int:
             try:
-                return await handover.perform(client, command, ("shop", "ranker"), yes, said.append, on_delete)
+                return await handover.perform(client, command, ("shop", name), yes, said.append, on_delete)
             except ValueError as error:
                 said.append(str(error))
                 return 2
@@ -231,8 +231,8 @@ class Namespace:
         self.objects[plural][name] = new
         return new
 
-    def degraded(self) -> Object:
-        acting = [name for name in self.autoscalers if self.mode == "Auto"]
+    def degraded(self, recmodel: Object) -> Object:
+        acting = [name for name in self.autoscalers if recmodel["spec"]["mode"] == "Auto"]
         reason, said = ("AnotherAutoscaler", f"{acting} scales it") if acting else ("AsDeclared", "all is as declared")
         return {"type": "Degraded", "status": str(bool(acting)), "reason": reason, "message": said}
 
@@ -244,11 +244,10 @@ class Namespace:
                 self.objects["horizontalpodautoscalers"].pop(made, None)
             elif made not in self.objects["horizontalpodautoscalers"]:
                 self.add("horizontalpodautoscalers", of_keda(name))
-        recmodel = self.objects["recmodels"].get("ranker")
-        if recmodel is not None and self.operator_runs:
+        for recmodel in self.objects["recmodels"].values() if self.operator_runs else ():
             recmodel["status"] = {
                 "observedGeneration": recmodel["metadata"]["generation"], "lastDecisionTime": FUTURE,
-                "conditions": [self.degraded(), *self.noted],
+                "conditions": [self.degraded(recmodel), *self.noted],
             }  # fmt: skip
 
 

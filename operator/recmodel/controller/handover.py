@@ -22,7 +22,7 @@ from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NotFound
 from recmodel.cluster.transport.user_client import UserClient
 from recmodel.controller.named_kinds import by_version, scale_of
-from recmodel.controller.namespace_reading import bodies, find, listed, scaled_objects
+from recmodel.controller.namespace_reading import allowed, bodies, find, listed, scaled_objects
 from recmodel.controller.restored_weights import restore_weights
 from recmodel.report.handover import guards, text
 from recmodel.report.handover.found import Answers, Standing, backing, route_refs, standing, targets, without_recmodel
@@ -211,9 +211,11 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
         scales |= {ref: scale} if scale is not None else {}
     autoscalers = await listed(client, names.AUTOSCALER, namespace)
     scaled = await scaled_objects(client, namespace)
-    routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in route_refs(recmodel, store)})
+    refs_of_routes = route_refs(recmodel, store)
+    routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in refs_of_routes})
     others = list(recmodels.values())
-    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, others)
+    stores = await allowed(client, names.CONFIG_MAP, namespace, names.HANDOVER_LABEL) if refs_of_routes else []
+    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, others, stores or [])
 
 
 async def _absent(client: UserClient, namespace: str, name: str) -> str:

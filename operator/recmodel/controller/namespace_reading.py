@@ -14,10 +14,13 @@ from recmodel.cluster.transport.errors import ApiRefused, NotFound
 
 async def scaled_objects(client: Client, namespace: str) -> list[dict[str, Any]] | None:
     """None where they may not be listed; none at all where KEDA is not installed."""
-    if not await client.serves(names.SCALED_OBJECT):
-        return []
+    return await allowed(client, names.SCALED_OBJECT, namespace) if await client.serves(names.SCALED_OBJECT) else []
+
+
+async def allowed(client: Client, kind: Kind, namespace: str, labels: str = "") -> list[dict[str, Any]] | None:
+    """All of a kind with these labels; None where they may not be listed."""
     try:
-        return (await client.list(names.SCALED_OBJECT, namespace))[0]
+        return (await client.list(kind, namespace, labels=labels))[0]
     except ApiRefused as error:
         if error.status != 403:
             raise

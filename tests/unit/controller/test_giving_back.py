@@ -251,6 +251,24 @@ def test_weights_that_another_recmodel_sets_now_are_left_to_it_until_it_is_gone(
     assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
 
 
+@pytest.mark.parametrize("first", ["ranker", "another"])
+def test_of_two_that_were_handed_over_in_turn_and_deleted_the_rule_gets_what_it_had_before_both(first: str) -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    shop.another("Recommend")
+    code, said = shop.run("handover", name="another")
+    assert code == 0, said
+    shop.set_weights(1, 999)
+    shop.objects["recmodels"].pop(first)
+    (left,) = shop.objects["recmodels"]
+    assert told(shop, known={f"shop/{left}"}, seconds=200.0) == ["HandingBack", "HandbackStopped"]
+    assert shop.weights == [1, 999]
+    shop.objects["recmodels"].clear()
+    told(shop, seconds=200.0)
+    assert (shop.weights, shop.objects["configmaps"]) == ([60, 40], {})
+
+
 def test_weights_that_somebody_sets_while_a_pod_is_waited_for_are_left() -> None:
     shop = routed()
     shop.runs("ranker-gpu", 0)

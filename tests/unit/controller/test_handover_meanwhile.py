@@ -134,7 +134,7 @@ def test_an_operator_that_could_not_scale_gets_no_workload(kind: str, reason: st
     status = "False" if kind == "MetricsAvailable" else "True"
     bad = {"type": kind, "status": status, "reason": reason, "message": message}
     if kind == "Degraded":
-        shop.degraded = lambda: bad  # type: ignore[method-assign]
+        shop.degraded = lambda recmodel: bad  # type: ignore[method-assign]
     else:
         shop.noted = [bad]
     code, said = shop.run("handover")
@@ -146,7 +146,7 @@ def test_an_operator_that_does_not_begin_is_told() -> None:
     shop = Namespace()
     well = shop.degraded
     refused = {"type": "Degraded", "status": "True", "reason": "ApplyFailed", "message": "scale is forbidden"}
-    shop.degraded = lambda: well() if shop.autoscalers else refused  # type: ignore[method-assign]
+    shop.degraded = lambda recmodel: well(recmodel) if shop.autoscalers else refused  # type: ignore[method-assign]
     code, said = shop.run("handover")
     assert (code, shop.autoscalers) == (1, [])
     assert "wait until the operator scales the pools: not within 120 s: scale is forbidden" in said

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -101,9 +101,9 @@ def holders_of(field: str, obj: Mapping[str, Any]) -> tuple[str, ...]:
     return _named(entry for entry in _others(obj) if f"f:{field}" in _spec_of(entry["fieldsV1"]))
 
 
-def owned(field: str, obj: Mapping[str, Any]) -> bool:
-    """Whether a field of ``spec`` of any object is as we last wrote it: whoever changes it takes it from us."""
-    mine = (entry for entry in _entries(obj) if entry.get("manager") == FIELD_MANAGER)
+def owned(field: str, obj: Mapping[str, Any], managers: Container[str] = (FIELD_MANAGER,)) -> bool:
+    """Whether a field of ``spec`` of any object is as one of our ``managers`` last wrote it: whoever changes it takes it from that one."""
+    mine = (entry for entry in _entries(obj) if entry.get("manager") in managers)
     return any(f"f:{field}" in _spec_of(entry.get("fieldsV1")) for entry in mine)
 
 

@@ -16,8 +16,9 @@ from recmodel.cluster.observed.scales import ScaleShape
 from recmodel.cluster.scale_targets import APPS, kind_of
 from recmodel.report.adopted import autoscaler_of
 from recmodel.report.adopted_shapes import Target, WorkloadSpec, read, scales
+from recmodel.report.handover import others
 from recmodel.report.handover.shapes import RecModelShape, Replicated, ScaledObjectShape, WorkloadStatus
-from recmodel.report.handover.store import Object, Stored, restorable
+from recmodel.report.handover.store import Object, Stored, restorable, store_name
 from recmodel.report.handover.weights import KINDS, StoredRule, standing_rule
 
 PAUSED = "autoscaling.keda.sh/paused"  # KEDA leaves the replicas as they are, and removes its autoscaler
@@ -101,6 +102,7 @@ class Standing:
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
     workloads: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # the same
     others: Sequence[Mapping[str, Any]] = ()  # the other RecModels of the namespace
+    stores: Mapping[str, Stored] = field(default_factory=dict)  # of others, by ConfigMap, the newest first
 
     @property
     def replicas(self) -> str:
@@ -123,6 +125,7 @@ class Answers:
     unknown: str = ""  # why a workload could not be looked at
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
     others: Sequence[Mapping[str, Any]] = ()  # the other RecModels
+    stores: Sequence[Mapping[str, Any]] = ()  # ConfigMaps
 
 
 def backing(store: Stored | None) -> set[tuple[Kind, str]]:
@@ -191,6 +194,7 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
         routes=found.routes,
         workloads=found.workloads,
         others=found.others,
+        stores={key: store for key, store in others.stores(found.stores).items() if key != store_name(name)},
     )
 
 

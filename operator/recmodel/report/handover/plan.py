@@ -81,7 +81,7 @@ def hand_over(found: Standing, on_delete: str = RESTORE) -> Plan:
         otherwise = "The replicas stay as they are until then"
         steps.append(Wait("scaled", names.RECMODEL, found.name, "wait until the operator scales the pools", otherwise))
     return Plan(
-        "handover", found, tuple(steps), tuple(warnings.of_handover(found, going, pausing)),
+        "handover", found, tuple(steps), tuple(warnings.of_handover(found, going, pausing, rule_to_store(found, before))),
         f"RecModel {found.namespace}/{found.name} is handed over: its mode is Auto, and no autoscaler scales its pools.",
         f"The operator scales from here on, beginning with the replicas that run. {ON_DELETE[on_delete]}",
     )  # fmt: skip
@@ -166,7 +166,7 @@ def _storing(
     body, name = config_map(found.namespace, found.name, now), store_name(found.name)
     what = [f"HorizontalPodAutoscaler {one.name}" for one in going]
     what += [f"the pause annotation of ScaledObject {one.name} ({one.pause or 'none'})" for one in pausing]
-    what += filter(None, [rule_stored(now, before)])
+    what += filter(None, [rule_stored(found, now, before)])
     by_hand = "; ".join(
         f"kubectl -n {found.namespace} get horizontalpodautoscaler {one.name} -o yaml > {one.name}.yaml" for one in going
     ) or f"kubectl -n {found.namespace} create configmap {name}"  # fmt: skip

@@ -8,20 +8,42 @@ from dataclasses import replace
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.report.handover.found import Standing
-from recmodel.report.handover.others import acting_on
+from recmodel.report.handover.others import acting_on, stands
 from recmodel.report.handover.steps import Step, Wait, Write, asked_for, ready
-from recmodel.report.handover.store import Stored
+from recmodel.report.handover.store import SUFFIX, Stored
 from recmodel.report.handover.weights import StoredRule, by_hand, restoring
 
 
 def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
-    """The weights as they were before the operator set them: those that are stored already, while they could be restored, else those
-    that stand, which somebody else has set. Which workloads answer says the RecModel of now.
+    """The weights as they were before the operator set them: those that are stored already, while they could be restored, or that the
+    store of another RecModel has; else those that stand, which somebody else has set. Which workloads answer says the RecModel of now.
+    ``ValueError`` where only a store has them that nothing is taken from, with the way out.
     """
     if found.rule is None:
         return before.rule
     kept = before.rule if before.rule is not None and _under_ours(found, before.rule) else None
-    return replace(kept or found.rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+    rule = kept or _elsewhere(found)[1] or found.rule
+    return replace(rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+
+
+def _elsewhere(found: Standing) -> tuple[str, StoredRule | None]:
+    """What another store has of the rule that the operator has moved since, and which ConfigMap that is. Of several the newest counts: it
+    has what somebody has set last.
+    """
+    here = {name: one for name, one in found.stores.items() if one.rule is not None and _under_ours(found, one.rule)}
+    for name, store in here.items():
+        if stands(name, store, found.others):
+            return name, store.rule
+    for name, store in here.items():
+        if store.rule is not None and found.rule is not None and not store.rule.same(found.rule):
+            recmodel, of = name.removesuffix(SUFFIX), f"-n {found.namespace}"
+            raise ValueError(
+                f"ConfigMap {found.namespace}/{name} has the weights of {store.rule.shown} ({store.rule.weights}), over which the operator "
+                f"may have set those that stand, and is of no RecModel that stands. See what it is by recmodel handback {recmodel} {of}. "
+                f"If it is right, hand it back by recmodel handback {recmodel} {of} --yes; else kubectl {of} delete configmap {name}. Then "
+                "run this again"
+            )
+    return "", None
 
 
 def _under_ours(found: Standing, stored: StoredRule) -> bool:
@@ -30,11 +52,14 @@ def _under_ours(found: Standing, stored: StoredRule) -> bool:
     return now is not None and stored.ref == now.ref and not restoring(stored, found.routes[now.kind, now.name])
 
 
-def rule_stored(now: Stored, before: Stored) -> str:
-    """The weights that are not stored yet, and what they are stored in place of; empty where there are none."""
+def rule_stored(found: Standing, now: Stored, before: Stored) -> str:
+    """The weights that are not stored yet, where they are from, and what they are stored in place of; empty where there are none."""
     rule, old = now.rule, before.rule
     if rule is None or (old is not None and old.same(rule)):
         return ""
+    if found.rule is not None and not rule.same(found.rule):
+        where = f"as ConfigMap {_elsewhere(found)[0]} has them, and not {found.rule.weights}, which the operator may have set"
+        return f"the weights of {rule.shown} ({rule.weights}; {where})"
     instead = (
         f"; in place of {old.weights}, as somebody else has written the rule since"
         if old and old.ref == rule.ref

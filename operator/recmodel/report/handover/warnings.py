@@ -11,11 +11,13 @@ from recmodel.report.handover.others import acting_on
 from recmodel.report.handover.rule_steps import rule_kept, under_another
 from recmodel.report.handover.steps import AUTO, kept_from_scaling
 from recmodel.report.handover.store import Stored, leaving, store_name
-from recmodel.report.handover.weights import by_hand, elsewhere
+from recmodel.report.handover.weights import StoredRule, by_hand, elsewhere
 
 
-def of_handover(found: Standing, going: Sequence[Autoscaler], pausing: Sequence[ScaledObject]) -> Iterator[str]:
-    """Before handing over."""
+def of_handover(
+    found: Standing, going: Sequence[Autoscaler], pausing: Sequence[ScaledObject], rule: StoredRule | None
+) -> Iterator[str]:
+    """Before handing over. ``rule``: the weights that are stored then."""
     for autoscaler in going:
         body = found.autoscalers[autoscaler.name]
         if kept := origin(body):
@@ -37,6 +39,7 @@ def of_handover(found: Standing, going: Sequence[Autoscaler], pausing: Sequence[
                 f'{PAUSED}: "true" there'
             )
     yield from _of_rule(found)
+    yield from _stored_otherwise(found, rule)
     yield from _mode(found, "Auto")
     for pool in found.pools:
         yield from _of_pool(pool)
@@ -58,6 +61,14 @@ def _of_rule(found: Standing) -> Iterator[str]:
             f"{acting} refers to {found.rule.shown}, too, in mode Auto: only the older one sets its weights, and those that are stored may "
             "be of its making. Hand it back first, or set mode: Recommend in it"
         )
+
+
+def _stored_otherwise(found: Standing, rule: StoredRule | None) -> Iterator[str]:
+    """Other stores that have other weights of the very rule."""
+    for name, store in found.stores.items():
+        there = store.rule
+        if rule is not None and there is not None and there.target == rule.target and there.backends != rule.backends:
+            yield f"ConfigMap {name} has other weights of {rule.shown} ({there.weights}): those that are handed back last stand"
 
 
 def _of_pool(pool: Pool) -> Iterator[str]:
@@ -96,6 +107,7 @@ def of_handback(found: Standing, stored: Stored, different: Mapping[str, str]) -
                 f"{found.namespace} scale {pool.workload.replace(' ', '/').lower()} --replicas=1 after this"
             )
     yield from _of_weights(found, stored)
+    yield from _stored_otherwise(found, stored.rule)
     for name in stored.paused:
         yield from _of_scaled_object(found, name)
     yield from _mode(found, stored.mode or "Recommend")

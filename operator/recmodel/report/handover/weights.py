@@ -24,6 +24,7 @@ KINDS = {kind.kind: kind for kind in names.ROUTES}
 WEIGHTS, ROUTE, WORKLOADS = "weights.json", "route", "workloads"  # keys of the ConfigMap
 UNKNOWN = "-"  # in place of a workload
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+OURS = (names.FIELD_MANAGER, names.HANDING_OVER)  # field managers
 LARGEST = 1_000_000  # the Gateway API takes no larger weight
 Object = dict[str, Any]
 
@@ -47,6 +48,11 @@ class StoredRule:
     def ref(self) -> tuple[str, str, int]:
         """Which rule it is."""
         return self.kind, self.name, self.rule
+
+    @property
+    def target(self) -> tuple[tuple[str, str, int], list[str]]:
+        """Which rule it is, and what it sends to."""
+        return self.ref, [backend for backend, _ in self.backends]
 
     def same(self, other: StoredRule) -> bool:
         """Whether it is the same rule with the same weights."""
@@ -87,12 +93,12 @@ def elsewhere(stored: StoredRule, body: Mapping[str, Any] | None) -> str:
 def restoring(stored: StoredRule, body: Mapping[str, Any]) -> str:
     """Why the weights cannot be restored over the route as it stands; empty where they can be, or are. Those that somebody else has set
     since the operator did stay: that shows by who owns the rules, which Kubernetes only knows as a whole. Where nobody is known to own
-    them, nothing says that it was somebody else.
+    them, nothing says that it was somebody else. What handing back has set is not: there, another store of the rule came first.
     """
     now = standing_rule(*stored.ref, body)
     if now is None or (why := elsewhere(stored, body)):
         return why if now is not None else "it is not there"
-    if now.backends == stored.backends or ownership.owned("rules", body) or not ownership.noted("rules", body):
+    if now.backends == stored.backends or ownership.owned("rules", body, OURS) or not ownership.noted("rules", body):
         return ""
     writers = ownership.holders_of("rules", body)
     who = f"the field manager {' and '.join(writers)}" if writers else "somebody else"

@@ -1,0 +1,108 @@
+"""``recmodel handover`` and ``handback`` of two RecModels that refer to the same rule: in the end the rule has the weights that it had
+before either of them, and neither store stays.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from builders.handover_route import Routed
+
+STORE, OTHERS = "ranker-handover", "another-handover"
+
+
+def in_turn() -> Routed:
+    """RecModel ``ranker`` was handed over and has moved the weights, then ``another`` was."""
+    shop = Routed()
+    assert shop.run("handover")[0] == 0
+    shop.set_weights(999, 1)
+    shop.another("Recommend")
+    code, said = shop.run("handover", name="another")
+    assert code == 0, said
+    assert (
+        "store the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40; as ConfigMap ranker-handover has them, and not "
+        "ranker-cpu:80 999, ranker-gpu:80 1, which the operator may have set) in ConfigMap another-handover"
+    ) in said
+    shop.set_weights(1, 999)
+    return shop
+
+
+@pytest.mark.parametrize("order", [("ranker", "another"), ("another", "ranker")])
+def test_handed_back_in_any_order_the_rule_is_as_it_was_before_both(order: tuple[str, str]) -> None:
+    shop = in_turn()
+    code, said = shop.run("handback", name=order[0])
+    assert (code, shop.weights) == (0, [1, 999])
+    assert f"RecModel {order[1]} refers to it in mode Auto, and may set its own again" in said
+    code, said = shop.run("handback", name=order[1])
+    assert (code, shop.weights, list(shop.objects["configmaps"])) == (0, [60, 40], [f"{order[0]}-handover"]), said
+    code, said = shop.run("handback", name=order[0])
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_what_handing_the_other_one_back_has_set_is_not_somebody_elses() -> None:
+    shop = Routed()
+    assert shop.run("handover")[0] == 0
+    shop.set_weights(500, 500, manager="kubectl-edit")
+    shop.another("Recommend")
+    code, said = shop.run("handover", name="another")
+    assert "store the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 500, ranker-gpu:80 500) in ConfigMap" in said
+    other = (
+        "WARNING ConfigMap ranker-handover has other weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40): those that "
+        "are handed back last stand"
+    )
+    assert (code, other in said) == (0, True), said
+    shop.set_weights(1, 999)
+    shop.run("handback")
+    code, said = shop.run("handback", name="another")
+    assert (code, other in said, shop.weights) == (0, True, [500, 500]), said
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_a_store_of_a_recmodel_that_is_gone_is_handed_back_before_another_one_is_handed_over() -> None:
+    shop = in_turn()
+    shop.objects["configmaps"].pop(OTHERS)
+    del shop.objects["recmodels"]["ranker"]
+    shop.writes.clear()
+    code, said = shop.run("handover", name="another")
+    assert (code, shop.writes) == (2, [])
+    assert (
+        "ConfigMap shop/ranker-handover has the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40), over which the "
+        "operator may have set those that stand, and is of no RecModel that stands"
+    ) in said
+    assert "hand it back by recmodel handback ranker -n shop --yes" in said
+    shop.another("Recommend")
+    assert shop.run("handback")[0] == 0
+    code, said = shop.run("handover", name="another")
+    assert code == 0, said
+    assert "the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40) in ConfigMap" in said
+
+
+def test_a_store_that_somebody_writes_in_the_name_of_no_recmodel_is_not_taken_from() -> None:
+    shop = in_turn()
+    planted = shop.objects["configmaps"].pop(OTHERS)
+    planted["metadata"] |= {"name": "bank-handover", "labels": {"recmodel.dev/handover-of": "bank"}}
+    planted["data"]["weights.json"] = planted["data"]["weights.json"].replace("60", "7")
+    planted["data"]["recmodel-uid"] = "u-ranker"
+    shop.add("configmaps", planted)
+    code, said = shop.run("handover", name="another")
+    assert code == 0, said
+    assert "(ranker-cpu:80 60, ranker-gpu:80 40; as ConfigMap ranker-handover has them" in said
+    shop.objects["configmaps"] = {"bank-handover": planted}
+    code, said = shop.run("handover", name="another")
+    assert code == 2
+    assert "ConfigMap shop/bank-handover has the weights" in said
+
+
+@pytest.mark.parametrize("broken", ["data", "labels"])
+def test_a_store_of_another_that_cannot_be_read_is_no_source_and_stops_nothing(broken: str) -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    shop.another("Recommend")
+    shop.objects["configmaps"][STORE].pop("data") if broken == "data" else shop.objects["configmaps"][STORE][
+        "metadata"
+    ].pop("labels")
+    code, said = shop.run("handover", name="another")
+    assert code == 0, said
+    assert "(ranker-cpu:80 999, ranker-gpu:80 1) in ConfigMap another-handover" in said
