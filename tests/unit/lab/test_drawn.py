@@ -74,6 +74,13 @@ def test_the_first_load_finds_cpu_pods_that_carry_it() -> None:
     assert gpu.initial_replicas == 0
 
 
+def test_a_cold_start_begins_with_one_pod_that_the_first_load_overruns() -> None:
+    plant = drawn("cold start", 0)
+    cpu, gpu = plant.running(0.5 * plant.peak_per_second, 60.0).pools
+    assert (cpu.initial_replicas, gpu.initial_replicas) == (1, 0)
+    assert plant.tables["cpu"][1] < 0.5 * plant.peak_per_second
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_day_has_a_peak_of_one_and_is_the_same_each_time(kind: str) -> None:
     day = draw_day(kind, 3, 2.0, TRACES)

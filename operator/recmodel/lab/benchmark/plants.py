@@ -52,6 +52,7 @@ class Family:
     sizes: Sequence[Sizes] = ("equal", "equal", "mlperf")
     cpu_start_seconds: Range = STARTS_SECONDS[0]
     gpu_start_seconds: Range = STARTS_SECONDS[1]
+    begins_with: int | None = None  # CPU pods; None: as many as carry the first load
 
 
 FAMILIES: dict[str, Family] = {
@@ -80,6 +81,11 @@ FAMILIES: dict[str, Family] = {
     "slow start": Family("a GPU starts for 300 s", pods=(8, 10, 12, 14), gpu_start_seconds=(300.0, 300.0)),
     "tiny fleet": Family("three CPU pods carry the peak", pods=(3,), gpu_size=(1.5, 3.0)),
     "large fleet": Family("a hundred CPU pods carry the peak", pods=(100,), gpu_size=(4.0, 8.0), workers=(1, 3)),
+    "cold start": Family(
+        "it begins with one CPU pod, whatever the first load is, and four to eight carry the peak",
+        pods=(4, 5, 6, 7, 8),
+        begins_with=1,
+    ),
     "anything": Family("all of it drawn, the peak 3, 10 or 30 CPU pods", pods=(3, 10, 30)),
 }
 
@@ -95,9 +101,11 @@ class Plant:
     tables: dict[str, Floats]  # the largest load that 0, 1, ... replicas carry within the objective, by pool
 
     def running(self, first_per_second: float, start_seconds: float) -> Scenario:
-        """CPU pods that carry the first load run, and no GPU: as where one is added to what is there."""
+        """CPU pods that carry the first load run, and no GPU: as where one is added to what is there. A family may begin with fewer."""
         cpu, gpu = self.scenario.pools
-        enough = int(np.searchsorted(RUNNING_RATIO * self.tables[cpu.name], first_per_second))
+        enough = FAMILIES[self.family].begins_with
+        if enough is None:
+            enough = int(np.searchsorted(RUNNING_RATIO * self.tables[cpu.name], first_per_second))
         cpu = replace(cpu, initial_replicas=min(max(enough, cpu.min_replicas), cpu.max_replicas))
         return replace(
             self.scenario, pools=(cpu, replace(gpu, initial_replicas=gpu.min_replicas)), start_seconds=start_seconds

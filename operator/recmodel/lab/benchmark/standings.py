@@ -222,8 +222,8 @@ def worst_table(outcomes: Sequence[Outcome]) -> str:
 def _setting() -> str:
     return (
         f"Plants and days are drawn by seed. A threshold is an edge of the latency histogram; CPU pods that carry the first load run "
-        f"at first, and no GPU. Only a trace comes with a history. The bar is the cheapest setting of HPA, and of KEDA, "
-        f"that is over no more often than the engine or {ALLOWED_OVER_RATIO:.1%} of the minutes, found with the day known: "
+        f"at first (one alone in *cold start*), and no GPU. Only a trace comes with a history. The bar is the cheapest setting of HPA, "
+        f"and of KEDA, that is over no more often than the engine or {ALLOWED_OVER_RATIO:.1%} of the minutes, found with the day known: "
         f"{len(TARGETS)} targets from {TARGETS[0]:g} to {TARGETS[-1]:g} x GPU shares {', '.join(f'{share:g}' for share in SHARES)}."
     )
 
