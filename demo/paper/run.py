@@ -3,8 +3,8 @@
     python demo/paper/run.py --out DIR --server-program MLSERVER
 
 Trains the full model (a DLRM with the top MLP of MLPerf's, 1024-1024-512-256) on MovieTweetings under a global time cut, hands it with
-three light designs to the optimiser, and holds the chosen variant to the three figures. Ends with 1 where one is missed. Then the
-same at MLPerf's width on made-up clicks. What was made and measured before is not made again.
+three light designs to the optimiser, and holds the chosen variant to the three figures, on later rows that chose nothing. Ends with 1
+where one is missed. Then the same at MLPerf's width on made-up clicks. What was made and measured before is not made again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 import synthetic
 from movietweetings import Films
 from prepare import RECIPES, prepare, trained_full
+from sklearn.metrics import roc_auc_score
 
-from recmodel.variants import report
+from recmodel.variants import graph, report
 from recmodel.variants.command import stop_servers_on_termination
 from recmodel.variants.optimise import Progress, Result, optimise
 from recmodel.variants.plan import FULL
@@ -37,6 +38,7 @@ def real(out: Path, server_program: Path, seed: int, progress: Progress) -> tupl
     task = Task(
         model=full,
         evaluation=films.evaluation,
+        report=films.report,
         out=out,
         budget_ratio=BUDGET_RATIO,
         sizes=SIZES,
@@ -51,11 +53,12 @@ def real(out: Path, server_program: Path, seed: int, progress: Progress) -> tupl
 
 def made_up(out: Path, seed: int, progress: Progress) -> Result:
     """The synthetic set at MLPerf's width, with onnxruntime alone: for speed, not for accuracy."""
-    training, evaluation = synthetic.prepare(out, rows=60_000, evaluation_rows=10_000, seed=seed)
+    training, evaluation, later = synthetic.prepare(out, rows=60_000, evaluation_rows=10_000, seed=seed)
     model = trained_full(synthetic.dlrm(seed), training, (), SYNTHETIC_RECIPES, seed, progress)
     task = Task(
         model=model,
         evaluation=evaluation,
+        report=later,
         out=out,
         budget_ratio=BUDGET_RATIO,
         sizes=SIZES,
@@ -67,36 +70,43 @@ def made_up(out: Path, seed: int, progress: Progress) -> Result:
 
 
 def against_baselines(result: Result, films: Films) -> str:
-    """The models beside what needs no model."""
+    """The models beside what needs no model, on the rows that chose nothing."""
     lines = ["| rating >= 8, last tenth by time | AUC | above the best baseline |", "|---|---|---|"]
     best = max(films.baselines.values())
     lines += [f"| {name} | {value:.4f} | |" for name, value in films.baselines.items()]
-    for one in result.judged:
-        if one.candidate.name in (FULL, "two-tower", result.chosen):
-            auc = one.quality["auc"]
-            low, high = auc.interval
-            lines.append(
-                f"| {one.candidate.name} | {auc.value:.4f} [{low:.4f}, {high:.4f}] | {auc.value - best:+.4f} |"
-            )
+    later = result.report
+    if later is None:
+        raise ValueError("the figures are of later rows")
+    for name in (FULL, "two-tower", result.chosen):
+        value = float(roc_auc_score(later.label, graph.scores(result.models[name], later.columns, result.task.size)))
+        ends = (
+            f" [{', '.join(f'{end:.4f}' for end in result.reported[name]['auc'].interval)}]"
+            if name in result.reported
+            else ""
+        )
+        lines.append(f"| {name} | {value:.4f}{ends} | {value - best:+.4f} |")
     return "\n".join(lines) + "\n"
 
 
 def verdict(result: Result) -> tuple[str, bool]:
-    """The three figures of the chosen one, and whether all are reached."""
+    """The three figures of the chosen one, its loss on rows that chose nothing, and whether all are reached."""
     one = next(j for j in result.judged if j.candidate.name == result.chosen)
-    speed, loss = one.speed.by_size[result.task.size], one.quality["auc"]
+    speed, loss = one.speed.by_size[result.task.size], result.reported[result.chosen]["auc"]
     upper = loss.loss_interval[1]
     checks = [
         ("latency ratio", f"{speed.latency_ratio:.3f}", f"< {LARGEST_LATENCY_RATIO}",
          speed.latency_ratio < LARGEST_LATENCY_RATIO),
         ("throughput ratio", f"{speed.throughput_ratio:.2f}", f"> {SMALLEST_THROUGHPUT_RATIO}",
          speed.throughput_ratio > SMALLEST_THROUGHPUT_RATIO),
-        ("accuracy loss (AUC, upper end of 95 %)", f"{upper:.2%}", f"< {BUDGET_RATIO:.0%}", upper < BUDGET_RATIO),
+        ("loss of AUC, later rows, upper end of 95 %", f"{upper:.2%}", f"< {BUDGET_RATIO:.0%}", upper < BUDGET_RATIO),
     ]  # fmt: skip
     lines = [f"chosen: {result.chosen}"]
     lines += [
-        f"  {name:<40} {value:>8}  {rule:<8} {'reached' if good else 'MISSED'}" for name, value, rule, good in checks
+        f"  {name:<42} {value:>8}  {rule:<8} {'reached' if good else 'MISSED'}" for name, value, rule, good in checks
     ]
+    if loss.lift is not None and loss.lift.loss_ratio is not None and loss.lift.loss_interval is not None:
+        low, high = loss.lift.loss_interval
+        lines.append(f"  of AUC - 0.5 that is {loss.lift.loss_ratio:+.2%} [{low:+.2%}, {high:+.2%}]")
     return "\n".join(lines), all(good for *_, good in checks)
 
 

@@ -28,10 +28,10 @@ def _zipf(generator: np.random.Generator, size: int, rows: int) -> NDArray[np.in
     return generator.choice(size, rows, p=chance / chance.sum())
 
 
-def prepare(out: Path, *, rows: int, evaluation_rows: int, seed: int) -> tuple[Path, Path]:
-    """Writes synthetic-training.npz and synthetic.npz: ids of popular and rare things, clicks from pairwise tastes and noise."""
+def prepare(out: Path, *, rows: int, evaluation_rows: int, seed: int) -> tuple[Path, Path, Path]:
+    """Writes synthetic-training, synthetic and synthetic-later: ids of popular and rare things, clicks from pairwise tastes and noise."""
     generator = np.random.default_rng(seed)
-    every = rows + evaluation_rows
+    every = rows + 2 * evaluation_rows
     sparse = np.stack([_zipf(generator, size, every) for size in CARDINALITIES], axis=1)
     dense = generator.standard_normal((every, DENSE)).astype(np.float32)
     logit = dense @ generator.normal(0.0, 0.25, DENSE) + np.maximum(dense[:, 0] * dense[:, 1], 0.0) - 1.4
@@ -42,8 +42,9 @@ def prepare(out: Path, *, rows: int, evaluation_rows: int, seed: int) -> tuple[P
     total = np.sum(vectors, axis=0)
     logit += 0.5 * ((total**2).sum(axis=1) - np.sum([(v**2).sum(axis=1) for v in vectors], axis=0))
     clicked = (generator.random(every) < 1.0 / (1.0 + np.exp(-logit))).astype(np.int8)
-    paths = out / "synthetic-training.npz", out / "synthetic.npz"
-    for path, part in zip(paths, (slice(rows), slice(rows, None)), strict=True):
+    paths = out / "synthetic-training.npz", out / "synthetic.npz", out / "synthetic-later.npz"
+    parts = slice(rows), slice(rows, rows + evaluation_rows), slice(rows + evaluation_rows, None)
+    for path, part in zip(paths, parts, strict=True):
         np.savez(path, sparse=sparse[part], dense=dense[part], label=clicked[part])
     return paths
 

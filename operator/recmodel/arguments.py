@@ -194,7 +194,23 @@ def _optimise_arguments(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the result, the kept models, and the state that a rerun continues from",
     )
-    add("--budget", default="1%", metavar="PERCENT", help="largest relative loss of the metric (default 1%%)")
+    add(
+        "--report",
+        type=Path,
+        metavar="NPZ",
+        help="rows later still, which choose nothing: the kept ones' figures are theirs",
+    )
+    add(
+        "--budget",
+        default="1%",
+        metavar="PERCENT",
+        help="largest loss, a share of the metric or of the lead (default 1%%)",
+    )
+    add(
+        "--baseline",
+        metavar="COLUMN",
+        help="the budget is a share of the full model's lead over this score (chance: over an AUC of 0.5)",
+    )
     add("--metric", default="auc", metavar="NAME", help="auc, log_loss or ndcg (default auc)")
     add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8-bit variants are tried")
     add("--adapter", metavar="MODULE:CLASS", help="training adapter (default: JAX, for any ONNX graph)")

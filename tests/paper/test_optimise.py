@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +84,41 @@ def test_everything_is_made_judged_and_reported_and_a_rerun_makes_nothing_again(
     assert run(folder, out=tmp_path) == 0
     assert capsys.readouterr().err == ""  # no progress: nothing was made or measured
     assert (tmp_path / "result.json").read_text() == before
+
+
+def test_later_rows_report_what_others_have_chosen(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full, truth = folder / "full.onnx", models.dlrm(seed=9)
+    paths = {}
+    for number, name in enumerate(("evaluation", "later")):
+        columns = models.ids(3000, seed=2 + number)
+        simple = np.random.default_rng(number).random(3000)
+        paths[name] = models.write_rows(
+            tmp_path / f"{name}.npz", truth, 3000, seed=2 + number, simple=simple, price=columns["item"]
+        )
+    arguments = ["--model", str(full), "--evaluation", str(paths["evaluation"]), "--report", str(paths["later"])]
+    more = ["--baseline", "simple", "--budget", "20%", "--sizes", "100", "--quantisers", "onnxruntime"]
+    record_file = tmp_path / "record.yaml"
+    out = ["--out", str(tmp_path / "out"), "--record-file", str(record_file)]
+    assert main(["optimise", *arguments, *more, *out]) == 0
+    said = capsys.readouterr()
+    assert "evaluation: ignores price: no input of the model" in said.err
+    assert "On 3000 later rows of `later`, which chose nothing:" in said.out
+    assert "of the lead over simple" in said.out
+    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    records, _ = read_records(yaml.safe_load(record_file.read_text())["data"])
+    assert {e["name"] for e in found["candidates"] if e["report"]} == set(records) == {
+        e["name"] for e in found["candidates"] if e["kept"]
+    }  # fmt: skip
+    with np.load(paths["later"]) as later:
+        for name, one in records.items():
+            exact = roc_auc_score(
+                later["label"], graph.scores(tmp_path / "out" / "models" / f"{name}.onnx", later, 100)
+            )
+            assert one.value == pytest.approx(exact, abs=1e-4)
+            assert one.dataset.startswith("later, 3000 rows")
+            assert ("on later rows it loses" in one.reason) == (name != "full")
 
 
 def test_an_interrupted_candidate_is_made_again_and_only_that(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

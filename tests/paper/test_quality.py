@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
@@ -59,6 +61,32 @@ def test_pairs_make_the_interval_of_the_loss_narrow(rows: Rows) -> None:
     nearly = np.clip(base + np.random.default_rng(9).normal(0.0, 0.01, ROWS), 0.0, 1.0).astype(np.float32)
     auc = Judge(rows, base, seed=7, resamples=300).judge(nearly)["auc"]
     assert np.ptp(auc.loss_interval) < 0.2 * np.ptp(auc.interval) / auc.value
+
+
+def test_the_loss_of_the_lead_is_of_what_the_full_model_has_above_a_baseline(rows: Rows) -> None:
+    base, other, simple = scores(rows, 1.0, 3), scores(rows, 1.3, 4), scores(rows, 2.0, 5)
+    auc = {name: roc_auc_score(rows.label, score) for name, score in (("b", base), ("o", other), ("s", simple))}
+    found = Judge(replace(rows, baseline=simple), base, seed=7, resamples=300).judge(other)
+    lift = found["auc"].lift
+    assert lift is not None
+    assert lift.lead == pytest.approx(auc["b"] - auc["s"])
+    assert lift.loss_ratio == pytest.approx((auc["b"] - auc["o"]) / (auc["b"] - auc["s"]))
+    assert lift.loss_interval is not None
+    assert found["auc"].loss_interval[0] < lift.loss_interval[0] < lift.loss_ratio < lift.loss_interval[1] < 1.0
+    assert set(found) == {name for name, one in found.items() if one.lift} == {"auc", "log_loss", "ndcg"}
+    assert from_json(as_json(found)) == found
+    chance = Judge(rows, base, seed=7, resamples=300).judge(other)
+    assert chance["auc"].lift is not None
+    assert chance["auc"].lift.loss_ratio == pytest.approx((auc["b"] - auc["o"]) / (auc["b"] - 0.5))
+    assert chance["log_loss"].lift is None
+
+
+def test_what_is_no_better_than_the_baseline_has_no_lead_to_lose(rows: Rows) -> None:
+    base, same = scores(rows, 1.0, 3), 5 * scores(rows, 1.0, 3)
+    found = Judge(replace(rows, baseline=same), base, seed=7, resamples=100).judge(scores(rows, 1.3, 4))
+    assert found["auc"].lift is not None
+    assert (found["auc"].lift.loss_ratio, found["auc"].lift.loss_interval) == (None, None)
+    assert found["log_loss"].lift is None  # a baseline above 1 is no probability
 
 
 def test_rows_of_one_group_are_drawn_together(rows: Rows) -> None:

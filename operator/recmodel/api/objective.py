@@ -63,9 +63,13 @@ class Latency(Strict):
 class AccuracyBudget(Strict):
     """How much accuracy the traffic as a whole may lose against the most accurate variant."""
 
-    max_loss: Annotated[Percent, Field(description="Relative to the best variant, averaged over the traffic: 1%.")] = (
-        "1%"
-    )
+    max_loss: Annotated[
+        Percent,
+        Field(
+            description="Share of the best variant's value (of an AUC of 0.77, 1% is 0.0077), not of its lead over a simple "
+            "baseline; averaged over the traffic."
+        ),
+    ] = "1%"
 
 
 class Objective(Strict):

@@ -43,7 +43,9 @@ class VariantRecord(Strict):
     interval: Annotated[tuple[Finite, Finite], Field(description="95 % interval of value.")]
     loss_interval: Annotated[
         tuple[Finite, Finite],
-        Field(description="95 % interval of the loss against the baseline, relative to it; below 0 is a gain."),
+        Field(
+            description="95 % interval of the loss against the baseline variant, a share of its value; below 0 is a gain."
+        ),
     ]
     latency_seconds: Annotated[
         PerSize, Field(description="95th percentile through the model server, by candidates in a request.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recmodel.variants.errors import InputError
 from recmodel.variants.plan import FULL, Candidate
-from recmodel.variants.quality import METRICS, Measured
+from recmodel.variants.quality import CHANCE, CHANCE_AUC, METRICS, Measured
 from recmodel.variants.speed import Speed
 
 # A smaller difference of latencies than this is none: it is within what one run measures of itself.
@@ -51,13 +51,42 @@ def read_budget(text: str) -> float:
     return float(match[1]) / 100.0
 
 
+def lift_words(metric: str, baseline: str | None) -> str:
+    """``AUC - 0.5``, or ``the lead over popularity``."""
+    return f"the lead over {baseline}" if baseline not in (None, CHANCE) else f"{METRICS[metric]} - {CHANCE_AUC}"
+
+
 @dataclass(frozen=True)
 class Criterion:
-    """What is chosen by: the loss of ``metric`` within the budget, and the latency of requests with ``size`` candidates."""
+    """What is chosen by: the loss of ``metric`` within the budget, and the latency of requests with ``size`` candidates.
+
+    With a ``baseline`` the budget is a share of the full model's lead over it, else of the metric's value.
+    """
 
     metric: str
     budget_ratio: float
     size: int
+    baseline: str | None = None
+
+    @property
+    def of(self) -> str:
+        """What a loss is a share of, in words."""
+        return lift_words(self.metric, self.baseline) if self.baseline else METRICS[self.metric]
+
+    def loss(self, quality: Mapping[str, Measured]) -> tuple[float, tuple[float, float]]:
+        """What counts against the budget, with its interval. Raises InputError where there is no lead that could be lost."""
+        mine = quality[self.metric]
+        if self.baseline is None:
+            return mine.loss_ratio, mine.loss_interval
+        if mine.lift is None:
+            raise InputError("baseline", self.baseline, f"has no {METRICS[self.metric]}: it must be a probability")
+        if mine.lift.loss_ratio is None or mine.lift.loss_interval is None:
+            low, high = mine.lift.lead_interval
+            told = (
+                f"the full model leads it by {mine.lift.lead:+.4f} [{low:+.4f}, {high:+.4f}] of {METRICS[self.metric]}"
+            )
+            raise InputError("baseline", self.baseline, f"{told}: that is no lead to lose a share of")
+        return mine.lift.loss_ratio, mine.lift.loss_interval
 
     def latency(self, one: Judged) -> float:
         """Relative to the baseline's."""
@@ -69,7 +98,7 @@ class Criterion:
 
     def within(self, one: Judged) -> bool:
         """Whether the whole interval of the loss is within the budget; the full model loses nothing."""
-        return one.candidate.name == FULL or one.quality[self.metric].loss_interval[1] < self.budget_ratio
+        return one.candidate.name == FULL or self.loss(one.quality)[1][1] < self.budget_ratio
 
 
 def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Choice]:
@@ -80,12 +109,12 @@ def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Choice]:
     there is none, the full model stays. Kept are also those of them that are better than everything faster than them.
     """
     by_name = {one.candidate.name: one for one in judged}
-    latency, metric = criterion.latency, criterion.metric
+    latency = criterion.latency
     allowed = sorted((one for one in judged if criterion.eligible(one)), key=latency)
     gains = [one for one in allowed if one.candidate.name != FULL] or allowed
     tied = [one for one in gains if latency(one) * (1.0 - SMALLEST_GAIN) <= latency(gains[0])]
-    best = min(tied, key=lambda one: (one.quality[metric].loss_interval[1], latency(one)))
-    front = _front(allowed, metric)
+    best = min(tied, key=lambda one: (criterion.loss(one.quality)[1][1], latency(one)))
+    front = _front(allowed, criterion)
     return [
         Choice(
             one.candidate.name,
@@ -97,21 +126,22 @@ def choose(judged: Sequence[Judged], criterion: Criterion) -> list[Choice]:
     ]
 
 
-def _front(allowed: Sequence[Judged], metric: str) -> set[str]:
+def _front(allowed: Sequence[Judged], criterion: Criterion) -> set[str]:
     """Names of those that lose less than every faster one: from the fastest on."""
     found, least = set(), float("inf")
     for one in allowed:
-        if one.quality[metric].loss_ratio < least:
-            least = one.quality[metric].loss_ratio
+        loss, _ = criterion.loss(one.quality)
+        if loss < least:
+            least = loss
             found.add(one.candidate.name)
     return found
 
 
 def _reason(one: Judged, best: Judged, parent: Judged | None, criterion: Criterion) -> str:
-    metric, budget_ratio, size = criterion.metric, criterion.budget_ratio, criterion.size
+    budget_ratio, size = criterion.budget_ratio, criterion.size
     mine = one.speed.by_size[size]
-    low, high = one.quality[metric].loss_interval
-    words = f"loses {low:+.2%} to {high:+.2%} of {METRICS[metric]}"
+    _, (low, high) = criterion.loss(one.quality)
+    words = f"loses {low:+.2%} to {high:+.2%} of {criterion.of}"
     if one is best:
         if one.candidate.name == FULL:
             return f"nothing within {budget_ratio:.2%} needs {LARGEST_LATENCY_RATIO:.2f} of its latency or less: the full model stays"

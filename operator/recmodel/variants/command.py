@@ -71,6 +71,8 @@ def task_of(options: argparse.Namespace) -> Task:
         budget_ratio=read_budget(options.budget),
         sizes=tuple(int(number) for number in _numbers("sizes", options.sizes)),
         training=options.training,
+        report=options.report,
+        baseline=options.baseline,
         adapter=options.adapter or DEFAULT_ADAPTER,
         designs=dict(_design(text) for text in options.design),
         recipes=options.recipes,

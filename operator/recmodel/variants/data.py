@@ -1,9 +1,10 @@
 """Evaluation and training data: named columns in an .npz file, checked against the model before anything runs.
 
 A file holds one array for each input of the model, ``label`` (0 or 1), and optionally ``group`` (whole numbers: the user or
-request of a row, for NDCG and for resampling whole groups). A training file may also hold tensors *inside* the graph by
-name, as they were at that row's time: a smoothed mean before the row, where the served graph looks up the mean of today.
-Without that a model would learn from a table that has already counted the row's own label.
+request of a row, for NDCG and for resampling whole groups) and the score of a simple baseline. Other columns are ignored, and
+named. A training file may also hold tensors *inside* the graph by name, as they were at that row's time: a smoothed mean before
+the row, where the served graph looks up the mean of today. Without that a model would learn from a table that has already counted
+the row's own label.
 """
 
 from __future__ import annotations
@@ -33,30 +34,41 @@ class Rows:
     label: NDArray[np.float32]
     group: NDArray[np.int64]  # each row its own group where the file has none
     sha256: str
+    baseline: NDArray[np.float32] | None = None  # a simple score of the same rows, which a model has to beat
+    ignored: tuple[str, ...] = ()  # columns that nobody reads
 
     def __len__(self) -> int:
         return len(self.label)
 
 
-def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str] = frozenset()) -> Rows:
+def read(
+    path: Path,
+    wanted: tuple[Input, ...],
+    field: str,
+    inner: frozenset[str] = frozenset(),
+    baseline: str | None = None,
+) -> Rows:
     """The rows in ``path`` for a model with inputs ``wanted``; ``inner`` are tensors of the graph that may stand there too.
 
-    Raises InputError, naming the column, where one lacks, is of another type or shape, is not finite, or is unknown.
+    Raises InputError, naming the column, where one lacks, is of another type or shape, or is not finite. Others are ignored.
     """
     found = _arrays(path, field)
     names = [entry.name for entry in wanted]
     missing = [name for name in [*names, LABEL] if name not in found]
     if missing:
         raise InputError(f"{field}.{missing[0]}", sorted(found), "the model needs this column")
-    known = {*names, LABEL, GROUP, *inner}
-    strange = sorted(set(found) - known)
-    if strange:
-        raise InputError(f"{field}.{strange[0]}", found[strange[0]].shape, f"is none of the columns {sorted(known)}")
+    if baseline is not None and baseline not in found:
+        raise InputError("baseline", baseline, f"must be chance, or a column of the {field} data: {sorted(found)}")
+    known = {*names, LABEL, GROUP, *inner, *([baseline] if baseline else [])}
+    ignored = tuple(sorted(set(found) - known))
+    found = {name: values for name, values in found.items() if name in known}
     rows = len(found[LABEL])
     for name, values in found.items():
-        if len(values) != rows or rows == 0:
+        if values.ndim == 0 or len(values) != rows or rows == 0:
             raise InputError(
-                f"{field}.{name}", f"{len(values)} rows", f"must have the {rows} rows of {LABEL}, at least 1"
+                f"{field}.{name}",
+                f"{len(values) if values.ndim else 0} rows",
+                f"must have the {rows} rows of {LABEL}, at least 1",
             )
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise InputError(f"{field}.{name}", f"row {_first(~np.isfinite(values))}", "must be finite, without NaN")
@@ -71,7 +83,8 @@ def read(path: Path, wanted: tuple[Input, ...], field: str, inner: frozenset[str
     if group.dtype.kind not in "iu" or group.ndim != 1:
         raise InputError(f"{field}.{GROUP}", f"{group.dtype} {group.shape}", "must be one column of whole numbers")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Rows(path.stem, columns, label, group.astype(np.int64), digest)
+    simple = _column(found[baseline], Input(baseline, np.float32, None), field) if baseline else None
+    return Rows(path.stem, columns, label, group.astype(np.int64), digest, simple, ignored)  # type: ignore[arg-type]
 
 
 # Rows of which so many are different tell one from another: that all of them stand in another file is then no chance.

@@ -21,11 +21,11 @@ from recmodel.variants.task import Task
 from recmodel.variants.workshop import Made
 
 # Changes when the same scores are judged in another way: older results are then judged again.
-JUDGING = "2"
+JUDGING = "3"
 
 
 class Judging:
-    """Judges on the evaluation rows; the full model comes first."""
+    """Judges on the rows that it is given; the full model comes first."""
 
     def __init__(self, task: Task, rows: Rows, progress: Callable[[str], None]) -> None:
         self._task, self._rows, self._progress = task, rows, progress
@@ -39,7 +39,8 @@ class Judging:
         """Every metric; the full model must come first. Raises InputError where its scores are no probabilities."""
         self._full = self._full or made.served
         files = _sha(made.served), _sha(self._full), _sha(self._task.model)
-        key = _key("quality", JUDGING, *files, self._rows.sha256, self._task.seed, self._task.size)
+        rows = self._rows.sha256, self._task.baseline_column
+        key = _key("quality", JUDGING, *files, *rows, self._task.seed, self._task.size)
         file = self._cache / f"{key}.json"
         if not file.exists():
             score = self._scores(name, made.served)

@@ -30,8 +30,11 @@ class Opened:
         opened = graph.session(given)
         self._wanted = graph.inputs(opened)
         graph.score_output(opened)
-        self.evaluation = data.read(task.evaluation, self._wanted, "evaluation")
-        quality.check_groups(self.evaluation, task.metric)
+        self.evaluation = self._later(task.evaluation, "evaluation")
+        self.report = self._later(task.report, "report") if task.report else None
+        if task.report and self.report and data.holds_rows(self.evaluation, self.report):
+            rule = "holds the very rows of the evaluation data: what has chosen cannot say how good the choice is"
+            raise InputError("report", task.report, rule)
         self.dropped: dict[str, str] = {}
         normal = self._normal(plan.FULL, given)
         self.model, self.as_given = normal.model, given if normal.had_halves else None
@@ -42,9 +45,10 @@ class Opened:
         if task.training is not None:
             inner = frozenset(name for node in self.model.graph.node for name in node.output)
             self.training = data.read(task.training, self._wanted, "training", inner)
-            if data.holds_rows(self.training, self.evaluation):
-                rule = "holds the very rows of the evaluation data: a model would be judged on what it has learned"
-                raise InputError("training", task.training, rule)
+            for rows, of in ((self.evaluation, "evaluation"), (self.report, "report")):
+                if rows is not None and data.holds_rows(self.training, rows):
+                    rule = f"holds the very rows of the {of} data: a model would be judged on what it has learned"
+                    raise InputError("training", task.training, rule)
             self.adapter = load_adapter(task.adapter)
             self.recipes = plan.read_recipes(task.recipes, task.seed)
         if task.runtime is not None:
@@ -56,9 +60,23 @@ class Opened:
                 check_ids(model, rows, "training" if self.training else "evaluation")
                 graph.scores(model, self.sample)
 
+    def _later(self, path: Path, field: str) -> Rows:
+        rows = data.read(path, self._wanted, field, baseline=self._task.baseline_column)
+        quality.check_groups(rows, self._task.metric, field)
+        return rows
+
+    @property
+    def ignored(self) -> dict[str, tuple[str, ...]]:
+        """Columns that nobody reads, by the file that has some."""
+        every = {"evaluation": self.evaluation, "report": self.report, "training": self.training}
+        return {name: rows.ignored for name, rows in every.items() if rows is not None and rows.ignored}
+
     def _normal(self, name: str, given: onnx.ModelProto) -> Normal:
+        for field, rows in (("evaluation", self.evaluation), ("report", self.report)):
+            if rows is not None:
+                with _scoring(name, field, rows):
+                    check_ids(given, rows, field)
         with _scoring(name, "evaluation", self.evaluation):
-            check_ids(given, self.evaluation, "evaluation")
             told = verify.dependence(given, self.evaluation.columns)
             normal = normalise(given, self.evaluation.columns)
         if told is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recmodel.variants import plan
@@ -14,6 +14,7 @@ from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.judging import Judging
 from recmodel.variants.opened import Opened
 from recmodel.variants.plan import FULL, Candidate
+from recmodel.variants.quality import Measured
 from recmodel.variants.task import Task
 from recmodel.variants.workshop import Made
 
@@ -22,15 +23,21 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """What was found; ``models`` are the served files by name."""
+    """What was found; ``models`` are the served files by name.
+
+    ``reported`` is what the kept ones do on ``report`` rows, which chose nothing; both are empty where there are none.
+    """
 
     task: Task
+    criterion: Criterion
     rows: Rows
     judged: tuple[Judged, ...]
     choices: tuple[Choice, ...]
     models: Mapping[str, Path]
     left_out: Mapping[str, str]
     core: int
+    report: Rows | None = None
+    reported: Mapping[str, Mapping[str, Measured]] = field(default_factory=dict)
 
     @property
     def chosen(self) -> str:
@@ -41,6 +48,9 @@ class Result:
 def optimise(task: Task, progress: Progress) -> Result:
     """Runs ``task``; what was made or measured before with the same inputs is taken from ``task.out``/cache."""
     opened = Opened(task)
+    for name, columns in opened.ignored.items():
+        progress(f"{name}: ignores {', '.join(columns)}: no input of the model, and no tensor inside it")
+    criterion = Criterion(task.metric, task.budget_ratio, task.size, task.baseline)
     workshop = opened.workshop(progress)
     judge = Judging(task, opened.evaluation, progress)
     made: dict[str, Made] = {}
@@ -54,7 +64,7 @@ def optimise(task: Task, progress: Progress) -> Result:
             continue
         try:
             one = workshop.make(candidate)
-            measured = judge.quality(candidate.name, one)
+            _, (_, most) = criterion.loss(judge.quality(candidate.name, one))
         except Exception as error:  # whatever a library, or the user's adapter, raises is this candidate's matter only
             if candidate.name == FULL:
                 raise
@@ -63,7 +73,7 @@ def optimise(task: Task, progress: Progress) -> Result:
         made[candidate.name] = one
         candidates.append(candidate)
         _say_dropped(candidate.name, one, left_out)
-        overruns = candidate.int8 and measured[task.metric].loss_interval[1] >= task.budget_ratio
+        overruns = candidate.int8 and most >= task.budget_ratio
         if overruns and opened.recipes and not candidate.retrained_int8 and candidate.parent == FULL:
             queue.insert(0, plan.retrained(candidate, opened.recipes))
     speeds, failed = judge.speeds({name: one.served for name, one in made.items()})
@@ -73,9 +83,16 @@ def optimise(task: Task, progress: Progress) -> Result:
         for c in candidates
         if c.name in speeds
     )
-    choices = tuple(choose(judged, Criterion(task.metric, task.budget_ratio, task.size)))
+    choices = tuple(choose(judged, criterion))
     models = _kept_models(task, made, choices)
-    return Result(task, opened.evaluation, judged, choices, models, left_out, judge.core)
+    reported: dict[str, Mapping[str, Measured]] = {}
+    if opened.report is not None:
+        reporting = Judging(task, opened.report, progress)
+        kept = sorted((c.name for c in choices if c.kept), key=lambda name: name != FULL)
+        reported = {name: reporting.quality(name, made[name]) for name in kept}
+    return Result(
+        task, criterion, opened.evaluation, judged, choices, models, left_out, judge.core, opened.report, reported
+    )
 
 
 def _reason(error: Exception) -> str:

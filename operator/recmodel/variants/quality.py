@@ -7,7 +7,7 @@ draws serve every candidate, so that a loss is the difference of two scores of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,36 @@ _SMALLEST = 1e-7
 Doubles = NDArray[np.float64]
 
 
+CHANCE = "chance"
+CHANCE_AUC = 0.5
+
+
+@dataclass(frozen=True)
+class Lift:
+    """The full model's lead over a simple baseline with its 95 % interval, and the share of it that is lost with its own.
+
+    1 % of an AUC of 0.77 is more than a lead of 0.0067: a budget of the lead protects it, one of the AUC does not. The loss is
+    None where the lead is not above 0 with its whole interval: then there is nothing to lose.
+    """
+
+    lead: float
+    lead_interval: tuple[float, float]
+    loss_ratio: float | None
+    loss_interval: tuple[float, float] | None
+
+
 @dataclass(frozen=True)
 class Measured:
-    """A metric's value, its 95 % interval, and the relative loss against the baseline (above 0: worse) with its own."""
+    """A metric's value, its 95 % interval, and the loss against the full model relative to its value (above 0: worse) with its own.
+
+    ``lift`` is the same relative to the full model's lead; None where the metric has no baseline.
+    """
 
     value: float
     interval: tuple[float, float]
     loss_ratio: float
     loss_interval: tuple[float, float]
+    lift: Lift | None = None
 
 
 def check_scores(score: Floats, field: str) -> None:
@@ -53,7 +75,7 @@ def check_scores(score: Floats, field: str) -> None:
         raise InputError(f"{field}.score", outside, "must be a probability between 0 and 1, as log loss needs")
 
 
-def check_groups(rows: Rows, metric: str) -> None:
+def check_groups(rows: Rows, metric: str, field: str) -> None:
     """Raises InputError where too few groups have rows of each kind: one group gives an interval of no width at all."""
     _, group = np.unique(rows.group, return_inverse=True)
     liked = np.bincount(group, rows.label) > 0
@@ -64,7 +86,7 @@ def check_groups(rows: Rows, metric: str) -> None:
         if count < SMALLEST_GROUPS:
             words = f"{count} group{'s' * (count != 1)} with {kind}"
             rule = f"must be at least {SMALLEST_GROUPS}: resampled from fewer, an interval of {METRICS[metric]} says nothing"
-            raise InputError("evaluation.group", words, rule)
+            raise InputError(f"{field}.group", words, rule)
 
 
 def _interval(values: Doubles) -> tuple[float, float]:
@@ -73,7 +95,7 @@ def _interval(values: Doubles) -> tuple[float, float]:
 
 
 class Judge:
-    """Judges scores of the rows that it was made with; the first scores are the baseline's."""
+    """Judges scores of the rows that it was made with; the first scores are the full model's."""
 
     def __init__(self, rows: Rows, baseline: Floats, seed: int, resamples: int = RESAMPLES) -> None:
         self._label = rows.label.astype(np.float64)
@@ -82,18 +104,35 @@ class Judge:
         self._seed, self._resamples = seed, resamples
         self._ranked = self._groups_to_rank()
         self._baseline = self._values(baseline)
+        self._simple = self._simple_values(rows.baseline)
 
     def judge(self, score: Floats) -> dict[str, Measured]:
         """Each metric of ``score`` [rows]; NDCG is left out where no group has rows of both kinds."""
-        return {
-            name: self._measured(name, *values, *self._baseline[name]) for name, values in self._values(score).items()
-        }
+        return {name: self._measured(name, *values) for name, values in self._values(score).items()}
 
-    @staticmethod
-    def _measured(name: str, value: float, draws: Doubles, base: float, base_draws: Doubles) -> Measured:
-        sign = -1.0 if name == "log_loss" else 1.0
-        losses = sign * (base_draws - draws) / base_draws
-        return Measured(value, _interval(draws), sign * (base - value) / base, _interval(losses))
+    def _measured(self, name: str, value: float, draws: Doubles) -> Measured:
+        sign, (base, base_draws) = -1.0 if name == "log_loss" else 1.0, self._baseline[name]
+        loss, losses = sign * (base - value), sign * (base_draws - draws)
+        found = Measured(value, _interval(draws), loss / base, _interval(losses / base_draws))
+        if name not in self._simple:
+            return found
+        simple, simple_draws = self._simple[name]
+        lead, leads = sign * (base - simple), sign * (base_draws - simple_draws)
+        lead_interval = _interval(leads)
+        if lead_interval[0] <= 0.0:
+            return replace(found, lift=Lift(lead, lead_interval, None, None))
+        # A draw in which the full model has no lead counts as one in which all of it is lost.
+        shares = np.where(leads > 0.0, losses / np.where(leads > 0.0, leads, 1.0), 1.0 * (losses != 0.0))
+        return replace(found, lift=Lift(lead, lead_interval, loss / lead, _interval(shares)))
+
+    def _simple_values(self, score: Floats | None) -> dict[str, tuple[float, Doubles]]:
+        """Of the baseline's column; without one, AUC alone has one: that of chance."""
+        if score is None:
+            return {"auc": (CHANCE_AUC, np.full(self._resamples, CHANCE_AUC))}
+        found = self._values(score)
+        if score.min() < 0.0 or score.max() > 1.0:  # no probability
+            del found["log_loss"]
+        return found
 
     def _values(self, score: Floats) -> dict[str, tuple[float, Doubles]]:
         """The point value by scikit-learn, and the value of each resample."""
@@ -170,6 +209,7 @@ def as_json(measured: Mapping[str, Measured]) -> dict[str, dict[str, object]]:
             "interval": list(m.interval),
             "lossRatio": m.loss_ratio,
             "lossInterval": list(m.loss_interval),
+            "lift": None if m.lift is None else asdict(m.lift),
         }
         for name, m in measured.items()
     }
@@ -178,6 +218,15 @@ def as_json(measured: Mapping[str, Measured]) -> dict[str, dict[str, object]]:
 def from_json(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Measured]:
     """The reverse."""
     return {
-        name: Measured(m["value"], tuple(m["interval"]), m["lossRatio"], tuple(m["lossInterval"]))
+        name: Measured(
+            m["value"], tuple(m["interval"]), m["lossRatio"], tuple(m["lossInterval"]), _lift_from_json(m["lift"])
+        )
         for name, m in found.items()
     }
+
+
+def _lift_from_json(found: Mapping[str, Any] | None) -> Lift | None:
+    if found is None:
+        return None
+    ends = found["loss_interval"]
+    return Lift(found["lead"], tuple(found["lead_interval"]), found["loss_ratio"], ends and tuple(ends))

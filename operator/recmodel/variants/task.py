@@ -23,6 +23,8 @@ class Task:
     budget_ratio: float
     sizes: tuple[int, ...]
     training: Path | None = None
+    report: Path | None = None
+    baseline: str | None = None
     adapter: str = "recmodel.variants.training:JaxAdapter"
     designs: Mapping[str, Path] = field(default_factory=dict)
     recipes: Path | None = None
@@ -41,11 +43,20 @@ class Task:
         """Candidates of the request that decides."""
         return self.serving_size or max(self.sizes)
 
+    @property
+    def baseline_column(self) -> str | None:
+        """Of the evaluation data and the report's, where the baseline is one."""
+        return None if self.baseline == quality.CHANCE else self.baseline
+
 
 def check_numbers(task: Task) -> None:
     """Raises InputError where a number or a name of the task's own is wrong."""
     if task.metric not in quality.METRICS:
         raise InputError("metric", task.metric, f"must be one of {', '.join(quality.METRICS)}")
+    if task.baseline == quality.CHANCE and task.metric != "auc":
+        raise InputError(
+            "baseline", task.baseline, f"is known for auc alone: for {task.metric} name a column of the data"
+        )
     for size in task.sizes:
         if size < 1:
             raise InputError("sizes", size, "a request has at least 1 candidate")

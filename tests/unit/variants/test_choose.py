@@ -7,7 +7,7 @@ import pytest
 from recmodel.variants.choose import Criterion, Judged, choose, read_budget
 from recmodel.variants.errors import InputError
 from recmodel.variants.plan import FULL, Candidate
-from recmodel.variants.quality import Measured
+from recmodel.variants.quality import Lift, Measured
 from recmodel.variants.speed import SizeSpeed, Speed
 
 SIZE = 200
@@ -23,7 +23,8 @@ def judged(
         throughput_range=(1 / latency, 1 / latency), bare_seconds=latency * 0.004, bare_ratio=latency,
     )  # fmt: skip
     low, middle, high = loss
-    quality = Measured(0.77 * (1 - middle), (0.76, 0.78), middle, (low, high))
+    lift = Lift(0.077, (0.07, 0.08), 10 * middle, (10 * low, 10 * high))
+    quality = Measured(0.77 * (1 - middle), (0.76, 0.78), middle, (low, high), lift)
     candidate = Candidate(name, name, None if name == FULL else parent)
     return Judged(candidate, {"auc": quality}, Speed({SIZE: speed}, None), 1000)
 
@@ -44,6 +45,29 @@ def test_the_fastest_whose_whole_interval_is_within_the_budget_is_chosen() -> No
     assert "crosses the budget of 1.00%" in told["tiny"]
     assert "slower than pruned: 0.50 of the baseline's latency against 0.20" in told["int8"]
     assert "pruned is faster" in told[FULL]
+
+
+def test_a_budget_of_the_lead_refuses_what_one_of_the_metric_lets_pass() -> None:
+    # 0.4 % of the AUC is 4 % of the lead over the baseline.
+    others = [
+        judged(FULL, 1.0),
+        judged("int8", 0.5, (0.0, 0.0002, 0.0004)),
+        judged("pruned", 0.2, (0.002, 0.004, 0.006)),
+    ]
+    found = {c.name: c for c in choose(others, Criterion("auc", 0.01, SIZE, "means"))}
+    assert found["int8"].chosen
+    assert found["int8"].reason.startswith("the fastest within 1.00%: loses +0.00% to +0.40% of the lead over means")
+    assert found["pruned"].reason.startswith("loses +2.00% to +6.00% of the lead over means: the interval crosses")
+    assert [c.name for c in choose(others, Criterion("auc", 0.01, SIZE)) if c.chosen] == ["pruned"]
+
+
+def test_where_the_full_model_has_no_lead_there_is_no_budget_of_it() -> None:
+    quality = {"auc": Measured(0.7, (0.6, 0.8), 0.0, (0.0, 0.0), Lift(0.001, (-0.002, 0.004), None, None))}
+    with pytest.raises(InputError) as caught:
+        Criterion("auc", 0.01, SIZE, "means").loss(quality)
+    assert str(caught.value) == (
+        "baseline: means: the full model leads it by +0.0010 [-0.0020, +0.0040] of AUC: that is no lead to lose a share of"
+    )
 
 
 def test_an_interval_that_touches_the_budget_crosses_it() -> None:

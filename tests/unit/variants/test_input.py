@@ -111,7 +111,6 @@ def test_scores_must_be_probabilities() -> None:
     [
         ({"item": None}, "evaluation.item: ['group', 'label', 'user']: the model needs this column"),
         ({"label": None}, "evaluation.label: "),
-        ({"price": np.zeros(50)}, "evaluation.price: (50,): is none of the columns"),
         ({"user": np.zeros(50)}, "evaluation.user: float64: the model takes int64"),
         ({"user": np.zeros((50, 2), np.int64)}, "evaluation.user: (50, 2): the model takes (50,)"),
         ({"item": np.zeros(49, np.int64)}, "evaluation.item: 49 rows: must have the 50 rows of label"),
@@ -227,8 +226,20 @@ def test_a_training_column_may_be_a_tensor_of_the_graph_but_no_other(tmp_path: P
     path = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50, user_stats=np.ones((50, 2), np.float32))
     rows = data.read(path, wanted, "training", frozenset({"user_stats"}))
     assert rows.columns["user_stats"].shape == (50, 2)
-    with pytest.raises(InputError, match=r"training.user_stats: \(50, 2\): is none of the columns"):
-        data.read(path, wanted, "training")
+    assert rows.ignored == ()
+    other = data.read(path, wanted, "training")
+    assert set(other.columns) == {"user", "item"}
+    assert other.ignored == ("user_stats",)
+
+
+def test_a_baseline_is_a_column_and_other_columns_are_ignored_even_where_they_are_no_rows(tmp_path: Path) -> None:
+    wanted = graph.inputs(graph.session(models.dlrm()))
+    more = {"price": np.full(50, np.nan), "names": np.array(["a", "b"]), "means": np.arange(50)}
+    path = models.write_rows(tmp_path / "rows.npz", models.dlrm(), 50, **more)
+    rows = data.read(path, wanted, "evaluation", baseline="means")
+    assert rows.ignored == ("names", "price")
+    assert rows.baseline is not None
+    assert rows.baseline.tolist() == list(range(50))
 
 
 def test_numbers_and_names_that_are_wrong(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +247,16 @@ def test_numbers_and_names_that_are_wrong(tmp_path: Path, model: Path, capsys: p
     earlier = models.write_rows(tmp_path / "earlier.npz", models.dlrm(), 400, seed=6)
     for more, told in (
         (["--budget", "0%"], "budget: 0%: must be above 0%"),
+        (
+            ["--baseline", "means"],
+            "baseline: means: must be chance, or a column of the evaluation data: ['group', 'item', ",
+        ),
+        (["--baseline", "chance", "--metric", "ndcg"], "baseline: chance: is known for auc alone"),
+        (["--report", str(rows)], f"report: {rows}: holds the very rows of the evaluation data"),
+        (
+            ["--report", str(earlier), "--training", str(earlier)],
+            f"training: {earlier}: holds the very rows of the report",
+        ),
         (["--metric", "f1"], "metric: f1: must be one of auc, log_loss, ndcg"),
         (["--sizes", "1,x"], "sizes: 1,x: must be numbers"),
         (["--sizes", "0"], "sizes: 0: must be numbers above 0"),
