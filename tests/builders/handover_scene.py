@@ -94,6 +94,9 @@ class Namespace:
         self.denied: set[tuple[str, str]] = set()
         self.broken: set[str] = set()
         self.unserved: set[str] = set()  # plurals
+        self.by_name: set[str] = (
+            set()
+        )  # plurals of which only single objects may be listed, as by resourceNames of a Role
         self.refused: dict[str, str] = {}
         self.writes: list[str] = []
         self.keda_runs = self.operator_runs = True
@@ -182,7 +185,7 @@ class Namespace:
     def _list(self, plural: str, name: str) -> web.Response:
         if plural in self.unserved:
             return web.Response(text="404 page not found", status=404)
-        if ("list", plural) in self.denied:
+        if ("list", plural) in self.denied or (plural in self.by_name and not name):
             return web.json_response({"kind": "Status", "message": f"{plural} is forbidden"}, status=403)
         self._pending -= 1
         if self._pending == 0:

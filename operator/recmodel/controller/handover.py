@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, ApiUnavailable, ClusterError, Conflict, NotFound
 from recmodel.cluster.transport.user_client import UserClient
 from recmodel.controller.named_kinds import by_version, scale_of
-from recmodel.controller.namespace_reading import allowed, bodies, find, listed, scaled_objects
+from recmodel.controller.namespace_reading import allowed, bodies, find, listed, recmodels, scaled_objects
 from recmodel.controller.restored_weights import restore_weights
 from recmodel.report.handover import guards, text
 from recmodel.report.handover.found import Answers, Standing, backing, route_refs, standing, targets, without_recmodel
@@ -62,7 +62,7 @@ async def perform(
     """The same with a client; ``key``: namespace and name of the RecModel."""
     answers = await _look(client, *key)
     if answers.recmodel is None and (command == "handover" or answers.store is None):
-        raise ValueError(await _absent(client, *key))
+        raise ValueError(_absent(*key, answers.others))
     try:
         found = standing(*key, answers)
     except ValueError as error:
@@ -188,8 +188,7 @@ async def _wait(client: UserClient, namespace: str, wait: Wait) -> None:
 
 async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     """All that stands of it."""
-    recmodels = {identity_of(body)[1]: body for body in await listed(client, names.RECMODEL, namespace)}
-    recmodel = recmodels.pop(name, None)
+    recmodel, others = await recmodels(client, namespace, name)
     try:
         refs = targets(recmodel, f"{namespace}/{name}") if recmodel is not None else []
     except ValueError:  # which is told when the rest is read
@@ -213,14 +212,14 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     scaled = await scaled_objects(client, namespace)
     refs_of_routes = route_refs(recmodel, store)
     routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in refs_of_routes})
-    others = list(recmodels.values())
     stores = await allowed(client, names.CONFIG_MAP, namespace, names.HANDOVER_LABEL) if refs_of_routes else []
-    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, others, stores or [])
+    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, others, stores)
 
 
-async def _absent(client: UserClient, namespace: str, name: str) -> str:
-    there = sorted(identity_of(body)[1] for body in await listed(client, names.RECMODEL, namespace))
+def _absent(namespace: str, name: str, others: Sequence[Mapping[str, Any]] | None) -> str:
+    there = sorted(identity_of(body)[1] for body in others or ())
     has = f"there is {', '.join(there[:MOST_NAMES])}" if there else "the namespace has none"
+    has = has if others is not None else "this account may not list the others"
     return f"there is no RecModel {namespace}/{name}; {has}: correct the name, or name the namespace with -n"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
+from recmodel.cluster.observed.objects import identity_of
 from recmodel.cluster.transport.client import Client
 from recmodel.cluster.transport.errors import ApiRefused, NotFound
 
@@ -25,6 +26,17 @@ async def allowed(client: Client, kind: Kind, namespace: str, labels: str = "") 
         if error.status != 403:
             raise
         return None
+
+
+async def recmodels(
+    client: Client, namespace: str, name: str
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]] | None]:
+    """The RecModel of this name, and all others; None in their place where the account may only list the one."""
+    found = await allowed(client, names.RECMODEL, namespace)
+    if found is None:
+        return await find(client, names.RECMODEL, namespace, name), None
+    named = {identity_of(body)[1]: body for body in found}
+    return named.pop(name, None), list(named.values())
 
 
 async def find(client: Client, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import pytest
 
 from builders.handover_route import Routed
+from builders.handover_scene import Namespace
+from recmodel.report.handover.store import stored
 
 STORE, OTHERS = "ranker-handover", "another-handover"
 
@@ -106,3 +108,74 @@ def test_a_store_of_another_that_cannot_be_read_is_no_source_and_stops_nothing(b
     code, said = shop.run("handover", name="another")
     assert code == 0, said
     assert "(ranker-cpu:80 999, ranker-gpu:80 1) in ConfigMap another-handover" in said
+
+
+UNLISTED = "your account may not list recmodels.recmodel.dev in namespace shop"
+
+
+def test_who_may_only_read_the_own_recmodel_hands_over_and_gets_back_all_but_the_weights() -> None:
+    shop = Routed()
+    shop.by_name.add("recmodels")
+    code, said = shop.run("handover")
+    assert code == 0, said
+    assert (
+        f"WARNING {UNLISTED}, so whether another RecModel sets the weights of rule 1 of HTTPRoute shop is not known"
+        in said
+    )
+    assert "the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40) in ConfigMap" in said
+    shop.set_weights(999, 1)
+    shop.another()
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.mode) == (0, [999, 1], "Recommend")
+    assert "ranker-cpu" in shop.autoscalers
+    assert (
+        "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: whether another RecModel sets them is not known, since "
+        f"{UNLISTED}: use one that may. Then run this again"
+    ) in said
+    shop.by_name.clear()
+    shop.another("Recommend")
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_where_no_route_is_referred_to_the_other_recmodels_do_not_matter() -> None:
+    shop = Namespace()
+    shop.by_name |= {"recmodels", "configmaps"}
+    for command in ("handover", "handback"):
+        code, said = shop.run(command)
+        assert (code, "WARNING" in said) == (0, False), said
+    code, said = shop.run("handover", name="ranked")
+    assert code == 2
+    assert "there is no RecModel shop/ranked; this account may not list the others: correct the name" in said
+
+
+@pytest.mark.parametrize("unlisted", ["recmodels", "configmaps"])
+def test_weights_of_the_operator_are_not_stored_where_it_is_not_known_what_was_before(unlisted: str) -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    shop.another("Recommend")
+    shop.by_name.add(unlisted)
+    code, said = shop.run("handover", name="another")
+    assert code == 0, said
+    assert (
+        "WARNING the weights of rule 1 of HTTPRoute shop are not stored: the operator may have set ranker-cpu:80 999"
+        in said
+    )
+    assert f"your account may not list {unlisted}" in said
+    kept = shop.objects["configmaps"].get(OTHERS)
+    assert kept is None or stored(kept).rule is None
+    shop.by_name.clear()
+    code, said = shop.run("handover", name="another")
+    assert "(ranker-cpu:80 60, ranker-gpu:80 40; as ConfigMap ranker-handover has them" in said
+
+
+def test_weights_that_handing_back_has_set_are_stored_though_no_other_store_may_be_listed() -> None:
+    shop = Routed()
+    shop.by_name.add("configmaps")
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    shop.run("handback")
+    code, said = shop.run("handover")
+    assert code == 0
+    assert "the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40) in ConfigMap" in said

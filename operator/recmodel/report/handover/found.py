@@ -101,13 +101,19 @@ class Standing:
     restored: StoredRule | None = None  # the one that is stored, as it stands
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
     workloads: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # the same
-    others: Sequence[Mapping[str, Any]] = ()  # the other RecModels of the namespace
+    others: Sequence[Mapping[str, Any]] = ()  # the other RecModels of the namespace, as far as they may be listed
     stores: Mapping[str, Stored] = field(default_factory=dict)  # of others, by ConfigMap, the newest first
+    unlisted: frozenset[Kind] = frozenset()  # of which only single objects may be listed
 
     @property
     def replicas(self) -> str:
         """Of all pools: ``cpu 6, gpu 1``."""
         return ", ".join(f"{pool.name} {pool.replicas}" for pool in self.pools if pool.replicas is not None)
+
+    def may_not_list(self, kind: Kind) -> str:
+        """That all of a kind may not be listed; empty where they may."""
+        may_not = f"your account may not list {kind.resource} in namespace {self.namespace}"
+        return may_not if kind in self.unlisted else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,8 @@ class Answers:
     )  # of workloads that only that tells of, by name
     unknown: str = ""  # why a workload could not be looked at
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
-    others: Sequence[Mapping[str, Any]] = ()  # the other RecModels
-    stores: Sequence[Mapping[str, Any]] = ()  # ConfigMaps
+    others: Sequence[Mapping[str, Any]] | None = ()  # the other RecModels; None: they may not be listed
+    stores: Sequence[Mapping[str, Any]] | None = ()  # ConfigMaps; the same
 
 
 def backing(store: Stored | None) -> set[tuple[Kind, str]]:
@@ -193,8 +199,13 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
         restored=standing_rule(*kept.ref, found.routes.get((kept.kind, kept.name))) if kept else None,
         routes=found.routes,
         workloads=found.workloads,
-        others=found.others,
-        stores={key: store for key, store in others.stores(found.stores).items() if key != store_name(name)},
+        others=found.others or (),
+        stores={key: store for key, store in others.stores(found.stores or ()).items() if key != store_name(name)},
+        unlisted=frozenset(
+            kind
+            for kind, bodies in ((names.RECMODEL, found.others), (names.CONFIG_MAP, found.stores))
+            if bodies is None
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from recmodel.report.handover.found import Standing
 from recmodel.report.handover.others import acting_on, stands
 from recmodel.report.handover.steps import Step, Wait, Write, asked_for, ready
 from recmodel.report.handover.store import SUFFIX, Stored
-from recmodel.report.handover.weights import StoredRule, by_hand, restoring
+from recmodel.report.handover.weights import StoredRule, by_hand, may_be_ours, restoring
 
 
 def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
@@ -19,26 +19,47 @@ def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
     store of another RecModel has; else those that stand, which somebody else has set. Which workloads answer says the RecModel of now.
     ``ValueError`` where only a store has them that nothing is taken from, with the way out.
     """
-    if found.rule is None:
+    if found.rule is None or not_known(found, before):
         return before.rule
     kept = before.rule if before.rule is not None and _under_ours(found, before.rule) else None
     rule = kept or _elsewhere(found)[1] or found.rule
     return replace(rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
 
 
+def not_known(found: Standing, before: Stored) -> str:
+    """Why it is not known what the weights were before the operator set those that stand, so that none are stored; empty where it is."""
+    if found.rule is None or (before.rule is not None and _under_ours(found, before.rule)):
+        return ""
+    if found.may_not_list(names.CONFIG_MAP) and may_be_ours(found.routes[found.rule.kind, found.rule.name]):
+        return f"{found.may_not_list(names.CONFIG_MAP)}, one of which may have those before"
+    for name, store in _under_stores(found).items():
+        if found.may_not_list(names.RECMODEL) and not store.same(found.rule):
+            return f"{found.may_not_list(names.RECMODEL)}, so whether ConfigMap {name} is of one is not known"
+    return ""
+
+
+def _under_stores(found: Standing) -> dict[str, StoredRule]:
+    """The weights in other stores that the rule may have had before the operator set those that stand."""
+    if found.rule is None or not may_be_ours(found.routes[found.rule.kind, found.rule.name]):
+        return {}
+    return {
+        name: one.rule for name, one in found.stores.items() if one.rule is not None and _under_ours(found, one.rule)
+    }
+
+
 def _elsewhere(found: Standing) -> tuple[str, StoredRule | None]:
     """What another store has of the rule that the operator has moved since, and which ConfigMap that is. Of several the newest counts: it
     has what somebody has set last.
     """
-    here = {name: one for name, one in found.stores.items() if one.rule is not None and _under_ours(found, one.rule)}
-    for name, store in here.items():
-        if stands(name, store, found.others):
-            return name, store.rule
-    for name, store in here.items():
-        if store.rule is not None and found.rule is not None and not store.rule.same(found.rule):
+    here = _under_stores(found)
+    for name, rule in here.items():
+        if stands(name, found.stores[name], found.others):
+            return name, rule
+    for name, rule in here.items():
+        if found.rule is not None and not rule.same(found.rule):
             recmodel, of = name.removesuffix(SUFFIX), f"-n {found.namespace}"
             raise ValueError(
-                f"ConfigMap {found.namespace}/{name} has the weights of {store.rule.shown} ({store.rule.weights}), over which the operator "
+                f"ConfigMap {found.namespace}/{name} has the weights of {rule.shown} ({rule.weights}), over which the operator "
                 f"may have set those that stand, and is of no RecModel that stands. See what it is by recmodel handback {recmodel} {of}. "
                 f"If it is right, hand it back by recmodel handback {recmodel} {of} --yes; else kubectl {of} delete configmap {name}. Then "
                 "run this again"
@@ -57,7 +78,7 @@ def rule_stored(found: Standing, now: Stored, before: Stored) -> str:
     rule, old = now.rule, before.rule
     if rule is None or (old is not None and old.same(rule)):
         return ""
-    if found.rule is not None and not rule.same(found.rule):
+    if found.rule is not None and rule.ref == found.rule.ref and not rule.same(found.rule):
         where = f"as ConfigMap {_elsewhere(found)[0]} has them, and not {found.rule.weights}, which the operator may have set"
         return f"the weights of {rule.shown} ({rule.weights}; {where})"
     instead = (
@@ -85,6 +106,8 @@ def rule_kept(found: Standing, stored: Stored) -> str:
 
 def under_another(found: Standing, rule: StoredRule) -> str:
     """That another RecModel may set the weights, also where they are as they are stored, with the way out; empty where none does."""
+    if may_not := found.may_not_list(names.RECMODEL):
+        return f"whether another RecModel sets them is not known, since {may_not}: use one that may"
     acting = acting_on(rule, found.others)
     if not acting:
         return ""

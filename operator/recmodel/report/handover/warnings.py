@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from recmodel.cluster import names
 from recmodel.report.handover.found import PAUSED, Autoscaler, Pool, ScaledObject, Standing
 from recmodel.report.handover.origin import origin
 from recmodel.report.handover.others import acting_on
-from recmodel.report.handover.rule_steps import rule_kept, under_another
+from recmodel.report.handover.rule_steps import not_known, rule_kept, under_another
 from recmodel.report.handover.steps import AUTO, kept_from_scaling
 from recmodel.report.handover.store import Stored, leaving, store_name
 from recmodel.report.handover.weights import StoredRule, by_hand, elsewhere
@@ -60,6 +61,15 @@ def _of_rule(found: Standing) -> Iterator[str]:
         yield (
             f"{acting} refers to {found.rule.shown}, too, in mode Auto: only the older one sets its weights, and those that are stored may "
             "be of its making. Hand it back first, or set mode: Recommend in it"
+        )
+    if found.rule is not None and (may_not := found.may_not_list(names.RECMODEL)):
+        yield (
+            f"{may_not}, so whether another RecModel sets the weights of {found.rule.shown} is not known. Run this with an account that may"
+        )
+    if found.rule is not None and (why := not_known(found, found.store or Stored())):
+        yield (
+            f"the weights of {found.rule.shown} are not stored: the operator may have set {found.rule.weights}, and {why}. Run this with "
+            "an account that may, else handback leaves the weights as they are"
         )
 
 

@@ -105,6 +105,11 @@ def restoring(stored: StoredRule, body: Mapping[str, Any]) -> str:
     return f"they are {now.weights} now, and {who} wrote the rules of the route last, not the operator"
 
 
+def may_be_ours(body: Mapping[str, Any]) -> bool:
+    """Whether the operator may have set the weights that stand; not where handing back has: that was what somebody had set."""
+    return ownership.owned("rules", body) or not ownership.noted("rules", body)
+
+
 def weights_patch(stored: StoredRule, body: Mapping[str, Any]) -> list[Object]:
     """The JSON patch that restores them over this very body, and over nothing else; empty where they are as they were. ``ValueError``
     where they cannot be restored.
