@@ -26,7 +26,7 @@ examples = settings(
 WIDTH = public.WIDTH
 # Shapes of an input of ids after its rows, and the rank of what is looked up by it.
 SHAPES: dict[str, tuple[int, ...]] = {"one": (), "column": (1,), "history": (public.HISTORY,)}
-ON_ITS_OWN = ("Relu", "Tanh", "Softmax", "MatMul", "Add", "Sum", "Best", "Share", "Branch")
+ON_ITS_OWN = ("Relu", "Tanh", "Softmax", "MatMul", "Add", "Sum", "Best", "Share", "Branch", "Reverse")
 
 
 @dataclass
@@ -78,6 +78,9 @@ class _Making:
                 return self.node("Sub", of, self.node("ReduceMax", of, axes=[axis], keepdims=1))
             case "Share":  # read twice: once for its share, once itself
                 return self.node("Mul", of, self.node("Softmax", of, axis=axis))
+            case "Reverse":
+                ends = ([-1], [-(2**62)], [axis], [-1])
+                return self.node("Slice", of, *(self.constant(np.array(end, np.int64)) for end in ends))
             case "Branch":
                 return self.branch(of)
         return self.node(kind, of)
@@ -93,7 +96,7 @@ class _Making:
 
 @st.composite
 def graphs(draw: st.DrawFn, own: tuple[str, ...] = ON_ITS_OWN) -> onnx.ModelProto:
-    """A model; ``own`` are the operators that an id's own part may have."""
+    """A model; ``own`` are the operators that an id's own part may have. With the usual ones an id may be hashed before."""
     made, parts = _Making(draw(st.sampled_from([11, 13, 17]))), ["x"]
     inputs: dict[str, list[int | str]] = {"x": ["rows", 3]}
     table = made.constant(public.drawn(public.IDS, WIDTH))
@@ -101,7 +104,9 @@ def graphs(draw: st.DrawFn, own: tuple[str, ...] = ON_ITS_OWN) -> onnx.ModelProt
         shape = SHAPES[draw(st.sampled_from(sorted(SHAPES)))]
         name = f"id{number}"
         inputs[name] = ["rows", *shape]
-        of = made.node("Gather", table, name, axis=0)
+        hashed = draw(st.sampled_from([0, 0, 7])) if own is ON_ITS_OWN else 0
+        index = made.node("Mod", name, made.constant(np.array(hashed, np.int64))) if hashed else name
+        of = made.node("Gather", table, index, axis=0)
         for kind in draw(st.lists(st.sampled_from(own), max_size=3)):
             of = made.own(kind, of, draw(st.integers(0, 1 + len(shape))), draw(st.integers(0, 3)))
         if shape:
