@@ -94,6 +94,7 @@ class Namespace:
         self.denied: set[tuple[str, str]] = set()
         self.broken: set[str] = set()
         self.unserved: set[str] = set()  # plurals
+        self.gone_groups: set[str] = set()
         self.by_name: set[str] = (
             set()
         )  # plurals of which only single objects may be listed, as by resourceNames of a Role
@@ -158,6 +159,8 @@ class Namespace:
             asked = (await request.json())["spec"]["resourceAttributes"]
             allowed = (asked["verb"], asked["resource"]) not in self.denied
             return web.json_response({"status": {"allowed": allowed}}, status=201)
+        if parts[-1] in self.gone_groups:
+            return web.Response(text="404 page not found", status=404)
         if "namespaces" not in parts:
             found = [
                 {"name": p}

@@ -24,9 +24,10 @@ from recmodel.controller.namespace_reading import bodies, find, listed, scaled_o
 from recmodel.controller.restored_weights import restore_weights
 from recmodel.core.types import Reason
 from recmodel.report.events import event
-from recmodel.report.handover.found import Answers, Standing, backing, without_recmodel
+from recmodel.report.handover.found import Answers, Standing, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back
 from recmodel.report.handover.rule_steps import rule_kept
+from recmodel.report.handover.sought import backing
 from recmodel.report.handover.steps import Step, Wait, still_lacking
 from recmodel.report.handover.store import Stored, leaving, restored_of, stored
 from recmodel.report.handover.weights import KINDS

@@ -25,8 +25,9 @@ from recmodel.controller.named_kinds import by_version, scale_of
 from recmodel.controller.namespace_reading import allowed, bodies, find, listed, recmodels, scaled_objects
 from recmodel.controller.restored_weights import restore_weights
 from recmodel.report.handover import guards, text
-from recmodel.report.handover.found import Answers, Standing, backing, route_refs, standing, targets, without_recmodel
+from recmodel.report.handover.found import Answers, Standing, standing, without_recmodel
 from recmodel.report.handover.plan import Plan, hand_back, hand_over
+from recmodel.report.handover.sought import backing, route_refs, targets
 from recmodel.report.handover.steps import Step, Wait, Write, still_lacking
 from recmodel.report.handover.store import RESTORE, difference, leaving, restorable, store_name, stored
 from recmodel.report.handover.weights import KINDS
@@ -211,9 +212,15 @@ async def _look(client: UserClient, namespace: str, name: str) -> Answers:
     autoscalers = await listed(client, names.AUTOSCALER, namespace)
     scaled = await scaled_objects(client, namespace)
     refs_of_routes = route_refs(recmodel, store)
-    routes = await bodies(client, namespace, {(KINDS[kind], ref) for kind, ref in refs_of_routes})
+    routes: dict[tuple[str, str], dict[str, Any]] = {}
+    unrouted: dict[tuple[str, str], str] = {}
+    for of, ref in refs_of_routes:
+        try:
+            routes |= await bodies(client, namespace, [(KINDS[of], ref)])
+        except ValueError as error:  # what scales does not wait for it
+            unrouted[of, ref] = f"{of} {ref} cannot be read: {error}"
     stores = await allowed(client, names.CONFIG_MAP, namespace, names.HANDOVER_LABEL) if refs_of_routes else []
-    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, others, stores)
+    return Answers(recmodel, workloads, autoscalers, scaled, store, scales, unknown, routes, unrouted, others, stores)
 
 
 def _absent(namespace: str, name: str, others: Sequence[Mapping[str, Any]] | None) -> str:

@@ -31,8 +31,15 @@ async def allowed(client: Client, kind: Kind, namespace: str, labels: str = "") 
 async def recmodels(
     client: Client, namespace: str, name: str
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]] | None]:
-    """The RecModel of this name, and all others; None in their place where the account may only list the one."""
-    found = await allowed(client, names.RECMODEL, namespace)
+    """The RecModel of this name, and all others; None in their place where the account may only list the one. There is none
+    where the CRD was removed.
+    """
+    try:
+        found = await allowed(client, names.RECMODEL, namespace)
+    except NotFound as error:
+        if await _known(client, names.RECMODEL):  # another version of it
+            raise _unlisted(names.RECMODEL, namespace, error) from error
+        return None, []
     if found is None:
         return await find(client, names.RECMODEL, namespace, name), None
     named = {identity_of(body)[1]: body for body in found}
@@ -62,6 +69,14 @@ async def listed(client: Client, kind: Kind, namespace: str, fields: str = "") -
         return await _listed(client, kind, namespace, fields)
     except NotFound as error:
         raise _unlisted(kind, namespace, error) from error
+
+
+async def _known(client: Client, kind: Kind) -> bool:
+    """Whether the group of a kind is served, in any version."""
+    with suppress(NotFound):
+        await client.said_of(kind, f"/apis/{kind.group}")
+        return True
+    return False
 
 
 async def _listed(client: Client, kind: Kind, namespace: str, fields: str) -> list[dict[str, Any]]:

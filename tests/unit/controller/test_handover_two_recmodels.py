@@ -4,10 +4,13 @@ before either of them, and neither store stays.
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from builders.handover_route import Routed
 from builders.handover_scene import Namespace
+from builders.references import referring
 from recmodel.report.handover.store import stored
 
 STORE, OTHERS = "ranker-handover", "another-handover"
@@ -179,3 +182,74 @@ def test_weights_that_handing_back_has_set_are_stored_though_no_other_store_may_
     code, said = shop.run("handover")
     assert code == 0
     assert "the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40) in ConfigMap" in said
+
+
+def test_weights_of_a_rule_that_the_recmodel_has_left_are_not_forgotten() -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    spec = shop.objects["httproutes"]["shop"]["spec"]
+    spec["rules"].append(copy.deepcopy(spec["rules"][1]))
+    shop.objects["recmodels"]["ranker"]["spec"]["route"]["ref"]["rule"] = 2
+    shop.writes.clear()
+    code, said = shop.run("handover")
+    assert (code, shop.writes) == (2, [])
+    assert (
+        "ConfigMap shop/ranker-handover has the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40), over which the "
+        "operator may have set ranker-cpu:80 999, ranker-gpu:80 1, and RecModel ranker refers to rule 2 of HTTPRoute shop now: hand back "
+        "first by recmodel handback ranker -n shop --yes, then run this again"
+    ) in said
+    assert shop.run("handback")[0] == 0
+    assert shop.weights == [60, 40]
+    code, said = shop.run("handover")
+    assert code == 0, said
+    assert "the weights of rule 2 of HTTPRoute shop (ranker-cpu:80 999, ranker-gpu:80 1) in ConfigMap" in said
+
+
+def test_a_recmodel_that_only_its_store_is_looked_at_of_may_set_its_weights_again() -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    spec = shop.objects["recmodels"]["ranker"]["spec"]
+    spec["pools"].append(referring({"apiVersion": "x.example/v1", "kind": "Gone", "name": "g"}, name="gone"))
+    shop.unserved.add("gones")
+    code, said = shop.run("handback")
+    assert (code, shop.weights, "ranker-handover" in shop.objects["configmaps"]) == (0, [999, 1], True), said
+    assert "of which only the store is looked at" in said
+    assert "RecModel ranker refers to it in mode Auto, and may set its own again: set mode: Recommend in it" in said
+    spec["mode"] = "Recommend"
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+
+
+def test_without_the_crd_there_is_no_recmodel_and_all_is_given_back() -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    shop.unserved.add("recmodels")
+    assert shop.run("handback")[0] == 2, "another version of it may be served"
+    shop.gone_groups.add("recmodel.dev")
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+    assert "ranker-cpu" in shop.autoscalers
+
+
+@pytest.mark.parametrize("why", ["refused", "illegible"])
+def test_a_route_that_cannot_be_read_keeps_no_autoscaler_from_being_handed_back(why: str) -> None:
+    shop = Routed()
+    shop.run("handover")
+    shop.set_weights(999, 1)
+    kept = copy.deepcopy(shop.objects["httproutes"]["shop"])
+    if why == "refused":
+        shop.denied.add(("list", "httproutes"))
+    else:
+        shop.objects["httproutes"]["shop"]["spec"]["rules"] = 7
+    assert shop.run("handover")[0] == 2
+    code, said = shop.run("handback")
+    assert (code, "ranker-handover" in shop.objects["configmaps"], shop.mode) == (0, True, "Recommend"), said
+    assert "ranker-cpu" in shop.autoscalers
+    assert "WARNING the weights of rule 1 of HTTPRoute shop are left as they are: HTTPRoute shop" in said
+    shop.denied.clear()
+    shop.objects["httproutes"]["shop"] = kept
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said

@@ -8,18 +8,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recmodel.api.shown import shown
 from recmodel.cluster import names
 from recmodel.cluster.names import Kind
 from recmodel.cluster.observed.objects import identity_of, uid_of
 from recmodel.cluster.observed.scales import ScaleShape
-from recmodel.cluster.scale_targets import APPS, kind_of
+from recmodel.cluster.scale_targets import APPS
 from recmodel.report.adopted import autoscaler_of
 from recmodel.report.adopted_shapes import Target, WorkloadSpec, read, scales
 from recmodel.report.handover import others
 from recmodel.report.handover.shapes import RecModelShape, Replicated, ScaledObjectShape, WorkloadStatus
+from recmodel.report.handover.sought import targets
 from recmodel.report.handover.store import Object, Stored, restorable, store_name
-from recmodel.report.handover.weights import KINDS, StoredRule, standing_rule
+from recmodel.report.handover.weights import StoredRule, standing_rule, unreadable
 
 PAUSED = "autoscaling.keda.sh/paused"  # KEDA leaves the replicas as they are, and removes its autoscaler
 HELD = "autoscaling.keda.sh/paused-replicas"  # KEDA keeps them at this number, so it still scales
@@ -100,6 +100,7 @@ class Standing:
     rule: StoredRule | None = None  # that the RecModel refers to, as it stands
     restored: StoredRule | None = None  # the one that is stored, as it stands
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
+    unrouted: Mapping[tuple[str, str], str] = field(default_factory=dict)  # why a route is not known
     workloads: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # the same
     others: Sequence[Mapping[str, Any]] = ()  # the other RecModels of the namespace, as far as they may be listed
     stores: Mapping[str, Stored] = field(default_factory=dict)  # of others, by ConfigMap, the newest first
@@ -130,44 +131,9 @@ class Answers:
     )  # of workloads that only that tells of, by name
     unknown: str = ""  # why a workload could not be looked at
     routes: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # by kind and name
+    unrouted: Mapping[tuple[str, str], str] = field(default_factory=dict)  # why a route could not be read
     others: Sequence[Mapping[str, Any]] | None = ()  # the other RecModels; None: they may not be listed
     stores: Sequence[Mapping[str, Any]] | None = ()  # ConfigMaps; the same
-
-
-def backing(store: Stored | None) -> set[tuple[Kind, str]]:
-    """The workloads that answer the requests of the rule that is stored."""
-    named = (text.partition(" ") for text in (store.rule.workloads.values() if store and store.rule else ()))
-    return {(names.REFERABLE[kind], name) for kind, _, name in named if kind in names.REFERABLE}
-
-
-def route_refs(recmodel: Mapping[str, Any] | None, store: Stored | None) -> set[tuple[str, str]]:
-    """Kind and name of the routes that count: the one that the RecModel refers to, and the one that is stored."""
-    found = {(store.rule.kind, store.rule.name)} if store is not None and store.rule is not None else set()
-    try:
-        ref = read(RecModelShape, recmodel or {}, "it").spec.route.ref
-    except ValueError:  # which is told when the rest is read
-        return found
-    return found | ({(ref.kind, ref.name)} if ref is not None and ref.kind in KINDS else set())
-
-
-def targets(recmodel: Mapping[str, Any], key: str) -> list[tuple[Kind, str]]:
-    """The workloads that pools refer to; ``ValueError`` where no pool refers to any. Which resource another kind than Deployment and
-    StatefulSet is says the API server.
-    """
-    shape = read(RecModelShape, recmodel, f"RecModel {key}")
-    if all(pool.target_ref is None for pool in shape.spec.pools):
-        pools = ", ".join(pool.name for pool in shape.spec.pools) or "(it has none)"
-        raise ValueError(
-            f"RecModel {key} has no targetRef in pool {pools}: the operator has made what it scales, so there is nothing to hand over"
-        )
-    refs = [pool.target_ref for pool in shape.spec.pools if pool.target_ref is not None]
-    kinds = [kind_of(ref.api_version or names.DEPLOYMENT.group_version, ref.kind) for ref in refs]
-    strange = [kind for kind in kinds if not kind.plural and (kind.group in ("", APPS) or not kind.kind)]
-    if strange:
-        raise ValueError(
-            f"RecModel {key} refers to a {shown(strange[0].kind)} of {shown(strange[0].group_version)}, which no pool can refer to"
-        )
-    return [(kind, ref.name) for kind, ref in zip(kinds, refs, strict=True)]
 
 
 def standing(namespace: str, name: str, found: Answers) -> Standing:
@@ -179,6 +145,8 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
     shape = read(RecModelShape, found.recmodel or {}, f"RecModel {namespace}/{name}")
     refs = targets(found.recmodel, f"{namespace}/{name}") if found.recmodel is not None else []
     ref, kept = shape.spec.route.ref, found.store.rule if found.store is not None else None
+    illegible = {key: why for key, body in found.routes.items() if (why := unreadable(*key, body))}
+    routes = {key: body for key, body in found.routes.items() if key not in illegible}
     return Standing(
         namespace,
         name,
@@ -195,9 +163,10 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
         autoscalers={identity_of(body)[1]: body for body in found.autoscalers},
         scaled_objects=scaled,
         keda_unread=found.scaled_objects is None,
-        rule=standing_rule(ref.kind, ref.name, ref.rule, found.routes.get((ref.kind, ref.name))) if ref else None,
-        restored=standing_rule(*kept.ref, found.routes.get((kept.kind, kept.name))) if kept else None,
-        routes=found.routes,
+        rule=standing_rule(ref.kind, ref.name, ref.rule, routes.get((ref.kind, ref.name))) if ref else None,
+        restored=standing_rule(*kept.ref, routes.get((kept.kind, kept.name))) if kept else None,
+        routes=routes,
+        unrouted={**found.unrouted, **illegible},
         workloads=found.workloads,
         others=found.others or (),
         stores={key: store for key, store in others.stores(found.stores or ()).items() if key != store_name(name)},
@@ -210,8 +179,11 @@ def standing(namespace: str, name: str, found: Answers) -> Standing:
 
 
 def without_recmodel(namespace: str, name: str, found: Answers, why: ValueError) -> Standing:
-    """What is stored, where the RecModel is none whose pools could be given back: that needs only the store."""
-    return replace(standing(namespace, name, replace(found, recmodel=None, unknown="")), unread=str(why))
+    """What is stored, where the RecModel is none whose pools could be given back: that needs only the store. One that stands may set
+    weights, as any other.
+    """
+    others = found.others if found.others is None or found.recmodel is None else [*found.others, found.recmodel]
+    return replace(standing(namespace, name, replace(found, recmodel=None, others=others, unknown="")), unread=str(why))
 
 
 def _pool(

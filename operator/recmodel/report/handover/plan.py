@@ -63,6 +63,8 @@ def hand_over(found: Standing, on_delete: str = RESTORE) -> Plan:
     RecModel does with what is stored.
     """
     before = gone_on_with(found)
+    for why in found.unrouted.values():
+        raise ValueError(why)
     for pool in found.pools:
         _handable(found, pool)
     going = [one for pool in found.pools for one in pool.autoscalers]

@@ -10,7 +10,7 @@ from recmodel.cluster.names import Kind
 from recmodel.report.handover.found import Standing
 from recmodel.report.handover.others import acting_on, stands
 from recmodel.report.handover.steps import Step, Wait, Write, asked_for, ready
-from recmodel.report.handover.store import SUFFIX, Stored
+from recmodel.report.handover.store import SUFFIX, Stored, store_name
 from recmodel.report.handover.weights import StoredRule, by_hand, may_be_ours, restoring
 
 
@@ -21,9 +21,26 @@ def rule_to_store(found: Standing, before: Stored) -> StoredRule | None:
     """
     if found.rule is None or not_known(found, before):
         return before.rule
+    _not_forgotten(found, before)
     kept = before.rule if before.rule is not None and _under_ours(found, before.rule) else None
     rule = kept or _elsewhere(found)[1] or found.rule
     return replace(rule, workloads={pool.backend: pool.workload for pool in found.pools if pool.backend})
+
+
+def _not_forgotten(found: Standing, before: Stored) -> None:
+    """``ValueError`` where the RecModel refers to another rule than the one whose weights are stored, and only its store has them."""
+    old, now, stands_now = before.rule, found.rule, found.restored
+    if old is None or now is None or stands_now is None or old.ref == now.ref or old.same(stands_now):
+        return
+    if restoring(old, found.routes[old.kind, old.name]) or any(
+        one.rule is not None and one.rule.same(old) for one in found.stores.values()
+    ):
+        return
+    raise ValueError(
+        f"ConfigMap {found.namespace}/{store_name(found.name)} has the weights of {old.shown} ({old.weights}), over which the operator may "
+        f"have set {stands_now.weights}, and RecModel {found.name} refers to {now.shown} now: hand back first by recmodel handback "
+        f"{found.name} -n {found.namespace} --yes, then run this again"
+    )
 
 
 def not_known(found: Standing, before: Stored) -> str:
@@ -92,9 +109,11 @@ def rule_stored(found: Standing, now: Stored, before: Stored) -> str:
 def rule_kept(found: Standing, stored: Stored) -> str:
     """Why the weights stay as they are, so that what is stored is kept; empty where they are restored, or their route is gone."""
     rule = stored.rule
-    body = found.routes.get((rule.kind, rule.name)) if rule is not None else None
-    if rule is None or body is None:
+    if rule is None:
         return ""
+    body = found.routes.get((rule.kind, rule.name))
+    if body is None:
+        return found.unrouted.get((rule.kind, rule.name), "")
     if why := restoring(rule, body) or under_another(found, rule):
         return why
     answering = [

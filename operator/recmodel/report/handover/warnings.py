@@ -127,7 +127,9 @@ def of_handback(found: Standing, stored: Stored, different: Mapping[str, str]) -
 
 def _of_weights(found: Standing, stored: Stored) -> Iterator[str]:
     rule = stored.rule
-    if rule is not None and (rule.kind, rule.name) not in found.routes:
+    if rule is not None and (why := found.unrouted.get((rule.kind, rule.name))):
+        yield f"the weights of {rule.shown} are left as they are: {why}. Then run this again"
+    elif rule is not None and (rule.kind, rule.name) not in found.routes:
         yield f"{rule.kind} {rule.name} is gone, so nothing of its weights is restored"
     elif rule is not None and (why := rule_kept(found, stored)):
         left = f"the weights of {rule.shown} are left as they are: {why}"

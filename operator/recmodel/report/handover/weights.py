@@ -79,6 +79,15 @@ def standing_rule(kind: str, name: str, rule: int, body: Mapping[str, Any] | Non
     return StoredRule(kind, name, rule, tuple((backend.shown, backend.weight) for backend in rules[rule].backend_refs))
 
 
+def unreadable(kind: str, name: str, body: Mapping[str, Any]) -> str:
+    """Why a route cannot be read; empty where it can."""
+    try:
+        read(ForeignRouteShape, body, f"{kind} {name}")
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def elsewhere(stored: StoredRule, body: Mapping[str, Any] | None) -> str:
     """Where the rule of the route as it stands sends to, if not to what is stored; else empty."""
     now = standing_rule(*stored.ref, body)
