@@ -14,7 +14,7 @@ from builders.references import reference_recmodel, referring
 from builders.route_world import route
 
 Object = dict[str, Any]
-GROUPS.setdefault("httproutes", "gateway.networking.k8s.io/v1")
+GROUPS |= dict.fromkeys(("httproutes", "grpcroutes"), "gateway.networking.k8s.io/v1")
 
 
 def routed_pools() -> list[Object]:
@@ -27,24 +27,27 @@ class Routed(Namespace):
     to after a write.
     """
 
-    def __init__(self, *scalers: Object, weights: tuple[int, int] = (60, 40), mode: str = "Recommend") -> None:
+    def __init__(
+        self, *scalers: Object, weights: tuple[int, int] = (60, 40), mode: str = "Recommend", kind: str = "HTTPRoute"
+    ) -> None:
+        self.kind, self.plural = kind, f"{kind.lower()}s"
         self.starts = True
         self.later: list[tuple[int, int]] = []
         self.latecomer = "recmodel"
         super().__init__(mode, *scalers)
         spec = self.objects["recmodels"]["ranker"]["spec"]
-        spec |= {"route": {"ref": {"kind": "HTTPRoute", "name": "shop", "rule": 1}}, "pools": routed_pools()}
-        self.add("httproutes", route(*weights))
+        spec |= {"route": {"ref": {"kind": kind, "name": "shop", "rule": 1}}, "pools": routed_pools()}
+        self.add(self.plural, route(*weights))
         for name in ("ranker-cpu", "ranker-gpu"):
             self.is_ready(name)
 
     @property
     def weights(self) -> list[int]:
-        return [b["weight"] for b in self.objects["httproutes"]["shop"]["spec"]["rules"][1]["backendRefs"]]
+        return [b["weight"] for b in self.objects[self.plural]["shop"]["spec"]["rules"][1]["backendRefs"]]
 
     def set_weights(self, *weights: int, manager: str = "recmodel") -> None:
         """Somebody writes the weights of the rule; by default the operator does."""
-        found = self.objects["httproutes"]["shop"]
+        found = self.objects[self.plural]["shop"]
         for one, weight in zip(found["spec"]["rules"][1]["backendRefs"], weights, strict=True):
             one["weight"] = weight
         self._made += 1
@@ -54,7 +57,7 @@ class Routed(Namespace):
 
     def another(self, mode: str = "Auto") -> None:
         """There is another RecModel that refers to the same rule."""
-        ref = {"kind": "HTTPRoute", "name": "shop", "rule": 1}
+        ref = {"kind": self.kind, "name": "shop", "rule": 1}
         self.add("recmodels", reference_recmodel(*routed_pools(), name="another", mode=mode, route={"ref": ref}))
 
     def runs(self, name: str, replicas: int) -> None:
@@ -67,7 +70,7 @@ class Routed(Namespace):
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
-        if request.method != "PATCH" or parts[-2] not in ("httproutes", "ranker-cpu", "ranker-gpu"):
+        if request.method != "PATCH" or parts[-2] not in (self.plural, "ranker-cpu", "ranker-gpu"):
             return await super().answer(request)
         if parts[-1] == "scale":
             answer = await super().answer(request)
@@ -79,7 +82,7 @@ class Routed(Namespace):
 
     def patched(self, patch: list[Object]) -> web.Response:
         """The answer to a JSON patch of the route."""
-        body = copy.deepcopy(self.objects["httproutes"]["shop"])
+        body = copy.deepcopy(self.objects[self.plural]["shop"])
         for step in patch:
             at: Any = body
             *way, last = step["path"].strip("/").split("/")
@@ -90,8 +93,8 @@ class Routed(Namespace):
             if step["op"] == "add":
                 assert last == "weight", step
                 at[last] = step["value"]
-        self.writes.append("PATCH httproutes/shop")
-        self.objects["httproutes"]["shop"] = body
+        self.writes.append(f"PATCH {self.plural}/shop")
+        self.objects[self.plural]["shop"] = body
         self.set_weights(*self.weights, manager="recmodel-handover")
         if self.later:
             self.set_weights(*self.later.pop(), manager=self.latecomer)

@@ -24,6 +24,7 @@ def in_turn() -> Routed:
     shop.another("Recommend")
     code, said = shop.run("handover", name="another")
     assert code == 0, said
+    assert "of its making" not in said, "it is what was there before"
     assert (
         "store the weights of rule 1 of HTTPRoute shop (ranker-cpu:80 60, ranker-gpu:80 40; as ConfigMap ranker-handover has them, and not "
         "ranker-cpu:80 999, ranker-gpu:80 1, which the operator may have set) in ConfigMap another-handover"

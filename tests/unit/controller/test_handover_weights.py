@@ -45,6 +45,40 @@ def test_the_weights_come_back_exactly_before_the_autoscalers_and_after_the_mode
     assert "set the weights of rule 1 of HTTPRoute shop as they were stored: ranker-cpu:80 60, ranker-gpu:80 40" in said
 
 
+def test_a_rule_of_a_grpcroute_is_treated_alike() -> None:
+    shop = Routed(kind="GRPCRoute")
+    assert shop.run("handover")[0] == 0
+    shop.set_weights(999, 1)
+    shop.another()
+    _, said = shop.run("handback", yes=False)
+    assert "the weights of rule 1 of GRPCRoute shop are left as they are: RecModel another refers to it" in said
+    shop.another("Recommend")
+    shop.set_weights(500, 500, manager="kubectl-edit")
+    _, said = shop.run("handback", yes=False)
+    assert "by kubectl -n shop patch grpcroute shop --type=json -p " in said
+    shop.set_weights(999, 1)
+    code, said = shop.run("handback")
+    assert (code, shop.weights, shop.objects["configmaps"]) == (0, [60, 40], {}), said
+    assert shop.writes[-4] == "PATCH grpcroutes/shop"
+
+
+OPERATORS = (
+    "WARNING the operator may have set ranker-cpu:80 999, ranker-gpu:80 1 of rule 1 of HTTPRoute shop, and no store has what was there "
+    "before: handback restores these"
+)
+
+
+def test_weights_of_the_operator_that_are_stored_as_those_before_are_told() -> None:
+    shop = Routed()
+    assert "the operator may have set" not in shop.run("handover")[1]
+    shop.set_weights(999, 1)
+    _, said = shop.run("handover")
+    assert "the operator may have set" not in said, "the store has what was there before"
+    shop.objects["configmaps"].clear()
+    _, said = shop.run("handover", yes=False)
+    assert OPERATORS in said
+
+
 def test_a_pool_that_was_taken_to_0_gets_a_ready_pod_first_and_then_its_share() -> None:
     shop = handed_over()
     shop.runs("ranker-gpu", 0)

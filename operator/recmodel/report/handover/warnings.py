@@ -12,7 +12,7 @@ from recmodel.report.handover.others import acting_on
 from recmodel.report.handover.rule_steps import not_known, rule_kept, under_another
 from recmodel.report.handover.steps import AUTO, kept_from_scaling
 from recmodel.report.handover.store import Stored, leaving, store_name
-from recmodel.report.handover.weights import StoredRule, by_hand, elsewhere
+from recmodel.report.handover.weights import StoredRule, by_hand, elsewhere, may_be_ours
 
 
 def of_handover(
@@ -39,7 +39,7 @@ def of_handover(
                 f"{kept.shown} has ScaledObject {scaled.name} {kept.where}, and {kept.next_time} may go on with it. Add the annotation "
                 f'{PAUSED}: "true" there'
             )
-    yield from _of_rule(found)
+    yield from _of_rule(found, rule)
     yield from _stored_otherwise(found, rule)
     yield from _mode(found, "Auto")
     for pool in found.pools:
@@ -51,16 +51,23 @@ def of_handover(
         yield _unread(found, "a ScaledObject that has no HorizontalPodAutoscaler yet is not seen")
 
 
-def _of_rule(found: Standing) -> Iterator[str]:
+def _of_rule(found: Standing, rule: StoredRule | None) -> Iterator[str]:
     if found.rule is not None and (kept := origin(found.routes[found.rule.kind, found.rule.name])):
         yield (
             f"{kept.shown} has {found.rule.kind} {found.rule.name} {kept.where}, and {kept.next_time} may set its weights back. Let it "
             "leave them alone: docs/attach.md, From Git"
         )
+    fresh = found.rule is not None and rule is not None and rule.same(found.rule) and not _stored_already(found, rule)
     if found.rule is not None and (acting := acting_on(found.rule, found.others)):
+        stored = ", and those that are stored may be of its making" if fresh else ""
         yield (
-            f"{acting} refers to {found.rule.shown}, too, in mode Auto: only the older one sets its weights, and those that are stored may "
-            "be of its making. Hand it back first, or set mode: Recommend in it"
+            f"{acting} refers to {found.rule.shown}, too, in mode Auto: only the older one sets its weights{stored}. Hand it back first, "
+            "or set mode: Recommend in it"
+        )
+    elif found.rule is not None and fresh and may_be_ours(found.routes[found.rule.kind, found.rule.name]):
+        yield (
+            f"the operator may have set {found.rule.weights} of {found.rule.shown}, and no store has what was there before: handback "
+            "restores these"
         )
     if found.rule is not None and (may_not := found.may_not_list(names.RECMODEL)):
         yield (
@@ -71,6 +78,11 @@ def _of_rule(found: Standing) -> Iterator[str]:
             f"the weights of {found.rule.shown} are not stored: the operator may have set {found.rule.weights}, and {why}. Run this with "
             "an account that may, else handback leaves the weights as they are"
         )
+
+
+def _stored_already(found: Standing, rule: StoredRule) -> bool:
+    stores = [*found.stores.values(), *([found.store] if found.store is not None else [])]
+    return any(one.rule is not None and one.rule.same(rule) for one in stores)
 
 
 def _stored_otherwise(found: Standing, rule: StoredRule | None) -> Iterator[str]:
