@@ -122,7 +122,7 @@ def _report_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="in its place: the route whose rules are the kinds of requests, at Envoy Gateway",
     )
-    add("--recmodel", metavar="NAME", help="whose decisions are shown (default: after which the workloads are named)")
+    add("--recmodel", metavar="NAME", help="whose decisions are shown (default: whose pools have these workloads)")
     add("--time-zone", default="UTC", metavar="ZONE", help="of the hours, such as Europe/Berlin (default UTC)")
     add("--html", type=Path, metavar="FILE", help="write the page there (default: standard output)")
     add("--figure", type=Path, metavar="PNG", help="write a picture as well")

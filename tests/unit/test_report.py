@@ -12,7 +12,7 @@ import pytest
 from builders.past_prometheus import WORKLOAD, Other, PastShop, recent, run_as_in_the_image
 from builders.weekly_past import week
 from recmodel.cli import main
-from recmodel.controller.weekly import named_after, pools_are
+from recmodel.controller.weekly import pools_are, whose
 from recmodel.lab.weekly.figures import report_of
 from recmodel.lab.weekly.page import page
 
@@ -171,7 +171,15 @@ def test_a_server_that_answers_no_more_leaves_a_report_of_what_it_answered(
 def test_a_recmodel_is_that_after_which_every_workload_is_named(
     case: str, workloads: tuple[str, ...], found: list[str]
 ) -> None:
-    assert named_after(["feed", "ranker", "ranker-eu"], workloads) == found, case
+    assert whose(["feed", "ranker", "ranker-eu"], workloads, {}) == found, case
+
+
+def test_a_recmodel_that_says_which_workloads_its_pools_have_is_not_judged_by_names() -> None:
+    there = ["feed", "ranker"]
+    has = {"ranker": {"cpu": "other"}, "feed": {"cpu": "ranker-cpu", "gpu": "ranker-gpu"}}
+    assert whose(there, ("ranker-cpu", "ranker-gpu"), has) == ["feed"]
+    assert whose(there, ("ranker-cpu",), has) == ["feed"]
+    assert whose(there, ("ranker-cpu",), {"ranker": {"cpu": "other"}}) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +196,22 @@ def test_a_recmodel_is_that_after_which_every_workload_is_named(
 def test_whether_the_pools_of_a_recmodel_are_the_workloads(
     model: str, pools: list[str], workloads: tuple[str, ...], same: bool
 ) -> None:
-    assert pools_are(model, pools, workloads) is same
+    assert pools_are(model, pools, workloads, {}) is same
+
+
+@pytest.mark.parametrize(
+    ("pools", "workloads", "same"),
+    [
+        (["cpu", "gpu"], ("feed-a", "feed-b"), True),
+        (["cpu", "gpu"], ("feed-a",), False),
+        (["cpu", "gpu", "gone"], ("feed-a", "feed-b"), False),
+        ([], ("feed-b", "feed-a"), True),
+    ],
+)
+def test_the_pools_of_a_recmodel_have_the_workloads_that_the_operator_exports(
+    pools: list[str], workloads: tuple[str, ...], same: bool
+) -> None:
+    assert pools_are("ranker", pools, workloads, {"cpu": "feed-a", "gpu": "feed-b"}) is same
 
 
 def test_the_cost_of_other_pools_is_not_that_of_the_workloads(
@@ -207,6 +230,45 @@ def test_the_cost_of_other_pools_is_not_that_of_the_workloads(
     assert (
         "The cost of RecModel ranker is left out: its pools are cpu, gpu, and the workloads named are ranker. Name the workload of each "
         "pool with --deployment, or give prices with --cost" in html.read_text(encoding="utf-8")
+    )
+
+
+def exported(**workloads: str) -> tuple[Other, ...]:
+    """What the operator says of RecModel ``feed``, whose pools have these workloads; ``ranker`` is of other ones."""
+    feed = {"model": "feed"}
+    decided = ({"model": "ranker"}, feed)
+    return (
+        *(Other(("recmodel_decision_timestamp_seconds",), model, lambda _: 1.0) for model in decided),
+        Other(("recmodel_pool_workload_info",), {"model": "ranker", "pool": "cpu", "workload": "other"}, lambda _: 9.0),
+        *(
+            Other(("recmodel_pool_workload_info",), {**feed, "pool": pool, "workload": name}, lambda _: 9.0)
+            for pool, name in workloads.items()
+        ),
+        Other(("recmodel_cost_per_hour", '"feed"'), feed, lambda _: 3.0),
+        *(Other(("recmodel_pool_desired_replicas",), {"pool": pool}, lambda _: 0.0) for pool in workloads),
+    )
+
+
+def test_the_cost_is_that_of_the_recmodel_whose_pools_have_these_workloads_whatever_they_are_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "week.html"
+    with recent(others=exported(cpu="ranker")).served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
+    assert re.search(r" [12]\.\d\d was spent", capsys.readouterr().out)
+    assert "Decisions of RecModel feed" in html.read_text(encoding="utf-8")
+
+
+def test_the_cost_of_more_workloads_than_those_named_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "week.html"
+    with recent(others=exported(cpu="ranker", gpu="big")).served() as url:
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(html)]) == 0
+    assert " replica-hours ran" in capsys.readouterr().out
+    assert (
+        "The cost of RecModel feed is left out: its pools are cpu (workload ranker), gpu (workload big), and the workloads named are ranker"
+        in html.read_text(encoding="utf-8")
     )
 
 

@@ -5,33 +5,19 @@ and pool.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recmodel.api.status import Condition, RecommendationStatus
 from recmodel.cluster.observed.pool_state import PoolState
+from recmodel.controller.metric_series import Series
 from recmodel.controller.tracked import Tracked
+from recmodel.controller.views import workloads
 from recmodel.core.types import Decision
 
 MODEL = ("namespace", "model")
 POOL = (*MODEL, "pool")
-
-Kind = TypeVar("Kind", bound=Counter | Gauge | Histogram)
-
-
-class Series(Generic[Kind]):
-    """One metric as it is declared in :class:`Metrics`: on an instance, the attribute is the metric itself."""
-
-    def __init__(
-        self, kind: type[Kind], name: str, documentation: str, labels: Sequence[str] = (), **options: Any
-    ) -> None:
-        self.name = name
-        self.registered = partial(kind, name, documentation, labels, **options)  # takes ``registry``
-
-    def __get__(self, metrics: Metrics, owner: type[Metrics]) -> Kind:
-        raise AttributeError(f"{self.name} is of an instance of {owner.__name__}, which holds the metric itself")
 
 
 class Metrics:
@@ -125,6 +111,9 @@ class Metrics:
         buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
     )
     version = Series(Gauge, "recmodel_pool_version_info", "1 for the version that the pool serves.", (*POOL, "version"))
+    workload = Series(
+        Gauge, "recmodel_pool_workload_info", "1 for the workload whose replicas are the pool's.", (*POOL, "workload")
+    )
     rollout = Series(Gauge, "recmodel_rollout_phase", "1 for the phase of the pool's last rollout.", (*POOL, "phase"))
     largest_share = Series(
         Gauge,
@@ -217,9 +206,12 @@ class Metrics:
             self._set(key, self.cost_part, here, cost)
 
     def rolled(self, tracked: Tracked, limits: Mapping[str, float]) -> None:
-        """Versions and rollouts as they are now; what was before has no series any more."""
+        """Workloads, versions and rollouts as they are now; what was before has no series any more."""
         labels = (tracked.owner.namespace, tracked.owner.name)
         wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {}
+        if tracked.spec is not None:
+            for pool, name in workloads(tracked.owner.name, tracked.spec).items():
+                wanted[self.workload, (*labels, pool, name)] = 1.0
         for pool, found in tracked.versions.serving.items():
             if found.now is not None:
                 wanted[self.version, (*labels, pool, found.now.name)] = 1.0
@@ -227,7 +219,7 @@ class Metrics:
             wanted[self.rollout, (*labels, pool, trial.phase)] = 1.0
         for pool, share in limits.items():
             wanted[self.largest_share, (*labels, pool)] = share
-        self._replace(tracked.key, (self.version, self.rollout, self.largest_share), wanted)
+        self._replace(tracked.key, (self.workload, self.version, self.rollout, self.largest_share), wanted)
 
     def judged(self, tracked: Tracked, conditions: Sequence[Condition]) -> None:
         """The conditions of a RecModel as they are now, of which two are exported."""

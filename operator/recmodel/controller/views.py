@@ -81,8 +81,14 @@ def pod_prefixes(name: str, spec: RecModelSpec) -> list[str | None]:
     """What the names of each pool's pods begin with, by which their series are found where any of the pools stands already, so that
     all are measured alike; None where they have labels of ours.
     """
-    found = (pool.target_ref.name if pool.target_ref else names.child_name(name, pool.name) for pool in spec.pools)
-    return [pod_prefix(workload) if spec.by_reference else None for workload in found]
+    return [pod_prefix(workload) if spec.by_reference else None for workload in workloads(name, spec).values()]
+
+
+def workloads(name: str, spec: RecModelSpec) -> dict[str, str]:
+    """By pool the name of the workload whose replicas are its own: what it refers to, or the operator's Deployment."""
+    return {
+        pool.name: pool.target_ref.name if pool.target_ref else names.child_name(name, pool.name) for pool in spec.pools
+    }
 
 
 def core_model(tracked: Tracked, pools: Mapping[str, PoolState]) -> Model:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from recmodel.controller.past import MOST_NAMES, Asked, Floats, asked_for, askin
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.history import grid_of
 from recmodel.prometheus.past import Past
-from recmodel.prometheus.past_decisions import Decisions, read_decisions, recmodels
+from recmodel.prometheus.past_decisions import Decisions, read_decisions, read_workloads, recmodels
 from recmodel.prometheus.past_kinds import KindsBy
 from recmodel.prometheus.past_slots import Slots, read_slots
 from recmodel.prometheus.session import PrometheusError
@@ -75,9 +75,10 @@ def read_now(options: argparse.Namespace) -> Found:
 def _decisions(
     client: PrometheusClient, wanted: Asked, named: str | None, moments: Floats, scope: Sequence[str]
 ) -> tuple[Decisions | None, str]:
-    """Those of the RecModel that is named, or after which the workloads are; else why there are none."""
+    """Those of the RecModel that is named, or whose pools have the workloads; else why there are none."""
     there = recmodels(client, wanted.namespace, float(moments[-1]), scope)
-    mine = named_after(there, wanted.deployments)
+    workloads = read_workloads(client, wanted.namespace, float(moments[-1]), scope)
+    mine = whose(there, wanted.deployments, workloads)
     if named is None and len(mine) == 1:
         named = mine[0]
     if named is None:
@@ -92,24 +93,37 @@ def _decisions(
             "before --to: see whether it reads the operator's page, or leave --recmodel out"
         )
     found = read_decisions(client, (wanted.namespace, named), moments, SLOT_SECONDS, scope)
-    if pools_are(named, found.changes, wanted.deployments) or not np.isfinite(found.cost_per_hour).any():
+    has = workloads.get(named, {})
+    if pools_are(named, found.changes, wanted.deployments, has) or not np.isfinite(found.cost_per_hour).any():
         return found, ""
-    pools = f"its pools are {', '.join(sorted(found.changes))}" if found.changes else "its pools are not known"
+    there_are = [f"{pool} (workload {has[pool]})" if pool in has else pool for pool in sorted({*found.changes, *has})]
+    pools = f"its pools are {', '.join(there_are)}" if there_are else "its pools are not known"
     return replace(found, cost_per_hour=np.full(moments.size, math.nan)), (
         f"The cost of RecModel {named} is left out: {pools}, and the workloads named are {', '.join(wanted.deployments)}. Name the "
         "workload of each pool with --deployment, or give prices with --cost"
     )
 
 
-def named_after(models: Sequence[str], workloads: Sequence[str]) -> list[str]:
-    """Those of ``models`` after which every workload is named: of ``ranker-cpu`` and ``ranker-gpu`` that is ``ranker``."""
-    return [name for name in models if all(one == name or one.startswith(f"{name}-") for one in workloads)]
+def whose(models: Sequence[str], named: Collection[str], workloads: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Those of ``models`` whose pools have the workloads ``named``: as the operator exports it, by model and pool. One of which it
+    exports nothing is that after which they all are named: of ``ranker-cpu`` and ``ranker-gpu`` that is ``ranker``.
+    """
+    exported = [name for name in models if name in workloads and {*named} <= {*workloads[name].values()}]
+    return exported or [
+        name
+        for name in models
+        if name not in workloads and all(one == name or one.startswith(f"{name}-") for one in named)
+    ]
 
 
-def pools_are(model: str, pools: Collection[str], workloads: Sequence[str]) -> bool:
-    """Whether the pools of a RecModel are these workloads, each by its name or by that of the Deployment that the operator makes of it."""
-    of_workloads = {one if one in pools else one.removeprefix(f"{model}-") for one in workloads}
-    return of_workloads == {*pools} and len(workloads) == len(pools)
+def pools_are(model: str, pools: Collection[str], named: Collection[str], workloads: Mapping[str, str]) -> bool:
+    """Whether the ``pools`` of a RecModel have the workloads ``named`` and no others: as exported, by pool; else each by its own name, or
+    by that of the Deployment that the operator makes of it.
+    """
+    if workloads:
+        return {*workloads.values()} == {*named} and {*pools} <= workloads.keys()
+    of_workloads = {one if one in pools else one.removeprefix(f"{model}-") for one in named}
+    return of_workloads == {*pools} and len(named) == len(pools)
 
 
 def _no_kinds(by: KindsBy) -> str:

@@ -38,6 +38,23 @@ def recmodels(client: PrometheusClient, namespace: str, at_seconds: float, scope
     return sorted({labels["model"] for labels, _ in answer.rows if labels.get("model")})
 
 
+def read_workloads(
+    client: PrometheusClient, namespace: str, at_seconds: float, scope: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """By RecModel and pool the workload whose replicas it had, for most of the day before; an older operator does not say so.
+
+    Raises ``PrometheusError``.
+    """
+    back = f"[{duration(LONGEST_LOOK_BACK_SECONDS)}]"
+    said = in_namespace_over("recmodel_pool_workload_info", namespace, back, *scope, function="count_over_time")
+    answer = client.query(f"topk by (model, pool) (1, sum by (model, pool, workload) ({said}))", at_seconds)
+    found: dict[str, dict[str, str]] = {}
+    for labels, _ in answer.rows:
+        if all(labels.get(label) for label in ("model", "pool", "workload")):
+            found.setdefault(labels["model"], {})[labels["pool"]] = labels["workload"]
+    return found
+
+
 def read_decisions(
     client: PrometheusClient,
     key: tuple[str, str],
