@@ -110,9 +110,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     from recmodel.decide import read_model
+    from recmodel.lab.figure_file import check_figure
     from recmodel.lab.simulate import assumed, compare, scenario_of, write_figure
     from recmodel.lab.trace import read_trace
 
+    check_figure(options.figure)
     load = read_trace(options.load)
     number = options.day if options.day is not None else load.whole_days - 1
     if not 0 <= number < load.whole_days:
@@ -136,6 +138,9 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _backtest(options: argparse.Namespace) -> int:
+    from recmodel.lab.figure_file import check_figure
+
+    check_figure(options.figure)
     if options.prometheus is not None:
         return _backtest_past(options)
     if options.model is None or options.load is None:
@@ -177,6 +182,7 @@ def _backtest_past(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from recmodel.api.time_zone import calendar
     from recmodel.controller.weekly import read_now
+    from recmodel.lab.figure_file import check_figure
     from recmodel.lab.weekly.figures import report_of
     from recmodel.lab.weekly.page import page
     from recmodel.lab.weekly.picture import drawn
@@ -185,6 +191,7 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.html is not None:
         check(options.html)
+    check_figure(options.figure)
     found = read_now(options)
     wanted, latency = found.wanted, found.wanted.latency
     report = report_of(

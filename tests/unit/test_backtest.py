@@ -111,3 +111,21 @@ def test_neither_prometheus_nor_a_file(capsys: pytest.CaptureFixture[str]) -> No
         "name your Prometheus (--prometheus URL --namespace NAME --deployment NAME), or a file"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*ASKED, "--prometheus", "http://127.0.0.1:9"),
+        ("backtest", "--model", "no.yaml", "--load", "no.csv"),
+        ("simulate", "--model", "no.yaml", "--load", "no.csv"),
+    ],
+)
+def test_a_picture_that_can_not_be_written_is_found_before_anything_is_read(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "none" / "past.png"
+    assert main([*arguments, "--figure", str(picture)]) == 2
+    assert capsys.readouterr().err == (
+        f"recmodel {arguments[0]}: --figure {picture}: {picture.parent} is no folder that can be written to: name a file in another one\n"
+    )

@@ -89,18 +89,35 @@ def test_each_way_out_is_one_line(
     assert printed.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("where", ["none/week.html", "folder", "notes.html"])
-def test_a_page_that_can_not_be_written_is_found_before_anything_is_asked(
-    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "where"),
+    [
+        ("--html", "none/week.html"),
+        ("--html", "folder"),
+        ("--html", "notes.html"),
+        ("--figure", "none/week.png"),
+        ("--figure", "folder.png"),
+        ("--figure", "notes.png"),
+        ("--figure", "week.jpeg"),
+        ("--figure", "week"),
+    ],
+)
+def test_what_can_not_be_written_is_found_before_anything_is_asked(
+    option: str, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "notes.html").write_text("mine", encoding="utf-8")
+    for folder in ("folder", "folder.png"):
+        (tmp_path / folder).mkdir()
+    for notes in ("notes.html", "notes.png"):
+        (tmp_path / notes).write_text("mine", encoding="utf-8")
     there = recent()
     with there.served() as url:
-        assert main([*ASKED, "--prometheus", url, "--from", "40m", "--html", str(tmp_path / where)]) == 2
+        assert main([*ASKED, "--prometheus", url, "--from", "40m", option, str(tmp_path / where)]) == 2
     assert there.asked == []
-    assert f"--html {tmp_path / where}: " in capsys.readouterr().err
-    assert (tmp_path / "notes.html").read_text(encoding="utf-8") == "mine"
+    said = capsys.readouterr().err
+    assert said.startswith(f"recmodel report: {option} {tmp_path / where}: ")
+    assert said.count("\n") == 1
+    for notes in ("notes.html", "notes.png"):
+        assert (tmp_path / notes).read_text(encoding="utf-8") == "mine"
 
 
 def test_a_page_takes_the_place_of_the_one_before_as_a_whole(tmp_path: Path) -> None:

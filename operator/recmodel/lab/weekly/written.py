@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from recmodel.lab.figure_file import check_folder
 from recmodel.lab.weekly.page import TITLE
 
 BEGINNING_CHARACTERS = 2000  # the title of a page stands within them
@@ -12,9 +12,7 @@ BEGINNING_CHARACTERS = 2000  # the title of a page stands within them
 
 def check(path: Path) -> None:
     """That a page can be written there: a new file, or in place of a page. ``ValueError`` with the way out where not."""
-    folder = path.resolve().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ValueError(f"--html {path}: {folder} is no folder that can be written to: name a file in another one")
+    check_folder(path, "--html")
     if not path.exists():
         return
     if not path.is_file():
