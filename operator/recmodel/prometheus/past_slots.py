@@ -16,7 +16,7 @@ from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.histogram import UNIT_SECONDS
 from recmodel.prometheus.past import Floats, bounds_of, profile_of, window_of
 from recmodel.prometheus.past_kinds import KindsBy, kinds_of
-from recmodel.prometheus.past_use import CpuUse, read_use
+from recmodel.prometheus.past_use import CONTAINERS, CpuUse, read_use
 from recmodel.prometheus.pod_names import by_workload
 from recmodel.prometheus.profile import Histogram
 from recmodel.prometheus.promql import any_of, duration, ours, selector
@@ -36,6 +36,7 @@ class PoolSlots:
     cpu_bound: str  # limit, limit of some containers, request, or nothing where none is known
     gpu_ratio: Floats
     queue: Floats  # requests that wait, a replica
+    cpu_used_by: str = CONTAINERS  # or what stands in for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def read_slots(
     for name in even:
         cpu = use.cpu.get(name, CpuUse(none, none, ""))
         gpu, queue = use.gpu.get(name, none), use.queue.get(name, none)
-        pools.append(PoolSlots(name, latencies[name], cpu.cores, cpu.bound_cores, cpu.bound, gpu, queue))
+        pools.append(PoolSlots(name, latencies[name], cpu.cores, cpu.bound_cores, cpu.bound, gpu, queue, cpu.used_by))
     before, given_up = len(asked.refused), asked.gave_up
     kinds = kinds_of(asked, by, view.namespace, even, scope) if by is not None else {}
     return Slots(

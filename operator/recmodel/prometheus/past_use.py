@@ -15,8 +15,12 @@ from recmodel.prometheus.slot_questions import SlotQuestions
 
 LIMIT, REQUEST = "limit", "request"
 PART_LIMIT = "limit of some containers"  # others have none, so a pod may use more
+# Whose CPU it is: cAdvisor's containers; where it is not read the processes behind the pages that are, by container; or together,
+# where no label tells which container each is of.
+CONTAINERS, PROCESSES, POD_PROCESSES = "containers", "processes by container", "processes of a pod"
 OFTEN_RATIO = 0.5  # of the slots: an init container runs for a moment
 BY_POD, BY_CONTAINER = ("namespace", "pod"), ("namespace", "pod", "container")
+ON_CONTAINER = "on (namespace, pod, container)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class CpuUse:
     cores: Floats
     bound_cores: Floats
     bound: str
+    used_by: str = CONTAINERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +57,56 @@ def _cpu(asked: SlotQuestions, scope: Sequence[str]) -> dict[str, CpuUse]:
     window, names = asked.window, [pool.name for pool in asked.view.pools]
     containers = ",".join((*asked.mine, 'container!=""', 'container!="POD"'))
     used = f"rate(container_cpu_usage_seconds_total{{{containers}}}{window})"
-    process = f"sum by (namespace, pod) (rate(process_cpu_seconds_total{{{','.join(asked.mine)}}}{window}))"
+    none = np.full(asked.moments.size, math.nan)
     found: dict[str, CpuUse] = {}
     for word in (LIMIT, REQUEST, ""):
         missing = [name for name in names if name not in found]
         if not missing:
             break
-        bounds, those = {name: np.full(asked.moments.size, math.nan) for name in missing}, ""
+        bounds, each, those = dict.fromkeys(missing, none), "", ""
         if word:
             metric = f"kube_pod_container_resource_{word}s"
             only = ('resource="cpu"', *scope)
             known = asked.mean_of_pods(_of_exporter(metric, asked.view, only, "sum"))
             bounds = {name: known[name] for name in missing if name in known and np.isfinite(known[name]).any()}
+            each = f"({_of_exporter(metric, asked.view, only, 'sum', by=BY_CONTAINER)})"
             those = f"({_of_exporter(metric, asked.view, only, 'group', by=BY_CONTAINER)})"
         if not bounds:
             continue
-        of_them = f" and on (namespace, pod, container) {those}" if those else ""
-        cores = _first(asked, f"sum by (namespace, pod) ({used}{of_them})", process)
-        without = f"count by (namespace, pod) ({used} unless on (namespace, pod, container) {those})"
+        of_them = f" and {ON_CONTAINER} {those}" if those else ""
+        cores = asked.mean_of_pods(f"sum by (namespace, pod) ({used}{of_them})")
+        without = f"count by (namespace, pod) ({used} unless {ON_CONTAINER} {those})"
         unbound = asked.by_workload(without) if word == LIMIT else {}
         for name, bound in bounds.items():
-            mine = cores.get(name, np.full(asked.moments.size, math.nan))
-            often = np.isfinite(unbound.get(name, np.nan * mine)).sum() >= max(OFTEN_RATIO * np.isfinite(mine).sum(), 1)
+            mine = cores.get(name, none)
+            often = np.isfinite(unbound.get(name, none)).sum() >= max(OFTEN_RATIO * np.isfinite(mine).sum(), 1)
             found[name] = CpuUse(mine, bound, PART_LIMIT if often else word)
+        found |= _of_processes(asked, {name: bounds[name] for name in bounds if name not in cores}, word, each)
     return found
+
+
+def _of_processes(asked: SlotQuestions, bounds: Mapping[str, Floats], word: str, each: str) -> dict[str, CpuUse]:
+    """What stands in for the containers of pools with these ``bounds``: each process is of its container's bound, which ``each`` has, and
+    a container without a page counts on neither side. A process of which no label tells the container is of the whole pod's.
+    """
+    if not bounds:
+        return {}
+    used = f"rate(process_cpu_seconds_total{{{','.join(asked.mine)}}}{asked.window})"
+    mine, theirs = {}, {}
+    if each:
+        mine = asked.mean_of_pods(f"sum by (namespace, pod) ({used} and {ON_CONTAINER} {each})")
+    if mine:
+        with_page = f"group by (namespace, pod, container) ({used})"
+        theirs = asked.mean_of_pods(f"sum by (namespace, pod) ({each} and {ON_CONTAINER} {with_page})")
+    told = {
+        name: CpuUse(mine[name], theirs[name], word, PROCESSES) for name in bounds if name in mine and name in theirs
+    }
+    if told.keys() == bounds.keys():
+        return told
+    whole = asked.mean_of_pods(f"sum by (namespace, pod) ({used})")
+    return {
+        name: CpuUse(whole[name], bound, word, POD_PROCESSES) for name, bound in bounds.items() if name in whole
+    } | told
 
 
 def _first(asked: SlotQuestions, better: str, other: str) -> dict[str, Floats]:

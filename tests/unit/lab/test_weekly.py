@@ -27,7 +27,7 @@ from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.past import BY_PAGES, BY_STATE, Past, PoolPast
 from recmodel.prometheus.past_decisions import Decisions
 from recmodel.prometheus.past_slots import PoolSlots, Slots
-from recmodel.prometheus.past_use import LIMIT, PART_LIMIT, REQUEST
+from recmodel.prometheus.past_use import CONTAINERS, LIMIT, PART_LIMIT, POD_PROCESSES, PROCESSES, REQUEST
 from recmodel.prometheus.slot_questions import Latencies
 
 NAN = math.nan
@@ -246,21 +246,56 @@ def test_an_hour_that_the_clocks_show_twice_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bound", "note"),
+    ("case", "zone", "begin", "said"),
     [
-        (LIMIT, ""),
-        (PART_LIMIT, "ranker-cpu: CPU is that of the containers with a limit, as others have none"),
-        (REQUEST, "ranker-cpu: CPU is of what a replica requests, as it has no limit"),
+        ("back", "Europe/Berlin", 1_792_800_000.0, "On Sun 25 Oct 02:00 to 03:00 TWICE"),
+        ("on", "Europe/Berlin", 1_774_656_000.0, "On Sun 29 Mar there is no 02:00 to 03:00."),
+        ("back by half an hour", "Australia/Lord_Howe", 1_775_299_980.0, "On Sun 5 Apr 01:30 to 02:00 TWICE"),
+        ("back over midnight", "America/Scoresbysund", 1_792_800_000.0, "On Sat 24 Oct 23:00 to 00:00 TWICE"),
+        ("no change", "Asia/Kolkata", 1_792_800_000.0, ""),
+    ],
+)  # fmt: skip
+def test_a_change_of_the_clocks_within_the_range_is_said(case: str, zone: str, begin: float, said: str) -> None:
+    given = week(2)
+    moved = begin - float(given.past.seconds[0])
+    past = replace(given.past, seconds=given.past.seconds + moved)
+    slots = replace(given.slots, seconds=given.slots.seconds + moved)
+    found = report_of(replace(given, past=past, slots=slots, calendar=calendar(zone), zone=zone))
+    said = said.replace("TWICE", "comes twice, and counts as one hour.")
+    assert " ".join(found.clock_changes) == said, case
+    assert f"Hours are those of {zone}.{f' {said}' if said else ''}</p>" in page(found)
+
+
+def test_an_hour_that_no_clock_showed_is_none_that_is_not_known() -> None:
+    given = week(2)
+    moved = 1_774_656_000.0 - float(given.past.seconds[0])
+    past = replace(given.past, seconds=given.past.seconds + moved)
+    slots = replace(given.slots, seconds=given.slots.seconds + moved)
+    report = report_of(replace(given, past=past, slots=slots, calendar=calendar("Europe/Berlin"), zone="Europe/Berlin"))
+    day = next(day for day in report.days if day.name == "Sun 29 Mar")
+    assert day.hours[1:4] == ("within", "gone", "within")
+    assert " of 48 hours " in report.first_line
+    assert "Sun 29 Mar, 02:00: no such hour" in page(report)
+
+
+@pytest.mark.parametrize(
+    ("bound", "used_by", "note"),
+    [
+        (LIMIT, CONTAINERS, ""),
+        (LIMIT, PROCESSES, "ranker-cpu: CPU is that of the processes whose pages are read"),
+        (LIMIT, POD_PROCESSES, "ranker-cpu: CPU is that of the processes whose pages are read"),
+        (PART_LIMIT, CONTAINERS, "ranker-cpu: CPU is that of the containers with a limit, as others have none"),
+        (REQUEST, CONTAINERS, "ranker-cpu: CPU is of what a replica requests, as it has no limit"),
     ],
 )
-def test_cpu_is_a_sign_of_a_bottleneck_where_a_limit_bounds_all_of_it(bound: str, note: str) -> None:
+def test_cpu_is_a_sign_of_a_bottleneck_where_a_limit_bounds_all_of_it(bound: str, used_by: str, note: str) -> None:
     given = one_pool(week())
     (pool,) = given.slots.pools
-    busy = replace(pool, cpu_bound=bound, cpu_cores=0.95 * pool.cpu_bound_cores)
+    busy = replace(pool, cpu_bound=bound, cpu_used_by=used_by, cpu_cores=0.95 * pool.cpu_bound_cores)
     slots = replace(given.slots, pools=(busy,))
     report = report_of(replace(given, slots=slots))
     signs_found = {limit.sign for limit in report.limits if limit}
-    assert ("CPU" in signs_found) == (bound == LIMIT)
+    assert ("CPU" in signs_found) == (bound == LIMIT and used_by != POD_PROCESSES)
     assert any(one.startswith(note) for one in report.notes) if note else True
 
 

@@ -25,6 +25,13 @@ VIEW = ModelView("shop", "backtest", 0.1, 0.95, METRICS, (PoolView("ranker", pod
 MOMENTS = BEGIN + 300.0 * np.arange(1, 4)
 
 
+class FirstOther(PastShop):
+    """Which answers with the first one alone that fits."""
+
+    def _others(self, query: str) -> list[Other]:
+        return super()._others(query)[:1]
+
+
 def of_pods(series: str, of_each: float, pods: float = 2.0) -> tuple[Other, Other]:
     """A series of ``pods`` pods: how many there are, and what they have together."""
     return (
@@ -115,6 +122,35 @@ def test_what_stands_in_for_a_source_that_is_missing() -> None:
     (pool,) = slots_of(PastShop(BEGIN, 15)).pools
     assert pool.cpu_bound == ""
     assert np.isnan(pool.cpu_bound_cores).all()
+
+
+def test_a_process_is_of_the_bound_of_its_own_container() -> None:
+    """A pod of a server with 2 cores and a sidecar with half a core: the server's 1.8 are 90 % of its own, not 72 % of the pod's."""
+    of_container = (
+        *of_pods("sum by (namespace, pod) (rate(process_cpu_seconds_total{", 1.8),
+        *of_pods(
+            "sum by (namespace, pod) ((sum by (namespace, pod, container) (kube_pod_container_resource_limits", 2.0
+        ),
+    )
+    shop = PastShop(BEGIN, 15, others=(*of_container, *of_pods(LIMIT, 2.5)))
+    (pool,) = slots_of(shop).pools
+    assert (pool.cpu_cores[0] / pool.cpu_bound_cores[0], pool.cpu_bound) == (pytest.approx(0.9), "limit")
+    assert pool.cpu_used_by == "processes by container"
+    asked = [query for query in shop.asked if "process_cpu_seconds_total" in query]
+    assert asked
+    assert all("and on (namespace, pod, container)" in query for query in asked)
+
+
+def test_processes_of_which_no_label_tells_the_container_are_of_the_whole_pod() -> None:
+    others = (
+        Other(("process_cpu_seconds_total", "and on (namespace, pod, container)"), WORKLOAD, lambda _: None),
+        *of_pods(PROCESS, 1.8),
+        *of_pods(LIMIT, 2.5),
+    )
+    (pool,) = slots_of(FirstOther(BEGIN, 15, others=others)).pools
+    np.testing.assert_allclose(pool.cpu_cores, 1.8)
+    assert pool.cpu_bound == "limit"
+    assert pool.cpu_used_by == "processes of a pod"
 
 
 def test_what_is_refused_is_not_known_and_takes_nothing_else_with_it() -> None:

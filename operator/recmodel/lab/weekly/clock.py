@@ -50,8 +50,31 @@ class Clock:
 
     def day(self, place: int) -> str:
         """The day that an hour of the range lies in: ``Mon 2 Mar``."""
-        moment = datetime.fromtimestamp((self.first + place) * HOUR_SECONDS, UTC)
-        return f"{moment:%a} {moment.day} {moment:%b}"
+        return _day((self.first + place) * HOUR_SECONDS)
+
+    def changes(self, seconds: Floats) -> tuple[tuple[float, float], ...]:
+        """What the clocks show where they are set, before and after, in seconds; ``seconds``: a grid, each of which begins a step.
+
+        At the end of the summer in Berlin 03:00 becomes 02:00.
+        """
+        shown = self.local(seconds)
+        steps = np.diff(seconds)
+        places = np.flatnonzero(np.diff(shown) != steps)
+        return tuple((float(shown[i] + steps[i]), float(shown[i + 1])) for i in places)
+
+
+def change_words(before: float, after: float) -> str:
+    """``On Sun 25 Oct 02:00 to 03:00 comes twice, and counts as one hour.``"""
+    first, last = sorted((before, after))
+    span = " to ".join(f"{datetime.fromtimestamp(moment, UTC):%H:%M}" for moment in (first, last))
+    if after < before:
+        return f"On {_day(first)} {span} comes twice, and counts as one hour."
+    return f"On {_day(first)} there is no {span}."
+
+
+def _day(shown: float) -> str:
+    moment = datetime.fromtimestamp(shown, UTC)
+    return f"{moment:%a} {moment.day} {moment:%b}"
 
 
 def sums(values: Floats, places: Ints, number: int) -> Floats:

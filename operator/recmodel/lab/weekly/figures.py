@@ -16,14 +16,14 @@ from recmodel.lab.past.servers import servers
 from recmodel.lab.weekly import latencies, words
 from recmodel.lab.weekly.absence import with_absent
 from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
-from recmodel.lab.weekly.clock import HOURS, Clock, Ints, known_ratio, largest, means, sums
+from recmodel.lab.weekly.clock import HOURS, Clock, Ints, change_words, known_ratio, largest, means, sums
 from recmodel.lab.weekly.latencies import known
 from recmodel.lab.weekly.spending import minutes_budget, spent_of
 from recmodel.lab.weekly.values import Day, Figures, Given, HalfLoad, PoolFigures, Report, Signs
 from recmodel.prometheus.histogram import Bracket
 from recmodel.prometheus.past import Past, PoolPast
 from recmodel.prometheus.past_slots import PoolSlots
-from recmodel.prometheus.past_use import LIMIT, PART_LIMIT, REQUEST
+from recmodel.prometheus.past_use import LIMIT, PART_LIMIT, POD_PROCESSES, PROCESSES, REQUEST
 
 WHOLE = 1  # one place for all
 
@@ -70,6 +70,7 @@ def report_of(given: Given) -> Report:
         threshold_seconds=given.threshold_seconds,
         allowed_ratio=allowed,
         zone=given.zone,
+        clock_changes=tuple(change_words(*change) for change in clock.changes(past.seconds)),
         first_line=words.first_line(name, by_hour, days, limits, judged, spent),
         hours=by_hour,
         whole=figures(minutes * 0, parts * 0, WHOLE)[0],
@@ -154,7 +155,8 @@ def _signs(
         "CPU": means(known_ratio(slots.cpu_cores, slots.cpu_bound_cores), parts, number),
         "GPU": means(slots.gpu_ratio, parts, number),
     }
-    if slots.cpu_bound != LIMIT:  # a pod may use more than it requests, and so may a container without a limit
+    # A pod may use more than it requests, and so may a container without a limit, of which a process may be.
+    if slots.cpu_bound != LIMIT or slots.cpu_used_by == POD_PROCESSES:
         busy["CPU"] = np.full(number, math.nan)
     if carries is not None and not carries.bound:
         busy["load"] = means(_load_ratio(past, carries), minutes, number)
@@ -171,9 +173,10 @@ def _load_ratio(past: PoolPast, carries: HalfLoad | None) -> Floats:
 def _days(ran: Measured, clock: Clock, places: Ints, allowed: float) -> tuple[Day, ...]:
     """Each hour of the range."""
     late, requests = _late(ran, places, clock.number), sums(np.where(ran.known, ran.requests, np.nan), places, clock.number)  # fmt: skip
+    there = np.bincount(places[places >= 0], minlength=clock.number) > 0
     found: dict[str, list[str]] = {}
     for place, hour in enumerate(clock.hours_of_day):
-        share, state = late[place], "idle" if requests[place] == 0 else ""
+        share, state = late[place], "idle" if requests[place] == 0 else "" if there[place] else words.GONE
         if share is not None:
             certain, possible = share.lower > allowed + 1e-9, share.upper > allowed + 1e-9
             state = "over" if certain else "perhaps" if possible else "within"
@@ -227,7 +230,18 @@ def _cpu_notes(slots: PoolSlots) -> Iterator[str]:
         used = np.isfinite(slots.cpu_cores).any()
         what = "kube_pod_container_resource_limits" if used else "container_cpu_usage_seconds_total"
         yield f"CPU utilisation is not known, as Prometheus has no {what} of its pods"
-    elif slots.cpu_bound == PART_LIMIT:
+        return
+    if slots.cpu_used_by == PROCESSES:
+        yield (
+            "CPU is that of the processes whose pages are read (process_cpu_seconds_total), of what bounds their containers: a "
+            "container without a page, and a process beside the one with the page, are not in it. Have Prometheus read cAdvisor"
+        )
+    elif slots.cpu_used_by == POD_PROCESSES:
+        yield (
+            "CPU is that of the processes whose pages are read (process_cpu_seconds_total), of what bounds the whole pod, as no label "
+            "tells the containers of a pod apart: it is no sign of a bottleneck. Have Prometheus read cAdvisor"
+        )
+    if slots.cpu_bound == PART_LIMIT:
         yield (
             "CPU is that of the containers with a limit, as others have none: it is no sign of a bottleneck. Set a limit of each container"
         )

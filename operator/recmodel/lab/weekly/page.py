@@ -32,12 +32,16 @@ def page(report: Report) -> str:
     body = el(
         "body",
         el("h1", report.title),
-        el("p", f"{report.span}. Objective: {report.objective}. Hours are those of {report.zone}.", class_="sub"),
+        el("p", " ".join((_about(report), *report.clock_changes)), class_="sub"),
         el("p", report.first_line, class_="first"),
         el("div", *_cards(report), class_="cards"),
     )
     body.extend(list(_sections(report)))
     return f"<!doctype html>\n{written(el('html', head, body, lang='en'))}\n"
+
+
+def _about(report: Report) -> str:
+    return f"{report.span}. Objective: {report.objective}. Hours are those of {report.zone}."
 
 
 def _cards(report: Report) -> Iterator[Element]:
@@ -124,7 +128,9 @@ def _days(report: Report) -> Element:
     rows = []
     for day in report.days:
         over = [words.clock(hour) for hour, state in enumerate(day.hours) if state == "over"]
-        rows.append((day.name, str(len(over)), str(sum(map(bool, day.hours))), ", ".join(over)))
+        rows.append(
+            (day.name, str(len(over)), str(sum(state not in ("", words.GONE) for state in day.hours)), ", ".join(over))
+        )
     figure = el("figure", days_svg(report.days, "days"), el("ul", *key, class_="key"))
     table = _table(("day", "hours over", "of known", "which"), rows, "Hours over the objective")
     note = f"An hour is over when more than {100 * report.allowed_ratio:g} % of its requests were late or failed."

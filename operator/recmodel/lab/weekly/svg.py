@@ -18,7 +18,10 @@ STEP = (WIDE - LEFT - RIGHT) / HOURS
 TICKS, GAP = 4, 1.2
 COLOURS = 6
 ROW, DAY_LEFT = 15.0, 74.0
-STATES = {"over": "over the objective", "perhaps": "perhaps over", "within": "within", "idle": "no requests", "": "not known"}  # fmt: skip
+STATES = {
+    "over": "over the objective", "perhaps": "perhaps over", "within": "within", "idle": "no requests",
+    words.GONE: "no such hour", "": "not known",
+}  # fmt: skip
 
 
 def chart_svg(chart: Chart, name: str) -> Element:

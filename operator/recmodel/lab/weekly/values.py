@@ -94,7 +94,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Day:
-    """A day of the calendar: its hours as ``over``, ``within``, ``perhaps``, ``idle``, or empty where nothing is known."""
+    """A day of the calendar: its hours as ``over``, ``within``, ``perhaps``, ``idle``, ``gone`` where the clocks showed no such hour, or
+    empty where nothing is known.
+    """
 
     name: str
     hours: tuple[str, ...]
@@ -111,6 +113,7 @@ class Report:
     threshold_seconds: float
     allowed_ratio: float  # of the requests that may be late
     zone: str
+    clock_changes: tuple[str, ...]  # a sentence for each within the range
     first_line: str
     hours: tuple[Figures, ...]  # by hour of the day
     whole: Figures

@@ -9,6 +9,7 @@ from recmodel.lab.weekly.values import Day, Figures, Limit, Spent
 from recmodel.prometheus.histogram import Bracket
 
 UNKNOWN = "not known"
+GONE = "gone"  # an hour that the clocks left out
 FEW_HOURS = 10
 
 
@@ -43,7 +44,7 @@ def _busiest(hours: Sequence[Figures]) -> str:
 
 def over_hours(days: Sequence[Day]) -> str:
     """``3 of 168 hours were over the objective``."""
-    states = [state for day in days for state in day.hours if state]
+    states = [state for day in days for state in day.hours if state not in ("", GONE)]
     over, perhaps = states.count("over"), states.count("perhaps")
     number = f"{over} to {over + perhaps}" if perhaps else str(over)
     if not states:
