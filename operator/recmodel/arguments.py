@@ -126,6 +126,9 @@ def _report_arguments(command: argparse.ArgumentParser) -> None:
     add("--time-zone", default="UTC", metavar="ZONE", help="of the hours, such as Europe/Berlin (default UTC)")
     add("--html", type=Path, metavar="FILE", help="write the page there (default: standard output)")
     add("--figure", type=Path, metavar="PNG", help="write a picture as well")
+    add("--serve", action="store_true", help="show the page over HTTP in place of writing it, read again each minute")
+    add("--port", type=_port, metavar="N", help="with --serve: its port (default 8000; 0: any)")
+    add("--address", metavar="IP", help="with --serve: where it listens (default 127.0.0.1: this machine alone)")
 
 
 def _drawn_arguments(command: argparse.ArgumentParser) -> None:
@@ -174,6 +177,12 @@ def _simulation_arguments(command: argparse.ArgumentParser | argparse._ArgumentG
         help=f"engine, static, hpa:TARGET:SHARE, keda:TARGET:SHARE or best:RATIO (default {' '.join(CONTROLLERS)}; "
         f"with more than two pools {' '.join(CONTROLLERS_OF_MANY_POOLS)})",
     )  # fmt: skip
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: write a number from 0 to 65535")
+    return int(text)
 
 
 def _above_zero(text: str) -> float:

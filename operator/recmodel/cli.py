@@ -180,48 +180,9 @@ def _backtest_past(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from recmodel.api.time_zone import calendar
-    from recmodel.controller.weekly import read_now
-    from recmodel.lab.figure_file import check_figure
-    from recmodel.lab.weekly.figures import report_of
-    from recmodel.lab.weekly.page import page
-    from recmodel.lab.weekly.picture import drawn
-    from recmodel.lab.weekly.values import Given
-    from recmodel.lab.weekly.written import check, write
+    from recmodel.report_command import run
 
-    if options.html is not None:
-        check(options.html)
-    check_figure(options.figure)
-    found = read_now(options)
-    wanted, latency = found.wanted, found.wanted.latency
-    report = report_of(
-        Given(
-            wanted.namespace,
-            found.past,
-            found.slots,
-            latency.within_ratio,
-            latency.threshold_seconds,
-            latency.minutes_over_budget_ratio,
-            wanted.prices,
-            found.decisions,
-            calendar(found.zone),
-            found.zone,
-            found.kinds_by,
-            found.notes,
-        )
-    )
-    said = sys.stdout
-    if options.html is None:  # the page alone is on standard output
-        said = sys.stderr
-        print(page(report), end="")
-    else:
-        write(page(report), options.html)
-    print(report.first_line, file=said)
-    if options.html is not None:
-        print(f"page: {options.html}", file=said)
-    if options.figure:
-        print(drawn(report, options.figure), file=said)
-    return 0
+    return run(options)
 
 
 def _backtest_file(options: argparse.Namespace) -> int:

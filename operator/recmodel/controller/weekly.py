@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recmodel.api.objective import Latency
 from recmodel.api.time_zone import TimeZone
-from recmodel.controller.past import MOST_NAMES, Asked, Floats, asked_for, asking, read_ran
+from recmodel.controller.past import MOST_NAMES, Asked, Floats, asked_for, asking, read_ran, settings_of, span
 from recmodel.prometheus.client import PrometheusClient
 from recmodel.prometheus.history import grid_of
 from recmodel.prometheus.past import Past
@@ -43,14 +43,31 @@ class Found:
     notes: tuple[str, ...]
 
 
-def read_now(options: argparse.Namespace) -> Found:
-    """What Prometheus has of what the command line asks for, up to now; ``ValueError`` with the way out where that is not enough."""
+@dataclass(frozen=True)
+class Question:
+    """What is asked for, each time again. ``by``: what tells kinds of requests apart; ``recmodel``: whose decisions, where it is named."""
+
+    wanted: Asked
+    by: KindsBy | None
+    zone: str
+    recmodel: str | None
+
+
+def question_of(options: argparse.Namespace) -> Question:
+    """From the command line; ``ValueError`` with the way out where it asks for nothing that can be read."""
     wanted = asked_for(options, DAYS, all_priced=False)
     wanted = replace(wanted, latency=_with_budget(wanted.latency, options.budget))
     if options.by is not None and options.route is not None:
         raise ValueError("--by and --route both tell the kinds of requests apart: name one of them")
     by = KindsBy(options.by, options.route) if options.by or options.route else None
-    zone = _zone(options.time_zone)
+    settings_of(wanted.url)
+    span(wanted.begin, wanted.end, time.time(), wanted.days)
+    return Question(wanted, by, _zone(options.time_zone), options.recmodel)
+
+
+def read_now(question: Question) -> Found:
+    """What Prometheus has of it, up to now; ``ValueError`` with the way out where that is not enough."""
+    by = question.by
 
     def read(client: PrometheusClient, wanted: Asked, times: tuple[float, float], scope: Sequence[str]) -> Found:
         ran = read_ran(client, wanted, times, scope)
@@ -60,16 +77,16 @@ def read_now(options: argparse.Namespace) -> Found:
         found, note = None, "No decisions: they were not asked for, as Prometheus did not answer in time"
         if not slots.gave_up:
             try:
-                found, note = _decisions(client, wanted, options.recmodel, moments, scope)
+                found, note = _decisions(client, wanted, question.recmodel, moments, scope)
             except PrometheusError as error:
                 note = f"No decisions: {error}"
         notes = [note] if note else []
         notes += [f"A question was not answered, so what it asks for is not known: {why}" for why in slots.refused]
         if by is not None and not slots.kinds and not slots.kinds_unanswered:
             notes.append(_no_kinds(by))
-        return Found(wanted, ran.past, slots, found, zone, _named(by), tuple(notes))
+        return Found(wanted, ran.past, slots, found, question.zone, _named(by), tuple(notes))
 
-    return asking(wanted, time.time(), read)
+    return asking(question.wanted, time.time(), read)
 
 
 def _decisions(

@@ -34,10 +34,8 @@ def report_of(given: Given) -> Report:
     past, slots = given.past, given.slots
     clock = Clock.of(past.seconds, given.calendar)
     minutes, parts = clock.places(past.seconds), clock.places(slots.seconds)
-    hours = clock.hours_of_day
-    ran = measured(past, _model(given))
-    allowed = 1.0 - given.within_ratio
-    carries = carried(given)
+    hours, carries = clock.hours_of_day, carried(given)
+    ran, allowed = measured(past, _model(given)), 1.0 - given.within_ratio
 
     def figures(of_minutes: Ints, of_parts: Ints, number: int) -> tuple[Figures, ...]:
         return _together(given, ran, of_minutes, of_parts, number)

@@ -18,25 +18,36 @@ MOST_REASONS = 12
 TITLE = "RecModel report: "  # what the title of every such page begins with
 
 
-def page(report: Report) -> str:
-    """The whole file."""
+def page(report: Report, live: str = "", stale: bool = False) -> str:
+    """The whole file. ``live``: of a page that is served, when it was read; ``stale``: it could not be read since."""
+    said = [el("p", live, class_="live stale" if stale else "live")] if live else []
+    body = el(
+        "body",
+        el("h1", report.title),
+        el("p", " ".join((_about(report), *report.clock_changes)), class_="sub"),
+        *said,
+        el("p", report.first_line, class_="first"),
+        el("div", *_cards(report), class_="cards"),
+    )
+    body.extend(list(_sections(report)))
+    return _whole(f"{TITLE}{report.title}", body)
+
+
+def bare(said: str) -> str:
+    """A page that says one thing, where there is no report to show."""
+    return _whole("RecModel report", el("body", el("h1", "RecModel report"), el("p", said, class_="live stale")))
+
+
+def _whole(title: str, body: Element) -> str:
     style = (resources.files(__package__) / "page.css").read_text(encoding="utf-8")
     head = el(
         "head",
         el("meta", charset="utf-8"),
         el("meta", name="viewport", content="width=device-width,initial-scale=1"),
         el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("title", f"{TITLE}{report.title}"),
+        el("title", title),
         el("style", style),
     )
-    body = el(
-        "body",
-        el("h1", report.title),
-        el("p", " ".join((_about(report), *report.clock_changes)), class_="sub"),
-        el("p", report.first_line, class_="first"),
-        el("div", *_cards(report), class_="cards"),
-    )
-    body.extend(list(_sections(report)))
     return f"<!doctype html>\n{written(el('html', head, body, lang='en'))}\n"
 
 

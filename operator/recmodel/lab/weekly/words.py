@@ -138,6 +138,14 @@ def time(value: float | None) -> str:
     return f"{value:.3g} s" if value >= 1.0 else f"{1000.0 * value:.3g} ms"
 
 
+def age(seconds: float) -> str:
+    """``40 s``, ``14 minutes``, ``3 hours``, ``2 days``: whole ones, of the unit of which there are two at least."""
+    for unit, least in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * least:
+            return f"{seconds // least:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def clock(hour: int) -> str:
     """``07:00``."""
     return f"{hour:02d}:00"
