@@ -51,6 +51,9 @@ paper: ## lighter models within an accuracy budget, on real data: each technique
 	@v=$$(hack/venv.sh variants); server=$$(hack/venv.sh ranker)/bin/mlserver; \
 	  $$v/bin/python demo/paper/run.py --out "$${RECMODEL_CACHE:-$$HOME/.cache/recmodel}/paper" --server-program $$server
 
+gallery: ## the optimiser on recommenders of many kinds, what is made of each and what is not: a table in docs/models.md
+	@v=$$(hack/venv.sh variants); $$v/bin/python tests/builders/gallery.py --page docs/models.md
+
 # It keeps what was run: an interrupted run goes on where it was.
 bench: ## the engine against HPA, KEDA and a clairvoyant, and what each part of it is worth: docs/benchmark.md (hours)
 	@v=$$(hack/venv.sh bench); $$v/bin/python -m recmodel.lab.benchmark --out docs
@@ -69,4 +72,4 @@ down: ## end what `make up` started
 images: ## build the product's images again and load them
 	@hack/cluster/images.sh product
 
-.PHONY: try compare bench bench-short paper test-paper help check crds demo test-unit test-cluster test-slow test up down images
+.PHONY: try compare bench bench-short paper gallery test-paper help check crds demo test-unit test-cluster test-slow test up down images

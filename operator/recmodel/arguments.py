@@ -194,7 +194,7 @@ def _above_zero(text: str) -> float:
 
 def _optimise_arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--model", type=Path, required=True, metavar="ONNX", help="the full model, fp32; a probability a row")
+    add("--model", type=Path, required=True, metavar="ONNX", help="the full model, fp32; a score a row")
     add("--evaluation", type=Path, required=True, metavar="NPZ", help="later rows: the inputs, label, and group")
     add(
         "--out",
@@ -220,6 +220,8 @@ def _optimise_arguments(command: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="the budget is a share of the full model's lead over this score (chance: over an AUC of 0.5)",
     )
+    add("--output", metavar="NAME[:COLUMN]", help="the score, where the model has several outputs or columns")
+    add("--sigmoid", action="store_true", help="the score is a logit: a sigmoid is added, and served")
     add("--metric", default="auc", metavar="NAME", help="auc, log_loss or ndcg (default auc)")
     add("--training", type=Path, metavar="NPZ", help="earlier rows; without them only 8-bit variants are tried")
     add("--adapter", metavar="MODULE:CLASS", help="training adapter (default: JAX, for any ONNX graph)")

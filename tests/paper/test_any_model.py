@@ -69,7 +69,7 @@ def opened_or_refused(task: Task) -> Opened | str:
 def check(task: Task, opened: Opened, columns: dict[str, np.ndarray]) -> set[str]:
     """The candidates that were made, each held to its file."""
     rows: Rows = opened.evaluation
-    judge, workshop, found = Judging(task, rows, str), opened.workshop(str), set()
+    judge, workshop, found = Judging(task, opened.given, rows, str), opened.workshop(str), set()
     given = answers(task.model, columns)
     for candidate in [opened.full(), *TRIED]:
         try:

@@ -39,7 +39,7 @@ def judging(folder: Path, full: onnx.ModelProto) -> tuple[Judging, Rows]:
     np.savez(path, **columns)
     rows = data.read(path, graph.inputs(graph.session(full)), "evaluation")
     task = Task(folder / "full.onnx", path, folder / "out", 0.01, (1, SIZE), quantisers=())
-    return Judging(task, rows, lambda words: None), rows
+    return Judging(task, full, rows, lambda words: None), rows
 
 
 def made(folder: Path, model: onnx.ModelProto, name: str) -> Made:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 
 from builders import public_models as public
 from recmodel.cli import main
@@ -26,37 +25,6 @@ def optimise(folder: Path, model: onnx.ModelProto, *more: str) -> dict[str, obje
     assert main(["optimise", *files, *wanted, *more]) == 0
     found: dict[str, object] = json.loads((folder / "out" / "result.json").read_text())
     return found
-
-
-def auc(score: np.ndarray, label: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(label, score))
-
-
-@pytest.mark.parametrize(
-    "build",
-    [
-        public.attention_pooling,
-        public.keras_ids,
-        public.captured_by_a_branch,
-        public.gemm_layers,
-        public.gemm_of_every_kind,
-        public.before_opset_13,
-        public.in_halves,
-    ],
-)
-def test_the_full_model_is_reported_as_it_is_given(build, tmp_path: Path) -> None:
-    model = build()
-    found = optimise(tmp_path, model)
-    with np.load(tmp_path / "evaluation.npz") as rows:
-        exact = auc(graph.scores(model, rows), rows["label"])
-    by_name = {entry["name"]: entry for entry in found["candidates"]}
-    assert by_name["full"]["quality"]["auc"]["value"] == pytest.approx(exact, abs=1e-4)
-    assert {name for name in found["leftOut"] if " of full" in name} == set()
-    # Every 8 bits are made, or it is said why not; none is a copy of the full model.
-    for name in ("int8", "int8-wide", "int8-tables", "int8-static"):
-        assert (name in by_name) != (name in found["leftOut"])
 
 
 def test_eight_bits_of_gemm_layers_hold_integers(tmp_path: Path) -> None:

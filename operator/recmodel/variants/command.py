@@ -73,6 +73,8 @@ def task_of(options: argparse.Namespace) -> Task:
         training=options.training,
         report=options.report,
         baseline=options.baseline,
+        output=options.output,
+        sigmoid=options.sigmoid,
         adapter=options.adapter or DEFAULT_ADAPTER,
         designs=dict(_design(text) for text in options.design),
         recipes=options.recipes,

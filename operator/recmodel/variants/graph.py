@@ -144,7 +144,10 @@ def score_output(opened: onnxruntime.InferenceSession, of: str = "model") -> str
     """The output's name. Raises InputError unless there is one, float, with one score a row."""
     outputs = opened.get_outputs()
     if len(outputs) != 1:
-        raise InputError(f"{of}.outputs", [o.name for o in outputs], "a recommender has one output, the score")
+        names = [o.name for o in outputs]
+        raise InputError(
+            f"{of}.outputs", names, "a recommender has one output, the score: name it with --output NAME[:COLUMN]"
+        )
     (output,) = outputs
     shape = list(output.shape)
     one_a_row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
@@ -152,7 +155,7 @@ def score_output(opened: onnxruntime.InferenceSession, of: str = "model") -> str
         raise InputError(
             f"{of}.outputs.{output.name}",
             f"{output.type} {shape}",
-            "the score is a tensor(float) of [rows] or [rows, 1]",
+            "the score is a tensor(float) of [rows] or [rows, 1]: of several columns name one with --output NAME:COLUMN",
         )
     return str(output.name)
 

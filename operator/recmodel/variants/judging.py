@@ -21,14 +21,14 @@ from recmodel.variants.task import Task
 from recmodel.variants.workshop import Made
 
 # Changes when the same scores are judged in another way: older results are then judged again.
-JUDGING = "3"
+JUDGING = "4"
 
 
 class Judging:
     """Judges on the rows that it is given; the full model comes first."""
 
-    def __init__(self, task: Task, rows: Rows, progress: Callable[[str], None]) -> None:
-        self._task, self._rows, self._progress = task, rows, progress
+    def __init__(self, task: Task, given: onnx.ModelProto, rows: Rows, progress: Callable[[str], None]) -> None:
+        self._task, self._given, self._rows, self._progress = task, given, rows, progress
         self._cache = task.out / "cache" / "measured"
         self._cache.mkdir(parents=True, exist_ok=True)
         self.core = task.core if task.core is not None else max(os.sched_getaffinity(0))
@@ -38,7 +38,7 @@ class Judging:
     def quality(self, name: str, made: Made) -> dict[str, quality.Measured]:
         """Every metric; the full model must come first. Raises InputError where its scores are no probabilities."""
         self._full = self._full or made.served
-        files = _sha(made.served), _sha(self._full), _sha(self._task.model)
+        files = _sha(made.served), _sha(self._full), graph.sha256(self._given)
         rows = self._rows.sha256, self._task.baseline_column
         key = _key("quality", JUDGING, *files, *rows, self._task.seed, self._task.size)
         file = self._cache / f"{key}.json"
@@ -54,7 +54,7 @@ class Judging:
 
     def _check_full(self, score: Floats) -> None:
         """Raises InputError where the full model is not what the user gave, on any row: nothing may be compared with it then."""
-        why = verify.gap(graph.scores(self._task.model, self._rows.columns), score)
+        why = verify.gap(graph.scores(self._given, self._rows.columns), score)
         if why is not None:
             raise InputError("model", self._task.model, f"cannot be optimised: folded and in the usual spelling, {why}")
 
@@ -69,7 +69,7 @@ class Judging:
             ) from error
         if len(score) != len(self._rows):
             raise InputError("model.score", f"{len(score)} scores", f"one a row is needed, of {len(self._rows)} rows")
-        quality.check_scores(score, "model" if name == FULL else name)
+        quality.check_scores(score, "model" if name == FULL else name, self._task.metric)
         return score
 
     def speeds(self, served: Mapping[str, Path]) -> tuple[dict[str, Speed], dict[str, str]]:

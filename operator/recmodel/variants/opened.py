@@ -10,6 +10,7 @@ import onnx
 
 from recmodel.variants import data, graph, plan, quality, verify
 from recmodel.variants.data import Rows
+from recmodel.variants.entry import entered
 from recmodel.variants.errors import InputError, first_line
 from recmodel.variants.ids import check_ids
 from recmodel.variants.normalise import Normal, normalise
@@ -26,7 +27,8 @@ class Opened:
         check_numbers(task)
         self._untrained = plan.untrained(task.quantisers)
         self._task = task
-        given = graph.read(task.model)
+        given = entered(graph.read(task.model), task.output, task.sigmoid)
+        self.given = given
         opened = graph.session(given)
         self._wanted = graph.inputs(opened)
         graph.score_output(opened)

@@ -52,7 +52,7 @@ def optimise(task: Task, progress: Progress) -> Result:
         progress(f"{name}: ignores {', '.join(columns)}: no input of the model, and no tensor inside it")
     criterion = Criterion(task.metric, task.budget_ratio, task.size, task.baseline)
     workshop = opened.workshop(progress)
-    judge = Judging(task, opened.evaluation, progress)
+    judge = Judging(task, opened.given, opened.evaluation, progress)
     made: dict[str, Made] = {}
     candidates: list[Candidate] = []
     left_out: dict[str, str] = {}
@@ -87,7 +87,7 @@ def optimise(task: Task, progress: Progress) -> Result:
     models = _kept_models(task, made, choices)
     reported: dict[str, Mapping[str, Measured]] = {}
     if opened.report is not None:
-        reporting = Judging(task, opened.report, progress)
+        reporting = Judging(task, opened.given, opened.report, progress)
         kept = sorted((c.name for c in choices if c.kept), key=lambda name: name != FULL)
         reported = {name: reporting.quality(name, made[name]) for name in kept}
     return Result(

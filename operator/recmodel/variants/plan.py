@@ -93,7 +93,7 @@ _EIGHT_BITS = {
         Candidate("int8-tables", "int8 tables (Gather) only", FULL, int8=Int8(layers="none", tables=True)),
         Candidate(
             "int8-wide-tables",
-            "dynamic int8, wide hidden layers and tables",
+            "dynamic int8, wide hidden layers and tables, where any",
             FULL,
             int8=Int8(layers="wide", tables=True),
         ),

@@ -61,8 +61,13 @@ class Measured:
     lift: Lift | None = None
 
 
-def check_scores(score: Floats, field: str) -> None:
-    """Raises InputError unless all scores are finite and not all are equal."""
+def is_probability(score: Floats) -> bool:
+    """Whether all lie between 0 and 1: only then there is a log loss."""
+    return bool(score.min() >= 0.0 and score.max() <= 1.0)
+
+
+def check_scores(score: Floats, field: str, metric: str) -> None:
+    """Raises InputError unless all scores are finite and not all are equal; for the log loss they must be probabilities."""
     wrong = ~np.isfinite(score)
     if wrong.any():
         raise InputError(
@@ -70,9 +75,10 @@ def check_scores(score: Floats, field: str) -> None:
         )
     if score.min() == score.max():
         raise InputError(f"{field}.score", score[0], "is the same in every row: this is no recommender")
-    if score.min() < 0.0 or score.max() > 1.0:
+    if metric == "log_loss" and not is_probability(score):
         outside = score[(score < 0.0) | (score > 1.0)][0]
-        raise InputError(f"{field}.score", outside, "must be a probability between 0 and 1, as log loss needs")
+        rule = "must be a probability between 0 and 1, as log loss needs: give --sigmoid where it is a logit, or --metric auc"
+        raise InputError(f"{field}.score", outside, rule)
 
 
 def check_groups(rows: Rows, metric: str, field: str) -> None:
@@ -107,8 +113,9 @@ class Judge:
         self._simple = self._simple_values(rows.baseline)
 
     def judge(self, score: Floats) -> dict[str, Measured]:
-        """Each metric of ``score`` [rows]; NDCG is left out where no group has rows of both kinds."""
-        return {name: self._measured(name, *values) for name, values in self._values(score).items()}
+        """Each metric of ``score`` [rows]; NDCG is left out where no group has rows of both kinds, log loss without probabilities."""
+        values = self._values(score)
+        return {name: self._measured(name, *values[name]) for name in values if name in self._baseline}
 
     def _measured(self, name: str, value: float, draws: Doubles) -> Measured:
         sign, (base, base_draws) = -1.0 if name == "log_loss" else 1.0, self._baseline[name]
@@ -129,10 +136,7 @@ class Judge:
         """Of the baseline's column; without one, AUC alone has one: that of chance."""
         if score is None:
             return {"auc": (CHANCE_AUC, np.full(self._resamples, CHANCE_AUC))}
-        found = self._values(score)
-        if score.min() < 0.0 or score.max() > 1.0:  # no probability
-            del found["log_loss"]
-        return found
+        return self._values(score)
 
     def _values(self, score: Floats) -> dict[str, tuple[float, Doubles]]:
         """The point value by scikit-learn, and the value of each resample."""
@@ -153,6 +157,8 @@ class Judge:
             "auc": (float(roc_auc_score(self._label, score)), np.concatenate(auc)),
             "log_loss": (float(log_loss(self._label, exact)), np.concatenate(loss)),
         }
+        if not is_probability(score):
+            del found["log_loss"]
         if ndcg:
             found["ndcg"] = (float(group_ndcg.mean()), np.concatenate(ndcg))
         return found

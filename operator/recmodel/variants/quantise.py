@@ -122,16 +122,21 @@ def quantise(model: onnx.ModelProto, how: Int8, calibration: Mapping[str, Array]
     """
     nodes = _LAYERS[how.layers](model) + (_lookups(model) if how.tables else [])
     if not nodes:
-        raise InputError("model", model.graph.name, f"has nothing to quantise for {how}")
+        raise InputError("model", model.graph.name, f"has no constant {_words(how)} to round to 8 bits")
     if how.scale == "nncf":
         made = quantise_by_nncf(model, [node.name for node in nodes], _batches(calibration))
     else:
         with tempfile.TemporaryDirectory() as folder, _quiet():
             made = _by_onnxruntime(model, nodes, how, calibration, Path(folder))
     if len(_in_floats(made, nodes)) == len(nodes) or not {node.op_type for node in made.graph.node} & _INTEGERS:
-        rule = f"cannot be quantised as {how}: none of its {len(nodes)} layers became integers, the file would be fp32"
+        rule = f"cannot be quantised: none of its {len(nodes)} {_words(how)}s became integers, the file would be fp32"
         raise InputError("model", model.graph.name, rule)
     return made
+
+
+def _words(how: Int8) -> str:
+    layer = {"all": "layer", "hidden": "hidden layer", "wide": "wide hidden layer", "none": ""}[how.layers]
+    return " or ".join([*([layer] if layer else []), *(["table"] if how.tables else [])])
 
 
 def _in_floats(made: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
@@ -163,7 +168,7 @@ def _by_onnxruntime(
         "per_channel": True,
         "weight_type": QuantType.QInt8,
         # Weights from -64 to 64. Without VNNI a processor adds two products of 8 bits in 16, where -128 to 127 does not fit and is
-        # cut off: the same file then lost three to five times as much. So it scores the same on every node.
+        # cut off: scores then moved two to six times as far. So a file scores the same on every node.
         "reduce_range": any(node.op_type != "Gather" for node in nodes),
     }
     if how.scale == "dynamic":

@@ -107,10 +107,10 @@ def _line(one: Judged, choice: Choice, result: Result, other: list[int]) -> str:
     low, high = mine.latency_range
     name = one.candidate.name
     name = f"**{name}**" if choice.chosen else f"_{name}_" if choice.kept else name
-    ndcg, memory = one.quality.get("ndcg"), one.speed.resident_bytes
+    log_loss, ndcg, memory = one.quality.get("log_loss"), one.quality.get("ndcg"), one.speed.resident_bytes
     cells = [
         name, one.candidate.technique, f"{one.quality['auc'].value:.4f}", *_losses(one.candidate.name, one.quality, result),
-        f"{one.quality['log_loss'].value:.4f}", f"{ndcg.value:.4f}" if ndcg else "–",
+        f"{log_loss.value:.4f}" if log_loss else "–", f"{ndcg.value:.4f}" if ndcg else "–",
         f"{mine.p50_seconds * 1e3:.2f} ms", f"{mine.p95_seconds * 1e3:.2f} ms",
         f"{mine.latency_ratio:.2f} ({low:.2f}–{high:.2f})", f"{mine.throughput_ratio:.2f}",
         *[f"{one.speed.by_size[entry].latency_ratio:.2f}" for entry in other],

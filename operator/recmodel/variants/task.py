@@ -25,6 +25,8 @@ class Task:
     training: Path | None = None
     report: Path | None = None
     baseline: str | None = None
+    output: str | None = None
+    sigmoid: bool = False
     adapter: str = "recmodel.variants.training:JaxAdapter"
     designs: Mapping[str, Path] = field(default_factory=dict)
     recipes: Path | None = None

@@ -12,10 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from builders import architectures
 from builders import public_models as public
 from builders import variants_models as models
 from recmodel.cli import main
 from recmodel.variants import data, graph
+from recmodel.variants.entry import entered
 from recmodel.variants.errors import InputError
 from recmodel.variants.ids import check_ids
 from recmodel.variants.plan import read_recipes
@@ -93,7 +95,7 @@ def test_a_model_that_is_no_recommender(tmp_path: Path, model: Path, capsys: pyt
 def test_scores_that_are_none(tmp_path: Path, value: float) -> None:
     score = graph.scores(constant_model(tmp_path / "constant.onnx", value), models.ids(20))
     with pytest.raises(InputError) as caught:
-        check_scores(score, "model")
+        check_scores(score, "model", "auc")
     expected = {0.5: "is the same in every row", 1.5: "is the same in every row"}.get(
         value, "must be finite in every row"
     )
@@ -101,9 +103,34 @@ def test_scores_that_are_none(tmp_path: Path, value: float) -> None:
     assert expected in str(caught.value)
 
 
-def test_scores_must_be_probabilities() -> None:
-    with pytest.raises(InputError, match=r"model.score: 1.5: must be a probability"):
-        check_scores(np.array([0.2, 1.5], np.float32), "model")
+def test_scores_must_be_probabilities_for_the_log_loss_alone() -> None:
+    scores = np.array([0.2, 1.5], np.float32)
+    with pytest.raises(
+        InputError, match=r"model.score: 1.5: must be a probability .* give --sigmoid where it is a logit"
+    ):
+        check_scores(scores, "model", "log_loss")
+    check_scores(scores, "model", "auc")
+
+
+def test_one_of_several_outputs_or_columns_is_the_score_through_a_sigmoid_where_it_is_a_logit() -> None:
+    model = architectures.two_tasks()
+    rows = public.columns(model, 50)
+    logits = graph.session(model).run(["score"], rows)[0]
+    assert graph.scores(entered(model, "score:1", False), rows) == pytest.approx(logits[:, 1])
+    assert graph.scores(entered(model, "score:0", True), rows) == pytest.approx(
+        1 / (1 + np.exp(-logits[:, 0])), abs=1e-6
+    )
+    two = public.gemm_layers()
+    two.graph.output.append(helper.make_tensor_value_info("h2", TensorProto.FLOAT, ["rows", 32]))
+    assert graph.scores(entered(two, "score", False), rows) == pytest.approx(graph.scores(public.gemm_layers(), rows))
+    for output, told in (
+        ("h3", "output: h3: must be one of ['score', 'h2'], or one of them with a column, such as score:1"),
+        ("h2:32", "output: h2:32: must be a column of it, from 0 on: its shape is ['rows', 32]"),
+        (None, "output: ['score', 'h2']: must be named where there are several: --output NAME[:COLUMN]"),
+    ):
+        with pytest.raises(InputError) as caught:
+            entered(two, output, sigmoid=True)
+        assert str(caught.value) == told
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_wide_layers_are_hidden_ones_with_a_tenth_of_the_work() -> None:
 
 
 def test_nothing_to_quantise_is_said() -> None:
-    with pytest.raises(InputError, match="has nothing to quantise"):
+    with pytest.raises(InputError, match="has no constant layer to round to 8 bits"):
         quantise(named(fold(models.two_tower(), ROWS).model), Int8(), ROWS)
 
 
