@@ -123,13 +123,16 @@ def _of_exporter(
     by: Sequence[str] = BY_POD,
 ) -> str:
     """A series that an exporter has of other pods, by namespace and pod: where Prometheus put the exporter's own labels aside they are
-    ``exported_namespace`` and ``exported_pod``.
+    ``exported_namespace`` and ``exported_pod``. A sum has each container once, however many exporters tell of it.
     """
     prefixes = "|".join(literal(pool.pod_prefix) for pool in view.pools if pool.pod_prefix)
 
     def chosen(aside: str) -> str:
         own = (f"{aside}namespace={quoted(view.namespace)}", f"{aside}pod=~{quoted(f'(?:{prefixes}).*')}")
         series = f"{metric}{{{','.join([*own, *matchers])}}}"
+        if how == "sum":
+            each = BY_CONTAINER if not aside else ("container", *(f"{aside}{label}" for label in BY_CONTAINER))
+            return f"max by ({', '.join(each)}) ({series})"
         return f"avg_over_time({series}{over})" if over else series
 
     # Labels that no target has stay as they are: often only namespace and pod are put aside.

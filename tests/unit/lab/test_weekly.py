@@ -19,7 +19,7 @@ from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
 from recmodel.lab.weekly.charts import Chart, Series, charts
 from recmodel.lab.weekly.clock import Clock
 from recmodel.lab.weekly.figures import report_of
-from recmodel.lab.weekly.latencies import together
+from recmodel.lab.weekly.latencies import percentiles, together
 from recmodel.lab.weekly.page import page
 from recmodel.lab.weekly.svg import nice
 from recmodel.lab.weekly.values import Day, Figures, Given, Limit, Report, Signs, Spent
@@ -95,6 +95,45 @@ def test_the_mean_latency_of_all_pools_is_not_known_where_one_with_requests_has_
     both = together([one, other])
     np.testing.assert_array_equal(both.spent, [NAN, 3.0, 3.0])
     np.testing.assert_array_equal(both.buckets[math.inf], [100.0, 60.0, 60.0])
+
+
+def test_a_histogram_of_which_a_part_is_missing_makes_no_request_late() -> None:
+    """Of a pool that got another layout between two slots: 100 requests of which nothing is known are not above 100 ms."""
+    whole = Latencies({0.1: np.array([50.0, 50.0]), math.inf: np.array([50.0, 50.0])}, np.full(2, NAN))
+    part = Latencies({0.1: np.array([NAN, 100.0]), math.inf: np.array([100.0, 100.0])}, np.full(2, NAN))
+    both = together([whole, part])
+    np.testing.assert_array_equal(both.buckets[0.1], [NAN, 150.0])
+    assert percentiles(both, np.array([0, 1]), 2, 0.95) == [None, Bracket(0.0, 0.1)]
+
+
+def test_slots_of_another_layout_are_said_not_to_be_in_the_percentile() -> None:
+    given = one_pool(week(2))
+    (pool,) = given.slots.pools
+    buckets = {edge: values.copy() for edge, values in pool.latencies.buckets.items()}
+    buckets[0.1][:288] = NAN  # on the first day
+    changed = replace(pool, latencies=replace(pool.latencies, buckets=buckets))
+    report = report_of(replace(given, slots=replace(given.slots, pools=(changed,))))
+    assert (
+        "For 50 % of the time with requests the histogram lacks edges that it has now, so p95 is that of the rest alone"
+        in report.notes
+    )
+    assert not any("lacks edges" in note for note in report_of(given).notes)
+
+
+def test_a_kind_of_which_there_were_no_requests_yet_had_none() -> None:
+    given = week(2)
+    half = {edge: values.copy() for edge, values in given.slots.kinds["search"].buckets.items()}
+    for values in half.values():
+        values[:288] = NAN  # it is new since the second day
+    kinds = {"home": given.slots.kinds["home"], "search": replace(given.slots.kinds["search"], buckets=half)}
+    report = report_of(replace(given, slots=replace(given.slots, kinds=kinds)))
+    of_one_day = float(half[math.inf][288:].sum())
+    assert report.kind_whole["search"].load_per_second == pytest.approx(of_one_day / 576)
+
+
+def test_as_many_late_requests_as_may_be_are_no_bottleneck() -> None:
+    found, _, _ = limiting([Signs(np.array([10 / 100]), {})], 1.0 - 0.9)
+    assert found.tolist() == [-1]
 
 
 def test_what_is_not_known_of_the_load_is_not_the_rest_of_the_cost() -> None:

@@ -52,8 +52,9 @@ def constant(value: float) -> Value:
 CPU = "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total"
 UNBOUND = "unless on (namespace, pod, container)"
 PROCESS = "sum by (namespace, pod) (rate(process_cpu_seconds_total"
-LIMIT = "sum by (namespace, pod) (kube_pod_container_resource_limits"
-REQUEST = "sum by (namespace, pod) (kube_pod_container_resource_requests"
+# Of each container once: two kube-state-metrics say the same of it.
+LIMIT = "sum by (namespace, pod) (max by (namespace, pod, container) (kube_pod_container_resource_limits"
+REQUEST = "sum by (namespace, pod) (max by (namespace, pod, container) (kube_pod_container_resource_requests"
 
 
 def test_latencies_are_those_of_each_slot_at_the_edges_that_all_servers_have() -> None:
@@ -101,6 +102,23 @@ def test_the_exporters_container_is_its_own_label_where_only_namespace_and_pod_a
     assert '"container", "$1", "exported_container", "(.+)"' in asked
 
 
+def test_a_limit_that_two_exporters_have_counts_once() -> None:
+    shop = PastShop(BEGIN, 15, others=of_pods(LIMIT, 2.0))
+    slots_of(shop)
+    sums = [query for query in shop.asked if "sum by" in query and "kube_pod_container_resource_limits" in query]
+    assert sums
+    for query in sums:
+        for part in query.split("kube_pod_container_resource_limits")[:-1]:
+            assert part.endswith(
+                (
+                    "(max by (namespace, pod, container) (",
+                    "(max by (container, exported_namespace, exported_pod, exported_container) (",
+                    "group by (namespace, pod, container) (",
+                    "group by (container, exported_namespace, exported_pod, exported_container) (",
+                )
+            ), part
+
+
 def test_a_container_without_a_limit_that_ran_for_a_moment_changes_nothing() -> None:
     begun = Other((UNBOUND,), WORKLOAD, lambda m: 1.0 if m == 5 else None)
     (pool,) = slots_of(PastShop(BEGIN, 15, others=(*of_pods(CPU, 0.6), *of_pods(LIMIT, 2.0), begun))).pools
@@ -129,7 +147,8 @@ def test_a_process_is_of_the_bound_of_its_own_container() -> None:
     of_container = (
         *of_pods("sum by (namespace, pod) (rate(process_cpu_seconds_total{", 1.8),
         *of_pods(
-            "sum by (namespace, pod) ((sum by (namespace, pod, container) (kube_pod_container_resource_limits", 2.0
+            "sum by (namespace, pod) ((sum by (namespace, pod, container) (max by (namespace, pod, container) (kube_pod",
+            2.0,
         ),
     )
     shop = PastShop(BEGIN, 15, others=(*of_container, *of_pods(LIMIT, 2.5)))

@@ -12,6 +12,7 @@ from recmodel.lab.weekly.clock import HOURS, Ints
 from recmodel.lab.weekly.values import Limit, Signs
 
 BUSY_RATIO = 0.8  # of its CPU, its GPU, or what its replicas carry
+ROUNDING = 1e-9  # 1 - 0.9 is less than 0.1
 OFTEN_RATIO = 0.5  # of the hours at the same time of the day
 
 
@@ -25,7 +26,7 @@ def limiting(signs: Sequence[Signs], allowed_ratio: float) -> tuple[Ints, list[s
     for hour in range(number):
         worst = (False, BUSY_RATIO)
         for place, pool in enumerate(signs):
-            late = bool(pool.late[hour] > allowed_ratio)
+            late = bool(pool.late[hour] > allowed_ratio + ROUNDING)
             busy = {what: float(values[hour]) for what, values in pool.busy.items() if np.isfinite(values[hour])}
             judged[hour] |= bool(busy) or bool(np.isfinite(pool.late[hour]))
             most = max(busy, key=lambda what: busy[what], default="")

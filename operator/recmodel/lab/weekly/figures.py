@@ -15,7 +15,7 @@ from recmodel.lab.past.compare import Measured, measured
 from recmodel.lab.past.servers import servers
 from recmodel.lab.weekly import latencies, words
 from recmodel.lab.weekly.absence import with_absent
-from recmodel.lab.weekly.bottleneck import by_hour_of_day, limiting
+from recmodel.lab.weekly.bottleneck import ROUNDING, by_hour_of_day, limiting
 from recmodel.lab.weekly.clock import HOURS, Clock, Ints, change_words, known_ratio, largest, means, sums
 from recmodel.lab.weekly.latencies import known
 from recmodel.lab.weekly.spending import minutes_budget, spent_of
@@ -57,7 +57,7 @@ def report_of(given: Given) -> Report:
     def kinds(places: Ints, number: int) -> dict[str, tuple[Figures, ...]]:
         return {
             kind: latencies.figures(found, places, number, given.within_ratio, given.threshold_seconds)
-            for kind, found in slots.kinds.items()
+            for kind, found in latencies.kinds_together(slots.kinds).items()
         }
 
     return Report(
@@ -176,7 +176,7 @@ def _days(ran: Measured, clock: Clock, places: Ints, allowed: float) -> tuple[Da
     for place, hour in enumerate(clock.hours_of_day):
         share, state = late[place], "idle" if requests[place] == 0 else "" if there[place] else words.GONE
         if share is not None:
-            certain, possible = share.lower > allowed + 1e-9, share.upper > allowed + 1e-9
+            certain, possible = share.lower > allowed + ROUNDING, share.upper > allowed + ROUNDING
             state = "over" if certain else "perhaps" if possible else "within"
         found.setdefault(clock.day(place), [""] * HOURS)[hour] = state
     return tuple(Day(name, tuple(states)) for name, states in found.items())
@@ -201,6 +201,12 @@ def _notes(given: Given, ran: Measured) -> tuple[str, ...]:
         are = "is" if unknown == 1 else "are"
         gaps = "load, late requests or replicas have gaps. No figure counts them"
         found.append(f"Of {len(ran.known)} minutes {unknown} {are} not known: {gaps}")
+    lacking = latencies.lacking_ratio(latencies.together([pool.latencies for pool in given.slots.pools]))
+    if lacking:
+        found.append(
+            f"For {100 * lacking:.0f} % of the time with requests the histogram lacks edges that it has now, so "
+            f"p{100 * given.within_ratio:g} is that of the rest alone"
+        )
     for past, slots in zip(given.past.pools, given.slots.pools, strict=True):
         name = past.name
         if past.edges.lower != past.edges.upper:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,11 +20,40 @@ def together(each: Sequence[Latencies]) -> Latencies:
     known = [one for one in each if any(np.isfinite(values).any() for values in one.buckets.values())]
     if not known:
         return each[0]
-    bounds = set.intersection(*({*one.buckets} for one in known))
-    return Latencies(
-        {bound: _total([one.buckets[bound] for one in known]) for bound in sorted(bounds)},
-        _spent(known),
-    )
+    bounds = sorted(set.intersection(*({*one.buckets} for one in known)))
+    totals = {bound: _total([one.buckets[bound] for one in known]) for bound in bounds}
+    # Requests of a pool of whom one edge tells nothing would else be in the total alone, and so late at that edge.
+    for bound, values in totals.items():
+        for one in known:
+            values[np.isnan(one.buckets[bound]) & (one.buckets.get(math.inf, 0.0 * values) > 0)] = math.nan
+    return Latencies(totals, _spent(known))
+
+
+def lacking_ratio(latencies: Latencies) -> float:
+    """The share of the slots with requests of which not all edges are known, so that no percentile has them."""
+    every = latencies.buckets.get(math.inf)
+    if every is None or not (every > 0).any():
+        return 0.0
+    some = np.isnan(list(latencies.buckets.values())).any(0)
+    return float((some & (every > 0)).sum() / (every > 0).sum())
+
+
+def kinds_together(kinds: Mapping[str, Latencies]) -> dict[str, Latencies]:
+    """The same kinds; one without a series had no requests in the slots in which another one had a series."""
+    counted = [one.buckets[math.inf] for one in kinds.values() if math.inf in one.buckets]
+    some = np.isfinite(counted).any(0) if counted else np.False_
+    return {
+        kind: replace(
+            one,
+            buckets={
+                bound: np.where(some & np.isnan(one.buckets[math.inf]), 0.0, values)
+                for bound, values in one.buckets.items()
+            },
+        )
+        if math.inf in one.buckets
+        else one
+        for kind, one in kinds.items()
+    }
 
 
 def figures(
