@@ -40,8 +40,8 @@ What was compressed, and what was not:
 
 - The recording is {faster:g} times as fast as it was. HPA's scale-down window of 300 s is {down} s, for HPA and KEDA. Their other rules
   are the defaults.
-- Every controller decides every {decide} s, as by default. Of the HPA that is a flag of the cluster, which was left as it is. So RecModel
-  ticks every {decide} s as well, not every 5 s as in `make demo`.
+- HPA, and KEDA through it, decide every {decide} s. That is a flag of the cluster, left at its default. RecModel ticks at every scrape,
+  here {tick} s, as in `make demo`. The chart's defaults do the same: 15 s for both.
 - RecModel and KEDA read rates over {window} s, from scrapes every 5 s. By default RecModel takes 60 s. metrics-server reads the CPU every
   15 s, its default.
 - Start-up times of pods are real. A tick or a start-up takes {faster:g} times as much of the recorded day as it would in real time. That
@@ -86,7 +86,7 @@ def page(outcomes: Sequence[Outcome], plan: Plan, rates: Series, capacity: float
         before=plan.warm_up_seconds * plan.faster / 60.0, replicas=PROBE_REPLICAS,
         low=replay.min(), high=replay.max(), seeds=", ".join(map(str, seeds)), target=rounded(best.target_per_second),
         capacity=capacity, settings=len(TARGET_RATIOS), allowed=MOST_OVER_RATIO, none_good=none_good, faster=plan.faster,
-        down=plan.down_window_seconds, decide=plan.decide_seconds, window=plan.window_seconds, budget=1.0 - OBJECTIVE_RATIO,
+        down=plan.down_window_seconds, decide=plan.decide_seconds, tick=plan.tick_seconds, window=plan.window_seconds, budget=1.0 - OBJECTIVE_RATIO,
     )  # fmt: skip
     return "\n".join(
         [

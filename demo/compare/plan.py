@@ -30,13 +30,15 @@ class Who(Enum):
 class Plan:
     """The same for everybody. What was run under another plan is never mixed with this one: see ``key``.
 
-    ``down_window_seconds`` is HPA's 300 s, shortened as the recording is.
+    ``tick_seconds`` is RecModel's: as often as Prometheus scrapes, which is what the chart's defaults do too. ``decide_seconds`` is HPA's,
+    a flag of the cluster, and ``down_window_seconds`` its 300 s, shortened as the recording is.
     """
 
     recorded_minutes: int = 90
     replay_seconds: int = 540
     warm_up_seconds: int = 300
     peak_per_second: float = 110.0
+    tick_seconds: int = 5
     decide_seconds: int = 15
     window_seconds: int = 20
     down_window_seconds: int = 30

@@ -89,7 +89,7 @@ def play(
 
 
 def _operator(plan: Plan, folder: Path) -> None:
-    subprocess.run([CHECKOUT / "demo/operator.sh", str(plan.decide_seconds), folder / "helm.log"], check=True)
+    subprocess.run([CHECKOUT / "demo/operator.sh", str(plan.tick_seconds), folder / "helm.log"], check=True)
 
 
 def _set_up(model: Object, scaled: Object | None, folder: Path) -> None:
