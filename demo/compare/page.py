@@ -86,7 +86,8 @@ def page(outcomes: Sequence[Outcome], plan: Plan, rates: Series, capacity: float
         before=plan.warm_up_seconds * plan.faster / 60.0, replicas=PROBE_REPLICAS,
         low=replay.min(), high=replay.max(), seeds=", ".join(map(str, seeds)), target=rounded(best.target_per_second),
         capacity=capacity, settings=len(TARGET_RATIOS), allowed=MOST_OVER_RATIO, none_good=none_good, faster=plan.faster,
-        down=plan.down_window_seconds, decide=plan.decide_seconds, tick=plan.tick_seconds, window=plan.window_seconds, budget=1.0 - OBJECTIVE_RATIO,
+        down=plan.down_window_seconds, decide=plan.decide_seconds, tick=plan.tick_seconds, window=plan.window_seconds,
+        budget=1.0 - OBJECTIVE_RATIO,
     )  # fmt: skip
     return "\n".join(
         [
