@@ -183,9 +183,12 @@ def test_a_small_text_never_costs_more_than_a_large_one_of_ours(body: dict[str, 
     text = packed(body)
     assert text is not None
     assert len(text) < LARGEST_CHARACTERS
-    began = time.process_time()
-    assert read(text, MADE, NOW)[1] != []
-    assert time.process_time() - began < 0.25
+    seconds = []
+    for _ in range(3):  # the garbage of all tests before may be collected during one of them
+        began = time.process_time()
+        assert read(text, MADE, NOW)[1] != []
+        seconds.append(time.process_time() - began)
+    assert min(seconds) < 0.25
 
 
 def test_a_name_that_is_none_of_ours_is_no_line_of_the_log() -> None:
