@@ -24,8 +24,9 @@ BUFFER = names.CAPACITY_BUFFERS[0]
 SCRIPT = ROOT / "hack" / "cluster" / "capacity-buffers.sh"
 FOUND_SECONDS = 90.0  # the operator looks once a minute for a kind that was not there
 # 50 requests/s a pod.
-SMALL = Pool("small", least=1, most=6, service_ms=20.0, slots=1)
-CALM_PER_SECOND, PER_SECOND = 15.0, 60.0
+SMALL = Pool("small", least=1, most=12, service_ms=20.0, slots=1)
+# In two steps, so that nobody is late: replicas that are added for that leave no node to be asked for.
+CALM_PER_SECOND, HALF_WAY_PER_SECOND, PER_SECOND = 15.0, 30.0, 60.0
 
 
 def allowed(enabled: bool) -> None:
@@ -90,6 +91,8 @@ def test_a_pool_that_asks_has_a_buffer_that_follows_the_load_where_the_kind_is_s
         assert (owner["kind"], owner["name"]) == ("RecModel", served.name)
         eventually("a decision says how many", lambda: wanted(served) and True, 30.0)
         calm = sum(wanted(served))
+        load.rate(HALF_WAY_PER_SECOND)
+        eventually("a second replica is ready", lambda: served.ready()["small"] > 1, 60.0)
         load.rate(PER_SECOND)
         eventually("nodes for more are asked for", lambda: sum(wanted(served)) > calm and wanted(served)[1] > 0, 90.0)
 
