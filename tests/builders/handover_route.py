@@ -99,3 +99,12 @@ class Routed(Namespace):
         if self.later:
             self.set_weights(*self.later.pop(), manager=self.latecomer)
         return web.json_response(body)
+
+
+def weights_moved(*scalers: Object) -> Routed:
+    """One whose weights were stored, and which the operator has moved since."""
+    shop = Routed(*scalers)
+    code, said = shop.run("handover")
+    assert code == 0, said
+    shop.set_weights(999, 1)
+    return shop

@@ -63,8 +63,7 @@ def fold(model: onnx.ModelProto, columns: Mapping[str, Array]) -> Folded:
 
 def _table(node: onnx.NodeProto, values: Mapping[str, Array]) -> Array | None:
     """The constant that ``node`` looks rows up in."""
-    axis = next((helper.get_attribute_value(a) for a in node.attribute if a.name == "axis"), 0)
-    return values.get(node.input[0]) if node.op_type == "Gather" and axis == 0 else None
+    return values.get(node.input[0]) if node.op_type == "Gather" and graph.gather_axis(node) == 0 else None
 
 
 def _indices(model: onnx.ModelProto, rows: Mapping[str, Array]) -> list[_Index]:

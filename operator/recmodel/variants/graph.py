@@ -95,6 +95,11 @@ def reads(node: onnx.NodeProto) -> set[str]:
     return {name for name in node.input if name} | captured(node)
 
 
+def gather_axis(node: onnx.NodeProto) -> int:
+    """Along which axis a Gather looks up; ONNX's default is the first."""
+    return next((int(helper.get_attribute_value(a)) for a in node.attribute if a.name == "axis"), 0)
+
+
 def without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
     """``model`` without the nodes and constants that no output needs."""
     wanted, nodes = {output.name for output in model.graph.output}, []

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from recmodel.variants import graph
 from recmodel.variants.data import Rows
@@ -23,8 +22,7 @@ def check_ids(model: onnx.ModelProto, rows: Rows, field: str) -> None:
     tables = graph.constants(model)
     for node in model.graph.node:
         if node.op_type == "Gather" and node.input[0] in tables and node.input[1] not in tables:
-            axis = next((helper.get_attribute_value(a) for a in node.attribute if a.name == "axis"), 0)
-            size = tables[node.input[0]].shape[axis]
+            size = tables[node.input[0]].shape[graph.gather_axis(node)]
             sizes[node.input[1]] = min(size, sizes.get(node.input[1], size))
     found: dict[str, NDArray[Any]] = graph.tensors(model, sorted(sizes), rows.columns)
     for name, places in found.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builders.handover_route import Routed
+from builders.handover_route import Routed, weights_moved
 from builders.handover_scene import Namespace, autoscaler, same
 from builders.references import reference_recmodel
 from recmodel.cluster import names
@@ -32,10 +32,7 @@ def handed_over(on_delete: str = RESTORE, *scalers: dict[str, Any]) -> Namespace
 
 def routed(*scalers: dict[str, Any]) -> Routed:
     """One whose weights the operator has moved before the RecModel was deleted."""
-    shop = Routed(*scalers)
-    code, said = shop.run("handover")
-    assert code == 0, said
-    shop.set_weights(999, 1)
+    shop = weights_moved(*scalers)
     del shop.objects["recmodels"]["ranker"]
     shop.writes.clear()
     return shop
@@ -253,9 +250,7 @@ def test_weights_that_another_recmodel_sets_now_are_left_to_it_until_it_is_gone(
 
 @pytest.mark.parametrize("first", ["ranker", "another"])
 def test_of_two_that_were_handed_over_in_turn_and_deleted_the_rule_gets_what_it_had_before_both(first: str) -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     shop.another("Recommend")
     code, said = shop.run("handover", name="another")
     assert code == 0, said

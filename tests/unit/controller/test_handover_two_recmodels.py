@@ -8,7 +8,7 @@ import copy
 
 import pytest
 
-from builders.handover_route import Routed
+from builders.handover_route import Routed, weights_moved
 from builders.handover_scene import Namespace
 from builders.references import referring
 from recmodel.report.handover.store import stored
@@ -18,9 +18,7 @@ STORE, OTHERS = "ranker-handover", "another-handover"
 
 def in_turn() -> Routed:
     """RecModel ``ranker`` was handed over and has moved the weights, then ``another`` was."""
-    shop = Routed()
-    assert shop.run("handover")[0] == 0
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     shop.another("Recommend")
     code, said = shop.run("handover", name="another")
     assert code == 0, said
@@ -102,9 +100,7 @@ def test_a_store_that_somebody_writes_in_the_name_of_no_recmodel_is_not_taken_fr
 
 @pytest.mark.parametrize("broken", ["data", "labels"])
 def test_a_store_of_another_that_cannot_be_read_is_no_source_and_stops_nothing(broken: str) -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     shop.another("Recommend")
     shop.objects["configmaps"][STORE].pop("data") if broken == "data" else shop.objects["configmaps"][STORE][
         "metadata"
@@ -155,9 +151,7 @@ def test_where_no_route_is_referred_to_the_other_recmodels_do_not_matter() -> No
 
 @pytest.mark.parametrize("unlisted", ["recmodels", "configmaps"])
 def test_weights_of_the_operator_are_not_stored_where_it_is_not_known_what_was_before(unlisted: str) -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     shop.another("Recommend")
     shop.by_name.add(unlisted)
     code, said = shop.run("handover", name="another")
@@ -186,9 +180,7 @@ def test_weights_that_handing_back_has_set_are_stored_though_no_other_store_may_
 
 
 def test_weights_of_a_rule_that_the_recmodel_has_left_are_not_forgotten() -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     spec = shop.objects["httproutes"]["shop"]["spec"]
     spec["rules"].append(copy.deepcopy(spec["rules"][1]))
     shop.objects["recmodels"]["ranker"]["spec"]["route"]["ref"]["rule"] = 2
@@ -208,9 +200,7 @@ def test_weights_of_a_rule_that_the_recmodel_has_left_are_not_forgotten() -> Non
 
 
 def test_a_recmodel_that_only_its_store_is_looked_at_of_may_set_its_weights_again() -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     spec = shop.objects["recmodels"]["ranker"]["spec"]
     spec["pools"].append(referring({"apiVersion": "x.example/v1", "kind": "Gone", "name": "g"}, name="gone"))
     shop.unserved.add("gones")
@@ -224,9 +214,7 @@ def test_a_recmodel_that_only_its_store_is_looked_at_of_may_set_its_weights_agai
 
 
 def test_without_the_crd_there_is_no_recmodel_and_all_is_given_back() -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     shop.unserved.add("recmodels")
     assert shop.run("handback")[0] == 2, "another version of it may be served"
     shop.gone_groups.add("recmodel.dev")
@@ -237,9 +225,7 @@ def test_without_the_crd_there_is_no_recmodel_and_all_is_given_back() -> None:
 
 @pytest.mark.parametrize("why", ["refused", "illegible"])
 def test_a_route_that_cannot_be_read_keeps_no_autoscaler_from_being_handed_back(why: str) -> None:
-    shop = Routed()
-    shop.run("handover")
-    shop.set_weights(999, 1)
+    shop = weights_moved()
     kept = copy.deepcopy(shop.objects["httproutes"]["shop"])
     if why == "refused":
         shop.denied.add(("list", "httproutes"))
