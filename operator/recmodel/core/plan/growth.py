@@ -17,11 +17,15 @@ FILLED_SHARE = 0.7  # of the trust region
 
 
 def explore_untried(replicas: Ints, context: GuardContext) -> tuple[Ints, Codes]:
-    """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known."""
+    """A pool that was never tried gets one replica when the load could fill it, else its capacity is never known. That load has lasted
+    for some minutes: a crowd of one has gone before the try has shown anything, and needs what is known.
+    """
     fleet, proposal = context.fleet, context.proposal
     paid = np.where(fleet.leaving, context.seen.desired, np.where(proposal.assumed, 0, replicas))
     spend = (paid * fleet.cost_per_hour).sum(1, keepdims=True)
-    could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend >= UNTRIED_FROM * fleet.cost_per_hour)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lasting = np.clip(context.usual / context.load, 0.0, 1.0)[:, None]  # NaN: no
+    could_fill = proposal.assumed & (fleet.max_replicas > 0) & (spend * lasting >= UNTRIED_FROM * fleet.cost_per_hour)
     # Whoever is to take over from a pool that leaves is tried in any case where none of them is known.
     unknown = (proposal.assumed | fleet.leaving | ~fleet.exists).all(1, keepdims=True)
     could_fill |= fleet.leaving.any(1, keepdims=True) & unknown & proposal.assumed & (fleet.max_replicas > 0)
