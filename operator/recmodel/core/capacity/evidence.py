@@ -95,10 +95,10 @@ class Evidence:
         """The bin of the pools at ``rows`` with their newest sample."""
         return self.bin(rows, self.newest[rows])
 
-    def smallest_bad(self, budget: Floats) -> Floats:
-        """The smallest load ``[M, P]`` that was too much; inf: none."""
+    def smallest_bad(self, budget: Floats, times: Floats | float = 1.0) -> Floats:
+        """The smallest load ``[M, P]`` that was too much; inf: none. ``times`` ``[M, P, B]`` as much as in each bin is it now."""
         bad = (self.weight >= ENOUGH_WEIGHT) & (self.late_low > budget[..., None])
-        result: Floats = np.where(bad, self.load, np.inf).min(-1).astype(float)
+        result: Floats = np.where(bad, self.load * times, np.inf).min(-1).astype(float)
         return result
 
     def inherent(self, budget: Floats) -> Floats:
