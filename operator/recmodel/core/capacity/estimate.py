@@ -124,7 +124,7 @@ def estimate(memory: CapacityMemory, fleet: Fleet, ready: Ints) -> Capacity:
     part = _part(sharpness, slack_used, ready)
     saturation = np.exp(mean) / part
     # What was too much for few replicas need not be so for each of many: by as much as the law leaves each of them more.
-    few = _part(sharpness[..., None], slack_used[..., None], memory.evidence.replicas)
+    few = _part(sharpness[..., None], -np.log(np.clip(memory.evidence.late_high, 1e-9, 1.0)), memory.evidence.replicas)
     trust = _trusted(memory, fleet, ready, np.maximum(part[..., None] / few, 1.0))
     proven, limit, ceiling, tried_in_vain, promised, untroubled = trust
     return Capacity(

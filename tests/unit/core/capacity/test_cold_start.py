@@ -94,6 +94,17 @@ def test_a_fleet_that_began_too_small_comes_down_again_to_what_carries_the_load(
         assert result.over[5:].sum() == 0
 
 
+def test_an_untried_pool_is_tried_for_a_load_that_lasts_and_not_for_a_crowd() -> None:
+    cpu = PoolScenario("cpu", workers=1, service_seconds=0.022, service_cv=0.5, startup_seconds=9.0, max_replicas=8,
+                       initial_replicas=1)  # fmt: skip
+    gpu = PoolScenario("gpu", workers=4, service_seconds=0.05, startup_seconds=9.0, min_replicas=0, max_replicas=2, price=3.5,
+                       initial_replicas=0)  # fmt: skip
+    calm, crowd, lasting = np.full(240, 35.0), np.full(45, 110.0), np.full(240, 110.0)
+    for load, tried in ((np.concatenate([calm, crowd, calm]), False), (np.concatenate([calm, lasting]), True)):
+        for result in simulate_side_by_side(small_cluster(cpu, gpu), load, seeds=range(2)):
+            assert any(decision.pools["gpu"].replicas for decision in result.decisions) is tried
+
+
 def test_what_is_late_at_any_load_keeps_no_replicas() -> None:
     # 2.6 % of the requests are so large that no idle pod answers them in time: of 5 % allowed, and 3.25 % planned.
     pool = PoolScenario("cpu", initial_replicas=12)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recmodel.core.capacity import evidence as evidences
 from recmodel.core.capacity.bins import BIN_STEP
+from recmodel.core.capacity.estimate import estimate
 from recmodel.core.capacity.evidence import Evidence, Sample
+from recmodel.core.memory import begin
+from recmodel.core.types import Model, Pool
 
 BUDGET = np.array([[0.05]])
 ONE = (np.array([0]), np.array([0]))
@@ -61,3 +66,20 @@ def test_an_end_is_not_refuted_by_a_good_moment_at_the_same_load() -> None:
             evidence = shown(evidence, load, 0.0)
     assert evidence.smallest_bad(BUDGET) == pytest.approx(640.0)
     assert np.isinf(shown(evidence, 670.0, 0.0).smallest_bad(BUDGET))
+
+
+@pytest.mark.parametrize(("late", "more"), [(0.06, True), (0.9, False)], ids=["a little too much", "past saturation"])
+def test_what_was_too_much_for_one_replica_bounds_many_by_what_the_law_leaves_each_of_them_more(
+    late: float, more: bool
+) -> None:
+    """By the prior, k = 12, one replica carries 0.71 of what it saturates at and each of four 0.83. What saturates one is too much
+    for each of many.
+    """
+    memory = begin([Model("shop/feed", 0.95, 0.1, (Pool("cpu", 1, 9, 1.0),))])
+    seen = replace(memory.capacity, evidence=shown(evidences.empty(1, 1), 30.0, late))
+
+    def ceiling(replicas: int) -> float:
+        return float(estimate(seen, memory.fleet, np.array([[replicas]])).ceiling[0, 0])
+
+    assert ceiling(1) == pytest.approx(30.0)
+    assert (31.0 < ceiling(4) < 30.0 * 0.83 / 0.71) if more else ceiling(4) == pytest.approx(30.0)
