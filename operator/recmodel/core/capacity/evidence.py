@@ -95,10 +95,14 @@ class Evidence:
         """The bin of the pools at ``rows`` with their newest sample."""
         return self.bin(rows, self.newest[rows])
 
-    def smallest_bad(self, budget: Floats, times: Floats | float = 1.0) -> Floats:
+    def too_much(self, budget: Floats) -> Bools:
+        """The bins ``[M, P, B]`` that say that their load was too much."""
+        result: Bools = (self.weight >= ENOUGH_WEIGHT) & (self.late_low > budget[..., None])
+        return result
+
+    def smallest_bad(self, budget: Floats, times: Small | float = 1.0) -> Floats:
         """The smallest load ``[M, P]`` that was too much; inf: none. ``times`` ``[M, P, B]`` as much as in each bin is it now."""
-        bad = (self.weight >= ENOUGH_WEIGHT) & (self.late_low > budget[..., None])
-        result: Floats = np.where(bad, self.load * times, np.inf).min(-1).astype(float)
+        result: Floats = np.where(self.too_much(budget), self.load * times, np.inf).min(-1).astype(float)
         return result
 
     def inherent(self, budget: Floats) -> Floats:
