@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# run.sh: the whole of it in one command. A cluster, the images, the operator by its Helm chart, a RecModel, a replayed trace, a report.
-# Settings (environment): DEMO_MINUTES=9 length of the replay; PEAK=150 its highest load in requests/s; CLUSTER=local|kind|current;
-# OUT=DIR where the report goes; KEEP=0 takes the RecModel and the operator away at the end (1, the default, leaves everything to look at).
+# run.sh: the whole of it in one command. A cluster, the images, the operator by its Helm chart, a RecModel, and beside it the same pods
+# under an HPA; a replayed trace, sent to both at once; a report.
+# Settings (environment): DEMO_MINUTES=9 length of the replay, of which the first sixth is a warm-up that no figure counts; PEAK=75 the
+# highest load that each of the two gets, in requests/s; CLUSTER=local|kind|current; OUT=DIR where the report goes; KEEP=0 takes away
+# what the demo installed (1, the default, leaves everything to look at).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . hack/cluster/progress.sh
@@ -9,7 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CACHE=${RECMODEL_CACHE:-$HOME/.cache/recmodel}
 SECONDS_OF_REPLAY=$(awk -v m="${DEMO_MINUTES:-9}" 'BEGIN { printf "%d", m * 60 }')
 TRACE_MINUTES=90  # of the recorded trace
-PEAK=${PEAK:-150}
+WARM_UP_SECONDS=$((SECONDS_OF_REPLAY / 6))  # both begin with one replica and know nothing, as no deployment of some days does
+PEAK=${PEAK:-75}
 FLASH_FACTOR=1.8
 FLASH_SECONDS=45
 RUN_DIR=${OUT:-$CACHE/demo/report-$(date +%Y%m%d-%H%M%S)}
@@ -17,6 +20,7 @@ NAMESPACE=demo
 OPERATOR_NAMESPACE=recmodel-system
 MADE_BY_DEMO=recmodel.dev/made-by=demo  # label of what goes with KEEP=0
 JOB=load
+BESIDE=ranker-hpa BESIDE_JOB=load-beside  # as demo/beside.py and demo/watch name them
 GENERATOR=/app/load/generator.py  # in the ranker's image
 FORWARD=
 OUTCOME=0
@@ -26,30 +30,37 @@ NUMBER=0
 step() {
   local what=$1 began=$SECONDS; shift
   NUMBER=$((NUMBER + 1))
-  log "demo, step $NUMBER of 8: $what"
+  log "demo, step $NUMBER of 9: $what"
   "$@" 9>&-
   printf '%s\t%s\n' "$what" "$((SECONDS - began))" >>"$RUN_DIR/steps.tsv"
 }
 
 # A namespace's objects of an earlier demo go first: a RecModel that has learned already would show nothing.
 clear_earlier() {
-  kubectl delete job "$JOB" -n "$NAMESPACE" --ignore-not-found --wait >/dev/null
-  if kubectl get crd recmodels.recmodel.dev >/dev/null 2>&1; then
-    kubectl delete recmodel ranker -n "$NAMESPACE" --ignore-not-found --wait --timeout=90s >/dev/null
-  fi
+  kubectl delete job "$JOB" "$BESIDE_JOB" -n "$NAMESPACE" --ignore-not-found --wait >/dev/null
+  delete_recmodels
   wait_for 90 'nothing is left of an earlier RecModel' no_pods_of_pools
 }
-no_pods_of_pools() { [ -z "$(kubectl get pods -n "$NAMESPACE" -l recmodel.dev/model=ranker -o name)" ]; }
-
-recmodel() {
-  sed "s|localhost/|$IMAGE_PREFIX|" manifests/samples/ranker.yaml | kubectl apply -f - >&2
-  with_heartbeat 'waiting until the RecModel is Ready' kubectl wait --for=condition=Ready recmodel/ranker -n "$NAMESPACE" --timeout=180s >&2
+no_pods_of_pools() { [ -z "$(kubectl get pods -n "$NAMESPACE" -l "recmodel.dev/model in (ranker, $BESIDE)" -o name)" ]; }
+delete_recmodels() {
+  kubectl delete hpa "$BESIDE-cpu" -n "$NAMESPACE" --ignore-not-found >/dev/null
+  kubectl get crd recmodels.recmodel.dev >/dev/null 2>&1 || return 0
+  kubectl delete recmodel ranker "$BESIDE" -n "$NAMESPACE" --ignore-not-found --wait --timeout=90s >/dev/null
 }
 
-# generator NAME ARGUMENT...: the load generator as a Job in the cluster. It talks to the gateway only.
+recmodels() {
+  sed "s|localhost/|$IMAGE_PREFIX|" manifests/samples/ranker.yaml | kubectl apply -f - >&2
+  PYTHONPATH=demo:demo/load "$PYTHON" -m beside --prefix "$IMAGE_PREFIX" | kubectl apply -f - >&2
+  with_heartbeat 'waiting until both are Ready' \
+    kubectl wait --for=condition=Ready recmodel/ranker "recmodel/$BESIDE" -n "$NAMESPACE" --timeout=180s >&2
+  with_heartbeat 'waiting until the HPA scales' \
+    kubectl wait --for=condition=ScalingActive "hpa/$BESIDE-cpu" -n "$NAMESPACE" --timeout=180s >&2
+}
+
+# generator NAME HOST ARGUMENT...: the load generator as a Job in the cluster. It talks to the gateway only.
 generator() {
-  local name=$1 arguments; shift
-  arguments=$(printf '"%s",' --url "http://$GATEWAY_ADDRESS/v2/models/ranker/infer" --host ranker.example "$@")
+  local name=$1 host=$2 arguments; shift 2
+  arguments=$(printf '"%s",' --url "http://$GATEWAY_ADDRESS/v2/models/ranker/infer" --host "$host" "$@")
   kubectl apply -f - >/dev/null <<MANIFEST
 apiVersion: batch/v1
 kind: Job
@@ -75,28 +86,33 @@ MANIFEST
 
 # A few requests before the replay: a route that does not answer is found now, and the gateway's counters begin to exist.
 first_traffic() {
-  kubectl delete job first-traffic -n "$NAMESPACE" --ignore-not-found --wait >/dev/null
-  generator first-traffic --rps 5 --seconds 10 --seed 2
-  wait_for 90 'the first requests have been sent' kubectl wait --for=condition=Complete job/first-traffic -n "$NAMESPACE" --timeout=1s
-  kubectl logs -n "$NAMESPACE" job/first-traffic | "$PYTHON" -c '
+  local host
+  for host in ranker.example hpa.ranker.example; do
+    kubectl delete job first-traffic -n "$NAMESPACE" --ignore-not-found --wait >/dev/null
+    generator first-traffic "$host" --rps 5 --seconds 5 --seed 2
+    wait_for 90 "the first requests to $host have been sent" kubectl wait --for=condition=Complete job/first-traffic -n "$NAMESPACE" --timeout=1s
+    kubectl logs -n "$NAMESPACE" job/first-traffic | "$PYTHON" -c '
 import json, sys
 result = json.loads(sys.stdin.read().splitlines()[-1])
 print("  {ok} of {due} requests answered through the gateway, p95 {p95_ms} ms".format(**result), file=sys.stderr)
 sys.exit(0 if result["ok"] else "no request was answered through the gateway")'
+  done
 }
 
 schedule() {
   "$PYTHON" demo/load/schedule.py --out "$RUN_DIR/schedule.csv" --window-minutes "$TRACE_MINUTES" --seconds "$SECONDS_OF_REPLAY" --peak "$PEAK" \
-    --flash-factor "$FLASH_FACTOR" --flash-seconds "$FLASH_SECONDS" 2>"$RUN_DIR/schedule.txt" || { cat "$RUN_DIR/schedule.txt" >&2; return 1; }
+    --warm-up-seconds "$WARM_UP_SECONDS" --flash-factor "$FLASH_FACTOR" --flash-seconds "$FLASH_SECONDS" 2>"$RUN_DIR/schedule.txt" || { cat "$RUN_DIR/schedule.txt" >&2; return 1; }
   cat "$RUN_DIR/schedule.txt" >&2
   kubectl create configmap schedule -n "$NAMESPACE" --from-file="$RUN_DIR/schedule.csv" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 }
 
 replay() {
   schedule
-  generator "$JOB" --schedule /schedule/schedule.csv
+  generator "$BESIDE_JOB" hpa.ranker.example --schedule /schedule/schedule.csv
+  generator "$JOB" ranker.example --schedule /schedule/schedule.csv
   # A replay that did not end well is still reported on.
-  PYTHONPATH=demo "$PYTHON" -m watch --run "$RUN_DIR" --job "$JOB" --namespace "$NAMESPACE" --name ranker || OUTCOME=1
+  PYTHONPATH=demo "$PYTHON" -m watch --run "$RUN_DIR" --job "$JOB" --namespace "$NAMESPACE" --name ranker \
+    --beside "$BESIDE" || OUTCOME=1
 }
 
 report() { PYTHONPATH=demo "$PYTHON" -m report --run "$RUN_DIR" --namespace "$NAMESPACE" --name ranker || OUTCOME=1; }
@@ -136,17 +152,16 @@ Everything is still running. To look at it:
 WORDS
 }
 
-delete_jobs() { kubectl delete job "$JOB" first-traffic -n "$NAMESPACE" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
+delete_jobs() { kubectl delete job "$JOB" "$BESIDE_JOB" first-traffic -n "$NAMESPACE" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
 
 take_away() {
   kubectl get namespace "$NAMESPACE" >/dev/null 2>&1 || return 0  # it did not come to that
-  log 'taking away the RecModel and the operator'
+  log 'taking away the RecModels, the HPA and the operator'
   delete_jobs
   kubectl delete configmap schedule -n "$NAMESPACE" --ignore-not-found >/dev/null
-  if kubectl get crd recmodels.recmodel.dev >/dev/null 2>&1; then
-    kubectl delete recmodel ranker -n "$NAMESPACE" --ignore-not-found --timeout=90s >/dev/null
-  fi
+  delete_recmodels
   wait_for 90 'no pod of the demo is left' no_pods_of_demo || return 1
+  hack/cluster/metrics-server.sh down
   helm uninstall recmodel -n "$OPERATOR_NAMESPACE" --ignore-not-found --wait >/dev/null 2>&1
   kubectl delete lease recmodel -n "$OPERATOR_NAMESPACE" --ignore-not-found >/dev/null
   kubectl delete lease recmodel.dev -n "$NAMESPACE" --ignore-not-found >/dev/null
@@ -154,7 +169,7 @@ take_away() {
   kubectl delete namespace -l "$MADE_BY_DEMO" --ignore-not-found --timeout=90s >/dev/null
   log 'the RecModel and the operator are gone; the CRD stays and the cluster runs on (make down ends it)'
 }
-no_pods_of_demo() { no_pods_of_pools && [ -z "$(kubectl get pods -n "$NAMESPACE" -l "job-name in ($JOB, first-traffic)" -o name)" ]; }
+no_pods_of_demo() { no_pods_of_pools && [ -z "$(kubectl get pods -n "$NAMESPACE" -l "job-name in ($JOB, $BESIDE_JOB, first-traffic)" -o name)" ]; }
 
 # Two demos at once would delete each other's RecModel. What is started here must not inherit the lock: daemons outlive the demo.
 one_at_a_time() {
@@ -175,11 +190,12 @@ main() {
   step 'the cluster, the gateway and Prometheus' hack/cluster/up.sh
   reach_prometheus
   step 'the images of the operator and of the ranker' hack/cluster/images.sh product
+  step 'metrics-server: an HPA needs it' hack/cluster/metrics-server.sh up
   step 'the operator, by its Helm chart' demo/operator.sh 5 "$RUN_DIR/helm.log"
   clear_earlier
-  step 'the RecModel: two pools of a ranker' recmodel
+  step 'the RecModel: two pools of a ranker; and beside it one under an HPA' recmodels
   step 'the first requests through the gateway' first_traffic
-  step "the replay: $TRACE_MINUTES minutes of a recorded trace in ${DEMO_MINUTES:-9}, with a flash crowd" replay
+  step "the replay: $TRACE_MINUTES minutes of a recorded trace in ${DEMO_MINUTES:-9}, with a flash crowd, to both at once" replay
   step 'the report' report
   if [ "${KEEP:-1}" = 1 ]; then how_to_look; fi
   return "$OUTCOME"

@@ -22,20 +22,25 @@ def host(name: str) -> str:
 
 
 def recmodel(sample: str, name: str, acts: bool, prefix: str, least: int | None = None) -> Object:
-    """The demo's ranker with its CPU pool alone, an HPA can act on no other thing. ``sample`` is the text of the demo's RecModel, and
-    ``least`` how many replicas run at least, where it is not as many as there.
-    """
+    """The demo's ranker in the namespace of the runs. ``least`` is how many replicas run at least, where it is not as many as there."""
+    return cpu_alone(sample, {"name": name, "namespace": NAMESPACE}, host(name), acts, prefix, least)
+
+
+def cpu_alone(
+    sample: str, metadata: Object, hostname: str, acts: bool, prefix: str, least: int | None = None
+) -> Object:
+    """The demo's ranker with its CPU pool alone, an HPA can act on no other thing; ``sample`` is the text of the demo's RecModel."""
     body: Object = yaml.safe_load(sample.replace("localhost/", prefix))
     spec = body["spec"]
     pools = spec["pools"][:1]
     if least is not None:
         pools[0]["replicas"]["min"] = least
-    body["metadata"] = {"name": name, "namespace": NAMESPACE}
+    body["metadata"] = metadata
     body["spec"] = spec | {
         "mode": "Auto" if acts else "Recommend",
         "pools": pools,
         "variants": [variant for variant in spec["variants"] if variant["name"] == pools[0]["variant"]],
-        "route": {"parentRefs": [{"name": GATEWAY, "namespace": GATEWAY_NAMESPACE}], "hostnames": [host(name)]},
+        "route": {"parentRefs": [{"name": GATEWAY, "namespace": GATEWAY_NAMESPACE}], "hostnames": [hostname]},
     }
     return body
 
@@ -45,7 +50,7 @@ def autoscaler(who: Who, model: Object, plan: Plan, target_per_second: float | N
     name, pool = model["metadata"]["name"], model["spec"]["pools"][0]
     workload, limits = child_name(name, pool["name"]), pool["replicas"]
     behavior = {"scaleDown": {"stabilizationWindowSeconds": plan.down_window_seconds}}
-    metadata = {"name": workload, "namespace": NAMESPACE}
+    metadata = {"name": workload, "namespace": model["metadata"]["namespace"]}
     if who is Who.HPA:
         # Without metrics the API server fills in the default: 80 % of the CPU that is requested.
         target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload}

@@ -2,8 +2,8 @@
 
     python demo/load/schedule.py --out schedule.csv [--trace TRACE.csv.gz] [--peak 180] [--seconds 540]
 
-The CSV has the header ``seconds,rps,mark``: one row a second, ``mark`` is ``flash`` where load was added by hand and
-empty where it is the trace's own shape. Nothing is random: the generator draws the arrivals.
+The CSV has the header ``seconds,rps,mark``: one row a second, ``mark`` is ``flash`` where load was added by hand, ``warm-up`` where
+what happens does not count yet, and empty elsewhere. Nothing is random: the generator draws the arrivals.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument(
         "--flash-at", type=float, default=0.7, help="start of the flash crowd as a share of the replay; 0: none"
     )
+    parser.add_argument("--warm-up-seconds", type=int, default=0, help="of the replay, which do not count yet")
     parser.add_argument("--flash-factor", type=float, default=Flash.factor)
     parser.add_argument("--flash-seconds", type=float, default=Flash.seconds)
     arguments = parser.parse_args()
@@ -120,7 +121,7 @@ def main() -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["seconds", "rps", "mark"])
         writer.writerows(
-            [second, f"{rate:.3f}", "flash" if mark else ""]
+            [second, f"{rate:.3f}", "warm-up" if second < arguments.warm_up_seconds else "flash" if mark else ""]
             for second, (rate, mark) in enumerate(zip(load, marked, strict=True))
         )
     print(

@@ -17,7 +17,8 @@ from report.collect import RunIncomplete, collect
 from report.dress import DARK, LIGHT
 from report.figures import picture
 from report.measures import measures
-from report.page import page, rows
+from report.page import page
+from report.table import rows, verdict
 from watch.kubernetes_api import KubernetesApi, NotAnswered
 
 
@@ -44,9 +45,14 @@ def main() -> int:
     pictures = [picture(run, found, dress, title=False) for dress in (LIGHT, DARK)]
     (arguments.run / "report.html").write_text(page(run, found, *pictures))
     table = rows(run, found)
-    width = max(len(row.what) for row in table)
+    width, figures = max(len(row.what) for row in table), max(len(row.figure) for row in table)
+    if found.beside is not None:
+        print(f"  {'':<{width}}  {'RecModel':<{figures}}  HPA")
     for row in table:
-        print(f"  {row.what:<{width}}  {row.figure}")
+        print(f"  {row.what:<{width}}  {row.figure:<{figures}}  {row.beside}".rstrip())
+    against = verdict(found)
+    if against:
+        print(f"  {against}")
     for name in ("report.html", "report.png"):
         print(f"  {arguments.run / name}")
     for problem in found.problems():

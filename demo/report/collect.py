@@ -72,14 +72,24 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One replay. ``start_seconds`` (Unix time) is the schedule's second 0, ``settings`` the operator's environment."""
+class Side:
+    """What served the requests. ``start_seconds`` (Unix time) is the schedule's second 0."""
 
-    subject: Subject
-    schedule: Schedule
     log: ClientLog
     start_seconds: float
     snapshots: Sequence[Snapshot]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One replay, ``served`` by the RecModel. ``beside`` served the same requests under an HPA; None where nothing did. ``settings`` are
+    the operator's environment.
+    """
+
+    subject: Subject
+    schedule: Schedule
+    served: Side
+    beside: Side | None
     measured: Measured
     events: Sequence[Event]
     settings: Mapping[str, str]
@@ -89,32 +99,27 @@ class Run:
 
 def collect(folder: Path, api: KubernetesApi, prometheus: PrometheusClient, namespace: str, name: str) -> Run:
     """Reads the run's folder, asks the API and Prometheus. Raises RunIncomplete, NotAnswered or PrometheusError."""
-    log = parse((folder / "generator.log").read_text())
-    if log.start_seconds is None:
-        raise RunIncomplete("the load generator's log holds no second of load")
-    snapshots = [from_line(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
-    if not snapshots:
-        raise RunIncomplete("no snapshot was taken during the replay")
+    served = side(folder)
+    beside = side(folder / "beside") if (folder / "beside").is_dir() else None
     base = f"/apis/recmodel.dev/v1alpha1/namespaces/{namespace}/recmodels/{name}"
     seen = subject(api.get(base), api.items("/api/v1/nodes"))
     schedule = schedules.read(folder / "schedule.csv")
-    start = math.floor(log.start_seconds)
+    start = math.floor(served.start_seconds)
     end = start + schedule.seconds + LEAD_SECONDS
 
     def ask(query: str) -> Matrix:
         return prometheus.query_range(query, start - LEAD_SECONDS, end, STEP_SECONDS, BUDGET_SECONDS)
 
     measured = measure(
-        ask, seen, log.start_seconds, np.arange(start - LEAD_SECONDS, end + STEP_SECONDS / 2, STEP_SECONDS)
+        ask, seen, served.start_seconds, np.arange(start - LEAD_SECONDS, end + STEP_SECONDS / 2, STEP_SECONDS)
     )
-    events = _events(api.items(f"/api/v1/namespaces/{namespace}/events"), name, log.start_seconds - 600)
+    events = _events(api.items(f"/api/v1/namespaces/{namespace}/events"), name, served.start_seconds - 600)
     steps = [line.split("\t") for line in _text(folder / "steps.tsv").splitlines()]
     run = Run(
         seen,
         schedule,
-        log,
-        log.start_seconds,
-        snapshots,
+        served,
+        beside,
         measured,
         events,
         _settings(api),
@@ -123,6 +128,17 @@ def collect(folder: Path, api: KubernetesApi, prometheus: PrometheusClient, name
     )
     (folder / "prometheus.json").write_text(json.dumps(asdict(measured), default=_listed))
     return run
+
+
+def side(folder: Path) -> Side:
+    """What was written into a folder while a RecModel was watched. Raises RunIncomplete."""
+    log = parse((folder / "generator.log").read_text())
+    if log.start_seconds is None:
+        raise RunIncomplete(f"the load generator's log holds no second of load: {folder}")
+    snapshots = [from_line(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    if not snapshots:
+        raise RunIncomplete(f"no snapshot was taken during the replay: {folder}")
+    return Side(log, log.start_seconds, snapshots)
 
 
 def measure(ask: Callable[[str], Matrix], seen: Subject, start_seconds: float, times: Series) -> Measured:

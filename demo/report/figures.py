@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from report.collect import Run, Series
+from report.collect import Run, Series, Side
 from report.dress import Dress, settings
-from report.measures import Measures, cost, in_replay
+from report.measures import Measures, cost, late_so_far
 from watch.snapshot import PoolSnapshot, Snapshot
 
-HEIGHTS = (2.3, 2.2, 1.9, 1.3, 1.7)
+HEIGHTS = (2.2, 2.1, 1.9, 1.1, 1.5, 1.5)
+HPA = "the HPA beside it, CPU pods alone"
 
 
 def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> bytes:
@@ -30,16 +31,18 @@ def picture(run: Run, measures: Measures, dress: Dress, title: bool = True) -> b
 def drawn(run: Run, measures: Measures, dress: Dress, title: bool = True) -> Figure:
     """The figure. Panels share the time axis, in minutes of the replay."""
     with mpl.rc_context(settings(dress)):  # type: ignore[arg-type]
-        figure = Figure(figsize=(11.5, 14.2), dpi=130, layout="constrained")
-        panels: Sequence[Axes] = figure.subplots(5, 1, sharex=True, height_ratios=HEIGHTS)
-        during = in_replay(run)
+        figure = Figure(figsize=(11.5, 15.4), dpi=130, layout="constrained")
+        panels: Sequence[Axes] = figure.subplots(6, 1, sharex=True, height_ratios=HEIGHTS)
+        during = list(run.served.snapshots)
         _load(panels[0], run, during, dress)
         _latency(panels[1], run, dress)
-        _replicas(panels[2], run, during, measures, dress)
+        _replicas(panels[2], run, during, dress)
         _weights(panels[3], run, during, dress)
-        _cost(panels[4], run, during, measures, dress)
+        _cost(panels[4], run, measures, dress)
+        _late(panels[5], run, measures, dress)
         for panel in panels:
             _crowd(panel, run, dress)
+            _warm_up(panel, run, dress)
             panel.set_xlim(0, run.schedule.seconds / 60)
         panels[-1].set_xlabel("minutes of the replay")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -55,8 +58,8 @@ def drawn(run: Run, measures: Measures, dress: Dress, title: bool = True) -> Fig
 
 
 def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
-    arrivals = np.array([s.due for s in run.log.seconds], dtype=np.float64)
-    at = np.array([s.second for s in run.log.seconds], dtype=np.float64)
+    arrivals = np.array([s.due for s in run.served.log.seconds], dtype=np.float64)
+    at = np.array([s.second for s in run.served.log.seconds], dtype=np.float64)
     smooth = _windows5(arrivals).mean(axis=1)
     panel.fill_between(at / 60, 0, smooth, color=dress.load, alpha=0.18, lw=0, label="offered (5 s mean)")
     panel.plot(run.measured.times / 60, run.measured.total_load(), color=dress.load, label="measured (20 s rate)")
@@ -98,7 +101,7 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
             step="mid",
             label=f"{_label(run, name)}, at the gateway",
         )
-    seconds = [s for s in run.log.seconds if s.p95_seconds is not None]
+    seconds = [s for s in run.served.log.seconds if s.p95_seconds is not None]
     if percent == "p95" and seconds:
         values = np.array([s.p95_seconds for s in seconds], dtype=np.float64) * 1000
         panel.plot(
@@ -108,6 +111,11 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
             lw=1.1,
             label="all, at the clients (median of 5 s)",
         )
+    if run.beside is not None and percent == "p95":
+        beside = [s for s in run.beside.log.seconds if s.p95_seconds is not None]
+        values = np.array([s.p95_seconds for s in beside], dtype=np.float64) * 1000
+        at = [s.second / 60 for s in beside]
+        panel.plot(at, _median5(values), color=dress.hpa, lw=1.1, ls=(0, (4, 2)), label="the HPA's clients")
     panel.axhline(
         model.threshold_seconds * 1000,
         color=dress.objective,
@@ -127,7 +135,7 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
     _named(panel, f"Latency, {percent}", "ms (bands: bucket edges)")
 
 
-def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measures, dress: Dress) -> None:
+def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
     times = _minutes(run, during)
     for i, pool in enumerate(run.subject.model.pools):
         seen = [_pool(s, pool.name) for s in during]
@@ -148,17 +156,10 @@ def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measu
             lw=2.2,
             label=f"{_label(run, pool.name)}: ready (dotted: asked for)",
         )
-    if measures.hpa is not None:
-        at = np.arange(len(measures.hpa.desired)) / 60
-        panel.step(
-            at,
-            measures.hpa.desired,
-            where="post",
-            color=dress.hpa,
-            lw=1.3,
-            ls=(0, (4, 2)),
-            label="a plain HPA on the CPU pool alone (computed, not run)",
-        )
+    if run.beside is not None:
+        asked = _values([s.pools[0].desired for s in run.beside.snapshots])
+        at = [(s.time_seconds - run.beside.start_seconds) / 60 for s in run.beside.snapshots]
+        panel.step(at, asked, where="post", color=dress.hpa, lw=1.6, ls=(0, (4, 2)), label=f"{HPA}: asked for")
     panel.set_ylim(0, max(panel.get_ylim()[1], 1.0) * 1.08)
     panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     _named(panel, "Replicas", "pods")
@@ -185,21 +186,43 @@ def _weights(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) ->
     _named(panel, "Weights of the route", "% of the traffic")
 
 
-def _cost(panel: Axes, run: Run, during: Sequence[Snapshot], measures: Measures, dress: Dress) -> None:
-    at, spent = cost(run, during)
-    panel.plot(at / 60, spent, color=dress.pools[0], lw=2.2, label="what ran" + _total(measures.cost))
-    if measures.hpa is not None:
-        total = measures.hpa.cost()
-        panel.plot(
-            np.arange(1, len(total) + 1) / 60,
-            total,
-            color=dress.hpa,
-            ls=(0, (4, 2)),
-            lw=1.5,
-            label="a plain HPA (computed, not run)" + _total(float(total[-1])),
-        )
-    panel.set_ylim(0, None)
+def _cost(panel: Axes, run: Run, measures: Measures, dress: Dress) -> None:
+    def line(side: Side) -> tuple[Series, Series]:
+        at, spent = cost(side, run.schedule)
+        return at / 60, spent
+
+    total = measures.beside.cost if measures.beside else None
+    _both(panel, run, dress, line, [_total(measures.served.cost, ".3f"), _total(total, ".3f")])
     _named(panel, "Cost so far", "currency of costPerHour")
+
+
+def _late(panel: Axes, run: Run, measures: Measures, dress: Dress) -> None:
+    def line(side: Side) -> tuple[Series, Series]:
+        at, late = late_so_far(side, run.schedule)
+        return at / 60, late
+
+    shares = [counted.late_ratio if counted else None for counted in (measures.served, measures.beside)]
+    _both(panel, run, dress, line, [_total(share, ".2%") for share in shares])
+    _named(panel, "Late or lost so far", "requests")
+
+
+def _both(
+    panel: Axes, run: Run, dress: Dress, line: Callable[[Side], tuple[Series, Series]], totals: Sequence[str]
+) -> None:
+    """One line for what the RecModel served, and one for what the HPA did."""
+    panel.plot(*line(run.served), color=dress.pools[0], lw=2.2, label=f"RecModel{totals[0]}")
+    if run.beside is not None:
+        panel.plot(*line(run.beside), color=dress.hpa, ls=(0, (4, 2)), lw=1.8, label=f"{HPA}{totals[1]}")
+    panel.set_ylim(0, None)
+
+
+def _warm_up(panel: Axes, run: Run, dress: Dress) -> None:
+    if run.schedule.counts_from:
+        panel.axvspan(0, run.schedule.counts_from / 60, color=dress.faint, alpha=0.12, lw=0)
+        if panel.get_title(loc="left") == "Load":
+            panel.text(
+                0.01, 0.95, "warm-up, not counted", transform=panel.transAxes, va="top", color=dress.faint, fontsize=9
+            )
 
 
 def _crowd(panel: Axes, run: Run, dress: Dress) -> None:
@@ -233,12 +256,12 @@ def _label(run: Run, name: str) -> str:
     return f"{name} (emulated accelerator)" if name in run.subject.emulated else name
 
 
-def _total(value: float | None) -> str:
-    return "" if value is None else f": {value:.3f}"
+def _total(value: float | None, form: str) -> str:
+    return "" if value is None else f": {value:{form}}"
 
 
 def _minutes(run: Run, during: Sequence[Snapshot]) -> Series:
-    return np.array([(s.time_seconds - run.start_seconds) / 60 for s in during])
+    return np.array([(s.time_seconds - run.served.start_seconds) / 60 for s in during])
 
 
 def _values(values: Sequence[float | int | None]) -> Series:

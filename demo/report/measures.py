@@ -9,10 +9,9 @@ from datetime import datetime
 
 import numpy as np
 
-from report.collect import Run, Series
+from report.collect import Run, Series, Side
 from watch.generator_log import ClientSecond
-from watch.money import HpaRun, plain_hpa
-from watch.scene import hpa_rules
+from watch.schedule import Schedule
 from watch.snapshot import DecisionSeen, Snapshot
 
 WINDOW_SECONDS = 10  # the objective is judged over this many seconds of arrivals
@@ -32,8 +31,8 @@ class Reaction:
 
 
 @dataclass(frozen=True)
-class Measures:
-    """What the table shows. Counts are the load generator's; cost is over the replay."""
+class Counted:
+    """What one side came to, after the warm-up. Counts are its load generator's; the cost is that of the replicas asked for."""
 
     requests: int
     answered: int
@@ -41,13 +40,24 @@ class Measures:
     timeouts: int
     lost_in_crowd: int  # of the failed and timed out ones, those that were sent in the flash crowd
     unsent: int
-    late: int
+    late: int  # of the answered ones
     over_objective_seconds: int
     cost: float | None
-    hpa: HpaRun | None
-    hpa_short_seconds: int | None
-    short_seconds: float | None
     replica_changes: int
+
+    @property
+    def late_ratio(self) -> float | None:
+        """Late or lost, of all requests."""
+        return (self.late + self.failed + self.timeouts) / self.requests if self.requests else None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the table shows."""
+
+    served: Counted
+    beside: Counted | None  # None: no HPA ran beside it
+    short_seconds: float | None
     weight_changes: int
     decisions: Sequence[DecisionSeen]  # oldest first
     first_decision_seconds: float | None  # after the RecModel was created
@@ -56,18 +66,13 @@ class Measures:
     @property
     def lost_ratio(self) -> float:
         """Timeouts and errors outside of the flash crowd, of all requests that left."""
-        sent = self.requests - self.unsent
-        return (self.failed + self.timeouts - self.lost_in_crowd) / sent if sent else 1.0
-
-    @property
-    def late_ratio(self) -> float | None:
-        """Of the answered ones."""
-        return self.late / self.answered if self.answered else None
+        sent = self.served.requests - self.served.unsent
+        return (self.served.failed + self.served.timeouts - self.served.lost_in_crowd) / sent if sent else 1.0
 
     def problems(self) -> list[str]:
         """Why the run was not sound; empty: it was."""
         found = []
-        if not self.answered:
+        if not self.served.answered:
             found.append("no request was answered")
         if not self.decisions:
             found.append("the operator made no decision")
@@ -75,67 +80,72 @@ class Measures:
             found.append(
                 f"{self.lost_ratio:.2%} of the requests failed or timed out outside of the flash crowd; at most {MAX_LOST_RATIO:.0%} may"
             )
-        if self.unsent:
+        unsent = self.served.unsent + (self.beside.unsent if self.beside else 0)
+        if unsent:
             found.append(
-                f"the load generator did not send {self.unsent} requests (its own limit): the load is not the plan's"
+                f"the load generator did not send {unsent} requests (its own limit): the load is not the plan's"
             )
         return found
 
 
 def measures(run: Run) -> Measures:
     """All of them."""
-    seconds = run.log.seconds
-    during = in_replay(run)
-    loads = load_by_second(run)
-    rules = hpa_rules(run.subject.model, run.subject.devices, during, _first_replicas(during))
-    hpa = plain_hpa(loads, rules) if rules else None
-    decisions = all_decisions(
-        run.snapshots, since_seconds=datetime.fromisoformat(run.subject.created).timestamp() - 1.0
-    )
+    during = in_replay(run.served, run.schedule)
+    created = datetime.fromisoformat(run.subject.created).timestamp()
+    decisions = all_decisions(run.served.snapshots, since_seconds=created - 1.0)
+    within_ratio = run.subject.model.within_ratio
     return Measures(
-        requests=sum(s.due for s in seconds),
-        answered=sum(s.ok for s in seconds),
-        failed=sum(s.failed for s in seconds),
-        timeouts=sum(s.timeouts for s in seconds),
-        lost_in_crowd=sum(s.lost for s in seconds if run.schedule.in_crowd(s.second)),
-        unsent=sum(s.unsent for s in seconds),
-        late=sum(s.ok - s.within for s in seconds),
-        over_objective_seconds=WINDOW_SECONDS * sum(over_objective(seconds, run.subject.model.within_ratio).values()),
-        cost=_last(cost(run, during)[1]),
-        hpa=hpa,
-        hpa_short_seconds=hpa.short_seconds(loads) if hpa else None,
+        served=counted(run.served, run.schedule, within_ratio),
+        beside=None if run.beside is None else counted(run.beside, run.schedule, within_ratio),
         short_seconds=_short_seconds(run, during),
-        replica_changes=_changes([tuple(pool.desired for pool in s.pools) for s in during]),
         weight_changes=_changes([tuple(pool.weight for pool in s.pools) for s in during]),
         decisions=decisions,
-        first_decision_seconds=decisions[0].time_seconds - datetime.fromisoformat(run.subject.created).timestamp()
-        if decisions
-        else None,
+        first_decision_seconds=decisions[0].time_seconds - created if decisions else None,
         reaction=reaction(run, during),
     )
 
 
-def in_replay(run: Run) -> list[Snapshot]:
-    """The snapshots from just before the first request to the schedule's end."""
-    at = [s.time_seconds - run.start_seconds for s in run.snapshots]
-    first = max((i for i, second in enumerate(at) if second <= 0), default=0)
-    return [s for i, s in enumerate(run.snapshots) if i >= first and at[i] <= run.schedule.seconds]
+def counted(side: Side, schedule: Schedule, within_ratio: float) -> Counted:
+    """What a side came to."""
+    seconds = [s for s in side.log.seconds if s.second >= schedule.counts_from]
+    during = in_replay(side, schedule)
+    return Counted(
+        requests=sum(s.due for s in seconds),
+        answered=sum(s.ok for s in seconds),
+        failed=sum(s.failed for s in seconds),
+        timeouts=sum(s.timeouts for s in seconds),
+        lost_in_crowd=sum(s.lost for s in seconds if schedule.in_crowd(s.second)),
+        unsent=sum(s.unsent for s in seconds),
+        late=sum(s.ok - s.within for s in seconds),
+        over_objective_seconds=WINDOW_SECONDS * sum(over_objective(seconds, within_ratio).values()),
+        cost=_last(cost(side, schedule)[1]),
+        replica_changes=_changes([tuple(pool.desired for pool in s.pools) for s in during]),
+    )
 
 
-def load_by_second(run: Run) -> list[float]:
-    """Prometheus' load at every second of the schedule, straight lines between its points; NaN where none is near."""
-    load, times = run.measured.total_load(), run.measured.times
-    known = ~np.isnan(load)
-    if not known.any():
-        return [float("nan")] * run.schedule.seconds
-    return np.interp(np.arange(run.schedule.seconds), times[known], load[known], left=np.nan, right=np.nan).tolist()
+def in_replay(side: Side, schedule: Schedule) -> list[Snapshot]:
+    """The snapshots from just before what counts to the schedule's end."""
+    at = [s.time_seconds - side.start_seconds for s in side.snapshots]
+    first = max((i for i, second in enumerate(at) if second <= schedule.counts_from), default=0)
+    return [s for i, s in enumerate(side.snapshots) if i >= first and at[i] <= schedule.seconds]
 
 
-def cost(run: Run, during: Sequence[Snapshot]) -> tuple[Series, Series]:
-    """Seconds of the schedule, and the cumulative cost at them; NaN from where a pool's replicas were unknown."""
-    at = np.array([s.time_seconds - run.start_seconds for s in during] + [float(run.schedule.seconds)]).clip(0.0)
+def cost(side: Side, schedule: Schedule) -> tuple[Series, Series]:
+    """Seconds of the schedule, and the cumulative cost at them; NaN from where a pool's replicas were unknown. A replica costs from
+    the moment that it is asked for, ready or not: that is when its node is taken.
+    """
+    during = in_replay(side, schedule)
+    at = np.array([s.time_seconds - side.start_seconds for s in during] + [float(schedule.seconds)])
+    at = at.clip(float(schedule.counts_from))
     prices = np.array([np.nan if s.cost_per_hour() is None else s.cost_per_hour() for s in during], dtype=np.float64)
     return at, np.concatenate([[0.0], np.cumsum(prices * np.diff(at) / 3600.0)])
+
+
+def late_so_far(side: Side, schedule: Schedule) -> tuple[Series, Series]:
+    """Seconds of the schedule, and how many requests were late or lost until then."""
+    seconds = [s for s in side.log.seconds if s.second >= schedule.counts_from]
+    at = np.array([s.second + 1.0 for s in seconds], dtype=np.float64)
+    return at, np.cumsum(np.array([s.due - s.within for s in seconds], dtype=np.float64))
 
 
 def all_decisions(snapshots: Sequence[Snapshot], since_seconds: float) -> list[DecisionSeen]:
@@ -161,13 +171,13 @@ def reaction(run: Run, during: Sequence[Snapshot]) -> Reaction | None:
     start, end = run.schedule.flash_start, run.schedule.flash_end
     if start is None or end is None:
         return None
-    crowd = [(s.time_seconds - run.start_seconds, s) for s in during]
+    crowd = [(s.time_seconds - run.served.start_seconds, s) for s in during]
     short = [(at, s.short_of(run.schedule.rates[int(at)])) for at, s in crowd if start <= at < end]
     was_short, capacity = _until([(at, value is not False) for at, value in short], start)
     last = [value for _, value in short if value is not False][-1:]
     late = [
         (float(window), over)
-        for window, over in over_objective(run.log.seconds, run.subject.model.within_ratio).items()
+        for window, over in over_objective(run.served.log.seconds, run.subject.model.within_ratio).items()
         if start - WINDOW_SECONDS < window < end + AFTERMATH_SECONDS
     ]
     is_late, recovered = _until(late, start)
@@ -184,7 +194,7 @@ def _until(points: Sequence[tuple[float, bool]], start: float) -> tuple[bool, fl
 
 def _short_seconds(run: Run, during: Sequence[Snapshot]) -> float | None:
     """Seconds in which the ready capacity was certainly below the offered load; None if that was never known."""
-    at = [s.time_seconds - run.start_seconds for s in during] + [float(run.schedule.seconds)]
+    at = [s.time_seconds - run.served.start_seconds for s in during] + [float(run.schedule.seconds)]
     total, known = 0.0, False
     for i, s in enumerate(during):
         second = int(at[i])
@@ -193,10 +203,6 @@ def _short_seconds(run: Run, during: Sequence[Snapshot]) -> float | None:
             known = True
             total += (at[i + 1] - at[i]) * short
     return total if known else None
-
-
-def _first_replicas(during: Sequence[Snapshot]) -> dict[str, int | None]:
-    return {pool.name: pool.desired for pool in during[0].pools} if during else {}
 
 
 def _changes(values: Sequence[tuple[int | None, ...]]) -> int:

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from report.collect import Run
-from report.measures import WINDOW_SECONDS, Measures, Reaction
-from watch.money import HPA_TARGET_RATIO, HpaRun
+from report.measures import Measures
+from report.table import Row, rows, verdict
 from watch.words import UNKNOWN, amount, clock, share
 
 _STYLE = Path(__file__).with_name("page.css")
 
 
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: what, its figure, and where the figure comes from."""
-
-    what: str
-    figure: str
-    source: str
-
-
 def page(run: Run, measures: Measures, light: bytes, dark: bytes) -> str:
     """The whole file."""
     model = run.subject.model
-    began = datetime.fromtimestamp(run.start_seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    began = datetime.fromtimestamp(run.served.start_seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     objective = f"{model.within_ratio * 100:g}% of the requests within {model.threshold_seconds * 1000:.0f} ms"
     parts = [
         "<!doctype html>",
@@ -37,7 +27,7 @@ def page(run: Run, measures: Measures, light: bytes, dark: bytes) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<title>RecModel {escape(model.key)}: a demo run</title><style>{_STYLE.read_text()}</style></head><body>",
         f"<h1>RecModel {escape(model.key)}</h1>",
-        f'<p class="sub">{escape(began)}, {clock(run.schedule.seconds)} min of replay. Objective: {objective}.<br>',
+        f'<p class="sub">{escape(began)}, {clock(run.schedule.seconds)} min of replay{_warm_up(run)}. Objective: {objective}.<br>',
         f"Replayed: {escape(run.replayed)}</p>",
         _verdict(measures),
         _emulated(run),
@@ -53,6 +43,11 @@ def page(run: Run, measures: Measures, light: bytes, dark: bytes) -> str:
     return "\n".join(parts)
 
 
+def _warm_up(run: Run) -> str:
+    counts_from = run.schedule.counts_from
+    return f", of which the first {clock(counts_from)} are a warm-up that no figure counts" if counts_from else ""
+
+
 def _emulated(run: Run) -> str:
     if not run.subject.emulated:
         return ""
@@ -63,107 +58,31 @@ def _emulated(run: Run) -> str:
     )
 
 
-def rows(run: Run, measures: Measures) -> list[Row]:
-    """The table."""
-    client, api, both = "load generator", "Kubernetes API", "Kubernetes API, Prometheus"
-    hpa = measures.hpa
-    return [
-        Row("Requests", f"{measures.requests:,}", client),
-        Row("Answered", f"{measures.answered:,}", client),
-        Row("Failed (error or broken connection)", f"{measures.failed:,}", client),
-        Row("Timed out", f"{measures.timeouts:,}", client),
-        Row("Of these two, in the flash crowd", f"{measures.lost_in_crowd:,}", client),
-        Row("Not sent (the generator's own limit)", f"{measures.unsent:,}", client),
-        Row("Answered late", f"{measures.late:,} ({share(measures.late_ratio)})", client),
-        Row(
-            "Over the objective",
-            f"{measures.over_objective_seconds / 60:.1f} min of {clock(run.schedule.seconds)}",
-            f"{client}, in windows of {WINDOW_SECONDS} s",
-        ),
-        Row("Cost", amount(measures.cost), f"{api}: replicas asked for, with their costPerHour"),
-        Row("Cost of a plain HPA", amount(float(hpa.cost()[-1])) if hpa else UNKNOWN, _given(hpa)),
-        Row(
-            "Ready capacity below the load",
-            _seconds(measures.short_seconds),
-            f"{api}, capacity as the operator found it, the offered load",
-        ),
-        Row("The same of the plain HPA", _seconds(measures.hpa_short_seconds), "computed, not run"),
-        Row("Changes of replicas", str(measures.replica_changes), f"{api}, every 2 s"),
-        Row("Changes of weights", str(measures.weight_changes), f"{api}, every 2 s"),
-        Row("Decisions that changed something", str(len(measures.decisions)), f"{api}: status.decisions"),
-        Row("First decision", _seconds(measures.first_decision_seconds), f"{api}: after the RecModel was created"),
-        *_reaction(measures.reaction, both, client),
-    ]
-
-
-def _given(hpa: HpaRun | None) -> str:
-    if hpa is None:
-        return "not computed: no capacity, start-up time or CPU use of a CPU pool was found"
-    rules = hpa.rules
-    return (
-        "computed, not run: HPA v2 with its defaults on the CPU pool alone, the load as Prometheus measured it, target "
-        f"{HPA_TARGET_RATIO:.0%} of the CPU that a replica requests, which {rules.full_per_replica:.1f}/s use, ready after "
-        f"{rules.startup_seconds:.0f} s (both measured in this run), {rules.min_replicas} to {rules.max_replicas} replicas"
-    )
-
-
-def _reaction(reaction: Reaction | None, api: str, client: str) -> list[Row]:
-    if reaction is None:
-        return []
-    if not reaction.short:
-        capacity = "enough from the start"
-    elif reaction.capacity_seconds is None:
-        capacity = "not while it lasted" if reaction.certain else UNKNOWN
-    else:
-        capacity = f"after {'' if reaction.certain else 'at most '}{reaction.capacity_seconds:.0f} s"
-    recovered = (
-        "not within a minute of its end"
-        if reaction.recovered_seconds is None
-        else f"after {reaction.recovered_seconds:.0f} s"
-    )
-    return [
-        Row("Flash crowd: ready capacity at the load", capacity, f"{api}, from the crowd's start"),
-        Row(
-            "Flash crowd: within the objective again",
-            recovered if reaction.late else "never left it",
-            f"{client}, from the crowd's start",
-        ),
-    ]
-
-
 def _verdict(measures: Measures) -> str:
     problems = measures.problems()
-    if not problems:
-        return '<p class="good"><b>The run was sound.</b></p>'
-    return f'<p class="bad"><b>The run was not sound:</b> {escape("; ".join(problems))}.</p>'
+    if problems:
+        return f'<p class="bad"><b>The run was not sound:</b> {escape("; ".join(problems))}.</p>'
+    against = verdict(measures)
+    return f'<p class="good"><b>The run was sound.</b></p>{f"<p><b>{escape(against)}</b></p>" if against else ""}'
 
 
 def _cards(run: Run, measures: Measures) -> str:
-    within = (measures.answered - measures.late) / measures.requests if measures.requests else None
+    served, threshold = measures.served, run.subject.model.threshold_seconds * 1000
+    within = None if served.late_ratio is None else 1.0 - served.late_ratio
     met = within is not None and within >= run.subject.model.within_ratio
-    saved = None
-    if measures.hpa is not None and measures.cost is not None:
-        saved = 1.0 - measures.cost / float(measures.hpa.cost()[-1])
+    lost = served.failed + served.timeouts
     cards = [
-        (
-            "good" if met else "bad",
-            share(within),
-            f"of all requests answered within {run.subject.model.threshold_seconds * 1000:.0f} ms",
-        ),
-        ("", f"{measures.requests:,}", "requests offered"),
-        (
-            "good" if not measures.failed + measures.timeouts else "bad",
-            f"{measures.failed + measures.timeouts:,}",
-            "failed or timed out",
-        ),
-        ("", amount(measures.cost), "cost of the replay"),
-        (
-            "",
-            UNKNOWN if saved is None else f"{abs(saved):.0%} {'less' if saved >= 0 else 'more'}",
-            "than a plain HPA (computed)",
-        ),
-        ("", f"{measures.replica_changes} / {measures.weight_changes}", "changes of replicas / weights"),
+        ("good" if met else "bad", share(within), f"of all requests answered within {threshold:.0f} ms"),
+        ("", f"{served.requests:,}", "requests offered"),
+        ("good" if not lost else "bad", f"{lost:,}", "failed or timed out"),
+        ("", amount(served.cost), "cost of the replay"),
+        ("", f"{served.replica_changes} / {measures.weight_changes}", "changes of replicas / weights"),
     ]
+    if measures.beside is not None:
+        cards[4:4] = [
+            ("", amount(measures.beside.cost), "cost of the HPA beside it"),
+            ("", share(measures.beside.late_ratio), "late or lost under the HPA"),
+        ]
     return (
         '<div class="cards">'
         + "".join(
@@ -180,10 +99,10 @@ def _picture(light: bytes, dark: bytes) -> str:
     return f'<picture>{dark_source}<img src="{sources[0]}" alt="{text}"></picture>'
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]], number: int | None = None) -> str:
+def _table(head: Sequence[str], body: Sequence[Sequence[str]], *numbers: int) -> str:
     cells = "".join(
         "<tr>"
-        + "".join(f"<td{' class=n' if i == number else ''}>{escape(cell)}</td>" for i, cell in enumerate(row))
+        + "".join(f"<td{' class=n' if i in numbers else ''}>{escape(cell)}</td>" for i, cell in enumerate(row))
         + "</tr>"
         for row in body
     )
@@ -193,11 +112,14 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]], number: int | Non
 
 
 def _rows(table: Sequence[Row]) -> str:
-    return _table(("", "figure", "source"), [(row.what, row.figure, row.source) for row in table], 1)
+    if not any(row.beside for row in table):
+        return _table(("", "figure", "source"), [(row.what, row.figure, row.source) for row in table], 1)
+    body = [(row.what, row.figure, row.beside, row.source) for row in table]
+    return _table(("", "RecModel", "HPA", "source"), body, 1, 2)
 
 
 def _pools(run: Run) -> str:
-    last = {pool.name: pool for pool in run.snapshots[-1].pools}
+    last = {pool.name: pool for pool in run.served.snapshots[-1].pools}
     body = []
     for pool in run.subject.model.pools:
         device = run.subject.devices[pool.name] + (" (emulated)" if pool.name in run.subject.emulated else "")
@@ -246,7 +168,3 @@ def _events(run: Run) -> str:
 def _steps(run: Run) -> str:
     body = [(name, f"{seconds:.0f} s") for name, seconds in run.steps]
     return f"<h2>The steps before the replay</h2>{_table(('step', 'took'), body, 1)}" if body else ""
-
-
-def _seconds(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.0f} s"

@@ -1,8 +1,9 @@
 """Shows a replay while it runs, and writes down what it saw: ``python -m watch --run DIR --job NAME``.
 
-DIR holds ``schedule.csv``; this adds ``samples.jsonl`` (a snapshot every two seconds) and ``generator.log``. Exits 0
-when the load generator is through, 1 when its Job failed or nothing was received from it in time. The addresses come from
-the environment: KUBECONFIG, PROMETHEUS_URL.
+DIR holds ``schedule.csv``; this adds ``samples.jsonl`` (a snapshot every two seconds) and ``generator.log``. With ``--beside NAME``
+another RecModel is watched too, whose load generator is the Job ``JOB-beside``; what is seen of it goes to ``DIR/beside``. Exits 0
+when the load generators are through, 1 when a Job failed or nothing was received in time. The addresses come from the environment:
+KUBECONFIG, PROMETHEUS_URL.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from watch.follow import FollowedLog
 from watch.kubernetes_api import KubernetesApi, NotAnswered
 from watch.questions import questions
 from watch.sample import gather, judge
-from watch.scene import Past, Scene, clients
+from watch.scene import Beside, Clients, Past, Scene, clients
+from watch.schedule import Schedule
 from watch.snapshot import Snapshot, to_line
 from watch.subject import Subject, subject
 from watch.view import compact, render
@@ -37,17 +39,49 @@ JOB_FAILED = "the load generator's Job failed"
 Show = Callable[[Scene], None]
 
 
-class Watch:
-    """The loop: sample, show, until the generator is through."""
+class Side:
+    """One RecModel that is watched, and the load generator that sends it requests."""
 
-    def __init__(self, run: Path, job: str, seen: Subject, api: KubernetesApi, prometheus: PrometheusClient) -> None:
-        self._subject, self._api, self._prometheus, self._job = seen, api, prometheus, job
-        self._schedule = schedules.read(run / "schedule.csv")
-        self._log = FollowedLog(seen.namespace, job, run / "generator.log")
-        self._samples = run / "samples.jsonl"
-        self._asked = questions(seen.namespace, seen.name)
-        self._past: Past | None = None
-        self._earlier: list[Snapshot] = []
+    def __init__(self, folder: Path, job: str, seen: Subject, counts_from: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.subject, self.job, self.past = seen, job, Past(None, counts_from)
+        self._asked, self._counts_from = questions(seen.namespace, seen.name), counts_from
+        self._log = FollowedLog(seen.namespace, job, folder / "generator.log")
+        self._samples = (folder / "samples.jsonl").open("w")
+
+    def look(self, api: KubernetesApi, prometheus: PrometheusClient) -> Snapshot:
+        """The newest snapshot, written down and added to the past."""
+        reading = gather(api, prometheus, self.subject, self._asked, time.time())
+        snapshot = judge(reading, self.subject, self._asked)
+        self._samples.write(to_line(snapshot) + "\n")
+        self._samples.flush()
+        self.past.starts_at(self._log.read().start_seconds)
+        self.past.add(snapshot)
+        return snapshot
+
+    def clients(self) -> Clients | None:
+        """What they saw; None before the first complete second."""
+        return clients(self._log.read(), self._counts_from)
+
+    def finished(self) -> bool:
+        """Whether the log has its summary."""
+        return self._log.read().finished
+
+    def close(self) -> bool:
+        """Reads the whole log once more, and returns whether it has its summary."""
+        self._samples.close()
+        return self._log.finish().finished
+
+
+class Watch:
+    """The loop: sample, show, until the load generators are through."""
+
+    def __init__(
+        self, schedule: Schedule, side: Side, beside: Side | None, api: KubernetesApi, prometheus: PrometheusClient
+    ) -> None:
+        self._schedule, self._side, self._beside = schedule, side, beside
+        self._api, self._prometheus = api, prometheus
+        self._sides = [side] if beside is None else [side, beside]
 
     def run(self, show: Show) -> str | None:
         """Returns what went wrong, or None. A log that has its summary is of a replay that is through, whatever was
@@ -56,67 +90,61 @@ class Watch:
         began = time.monotonic()
         problem: str | None = None
         try:
-            with self._samples.open("w") as file:
-                while True:
-                    tick = time.monotonic()
-                    snapshot = judge(
-                        gather(self._api, self._prometheus, self._subject, self._asked, time.time()),
-                        self._subject,
-                        self._asked,
-                    )
-                    file.write(to_line(snapshot) + "\n")
-                    file.flush()
-                    scene = self._scene(snapshot)
-                    show(scene)
-                    over, problem = self._over(scene, time.monotonic() - began)
-                    if over:
-                        break
-                    time.sleep(max(SAMPLE_SECONDS - (time.monotonic() - tick), 0.2))
+            while True:
+                tick = time.monotonic()
+                snapshots = [side.look(self._api, self._prometheus) for side in self._sides]
+                scene = self._scene(*snapshots)
+                show(scene)
+                over, problem = self._over(scene, time.monotonic() - began)
+                if over:
+                    break
+                time.sleep(max(SAMPLE_SECONDS - (time.monotonic() - tick), 0.2))
         finally:
-            log = self._log.finish()
-        if log.finished and problem != JOB_FAILED:
+            finished = [side.close() for side in self._sides]
+        if all(finished) and problem != JOB_FAILED:
             return None
         return problem or "the load generator's log has no summary"
 
-    def _scene(self, snapshot: Snapshot) -> Scene:
-        log = self._log.read()
-        if self._past is None and log.start_seconds is not None:
-            self._past = Past(log.start_seconds)
-            for earlier in self._earlier:
-                self._past.add(earlier)
-        if self._past is None or log.start_seconds is None:
-            self._earlier.append(snapshot)
-            return Scene(self._subject.model, self._schedule, snapshot, None)
-        self._past.add(snapshot)
+    def _scene(self, snapshot: Snapshot, of_beside: Snapshot | None = None) -> Scene:
+        past = self._side.past
         return Scene(
-            self._subject.model,
+            self._side.subject.model,
             self._schedule,
             snapshot,
-            snapshot.time_seconds - log.start_seconds,
-            self._past.loads,
-            self._past.uppers,
-            clients(log),
-            self._past.spent(),
-            self._past.hpa_spent(self._subject.model, self._subject.devices),
+            past.elapsed_seconds,
+            past.loads,
+            past.uppers,
+            self._side.clients(),
+            past.spent(),
+            _besides(self._beside, of_beside),
         )
 
     def _over(self, scene: Scene, waited_seconds: float) -> tuple[bool, str | None]:
-        if self._log.read().finished:
+        if all(side.finished() for side in self._sides):
             return True, None
+        job = self._side.job
         if scene.elapsed_seconds is None and waited_seconds > FIRST_LINE_SECONDS:
             return (
                 True,
-                f"the load generator wrote nothing for {FIRST_LINE_SECONDS:.0f} s (kubectl describe job/{self._job})",
+                f"the load generator wrote nothing for {FIRST_LINE_SECONDS:.0f} s (kubectl describe job/{job})",
             )
         if scene.elapsed_seconds is not None and scene.elapsed_seconds > scene.schedule.seconds + OVERTIME_SECONDS:
             return True, f"the load generator did not end within {OVERTIME_SECONDS:.0f} s of the schedule's end"
+        return (True, JOB_FAILED) if any(map(self._failed, self._sides)) else (False, None)
+
+    def _failed(self, side: Side) -> bool:
+        path = f"/apis/batch/v1/namespaces/{side.subject.namespace}/jobs/{side.job}"
         try:
-            status = self._api.get(f"/apis/batch/v1/namespaces/{self._subject.namespace}/jobs/{self._job}").get(
-                "status", {}
-            )
+            return bool(self._api.get(path).get("status", {}).get("failed"))
         except NotAnswered:
-            return False, None
-        return (True, JOB_FAILED) if status.get("failed") else (False, None)
+            return False
+
+
+def _besides(side: Side | None, snapshot: Snapshot | None) -> Beside | None:
+    if side is None or snapshot is None:
+        return None
+    pool = snapshot.pools[0]
+    return Beside(pool.desired, pool.ready, side.clients(), side.past.spent())
 
 
 def main() -> int:
@@ -126,11 +154,20 @@ def main() -> int:
     parser.add_argument("--job", required=True)
     parser.add_argument("--namespace", default="demo")
     parser.add_argument("--name", default="ranker")
+    parser.add_argument("--beside", metavar="NAME", help="another RecModel, which gets the same requests")
     arguments = parser.parse_args()
     api = KubernetesApi()
     prometheus = PrometheusClient(Connection(os.environ["PROMETHEUS_URL"]))
-    recmodel = api.get(f"/apis/recmodel.dev/v1alpha1/namespaces/{arguments.namespace}/recmodels/{arguments.name}")
-    watch = Watch(arguments.run, arguments.job, subject(recmodel, api.items("/api/v1/nodes")), api, prometheus)
+    schedule = schedules.read(arguments.run / "schedule.csv")
+
+    def side(folder: Path, job: str, name: str) -> Side:
+        recmodel = api.get(f"/apis/recmodel.dev/v1alpha1/namespaces/{arguments.namespace}/recmodels/{name}")
+        return Side(folder, job, subject(recmodel, api.items("/api/v1/nodes")), schedule.counts_from)
+
+    beside = None
+    if arguments.beside is not None:
+        beside = side(arguments.run / "beside", f"{arguments.job}-beside", arguments.beside)
+    watch = Watch(schedule, side(arguments.run, arguments.job, arguments.name), beside, api, prometheus)
     console = Console()
     try:
         if console.is_terminal:

@@ -15,7 +15,6 @@ from watch.snapshot import Bracket
 
 # Four scrapes of 5 s: fewer would make the rates jump, more would show a flash crowd late.
 WINDOW_SECONDS = 20.0
-CORES_WINDOW_SECONDS = 60.0  # the kubelet counts less often
 _BACKEND = re.compile(r"/backend/(\d+)$")
 
 
@@ -30,7 +29,6 @@ class Questions:
         str  # the operator's own metric, by pool: the upper quantile. The status holds it too, but only in coarse steps
     )
     capacity: str  # the same for the requests/s that a replica carries
-    cores: str  # that each pod uses, by pod
 
 
 def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS) -> Questions:
@@ -49,10 +47,6 @@ def questions(namespace: str, name: str, window_seconds: float = WINDOW_SECONDS)
         pool_buckets=rate("upstream_rq_time_bucket", mine, "envoy_cluster_name, le"),
         forecast=f'max by (pool) (recmodel_forecast_per_second{{model={quoted(name)},quantile="upper"}})',
         capacity=f"max by (pool) (recmodel_pool_capacity_per_second{{model={quoted(name)}}})",
-        cores=(
-            f'sum by (pod) (rate(container_cpu_usage_seconds_total{{namespace={quoted(namespace)},container!="",container!="POD"}}'
-            f"[{duration(CORES_WINDOW_SECONDS)}]))"
-        ),
     )
 
 

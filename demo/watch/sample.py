@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from recmodel.api.quantity import amount
-from recmodel.cluster.names import child_name
 from recmodel.prometheus.client import PrometheusClient, Vector
 from recmodel.prometheus.session import PrometheusError
 from watch.kubernetes_api import KubernetesApi, NotAnswered
@@ -51,7 +49,7 @@ def gather(
             objects[what] = api.get(path)
         except NotAnswered:
             continue
-    queries = (asked.requests, asked.pool_buckets, asked.forecast, asked.capacity, asked.cores)
+    queries = (asked.requests, asked.pool_buckets, asked.forecast, asked.capacity)
     answers = prometheus.query_all(queries, now_seconds, BUDGET_SECONDS)
     return Reading(
         now_seconds,
@@ -77,8 +75,6 @@ def judge(reading: Reading, subject: Subject, asked: Questions) -> Snapshot:
             startup_seconds=number(of_pool.get(pool.name, {}).get("startupSeconds")),
             desired=_desired(reading.deployments.get(pool.name)),
             ready=_ready(reading.deployments.get(pool.name)),
-            cores_used=_cores_used(reading.answers.get(asked.cores), child_name(subject.name, pool.name)),
-            cores_requested=_cores_requested(reading.deployments.get(pool.name)),
         )
         for pool in subject.model.pools
     ]
@@ -116,20 +112,6 @@ def _desired(deployment: Object | None) -> int | None:
 def _ready(deployment: Object | None) -> int | None:
     # The API leaves readyReplicas out where it is 0.
     return None if deployment is None else deployment.get("status", {}).get("readyReplicas", 0)
-
-
-def _cores_used(answer: Vector | None, deployment: str) -> float | None:
-    """Of a Deployment's pods together; None where none of them was measured."""
-    pods = re.compile(rf"{re.escape(deployment)}-[a-z0-9]+-[a-z0-9]{{5}}")
-    found = [value for labels, value in answer.rows if pods.fullmatch(labels.get("pod", ""))] if answer else []
-    return sum(found) if found else None
-
-
-def _cores_requested(deployment: Object | None) -> float | None:
-    """What the containers of one pod request; None where one of them requests none, of which an HPA knows no utilisation."""
-    containers = deployment["spec"].get("template", {}).get("spec", {}).get("containers", []) if deployment else []
-    cores = [container.get("resources", {}).get("requests", {}).get("cpu") for container in containers]
-    return sum(amount(str(each)) for each in cores) if cores and None not in cores else None
 
 
 def _weighed(pools: Sequence[PoolSnapshot], route: Object | None) -> list[PoolSnapshot]:

@@ -1,5 +1,5 @@
-"""The schedule that the load generator plays, as ``demo/load/schedule.py`` wrote it: the load of each second, and the
-flash crowd.
+"""The schedule that the load generator plays, as ``demo/load/schedule.py`` wrote it: the load of each second, the warm-up, and
+the flash crowd.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``rates[s]``: requests/s in second s. The flash crowd is the seconds from ``flash_start`` to before
-    ``flash_end``.
+    """``rates[s]``: requests/s in second s. The flash crowd is the seconds from ``flash_start`` to before ``flash_end``. What
+    happens before ``counts_from`` is the warm-up: no figure counts it.
     """
 
     rates: tuple[float, ...]
     flash_start: int | None = None
     flash_end: int | None = None
+    counts_from: int = 0
 
     @property
     def seconds(self) -> int:
@@ -39,4 +40,7 @@ def read(path: Path) -> Schedule:
         raise ValueError(f"{path} holds no seconds")
     marked = [second for second, row in enumerate(rows) if row["mark"] == "flash"]
     rates = tuple(float(row["rps"]) for row in rows)
-    return Schedule(rates, marked[0], marked[-1] + 1) if marked else Schedule(rates)
+    counts_from = sum(row["mark"] == "warm-up" for row in rows)
+    if marked:
+        return Schedule(rates, marked[0], marked[-1] + 1, counts_from)
+    return Schedule(rates, counts_from=counts_from)

@@ -31,8 +31,6 @@ class PoolSnapshot:
     percentile_seconds: Bracket | None = None  # the objective's percentile
     capacity_per_replica: float | None = None  # requests/s, as the operator believes
     startup_seconds: float | None = None
-    cores_used: float | None = None  # by all pods together
-    cores_requested: float | None = None  # of one pod
 
 
 @dataclass(frozen=True, slots=True)

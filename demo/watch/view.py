@@ -12,7 +12,7 @@ from rich.text import Text
 
 from watch import words
 from watch.chart import load_chart
-from watch.scene import Scene
+from watch.scene import Clients, Scene
 from watch.snapshot import Bracket, PoolSnapshot
 
 CHART_HEIGHT = 8
@@ -34,7 +34,13 @@ _STATE = {
 def render(scene: Scene, width: int) -> RenderableType:
     """Everything, ``width`` cells wide."""
     return Group(
-        _title(scene), _progress(scene), _load(scene, width), _pools(scene, width), _figures(scene), _decisions(scene)
+        _title(scene),
+        _progress(scene),
+        _load(scene, width),
+        _pools(scene, width),
+        _figures(scene),
+        *_beside(scene),
+        _decisions(scene),
     )
 
 
@@ -64,7 +70,9 @@ def _progress(scene: Scene) -> RenderableType:
     table.add_column(ratio=1)
     table.add_column(justify="right")
     left = f"{words.clock(total - done)} left of {words.clock(total)}"
-    if scene.in_flash:
+    if scene.in_warm_up:
+        caption = Text(f"warm-up, which does not count, for {words.clock(scene.schedule.counts_from - done)}, {left}")
+    elif scene.in_flash:
         caption = Text.assemble(("FLASH CROWD  ", "bold magenta"), left)
     elif scene.schedule.flash_start is not None and done < scene.schedule.flash_start:
         caption = Text(f"flash crowd in {words.clock(scene.schedule.flash_start - done)}, {left}")
@@ -182,9 +190,36 @@ def _figures(scene: Scene) -> RenderableType:
             ("failed or timed out  ", "grey62"),
             (str(clients.lost), "bold red" if clients.lost else "green") if clients else words.UNKNOWN,
         ),
-        Text.assemble(("a plain HPA, computed  ", "grey62"), words.amount(scene.hpa_spent)),
+        _late(clients),
     )
     return Panel(table, border_style="grey37")
+
+
+def _beside(scene: Scene) -> list[RenderableType]:
+    """What an HPA does with the same requests; nothing where none runs."""
+    beside = scene.beside
+    if beside is None:
+        return []
+    table = Table.grid(expand=True, padding=(0, 1))
+    for _ in range(3):
+        table.add_column(ratio=1)
+    seen = beside.clients
+    ready = f"{words.whole(beside.ready)} / {words.whole(beside.desired)}"
+    table.add_row(
+        Text.assemble((" ready / desired  ", "grey62"), (ready, "bold")),
+        Text.assemble(
+            ("clients, last 10 s  ", "grey62"), (words.share(seen.recent_within_ratio if seen else None), "bold")
+        ),
+        Text.assemble(("cost so far  ", "grey62"), (words.amount(beside.spent), "bold")),
+    )
+    table.add_row("", "", _late(seen))
+    title = "beside it: an HPA with its defaults on CPU pods alone, and the same requests"
+    return [Panel(table, title=title, title_align="left", border_style="grey37")]
+
+
+def _late(seen: Clients | None) -> Text:
+    count = words.UNKNOWN if seen is None else f"{seen.late + seen.lost:,} of {seen.due:,}"
+    return Text.assemble(("late or lost  ", "grey62"), (count, "bold"))
 
 
 def _decisions(scene: Scene) -> RenderableType:
@@ -216,13 +251,17 @@ def compact(scene: Scene) -> str:
     )
     lost = f"  lost {scene.clients.lost}" if scene.clients else ""
     parts = [
-        f"[{at}]{' FLASH' if scene.in_flash else ''} load {words.rate(snapshot.load_per_second)} "
+        f"[{at}]{' FLASH' if scene.in_flash else ' warm-up' if scene.in_warm_up else ''} load {words.rate(snapshot.load_per_second)} "
         f"(forecast up to {words.rate(snapshot.forecast_upper_per_second)})",
         pools,
         f"all {_short(snapshot.percentile_seconds)} {words.share(snapshot.within_ratio)} in time{lost}",
-        f"cost {words.amount(scene.spent)} (HPA, computed {words.amount(scene.hpa_spent)})",
+        f"cost {words.amount(scene.spent)}",
         f"{snapshot.state or words.UNKNOWN} {snapshot.reason or ''}".rstrip(),
     ]
+    if scene.beside is not None:
+        seen, pods = scene.beside.clients, f"{words.whole(scene.beside.ready)}/{words.whole(scene.beside.desired)}"
+        within = words.share(seen.recent_within_ratio if seen else None)
+        parts.append(f"| HPA {pods} {within} in time  cost {words.amount(scene.beside.spent)}")
     return "  ".join(parts)
 
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# metrics-server, built from its Go module, in the cluster that up.sh brought up: a HorizontalPodAutoscaler on CPU needs it. Only
-# `make compare` does.
+# metrics-server, built from its Go module, in the cluster that up.sh brought up: a HorizontalPodAutoscaler on CPU needs it.
 #   metrics-server.sh up     builds what the cache lacks, and waits until it serves the CPU of pods
 #   metrics-server.sh down   takes it away
 # With CLUSTER=kind or current it takes the project's own public image instead of building any.

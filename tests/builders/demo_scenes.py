@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
@@ -13,10 +14,10 @@ import numpy as np  # noqa: E402
 
 from recmodel.core.types import Model, Pool  # noqa: E402
 from recmodel.prometheus.client import Matrix  # noqa: E402
-from report.collect import Event, Run, measure  # noqa: E402
+from report.collect import Event, Run, Side, measure  # noqa: E402
 from watch.generator_log import ClientLog, ClientSecond  # noqa: E402
 from watch.questions import questions  # noqa: E402
-from watch.scene import Clients, Scene  # noqa: E402
+from watch.scene import Beside, Clients, Scene  # noqa: E402
 from watch.schedule import Schedule  # noqa: E402
 from watch.snapshot import Bracket, DecisionSeen, PoolSnapshot, Snapshot  # noqa: E402
 from watch.subject import Subject  # noqa: E402
@@ -35,7 +36,7 @@ SCHEDULE = Schedule(tuple(20.0 + second / 10.0 for second in range(600)), flash_
 def snapshot(second: float, cpu: int = 2, gpu: int = 1, load: float | None = 60.0) -> Snapshot:
     """At ``second`` of the replay: all is well, unless told otherwise."""
     pools = (
-        PoolSnapshot("cpu", "cpu", False, 1.0, cpu, cpu, 600, 36.0, Bracket(0.05, 0.06), 25.0, 12.0, 0.12, 0.1),
+        PoolSnapshot("cpu", "cpu", False, 1.0, cpu, cpu, 600, 36.0, Bracket(0.05, 0.06), 25.0, 12.0),
         PoolSnapshot("gpu", "nvidia.com/gpu", True, 1.6, gpu, gpu, 400, 24.0, Bracket(0.04, 0.049), 40.0, 14.0),
     )
     decision = DecisionSeen(
@@ -71,9 +72,9 @@ def scene(second: float | None = 410.0) -> Scene:
         second,
         loads={s: 20.0 + s / 10.0 for s in seconds},
         uppers={s: 35.0 + s / 9.0 for s in seconds},
-        clients=Clients(9000, 8990, 4, 0.984, 0.071),
+        clients=Clients(9000, 8990, 4, 86, 0.984, 0.071),
         spent=0.31,
-        hpa_spent=0.35,
+        beside=Beside(4, 3, Clients(9000, 8980, 5, 115, 0.912, 0.13), 0.35),
     )
 
 
@@ -114,18 +115,20 @@ def answer(query: str) -> Matrix:
 
 
 def run(seconds: list[ClientSecond] | None = None, snapshots: list[Snapshot] | None = None) -> Run:
-    """Ten minutes in which two CPU pods and one accelerator serve 60/s, and the flash crowd brings one more of each."""
+    """Ten minutes in which two CPU pods and one accelerator serve 60/s, and the flash crowd brings one more of each. The HPA beside
+    it runs three CPU pods, then four, and twice as many requests are late.
+    """
     if snapshots is None:
         snapshots = [snapshot(s, *((3, 2) if 410 <= s < 500 else (2, 1))) for s in range(-10, 606, 2)]
     log = ClientLog(START, tuple(seconds if seconds is not None else [client_second(s) for s in range(600)]), True)
+    beside = [replace(s, pools=s.pools[:1]) for s in (snapshot(s, 4 if s >= 300 else 3) for s in range(-10, 606, 2))]
     measured = measure(answer, SUBJECT, START, START + np.arange(-10.0, 611.0, 2.0))
     events = [Event("2023-11-14T22:14:00Z", "Normal", "ForecastRise", "cpu 2 -> 3", 1)]
     return Run(
         SUBJECT,
         SCHEDULE,
-        log,
-        START,
-        snapshots,
+        Side(log, START, snapshots),
+        Side(ClientLog(START, tuple(client_second(s, late=2) for s in range(600)), True), START, beside),
         measured,
         events,
         {"RECMODEL_TICK_SECONDS": "5"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +11,9 @@ from builders import demo_scenes as demo
 from report.collect import Run
 from report.dress import DARK, LIGHT
 from report.figures import drawn, picture
-from report.measures import Reaction, load_by_second, measures, over_objective
-from report.page import page, rows
+from report.measures import Reaction, measures, over_objective
+from report.page import page
+from report.table import rows, verdict
 
 
 def test_prometheus_answers_lie_on_the_schedules_clock() -> None:
@@ -28,17 +28,66 @@ def test_prometheus_answers_lie_on_the_schedules_clock() -> None:
 
 def test_a_sound_run() -> None:
     found = measures(demo.run())
-    assert (found.requests, found.answered, found.late, found.failed, found.timeouts) == (36_000, 36_000, 600, 0, 0)
-    assert found.late_ratio == pytest.approx(1 / 60)
-    assert found.over_objective_seconds == 0
-    assert found.replica_changes == 2
+    served = found.served
+    counts = (served.requests, served.answered, served.late, served.failed, served.timeouts)
+    assert counts == (36_000, 36_000, 600, 0, 0)
+    assert served.late_ratio == pytest.approx(1 / 60)
+    assert served.over_objective_seconds == 0
+    assert served.replica_changes == 2
     assert found.weight_changes == 0
     # 2 cpu and 1 gpu for an hour are 3.6, with one more of each 6.2: 510 s and 90 s of the ten minutes.
-    assert found.cost == pytest.approx((510 * 3.6 + 90 * 6.2) / 3600)
-    assert found.hpa is not None
-    assert found.hpa.rules.capacity_per_replica == 25.0
-    assert found.hpa.rules.full_per_replica == pytest.approx(30.0)
+    assert served.cost == pytest.approx((510 * 3.6 + 90 * 6.2) / 3600)
     assert found.problems() == []
+
+
+def test_the_hpa_beside_it_is_counted_alike() -> None:
+    beside = measures(demo.run()).beside
+    assert beside is not None
+    assert (beside.requests, beside.late, beside.replica_changes) == (36_000, 1_200, 1)
+    assert beside.cost == pytest.approx((300 * 3.0 + 300 * 4.0) / 3600)
+
+
+def test_the_warm_up_does_not_count_on_either_side() -> None:
+    run = demo.run()
+    run = replace(run, schedule=replace(run.schedule, counts_from=100))
+    found = measures(run)
+    assert found.beside is not None
+    assert (found.served.requests, found.beside.requests) == (30_000, 30_000)
+    assert found.served.cost == pytest.approx((410 * 3.6 + 90 * 6.2) / 3600)
+    assert found.beside.cost == pytest.approx((200 * 3.0 + 300 * 4.0) / 3600)
+
+
+@pytest.mark.parametrize(
+    ("cost", "late", "said"),
+    [
+        (
+            0.5,
+            300,
+            "RecModel wins against the HPA: cost 0.5000 against 0.6000 (17% less), late or lost 0.83% against 1.67%",
+        ),
+        (0.5, 900, "nobody wins: cost 0.5000 against 0.6000 (17% less), late or lost 2.50% against 1.67%"),
+        (
+            0.7,
+            900,
+            "RecModel loses against the HPA: cost 0.7000 against 0.6000 (17% more), late or lost 2.50% against 1.67%",
+        ),
+    ],
+)
+def test_the_verdict_never_calls_cheaper_better_where_it_was_late_more_often(cost: float, late: int, said: str) -> None:
+    found = measures(demo.run())
+    assert found.beside is not None
+    mine, other = replace(found.served, cost=cost, late=late), replace(found.beside, cost=0.6, late=600)
+    text = verdict(replace(found, served=mine, beside=other))
+    assert text is not None
+    assert text.endswith(said)
+
+
+def test_without_an_hpa_or_its_cost_there_is_no_verdict() -> None:
+    found = measures(replace(demo.run(), beside=None))
+    assert (found.beside, verdict(found)) == (None, None)
+    found = measures(demo.run())
+    assert found.beside is not None
+    assert verdict(replace(found, beside=replace(found.beside, cost=None))) is None
 
 
 def test_first_decision_counts_from_the_recmodels_creation() -> None:
@@ -54,7 +103,7 @@ def test_one_in_a_hundred_lost_is_not_sound(lost: int, unsound: bool) -> None:
     seconds = [demo.client_second(s, lost=lost if s % 10 == 0 else 0, late=0) for s in range(600)]
     found = measures(demo.run(seconds))
     assert bool(found.problems()) is unsound
-    assert found.lost_in_crowd == (4 * lost if lost else 0)
+    assert found.served.lost_in_crowd == (4 * lost if lost else 0)
     assert found.lost_ratio == pytest.approx(56 * lost / 36_000)
 
 
@@ -62,7 +111,7 @@ def test_what_a_flash_crowd_loses_is_shown_and_is_no_fault_of_the_run() -> None:
     seconds = [demo.client_second(s, lost=20 if 400 <= s < 440 else 0, late=0) for s in range(600)]
     run = demo.run(seconds)
     found = measures(run)
-    assert (found.problems(), found.lost_in_crowd) == ([], 800)
+    assert (found.problems(), found.served.lost_in_crowd) == ([], 800)
     shown = {row.what: row.figure for row in rows(run, found)}
     assert shown["Of these two, in the flash crowd"] == "800"
 
@@ -113,21 +162,6 @@ def test_a_pool_of_unknown_capacity_leaves_the_answer_open_unless_the_others_suf
     assert table["Flash crowd: ready capacity at the load"] == "–"
 
 
-def test_without_any_capacity_there_is_no_computed_hpa() -> None:
-    snapshots = [demo.snapshot(s) for s in range(-10, 606, 2)]
-    blind = [replace(s, pools=tuple(replace(p, capacity_per_replica=None) for p in s.pools)) for s in snapshots]
-    run = demo.run(snapshots=blind)
-    assert {row.what: row.figure for row in rows(run, measures(run))}["Cost of a plain HPA"] == "–"
-
-
-def test_no_load_at_all_is_unknown_for_every_second() -> None:
-    run = demo.run()
-    load = {name: np.full_like(values, math.nan) for name, values in run.measured.load.items()}
-    values = load_by_second(replace(run, measured=replace(run.measured, load=load)))
-    assert len(values) == 600
-    assert all(math.isnan(value) for value in values)
-
-
 def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
     run = demo.run()
     found = measures(run)
@@ -139,7 +173,8 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
     assert "http://" not in text
     assert "https://" not in text
     assert "emulated" in text
-    assert "computed, not run" in text
+    assert "RecModel" in text
+    assert "the HPA" in text
     assert "The run was sound." in text
 
 

@@ -35,7 +35,10 @@ def test_the_view_says_what_is_emulated_and_fits_its_width() -> None:
         "50–60 ms",
         "FLASH CROWD",
         "98.1 %",
-        "a plain HPA, computed",
+        "beside it: an HPA with its defaults",
+        "3 / 4",
+        "91.2 %",
+        "120 of 9,000",
         "ForecastRise",
     ):
         assert word in text, f"{word} is missing in\n{text}"
@@ -47,7 +50,7 @@ def test_the_view_before_anything_is_known_shows_dashes() -> None:
         snapshot=judge(Reading(demo.START), subject(recmodel(), nodes("emulated")), questions("demo", "ranker")),
         clients=None,
         spent=None,
-        hpa_spent=None,
+        beside=None,
         loads={},
         uppers={},
     )
@@ -62,7 +65,8 @@ def test_one_line_for_where_there_is_no_terminal() -> None:
     assert line.startswith(
         "[410/600 s] FLASH load 60/s (forecast up to 80/s)  cpu 2/2 w600 50–60ms  gpu (emulated) 1/1"
     )
-    assert "HPA, computed 0.3500" in line
+    assert line.endswith("| HPA 3/4 91.2 % in time  cost 0.3500")
+    assert "HPA" not in compact(replace(demo.scene(), beside=None))
     assert "\n" not in line
 
 

@@ -46,10 +46,16 @@ def test_a_log_with_its_summary_is_finished() -> None:
 def test_the_last_seconds_count_for_the_clients() -> None:
     seen = clients(parse(LOG))
     assert seen is not None
-    assert (seen.due, seen.answered, seen.lost) == (82, 78, 4)
+    assert (seen.due, seen.answered, seen.lost, seen.late) == (82, 78, 4, 1)
     assert seen.recent_within_ratio == pytest.approx(77 / 82)
     assert seen.recent_p95_seconds == pytest.approx(0.08)
     assert clients(parse("")) is None
+
+
+def test_what_the_clients_saw_in_the_warm_up_does_not_count() -> None:
+    seen = clients(parse(LOG), counts_from=1)
+    assert seen is not None
+    assert (seen.due, seen.answered, seen.lost, seen.late) == (42, 38, 4, 0)
 
 
 def test_a_snapshot_survives_being_written_down() -> None:
@@ -80,10 +86,7 @@ def test_a_reading_becomes_a_snapshot_of_what_was_answered() -> None:
         },
         {
             "cpu": {
-                "spec": {
-                    "replicas": 2,
-                    "template": {"spec": {"containers": [{"resources": {"requests": {"cpu": "100m"}}}]}},
-                },
+                "spec": {"replicas": 2},
                 "status": {"readyReplicas": 1},
             },
             "gpu": {"spec": {"replicas": 0}, "status": {}},
@@ -92,14 +95,6 @@ def test_a_reading_becomes_a_snapshot_of_what_was_answered() -> None:
             asked.requests: Vector(((cluster, 60.0),)),
             asked.pool_buckets: Vector(buckets),
             asked.forecast: Vector((({"pool": "gpu"}, 91.0),)),
-            asked.cores: Vector(
-                (
-                    ({"pod": "ranker-cpu-5d9c8b7f6d-x7k2p"}, 0.05),
-                    ({"pod": "ranker-cpu-5d9c8b7f6d-z8w4q"}, 0.07),
-                    ({"pod": "ranker-cpu-batch-5d9c8b7f6d-x7k2p"}, 1.0),
-                    ({"pod": "generator"}, 0.4),
-                )
-            ),
         },
     )
     found = judge(reading, seen, asked)
@@ -107,8 +102,6 @@ def test_a_reading_becomes_a_snapshot_of_what_was_answered() -> None:
     assert (cpu.desired, cpu.ready, cpu.weight, cpu.load_per_second) == (2, 1, 1000, 60.0)
     assert cpu.percentile_seconds == Bracket(0.05, 0.1), "95 % lie between the edges of 50 and 100 ms"
     assert (cpu.capacity_per_replica, cpu.startup_seconds) == (25.5, 12.0)
-    assert (cpu.cores_used, cpu.cores_requested) == (pytest.approx(0.12), 0.1)
-    assert (gpu.cores_used, gpu.cores_requested) == (None, None)
     assert (gpu.desired, gpu.ready, gpu.load_per_second, gpu.emulated) == (0, 0, None, True)
     assert found.within_ratio == Bracket(58 / 60, 58 / 60)
     assert found.forecast_upper_per_second == 91.0, "the operator's metric is newer than its status"
@@ -133,7 +126,9 @@ def test_the_schedule_knows_its_flash_crowd(tmp_path: Path) -> None:
     path = tmp_path / "schedule.csv"
     path.write_text("seconds,rps,mark\n0,10,\n1,20,flash\n2,20,flash\n3,10,\n")
     schedule = read(path)
-    assert (schedule.seconds, schedule.flash_start, schedule.flash_end) == (4, 1, 3)
+    assert (schedule.seconds, schedule.flash_start, schedule.flash_end, schedule.counts_from) == (4, 1, 3, 0)
+    path.write_text("seconds,rps,mark\n0,10,warm-up\n1,10,warm-up\n2,20,flash\n3,10,\n")
+    assert (read(path).flash_start, read(path).counts_from) == (2, 2)
     path.write_text("seconds,rps,mark\n")
     with pytest.raises(ValueError, match="no seconds"):
         read(path)
