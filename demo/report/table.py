@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from recmodel.lab.verdict import Judgement, Standing, judgement
@@ -71,7 +72,7 @@ def _counted(run: Run, measures: Measures) -> list[Row]:
     """What is counted alike on both sides."""
     client, asked = "load generator", "Kubernetes API: replicas asked for, with their costPerHour"
     counts = clock(run.schedule.seconds - run.schedule.counts_from)
-    told = [
+    told: list[tuple[str, Callable[[Counted], str], str]] = [
         ("Requests", lambda c: f"{c.requests:,}", client),
         ("Answered", lambda c: f"{c.answered:,}", client),
         ("Failed (error or broken connection)", lambda c: f"{c.failed:,}", client),
