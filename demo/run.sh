@@ -13,8 +13,8 @@ SECONDS_OF_REPLAY=$(awk -v m="${DEMO_MINUTES:-9}" 'BEGIN { printf "%d", m * 60 }
 TRACE_MINUTES=90  # of the recorded trace
 WARM_UP_SECONDS=$((SECONDS_OF_REPLAY / 6))  # both begin with one replica and know nothing, as no deployment of some days does
 PEAK=${PEAK:-75}
-FLASH_FACTOR=1.8
-FLASH_SECONDS=45
+FLASH_FACTOR=${FLASH_FACTOR:-1.8}
+FLASH_SECONDS=${FLASH_SECONDS:-45}
 RUN_DIR=${OUT:-$CACHE/demo/report-$(date +%Y%m%d-%H%M%S)}
 NAMESPACE=demo
 OPERATOR_NAMESPACE=recmodel-system

@@ -46,9 +46,14 @@ class Counted:
     replica_changes: int
 
     @property
+    def missed(self) -> int:
+        """Requests that were late or lost."""
+        return self.late + self.failed + self.timeouts
+
+    @property
     def late_ratio(self) -> float | None:
         """Late or lost, of all requests."""
-        return (self.late + self.failed + self.timeouts) / self.requests if self.requests else None
+        return self.missed / self.requests if self.requests else None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from recmodel.lab.verdict import Judgement, Standing, judgement
 from report.collect import Run
 from report.measures import WINDOW_SECONDS, Counted, Measures, Reaction
 from watch.words import UNKNOWN, amount, clock, share
+
+COUNTING_ERRORS = 2.0  # standard errors of a difference of two counts
 
 
 @dataclass(frozen=True)
@@ -22,32 +25,36 @@ class Row:
 
 
 def verdict(measures: Measures) -> str | None:
-    """One sentence; None where no HPA ran, or a cost is not known. What is cheaper does not win where it was late more often.
+    """One sentence; None where no HPA ran, or a cost is not known. What is cheaper does not win where it was late more often; counts of
+    late requests that differ by less than two standard errors are one.
 
-    Worked: 0.50 against 0.60, 0.4 % late against 0.6 %: "RecModel wins against the HPA: cost 0.5000 against 0.6000 (17 % less), late or
-    lost 0.40 % against 0.60 %".
+    Worked: 0.50 against 0.60, 60 late of 20,000 against 80, where chance makes 24 of difference: "RecModel wins against the HPA: cost
+    0.5000 against 0.6000 (17 % less), late or lost 0.30% against 0.40%, which is within the noise of counting".
     """
-    if measures.beside is None:
+    mine, other = measures.served, measures.beside
+    if other is None or mine.cost is None or other.cost is None or not mine.requests or not other.requests:
         return None
-    mine, other = _standing("RecModel", measures.served), _standing("the HPA", measures.beside)
-    if mine is None or other is None:
-        return None
-    kind = judgement(mine, other)
-    told = "RecModel is cheaper and late more often than the HPA, or the other way round: nobody wins"
+    noise = abs(mine.missed - other.missed) <= COUNTING_ERRORS * math.sqrt(mine.missed + other.missed)
+    shares = [counted.missed / counted.requests for counted in (mine, other)]
+    told = [_standing("RecModel", mine, shares[0]), _standing("the HPA", other, shares[1 - noise])]
+    kind = judgement(*told)
+    who = (
+        "RecModel is cheaper and late more often than the HPA"
+        if mine.cost < other.cost
+        else "RecModel is dearer and late less often than the HPA"
+    )
     if kind is not Judgement.TRADES:
-        told = f"RecModel {kind.value} the HPA"
+        who = f"RecModel {kind.value} the HPA"
     change = mine.cost / other.cost - 1.0
     return (
-        f"{told}: cost {mine.cost:.4f} against {other.cost:.4f} ({abs(change):.0%} {'less' if change < 0 else 'more'}), "
-        f"late or lost {mine.late_text()} against {other.late_text()}"
+        f"{who}: cost {mine.cost:.4f} against {other.cost:.4f} ({abs(change):.0%} {'less' if change < 0 else 'more'}), "
+        f"late or lost {shares[0]:.2%} against {shares[1]:.2%}{', which is within the noise of counting' if noise else ''}"
     )
 
 
-def _standing(name: str, counted: Counted) -> Standing | None:
-    if counted.cost is None or counted.late_ratio is None:
-        return None
-    over = counted.over_objective_seconds // WINDOW_SECONDS
-    return Standing(name, counted.cost, over, over, counted.late_ratio, counted.replica_changes)
+def _standing(name: str, counted: Counted, late_ratio: float) -> Standing:
+    """Minutes are told in the table: the windows over are late requests as well."""
+    return Standing(name, counted.cost or 0.0, 0, 0, late_ratio, counted.replica_changes)
 
 
 def rows(run: Run, measures: Measures) -> list[Row]:

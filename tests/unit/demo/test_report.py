@@ -65,7 +65,23 @@ def test_the_warm_up_does_not_count_on_either_side() -> None:
             300,
             "RecModel wins against the HPA: cost 0.5000 against 0.6000 (17% less), late or lost 0.83% against 1.67%",
         ),
-        (0.5, 900, "nobody wins: cost 0.5000 against 0.6000 (17% less), late or lost 2.50% against 1.67%"),
+        (
+            0.5,
+            900,
+            "RecModel is cheaper and late more often than the HPA: cost 0.5000 against 0.6000 (17% less), late or lost 2.50% against 1.67%",
+        ),
+        (
+            0.5,
+            660,
+            "RecModel wins against the HPA: cost 0.5000 against 0.6000 (17% less), late or lost 1.83% against 1.67%, which is within "
+            "the noise of counting",
+        ),
+        (
+            0.7,
+            300,
+            "RecModel is dearer and late less often than the HPA: cost 0.7000 against 0.6000 (17% more), late or lost 0.83% against "
+            "1.67%",
+        ),
         (
             0.7,
             900,
