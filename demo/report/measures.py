@@ -67,6 +67,7 @@ class Measures:
     decisions: Sequence[DecisionSeen]  # oldest first
     first_decision_seconds: float | None  # after the RecModel was created
     reaction: Reaction | None  # None: no flash crowd in the schedule
+    within_ratio: float  # of the objective
 
     @property
     def lost_ratio(self) -> float:
@@ -107,6 +108,7 @@ def measures(run: Run) -> Measures:
         decisions=decisions,
         first_decision_seconds=decisions[0].time_seconds - created if decisions else None,
         reaction=reaction(run, during),
+        within_ratio=within_ratio,
     )
 
 

@@ -46,9 +46,12 @@ def verdict(measures: Measures) -> str | None:
     if kind is not Judgement.TRADES:
         who = f"RecModel {kind.value} the HPA"
     change = mine.cost / other.cost - 1.0
+    allowed = 1.0 - measures.within_ratio
+    missing = [name for name, late in zip(("RecModel", "the HPA"), shares, strict=True) if late > allowed]
+    missed = f"; {' and '.join(missing)} missed the objective, which allows {allowed:.0%}" if missing else ""
     return (
         f"{who}: cost {mine.cost:.4f} against {other.cost:.4f} ({abs(change):.0%} {'less' if change < 0 else 'more'}), "
-        f"late or lost {shares[0]:.2%} against {shares[1]:.2%}{', which is within the noise of counting' if noise else ''}"
+        f"late or lost {shares[0]:.2%} against {shares[1]:.2%}{', which is within the noise of counting' if noise else ''}{missed}"
     )
 
 

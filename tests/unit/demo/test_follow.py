@@ -17,6 +17,7 @@ from watch import __main__ as watching
 from watch.follow import FollowedLog
 from watch.generator_log import ClientLog
 from watch.kubernetes_api import NotAnswered
+from watch.schedule import read
 
 SECONDS = 4
 
@@ -138,6 +139,7 @@ def test_the_end_of_the_replay_is_judged_by_the_whole_log(
     snapshots = (demo.snapshot(20.0 * n) for n in range(10_000))
     monkeypatch.setattr(watching, "gather", lambda *_: None)
     monkeypatch.setattr(watching, "judge", lambda *_: next(snapshots))
-    watch = watching.Watch(tmp_path, "load", demo.SUBJECT, Api(job), None)  # type: ignore[arg-type]
+    side = watching.Side(tmp_path, "load", demo.SUBJECT, counts_from=0)
+    watch = watching.Watch(read(tmp_path / "schedule.csv"), side, None, Api(job), None)  # type: ignore[arg-type]
     found = watch.run(lambda scene: None)
     assert (found is None) if problem is None else (found is not None and problem in found)

@@ -87,6 +87,12 @@ def test_the_warm_up_does_not_count_on_either_side() -> None:
             900,
             "RecModel loses against the HPA: cost 0.7000 against 0.6000 (17% more), late or lost 2.50% against 1.67%",
         ),
+        (
+            0.5,
+            3600,
+            "RecModel is cheaper and late more often than the HPA: cost 0.5000 against 0.6000 (17% less), late or lost 10.00% against "
+            "1.67%; RecModel missed the objective, which allows 5%",
+        ),
     ],
 )
 def test_the_verdict_never_calls_cheaper_better_where_it_was_late_more_often(cost: float, late: int, said: str) -> None:
