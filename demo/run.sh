@@ -2,8 +2,9 @@
 # run.sh: the whole of it in one command. A cluster, the images, the operator by its Helm chart, a RecModel, and beside it the same pods
 # under an HPA; a replayed trace, sent to both at once; a report.
 # Settings (environment): DEMO_MINUTES=9 length of the replay, of which the first sixth is a warm-up that no figure counts; PEAK=75 the
-# highest load that each of the two gets, in requests/s; CLUSTER=local|kind|current; OUT=DIR where the report goes; KEEP=0 takes away
-# what the demo installed (1, the default, leaves everything to look at).
+# highest load that each of the two gets, in requests/s; FLASH_FACTOR=1.8 how often the load its flash crowd is (1: none), for
+# FLASH_SECONDS=45; CLUSTER=local|kind|current; OUT=DIR where the report goes; KEEP=0 takes away what the demo installed (1, the
+# default, leaves everything to look at).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . hack/cluster/progress.sh
@@ -195,7 +196,7 @@ main() {
   clear_earlier
   step 'the RecModel: two pools of a ranker; and beside it one under an HPA' recmodels
   step 'the first requests through the gateway' first_traffic
-  step "the replay: $TRACE_MINUTES minutes of a recorded trace in ${DEMO_MINUTES:-9}, with a flash crowd, to both at once" replay
+  step "the replay: $TRACE_MINUTES minutes of a recorded trace in ${DEMO_MINUTES:-9}, to both at once" replay
   step 'the report' report
   if [ "${KEEP:-1}" = 1 ]; then how_to_look; fi
   return "$OUTCOME"
