@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-import beside
 from recmodel.api.v1alpha1 import API_VERSION, KIND
 from recmodel.cluster.children.builders import Owner, children, route
 from recmodel.cluster.observed import referenced
@@ -103,13 +102,6 @@ def test_the_demos_sample_has_the_pools_that_were_measured() -> None:
     (body,) = recmodels((ROOT / "manifests" / "samples" / "ranker.yaml").read_text(encoding="utf-8"))
     measured = yaml.safe_load((ROOT / "demo" / "ranker" / "pool-templates.yaml").read_text(encoding="utf-8"))
     assert {name: body["spec"][name] for name in measured} == measured
-
-
-def test_the_demos_load_asks_for_the_host_of_its_sample() -> None:
-    (body,) = recmodels((ROOT / "manifests" / "samples" / "ranker.yaml").read_text(encoding="utf-8"))
-    (host,) = body["spec"]["route"]["hostnames"]
-    script = (ROOT / "demo" / "run.sh").read_text(encoding="utf-8")
-    assert {host, beside.HOST} == set(re.findall(r"[a-z.]+[.]example\b", script))
 
 
 def test_a_wrong_sample_is_refused_with_the_field_and_the_rule(tmp_path: Path) -> None:

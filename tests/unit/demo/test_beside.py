@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+import yaml
 
 from builders import demo_scenes as demo
 
@@ -36,4 +37,6 @@ def test_the_same_cpu_pods_under_an_hpa(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_the_script_sends_the_load_to_what_is_made() -> None:
     assert f"BESIDE={beside.NAME} " in RUN
     assert f'generator "$BESIDE_JOB" {beside.HOST} ' in RUN
+    (host,) = yaml.safe_load(beside.SAMPLE.read_text())["spec"]["route"]["hostnames"]
+    assert f'generator "$JOB" {host} ' in RUN
     assert "BESIDE_JOB=load-beside" in RUN, "demo/watch follows the Job JOB-beside"
