@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from report.collect import Run, Series, Side
 from report.dress import Dress, settings
 from report.measures import Measures, cost, late_so_far
+from watch.schedule import Schedule
 from watch.snapshot import PoolSnapshot, Snapshot
 
 HEIGHTS = (2.2, 2.1, 1.9, 1.1, 1.5, 1.5)
@@ -33,11 +35,10 @@ def drawn(run: Run, measures: Measures, dress: Dress, title: bool = True) -> Fig
     with mpl.rc_context(settings(dress)):  # type: ignore[arg-type]
         figure = Figure(figsize=(11.5, 15.4), dpi=130, layout="constrained")
         panels: Sequence[Axes] = figure.subplots(6, 1, sharex=True, height_ratios=HEIGHTS)
-        during = list(run.served.snapshots)
-        _load(panels[0], run, during, dress)
+        _load(panels[0], run, dress)
         _latency(panels[1], run, dress)
-        _replicas(panels[2], run, during, dress)
-        _weights(panels[3], run, during, dress)
+        _replicas(panels[2], run, dress)
+        _weights(panels[3], run, dress)
         _cost(panels[4], run, measures, dress)
         _late(panels[5], run, measures, dress)
         for panel in panels:
@@ -57,13 +58,13 @@ def drawn(run: Run, measures: Measures, dress: Dress, title: bool = True) -> Fig
         return figure
 
 
-def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
+def _load(panel: Axes, run: Run, dress: Dress) -> None:
     arrivals = np.array([s.due for s in run.served.log.seconds], dtype=np.float64)
     at = np.array([s.second for s in run.served.log.seconds], dtype=np.float64)
     smooth = _windows5(arrivals).mean(axis=1)
     panel.fill_between(at / 60, 0, smooth, color=dress.load, alpha=0.18, lw=0, label="offered (5 s mean)")
     panel.plot(run.measured.times / 60, run.measured.total_load(), color=dress.load, label="measured (20 s rate)")
-    horizons = [s.forecast_seconds for s in during if s.forecast_seconds is not None]
+    horizons = [s.forecast_seconds for s in run.served.snapshots if s.forecast_seconds is not None]
     ahead = f"next {np.median(horizons):.0f} s" if horizons else "ahead"
     panel.step(
         run.measured.times / 60,
@@ -73,9 +74,9 @@ def _load(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> No
         lw=1.4,
         label=f"forecast, upper ({ahead})",
     )
-    capacity = _values([s.capacity_per_second() for s in during])
+    capacity = _values([s.capacity_per_second() for s in run.served.snapshots])
     panel.step(
-        _minutes(run, during),
+        _minutes(run.served),
         capacity,
         where="post",
         color=dress.faint,
@@ -101,21 +102,10 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
             step="mid",
             label=f"{_label(run, name)}, at the gateway",
         )
-    seconds = [s for s in run.served.log.seconds if s.p95_seconds is not None]
-    if percent == "p95" and seconds:
-        values = np.array([s.p95_seconds for s in seconds], dtype=np.float64) * 1000
-        panel.plot(
-            [s.second / 60 for s in seconds],
-            _median5(values),
-            color=dress.ink,
-            lw=1.1,
-            label="all, at the clients (median of 5 s)",
-        )
-    if run.beside is not None and percent == "p95":
-        beside = [s for s in run.beside.log.seconds if s.p95_seconds is not None]
-        values = np.array([s.p95_seconds for s in beside], dtype=np.float64) * 1000
-        at = [s.second / 60 for s in beside]
-        panel.plot(at, _median5(values), color=dress.hpa, lw=1.1, ls=(0, (4, 2)), label="the HPA's clients")
+    if percent == "p95":
+        _clients(panel, run.served, label="all, at the clients (median of 5 s)", color=dress.ink)
+        if run.beside is not None:
+            _clients(panel, run.beside, label="the HPA's clients", color=dress.hpa, ls=(0, (4, 2)))
     panel.axhline(
         model.threshold_seconds * 1000,
         color=dress.objective,
@@ -135,10 +125,18 @@ def _latency(panel: Axes, run: Run, dress: Dress) -> None:
     _named(panel, f"Latency, {percent}", "ms (bands: bucket edges)")
 
 
-def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
-    times = _minutes(run, during)
+def _clients(panel: Axes, side: Side, **line: Any) -> None:
+    """What a side's clients saw; the generator writes down the 95th percentile alone."""
+    seconds = [s for s in side.log.seconds if s.p95_seconds is not None]
+    if seconds:
+        values = np.array([s.p95_seconds for s in seconds], dtype=np.float64) * 1000
+        panel.plot([s.second / 60 for s in seconds], _median5(values), lw=1.1, **line)
+
+
+def _replicas(panel: Axes, run: Run, dress: Dress) -> None:
+    times = _minutes(run.served)
     for i, pool in enumerate(run.subject.model.pools):
-        seen = [_pool(s, pool.name) for s in during]
+        seen = [_pool(s, pool.name) for s in run.served.snapshots]
         colour = dress.pools[i % 4]
         panel.step(
             times,
@@ -158,18 +156,27 @@ def _replicas(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -
         )
     if run.beside is not None:
         asked = _values([s.pools[0].desired for s in run.beside.snapshots])
-        at = [(s.time_seconds - run.beside.start_seconds) / 60 for s in run.beside.snapshots]
-        panel.step(at, asked, where="post", color=dress.hpa, lw=1.6, ls=(0, (4, 2)), label=f"{HPA}: asked for")
+        panel.step(
+            _minutes(run.beside),
+            asked,
+            where="post",
+            color=dress.hpa,
+            lw=1.6,
+            ls=(0, (4, 2)),
+            label=f"{HPA}: asked for",
+        )
     panel.set_ylim(0, max(panel.get_ylim()[1], 1.0) * 1.08)
     panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     _named(panel, "Replicas", "pods")
 
 
-def _weights(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) -> None:
-    times = _minutes(run, during)
-    below = np.zeros(len(during))
+def _weights(panel: Axes, run: Run, dress: Dress) -> None:
+    times = _minutes(run.served)
+    below = np.zeros(len(run.served.snapshots))
     for i, pool in enumerate(run.subject.model.pools):
-        weight = np.nan_to_num(_values([p.weight if (p := _pool(s, pool.name)) else None for s in during]) / 10.0)
+        weight = np.nan_to_num(
+            _values([p.weight if (p := _pool(s, pool.name)) else None for s in run.served.snapshots]) / 10.0
+        )
         panel.fill_between(
             times,
             below,
@@ -187,32 +194,30 @@ def _weights(panel: Axes, run: Run, during: Sequence[Snapshot], dress: Dress) ->
 
 
 def _cost(panel: Axes, run: Run, measures: Measures, dress: Dress) -> None:
-    def line(side: Side) -> tuple[Series, Series]:
-        at, spent = cost(side, run.schedule)
-        return at / 60, spent
-
-    total = measures.beside.cost if measures.beside else None
-    _both(panel, run, dress, line, [_total(measures.served.cost, ".3f"), _total(total, ".3f")])
+    costs = [counted.cost if counted else None for counted in (measures.served, measures.beside)]
+    _both(panel, run, dress, cost, [_total(value, ".3f") for value in costs])
     _named(panel, "Cost so far", "currency of costPerHour")
 
 
 def _late(panel: Axes, run: Run, measures: Measures, dress: Dress) -> None:
-    def line(side: Side) -> tuple[Series, Series]:
-        at, late = late_so_far(side, run.schedule)
-        return at / 60, late
-
     shares = [counted.late_ratio if counted else None for counted in (measures.served, measures.beside)]
-    _both(panel, run, dress, line, [_total(share, ".2%") for share in shares])
+    _both(panel, run, dress, late_so_far, [_total(share, ".2%") for share in shares])
     _named(panel, "Late or lost so far", "requests")
 
 
 def _both(
-    panel: Axes, run: Run, dress: Dress, line: Callable[[Side], tuple[Series, Series]], totals: Sequence[str]
+    panel: Axes,
+    run: Run,
+    dress: Dress,
+    course: Callable[[Side, Schedule], tuple[Series, Series]],
+    totals: Sequence[str],
 ) -> None:
-    """One line for what the RecModel served, and one for what the HPA did."""
-    panel.plot(*line(run.served), color=dress.pools[0], lw=2.2, label=f"RecModel{totals[0]}")
+    """The course of what the RecModel served, and of what the HPA did."""
+    at, values = course(run.served, run.schedule)
+    panel.plot(at / 60, values, color=dress.pools[0], lw=2.2, label=f"RecModel{totals[0]}")
     if run.beside is not None:
-        panel.plot(*line(run.beside), color=dress.hpa, ls=(0, (4, 2)), lw=1.8, label=f"{HPA}{totals[1]}")
+        at, values = course(run.beside, run.schedule)
+        panel.plot(at / 60, values, color=dress.hpa, ls=(0, (4, 2)), lw=1.8, label=f"{HPA}{totals[1]}")
     panel.set_ylim(0, None)
 
 
@@ -260,8 +265,9 @@ def _total(value: float | None, form: str) -> str:
     return "" if value is None else f": {value:{form}}"
 
 
-def _minutes(run: Run, during: Sequence[Snapshot]) -> Series:
-    return np.array([(s.time_seconds - run.served.start_seconds) / 60 for s in during])
+def _minutes(side: Side) -> Series:
+    """When its snapshots were taken."""
+    return np.array([(s.time_seconds - side.start_seconds) / 60 for s in side.snapshots])
 
 
 def _values(values: Sequence[float | int | None]) -> Series:

@@ -114,7 +114,7 @@ def measures(run: Run) -> Measures:
 
 def counted(side: Side, schedule: Schedule, within_ratio: float) -> Counted:
     """What a side came to."""
-    seconds = [s for s in side.log.seconds if s.second >= schedule.counts_from]
+    seconds = side.log.since(schedule.counts_from)
     during = in_replay(side, schedule)
     return Counted(
         requests=sum(s.due for s in seconds),
@@ -150,7 +150,7 @@ def cost(side: Side, schedule: Schedule) -> tuple[Series, Series]:
 
 def late_so_far(side: Side, schedule: Schedule) -> tuple[Series, Series]:
     """Seconds of the schedule, and how many requests were late or lost until then."""
-    seconds = [s for s in side.log.seconds if s.second >= schedule.counts_from]
+    seconds = side.log.since(schedule.counts_from)
     at = np.array([s.second + 1.0 for s in seconds], dtype=np.float64)
     return at, np.cumsum(np.array([s.due - s.within for s in seconds], dtype=np.float64))
 

@@ -45,6 +45,10 @@ class ClientLog:
     seconds: tuple[ClientSecond, ...]
     finished: bool  # the summary line is there
 
+    def since(self, second: int) -> tuple[ClientSecond, ...]:
+        """The seconds of the schedule from ``second`` on: what comes after a warm-up."""
+        return tuple(one for one in self.seconds if one.second >= second)
+
 
 def parse(text: str) -> ClientLog:
     """Reads a log, also one that still grows: a last line that is cut off, and lines of other programs, are left out.

@@ -65,7 +65,7 @@ def clients(log: ClientLog, counts_from: int = 0) -> Clients | None:
     """None before the first complete second."""
     if not log.seconds:
         return None
-    counted = [second for second in log.seconds if second.second >= counts_from]
+    counted = log.since(counts_from)
     recent = log.seconds[-RECENT_SECONDS:]
     due = sum(second.due for second in recent)
     p95 = [second.p95_seconds for second in recent if second.p95_seconds is not None]
